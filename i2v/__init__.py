@@ -1,0 +1,1 @@
+"""i2v: a photo and a sentence become a video."""

@@ -1,0 +1,73 @@
+"""What every engine is: something that loads weights once and turns one `Generation` into a stream of events.
+
+An engine knows nothing of jobs, files to write, pages or settings. The caller owns progress: it iterates, and stopping
+to iterate (closing the generator) is how a job is cancelled.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, Self, cast
+
+from i2v.errors import Notice
+from i2v.schema import EngineSpec, Generation, MemoryPlan
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True)
+class Conditioned:
+    """Prompt and picture are encoded; denoising starts."""
+
+    notices: tuple[Notice, ...] = ()
+
+
+@dataclass(frozen=True)
+class Denoised:
+    """Step `step` of `total` is done. `preview`: what the clip looks like so far, (F, h, w, 3) uint8, h and w latent sides."""
+
+    step: int
+    total: int
+    preview: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The next frames of the clip, in order: (n, H, W, 3) uint8."""
+
+    frames: NDArray[np.uint8]
+    notices: tuple[Notice, ...] = ()
+
+
+Event = Conditioned | Denoised | Decoded
+
+
+class Engine(Protocol):
+    """The contract. `tests/test_engines_base.py` holds every registered engine to it."""
+
+    spec: EngineSpec
+
+    @classmethod
+    def load(cls, spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Self:
+        """Load weights from a folder in the Hugging Face layout. Raises `ModelUnavailable` naming the file or tensor."""
+        ...
+
+    def generate(self, generation: Generation, image: Image) -> Iterator[Event]:
+        """Yield `Conditioned`, one `Denoised` a step, then `Decoded` chunks that sum to `num_frames` frames.
+
+        Args:
+            image: RGB, exactly `generated_width` x `generated_height`.
+        """
+        ...
+
+
+def engine_class(spec: EngineSpec) -> type[Engine]:
+    """Import the class that implements `spec`; heavy libraries are loaded here, not at start."""
+    module, _, name = spec.implementation.partition(":")
+    return cast("type[Engine]", getattr(importlib.import_module(module), name))

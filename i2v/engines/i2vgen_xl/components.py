@@ -1,0 +1,227 @@
+"""A folder in the Hugging Face layout -> the six components of I2VGen-XL, or an error that names file and tensor.
+
+Weights are safetensors only, mapped from the file and assigned without a second copy. Names of both transformers 4
+(the published files) and 5 are read. What a component computes is not known here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, I2VGenXLUNet
+from safetensors import SafetensorError, safe_open
+from torch import nn
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTokenizer,
+    CLIPVisionConfig,
+    CLIPVisionModelWithProjection,
+)
+
+from i2v.errors import ModelUnavailable
+from i2v.schema import EngineSpec, MemoryPlan
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class PictureInput:
+    """What the image encoder sees: `height` x `width` pixels in [0, 1], less `mean`, over `std` (one a colour)."""
+
+    height: int
+    width: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass
+class Components:
+    """The loaded model. Tensors are on `device` in `dtype`."""
+
+    tokenizer: CLIPTokenizer
+    text_encoder: CLIPTextModel
+    picture_input: PictureInput
+    image_encoder: CLIPVisionModelWithProjection
+    vae: AutoencoderKL
+    unet: I2VGenXLUNet
+    scheduler_config: dict[str, Any]
+    device: torch.device
+    dtype: torch.dtype
+
+    @property
+    def vae_scale_factor(self) -> int:
+        """Pixels a latent, in each direction."""
+        return 2 ** (len(self.vae.config.block_out_channels) - 1)
+
+    def scheduler(self) -> DDIMScheduler:
+        """Return a scheduler of its own for each run, since diffusers' schedulers carry state."""
+        return DDIMScheduler.from_config(self.scheduler_config)
+
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+class _Folder:
+    """A model folder, and the words for what is wrong with it."""
+
+    def __init__(self, spec: EngineSpec, path: Path) -> None:
+        self.spec = spec
+        self.path = path
+
+    def file(self, name: str) -> Path:
+        path = self.path / name
+        if not path.is_file():
+            raise ModelUnavailable("weights.missing_file", title=self.spec.title, path=str(path))
+        return path
+
+    def json(self, name: str) -> dict[str, Any]:
+        path = self.file(name)
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise self.unreadable(path, error) from error
+        if not isinstance(content, dict):
+            raise self.unreadable(path, "it holds no table")
+        return content
+
+    def tensors(self, part: str, stem: str) -> tuple[Path, dict[str, torch.Tensor]]:
+        """Return the mapped tensors of `part`, the fp16 variant where it is there."""
+        variant = self.path / part / f"{stem}.fp16.safetensors"
+        path = variant if variant.is_file() else self.file(f"{part}/{stem}.safetensors")
+        try:
+            with safe_open(str(path), framework="pt") as file:
+                return path, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        except (OSError, SafetensorError) as error:
+            raise self.unreadable(path, error) from error
+
+    def unreadable(self, path: Path, reason: object) -> ModelUnavailable:
+        return ModelUnavailable(
+            "weights.unreadable",
+            title=self.spec.title,
+            path=str(path),
+            reason=" ".join(str(reason).split())[:300],
+        )
+
+
+def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Components:
+    """Load every component from `folder` onto the plan's device in its dtype.
+
+    Raises:
+        ModelUnavailable: a file is missing or unreadable, or a tensor is missing, unexpected or misshapen.
+    """
+    source = _Folder(spec, folder)
+    index = source.json("model_index.json")
+    if index.get("_class_name") != "I2VGenXLPipeline":
+        raise ModelUnavailable(
+            "weights.wrong_class",
+            path=str(folder / "model_index.json"), found=str(index.get("_class_name")), expected="I2VGenXLPipeline",
+        )  # fmt: skip
+    device, dtype = torch.device(plan.device), DTYPES[plan.dtype]
+
+    def ready(part: str, stem: str, model: Model) -> Model:
+        path, tensors = source.tensors(part, stem)
+        _assign(model, path, tensors, device, dtype)
+        return model.eval().requires_grad_(False)
+
+    with torch.device("meta"):
+        text_encoder = CLIPTextModel(CLIPTextConfig(**source.json("text_encoder/config.json")))
+        image_encoder = CLIPVisionModelWithProjection(
+            CLIPVisionConfig(**source.json("image_encoder/config.json"))
+        )
+        vae = AutoencoderKL.from_config(source.json("vae/config.json"))
+        unet = I2VGenXLUNet.from_config(source.json("unet/config.json"))
+    unet = ready("unet", "diffusion_pytorch_model", unet)
+    _apply_image_gain(unet, spec.image_gain)
+    return Components(
+        tokenizer=_load_tokenizer(source),
+        text_encoder=ready("text_encoder", "model", text_encoder),
+        picture_input=_load_picture_input(source),
+        image_encoder=ready("image_encoder", "model", image_encoder),
+        vae=ready("vae", "diffusion_pytorch_model", vae),
+        unet=unet,
+        scheduler_config=source.json("scheduler/scheduler_config.json"),
+        device=device,
+        dtype=dtype,
+    )
+
+
+def _load_picture_input(source: _Folder) -> PictureInput:
+    # Four numbers of the file are all that is read; transformers' own class wants torchvision for them.
+    name = "feature_extractor/preprocessor_config.json"
+    config = source.json(name)
+    try:
+        crop = config["crop_size"]
+        return PictureInput(crop["height"], crop["width"], tuple(config["image_mean"]), tuple(config["image_std"]))
+    except (KeyError, TypeError) as error:
+        raise source.unreadable(source.path / name, f"no {error}") from error
+
+
+def _load_tokenizer(source: _Folder) -> CLIPTokenizer:
+    source.file("tokenizer/vocab.json")
+    source.file("tokenizer/merges.txt")
+    try:
+        return cast(
+            "CLIPTokenizer", CLIPTokenizer.from_pretrained(source.path / "tokenizer", local_files_only=True)
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise source.unreadable(source.path / "tokenizer", error) from error
+
+
+def _assign(
+    model: nn.Module, path: Path, tensors: dict[str, torch.Tensor], device: torch.device, dtype: torch.dtype
+) -> None:
+    """Put `tensors` into `model` (built on the meta device), or say which one does not fit."""
+    expected = model.state_dict()
+    found = {_known_name(name, expected): tensor for name, tensor in tensors.items()}
+    # transformers 4 saved this constant in some files; the module makes its own
+    found = {
+        name: tensor
+        for name, tensor in found.items()
+        if name in expected or not name.endswith("position_ids")
+    }
+    _refuse("weights.missing_tensor", path, expected.keys() - found.keys())
+    _refuse("weights.unexpected_tensor", path, found.keys() - expected.keys())
+    for name, tensor in found.items():
+        if tensor.shape != expected[name].shape:
+            shapes = {"found": str(tuple(tensor.shape)), "expected": str(tuple(expected[name].shape))}
+            raise ModelUnavailable("weights.misshapen_tensor", path=str(path), tensor=name, **shapes)
+    model.load_state_dict({name: tensor.to(device, dtype) for name, tensor in found.items()}, assign=True)
+    _restore_constants(model, device)
+
+
+def _known_name(name: str, expected: Iterable[str]) -> str:
+    """Return the module's name for a tensor: transformers 4 and 5 differ by the prefix `text_model.`."""
+    bare = name.removeprefix("text_model.")
+    return bare if name not in expected and bare in expected else name
+
+
+def _refuse(code: str, path: Path, names: Iterable[str]) -> None:
+    wrong = sorted(names)
+    if wrong:
+        raise ModelUnavailable(code, path=str(path), tensor=wrong[0], count=len(wrong))
+
+
+def _restore_constants(model: nn.Module, device: torch.device) -> None:
+    """Give the buffers that no file holds their values: the meta device has made them without."""
+    for module in model.modules():
+        for name, buffer in module.named_buffers(recurse=False):
+            if not buffer.is_meta:
+                continue
+            if name != "position_ids":
+                raise TypeError(
+                    f"{type(module).__name__}.{name} has no value: this version of transformers is not supported"
+                )
+            positions = torch.arange(buffer.shape[-1], device=device).expand(buffer.shape)
+            module.register_buffer(name, positions, persistent=False)
+
+
+def _apply_image_gain(unet: I2VGenXLUNet, gain: float) -> None:
+    """Fold `EngineSpec.image_gain` into `conv_in`, whose second half of inputs is the first frame's features."""
+    if gain != 1.0:
+        unet.conv_in.weight[:, unet.config.in_channels :] *= gain

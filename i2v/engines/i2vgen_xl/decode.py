@@ -1,0 +1,64 @@
+"""Latents to frames: the VAE in chunks, and the small linear preview."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from numpy.typing import NDArray
+
+from i2v.engines.base import Decoded
+from i2v.errors import I2VError, Notice
+
+
+def decode_frames(vae: AutoencoderKL, latents: torch.Tensor, chunk: int) -> Iterator[Decoded]:
+    """Decode (1, C, F, h, w) latents, `chunk` frames at a time, into (n, H, W, 3) uint8.
+
+    A chunk that decodes to NaN, which half precision does on some cards, is decoded again in float32, with a notice.
+    """
+    frames = latents[0].transpose(0, 1) / vae.config.scaling_factor
+    for start in range(0, len(frames), chunk):
+        part = frames[start : start + chunk]
+        pixels = _decode(vae, part)
+        notices: tuple[Notice, ...] = ()
+        if not torch.isfinite(pixels).all():
+            notices = (
+                Notice("decode.nan", {"count": len(part), "dtype": str(vae.dtype).removeprefix("torch.")}),
+            )
+            pixels = _decode_in_float32(vae, part)
+        yield Decoded(to_uint8(pixels), notices)
+
+
+@torch.inference_mode()
+def _decode(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
+    return vae.decode(latents.to(vae.dtype), return_dict=False)[0].float()
+
+
+def _decode_in_float32(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
+    dtype = vae.dtype
+    vae.to(torch.float32)
+    try:
+        pixels = _decode(vae, latents)
+    finally:
+        vae.to(dtype)
+    if not torch.isfinite(pixels).all():
+        raise I2VError("decode.nan_float32")
+    return pixels
+
+
+def to_uint8(pixels: torch.Tensor) -> NDArray[np.uint8]:
+    """(n, 3, H, W) in [-1, 1] -> (n, H, W, 3) uint8, rounded as diffusers rounds."""
+    scaled = (pixels / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
+    rounded: NDArray[np.uint8] = (scaled * 255).round().astype(np.uint8)
+    return rounded
+
+
+@torch.inference_mode()
+def preview(latents: torch.Tensor, factors: tuple[tuple[float, float, float], ...]) -> NDArray[np.uint8]:
+    """(1, 4, F, h, w) latents -> (F, h, w, 3) uint8 by a linear map; a few microseconds, good enough to stop early."""
+    table = torch.tensor(factors, device=latents.device, dtype=torch.float32)
+    colours = latents[0].permute(1, 2, 3, 0).float() @ table[:4] + table[4]
+    pixels: NDArray[np.uint8] = (colours.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+    return pixels

@@ -1,0 +1,71 @@
+"""The table of engines: facts about each model, none of its code. Importing this loads no heavy library."""
+
+from __future__ import annotations
+
+from i2v.errors import InvalidRequest
+from i2v.schema import EngineSpec, Preset, shown
+
+# Linear map from latents of Stable Diffusion's VAE to colours, as published with ComfyUI (`latent_formats.py`, SD15),
+# scaled to [0, 1].
+_SD_PREVIEW = (
+    (0.1756, 0.1149, 0.1614),
+    (0.1625, 0.2487, 0.1175),
+    (-0.1415, 0.0881, 0.1361),
+    (-0.1060, -0.1308, -0.3589),
+    (0.5, 0.5, 0.5),
+)
+
+I2VGEN_XL = EngineSpec(
+    name="i2vgen-xl",
+    title="I2VGen-XL",
+    implementation="i2v.engines.i2vgen_xl.engine:I2VGenXLEngine",
+    multiple=64,
+    trained_frames=(16, 32),
+    trained_fps=(8, 16),
+    image_gain=2.0,
+    default_negative_prompt=(
+        "Distorted, discontinuous, Ugly, blurry, low resolution, motionless, static, disfigured, disconnected limbs,"
+        " Ugly faces, incomplete arms"
+    ),
+    preview_factors=_SD_PREVIEW,
+)
+
+# Least-squares map from the embedded VAE's latents to colours in [0, 1] (scripts/train_embedded/export.py prints it).
+_EMBEDDED_PREVIEW = (
+    (0.2122, 0.2216, 0.2410),
+    (0.1790, 0.0101, -0.1670),
+    (-0.0507, 0.1011, -0.0483),
+    (0.0, 0.0, 0.0),
+    (0.4854, 0.4851, 0.4185),
+)
+
+# Numbers measured on held-out photographs: see scripts/train_embedded/README.md.
+EMBEDDED = EngineSpec(
+    name="embedded",
+    title="The embedded demo model",
+    implementation="i2v.engines.i2vgen_xl.engine:I2VGenXLEngine",
+    multiple=16,
+    native_area_side=128,
+    trained_frames=(8, 8),
+    trained_fps=(8, 8),
+    embedded=True,
+    default_negative_prompt="",
+    preview_factors=_EMBEDDED_PREVIEW,
+    presets={
+        "quick": Preset(area_side=128, num_frames=8, num_inference_steps=10, fps=8, guidance_scale=1.5),
+        "standard": Preset(area_side=128, num_frames=8, num_inference_steps=25, fps=8, guidance_scale=1.5),
+        "high": Preset(area_side=256, num_frames=8, num_inference_steps=50, fps=8, guidance_scale=1.5),
+        "extreme": Preset(area_side=512, num_frames=8, num_inference_steps=100, fps=8, guidance_scale=1.5),
+    },
+)
+
+ENGINES: dict[str, EngineSpec] = {spec.name: spec for spec in (I2VGEN_XL, EMBEDDED)}
+
+
+def find_spec(name: str) -> EngineSpec:
+    """Return the spec called `name`; `InvalidRequest` lists the known names."""
+    if name not in ENGINES:
+        raise InvalidRequest(
+            "request.unknown_engine", value=shown(name), allowed=", ".join(("auto", *ENGINES))
+        )
+    return ENGINES[name]

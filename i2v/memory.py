@@ -1,0 +1,35 @@
+"""Which device there is, and how a job uses it. The probe loads torch; the plan is pure.
+
+What a job will take is not estimated yet: the plan is the plain one, chosen by device and settings alone.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Literal, cast
+
+from i2v.errors import InsufficientMemory
+from i2v.schema import DeviceInfo, MemoryPlan
+
+
+def probe_device(wanted: Literal["auto", "cpu", "cuda"]) -> DeviceInfo:
+    """Return the device to run on. Raises `InsufficientMemory` where CUDA is asked for and cannot be used."""
+    import torch
+
+    if wanted != "cpu" and torch.cuda.is_available():
+        properties = torch.cuda.get_device_properties(0)
+        return DeviceInfo("cuda", properties.name, properties.total_memory)
+    if wanted == "cuda":
+        raise InsufficientMemory("device.no_cuda")
+    return DeviceInfo("cpu", "CPU", os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+def plan_memory(device: DeviceInfo, dtype: str, decode_chunk: int, threads: int) -> MemoryPlan:
+    """Return the plan for `device`: float16 on CUDA and float32 on the CPU unless `dtype` says otherwise."""
+    chosen = ("float16" if device.type == "cuda" else "float32") if dtype == "auto" else dtype
+    return MemoryPlan(
+        device=device.type,
+        dtype=cast("Literal['float32', 'float16', 'bfloat16']", chosen),
+        decode_chunk=decode_chunk,
+        threads=threads,
+    )

@@ -1,0 +1,208 @@
+"""The whole story: a request and a picture become an MP4, as a short list of named steps.
+
+`resolve` settles every number before anything heavy starts; `generate_video` runs the engine and encodes frames while
+later ones are still being decoded. Where models, jobs and pages live is not known here.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from PIL import Image
+
+from i2v.engines.base import Conditioned, Decoded, Engine, Event
+from i2v.errors import InvalidRequest, Notice
+from i2v.image import Picture, fit_picture, fit_size, resize_frames
+from i2v.schema import MAX_SEED, EngineSpec, Generation, GenerationRequest, Preset
+from i2v.video import Mp4Writer, OutputTarget
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished clip: where it is, what was run, what to know about it, and the wall seconds of each phase."""
+
+    path: Path
+    generation: Generation
+    notices: tuple[Notice, ...]
+    seconds: dict[str, float]
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the fields that `--json` and the API report."""
+        told = asdict(self.generation)
+        names = (
+            "seed", "width", "height", "generated_width", "generated_height", "num_frames", "fps", "target_fps",
+            "num_inference_steps", "guidance_scale", "prompt", "negative_prompt", "fit", "engine",
+        )  # fmt: skip
+        return {
+            "path": str(self.path),
+            **{name: told[name] for name in names},
+            "seconds": {phase: round(spent, 3) for phase, spent in self.seconds.items()},
+            "notices": [notice.to_dict() for notice in self.notices],
+        }
+
+
+@dataclass
+class Stopwatch:
+    """Wall seconds by phase."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+def draw_seed() -> int:
+    return secrets.randbelow(MAX_SEED + 1)
+
+
+def resolve(
+    request: GenerationRequest,
+    spec: EngineSpec,
+    presets: dict[str, Preset],
+    picture_size: tuple[int, int],
+    draw: Callable[[], int] = draw_seed,
+) -> tuple[Generation, tuple[Notice, ...]]:
+    """Fill every gap of `request`: explicit fields, then the engine's preset, then the published one.
+
+    Args:
+        picture_size: (width, height) of the upright picture in pixels.
+        draw: gives the seed where the request has none.
+    Raises:
+        InvalidRequest: the prompt is blank and the engine needs one.
+    """
+    if spec.requires_prompt and not request.prompt.strip():
+        raise InvalidRequest("request.blank_prompt")
+    preset = spec.presets.get(request.preset) or presets[request.preset]
+    (width, height), (generated_width, generated_height) = _sizes(request, spec, preset, picture_size)
+    fps = request.fps or preset.fps
+    low_fps, high_fps = spec.trained_fps
+    generation = Generation(
+        prompt=request.prompt,
+        negative_prompt=spec.default_negative_prompt
+        if request.negative_prompt is None
+        else request.negative_prompt,
+        width=width,
+        height=height,
+        generated_width=generated_width,
+        generated_height=generated_height,
+        fit=request.fit,
+        num_frames=request.num_frames or preset.num_frames,
+        fps=fps,
+        target_fps=request.target_fps or min(max(fps, low_fps), high_fps),
+        num_inference_steps=request.num_inference_steps or preset.num_inference_steps,
+        guidance_scale=preset.guidance_scale if request.guidance_scale is None else request.guidance_scale,
+        seed=draw() if request.seed is None else request.seed,
+        engine=spec.name,
+    )
+    return generation, tuple(_resolve_notices(request, spec, generation))
+
+
+def _sizes(
+    request: GenerationRequest, spec: EngineSpec, preset: Preset, picture_size: tuple[int, int]
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return ((width, height) of the video, (width, height) that the model generates)."""
+    native = spec.native_area_side
+    if request.width is not None and request.height is not None:
+        video = (_even(request.width), _even(request.height))
+        side = (request.width * request.height) ** 0.5
+        return video, fit_size(*video, min(side, native or side), spec.multiple, "keep")
+    side = int(request.resolution.removesuffix("p")) if request.resolution else preset.area_side
+    if native is None or side <= native:
+        size = fit_size(*picture_size, side, spec.multiple, request.fit)
+        return size, size
+    generated = fit_size(*picture_size, native, spec.multiple, request.fit)
+    return (_even(generated[0] * side / native), _even(generated[1] * side / native)), generated
+
+
+def _even(side: float) -> int:
+    """H.264 in 4:2:0 needs even sides."""
+    return max(2, 2 * round(side / 2))
+
+
+def _resolve_notices(
+    request: GenerationRequest, spec: EngineSpec, generation: Generation
+) -> Iterator[Notice]:
+    low, high = spec.trained_frames
+    if not low <= generation.num_frames <= high:
+        yield Notice(
+            "request.untrained_frames",
+            {"title": spec.title, "low": low, "high": high, "num_frames": generation.num_frames},
+        )
+    if request.target_fps is None and generation.target_fps != generation.fps:
+        low, high = spec.trained_fps
+        yield Notice(
+            "request.target_fps_clamped",
+            {"low": low, "high": high, "target_fps": generation.target_fps, "fps": generation.fps},
+        )
+    sizes = {
+        "width": generation.width, "height": generation.height,
+        "generated_width": generation.generated_width, "generated_height": generation.generated_height,
+    }  # fmt: skip
+    if generation.width * generation.height > 1.1 * generation.generated_width * generation.generated_height:
+        yield Notice("request.scaled_up", {"title": spec.title, **sizes})
+    elif (generation.width, generation.height) != (generation.generated_width, generation.generated_height):
+        yield Notice("request.size_rounded", {"multiple": spec.multiple, **sizes})
+    if request.gradient_checkpointing:
+        yield Notice("request.gradient_checkpointing", {})
+
+
+def generate_video(
+    engine: Engine,
+    generation: Generation,
+    picture: Picture,
+    output: OutputTarget,
+    on_event: Callable[[Event], None] = lambda event: None,
+    stopwatch: Stopwatch | None = None,
+) -> Result:
+    """Generate the clip and publish it under its final name.
+
+    Raises whatever stops it; nothing is left behind then. `on_event` may raise to cancel.
+    """
+    watch = stopwatch or Stopwatch()
+    with watch.phase("picture"):
+        fitted = fit_picture(picture.image, generation.width, generation.height, generation.fit)
+        model_size = (generation.generated_width, generation.generated_height)
+        image = (
+            fitted.image
+            if fitted.image.size == model_size
+            else fitted.image.resize(model_size, Image.Resampling.LANCZOS)
+        )
+    notices = [*picture.notices, *fitted.notices]
+    size = (generation.width, generation.height)
+    with (
+        Mp4Writer(output, fps=generation.fps, size=size) as writer,
+        closing(engine.generate(generation, image)) as events,
+    ):
+        for event in _timed(events, watch):
+            on_event(event)
+            if isinstance(event, Conditioned | Decoded):
+                notices.extend(event.notices)
+            if isinstance(event, Decoded):
+                with watch.phase("encode"):
+                    writer.append(resize_frames(event.frames, *size))
+        with watch.phase("encode"):
+            path = writer.finish().path
+    return Result(path, generation, tuple(notices), watch.seconds)
+
+
+def _timed(events: Iterator[Event], watch: Stopwatch) -> Iterator[Event]:
+    """Pass events on, booking the time that the engine took for each under its phase."""
+    phases = {"Conditioned": "condition", "Denoised": "denoise", "Decoded": "decode"}
+    while True:
+        start = time.perf_counter()
+        event = next(events, None)
+        if event is None:
+            return
+        phase = phases[type(event).__name__]
+        watch.seconds[phase] = watch.seconds.get(phase, 0.0) + time.perf_counter() - start
+        yield event

@@ -1,0 +1,110 @@
+"""Checkpoints to a model folder: fp16 safetensors in the Hugging Face layout, with the names the published files have."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from transformers import CLIPTokenizer
+
+from scripts.train_embedded import text, unet, vae
+from scripts.train_embedded.photos import ROOT
+
+CLASSES = {
+    "_class_name": "I2VGenXLPipeline",
+    "_diffusers_version": "0.42.1",
+    "feature_extractor": ["transformers", "CLIPImageProcessor"],
+    "image_encoder": ["transformers", "CLIPVisionModelWithProjection"],
+    "scheduler": ["diffusers", "DDIMScheduler"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "tokenizer": ["transformers", "CLIPTokenizer"],
+    "unet": ["diffusers", "I2VGenXLUNet"],
+    "vae": ["diffusers", "AutoencoderKL"],
+}
+FEATURE_EXTRACTOR = {
+    "crop_size": {"height": unet.VISION_SIDE, "width": unet.VISION_SIDE},
+    "do_center_crop": True, "do_convert_rgb": True, "do_normalize": True, "do_rescale": True, "do_resize": True,
+    "image_mean": [0.48145466, 0.4578275, 0.40821073], "image_std": [0.26862954, 0.26130258, 0.27577711],
+    "image_processor_type": "CLIPImageProcessor", "resample": 3, "rescale_factor": 1 / 255,
+    "size": {"shortest_edge": unet.VISION_SIDE},
+}  # fmt: skip
+
+
+def write_json(path: Path, content: dict[str, object]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def save_weights(path: Path, state: dict[str, torch.Tensor]) -> None:
+    half = {name: tensor.half().contiguous() for name, tensor in state.items()}
+    broken = [name for name, tensor in half.items() if not torch.isfinite(tensor).all()]
+    if broken:
+        raise ValueError(f"not finite in fp16: {broken}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(half, path, metadata={"format": "pt"})
+
+
+def config_of(model: torch.nn.Module, architecture: str) -> dict[str, object]:
+    config = json.loads(model.config.to_json_string(use_diff=False))
+    return {**config, "architectures": [architecture], "transformers_version": None, "dtype": "float16"}
+
+
+def export(checkpoints: Path, folder: Path, averaged: bool) -> None:
+    write_json(folder / "model_index.json", CLASSES)
+    write_json(folder / "scheduler" / "scheduler_config.json", {"_class_name": "DDIMScheduler", **unet.SCHEDULER})
+    write_json(folder / "feature_extractor" / "preprocessor_config.json", FEATURE_EXTRACTOR)
+
+    tokenizer = CLIPTokenizer.from_pretrained(checkpoints / "tokenizer")
+    tokenizer.save_pretrained(folder / "tokenizer")
+    for name in ("vocab.json", "merges.txt"):
+        (folder / "tokenizer" / name).write_bytes((checkpoints / "tokenizer" / name).read_bytes())
+
+    text_encoder = text.new_text_encoder(tokenizer)
+    text_encoder.load_state_dict(torch.load(checkpoints / "text.pt", weights_only=True))
+    write_json(folder / "text_encoder" / "config.json", config_of(text_encoder, "CLIPTextModel"))
+    published = {f"text_model.{name.removeprefix('text_model.')}": t for name, t in text_encoder.state_dict().items()}
+    save_weights(folder / "text_encoder" / "model.fp16.safetensors", published)
+
+    image_encoder = unet.new_image_encoder()
+    image_encoder.load_state_dict(torch.load(checkpoints / "vision.pt", weights_only=True))
+    write_json(folder / "image_encoder" / "config.json", config_of(image_encoder, "CLIPVisionModelWithProjection"))
+    save_weights(folder / "image_encoder" / "model.fp16.safetensors", image_encoder.state_dict())
+
+    autoencoder, denoiser = vae.new_vae(), unet.new_unet()
+    autoencoder.load_state_dict(torch.load(checkpoints / "vae.pt", weights_only=True))
+    saved = torch.load(checkpoints / "unet.pt", weights_only=True)
+    denoiser.load_state_dict(saved["ema" if averaged else "model"])
+    for part, model in (("vae", autoencoder), ("unet", denoiser)):
+        model.save_config(folder / part)
+        save_weights(folder / part / "diffusion_pytorch_model.fp16.safetensors", model.state_dict())
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    print(f"{folder}: {size / 1e6:.1f} MB")
+    print("preview_factors:", preview_factors(checkpoints))
+
+
+def preview_factors(checkpoints: Path) -> list[tuple[float, ...]]:
+    """The least-squares map from a latent to the mean colour of its patch in [0, 1], and the constant: five RGB rows."""
+    projection = torch.load(checkpoints / "projection.pt", weights_only=True)
+    weight, bias = projection["weight"].flatten(1).double(), projection["bias"].double()
+    inverse = torch.linalg.pinv(weight).view(3, vae.PATCH * vae.PATCH, 4).mean(1)  # (3, 4): colours in [-1, 1]
+    offset = -(inverse @ bias)
+    rows = torch.cat([inverse.T / 2, (offset / 2 + 0.5)[None]])
+    assert math.isfinite(rows.sum().item())
+    return [tuple(round(value, 4) for value in row) for row in rows.tolist()]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoints", type=Path, default=ROOT / "checkpoints")
+    parser.add_argument("--folder", type=Path, default=ROOT / "i2v" / "embedded")
+    parser.add_argument("--last", action="store_true", help="the last weights instead of the averaged ones")
+    options = parser.parse_args()
+    export(options.checkpoints, options.folder, averaged=not options.last)
+
+
+if __name__ == "__main__":
+    main()

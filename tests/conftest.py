@@ -1,0 +1,146 @@
+"""Fixtures that several files share: pictures, and a tiny model folder with random weights in the published layout."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+# One thread: the suite's tensors are tiny, and thread counts must not change what determinism tests compare.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from i2v.schema import EngineSpec, Generation
+from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
+
+VISION_SIDE = 16
+
+
+@pytest.fixture(scope="session")
+def photo() -> Image.Image:
+    """A 96 x 64 picture with edges and gradients, the same every time."""
+    y, x = np.mgrid[0:64, 0:96]
+    waves = 127 + 80 * np.sin(x / 7) * np.cos(y / 5)
+    return Image.fromarray(np.stack([waves, x * 2.5, y * 3.5], axis=-1).clip(0, 255).astype(np.uint8))
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder of I2VGen-XL's classes with random fp16 weights, a few hundred kilobytes."""
+    folder = tmp_path_factory.mktemp("tiny")
+    write_tiny_model(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_spec() -> EngineSpec:
+    return EngineSpec(
+        name="tiny",
+        title="Tiny",
+        implementation="i2v.engines.i2vgen_xl.engine:I2VGenXLEngine",
+        multiple=16,
+        trained_frames=(4, 8),
+        trained_fps=(8, 8),
+        default_negative_prompt="blurry",
+        preview_factors=((0.2, 0.2, 0.2),) * 4 + ((0.5, 0.5, 0.5),),
+    )
+
+
+@pytest.fixture
+def generation() -> Generation:
+    return Generation(
+        prompt="the camera pans left",
+        negative_prompt="blurry",
+        width=96,
+        height=64,
+        generated_width=96,
+        generated_height=64,
+        fit="keep",
+        num_frames=4,
+        fps=8,
+        target_fps=8,
+        num_inference_steps=3,
+        guidance_scale=4.0,
+        seed=7,
+        engine="tiny",
+    )
+
+
+def write_tiny_model(folder: Path, seed: int = 0) -> None:
+    """Write random weights under the published names. The tokenizer is the embedded model's."""
+    from diffusers import AutoencoderKL, I2VGenXLUNet
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    torch.manual_seed(seed)
+    for name in ("tokenizer", "scheduler"):
+        (folder / name).mkdir()
+        for file in (EMBEDDED_FOLDER / name).iterdir():
+            (folder / name / file.name).write_bytes(file.read_bytes())
+    index = json.loads((EMBEDDED_FOLDER / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps(index))
+    extractor = json.loads((EMBEDDED_FOLDER / "feature_extractor/preprocessor_config.json").read_text())
+    extractor["crop_size"] = {"height": VISION_SIDE, "width": VISION_SIDE}
+    (folder / "feature_extractor").mkdir()
+    (folder / "feature_extractor/preprocessor_config.json").write_text(json.dumps(extractor))
+    text_config = json.loads((EMBEDDED_FOLDER / "text_encoder/config.json").read_text())
+    text = CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=text_config["vocab_size"],
+            bos_token_id=text_config["bos_token_id"],
+            eos_token_id=text_config["eos_token_id"],
+            pad_token_id=text_config["pad_token_id"],
+            hidden_size=16,
+            intermediate_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+        )
+    )
+    vision = CLIPVisionModelWithProjection(
+        CLIPVisionConfig(
+            hidden_size=16,
+            intermediate_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            image_size=VISION_SIDE,
+            patch_size=8,
+            projection_dim=16,
+        )
+    )
+    vae = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        block_out_channels=(8, 16),
+        latent_channels=4,
+        norm_num_groups=4,
+        layers_per_block=1,
+    )
+    unet = I2VGenXLUNet(
+        block_out_channels=(8, 16),
+        down_block_types=("CrossAttnDownBlock3D", "DownBlock3D"),
+        up_block_types=("UpBlock3D", "CrossAttnUpBlock3D"),
+        layers_per_block=1,
+        norm_num_groups=4,
+        cross_attention_dim=16,
+        attention_head_dim=4,
+        num_attention_heads=4,
+    )
+    for part, model, stem in (
+        ("text_encoder", text, "model"),
+        ("image_encoder", vision, "model"),
+        ("vae", vae, "diffusion_pytorch_model"),
+        ("unet", unet, "diffusion_pytorch_model"),
+    ):
+        state = {name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}
+        if part == "text_encoder":  # the names that the published files have
+            state = {f"text_model.{name.removeprefix('text_model.')}": tensor for name, tensor in state.items()}
+        if stem == "model":
+            (folder / part).mkdir()
+            (folder / part / "config.json").write_text(model.config.to_json_string(use_diff=False))
+        else:
+            model.save_config(folder / part)
+        save_file(state, folder / part / f"{stem}.fp16.safetensors", metadata={"format": "pt"})

@@ -99,6 +99,13 @@ MESSAGES: dict[str, str] = {
 }
 
 
+def printable(text: str) -> str:
+    """Return `text` with escapes for what breaks a line, a terminal or UTF-8, e.g. lone surrogates."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
+    )
+
+
 def render(code: str, params: dict[str, Param]) -> str:
     """Return the English sentence for `code`; a missing code or parameter is a programming error (`KeyError`)."""
     return MESSAGES[code].format_map(params)

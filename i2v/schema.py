@@ -1,18 +1,31 @@
 """The words the house speaks: what a person asks for, what an engine is, what is really run.
 
-`GenerationRequest` is what was asked, checked once; `Generation` is what is run, with every gap filled. Facts about
-models are `EngineSpec` rows. This module reads no file, touches no device and knows no library of models.
+`GenerationRequest` is what was asked, checked once; `Generation` is what is run, with every gap filled.
+Facts about models are `EngineSpec` rows. This module reads no file, touches no device and knows no library
+of models.
 """
 
 from __future__ import annotations
 
 import difflib
+import reprlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    model_validator,
+)
+from pydantic_core import CoreSchema, core_schema
 
-from i2v.errors import InvalidRequest
+from i2v.errors import InvalidRequest, printable
 
 Fit = Literal["keep", "crop", "pad"]
 PresetName = Literal["quick", "standard", "high", "extreme"]
@@ -22,31 +35,60 @@ PROMPT_LIMIT = 2000  # characters
 MAX_SEED = 2**32 - 1
 
 
-def _clean_text(value: object) -> object:
-    if isinstance(value, str):
-        if "\0" in value:
-            raise ValueError("a text without NUL characters")
-        if any(0xD800 <= ord(letter) <= 0xDFFF for letter in value):
-            raise ValueError("a text of valid Unicode (no lone surrogates)")
+def clean_text(value: object) -> object:
+    """Refuse (`ValueError`) what no text may hold and what is no text at all."""
+    if not isinstance(value, str):
+        raise ValueError("a text")
+    if "\0" in value:
+        raise ValueError("a text without NUL characters")
+    if any(0xD800 <= ord(letter) <= 0xDFFF for letter in value):
+        raise ValueError("a text of valid Unicode (no lone surrogates)")
     return value
 
 
-def _no_bool(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("a number")
-    return value
+@dataclass(frozen=True)
+class Within:
+    """Bounds of an `int` or a `float`, as an annotation: `Annotated[int, Within(4, 128)]`.
+
+    Text is read as a number, since forms, flags and the environment have nothing else; a bool, NaN and infinity
+    are none. The complaint is always the same and names both bounds: "a whole number from 4 to 128".
+    """
+
+    low: float
+    high: float
+
+    def __get_pydantic_core_schema__(
+        self, source: type[int] | type[float], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        kind = "a whole number" if source is int else "a number"
+        allowed = f"{kind} from {self.low} to {self.high}"
+        number = (
+            core_schema.int_schema(ge=int(self.low), le=int(self.high))
+            if source is int
+            else core_schema.float_schema(ge=self.low, le=self.high, allow_inf_nan=False)
+        )
+
+        def check(value: object, read: ValidatorFunctionWrapHandler) -> object:
+            underscored = isinstance(value, str) and "_" in value  # Python's 1_000, nobody else's
+            if isinstance(value, bool) or not isinstance(value, int | float | str) or underscored:
+                raise ValueError(allowed)
+            try:
+                return read(value)
+            except (ValidationError, OverflowError):
+                raise ValueError(allowed) from None
+
+        return core_schema.no_info_wrap_validator_function(check, number)
 
 
-Text = Annotated[str, Field(max_length=PROMPT_LIMIT), BeforeValidator(_clean_text)]
-Number = BeforeValidator(_no_bool)
-Side = Annotated[int, Field(ge=64, le=2048), Number]
+Text = Annotated[str, Field(max_length=PROMPT_LIMIT), BeforeValidator(clean_text)]
+Side = Annotated[int, Within(64, 2048)]
 
 
 class GenerationRequest(BaseModel):
     """What a person asks for. `None` means: as the preset, or the engine, has it.
 
-    "512p" is an area of 512 x 512 pixels. `fps` is the playback rate and, clamped to what the model was trained on, its
-    condition; `target_fps` overrides the condition alone. Sides are pixels.
+    "512p" is an area of 512 x 512 pixels. `fps` is the playback rate and, clamped to what the model was
+    trained on, its condition; `target_fps` overrides the condition alone. Sides are pixels.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,13 +100,13 @@ class GenerationRequest(BaseModel):
     fit: Fit = "keep"
     height: Side | None = None
     width: Side | None = None
-    num_frames: Annotated[int, Field(ge=4, le=128), Number] | None = None
-    fps: Annotated[int, Field(ge=1, le=60), Number] | None = None
-    target_fps: Annotated[int, Field(ge=1, le=60), Number] | None = None
-    num_inference_steps: Annotated[int, Field(ge=1, le=200), Number] | None = None
-    guidance_scale: Annotated[float, Field(ge=1, le=30, allow_inf_nan=False), Number] | None = None
-    seed: Annotated[int, Field(ge=0, le=MAX_SEED), Number] | None = None
-    engine: str = "auto"
+    num_frames: Annotated[int, Within(4, 128)] | None = None
+    fps: Annotated[int, Within(1, 60)] | None = None
+    target_fps: Annotated[int, Within(1, 60)] | None = None
+    num_inference_steps: Annotated[int, Within(1, 200)] | None = None
+    guidance_scale: Annotated[float, Within(1, 30)] | None = None
+    seed: Annotated[int, Within(0, MAX_SEED)] | None = None
+    engine: Text = "auto"
     gradient_checkpointing: bool = False
 
     @model_validator(mode="after")
@@ -78,50 +120,65 @@ class GenerationRequest(BaseModel):
         return self
 
     @classmethod
-    def parse(cls, fields: dict[str, object]) -> Self:
-        """Return the request that `fields` describe; `InvalidRequest` names the field, the value and what is allowed."""
+    def parse(cls, fields: object) -> Self:
+        """Return the request that a dict of fields describes.
+
+        Raises:
+            InvalidRequest: naming the field, its value and what is allowed, or the nearest known field.
+        """
+        known = tuple(cls.model_fields)
+        unknown = [name for name in fields if name not in known] if isinstance(fields, dict) else []
+        if unknown:
+            nearest = nearest_name(str(unknown[0]), known)
+            raise InvalidRequest(
+                "request.unknown_field", field=shown(unknown[0]), nearest=nearest, allowed=", ".join(known)
+            )
         try:
             return cls.model_validate(fields)
         except ValidationError as error:
-            raise invalid_field(error, tuple(cls.model_fields)) from None
+            raise invalid_field(error) from None
 
 
-def nearest_name(name: str, known: tuple[str, ...]) -> str:
-    """Return the known name that `name` was most likely meant to be."""
-    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.0)), known[0])
+def nearest_name(name: str, known: Iterable[str]) -> str:
+    """Return the known name that `name` was most likely meant to be; one that contains it comes first."""
+    name, known = name[:100], list(known)
+    containing = [candidate for candidate in known if name in candidate]
+    return difflib.get_close_matches(name, containing or known, n=1, cutoff=0.0)[0]
 
 
-def invalid_field(error: ValidationError, known: tuple[str, ...]) -> InvalidRequest:
-    """Translate pydantic's first complaint into field, value and what is allowed. The value is shortened, never echoed whole."""
-    first = error.errors(include_url=False, include_context=True)[0]
+# Pydantic's types of error (https://docs.pydantic.dev/latest/errors/validation_errors/) in our words.
+_ALLOWED = {
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "literal_error": "one of {expected}",
+    "model_type": "a table of fields",
+    "string_too_long": "at most {max_length} characters",
+    "string_unicode": "a text of valid Unicode (no lone surrogates)",
+    "value_error": "{error}",
+}
+
+
+def invalid_field(error: ValidationError) -> InvalidRequest:
+    """Return the error for the first field that pydantic refused; nested fields are named with dots."""
+    first = error.errors(include_url=False)[0]
     name = ".".join(str(part) for part in first["loc"] if not isinstance(part, int)) or "request"
-    if first["type"] == "extra_forbidden":
-        return InvalidRequest(
-            "request.unknown_field", field=name, nearest=nearest_name(name, known), allowed=", ".join(known)
-        )
-    context = first.get("ctx", {})
-    kind, allowed = first["type"], first["msg"]
-    bounds = {"greater_than_equal": "at least {ge}", "less_than_equal": "at most {le}"}
-    if kind == "missing":
+    if first["type"] == "missing":
         return InvalidRequest("request.missing_field", field=name)
-    if kind in bounds:
-        allowed = bounds[kind].format_map(context)
-    elif kind == "literal_error":
-        allowed = f"one of {context['expected']}"
-    elif kind == "string_too_long":
-        allowed = f"at most {context['max_length']} characters"
-    elif kind == "value_error":
-        allowed = str(context["error"])
-    elif kind == "finite_number":
-        allowed = "a finite number"
+    words = _ALLOWED.get(first["type"])
+    allowed = words.format_map(first.get("ctx", {})) if words else first["msg"]
     return InvalidRequest("request.invalid", field=name, value=shown(first["input"]), allowed=allowed)
 
 
-def shown(value: object) -> str:
-    """Return a short, printable form of a value for a message: lone surrogates and long texts cannot break it."""
-    text = value if isinstance(value, str) else repr(value)
-    text = text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\0")
-    return f"{text[:60]}... ({len(text)} characters)" if len(text) > 60 else text
+def shown(value: object, limit: int = 60) -> str:
+    """Return a short form of a value for a message: whatever it is, the line it stands in can be printed."""
+    try:
+        text = value if isinstance(value, str) else reprlib.repr(value)
+    except ValueError:  # an int beyond what Python turns into digits
+        return f"a number of over {limit} digits"
+    short = printable(text[:limit])
+    if len(text) > limit:
+        return f"{short}... ({len(text)} characters)"
+    return short if short.strip() == short != "" else f"'{short}'"
 
 
 @dataclass(frozen=True)

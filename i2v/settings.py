@@ -1,8 +1,9 @@
 """Settings: the only reader of YAML files and of environment variables.
 
-Later sources win: `configs/default.yaml`, then the user's `config.yaml` (from `--config`, `$I2V_CONFIG`, or beside
-`app.py`), then the environment (`I2V_OUTPUT__DIRECTORY`), then command-line flags. Every setting stands, explained, in
-`configs/default.yaml`; unknown keys are errors. Relative paths are relative to the file that names them.
+Later sources win: `configs/default.yaml`, then the user's `config.yaml` (from `--config`, `$I2V_CONFIG`, or
+beside `app.py`), then the environment (`I2V_OUTPUT__DIRECTORY`), then command-line flags. Every setting
+stands, explained, in `configs/default.yaml`; unknown keys are errors. Relative paths are relative to the file
+that names them, and to the current folder where a variable or a flag does.
 """
 
 from __future__ import annotations
@@ -10,18 +11,43 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Annotated, Literal, cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from i2v.errors import InvalidRequest
-from i2v.schema import Preset, invalid_field, nearest_name, shown
+from i2v.schema import Preset, Within, clean_text, invalid_field, nearest_name, shown
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT_PREFIX = "I2V_"
 # Read by scripts/setup.sh, or by `find_user_file` below; not settings of the application.
-_OTHER_VARIABLES = frozenset({"I2V_CONFIG", "I2V_TORCH", "I2V_PYTHON"})
+_OTHER_VARIABLES = frozenset({"I2V_CONFIG", "I2V_PYTHON", "I2V_TORCH", "I2V_TORCH_INDEX"})
+
+
+def _text(value: object) -> object:
+    if value is None or not isinstance(value, str):  # YAML: 2025 is a number, and yes is true
+        raise ValueError("a text; put it in quotes if it looks like something else")
+    return clean_text(value)
+
+
+def _prefix(value: object) -> object:
+    text = str(_text(value))
+    if len(text) > 64 or not text.isprintable() or set(text) & set("/\\"):
+        raise ValueError("at most 64 printable characters, neither / nor \\ among them")
+    return text
+
+
+def _folder(value: object) -> object:
+    """Refuse what `_absolute_paths` could not make absolute, too: numbers, nothing, `~` of nobody."""
+    if not isinstance(value, Path) or not value.is_absolute():
+        raise ValueError("the path of a folder")
+    clean_text(str(value))
+    return value
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Folder = Annotated[Path, BeforeValidator(_folder)]
 
 
 class _Section(BaseModel):
@@ -29,26 +55,26 @@ class _Section(BaseModel):
 
 
 class OutputSettings(_Section):
-    directory: Path
+    directory: Folder
     format: Literal["mp4"]
-    prefix: str = Field(pattern=r"^[^/\\\x00]{0,64}$")
+    prefix: Annotated[str, BeforeValidator(_prefix)]
 
 
 class EngineSettings(_Section):
-    name: str
+    name: Text
     device: Literal["auto", "cpu", "cuda"]
     dtype: Literal["auto", "float32", "float16", "bfloat16"]
-    threads: int = Field(ge=0, le=256)
-    decode_chunk: int = Field(ge=1, le=128)
+    threads: Annotated[int, Within(0, 256)]
+    decode_chunk: Annotated[int, Within(1, 128)]
 
 
 class ModelSettings(_Section):
-    directory: Path
+    directory: Folder
 
 
 class ImageSettings(_Section):
-    max_megapixels: float = Field(gt=0, le=400)
-    max_megabytes: float = Field(gt=0, le=1000)
+    max_megapixels: Annotated[float, Within(0.001, 400)]
+    max_megabytes: Annotated[float, Within(0.001, 1000)]
 
 
 class Settings(_Section):
@@ -85,12 +111,12 @@ def load_settings(
     sources = [_read_file(ROOT / "configs" / "default.yaml", base=ROOT)]
     user_file = find_user_file(config, environ)
     if user_file is not None:
-        sources.append(_read_file(user_file, base=user_file.resolve().parent))
-    sources.append(_Source("environment", _from_environment(environ), Path.cwd()))
-    sources.append(_Source("command line", _nested(dict(flags or {})), Path.cwd()))
+        sources.append(_read_file(user_file, base=user_file.absolute().parent))
+    sources.extend(_from_environment(environ))
+    sources.extend(_from_flags(flags or {}))
     merged: dict[str, object] = {}
     for source in sources:
-        _check_keys(source.values, Settings, source.name)
+        _check_keys(source.values, source.name)
         _merge(merged, _absolute_paths(source.values, Settings, source.base))
         _validate(merged, source.name)
     return _validate(merged, "settings")
@@ -114,42 +140,68 @@ def load_presets(path: Path = ROOT / "configs" / "presets.yaml") -> dict[str, Pr
     }
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML as usual, but a key that stands twice in one table is an error: the first would be lost silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
+        values: dict[object, object] = super().construct_mapping(node, deep=deep)
+        keys = [self.construct_object(key) for key, _ in node.value]
+        for number, key in enumerate(keys):
+            if key in keys[:number]:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"the key {shown(key)} stands here twice", problem_mark=node.value[number][0].start_mark
+                )
+        return values
+
+
 def _read_file(path: Path, base: Path) -> _Source:
+    name = shown(str(path), limit=300)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
+    except OSError as error:
         raise InvalidRequest(
-            "settings.unreadable", source=str(path), reason=" ".join(str(error).split())
+            "settings.unreadable", source=name, reason=error.strerror or str(error)
         ) from error
+    # PyYAML's readers of numbers, dates and tags raise nearly anything (`!!bool x`, 2025-99-99, a deep list).
+    except Exception as error:
+        reason = shown(" ".join(str(error).split()) or type(error).__name__, limit=300)
+        raise InvalidRequest("settings.unreadable", source=name, reason=reason) from error
     if values is None:
         values = {}
     if not isinstance(values, dict):
-        raise InvalidRequest(
-            "settings.unreadable", source=str(path), reason="it is not a table of keys and values"
-        )
-    return _Source(str(path), values, base)
+        raise InvalidRequest("settings.unreadable", source=name, reason="it is not a table of keys and values")
+    return _Source(name, values, base)
 
 
-def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
-    flat = {
-        name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", "."): value
-        for name, value in environ.items()
-        if name.startswith(ENVIRONMENT_PREFIX) and name not in _OTHER_VARIABLES
-    }
-    return _nested(flat)
-
-
-def _nested(flat: Mapping[str, object]) -> dict[str, object]:
-    nested: dict[str, object] = {}
-    for key, value in flat.items():
-        if value is None:
+def _from_environment(environ: Mapping[str, str]) -> list[_Source]:
+    """Return a source for each variable, so that a complaint names it. Two that set the same key are an error."""
+    sources: list[_Source] = []
+    seen: dict[str, str] = {}
+    for name, value in sorted(environ.items()):
+        if not name.startswith(ENVIRONMENT_PREFIX) or name in _OTHER_VARIABLES:
             continue
-        *sections, last = key.split(".")
-        level = nested
-        for section in sections:
-            level = cast("dict[str, object]", level.setdefault(section, {}))
-        level[last] = value
-    return nested
+        key = name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".")
+        if key in seen:
+            raise InvalidRequest(
+                "settings.invalid",
+                source=name, key=key, value=shown(value), allowed=f"{seen[key]} sets the same",
+            )  # fmt: skip
+        seen[key] = name
+        sources.append(_Source(shown(name), _nested(key, value), Path.cwd()))
+    return sources
+
+
+def _from_flags(flags: Mapping[str, object]) -> list[_Source]:
+    return [
+        _Source("command line", _nested(key, value), Path.cwd())
+        for key, value in flags.items()
+        if value is not None
+    ]
+
+
+def _nested(key: str, value: object) -> dict[str, object]:
+    section, dot, rest = key.partition(".")
+    return {section: _nested(rest, value) if dot else value}
 
 
 def _sections(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
@@ -159,20 +211,28 @@ def _sections(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
     }
 
 
-def _check_keys(values: Mapping[str, object], model: type[BaseModel], source: str, prefix: str = "") -> None:
-    known = tuple(model.model_fields)
-    sections = _sections(model)
-    for key, value in values.items():
-        if key not in known:
-            nearest = prefix + nearest_name(str(key), known)
-            raise InvalidRequest("settings.unknown_key", source=source, key=f"{prefix}{key}", nearest=nearest)
-        if key in sections:
-            if not isinstance(value, dict):
-                allowed = "a section with the keys " + ", ".join(sections[key].model_fields)
-                raise InvalidRequest(
-                    "settings.invalid", source=source, key=prefix + key, value=shown(value), allowed=allowed
-                )
-            _check_keys(value, sections[key], source, f"{prefix}{key}.")
+def _dotted_keys() -> list[str]:
+    return [
+        f"{name}.{key}" for name, section in _sections(Settings).items() for key in section.model_fields
+    ]
+
+
+def _check_keys(values: Mapping[str, object], source: str) -> None:
+    sections = _sections(Settings)
+    for name, section in values.items():
+        if name not in sections:
+            nearest = nearest_name(str(name), [*sections, *_dotted_keys()])
+            raise InvalidRequest("settings.unknown_key", source=source, key=shown(name), nearest=nearest)
+        if not isinstance(section, dict):
+            allowed = "a section with the keys " + ", ".join(sections[name].model_fields)
+            raise InvalidRequest(
+                "settings.invalid", source=source, key=name, value=shown(section), allowed=allowed
+            )
+        for key in section:
+            if key not in sections[name].model_fields:
+                full = f"{name}.{key}"
+                nearest = nearest_name(full, _dotted_keys())
+                raise InvalidRequest("settings.unknown_key", source=source, key=shown(full), nearest=nearest)
 
 
 def _absolute_paths(values: Mapping[str, object], model: type[BaseModel], base: Path) -> dict[str, object]:
@@ -200,7 +260,7 @@ def _validate(values: Mapping[str, object], source: str) -> Settings:
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        fault = invalid_field(error, tuple(Settings.model_fields))
+        fault = invalid_field(error)
         params = fault.params
         raise InvalidRequest(
             "settings.invalid",

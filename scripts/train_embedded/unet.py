@@ -15,6 +15,7 @@ import argparse
 import copy
 import json
 import math
+import os
 import random
 import time
 from dataclasses import dataclass
@@ -230,12 +231,13 @@ def make_batch(
     view: tuple[int, int],
     rng: random.Random,
     first: int = 1,
+    names: tuple[str, ...] = tuple(MOTIONS),
 ) -> Batch:
     """Render `size` clips of random motions: frame 0 and `frames` - 1 of the frames from `first` on."""
     height, width = view
     x0, image_latents, pictures, motions = [], [], [], []
     for _ in range(size):
-        name = rng.choice(list(MOTIONS))
+        name = rng.choice(names)
         later = sorted(rng.sample(range(first, NUM_FRAMES), frames - 1))
         positions = torch.tensor([0, *later]) / (NUM_FRAMES - 1)
         levels = rng.choice(pyramids)
@@ -303,6 +305,29 @@ def listening(
     return scores
 
 
+class Politeness:
+    """Uses all cores while they are free, and leaves one as soon as others want it.
+
+    Threads that wait for each other at every operation come to a crawl when one of them must share its core.
+    """
+
+    def __init__(self) -> None:
+        self.most = torch.get_num_threads()
+        self.last = self._read()
+
+    def _read(self) -> tuple[float, float, float]:
+        fields = [float(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+        own = os.times()
+        return time.monotonic(), sum(fields) - fields[3] - fields[4], (own.user + own.system) * os.sysconf("SC_CLK_TCK")
+
+    def step(self) -> None:
+        now = self._read()
+        seconds, busy, own = (b - a for a, b in zip(self.last, now, strict=True))
+        self.last = now
+        others = (busy - own) / (seconds * os.sysconf("SC_CLK_TCK"))
+        torch.set_num_threads(max(1, self.most - round(others)))
+
+
 def train(options: argparse.Namespace) -> None:
     rng = random.Random(options.seed)
     torch.manual_seed(options.seed)
@@ -336,6 +361,7 @@ def train(options: argparse.Namespace) -> None:
     base = history[-1]["minutes"] if history else 0.0
     start = saved_at = time.monotonic()
     step, running = 0, 0.0
+    politeness = Politeness()
 
     def save() -> None:
         partial = file.with_suffix(".partial")
@@ -350,7 +376,7 @@ def train(options: argparse.Namespace) -> None:
             ADAM_SHARE * options.lr * scale,
         )
         view = square if rng.random() >= options.aspects else rng.choice(VIEWS[1:])
-        batch = make_batch(pyramids, conditions, options.batch, options.frames, view, rng, options.first)
+        batch = make_batch(pyramids, conditions, options.batch, options.frames, view, rng, options.first, options.motions)
         u = torch.rand(options.batch)
         t = (options.t_min + (999 - options.t_min) * (1 - u**options.t_power)).long()
         prompts = [
@@ -369,6 +395,7 @@ def train(options: argparse.Namespace) -> None:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         step += 1
+        politeness.step()
         decay = min(options.ema, (step + 1) / (step + 10))
         with torch.no_grad():
             for key, value in unet.state_dict().items():
@@ -400,6 +427,9 @@ def main() -> None:
     parser.add_argument("--checkpoints", type=Path, default=ROOT / "checkpoints")
     parser.add_argument("--frames", type=int, default=8, help="frames of a clip, frame 0 included")
     parser.add_argument("--first", type=int, default=1, help="first frame that may be shown after frame 0")
+    parser.add_argument(
+        "--motions", type=lambda text: tuple(text.split(",")), default=tuple(MOTIONS), help="comma-separated; to begin with two"
+    )
     parser.add_argument("--boost", type=float, default=1.0, help="scale cross-attention's output once, at the start")
     parser.add_argument("--batch", type=int, default=4, help="clips in a step")
     parser.add_argument(

@@ -1,0 +1,82 @@
+"""Decoding: chunks change nothing, NaN is decoded again, previews have the clip's colours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderKL
+
+from i2v.engines.i2vgen_xl.components import load_components
+from i2v.engines.i2vgen_xl.decode import decode_frames, preview, to_uint8
+from i2v.engines.specs import EMBEDDED
+from i2v.errors import I2VError
+from i2v.schema import EngineSpec, MemoryPlan
+from i2v.weights import find_weights
+
+
+@pytest.fixture
+def vae(tiny_spec: EngineSpec, tiny_folder: Path) -> AutoencoderKL:
+    return load_components(tiny_spec, tiny_folder, MemoryPlan("cpu", "float32")).vae
+
+
+@pytest.fixture
+def latents() -> torch.Tensor:
+    return torch.randn(1, 4, 5, 8, 12, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 5, 99])
+def test_any_chunk_gives_the_same_frames(vae: AutoencoderKL, latents: torch.Tensor, chunk: int) -> None:
+    with torch.no_grad():
+        plain = torch.cat(
+            [vae.decode(latents[:, :, k] / vae.config.scaling_factor).sample for k in range(latents.shape[2])]
+        )
+    parts = list(decode_frames(vae, latents, chunk))
+    assert [len(part.frames) for part in parts] == [min(chunk, 5 - start) for start in range(0, 5, chunk)]
+    together = np.concatenate([part.frames for part in parts])
+    assert np.abs(together.astype(int) - to_uint8(plain).astype(int)).max() <= 1
+
+
+def test_nan_in_half_precision_is_decoded_again_in_float32(
+    vae: AutoencoderKL, latents: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reference = np.concatenate([part.frames for part in decode_frames(vae, latents, 5)])
+    vae.to(torch.bfloat16)
+    decode = vae.decoder.forward
+
+    def overflowing(sample: torch.Tensor, *rest: object) -> torch.Tensor:
+        result = decode(sample, *rest)
+        return result if sample.dtype == torch.float32 else torch.full_like(result, torch.nan)
+
+    monkeypatch.setattr(vae.decoder, "forward", overflowing)
+    first, second = decode_frames(vae, latents, 3)
+    assert [notice.code for notice in (*first.notices, *second.notices)] == ["decode.nan", "decode.nan"]
+    assert first.notices[0].params == {"count": 3, "dtype": "bfloat16"}
+    assert vae.dtype == torch.bfloat16, "the next chunk starts in half precision again"
+    frames = np.concatenate([first.frames, second.frames]).astype(int)
+    assert np.abs(frames - reference).mean() < 2, "the weights were rounded to bfloat16, the picture is the same"
+
+
+def test_latents_that_are_nan_are_an_error_not_a_black_clip(vae: AutoencoderKL, latents: torch.Tensor) -> None:
+    with pytest.raises(I2VError) as caught:
+        list(decode_frames(vae, latents * torch.nan, 4))
+    assert caught.value.code == "decode.nan_float32"
+
+
+def test_pixels_are_rounded_and_clamped() -> None:
+    pixels = torch.tensor([-9.0, -1.0, 0.0, 1.0, 9.0]).view(1, 1, 1, 5).expand(1, 3, 1, 5)
+    assert to_uint8(pixels)[0, 0, :, 0].tolist() == [0, 0, 128, 255, 255]
+
+
+def test_the_preview_has_the_colours_of_the_decoded_clip() -> None:
+    components = load_components(EMBEDDED, find_weights(EMBEDDED, Path()), MemoryPlan("cpu", "float32"))
+    y, x = torch.meshgrid(torch.linspace(-1, 1, 64), torch.linspace(-1, 1, 96), indexing="ij")
+    picture = torch.stack([x, y, -x * y])[None]
+    with torch.no_grad():
+        latents = components.vae.encode(picture).latent_dist.mode()[:, :, None]
+    seen = preview(latents, EMBEDDED.preview_factors)[0].astype(float)
+    patches = ((picture[0] / 2 + 0.5) * 255).unfold(1, 4, 4).unfold(2, 4, 4).mean((3, 4))
+    # three colours from what is nearly three numbers a patch: within 12 of 255 on average
+    assert np.abs(seen - patches.permute(1, 2, 0).numpy()).mean() < 12

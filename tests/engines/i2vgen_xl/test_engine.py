@@ -1,0 +1,160 @@
+"""The engine against stock diffusers on the same weights, and its own promises: order, stopping, determinism."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from i2v.engines.base import Conditioned, Decoded, Denoised, Event
+from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
+from i2v.engines.i2vgen_xl.sampling import denoise, initial_noise
+from i2v.engines.i2vgen_xl.conditioning import condition
+from i2v.image import fit_picture
+from i2v.schema import EngineSpec, Generation, MemoryPlan
+from tests.stock import load_stock, run_stock
+
+PLAN = MemoryPlan("cpu", "float32", decode_chunk=4)
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_spec: EngineSpec, tiny_folder: Path) -> I2VGenXLEngine:
+    return I2VGenXLEngine.load(tiny_spec, tiny_folder, PLAN)
+
+
+def frames_of(events: list[Event]) -> NDArray[np.uint8]:
+    return np.concatenate([event.frames for event in events if isinstance(event, Decoded)])
+
+
+def last_latents(engine: I2VGenXLEngine, generation: Generation, image: Image.Image) -> torch.Tensor:
+    conditioning = condition(engine.components, engine.spec, generation, image)
+    noise = initial_noise(engine.components, generation)
+    *_, last = denoise(
+        engine.components, conditioning, noise, generation.num_inference_steps, generation.guidance_scale
+    )
+    return last.latents
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "changes"),
+    [
+        (96, 64, {}),
+        (64, 96, {}),
+        (64, 64, {"guidance_scale": 1.0}),
+        (96, 64, {"num_frames": 7, "num_inference_steps": 5, "target_fps": 16, "seed": 2**32 - 1}),
+        (64, 64, {"prompt": "镜头向左移动 " * 60, "negative_prompt": ""}),
+    ],
+    ids=["wide", "tall", "without guidance", "other frames, steps, fps, seed", "prompt past 77 tokens"],
+)
+@pytest.mark.filterwarnings("ignore::FutureWarning:diffusers")
+def test_same_weights_seed_and_settings_give_stocks_frames(
+    tiny_spec: EngineSpec,
+    tiny_folder: Path,
+    generation: Generation,
+    photo: Image.Image,
+    width: int,
+    height: int,
+    changes: dict[str, object],
+) -> None:
+    asked = replace(generation, generated_width=width, generated_height=height, **changes)
+    image = fit_picture(photo, width, height, "crop").image
+    # stock draws the first frame from the posterior, unseeded: here both take what one global seed gives
+    engine = I2VGenXLEngine.load(replace(tiny_spec, sample_posterior=True), tiny_folder, PLAN)
+    torch.manual_seed(0)
+    stock_latents, stock_frames = run_stock(load_stock(tiny_folder), asked, image)
+    torch.manual_seed(0)
+    latents = last_latents(engine, asked, image)
+    torch.manual_seed(0)
+    frames = frames_of(list(engine.generate(asked, image)))
+    assert (latents - stock_latents).abs().max() <= 1e-4
+    assert frames.shape == stock_frames.shape
+    assert np.abs(frames.astype(int) - stock_frames.astype(int)).max() <= 1
+
+
+def test_image_gain_equals_stock_with_the_features_added_twice(
+    tiny_spec: EngineSpec, tiny_folder: Path, generation: Generation, photo: Image.Image
+) -> None:
+    image = fit_picture(photo, 96, 64, "crop").image
+    doubled = I2VGenXLEngine.load(replace(tiny_spec, image_gain=2.0), tiny_folder, PLAN)
+    plain = I2VGenXLEngine.load(tiny_spec, tiny_folder, PLAN)
+    # VGen's own sum: concat = concat + features, twice
+    plain.components.unet.image_latents_temporal_encoder.register_forward_hook(
+        lambda module, inputs, features: features + features
+    )
+    assert torch.allclose(
+        last_latents(doubled, generation, image), last_latents(plain, generation, image), atol=1e-5
+    )
+    untouched = I2VGenXLEngine.load(tiny_spec, tiny_folder, PLAN)
+    assert not torch.allclose(
+        last_latents(doubled, generation, image), last_latents(untouched, generation, image), atol=1e-3
+    )
+
+
+def test_events_come_in_order_and_frames_sum_up(
+    engine: I2VGenXLEngine, generation: Generation, photo: Image.Image
+) -> None:
+    asked = replace(generation, num_frames=6)
+    events = list(engine.generate(asked, fit_picture(photo, 96, 64, "crop").image))
+    assert [type(event) for event in events] == [Conditioned, *[Denoised] * 3, *[Decoded] * 2]
+    steps = [event for event in events if isinstance(event, Denoised)]
+    assert [(event.step, event.total) for event in steps] == [(1, 3), (2, 3), (3, 3)]
+    assert {event.preview.shape for event in steps} == {(6, 32, 48, 3)}
+    frames = frames_of(events)
+    assert frames.shape == (6, 64, 96, 3)
+    assert frames.dtype == np.uint8
+
+
+def test_the_same_seed_gives_the_same_frames_and_another_seed_others(
+    engine: I2VGenXLEngine, generation: Generation, photo: Image.Image
+) -> None:
+    image = fit_picture(photo, 96, 64, "crop").image
+    first, again, other = (
+        frames_of(list(engine.generate(replace(generation, seed=seed), image))) for seed in (1, 1, 2)
+    )
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_the_prompt_the_negative_prompt_and_the_guidance_matter(
+    engine: I2VGenXLEngine, generation: Generation, photo: Image.Image
+) -> None:
+    image = fit_picture(photo, 96, 64, "crop").image
+    variants = [{}, {"prompt": "zoom in"}, {"negative_prompt": "zoom in"}, {"guidance_scale": 2.0}, {"target_fps": 16}]
+    results = [last_latents(engine, replace(generation, **changes), image) for changes in variants]
+    for one, two in itertools.combinations(results, 2):
+        assert (one - two).abs().max() > 1e-4
+
+
+def test_closing_the_stream_stops_the_work(
+    engine: I2VGenXLEngine, generation: Generation, photo: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+    forward = engine.components.unet.forward
+
+    def counted(*arguments: object, **named: object) -> object:
+        nonlocal calls
+        calls += 1
+        return forward(*arguments, **named)
+
+    monkeypatch.setattr(engine.components.unet, "forward", counted)
+    events = engine.generate(replace(generation, num_inference_steps=50), fit_picture(photo, 96, 64, "crop").image)
+    for event in events:
+        if isinstance(event, Denoised) and event.step == 2:
+            events.close()
+            break
+    assert calls == 2
+    assert next(events, None) is None
+
+
+def test_the_callers_grad_mode_is_left_alone(
+    engine: I2VGenXLEngine, generation: Generation, photo: Image.Image
+) -> None:
+    for _ in engine.generate(generation, fit_picture(photo, 96, 64, "crop").image):
+        assert torch.is_grad_enabled()
+        assert not torch.is_inference_mode_enabled()

@@ -1,7 +1,7 @@
 """The command line: `i2v generate` and what it prints. Wiring only; the work is in `pipeline`.
 
-Standard output carries the result (the path, or one line of JSON), standard error the progress and the notices. Exit
-codes: 0 done, 1 failed, 2 bad input, 130 interrupted.
+Standard output carries the result (the path, or one line of JSON), standard error the progress and the
+notices. Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -112,7 +112,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code. No traceback reaches the person; it goes to a file in logs/."""
+    """Run the command and return its exit code.
+
+    No traceback reaches the person; it goes to a file in logs/.
+    """
     arguments = build_parser().parse_args(argv)
     try:
         with _stop_on_signals():
@@ -208,7 +211,10 @@ def _read(path: Path, limit: int) -> bytes:
 
 
 def _choose(request: GenerationRequest, settings: Settings) -> tuple[EngineSpec, MemoryPlan]:
-    """Return the engine to run and how: the published weights where they and a CUDA device are there, else the embedded."""
+    """Return the engine to run and how.
+
+    "auto": the published weights where they and a CUDA device are there, else the embedded.
+    """
     from i2v.engines.specs import EMBEDDED, I2VGEN_XL, find_spec
     from i2v.memory import plan_memory, probe_device
     from i2v.weights import is_available
@@ -278,8 +284,9 @@ def _report(result: Result, as_json: bool) -> None:
     generation = result.generation
     total = sum(result.seconds.values())
     print(
-        f"i2v: {generation.engine}, {generation.num_frames} frames of {generation.width} x {generation.height} at"
-        f" {generation.fps} fps, seed {generation.seed}, {total:.1f} s",
+        f"i2v: {generation.engine}, {generation.num_frames} frames of"
+        f" {generation.width} x {generation.height} at {generation.fps} fps, seed {generation.seed},"
+        f" {total:.1f} s",
         file=sys.stderr,
     )
     print(result.path)

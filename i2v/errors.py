@@ -1,13 +1,16 @@
 """What can go wrong, and how it is said.
 
-Every error and every notice is `{code, params, message}`: the code is stable and is what pages translate by, the
-params are the values it is about, the message is the English sentence made from both. The sentences stand in one table
-here, so that a code without a sentence cannot exist. This module knows nothing about requests, pictures or models.
+Every error and every notice is `{code, params, message}`: the code is stable and is what pages translate by,
+the params are the values it is about, the message is the English sentence made from both. The sentences stand
+in one table here, so that a code without a sentence cannot exist. This module knows nothing about requests,
+pictures or models.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 Param = str | int | float | bool | None
@@ -18,27 +21,36 @@ MESSAGES: dict[str, str] = {
     "request.invalid": "{field} = {value} is not accepted: {allowed}.",
     "request.missing_field": "{field} is missing.",
     "request.half_size": "height and width belong together: give both, or a resolution instead.",
-    "request.two_sizes": "Give either resolution ({resolution}) or height and width ({height} x {width}), not both.",
+    "request.two_sizes": (
+        "Give either resolution ({resolution}) or height and width ({height} x {width}), not both."
+    ),
     "request.blank_prompt": "prompt is blank: write what should happen, for example 'the camera pans left'.",
     "request.unknown_engine": "engine = {value} is not known: one of {allowed}.",
     # notices about the request
-    "request.untrained_frames": "{title} was trained on {low} to {high} frames; with {num_frames} the motion may drift.",
+    "request.untrained_frames": (
+        "{title} was trained on {low} to {high} frames; with {num_frames} the motion may drift."
+    ),
     "request.scaled_up": (
-        "{title} generates {generated_width} x {generated_height} pixels; the video is scaled up to {width} x {height}."
+        "{title} generates {generated_width} x {generated_height} pixels; the video is scaled up to"
+        " {width} x {height}."
     ),
     "request.size_rounded": (
-        "{asked_width} x {asked_height} is not a multiple of {multiple}; the model generates"
-        " {generated_width} x {generated_height} pixels."
+        "{width} x {height} is not a multiple of {multiple}: the model generates"
+        " {generated_width} x {generated_height} pixels, which are scaled."
     ),
     "request.target_fps_clamped": (
-        "The model knows {low} to {high} frames a second: its condition is {target_fps}, the video plays at {fps}."
+        "The model knows {low} to {high} frames a second: its condition is {target_fps}, the video plays at"
+        " {fps}."
     ),
     "request.gradient_checkpointing": (
-        "gradient_checkpointing saves no memory when generating (it only helps training), so nothing was changed."
-        " What does save memory: a smaller resolution, fewer frames, decoding one frame at a time (decode_chunk: 1)."
+        "gradient_checkpointing saves no memory when generating (it only helps training), so nothing was"
+        " changed. What does save memory: a smaller resolution, fewer frames, decoding one frame at a time"
+        " (decode_chunk: 1)."
     ),
     "prompt.truncated": "The model reads {limit} tokens of a prompt; this was cut off: {removed}",
-    "prompt.negative_truncated": "The model reads {limit} tokens of a negative prompt; this was cut off: {removed}",
+    "prompt.negative_truncated": (
+        "The model reads {limit} tokens of a negative prompt; this was cut off: {removed}"
+    ),
     # settings
     "settings.unknown_key": "{source}: unknown setting {key!r}. Did you mean {nearest!r}?",
     "settings.invalid": "{source}: {key} = {value} is not accepted: {allowed}.",
@@ -47,19 +59,25 @@ MESSAGES: dict[str, str] = {
     "weights.missing_folder": "{title}: no model folder at {path}. {fix}",
     "weights.missing_file": "{title}: {path} is missing from the model folder. Fetch the model again.",
     "weights.unreadable": "{title}: {path} cannot be read: {reason}. Fetch the file again.",
-    "weights.missing_tensor": "{path}: the tensor {tensor} is missing ({count} in all). The file is not of this model.",
-    "weights.unexpected_tensor": "{path}: the tensor {tensor} is not known ({count} in all). The file is not of this model.",
+    "weights.missing_tensor": (
+        "{path}: the tensor {tensor} is missing ({count} in all). The file is not of this model."
+    ),
+    "weights.unexpected_tensor": (
+        "{path}: the tensor {tensor} is not known ({count} in all). The file is not of this model."
+    ),
     "weights.misshapen_tensor": "{path}: the tensor {tensor} has shape {found}, expected {expected}.",
     "weights.wrong_class": "{path} describes {found}, expected {expected}. The folder is not of this model.",
     "device.no_cuda": "device = cuda, but no CUDA device can be used here. Set device to cpu or auto.",
     "decode.nan": "{count} frames decoded to NaN in {dtype} and were decoded again in float32.",
-    "decode.nan_float32": "The frames decoded to NaN even in float32: the latents are broken. Try another seed.",
+    "decode.nan_float32": (
+        "The frames decoded to NaN even in float32: the latents are broken. Try another seed."
+    ),
     # command line
     "job.interrupted": "Interrupted. Nothing was left behind.",
     "image.unreadable": "{path} cannot be read: {reason}.",
     "engine.out_of_memory": (
-        "The device ran out of memory ({reason}). What helps: a smaller resolution, fewer frames, engine.decode_chunk: 1 in"
-        " config.yaml."
+        "The device ran out of memory ({reason}). What helps: a smaller resolution, fewer frames,"
+        " engine.decode_chunk: 1 in config.yaml."
     ),
     # image
     "image.empty": "The picture is empty (0 bytes). Choose the file again.",
@@ -106,8 +124,13 @@ def printable(text: str) -> str:
     )
 
 
+def _encodable(value: Param) -> Param:
+    """Escape lone surrogates, which names of files can hold: no reply or log could be written with them."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+
+
 def render(code: str, params: dict[str, Param]) -> str:
-    """Return the English sentence for `code`; a missing code or parameter is a programming error (`KeyError`)."""
+    """Return the English sentence for `code`; a missing code or parameter is a bug (`KeyError`)."""
     return MESSAGES[code].format_map(params)
 
 
@@ -133,9 +156,13 @@ class I2VError(Exception):
 
     def __init__(self, code: str, **params: Param) -> None:
         self.code = code
-        self.params = params
-        self.message = render(code, params)
+        self.params = {name: _encodable(value) for name, value in params.items()}
+        self.message = render(code, self.params)
         super().__init__(self.message)
+
+    def __reduce__(self) -> tuple[Callable[[], I2VError], tuple[()]]:
+        """Let the error travel between processes: by default, pickle would pass the message as the code."""
+        return partial(type(self), self.code, **self.params), ()
 
     def to_dict(self) -> dict[str, object]:
         return {"code": self.code, "params": self.params, "message": self.message}

@@ -21,7 +21,6 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from i2v.errors import InvalidRequest, Notice
 from i2v.schema import Fit
 
-
 # No EPS (runs Ghostscript) and no SVG. A phone's MPO opens as JPEG, with its first picture.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 PADDING_COLOUR = (0, 0, 0)

@@ -6,7 +6,7 @@ What a job will take is not estimated yet: the plan is the plain one, chosen by 
 from __future__ import annotations
 
 import os
-from typing import Literal, cast
+from typing import Literal
 
 from i2v.errors import InsufficientMemory
 from i2v.schema import DeviceInfo, MemoryPlan
@@ -24,12 +24,13 @@ def probe_device(wanted: Literal["auto", "cpu", "cuda"]) -> DeviceInfo:
     return DeviceInfo("cpu", "CPU", os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
-def plan_memory(device: DeviceInfo, dtype: str, decode_chunk: int, threads: int) -> MemoryPlan:
+def plan_memory(
+    device: DeviceInfo,
+    dtype: Literal["auto", "float32", "float16", "bfloat16"],
+    decode_chunk: int,
+    threads: int,
+) -> MemoryPlan:
     """Return the plan for `device`: float16 on CUDA and float32 on the CPU unless `dtype` says otherwise."""
-    chosen = ("float16" if device.type == "cuda" else "float32") if dtype == "auto" else dtype
-    return MemoryPlan(
-        device=device.type,
-        dtype=cast("Literal['float32', 'float16', 'bfloat16']", chosen),
-        decode_chunk=decode_chunk,
-        threads=threads,
-    )
+    if dtype == "auto":
+        dtype = "float16" if device.type == "cuda" else "float32"
+    return MemoryPlan(device=device.type, dtype=dtype, decode_chunk=decode_chunk, threads=threads)

@@ -1,7 +1,7 @@
 """The whole story: a request and a picture become an MP4, as a short list of named steps.
 
-`resolve` settles every number before anything heavy starts; `generate_video` runs the engine and encodes frames while
-later ones are still being decoded. Where models, jobs and pages live is not known here.
+`resolve` settles every number before anything heavy starts; `generate_video` runs the engine and encodes
+frames while later ones are still being decoded. Where models, jobs and pages live is not known here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from i2v.video import Mp4Writer, OutputTarget
 
 @dataclass(frozen=True)
 class Result:
-    """A finished clip: where it is, what was run, what to know about it, and the wall seconds of each phase."""
+    """A finished clip: where it is, what was run, what to know of it, and the wall seconds of each phase."""
 
     path: Path
     generation: Generation
@@ -35,8 +35,9 @@ class Result:
         """Return the fields that `--json` and the API report."""
         told = asdict(self.generation)
         names = (
-            "seed", "width", "height", "generated_width", "generated_height", "num_frames", "fps", "target_fps",
-            "num_inference_steps", "guidance_scale", "prompt", "negative_prompt", "fit", "engine",
+            "seed", "width", "height", "generated_width", "generated_height", "num_frames", "fps",
+            "target_fps", "num_inference_steps", "guidance_scale", "prompt", "negative_prompt", "fit",
+            "engine",
         )  # fmt: skip
         return {
             "path": str(self.path),

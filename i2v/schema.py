@@ -50,8 +50,8 @@ def clean_text(value: object) -> object:
 class Within:
     """Bounds of an `int` or a `float`, as an annotation: `Annotated[int, Within(4, 128)]`.
 
-    Text is read as a number, since forms, flags and the environment have nothing else; a bool, NaN and infinity
-    are none. The complaint is always the same and names both bounds: "a whole number from 4 to 128".
+    Text is read as a number, since forms, flags and the environment have nothing else; a bool, NaN and
+    infinity are none. The complaint always names both bounds: "a whole number from 4 to 128".
     """
 
     low: float
@@ -183,7 +183,10 @@ def shown(value: object, limit: int = 60) -> str:
 
 @dataclass(frozen=True)
 class Preset:
-    """The numbers behind one of the four names. `area_side`: the side of the square with the clip's area, in pixels."""
+    """The numbers behind one of the four names.
+
+    `area_side`: the side of the square with the clip's area, in pixels.
+    """
 
     area_side: int
     num_frames: int
@@ -198,13 +201,16 @@ class EngineSpec:
 
     Attributes:
         multiple: sides in pixels are multiples of this.
-        native_area_side: larger requests are generated at this area and scaled up; `None` where any size is generated.
+        native_area_side: larger requests are generated at this area and scaled up; `None` where any size is
+            generated.
         trained_frames, trained_fps: smallest and largest that the weights were trained on.
-        image_gain: factor on the first frame's features at the UNet's input. 2.0 for the published weights, which were
-            trained with the features added twice (VGen, `unet_i2vgen.py`) while diffusers adds them once.
-        sample_posterior: draw the first frame's latents from the VAE's posterior, unseeded, as stock diffusers does,
-            instead of taking the mode. Only for parity with stock.
-        preview_factors: five RGB rows: the linear map from four latent channels (and a constant) to colours in [0, 1].
+        image_gain: factor on the first frame's features at the UNet's input. 2.0 for the published weights,
+            which were trained with the features added twice (VGen, `unet_i2vgen.py`) while diffusers adds
+            them once.
+        sample_posterior: draw the first frame's latents from the VAE's posterior, unseeded, as stock
+            diffusers does, instead of taking the mode. Only for parity with stock.
+        preview_factors: five RGB rows: the linear map from four latent channels (and a constant) to colours
+            in [0, 1].
         embedded: the weights ship inside the package.
         max_prompt_tokens: tokens the text encoder reads, start and end included.
     """
@@ -240,7 +246,8 @@ class DeviceInfo:
 class MemoryPlan:
     """How a job uses the device.
 
-    `decode_chunk`: frames that the VAE decodes at a time. `threads`: CPU threads, 0 for as many as torch finds.
+    `decode_chunk`: frames that the VAE decodes at a time. `threads`: CPU threads, 0 for as many as torch
+    finds.
     """
 
     device: Literal["cpu", "cuda"]
@@ -253,8 +260,8 @@ class MemoryPlan:
 class Generation:
     """What is really run: every gap of the request filled, sizes settled. All sides in pixels.
 
-    `width` and `height` are the video's, `generated_width` and `generated_height` the model's; they differ where an
-    engine generates small and the frames are scaled up.
+    `width` and `height` are the video's, `generated_width` and `generated_height` the model's; they differ
+    where an engine generates small and the frames are scaled up.
     """
 
     prompt: str

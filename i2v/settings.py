@@ -8,7 +8,7 @@ that names them, and to the current folder where a variable or a flag does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, cast
@@ -26,7 +26,7 @@ _OTHER_VARIABLES = frozenset({"I2V_CONFIG", "I2V_PYTHON", "I2V_TORCH", "I2V_TORC
 
 
 def _text(value: object) -> object:
-    if value is None or not isinstance(value, str):  # YAML: 2025 is a number, and yes is true
+    if not isinstance(value, str):  # YAML: 2025 is a number, and yes is true
         raise ValueError("a text; put it in quotes if it looks like something else")
     return clean_text(value)
 
@@ -39,10 +39,8 @@ def _prefix(value: object) -> object:
 
 
 def _folder(value: object) -> object:
-    """Refuse what `_absolute_paths` could not make absolute, too: numbers, nothing, `~` of nobody."""
-    if not isinstance(value, Path) or not value.is_absolute():
+    if not isinstance(value, Path):  # `_absolute` makes one of all that can be a path
         raise ValueError("the path of a folder")
-    clean_text(str(value))
     return value
 
 
@@ -103,9 +101,10 @@ def load_settings(
     Args:
         config: the user's file; must exist if given.
         environ: environment variables (`os.environ` at the edge; none if `None`).
-        flags: dotted keys from the command line, e.g. `{"output.directory": "clips"}`; `None` values are ignored.
+        flags: dotted keys from the command line, e.g. `{"output.directory": "clips"}`; `None` is ignored.
     Raises:
-        InvalidRequest: naming the file or variable, the key, its value, and what is allowed or the nearest known key.
+        InvalidRequest: naming the file or variable, the key, its value, and what is allowed or the nearest
+            known key.
     """
     environ = environ or {}
     sources = [_read_file(ROOT / "configs" / "default.yaml", base=ROOT)]
@@ -114,16 +113,15 @@ def load_settings(
         sources.append(_read_file(user_file, base=user_file.absolute().parent))
     sources.extend(_from_environment(environ))
     sources.extend(_from_flags(flags or {}))
-    merged: dict[str, object] = {}
+    merged: dict[str, dict[str, object]] = {}
     for source in sources:
-        _check_keys(source.values, source.name)
-        _merge(merged, _absolute_paths(source.values, Settings, source.base))
-        _validate(merged, source.name)
+        _merge(merged, source)
+        _validate(merged, source.name)  # here, so that the complaint names this source
     return _validate(merged, "settings")
 
 
 def find_user_file(config: Path | None, environ: Mapping[str, str]) -> Path | None:
-    """Return the user's configuration file: the given one, `$I2V_CONFIG`, or `config.yaml` beside `app.py` if it is there."""
+    """Return the user's file: the given one, `$I2V_CONFIG`, or `config.yaml` beside `app.py`, if any."""
     if config is not None:
         return config
     if environ.get("I2V_CONFIG"):
@@ -141,40 +139,45 @@ def load_presets(path: Path = ROOT / "configs" / "presets.yaml") -> dict[str, Pr
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as usual, but a key that stands twice in one table is an error: the first would be lost silently."""
+    """YAML as usual, but a key that stands twice in a table is an error: the first would be lost silently."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
-        values: dict[object, object] = super().construct_mapping(node, deep=deep)
-        keys = [self.construct_object(key) for key, _ in node.value]
-        for number, key in enumerate(keys):
-            if key in keys[:number]:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
                 raise yaml.constructor.ConstructorError(
-                    problem=f"the key {shown(key)} stands here twice", problem_mark=node.value[number][0].start_mark
+                    problem=f"the key {shown(key.value)} stands here twice", problem_mark=key.start_mark
                 )
-        return values
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep=deep)
 
 
 def _read_file(path: Path, base: Path) -> _Source:
     name = shown(str(path), limit=300)
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # as safe as `safe_load`
     except OSError as error:
         raise InvalidRequest(
             "settings.unreadable", source=name, reason=error.strerror or str(error)
         ) from error
+    except UnicodeDecodeError as error:
+        raise InvalidRequest("settings.unreadable", source=name, reason="it is not UTF-8 text") from error
     # PyYAML's readers of numbers, dates and tags raise nearly anything (`!!bool x`, 2025-99-99, a deep list).
     except Exception as error:
-        reason = shown(" ".join(str(error).split()) or type(error).__name__, limit=300)
-        raise InvalidRequest("settings.unreadable", source=name, reason=reason) from error
+        words = str(error) if isinstance(error, yaml.YAMLError) else f"{type(error).__name__}: {error}"
+        reason = " ".join(words.replace('"<unicode string>", ', "").split())
+        raise InvalidRequest("settings.unreadable", source=name, reason=shown(reason, limit=300)) from error
     if values is None:
         values = {}
     if not isinstance(values, dict):
-        raise InvalidRequest("settings.unreadable", source=name, reason="it is not a table of keys and values")
+        raise InvalidRequest(
+            "settings.unreadable", source=name, reason="it is not a table of keys and values"
+        )
     return _Source(name, values, base)
 
 
 def _from_environment(environ: Mapping[str, str]) -> list[_Source]:
-    """Return a source for each variable, so that a complaint names it. Two that set the same key are an error."""
+    """Return a source for each variable, so that a complaint names it; two for the same key are an error."""
     sources: list[_Source] = []
     seen: dict[str, str] = {}
     for name, value in sorted(environ.items()):
@@ -201,71 +204,68 @@ def _from_flags(flags: Mapping[str, object]) -> list[_Source]:
 
 def _nested(key: str, value: object) -> dict[str, object]:
     section, dot, rest = key.partition(".")
-    return {section: _nested(rest, value) if dot else value}
+    return {section: {rest: value} if dot else value}
 
 
-def _sections(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
-    found = {name: info.annotation for name, info in model.model_fields.items()}
-    return {
-        name: kind for name, kind in found.items() if isinstance(kind, type) and issubclass(kind, BaseModel)
-    }
+def _sections() -> dict[str, type[BaseModel]]:
+    return {name: cast("type[BaseModel]", info.annotation) for name, info in Settings.model_fields.items()}
 
 
-def _dotted_keys() -> list[str]:
-    return [
-        f"{name}.{key}" for name, section in _sections(Settings).items() for key in section.model_fields
-    ]
-
-
-def _check_keys(values: Mapping[str, object], source: str) -> None:
-    sections = _sections(Settings)
-    for name, section in values.items():
+def _checked(source: _Source) -> dict[str, dict[str, object]]:
+    """Return the source's values by section and key, all of them known."""
+    sections = _sections()
+    keys = [f"{name}.{key}" for name, section in sections.items() for key in section.model_fields]
+    checked: dict[str, dict[str, object]] = {}
+    for name, values in source.values.items():
         if name not in sections:
-            nearest = nearest_name(str(name), [*sections, *_dotted_keys()])
-            raise InvalidRequest("settings.unknown_key", source=source, key=shown(name), nearest=nearest)
-        if not isinstance(section, dict):
+            raise _unknown(source, str(name), [*sections, *keys])
+        if not isinstance(values, dict):
             allowed = "a section with the keys " + ", ".join(sections[name].model_fields)
             raise InvalidRequest(
-                "settings.invalid", source=source, key=name, value=shown(section), allowed=allowed
+                "settings.invalid", source=source.name, key=name, value=shown(values), allowed=allowed
             )
-        for key in section:
+        for key in values:
             if key not in sections[name].model_fields:
-                full = f"{name}.{key}"
-                nearest = nearest_name(full, _dotted_keys())
-                raise InvalidRequest("settings.unknown_key", source=source, key=shown(full), nearest=nearest)
+                raise _unknown(source, f"{name}.{key}", keys)
+        checked[name] = values
+    return checked
 
 
-def _absolute_paths(values: Mapping[str, object], model: type[BaseModel], base: Path) -> dict[str, object]:
-    sections = _sections(model)
-    result: dict[str, object] = {}
-    for key, value in values.items():
-        if key in sections:
-            result[key] = _absolute_paths(cast("dict[str, object]", value), sections[key], base)
-        elif model.model_fields[key].annotation is Path and isinstance(value, (str, Path)):
-            result[key] = base / Path(value).expanduser()
-        else:
-            result[key] = value
-    return result
+def _unknown(source: _Source, key: str, known: list[str]) -> InvalidRequest:
+    nearest = nearest_name(key, known)
+    return InvalidRequest("settings.unknown_key", source=source.name, key=shown(key), nearest=nearest)
 
 
-def _merge(target: dict[str, object], update: Mapping[str, object]) -> None:
-    for key, value in update.items():
-        if isinstance(value, dict):
-            _merge(cast("dict[str, object]", target.setdefault(key, {})), value)
-        else:
-            target[key] = value
+def _merge(target: dict[str, dict[str, object]], source: _Source) -> None:
+    """Add the values of `source` to `target`, its relative paths made absolute."""
+    sections = _sections()
+    for name, values in _checked(source).items():
+        section = target.setdefault(name, {})
+        for key, value in values.items():
+            is_path = sections[name].model_fields[key].annotation is Path
+            section[key] = _absolute(value, source.base) if is_path else value
+
+
+def _absolute(value: object, base: Path) -> object:
+    """Return the path below `base`; what is no path stays as it is, for the validator to refuse."""
+    if not isinstance(value, str | Path) or value == "":
+        return value
+    try:
+        clean_text(str(value))
+        return base.absolute() / Path(value).expanduser()
+    except (ValueError, RuntimeError):  # the second: the home of a user who does not exist
+        return value
 
 
 def _validate(values: Mapping[str, object], source: str) -> Settings:
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        fault = invalid_field(error)
-        params = fault.params
+        wrong = invalid_field(error).params
         raise InvalidRequest(
             "settings.invalid",
             source=source,
-            key=params.get("field"),
-            value=params.get("value"),
-            allowed=params.get("allowed"),
+            key=wrong["field"],
+            value=wrong.get("value"),
+            allowed=wrong.get("allowed", "it is missing"),
         ) from None

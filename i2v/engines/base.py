@@ -1,13 +1,13 @@
 """What every engine is: something that loads weights once and turns one `Generation` into a stream of events.
 
-An engine knows nothing of jobs, files to write, pages or settings. The caller owns progress: it iterates, and stopping
-to iterate (closing the generator) is how a job is cancelled.
+An engine knows nothing of jobs, files to write, pages or settings. The caller owns progress: it iterates, and
+stopping to iterate (closing the generator) is how a job is cancelled.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self, cast
@@ -30,7 +30,10 @@ class Conditioned:
 
 @dataclass(frozen=True)
 class Denoised:
-    """Step `step` of `total` is done. `preview`: what the clip looks like so far, (F, h, w, 3) uint8, h and w latent sides."""
+    """Step `step` of `total` is done.
+
+    `preview`: what the clip looks like so far, (F, h, w, 3) uint8, h and w latent sides.
+    """
 
     step: int
     total: int
@@ -49,16 +52,19 @@ Event = Conditioned | Denoised | Decoded
 
 
 class Engine(Protocol):
-    """The contract. `tests/test_engines_base.py` holds every registered engine to it."""
+    """The contract. `tests/engines/test_base.py` holds every registered engine to it."""
 
     spec: EngineSpec
 
     @classmethod
     def load(cls, spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Self:
-        """Load weights from a folder in the Hugging Face layout. Raises `ModelUnavailable` naming the file or tensor."""
+        """Load weights from a folder in the Hugging Face layout.
+
+        Raises `ModelUnavailable` naming the file or tensor.
+        """
         ...
 
-    def generate(self, generation: Generation, image: Image) -> Iterator[Event]:
+    def generate(self, generation: Generation, image: Image) -> Generator[Event]:
         """Yield `Conditioned`, one `Denoised` a step, then `Decoded` chunks that sum to `num_frames` frames.
 
         Args:

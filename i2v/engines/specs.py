@@ -5,8 +5,8 @@ from __future__ import annotations
 from i2v.errors import InvalidRequest
 from i2v.schema import EngineSpec, Preset, shown
 
-# Linear map from latents of Stable Diffusion's VAE to colours, as published with ComfyUI (`latent_formats.py`, SD15),
-# scaled to [0, 1].
+# Linear map from latents of Stable Diffusion's VAE to colours, as published with ComfyUI
+# (`latent_formats.py`, SD15), scaled to [0, 1].
 _SD_PREVIEW = (
     (0.1756, 0.1149, 0.1614),
     (0.1625, 0.2487, 0.1175),
@@ -24,13 +24,14 @@ I2VGEN_XL = EngineSpec(
     trained_fps=(8, 16),
     image_gain=2.0,
     default_negative_prompt=(
-        "Distorted, discontinuous, Ugly, blurry, low resolution, motionless, static, disfigured, disconnected limbs,"
-        " Ugly faces, incomplete arms"
+        "Distorted, discontinuous, Ugly, blurry, low resolution, motionless, static, disfigured,"
+        " disconnected limbs, Ugly faces, incomplete arms"
     ),
     preview_factors=_SD_PREVIEW,
 )
 
-# Least-squares map from the embedded VAE's latents to colours in [0, 1] (scripts/train_embedded/export.py prints it).
+# Least-squares map from the embedded VAE's latents to colours in [0, 1] (scripts/train_embedded/export.py
+# prints it).
 _EMBEDDED_PREVIEW = (
     (0.2122, 0.2216, 0.2410),
     (0.1790, 0.0101, -0.1670),

@@ -17,6 +17,7 @@ import json
 import math
 import os
 import random
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -368,7 +369,9 @@ def train(options: argparse.Namespace) -> None:
         torch.save({"model": unet.state_dict(), "ema": ema, "history": history}, partial)
         partial.replace(file)
 
-    while (done := (time.monotonic() - start) / (60 * options.minutes)) < 1:
+    asked_to_stop: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, frame: asked_to_stop.append(number))
+    while (done := (time.monotonic() - start) / (60 * options.minutes)) < 1 and not asked_to_stop:
         warm = min(1.0, (step + 1) / 20)
         scale = warm * (options.lr_end + (1 - options.lr_end) * 0.5 * (1 + math.cos(math.pi * done)))
         muon.param_groups[0]["lr"], adam.param_groups[0]["lr"] = (

@@ -1,7 +1,7 @@
-"""A folder in the Hugging Face layout -> the six components of I2VGen-XL, or an error that names file and tensor.
+"""A folder in the Hugging Face layout -> the six components of I2VGen-XL, or an error naming file and tensor.
 
-Weights are safetensors only, mapped from the file and assigned without a second copy. Names of both transformers 4
-(the published files) and 5 are read. What a component computes is not known here.
+Weights are safetensors only, mapped from the file and assigned without a second copy. Names of both
+transformers 4 (the published files) and 5 are read. What a component computes is not known here.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 
 @dataclass(frozen=True)
 class PictureInput:
-    """What the image encoder sees: `height` x `width` pixels in [0, 1], less `mean`, over `std` (one a colour)."""
+    """What the image encoder sees: `height` x `width` pixels in [0, 1], less `mean`, over `std`.
+
+    `mean` and `std` have one number a colour.
+    """
 
     height: int
     width: int
@@ -57,7 +60,8 @@ class Components:
     @property
     def vae_scale_factor(self) -> int:
         """Pixels a latent, in each direction."""
-        return 2 ** (len(self.vae.config.block_out_channels) - 1)
+        factor: int = 2 ** (len(self.vae.config.block_out_channels) - 1)
+        return factor
 
     def scheduler(self) -> DDIMScheduler:
         """Return a scheduler of its own for each run, since diffusers' schedulers carry state."""
@@ -120,8 +124,10 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
     if index.get("_class_name") != "I2VGenXLPipeline":
         raise ModelUnavailable(
             "weights.wrong_class",
-            path=str(folder / "model_index.json"), found=str(index.get("_class_name")), expected="I2VGenXLPipeline",
-        )  # fmt: skip
+            path=str(folder / "model_index.json"),
+            found=str(index.get("_class_name")),
+            expected="I2VGenXLPipeline",
+        )
     device, dtype = torch.device(plan.device), DTYPES[plan.dtype]
 
     def ready(part: str, stem: str, model: Model) -> Model:
@@ -157,7 +163,9 @@ def _load_picture_input(source: _Folder) -> PictureInput:
     config = source.json(name)
     try:
         crop = config["crop_size"]
-        return PictureInput(crop["height"], crop["width"], tuple(config["image_mean"]), tuple(config["image_std"]))
+        return PictureInput(
+            crop["height"], crop["width"], tuple(config["image_mean"]), tuple(config["image_std"])
+        )
     except (KeyError, TypeError) as error:
         raise source.unreadable(source.path / name, f"no {error}") from error
 
@@ -215,13 +223,17 @@ def _restore_constants(model: nn.Module, device: torch.device) -> None:
                 continue
             if name != "position_ids":
                 raise TypeError(
-                    f"{type(module).__name__}.{name} has no value: this version of transformers is not supported"
+                    f"{type(module).__name__}.{name} has no value:"
+                    " this version of transformers is not supported"
                 )
             positions = torch.arange(buffer.shape[-1], device=device).expand(buffer.shape)
             module.register_buffer(name, positions, persistent=False)
 
 
 def _apply_image_gain(unet: I2VGenXLUNet, gain: float) -> None:
-    """Fold `EngineSpec.image_gain` into `conv_in`, whose second half of inputs is the first frame's features."""
+    """Fold `EngineSpec.image_gain` into `conv_in`.
+
+    The second half of its inputs is the first frame's features.
+    """
     if gain != 1.0:
         unet.conv_in.weight[:, unet.config.in_channels :] *= gain

@@ -21,8 +21,10 @@ class Conditioning:
     """What the UNet is told, first the unconditional row (if guided), then the conditional: B is 2 or 1.
 
     Attributes:
-        prompt_embeds: (B, 77, D). image_embeddings: (B, 1, D). image_latents: (B, C, F, h, w): the first frame's
-            latents, then for frame k a constant k / (F - 1). fps: (B,).
+        prompt_embeds: (B, 77, D).
+        image_embeddings: (B, 1, D).
+        image_latents: (B, C, F, h, w): the first frame's latents, then for frame k a constant k / (F - 1).
+        fps: (B,).
         notices: what of the prompts was cut off.
     """
 
@@ -61,7 +63,10 @@ def condition(
 
 
 def encode_text(components: Components, spec: EngineSpec, text: str) -> tuple[torch.Tensor, str]:
-    """Return ((1, 77, D) states of the layer before the last `clip_skip`, normed; what was cut off of `text`)."""
+    """Return the text's (1, 77, D) states and what of `text` was cut off.
+
+    The states are those of the layer before the last `clip_skip`, normed.
+    """
     tokenizer, limit = components.tokenizer, spec.max_prompt_tokens
     ids = tokenizer(
         text, padding="max_length", max_length=limit, truncation=True, return_tensors="pt"
@@ -82,7 +87,8 @@ def encode_picture(components: Components, image: Image.Image) -> torch.Tensor:
     pixels = torch.from_numpy(np.asarray(square, dtype=np.float32) / 255.0)
     values = ((pixels - torch.tensor(seen.mean)) / torch.tensor(seen.std)).permute(2, 0, 1)[None]
     values = values.to(components.device, components.dtype)
-    return components.image_encoder(values).image_embeds.unsqueeze(1)
+    embedding: torch.Tensor = components.image_encoder(values).image_embeds.unsqueeze(1)
+    return embedding
 
 
 def encode_first_frame(
@@ -99,7 +105,10 @@ def encode_first_frame(
 
 
 def centre_crop(image: Image.Image, width: int, height: int) -> Image.Image:
-    """Scale (box filter) until `width` x `height` is covered, then cut its centre: diffusers' `_center_crop_wide`."""
+    """Scale (box filter) until `width` x `height` is covered, then cut its centre.
+
+    This is diffusers' `_center_crop_wide`.
+    """
     scale = min(image.width / width, image.height / height)
     image = image.resize((round(image.width // scale), round(image.height // scale)), Image.Resampling.BOX)
     left, top = (image.width - width) // 2, (image.height - height) // 2

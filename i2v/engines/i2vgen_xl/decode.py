@@ -16,7 +16,8 @@ from i2v.errors import I2VError, Notice
 def decode_frames(vae: AutoencoderKL, latents: torch.Tensor, chunk: int) -> Iterator[Decoded]:
     """Decode (1, C, F, h, w) latents, `chunk` frames at a time, into (n, H, W, 3) uint8.
 
-    A chunk that decodes to NaN, which half precision does on some cards, is decoded again in float32, with a notice.
+    A chunk that decodes to NaN, which half precision does on some cards, is decoded again in float32, with a
+    notice.
     """
     frames = latents[0].transpose(0, 1) / vae.config.scaling_factor
     for start in range(0, len(frames), chunk):
@@ -33,7 +34,8 @@ def decode_frames(vae: AutoencoderKL, latents: torch.Tensor, chunk: int) -> Iter
 
 @torch.inference_mode()
 def _decode(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
-    return vae.decode(latents.to(vae.dtype), return_dict=False)[0].float()
+    pixels: torch.Tensor = vae.decode(latents.to(vae.dtype), return_dict=False)[0].float()
+    return pixels
 
 
 def _decode_in_float32(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
@@ -57,7 +59,10 @@ def to_uint8(pixels: torch.Tensor) -> NDArray[np.uint8]:
 
 @torch.inference_mode()
 def preview(latents: torch.Tensor, factors: tuple[tuple[float, float, float], ...]) -> NDArray[np.uint8]:
-    """(1, 4, F, h, w) latents -> (F, h, w, 3) uint8 by a linear map; a few microseconds, good enough to stop early."""
+    """(1, 4, F, h, w) latents -> (F, h, w, 3) uint8 by a linear map.
+
+    It takes a few microseconds and is good enough to stop early.
+    """
     table = torch.tensor(factors, device=latents.device, dtype=torch.float32)
     colours = latents[0].permute(1, 2, 3, 0).float() @ table[:4] + table[4]
     pixels: NDArray[np.uint8] = (colours.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Self
 
@@ -32,8 +32,8 @@ class I2VGenXLEngine:
             torch.set_num_threads(plan.threads)
         return cls(spec, load_components(spec, folder, plan), plan)
 
-    def generate(self, generation: Generation, image: Image.Image) -> Iterator[Event]:
-        """Yield `Conditioned`, then `Denoised` for each step, then `Decoded` chunks (see `i2v.engines.base.Engine`)."""
+    def generate(self, generation: Generation, image: Image.Image) -> Generator[Event]:
+        """Yield `Conditioned`, `Denoised` for each step, `Decoded` chunks (see `i2v.engines.base.Engine`)."""
         components, spec = self.components, self.spec
         conditioning = condition(components, spec, generation, image)
         yield Conditioned(conditioning.notices)

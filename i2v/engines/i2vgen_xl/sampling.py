@@ -36,7 +36,8 @@ def initial_noise(components: Components, generation: Generation) -> torch.Tenso
     )
     generator = torch.Generator("cpu").manual_seed(generation.seed)
     noise = torch.randn(shape, generator=generator, dtype=components.dtype)
-    return noise.to(components.device) * components.scheduler().init_noise_sigma
+    sigma: float = components.scheduler().init_noise_sigma
+    return noise.to(components.device) * sigma
 
 
 def denoise(

@@ -1,0 +1,8 @@
+"""`python app.py generate photo.jpg --prompt ...`: the command line, from a checkout. The web page will start here."""
+
+import sys
+
+from i2v.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

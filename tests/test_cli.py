@@ -1,0 +1,226 @@
+"""The command line as a person runs it: a real process, the embedded model, real files, real signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from i2v.video import probe
+
+PROMPT = "the camera pans left"
+
+
+@pytest.fixture
+def picture(photo: Image.Image, tmp_path: Path) -> Path:
+    path = tmp_path / "ein Bild 照片.png"
+    photo.save(path)
+    return path
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> Path:
+    return tmp_path / "out put"
+
+
+@pytest.fixture
+def environment(outputs: Path) -> dict[str, str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("I2V_")}
+    return {**clean, "I2V_OUTPUT__DIRECTORY": str(outputs), "I2V_ENGINE__THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "i2v", *map(str, arguments)]
+
+
+def run(environment: dict[str, str], *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments), env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def generate(
+    environment: dict[str, str], picture: Path, *more: str | Path, prompt: str = PROMPT
+) -> subprocess.CompletedProcess[str]:
+    return run(environment, "generate", picture, "--prompt", prompt, "--num-inference-steps", "2", *more)
+
+
+def test_a_photo_and_a_sentence_become_an_mp4(environment: dict[str, str], picture: Path, outputs: Path) -> None:
+    done = generate(environment, picture)
+    assert done.returncode == 0, done.stderr
+    path = Path(done.stdout.splitlines()[-1])
+    assert path.parent == outputs
+    assert re.fullmatch(r"video_\d{8}_\d{6}\.mp4", path.name)
+    info = probe(path)
+    assert (info.num_frames, info.fps, info.codec, info.pix_fmt) == (8, 8, "h264", "yuv420p")
+    assert "\r" not in done.stderr, "no progress bar where nobody watches"
+    assert "Warning" not in done.stderr
+    assert [file.name for file in outputs.iterdir()] == [path.name]
+
+
+def test_json_is_one_line_with_everything_that_was_run(environment: dict[str, str], picture: Path) -> None:
+    done = generate(environment, picture, "--json", "--resolution", "256p", prompt="镜头向左移动")
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    told = json.loads(line)
+    assert {"path", "seed", "width", "height", "generated_width", "generated_height"} <= told.keys()
+    assert {"num_frames", "fps", "target_fps", "engine", "seconds", "notices"} <= told.keys()
+    assert told["engine"] == "embedded"
+    assert {"load", "picture", "condition", "denoise", "decode", "encode"} == told["seconds"].keys()
+    assert "request.scaled_up" in [notice["code"] for notice in told["notices"]]
+    assert all({"code", "params", "message"} == notice.keys() for notice in told["notices"])
+    info = probe(Path(told["path"]))
+    assert (info.width, info.height) == (told["width"], told["height"])
+
+
+def test_the_same_seed_gives_the_same_file_in_another_process(
+    environment: dict[str, str], picture: Path, tmp_path: Path
+) -> None:
+    for name, seed in (("a", "3"), ("b", "3"), ("c", "4")):
+        done = generate(environment, picture, "--seed", seed, "--output", tmp_path / f"{name}.mp4")
+        assert done.returncode == 0, done.stderr
+    first, again, other = ((tmp_path / f"{name}.mp4").read_bytes() for name in "abc")
+    assert first == again
+    assert first != other
+
+
+def test_an_existing_output_is_kept_without_force(environment: dict[str, str], picture: Path, tmp_path: Path) -> None:
+    target = tmp_path / "mine.mp4"
+    target.write_bytes(b"precious")
+    refused = generate(environment, picture, "--output", target)
+    assert refused.returncode == 2
+    assert "--force" in refused.stderr
+    assert target.read_bytes() == b"precious"
+    forced = generate(environment, picture, "--output", target, "--force")
+    assert forced.returncode == 0, forced.stderr
+    assert probe(target).num_frames == 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--num-frames", "3"], "num_frames = 3 is not accepted: a whole number from 4 to 128"),
+        (["--num-frames", "many"], "num_frames = many"),
+        (["--guidance-scale", "nan"], "guidance_scale = nan"),
+        (["--seed", "4294967296"], "seed = 4294967296"),
+        (["--preset", "best"], "preset = best is not accepted: one of 'quick'"),
+        (["--resolution", "480p"], "resolution = 480p"),
+        (["--height", "128"], "height and width belong together"),
+        (["--height", "128", "--width", "128", "--resolution", "256p"], "not both"),
+        (["--engine", "sora"], "engine = sora is not known: one of auto, i2vgen-xl, embedded"),
+        (["--prompt", "  "], "prompt is blank"),
+        (["--prompt", "x" * 2001], "at most 2000 characters"),
+        (["--config", "/nonexistent.yaml"], "/nonexistent.yaml cannot be read"),
+        (["--output", "clip.avi"], "clip.avi"),
+        (["--steps", "5"], "unrecognized arguments: --steps"),
+    ],
+    ids=lambda value: " ".join(value)[:30] if isinstance(value, list) else "",
+)
+def test_bad_input_is_named_with_exit_code_2(
+    environment: dict[str, str], picture: Path, outputs: Path, arguments: list[str], words: str
+) -> None:
+    done = generate(environment, picture, *arguments)
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert not outputs.exists() or list(outputs.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "cannot be read"), (b"", "empty"), (b"hello", "format"), (b"\xff\xd8\xff\xe0 broken", "i2v: ")],
+    ids=["missing", "empty", "text", "broken"],
+)
+def test_a_bad_picture_is_named_with_exit_code_2(
+    environment: dict[str, str], tmp_path: Path, content: bytes | None, words: str
+) -> None:
+    path = tmp_path / "photo.jpg"
+    if content is not None:
+        path.write_bytes(content)
+    done = generate(environment, path)
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_missing_weights_are_a_failure_that_says_where_they_go(
+    environment: dict[str, str], picture: Path, tmp_path: Path
+) -> None:
+    environment["I2V_MODELS__DIRECTORY"] = str(tmp_path / "models")
+    done = generate(environment, picture, "--engine", "i2vgen-xl")
+    assert done.returncode == 1
+    assert str(tmp_path / "models" / "i2vgen-xl") in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_within_a_step_and_leaves_nothing(
+    environment: dict[str, str], picture: Path, outputs: Path, number: signal.Signals
+) -> None:
+    arguments = command("generate", picture, "--prompt", PROMPT, "--num-inference-steps", "200")
+    child = subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (outputs.exists() and list(outputs.iterdir())):  # the writer has opened its part file
+        assert child.poll() is None, child.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    time.sleep(1.0)
+    child.send_signal(number)
+    _, errors = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert errors == "i2v: Interrupted. Nothing was left behind.\n"
+    assert list(outputs.iterdir()) == []
+
+
+def test_a_terminal_shows_a_bar_with_the_time_left(environment: dict[str, str], picture: Path) -> None:
+    ours, theirs = pty.openpty()
+    arguments = command("generate", picture, "--prompt", PROMPT, "--num-inference-steps", "3")
+    child = subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    try:
+        while block := os.read(ours, 4096):
+            shown += block
+    except OSError:  # Linux tells the end of a terminal by an error
+        assert child.wait(timeout=60) == 0
+    finally:
+        os.close(ours)
+        child.communicate(timeout=60)
+    assert re.search(rb"denoising \[#{10}-{20}\] 1/3, \d+ s left", shown)
+    assert b"3/3, 0 s left" in shown
+
+
+def test_version_and_help(environment: dict[str, str]) -> None:
+    assert re.fullmatch(r"i2v \d+\.\d+\.\d+\n", run(environment, "--version").stdout)
+    help_text = run(environment, "generate", "--help").stdout
+    for flag in ("--prompt", "--preset", "--negative-prompt", "--resolution", "--fit", "--height", "--width"):
+        assert flag in help_text
+    assert "examples:" in help_text
+
+
+def test_an_unforeseen_error_is_one_line_and_the_traceback_goes_to_a_file(
+    environment: dict[str, str], picture: Path, tmp_path: Path
+) -> None:
+    # a tensor library that breaks: stands for whatever nobody thought of
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "diffusers.py").write_text("raise RuntimeError('boom')")
+    done = generate({**environment, "PYTHONPATH": str(broken)}, picture)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "RuntimeError" in line
+    log = Path(line.partition("The details are in ")[2].rstrip("."))
+    try:
+        assert "boom" in log.read_text()
+    finally:
+        log.unlink()

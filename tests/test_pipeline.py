@@ -1,0 +1,181 @@
+"""From a request to a file: what is settled before anything runs, and that nothing is left when it stops."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from i2v.engines.base import Denoised, Event
+from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
+from i2v.engines.specs import EMBEDDED, I2VGEN_XL
+from i2v.errors import Cancelled, InvalidRequest
+from i2v.image import Picture
+from i2v.pipeline import generate_video, resolve
+from i2v.schema import EngineSpec, Generation, GenerationRequest, MemoryPlan
+from i2v.settings import load_presets
+from i2v.video import OutputName, probe
+
+PHOTO = (3000, 2000)
+
+
+def settle(spec: EngineSpec, size: tuple[int, int] = PHOTO, **fields: object) -> tuple[Generation, list[str]]:
+    request = GenerationRequest.parse({"prompt": "the camera pans left", **fields})
+    generation, notices = resolve(request, spec, load_presets(), size, draw=lambda: 1234)
+    return generation, [notice.code for notice in notices]
+
+
+@pytest.mark.parametrize(
+    ("preset", "side", "num_frames", "steps"),
+    [("quick", 512, 8, 30), ("standard", 512, 16, 50), ("high", 768, 24, 80), ("extreme", 1024, 32, 100)],
+)
+def test_the_published_presets(preset: str, side: int, num_frames: int, steps: int) -> None:
+    generation, _ = settle(I2VGEN_XL, size=(900, 900), preset=preset)
+    assert (generation.width, generation.height) == (side, side)
+    assert (generation.num_frames, generation.num_inference_steps) == (num_frames, steps)
+    assert (generation.fps, generation.guidance_scale, generation.seed) == (8, 9.0, 1234)
+    assert generation.negative_prompt == I2VGEN_XL.default_negative_prompt
+
+
+def test_explicit_fields_beat_the_preset() -> None:
+    fields = {
+        "num_frames": 20,
+        "num_inference_steps": 7,
+        "guidance_scale": 1.0,
+        "fps": 10,
+        "seed": 0,
+        "negative_prompt": "",
+    }
+    generation, notices = settle(I2VGEN_XL, preset="extreme", **fields)
+    assert {name: getattr(generation, name) for name in fields} == fields
+    assert notices == []
+
+
+def test_an_engine_has_its_own_numbers_for_the_presets() -> None:
+    generation, notices = settle(EMBEDDED)
+    own = EMBEDDED.presets["standard"]
+    assert (generation.num_frames, generation.num_inference_steps) == (own.num_frames, own.num_inference_steps)
+    assert (generation.width, generation.height) == (generation.generated_width, generation.generated_height)
+    assert notices == []
+
+
+def test_keep_has_the_pictures_shape_and_the_area_asked_for() -> None:
+    generation, _ = settle(I2VGEN_XL, resolution="512p")
+    assert (generation.width, generation.height) == (640, 448)
+    assert generation.width * generation.height == pytest.approx(512**2, rel=0.1)
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+def test_crop_and_pad_are_square(fit: str) -> None:
+    generation, _ = settle(I2VGEN_XL, resolution="256p", fit=fit)
+    assert (generation.width, generation.height) == (256, 256)
+
+
+def test_a_size_that_the_model_cannot_have_is_generated_near_it_and_delivered_as_asked() -> None:
+    generation, notices = settle(I2VGEN_XL, width=500, height=301)
+    assert (generation.width, generation.height) == (500, 300)
+    assert (generation.generated_width, generation.generated_height) == (512, 320)
+    assert notices == ["request.size_rounded"]
+
+
+@pytest.mark.parametrize("fields", [{"resolution": "1024p"}, {"width": 1536, "height": 1024}])
+def test_the_embedded_model_generates_at_its_own_size_and_scales_up_with_a_notice(fields: dict[str, object]) -> None:
+    generation, notices = settle(EMBEDDED, **fields)
+    assert (generation.generated_width, generation.generated_height) == (160, 112)
+    assert generation.width * generation.height == pytest.approx(1024**2, rel=0.55)
+    assert notices == ["request.scaled_up"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "told", "notices"),
+    [
+        ({"fps": 12}, 12, []),
+        ({"fps": 24}, 16, ["request.target_fps_clamped"]),
+        ({"fps": 4}, 8, ["request.target_fps_clamped"]),
+        ({"fps": 4, "target_fps": 4}, 4, []),
+        ({"target_fps": 30}, 30, []),
+    ],
+)
+def test_fps_is_the_playback_rate_and_clamped_the_models_condition(
+    fields: dict[str, object], told: int, notices: list[str]
+) -> None:
+    generation, said = settle(I2VGEN_XL, **fields)
+    assert (generation.fps, generation.target_fps) == (fields.get("fps", 8), told)
+    assert said == notices
+
+
+@pytest.mark.parametrize(("num_frames", "noticed"), [(15, True), (16, False), (32, False), (33, True)])
+def test_frames_beyond_the_trained_ones_get_a_notice(num_frames: int, noticed: bool) -> None:
+    assert settle(I2VGEN_XL, num_frames=num_frames)[1] == ["request.untrained_frames"] * noticed
+
+
+def test_gradient_checkpointing_is_accepted_and_answered() -> None:
+    assert settle(I2VGEN_XL, gradient_checkpointing=True)[1] == ["request.gradient_checkpointing"]
+
+
+@pytest.mark.parametrize("prompt", ["", "   ", "\n\t", "\u3000"])
+def test_a_blank_prompt_is_refused_where_the_engine_needs_one(prompt: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        settle(EMBEDDED, prompt=prompt)
+    assert caught.value.code == "request.blank_prompt"
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_spec: EngineSpec, tiny_folder: Path) -> I2VGenXLEngine:
+    return I2VGenXLEngine.load(tiny_spec, tiny_folder, MemoryPlan("cpu", "float32", decode_chunk=2))
+
+
+@pytest.fixture
+def picture(photo: Image.Image) -> Picture:
+    return Picture(photo, photo.size, ())
+
+
+def test_a_picture_becomes_a_video_with_every_frame_and_phase(
+    engine: I2VGenXLEngine, generation: Generation, picture: Picture, tmp_path: Path
+) -> None:
+    asked = replace(generation, num_frames=5, fps=6)
+    result = generate_video(engine, asked, picture, OutputName(tmp_path, datetime(2025, 4, 5, 14, 23, 10)))
+    assert result.path == tmp_path / "video_20250405_142310.mp4"
+    info = probe(result.path)
+    assert (info.num_frames, info.width, info.height, info.fps) == (5, 96, 64, 6)
+    assert set(result.seconds) == {"picture", "condition", "denoise", "decode", "encode"}
+    assert all(spent > 0 for spent in result.seconds.values())
+    assert result.to_dict()["seed"] == 7
+
+
+def test_frames_are_scaled_to_the_videos_size_without_changing_the_pictures_shape(
+    engine: I2VGenXLEngine, generation: Generation, picture: Picture, tmp_path: Path
+) -> None:
+    asked = replace(generation, width=300, height=200, generated_width=96, generated_height=64)
+    result = generate_video(engine, asked, picture, OutputName(tmp_path, datetime.now()))
+    info = probe(result.path)
+    assert (info.width, info.height) == (300, 200)
+
+
+def test_what_was_cut_off_the_picture_is_in_the_result(
+    engine: I2VGenXLEngine, generation: Generation, picture: Picture, tmp_path: Path
+) -> None:
+    asked = replace(generation, width=64, height=64, generated_width=64, generated_height=64, fit="crop")
+    result = generate_video(engine, asked, picture, OutputName(tmp_path, datetime.now()))
+    cropped = next(notice for notice in result.notices if notice.code == "image.cropped")
+    assert (cropped.params["left"], cropped.params["right"]) == (16, 16)
+
+
+@pytest.mark.parametrize("error", [Cancelled("job.interrupted"), KeyboardInterrupt()], ids=["cancel", "Ctrl-C"])
+def test_stopping_at_a_step_leaves_nothing_behind(
+    engine: I2VGenXLEngine, generation: Generation, picture: Picture, tmp_path: Path, error: BaseException
+) -> None:
+    seen: list[Event] = []
+
+    def stop(event: Event) -> None:
+        seen.append(event)
+        if isinstance(event, Denoised) and event.step == 2:
+            raise error
+
+    with pytest.raises(type(error)):
+        generate_video(engine, generation, picture, OutputName(tmp_path, datetime.now()), stop)
+    assert seen[-1].step == 2
+    assert list(tmp_path.iterdir()) == []

@@ -226,7 +226,8 @@ def _checked(source: _Source) -> dict[str, dict[str, object]]:
             )
         for key in values:
             if key not in sections[name].model_fields:
-                raise _unknown(source, f"{name}.{key}", keys)
+                elsewhere = [known for known in keys if known.endswith(f".{key}")]
+                raise _unknown(source, f"{name}.{key}", elsewhere or keys)
         checked[name] = values
     return checked
 

@@ -137,7 +137,9 @@ def write_tiny_model(folder: Path, seed: int = 0) -> None:
     ):
         state = {name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}
         if part == "text_encoder":  # the names that the published files have
-            state = {f"text_model.{name.removeprefix('text_model.')}": tensor for name, tensor in state.items()}
+            state = {
+                f"text_model.{name.removeprefix('text_model.')}": tensor for name, tensor in state.items()
+            }
         if stem == "model":
             (folder / part).mkdir()
             (folder / part / "config.json").write_text(model.config.to_json_string(use_diff=False))

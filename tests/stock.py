@@ -40,5 +40,7 @@ def run_stock(
     }
     generator = torch.Generator("cpu").manual_seed(generation.seed)
     latents = pipeline(**arguments, generator=generator, output_type="latent", return_dict=False)[0]
-    frames = pipeline.video_processor.postprocess_video(pipeline.decode_latents(latents, 4), output_type="pil")[0]
+    frames = pipeline.video_processor.postprocess_video(
+        pipeline.decode_latents(latents, 4), output_type="pil"
+    )[0]
     return latents, np.stack([np.asarray(frame) for frame in frames])

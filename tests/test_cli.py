@@ -35,7 +35,12 @@ def outputs(tmp_path: Path) -> Path:
 @pytest.fixture
 def environment(outputs: Path) -> dict[str, str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("I2V_")}
-    return {**clean, "I2V_OUTPUT__DIRECTORY": str(outputs), "I2V_ENGINE__THREADS": "1", "OMP_NUM_THREADS": "1"}
+    return {
+        **clean,
+        "I2V_OUTPUT__DIRECTORY": str(outputs),
+        "I2V_ENGINE__THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+    }
 
 
 def command(*arguments: str | Path) -> list[str]:
@@ -54,7 +59,9 @@ def generate(
     return run(environment, "generate", picture, "--prompt", prompt, "--num-inference-steps", "2", *more)
 
 
-def test_a_photo_and_a_sentence_become_an_mp4(environment: dict[str, str], picture: Path, outputs: Path) -> None:
+def test_a_photo_and_a_sentence_become_an_mp4(
+    environment: dict[str, str], picture: Path, outputs: Path
+) -> None:
     done = generate(environment, picture)
     assert done.returncode == 0, done.stderr
     path = Path(done.stdout.splitlines()[-1])
@@ -93,7 +100,9 @@ def test_the_same_seed_gives_the_same_file_in_another_process(
     assert first != other
 
 
-def test_an_existing_output_is_kept_without_force(environment: dict[str, str], picture: Path, tmp_path: Path) -> None:
+def test_an_existing_output_is_kept_without_force(
+    environment: dict[str, str], picture: Path, tmp_path: Path
+) -> None:
     target = tmp_path / "mine.mp4"
     target.write_bytes(b"precious")
     refused = generate(environment, picture, "--output", target)

@@ -132,7 +132,7 @@ def test_every_sentence_is_used() -> None:
     assert set(MESSAGES) - {use.code for use in USES} == set()
 
 
-SAMPLE = '''
+SAMPLE = """
 def direct():
     raise InvalidRequest("image.empty", size=1)
 
@@ -152,7 +152,7 @@ def chosen():
 def told():
     yield Notice("image.padded", {"size": 1, **more})
     more = {"right": 1}
-'''
+"""
 
 
 def test_the_reader_of_the_sources_sees_every_way_an_error_is_made() -> None:
@@ -183,7 +183,6 @@ def test_a_sentence_has_only_plain_names_in_its_braces(code: str) -> None:
     assert all(name.isidentifier() for name in placeholders(MESSAGES[code]))
     filled = render(code, dict.fromkeys(placeholders(MESSAGES[code]), "X"))
     assert filled == printable(filled)
-    assert filled[0].isupper() or MESSAGES[code].startswith("{") or filled.split()[0] in filled.lower()
 
 
 @pytest.mark.parametrize("params", [{}, {"field": "fps", "value": "0"}])

@@ -57,7 +57,10 @@ def test_explicit_fields_beat_the_preset() -> None:
 def test_an_engine_has_its_own_numbers_for_the_presets() -> None:
     generation, notices = settle(EMBEDDED)
     own = EMBEDDED.presets["standard"]
-    assert (generation.num_frames, generation.num_inference_steps) == (own.num_frames, own.num_inference_steps)
+    assert (generation.num_frames, generation.num_inference_steps) == (
+        own.num_frames,
+        own.num_inference_steps,
+    )
     assert (generation.width, generation.height) == (generation.generated_width, generation.generated_height)
     assert notices == []
 
@@ -82,7 +85,9 @@ def test_a_size_that_the_model_cannot_have_is_generated_near_it_and_delivered_as
 
 
 @pytest.mark.parametrize("fields", [{"resolution": "1024p"}, {"width": 1536, "height": 1024}])
-def test_the_embedded_model_generates_at_its_own_size_and_scales_up_with_a_notice(fields: dict[str, object]) -> None:
+def test_the_embedded_model_generates_at_its_own_size_and_scales_up_with_a_notice(
+    fields: dict[str, object],
+) -> None:
     generation, notices = settle(EMBEDDED, **fields)
     assert (generation.generated_width, generation.generated_height) == (160, 112)
     assert generation.width * generation.height == pytest.approx(1024**2, rel=0.55)
@@ -164,7 +169,9 @@ def test_what_was_cut_off_the_picture_is_in_the_result(
     assert (cropped.params["left"], cropped.params["right"]) == (16, 16)
 
 
-@pytest.mark.parametrize("error", [Cancelled("job.interrupted"), KeyboardInterrupt()], ids=["cancel", "Ctrl-C"])
+@pytest.mark.parametrize(
+    "error", [Cancelled("job.interrupted"), KeyboardInterrupt()], ids=["cancel", "Ctrl-C"]
+)
 def test_stopping_at_a_step_leaves_nothing_behind(
     engine: I2VGenXLEngine, generation: Generation, picture: Picture, tmp_path: Path, error: BaseException
 ) -> None:

@@ -58,7 +58,9 @@ def warp(picture: torch.Tensor, p: torch.Tensor) -> tuple[torch.Tensor, torch.Te
     grid = torch.stack(
         (shrink * (cos * x0 + sin * y0) * 2 / width, shrink * (-sin * x0 + cos * y0) * 2 / height), dim=-1
     )
-    edge = torch.tensor([1 - 1 / width, 1 - 1 / height])  # beyond the outermost pixels' centres, nothing is known
+    edge = torch.tensor(
+        [1 - 1 / width, 1 - 1 / height]
+    )  # beyond the outermost pixels' centres, nothing is known
     inside = (grid.abs() <= edge).all(-1).double()
     shown = F.grid_sample(picture, grid[None], mode="bilinear", padding_mode="border", align_corners=False)
     return shown, inside[None, None]
@@ -68,7 +70,9 @@ def register(first: torch.Tensor, later: torch.Tensor, start: torch.Tensor, roun
     """Gauss-Newton fit of the motion (4,) that takes `first` (1, 1, H, W) to `later`, coarse to fine."""
     p = start.clone().double()
     for factor in (8, 4, 2, 1):
-        a, b = (F.avg_pool2d(frame, factor).double() if factor > 1 else frame.double() for frame in (first, later))
+        a, b = (
+            F.avg_pool2d(frame, factor).double() if factor > 1 else frame.double() for frame in (first, later)
+        )
         scale = torch.tensor([1 / factor, 1 / factor, 1.0, 1.0], dtype=torch.float64)
         steps = torch.tensor([0.25, 0.25, 0.005, 0.005], dtype=torch.float64)
         for _ in range(rounds):
@@ -78,7 +82,9 @@ def register(first: torch.Tensor, later: torch.Tensor, start: torch.Tensor, roun
             for axis in range(4):
                 delta = torch.zeros(4, dtype=torch.float64)
                 delta[axis] = steps[axis]
-                columns.append(((warp(a, q + delta)[0] - warp(a, q - delta)[0]) / (2 * steps[axis])).flatten())
+                columns.append(
+                    ((warp(a, q + delta)[0] - warp(a, q - delta)[0]) / (2 * steps[axis])).flatten()
+                )
             residual, weight = (b - here).flatten(), inside.flatten()
             weight = weight / (1 + (residual / 0.3) ** 2)  # Cauchy: content that came in must not pull
             jacobian = torch.stack(columns, dim=1)
@@ -122,7 +128,9 @@ class Row:
         return self.amount >= 0.5 and self.amount > self.stray
 
 
-def clip_of(engine: I2VGenXLEngine, picture: np.ndarray, prompt: str, options: argparse.Namespace) -> np.ndarray:
+def clip_of(
+    engine: I2VGenXLEngine, picture: np.ndarray, prompt: str, options: argparse.Namespace
+) -> np.ndarray:
     height, width, _ = picture.shape
     generation = Generation(
         prompt=prompt, negative_prompt="", width=width, height=height, generated_width=width, generated_height=height,
@@ -186,7 +194,9 @@ def summary(rows: list[Row]) -> dict[str, object]:
         "clips": len(rows),
         "right": f"{right} of {len(rows)} ({share:.0%}, 95 % interval +-{margin:.0%})",
         "right_sign": sum(row.amount > 0 for row in rows),
-        "by_motion": {name: round(np.mean([r.right for r in rows if r.motion == name]).item(), 2) for name in MOTIONS},
+        "by_motion": {
+            name: round(np.mean([r.right for r in rows if r.motion == name]).item(), 2) for name in MOTIONS
+        },
         "median_amount": round(float(np.median([row.amount for row in rows])), 2),
         "psnr_later_frames": round(float(np.mean([row.later for row in rows])), 2),
         "psnr_later_frames_static": round(float(np.mean([row.later_static for row in rows])), 2),
@@ -202,9 +212,13 @@ def contact_sheet(strips: list[np.ndarray], path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
     parser.add_argument("--folder", type=Path, default=ROOT / "i2v" / "embedded")
-    parser.add_argument("--photos", type=int, default=27, help="held-out photographs; each gets all eight motions")
+    parser.add_argument(
+        "--photos", type=int, default=27, help="held-out photographs; each gets all eight motions"
+    )
     parser.add_argument("--steps", type=int, default=EMBEDDED.presets["standard"].num_inference_steps)
     parser.add_argument("--guidance-scale", type=float, default=EMBEDDED.presets["standard"].guidance_scale)
     parser.add_argument("--unseen", action="store_true", help="phrasings that were held out of training")

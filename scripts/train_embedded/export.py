@@ -55,7 +55,9 @@ def config_of(model: torch.nn.Module, architecture: str) -> dict[str, object]:
 
 def export(checkpoints: Path, folder: Path, averaged: bool) -> None:
     write_json(folder / "model_index.json", CLASSES)
-    write_json(folder / "scheduler" / "scheduler_config.json", {"_class_name": "DDIMScheduler", **unet.SCHEDULER})
+    write_json(
+        folder / "scheduler" / "scheduler_config.json", {"_class_name": "DDIMScheduler", **unet.SCHEDULER}
+    )
     write_json(folder / "feature_extractor" / "preprocessor_config.json", FEATURE_EXTRACTOR)
 
     tokenizer = CLIPTokenizer.from_pretrained(checkpoints / "tokenizer")
@@ -66,12 +68,16 @@ def export(checkpoints: Path, folder: Path, averaged: bool) -> None:
     text_encoder = text.new_text_encoder(tokenizer)
     text_encoder.load_state_dict(torch.load(checkpoints / "text.pt", weights_only=True))
     write_json(folder / "text_encoder" / "config.json", config_of(text_encoder, "CLIPTextModel"))
-    published = {f"text_model.{name.removeprefix('text_model.')}": t for name, t in text_encoder.state_dict().items()}
+    published = {
+        f"text_model.{name.removeprefix('text_model.')}": t for name, t in text_encoder.state_dict().items()
+    }
     save_weights(folder / "text_encoder" / "model.fp16.safetensors", published)
 
     image_encoder = unet.new_image_encoder()
     image_encoder.load_state_dict(torch.load(checkpoints / "vision.pt", weights_only=True))
-    write_json(folder / "image_encoder" / "config.json", config_of(image_encoder, "CLIPVisionModelWithProjection"))
+    write_json(
+        folder / "image_encoder" / "config.json", config_of(image_encoder, "CLIPVisionModelWithProjection")
+    )
     save_weights(folder / "image_encoder" / "model.fp16.safetensors", image_encoder.state_dict())
 
     autoencoder, denoiser = vae.new_vae(), unet.new_unet()
@@ -90,7 +96,9 @@ def preview_factors(checkpoints: Path) -> list[tuple[float, ...]]:
     """The least-squares map from a latent to the mean colour of its patch in [0, 1], and the constant: five RGB rows."""
     projection = torch.load(checkpoints / "projection.pt", weights_only=True)
     weight, bias = projection["weight"].flatten(1).double(), projection["bias"].double()
-    inverse = torch.linalg.pinv(weight).view(3, vae.PATCH * vae.PATCH, 4).mean(1)  # (3, 4): colours in [-1, 1]
+    inverse = (
+        torch.linalg.pinv(weight).view(3, vae.PATCH * vae.PATCH, 4).mean(1)
+    )  # (3, 4): colours in [-1, 1]
     offset = -(inverse @ bias)
     rows = torch.cat([inverse.T / 2, (offset / 2 + 0.5)[None]])
     assert math.isfinite(rows.sum().item())

@@ -319,7 +319,11 @@ class Politeness:
     def _read(self) -> tuple[float, float, float]:
         fields = [float(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
         own = os.times()
-        return time.monotonic(), sum(fields) - fields[3] - fields[4], (own.user + own.system) * os.sysconf("SC_CLK_TCK")
+        return (
+            time.monotonic(),
+            sum(fields) - fields[3] - fields[4],
+            (own.user + own.system) * os.sysconf("SC_CLK_TCK"),
+        )
 
     def step(self) -> None:
         now = self._read()
@@ -379,7 +383,9 @@ def train(options: argparse.Namespace) -> None:
             ADAM_SHARE * options.lr * scale,
         )
         view = square if rng.random() >= options.aspects else rng.choice(VIEWS[1:])
-        batch = make_batch(pyramids, conditions, options.batch, options.frames, view, rng, options.first, options.motions)
+        batch = make_batch(
+            pyramids, conditions, options.batch, options.frames, view, rng, options.first, options.motions
+        )
         u = torch.rand(options.batch)
         t = (options.t_min + (999 - options.t_min) * (1 - u**options.t_power)).long()
         prompts = [
@@ -431,9 +437,14 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=8, help="frames of a clip, frame 0 included")
     parser.add_argument("--first", type=int, default=1, help="first frame that may be shown after frame 0")
     parser.add_argument(
-        "--motions", type=lambda text: tuple(text.split(",")), default=tuple(MOTIONS), help="comma-separated; to begin with two"
+        "--motions",
+        type=lambda text: tuple(text.split(",")),
+        default=tuple(MOTIONS),
+        help="comma-separated; to begin with two",
     )
-    parser.add_argument("--boost", type=float, default=1.0, help="scale cross-attention's output once, at the start")
+    parser.add_argument(
+        "--boost", type=float, default=1.0, help="scale cross-attention's output once, at the start"
+    )
     parser.add_argument("--batch", type=int, default=4, help="clips in a step")
     parser.add_argument(
         "--side", type=int, default=128, help="pixels of the square view; 64 shows a part, four times as fast"

@@ -34,13 +34,17 @@ def test_every_tensor_is_loaded_in_the_dtype_of_the_plan(tiny_spec: EngineSpec, 
     assert torch.equal(components.unet.conv_in.weight, file["conv_in.weight"].bfloat16())
 
 
-def test_the_full_precision_file_is_read_where_there_is_no_fp16_variant(tiny_spec: EngineSpec, folder: Path) -> None:
+def test_the_full_precision_file_is_read_where_there_is_no_fp16_variant(
+    tiny_spec: EngineSpec, folder: Path
+) -> None:
     (folder / UNET).rename(folder / UNET.replace(".fp16", ""))
     assert load_components(tiny_spec, folder, PLAN).unet is not None
 
 
 @pytest.mark.parametrize("prefix", ["text_model.", ""], ids=["transformers 4", "transformers 5"])
-def test_text_encoder_names_of_both_transformers_load(tiny_spec: EngineSpec, folder: Path, prefix: str) -> None:
+def test_text_encoder_names_of_both_transformers_load(
+    tiny_spec: EngineSpec, folder: Path, prefix: str
+) -> None:
     state = load_file(folder / TEXT)
     renamed = {prefix + name.removeprefix("text_model."): tensor for name, tensor in state.items()}
     save_file(renamed, folder / TEXT)

@@ -56,10 +56,14 @@ def test_nan_in_half_precision_is_decoded_again_in_float32(
     assert first.notices[0].params == {"count": 3, "dtype": "bfloat16"}
     assert vae.dtype == torch.bfloat16, "the next chunk starts in half precision again"
     frames = np.concatenate([first.frames, second.frames]).astype(int)
-    assert np.abs(frames - reference).mean() < 2, "the weights were rounded to bfloat16, the picture is the same"
+    assert np.abs(frames - reference).mean() < 2, (
+        "the weights were rounded to bfloat16, the picture is the same"
+    )
 
 
-def test_latents_that_are_nan_are_an_error_not_a_black_clip(vae: AutoencoderKL, latents: torch.Tensor) -> None:
+def test_latents_that_are_nan_are_an_error_not_a_black_clip(
+    vae: AutoencoderKL, latents: torch.Tensor
+) -> None:
     with pytest.raises(I2VError) as caught:
         list(decode_frames(vae, latents * torch.nan, 4))
     assert caught.value.code == "decode.nan_float32"

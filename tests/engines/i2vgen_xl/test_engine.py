@@ -125,7 +125,13 @@ def test_the_prompt_the_negative_prompt_and_the_guidance_matter(
     engine: I2VGenXLEngine, generation: Generation, photo: Image.Image
 ) -> None:
     image = fit_picture(photo, 96, 64, "crop").image
-    variants = [{}, {"prompt": "zoom in"}, {"negative_prompt": "zoom in"}, {"guidance_scale": 2.0}, {"target_fps": 16}]
+    variants = [
+        {},
+        {"prompt": "zoom in"},
+        {"negative_prompt": "zoom in"},
+        {"guidance_scale": 2.0},
+        {"target_fps": 16},
+    ]
     results = [last_latents(engine, replace(generation, **changes), image) for changes in variants]
     for one, two in itertools.combinations(results, 2):
         assert (one - two).abs().max() > 1e-4
@@ -143,7 +149,9 @@ def test_closing_the_stream_stops_the_work(
         return forward(*arguments, **named)
 
     monkeypatch.setattr(engine.components.unet, "forward", counted)
-    events = engine.generate(replace(generation, num_inference_steps=50), fit_picture(photo, 96, 64, "crop").image)
+    events = engine.generate(
+        replace(generation, num_inference_steps=50), fit_picture(photo, 96, 64, "crop").image
+    )
     for event in events:
         if isinstance(event, Denoised) and event.step == 2:
             events.close()

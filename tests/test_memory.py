@@ -1,0 +1,79 @@
+"""Which device is found, and how a job uses it. CUDA is stood in for: what is shown here is the choice."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Literal
+
+import psutil
+import pytest
+import torch
+
+from i2v.errors import InsufficientMemory
+from i2v.memory import plan_memory, probe_device
+from i2v.schema import DeviceInfo, MemoryPlan
+
+CPU = DeviceInfo("cpu", "CPU", 16 * 2**30)
+CUDA = DeviceInfo("cuda", "NVIDIA RTX 4090", 24 * 2**30)
+
+
+@pytest.fixture
+def cuda(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with or without a CUDA device, whatever this one has."""
+    there: bool = request.param
+    properties = SimpleNamespace(name=CUDA.name, total_memory=CUDA.total_memory)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: [properties][index])
+
+
+@pytest.mark.parametrize(
+    ("cuda", "wanted", "found"),
+    [
+        (True, "auto", "cuda"),
+        (True, "cuda", "cuda"),
+        (True, "cpu", "cpu"),
+        (False, "auto", "cpu"),
+        (False, "cpu", "cpu"),
+    ],
+    indirect=["cuda"],
+)
+@pytest.mark.usefixtures("cuda")
+def test_cuda_is_used_where_it_is_there_unless_the_cpu_is_asked_for(
+    wanted: Literal["auto", "cpu", "cuda"], found: str
+) -> None:
+    device = probe_device(wanted)
+    assert device.type == found
+    if found == "cuda":
+        assert device == CUDA
+
+
+@pytest.mark.parametrize("cuda", [False], indirect=True)
+@pytest.mark.usefixtures("cuda")
+def test_cuda_that_is_asked_for_and_not_there_is_an_error_with_the_way_out() -> None:
+    with pytest.raises(InsufficientMemory, match="Set device to cpu or auto") as caught:
+        probe_device("cuda")
+    assert caught.value.code == "device.no_cuda"
+
+
+def test_the_cpus_memory_is_the_machines_in_bytes() -> None:
+    assert probe_device("cpu").total_memory == pytest.approx(psutil.virtual_memory().total, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype", "planned"),
+    [
+        (CUDA, "auto", "float16"),
+        (CPU, "auto", "float32"),
+        (CUDA, "float32", "float32"),
+        (CUDA, "bfloat16", "bfloat16"),
+        (CPU, "float16", "float16"),
+        (CPU, "bfloat16", "bfloat16"),
+    ],
+)
+def test_the_plan_has_half_precision_on_cuda_unless_the_settings_say_otherwise(
+    device: DeviceInfo,
+    dtype: Literal["auto", "float32", "float16", "bfloat16"],
+    planned: Literal["float32", "float16", "bfloat16"],
+) -> None:
+    plan = plan_memory(device, dtype, decode_chunk=4, threads=2)
+    assert plan == MemoryPlan(device=device.type, dtype=planned, decode_chunk=4, threads=2)

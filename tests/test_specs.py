@@ -1,0 +1,96 @@
+"""The table of engines: facts that requests, presets and front ends rely on, read without any heavy library."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import asdict
+from typing import get_args
+
+import pytest
+
+from i2v.engines.specs import EMBEDDED, ENGINES, I2VGEN_XL, find_spec
+from i2v.errors import InvalidRequest
+from i2v.schema import EngineSpec, GenerationRequest, PresetName
+
+HEAVY = ("torch", "diffusers", "transformers", "accelerate", "safetensors")
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "i2v.cli",
+        "i2v.settings",
+        "i2v.schema",
+        "i2v.pipeline",
+        "i2v.memory",
+        "i2v.weights",
+        "i2v.engines.base",
+        "i2v.engines.specs",
+    ],
+)
+def test_importing_loads_no_heavy_library(module: str) -> None:
+    script = f"import sys, {module}; print(*sorted({set(HEAVY)} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_each_engine_is_found_by_its_name() -> None:
+    assert set(ENGINES) == {"i2vgen-xl", "embedded"}
+    assert [find_spec(name) for name in ("i2vgen-xl", "embedded")] == [I2VGEN_XL, EMBEDDED]
+    assert all(name == spec.name for name, spec in ENGINES.items())
+
+
+@pytest.mark.parametrize("name", ["", "I2VGen-XL", "svd", "../embedded", "x" * 5000, "\ud800", "\x1b[31m"])
+def test_an_unknown_engine_is_refused_with_the_names_there_are(name: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        find_spec(name)
+    error = caught.value
+    assert (error.code, error.params["allowed"]) == ("request.unknown_engine", "auto, i2vgen-xl, embedded")
+    assert len(error.message) < 200
+    assert error.message.isprintable()
+
+
+def test_the_published_models_facts() -> None:
+    assert I2VGEN_XL.multiple == 64
+    assert I2VGEN_XL.native_area_side is None
+    assert (I2VGEN_XL.trained_frames, I2VGEN_XL.trained_fps) == ((16, 32), (8, 16))
+    assert I2VGEN_XL.image_gain == 2.0
+    assert (I2VGEN_XL.max_prompt_tokens, I2VGEN_XL.clip_skip) == (77, 1)
+    assert I2VGEN_XL.presets == {}  # the published ones hold
+    assert not I2VGEN_XL.embedded
+    assert I2VGEN_XL.default_negative_prompt == (
+        "Distorted, discontinuous, Ugly, blurry, low resolution, motionless, static, disfigured,"
+        " disconnected limbs, Ugly faces, incomplete arms"
+    )
+
+
+def test_the_published_models_defaults_are_the_specs() -> None:
+    assert EngineSpec.image_gain == 1.0  # diffusers' own weights need no gain
+    assert not EngineSpec.sample_posterior
+
+
+@pytest.mark.parametrize("spec", ENGINES.values(), ids=list(ENGINES))
+def test_an_engines_numbers_fit_what_a_request_may_say(spec: EngineSpec) -> None:
+    assert set(spec.presets) in (set(), set(get_args(PresetName)))
+    for preset in spec.presets.values():
+        numbers = {name: value for name, value in asdict(preset).items() if name != "area_side"}
+        GenerationRequest.parse({"prompt": "x", "height": 64, "width": preset.area_side, **numbers})
+    for frames in spec.trained_frames:
+        GenerationRequest.parse({"prompt": "x", "num_frames": frames})
+    for fps in spec.trained_fps:
+        GenerationRequest.parse({"prompt": "x", "target_fps": fps})
+    GenerationRequest.parse({"prompt": "x", "negative_prompt": spec.default_negative_prompt})
+    GenerationRequest.parse({"prompt": "x", "engine": spec.name})
+
+
+@pytest.mark.parametrize("spec", ENGINES.values(), ids=list(ENGINES))
+def test_an_engines_sizes_can_be_generated(spec: EngineSpec) -> None:
+    assert spec.multiple % 8 == 0  # the VAE's factor
+    assert spec.native_area_side is None or spec.native_area_side % spec.multiple == 0
+
+
+@pytest.mark.parametrize("spec", ENGINES.values(), ids=list(ENGINES))
+def test_an_engines_preview_maps_four_channels_and_a_constant_to_colours(spec: EngineSpec) -> None:
+    assert [len(row) for row in spec.preview_factors] == [3] * 5
+    assert all(0 <= colour <= 1 for colour in spec.preview_factors[4])  # latents of zero

@@ -1,4 +1,4 @@
-"""`python app.py generate photo.jpg --prompt ...`: the command line, from a checkout. The web page will start here."""
+"""The command line from a checkout, `python app.py generate photo.jpg --prompt ...`; the page will start here."""
 
 import sys
 

@@ -206,7 +206,7 @@ def _read(path: Path, limit: int) -> bytes:
             return file.read(limit + 1)
     except OSError as error:
         raise InvalidRequest(
-            "image.unreadable", path=shown(str(path)), reason=error.strerror or str(error)
+            "image.unreadable", path=shown(str(path), limit=300), reason=error.strerror or str(error)
         ) from error
 
 

@@ -41,8 +41,10 @@ def clean_text(value: object) -> object:
         raise ValueError("a text")
     if "\0" in value:
         raise ValueError("a text without NUL characters")
-    if any(0xD800 <= ord(letter) <= 0xDFFF for letter in value):
-        raise ValueError("a text of valid Unicode (no lone surrogates)")
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError("a text of valid Unicode (no lone surrogates)") from None
     return value
 
 
@@ -74,7 +76,7 @@ class Within:
                 raise ValueError(allowed)
             try:
                 return read(value)
-            except (ValidationError, OverflowError):
+            except ValidationError:
                 raise ValueError(allowed) from None
 
         return core_schema.no_info_wrap_validator_function(check, number)

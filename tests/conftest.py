@@ -1,4 +1,4 @@
-"""Fixtures that several files share: pictures, and a tiny model folder with random weights in the published layout."""
+"""Fixtures that several files share: a picture, and a tiny random model in the published layout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stock diffusers, which the engine is held to: 0.42.1's pipeline plus the one line that it needs with transformers 5."""
+"""Stock diffusers, which the engine is held to: 0.42.1's pipeline plus one line for transformers 5."""
 
 from __future__ import annotations
 

@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -172,22 +171,34 @@ def test_missing_weights_are_a_failure_that_says_where_they_go(
     assert "Traceback" not in done.stderr
 
 
+def read_terminal(ours: int, until: bytes) -> bytes:
+    """Return what a terminal was shown, up to `until` or its end."""
+    shown = b""
+    try:
+        while until not in shown:
+            shown += os.read(ours, 4096)
+    except OSError:  # Linux tells the end of a terminal by an error
+        return shown
+    return shown
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_within_a_step_and_leaves_nothing(
     environment: dict[str, str], picture: Path, outputs: Path, number: signal.Signals
 ) -> None:
+    ours, theirs = pty.openpty()
     arguments = command("generate", picture, "--prompt", PROMPT, "--num-inference-steps", "200")
-    child = subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
-    while not (outputs.exists() and list(outputs.iterdir())):  # the writer has opened its part file
-        assert child.poll() is None, child.communicate()[1]
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    time.sleep(1.0)
+    child = subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=theirs)
+    os.close(theirs)
+    read_terminal(ours, until=b" 2/200")
     child.send_signal(number)
-    _, errors = child.communicate(timeout=60)
+    shown = read_terminal(ours, until=b"nobody says this")
+    os.close(ours)
+    out, _ = child.communicate(timeout=60)
     assert child.returncode == 130
-    assert errors == "i2v: Interrupted. Nothing was left behind.\n"
+    assert shown.strip().splitlines()[-1] == b"i2v: Interrupted. Nothing was left behind."
+    assert b"10/200" not in shown
+    assert out == b""
     assert list(outputs.iterdir()) == []
 
 
@@ -196,15 +207,10 @@ def test_a_terminal_shows_a_bar_with_the_time_left(environment: dict[str, str], 
     arguments = command("generate", picture, "--prompt", PROMPT, "--num-inference-steps", "3")
     child = subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=theirs)
     os.close(theirs)
-    shown = b""
-    try:
-        while block := os.read(ours, 4096):
-            shown += block
-    except OSError:  # Linux tells the end of a terminal by an error
-        assert child.wait(timeout=60) == 0
-    finally:
-        os.close(ours)
-        child.communicate(timeout=60)
+    shown = read_terminal(ours, until=b"nobody says this")
+    os.close(ours)
+    child.communicate(timeout=60)
+    assert child.returncode == 0
     assert re.search(rb"denoising \[#{10}-{20}\] 1/3, \d+ s left", shown)
     assert b"3/3, 0 s left" in shown
 

@@ -1,4 +1,4 @@
-"""The embedded model as it ships: the published layout and scheduler, stock's frames, and motion that is really there."""
+"""The embedded model as it ships: published scheduler, stock's frames, motion that is really there."""
 
 from __future__ import annotations
 

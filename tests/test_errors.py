@@ -1,4 +1,4 @@
-"""The table of sentences against every use of it in the sources, and errors that survive any text and any pipe."""
+"""The table of sentences against each use in the sources, and errors that survive any text and any pipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The request: what is accepted, what is refused, and that a complaint can always be read, printed and sent."""
+"""The request: what is accepted, what is refused, and that a complaint can be read, printed and sent."""
 
 from __future__ import annotations
 
@@ -96,9 +96,9 @@ def test_beyond_the_bounds_field_value_and_bounds_are_named(field: str, bounds: 
 @pytest.mark.parametrize(
     "value",
     [
-        True, False, "true", "", " ", "sixty", "nan", "NaN", "inf", "-Infinity", "1e999", "-1e999", "1_0", "0x10",
-        "16\0", "16\ud800", "1,5", b"16", [16], {"a": 16}, float("nan"), float("inf"), float("-inf"), 1e308,
-        10**400, -(10**5000), "9" * 100_000, [10**5000],
+        True, False, "true", "", " ", "sixty", "nan", "NaN", "inf", "-Infinity", "1e999", "-1e999", "1_0",
+        "0x10", "16\0", "16\ud800", "1,5", b"16", [16], {"a": 16}, float("nan"), float("inf"), float("-inf"),
+        1e308, 10**400, -(10**5000), "9" * 100_000, [10**5000],
     ],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
@@ -284,7 +284,7 @@ ANYTHING = st.recursive(
 FIELD = st.sampled_from(list(GenerationRequest.model_fields)) | st.text(st.characters(exclude_categories=[]))
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@settings(max_examples=100, deadline=None, derandomize=True, database=None)
 @given(st.dictionaries(FIELD, ANYTHING, max_size=4))
 def test_whatever_comes_is_accepted_or_readably_refused(fields: dict[str, object]) -> None:
     try:

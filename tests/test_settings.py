@@ -1,4 +1,4 @@
-"""Settings: which source wins, what each path is relative to, and that every mistake is told, never a traceback."""
+"""Settings: which source wins, what paths are relative to, and mistakes told without a traceback."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,7 @@ def undocumented(text: str) -> list[str]:
     lines = ["", *text.splitlines()]
     return [
         line.strip()
-        for above, line in zip(lines, lines[1:], strict=False)
+        for above, line in pairwise(lines)
         if re.match(r" +\w+:", line) and not re.search(r"\s# \S", line) and not re.match(r" *# \S", above)
     ]
 
@@ -296,8 +297,11 @@ def test_an_unknown_key_names_the_nearest_known_one(
         "output: {1: x}",
         "? " + "x" * 5000 + "\n: 1",
         '"\\ud800": 1',
-    ]
-    + ["base: &b {prefix: x}\noutput: {<<: *b}", "output: &a {again: *a}", '"": x', "output: {'': x}"],
+        "base: &b {prefix: x}\noutput: {<<: *b}",
+        "output: &a {again: *a}",
+        '"": x',
+        "output: {'': x}",
+    ],
     ids=lambda content: content[:12],
 )
 def test_no_key_breaks_the_complaint(write: Callable[[str], Path], content: str) -> None:

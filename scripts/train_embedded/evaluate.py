@@ -1,8 +1,8 @@
 """How well the embedded model obeys, measured on held-out photographs through the engine that ships.
 
-Every (photograph, motion) pair is generated; the motion that the clip really shows is measured by registration (a pan,
-a zoom and a turn fitted between frame 0 and each later frame) and compared with what was asked. A static clip and a
-wrong axis score zero. `--sheet` writes a contact sheet to look at.
+Every (photograph, motion) pair is generated; the motion that the clip really shows is measured by
+registration (a pan, a zoom and a turn fitted between frame 0 and each later frame) and compared with what was
+asked. A static clip and a wrong axis score zero. `--sheet` writes a contact sheet to look at.
 """
 
 from __future__ import annotations
@@ -48,7 +48,10 @@ def asked_of(motion: Motion) -> np.ndarray:
 
 
 def warp(picture: torch.Tensor, p: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Show `picture` (1, 1, H, W) after the motion `p` (pan x, pan y, log zoom, turn); also where it is defined."""
+    """Show `picture` (1, 1, H, W) after the motion `p` (pan x, pan y, log zoom, turn).
+
+    Also where it is defined.
+    """
     _, _, height, width = picture.shape
     y, x = torch.meshgrid(
         torch.arange(height) - (height - 1) / 2, torch.arange(width) - (width - 1) / 2, indexing="ij"
@@ -97,7 +100,7 @@ def register(first: torch.Tensor, later: torch.Tensor, start: torch.Tensor, roun
 
 
 def measure(frames: np.ndarray) -> np.ndarray:
-    """Return the (4,) motion from frame 0 to the last of (F, H, W, 3) uint8 frames, in units of one full motion."""
+    """Return the (4,) motion from the first to the last of (F, H, W, 3) uint8 frames, in full motions."""
     grey = torch.from_numpy(frames).float().mean(-1)[:, None, None] / 255
     p = torch.zeros(4, dtype=torch.float64)
     for k, frame in enumerate(grey[1:], start=1):
@@ -111,7 +114,10 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Row:
-    """One clip. `amount`: the share of the asked motion along its axis; `stray`: the largest share along another."""
+    """One clip. `amount`: the share of the asked motion along its axis; `stray`.
+
+    The largest share along another.
+    """
 
     photo: str
     motion: str
@@ -133,7 +139,8 @@ def clip_of(
 ) -> np.ndarray:
     height, width, _ = picture.shape
     generation = Generation(
-        prompt=prompt, negative_prompt="", width=width, height=height, generated_width=width, generated_height=height,
+        prompt=prompt, negative_prompt="", width=width, height=height,
+        generated_width=width, generated_height=height,
         fit="keep", num_frames=NUM_FRAMES, fps=FPS, target_fps=FPS, num_inference_steps=options.steps,
         guidance_scale=options.guidance_scale, seed=options.seed, engine="embedded",
     )  # fmt: skip

@@ -1,4 +1,7 @@
-"""Checkpoints to a model folder: fp16 safetensors in the Hugging Face layout, with the names the published files have."""
+"""Checkpoints to a model folder.
+
+Fp16 safetensors in the Hugging Face layout, with the names the published files have.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,8 @@ CLASSES = {
 }
 FEATURE_EXTRACTOR = {
     "crop_size": {"height": unet.VISION_SIDE, "width": unet.VISION_SIDE},
-    "do_center_crop": True, "do_convert_rgb": True, "do_normalize": True, "do_rescale": True, "do_resize": True,
+    "do_center_crop": True, "do_convert_rgb": True, "do_normalize": True,
+    "do_rescale": True, "do_resize": True,
     "image_mean": [0.48145466, 0.4578275, 0.40821073], "image_std": [0.26862954, 0.26130258, 0.27577711],
     "image_processor_type": "CLIPImageProcessor", "resample": 3, "rescale_factor": 1 / 255,
     "size": {"shortest_edge": unet.VISION_SIDE},
@@ -93,7 +97,10 @@ def export(checkpoints: Path, folder: Path, averaged: bool) -> None:
 
 
 def preview_factors(checkpoints: Path) -> list[tuple[float, ...]]:
-    """The least-squares map from a latent to the mean colour of its patch in [0, 1], and the constant: five RGB rows."""
+    """The least-squares map from a latent to the mean colour of its patch in [0, 1], and the constant.
+
+    Five RGB rows.
+    """
     projection = torch.load(checkpoints / "projection.pt", weights_only=True)
     weight, bias = projection["weight"].flatten(1).double(), projection["bias"].double()
     inverse = (

@@ -1,8 +1,9 @@
 """The eight camera motions: their phrases, their geometry, and clips rendered from photographs.
 
-A motion is the camera's: "pans left" moves the content right, "tilts up" moves it down; "rotates clockwise" is what the
-content does on the screen. Frame 0 is the photograph unwarped; frame k is frame 0 seen after the fraction k/(F-1) of
-the motion. Content that enters comes from the photograph around the crop, so there are no borders.
+A motion is the camera's: "pans left" moves the content right, "tilts up" moves it down; "rotates clockwise"
+is what the content does on the screen. Frame 0 is the photograph unwarped; frame k is frame 0 seen after the
+fraction k/(F-1) of the motion. Content that enters comes from the photograph around the crop, so there are no
+borders.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ FPS = 8
 
 @dataclass(frozen=True)
 class Motion:
-    """`pan` in pixels (x right, y down) that the content moves, `zoom` > 0 enlarges, `turn` > 0 is clockwise."""
+    """What the content does: `pan` in pixels (right, down), `zoom` > 0 enlarges, `turn` > 0 is clockwise."""
 
     name: str
     opposite: str
@@ -50,39 +51,54 @@ MOTIONS = {
 # Held-out phrasings are never trained on; evaluation reports them apart.
 PHRASES: dict[str, tuple[str, ...]] = {
     "pan_left": (
-        "pan left", "pans left", "the camera pans left", "camera panning left", "slow pan to the left", "panning to the left",
-        "the camera pans to the left", "camera moves left", "the camera moves to the left", "leftward pan", "the view slides left",
+        "pan left", "pans left", "the camera pans left", "camera panning left", "slow pan to the left",
+        "panning to the left",
+        "the camera pans to the left", "camera moves left", "the camera moves to the left", "leftward pan",
+        "the view slides left",
     ),
     "pan_right": (
-        "pan right", "pans right", "the camera pans right", "camera panning right", "slow pan to the right", "panning to the right",
-        "the camera pans to the right", "camera moves right", "the camera moves to the right", "rightward pan",
+        "pan right", "pans right", "the camera pans right", "camera panning right", "slow pan to the right",
+        "panning to the right",
+        "the camera pans to the right", "camera moves right", "the camera moves to the right",
+        "rightward pan",
         "the view slides right",
     ),
     "tilt_up": (
-        "tilt up", "tilts up", "the camera tilts up", "camera tilting up", "slow tilt up", "tilting upwards", "pan up", "pans up",
-        "the camera pans up", "camera moves up", "the camera moves upward", "upward tilt", "the view slides up",
+        "tilt up", "tilts up", "the camera tilts up", "camera tilting up", "slow tilt up", "tilting upwards",
+        "pan up", "pans up",
+        "the camera pans up", "camera moves up", "the camera moves upward", "upward tilt",
+        "the view slides up",
     ),
     "tilt_down": (
-        "tilt down", "tilts down", "the camera tilts down", "camera tilting down", "slow tilt down", "tilting downwards",
-        "pan down", "pans down", "the camera pans down", "camera moves down", "the camera moves downward", "downward tilt",
+        "tilt down", "tilts down", "the camera tilts down", "camera tilting down", "slow tilt down",
+        "tilting downwards",
+        "pan down", "pans down", "the camera pans down", "camera moves down", "the camera moves downward",
+        "downward tilt",
         "the view slides down",
     ),
     "zoom_in": (
-        "zoom in", "zooms in", "the camera zooms in", "camera zooming in", "slow zoom in", "slowly zooming in", "zooming in closer",
-        "push in", "the camera pushes in", "the camera moves closer", "dolly in", "move closer", "camera moves forward",
+        "zoom in", "zooms in", "the camera zooms in", "camera zooming in", "slow zoom in",
+        "slowly zooming in", "zooming in closer",
+        "push in", "the camera pushes in", "the camera moves closer", "dolly in", "move closer",
+        "camera moves forward",
     ),
     "zoom_out": (
-        "zoom out", "zooms out", "the camera zooms out", "camera zooming out", "slow zoom out", "slowly zooming out",
-        "zooming out wider", "pull back", "the camera pulls back", "the camera moves away", "dolly out", "move away",
+        "zoom out", "zooms out", "the camera zooms out", "camera zooming out", "slow zoom out",
+        "slowly zooming out",
+        "zooming out wider", "pull back", "the camera pulls back", "the camera moves away", "dolly out",
+        "move away",
         "camera moves backward",
     ),
     "rotate_cw": (
-        "rotate clockwise", "rotates clockwise", "the picture rotates clockwise", "rotating clockwise", "slow clockwise rotation",
-        "turn clockwise", "turns clockwise", "clockwise rotation", "the view spins clockwise", "a clockwise turn",
+        "rotate clockwise", "rotates clockwise", "the picture rotates clockwise", "rotating clockwise",
+        "slow clockwise rotation",
+        "turn clockwise", "turns clockwise", "clockwise rotation", "the view spins clockwise",
+        "a clockwise turn",
     ),
     "rotate_ccw": (
         "rotate counterclockwise", "rotates counterclockwise", "the picture rotates counterclockwise",
-        "rotating counter-clockwise", "slow counterclockwise rotation", "turn counterclockwise", "turns anticlockwise",
+        "rotating counter-clockwise", "slow counterclockwise rotation", "turn counterclockwise",
+        "turns anticlockwise",
         "counterclockwise rotation", "the view spins counterclockwise", "an anticlockwise turn",
     ),
 }  # fmt: skip
@@ -113,14 +129,20 @@ HELD_OUT_PHRASES: dict[str, tuple[str, ...]] = {
 }
 
 _SUBJECTS = (
-    "a mountain lake", "ocean waves", "a city street", "a flower", "a cat", "a dog", "an old castle", "a quiet forest", "the sky",
-    "clouds", "a portrait", "a person", "a bird on a branch", "a beach at sunset", "a product on a table", "fruit", "a bridge",
-    "the temple", "a coffee cup", "a rocket", "snowy trees", "a river", "a field of grass", "autumn leaves", "the moon",
-    "山和湖", "海浪", "城市街道", "一朵花", "一只猫", "古老的城堡", "安静的森林", "天空和云", "人像", "海滩日落", "产品", "水果", "桥",
+    "a mountain lake", "ocean waves", "a city street", "a flower", "a cat", "a dog", "an old castle",
+    "a quiet forest", "the sky",
+    "clouds", "a portrait", "a person", "a bird on a branch", "a beach at sunset", "a product on a table",
+    "fruit", "a bridge",
+    "the temple", "a coffee cup", "a rocket", "snowy trees", "a river", "a field of grass", "autumn leaves",
+    "the moon",
+    "山和湖", "海浪", "城市街道", "一朵花", "一只猫", "古老的城堡", "安静的森林", "天空和云", "人像",
+    "海滩日落", "产品", "水果", "桥",
 )  # fmt: skip
 _STYLES = (
-    "soft light", "cinematic", "high detail", "golden hour", "studio background", "slowly", "smoothly", "steady shot", "4k",
-    "gentle motion", "wide angle", "natural colours", "morning mist", "柔和的光线", "电影感", "高清", "缓慢", "平稳", "自然色彩",
+    "soft light", "cinematic", "high detail", "golden hour", "studio background", "slowly", "smoothly",
+    "steady shot", "4k",
+    "gentle motion", "wide angle", "natural colours", "morning mist", "柔和的光线", "电影感", "高清", "缓慢",
+    "平稳", "自然色彩",
 )  # fmt: skip
 
 
@@ -186,7 +208,8 @@ def render(
 
     p = positions.view(-1, 1, 1)
     y, x = torch.meshgrid(
-        torch.arange(height, dtype=torch.float32) - (height - 1) / 2, torch.arange(width, dtype=torch.float32) - (width - 1) / 2,
+        torch.arange(height) - (height - 1) / 2,
+        torch.arange(width) - (width - 1) / 2,
         indexing="ij",
     )  # fmt: skip
     # where in frame 0 the content at (x, y) of frame k was: the inverse of the content's own motion

@@ -1,7 +1,9 @@
-"""Photographs for training: fetched from Debian packages, read from a manifest that names each one and its licence.
+"""Photographs for training: fetched from Debian packages, read from a manifest that names each one and its
+licence.
 
-`python -m scripts.train_embedded.photos fetch` downloads the packages (with `apt-get download`, no root needed) into
-`photos/`, unpacks them, and checks every picture that `photos.tsv` lists. Training and held-out photographs come from
+`python -m scripts.train_embedded.photos fetch` downloads the packages (with `apt-get download`, no root
+needed) into `photos/`, unpacks them, and checks every picture that `photos.tsv` lists. Training and held-out
+photographs come from
 different packages: no held-out picture, nor another by the same package, is ever trained on.
 """
 
@@ -26,7 +28,10 @@ FOLDER = ROOT / "photos"
 
 @dataclass(frozen=True)
 class Photo:
-    """One line of the manifest. `path` is inside the package; `archive#name` is a file of a Qt resource archive."""
+    """One line of the manifest. `path` is inside the package.
+
+    `archive#name` is a file of a Qt resource archive.
+    """
 
     split: str
     package: str
@@ -42,7 +47,10 @@ def manifest(split: str | None = None) -> list[Photo]:
 
 
 def read_qt_resources(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, bytes) of the uncompressed files of a Qt `.rcc` archive (format: qtbase, qresource.cpp)."""
+    """Yield (name, bytes) of the uncompressed files of a Qt `.rcc` archive (format.
+
+    Qtbase, qresource.cpp).
+    """
     _, version, tree, payload, names = struct.unpack(">4sIIII", data[:20])
     node_size = 22 if version >= 2 else 14
 

@@ -1,7 +1,9 @@
-"""The embedded text encoder: a CLIP text model and byte-level BPE, pretrained to tell which motion a prompt asks for.
+"""The embedded text encoder: a CLIP text model and byte-level BPE, pretrained to tell which motion a prompt
+asks for.
 
-It is trained on what the pipeline reads (the last layer but one, then the final layer norm: `clip_skip=1`), at every
-position from the end-of-text token on, and then frozen: the UNet gets a clear motion code from the first step.
+It is trained on what the pipeline reads (the last layer but one, then the final layer norm: `clip_skip=1`),
+at every position from the end-of-text token on, and then frozen: the UNet gets a clear motion code from the
+first step.
 """
 
 from __future__ import annotations
@@ -35,9 +37,11 @@ def no_motion_prompt(rng: random.Random) -> str:
 
 
 def build_tokenizer(folder: Path, seed: int = 0, vocabulary: int = 1000) -> None:
-    """Write `vocab.json` and `merges.txt`: merges learned with CLIP's own word splitting, Chinese by the character.
+    """Write `vocab.json` and `merges.txt`: merges learned with CLIP's own word splitting, Chinese by the
+    character.
 
-    A run of Chinese is one word to CLIP, so learned merges would glue whole phrases and split a new one anywhere.
+    A run of Chinese is one word to CLIP, so learned merges would glue whole phrases and split a new one
+    anywhere.
     """
     rng = random.Random(seed)
     corpus = [sample_prompt(name, rng) for _ in range(3000) for name in MOTIONS]
@@ -83,8 +87,10 @@ def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokenizer), hidden_size=WIDTH, intermediate_size=4 * WIDTH, num_hidden_layers=3,
-            num_attention_heads=4, max_position_embeddings=MAX_LENGTH, hidden_act="quick_gelu", projection_dim=WIDTH,
-            bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+            num_attention_heads=4, max_position_embeddings=MAX_LENGTH, hidden_act="quick_gelu",
+            projection_dim=WIDTH,
+            bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
         )
     )  # fmt: skip
 
@@ -92,7 +98,7 @@ def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
 def embed(
     tokenizer: CLIPTokenizer, model: CLIPTextModel, prompts: list[str]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return ((B, 77, 64) states as the pipeline reads them, (B, 77) mask of positions from the end of text on)."""
+    """Return ((B, 77, 64) states as the pipeline reads them, (B, 77) mask from the end of text on)."""
     ids = tokenizer(
         prompts, padding="max_length", max_length=MAX_LENGTH, truncation=True, return_tensors="pt"
     ).input_ids

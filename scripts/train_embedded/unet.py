@@ -1,12 +1,13 @@
 """Training of the embedded UNet: clips are rendered, projected to latents and noised on the fly, on the CPU.
 
-One run is one stage (`--frames`, `--minutes`, noise range, learning rate); it starts from `unet.pt` of the checkpoint
-folder if that exists, saves there every few minutes and at the end, so a stage can be cut off and gone on with. Stages
-with fewer than all frames show random frames at their true positions with the temporal convolutions confined to one
-frame, so that what they learn is carried by temporal attention and holds for whole clips.
+One run is one stage (`--frames`, `--minutes`, noise range, learning rate); it starts from `unet.pt` of the
+checkpoint folder if that exists, saves there every few minutes and at the end, so a stage can be cut off and
+gone on with. Stages with fewer than all frames show random frames at their true positions with the temporal
+convolutions confined to one frame, so that what they learn is carried by temporal attention and holds for
+whole clips.
 
-The one number that tells whether the model listens is `wrong/right`: the loss with the opposite motion's prompt over
-the loss with the right one, at high noise.
+The one number that tells whether the model listens is `wrong/right`: the loss with the opposite motion's
+prompt over the loss with the right one, at high noise.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import os
 import random
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -30,15 +31,17 @@ from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from scripts.train_embedded import text
-from scripts.train_embedded.motions import FPS, MOTIONS, NUM_FRAMES, render, sample_prompt
+from scripts.train_embedded.motions import FPS, MOTIONS, NUM_FRAMES, Motion, render, sample_prompt
 from scripts.train_embedded.photos import ROOT
 from scripts.train_embedded.vae import load_pyramids
 
 # The published scheduler's configuration, key by key.
 SCHEDULER = {
     "num_train_timesteps": 1000, "beta_start": 0.0001, "beta_end": 0.02, "beta_schedule": "squaredcos_cap_v2",
-    "trained_betas": None, "clip_sample": False, "clip_sample_range": 1.0, "set_alpha_to_one": True, "steps_offset": 1,
-    "prediction_type": "v_prediction", "thresholding": False, "dynamic_thresholding_ratio": 0.995, "sample_max_value": 1.0,
+    "trained_betas": None, "clip_sample": False, "clip_sample_range": 1.0, "set_alpha_to_one": True,
+    "steps_offset": 1,
+    "prediction_type": "v_prediction",
+    "thresholding": False, "dynamic_thresholding_ratio": 0.995, "sample_max_value": 1.0,
     "timestep_spacing": "leading", "rescale_betas_zero_snr": True,
 }  # fmt: skip
 ADAM_SHARE = 0.15  # AdamW's learning rate over Muon's
@@ -49,13 +52,18 @@ VIEWS = ((128, 128), (112, 144), (144, 112), (96, 176), (176, 96))
 
 
 class TrainingAttention:
-    """Plain attention that is quick for very short sequences, where fused kernels cost more than they save."""
+    """Plain attention, quick for very short sequences, where fused kernels cost more than they save."""
 
     def __call__(
-        self, attn: Attention, hidden_states, encoder_hidden_states=None, attention_mask=None, temb=None, **_
-    ):  # noqa: ANN001, ANN003, ANN204
+        self,
+        attn: Attention,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        temb: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-        batch, length, width = hidden_states.shape
+        batch, length, _ = hidden_states.shape
         head = attn.to_q.out_features // attn.heads
         q, k, v = (
             layer(states).view(batch, -1, attn.heads, head).transpose(1, 2)
@@ -69,11 +77,12 @@ class TrainingAttention:
 
 
 def new_unet() -> I2VGenXLUNet:
+    """Four levels: at 4 x 4 positions every one feels the border, so a zoom or a turn knows where it is."""
     return I2VGenXLUNet(
         sample_size=32,
-        block_out_channels=(32, 64, 128),
-        down_block_types=("DownBlock3D", "CrossAttnDownBlock3D", "CrossAttnDownBlock3D"),
-        up_block_types=("CrossAttnUpBlock3D", "CrossAttnUpBlock3D", "UpBlock3D"),
+        block_out_channels=(32, 64, 128, 128),
+        down_block_types=("DownBlock3D", *["CrossAttnDownBlock3D"] * 3),
+        up_block_types=(*["CrossAttnUpBlock3D"] * 3, "UpBlock3D"),
         layers_per_block=1,
         norm_num_groups=8,
         cross_attention_dim=text.WIDTH,
@@ -86,7 +95,8 @@ def new_image_encoder() -> CLIPVisionModelWithProjection:
     """A small vision tower, left at its random initial weights: the UNet learns to read what it gives."""
     return CLIPVisionModelWithProjection(
         CLIPVisionConfig(
-            hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, image_size=VISION_SIDE,
+            hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+            image_size=VISION_SIDE,
             patch_size=8, projection_dim=text.WIDTH,
         )
     ).requires_grad_(False)  # fmt: skip
@@ -119,8 +129,8 @@ def prepare_for_training(unet: I2VGenXLUNet) -> dict[str, bool]:
 def damp(unet: I2VGenXLUNet) -> None:
     """Start from zero output, temporal convolutions that see one frame, and the first frame at full strength.
 
-    With torch's default weights the picture's latents shrink some twentyfold on their way to `conv_in` and drown in the
-    noise beside them; here they arrive unchanged, since silu(x) - silu(-x) = x.
+    With torch's default weights the picture's latents shrink some twentyfold on their way to `conv_in` and
+    drown in the noise beside them; here they arrive unchanged, since silu(x) - silu(-x) = x.
     """
     nn.init.zeros_(unet.conv_out.weight)
     nn.init.zeros_(unet.conv_out.bias)
@@ -140,9 +150,29 @@ def damp(unet: I2VGenXLUNet) -> None:
             third.weight[c, c, 1, 1], third.weight[c, 4 + c, 1, 1] = 1.0, -1.0
 
 
+def graft(unet: I2VGenXLUNet, state: dict[str, torch.Tensor]) -> int:
+    """Take over what fits from a UNet with one level less (below the innermost).
+
+    Return how many tensors did.
+    """
+    fresh = unet.state_dict()
+    for name in fresh:
+        older = name
+        if name.startswith("up_blocks."):
+            _, number, rest = name.split(".", 2)
+            older = f"up_blocks.{int(number) - 1}.{rest}"
+        if older in state and state[older].shape == fresh[name].shape:
+            fresh[name] = state[older]
+    unet.load_state_dict(fresh)
+    return sum(tensor.data_ptr() in {t.data_ptr() for t in state.values()} for tensor in fresh.values())
+
+
 @torch.no_grad()
 def boost_text(unet: I2VGenXLUNet, factor: float) -> None:
-    """Scale what cross-attention adds: at its default size the text is lost beside the picture for a long time."""
+    """Scale what cross-attention adds.
+
+    At its default size the text is lost beside the picture for a long time.
+    """
     for name, module in unet.named_modules():
         if isinstance(module, Attention) and name.endswith("attn2") and ".attentions." in name:
             module.to_out[0].weight *= factor
@@ -166,13 +196,13 @@ class Muon(torch.optim.Optimizer):
                 update = parameter.grad.lerp(buffer, group["momentum"]).flatten(1)
                 tall = update.shape[0] > update.shape[1]
                 x = update.T if tall else update
-                x = x / (x.norm() + 1e-12)
+                x = (x / (x.norm() + 1e-12)).bfloat16()
                 for _ in range(5):
                     gram = x @ x.T
                     x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
                 x = x.T if tall else x
                 scale = max(1.0, x.shape[0] / x.shape[1]) ** 0.5
-                parameter.add_(x.reshape(parameter.shape), alpha=-group["lr"] * scale)
+                parameter.add_(x.float().reshape(parameter.shape), alpha=-group["lr"] * scale)
 
 
 def optimizers(unet: I2VGenXLUNet, lr: float) -> list[torch.optim.Optimizer]:
@@ -186,7 +216,7 @@ def optimizers(unet: I2VGenXLUNet, lr: float) -> list[torch.optim.Optimizer]:
 
 @dataclass
 class Batch:
-    """`x0` (B, 4, F, h, w), `image_latents` as the pipeline makes them, `pictures` (B, 3, 32, 32) for the image encoder."""
+    """`x0` (B, 4, F, h, w), `image_latents` as the pipeline has them, `pictures` (B, 3, 32, 32)."""
 
     x0: torch.Tensor
     image_latents: torch.Tensor
@@ -224,6 +254,11 @@ class Conditions:
         return self.image_encoder((pictures / 2 + 0.5 - mean) / std).image_embeds[:, None]
 
 
+def widened(motion: Motion, factor: float) -> Motion:
+    """In a view of half the size a zoom or a turn is doubled, so that its border moves by as many pixels."""
+    return replace(motion, zoom=motion.zoom * factor, turn=motion.turn * factor) if factor > 1.5 else motion
+
+
 def make_batch(
     pyramids: list[list[torch.Tensor]],
     conditions: Conditions,
@@ -247,7 +282,7 @@ def make_batch(
         ]
         photo = rng.choice(roomy or levels[:1])
         photo = photo.flip(-1) if rng.random() < 0.5 else photo
-        clip = render(photo, MOTIONS[name], height, width, positions, rng)
+        clip = render(photo, widened(MOTIONS[name], 256 / (height + width)), height, width, positions, rng)
         latents = conditions.latents(clip)
         ramp = positions[1:].view(-1, 1, 1, 1).expand(-1, *latents.shape[1:])
         x0.append(latents.transpose(0, 1))
@@ -285,7 +320,7 @@ def loss_of(
 def listening(
     unet: I2VGenXLUNet, conditions: Conditions, batch: Batch, alphas: torch.Tensor
 ) -> dict[str, float]:
-    """Loss at t = 900 with the right prompt, and for each pair of motions how much more the opposite's prompt loses."""
+    """Loss at t = 900 with the right prompt; for each pair of motions, how much more the opposite's loses."""
     t = torch.full((len(batch.motions),), 900)
     noise = torch.randn(batch.x0.shape, generator=torch.Generator().manual_seed(1))
     embeddings = conditions.image(batch.pictures)
@@ -346,6 +381,8 @@ def train(options: argparse.Namespace) -> None:
         history = saved["history"]
     else:
         damp(unet)
+        if options.graft:
+            print("grafted:", graft(unet, torch.load(options.graft, weights_only=True)["model"]), "tensors")
     boost_text(unet, options.boost)
     confined = prepare_for_training(unet)
     confined["on"] = options.frames < NUM_FRAMES
@@ -400,9 +437,12 @@ def train(options: argparse.Namespace) -> None:
         ).mean()
         loss.backward()
         nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # a thousand tiny products: waking a second thread costs more than it does
         for optimizer in (muon, adam):
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+        torch.set_num_threads(threads)
         step += 1
         politeness.step()
         decay = min(options.ema, (step + 1) / (step + 10))
@@ -462,6 +502,7 @@ def main() -> None:
     parser.add_argument("--aspects", type=float, default=0.0, help="share of batches that are not square")
     parser.add_argument("--ema", type=float, default=0.998)
     parser.add_argument("--from-ema", action="store_true", help="start from the averaged weights")
+    parser.add_argument("--graft", type=Path, help="a checkpoint with one level less to start from")
     parser.add_argument("--every", type=int, default=50, help="steps between probes")
     parser.add_argument("--seed", type=int, default=0)
     train(parser.parse_args())

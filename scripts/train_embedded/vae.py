@@ -1,9 +1,11 @@
-"""The embedded VAE: an encoder set by hand to a linear projection of 4x4 patches, and a decoder trained to invert it.
+"""The embedded VAE: an encoder set by hand to a linear projection of 4x4 patches, and a decoder trained to
+invert it.
 
-An `AutoencoderKL` is forced to be linear where it must be: residual branches are zero, the two stride-2 convolutions
-pack 2x2 blocks into channels, the last group norm is held still by large constant channels, and SiLU cancels since
-silu(x) - silu(-x) = x. The projection is the whitened PCA of patches of the training photographs, so latents look like
-a small picture that moves as the picture does, which is what makes diffusion over them learnable in CPU hours.
+An `AutoencoderKL` is forced to be linear where it must be: residual branches are zero, the two stride-2
+convolutions pack 2x2 blocks into channels, the last group norm is held still by large constant channels, and
+SiLU cancels since silu(x) - silu(-x) = x. The projection is the whitened PCA of patches of the training
+photographs, so latents look like a small picture that moves as the picture does, which is what makes
+diffusion over them learnable in CPU hours.
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ from scripts.train_embedded import photos
 from scripts.train_embedded.motions import pyramid
 
 PATCH = 4
-# Standard deviations of the four latent channels. The first is brightness; the last is a gradient that looks like noise
-# from frame to frame and would dominate the diffusion loss at 1.
+# Standard deviations of the four latent channels. The first is brightness; the last is a gradient that looks
+# like noise from frame to frame and would dominate the diffusion loss at 1.
 CHANNEL_STD = (1.0, 0.7, 0.7, 0.5)
 _STILL = 30.0  # the constant that holds the last group norm still; whitened channels are about 1
 
@@ -44,7 +46,7 @@ def crop(levels: list[torch.Tensor], side: int, rng: random.Random) -> torch.Ten
 def patch_projection(
     pyramids: list[list[torch.Tensor]], rng: random.Random
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return (weight (4, 3, 4, 4), bias (4,)) of the stride-4 convolution that is the scaled, whitened PCA."""
+    """Return (weight (4, 3, 4, 4), bias (4,)) of the convolution that is the scaled, whitened PCA."""
     crops = torch.stack([crop(levels, 64, rng) for levels in pyramids for _ in range(12)])
     patches = F.unfold(crops, PATCH, stride=PATCH).transpose(1, 2).reshape(-1, 3 * PATCH * PATCH).double()
     mean = patches.mean(0)
@@ -112,6 +114,57 @@ def set_encoder(vae: AutoencoderKL, weight: torch.Tensor, bias: torch.Tensor) ->
     vae.quant_conv.bias[:4], vae.quant_conv.bias[4:] = 0, -20  # log variance: the posterior is its mode
     vae.encoder.requires_grad_(False)
     vae.quant_conv.requires_grad_(False)
+
+
+@torch.no_grad()
+def set_decoder(vae: AutoencoderKL, weight: torch.Tensor, bias: torch.Tensor) -> None:
+    """Let the decoder start as a smooth upsampler of each patch's mean colour; its residual branches add
+    nothing yet.
+
+    From random weights it stays near 20 dB in the time that it has.
+    """
+    inverse = (
+        torch.linalg.pinv(weight.flatten(1)).view(3, PATCH * PATCH, 4).mean(1)
+    )  # mean colour of a latent
+    offset = -inverse @ bias
+    decoder = vae.decoder
+    for name, module in decoder.named_modules():
+        if name.endswith("conv2"):
+            nn.init.zeros_(module.weight)
+            nn.init.zeros_(module.bias)
+    for convolution in (vae.post_quant_conv, decoder.conv_in):
+        convolution.weight.mul_(0.1)
+        nn.init.zeros_(convolution.bias)
+    vae.post_quant_conv.weight.copy_(torch.eye(4)[:, :, None, None])
+    decoder.conv_in.weight[:6].zero_()
+    for sign, rows in ((1, slice(0, 3)), (-1, slice(3, 6))):
+        decoder.conv_in.weight[rows, :, 1, 1] = sign * inverse
+        decoder.conv_in.bias[rows] = sign * offset
+    tent = torch.tensor([0.25, 0.5, 0.25])
+    passing = [block.upsamplers[0].conv for block in decoder.up_blocks if block.upsamplers]
+    passing += [
+        resnet.conv_shortcut
+        for block in decoder.up_blocks
+        for resnet in block.resnets
+        if resnet.conv_shortcut
+    ]
+    for convolution in passing:
+        convolution.weight[:6].zero_()
+        nn.init.zeros_(convolution.bias)
+        for channel in range(6):
+            convolution.weight[channel, channel] = (
+                torch.outer(tent, tent) if convolution.kernel_size == (3, 3) else 1
+            )
+    # constants that hold the last group norm still, so that its output is the colour again
+    last = decoder.up_blocks[-1].resnets[0].conv_shortcut
+    last.bias[6:15], last.bias[15:24] = 3, -3
+    last.weight[6:].zero_()
+    decoder.conv_norm_out.weight.fill_(3 * math.sqrt(18 / 24))
+    decoder.conv_out.weight.zero_()
+    nn.init.zeros_(decoder.conv_out.bias)
+    for channel in range(3):
+        decoder.conv_out.weight[channel, channel, 1, 1] = 1
+        decoder.conv_out.weight[channel, 3 + channel, 1, 1] = -1
 
 
 def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -188,6 +241,7 @@ def main() -> None:
     else:
         weight, bias = patch_projection(load_pyramids("train"), random.Random(options.seed))
         set_encoder(vae, weight, bias)
+        set_decoder(vae, weight, bias)
         torch.save(vae.state_dict(), checkpoint)
         torch.save({"weight": weight, "bias": bias}, options.checkpoints / "projection.pt")
         x = held_out_pictures()[0][None]

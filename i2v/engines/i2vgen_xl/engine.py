@@ -14,6 +14,7 @@ from i2v.engines.i2vgen_xl.components import Components, load_components
 from i2v.engines.i2vgen_xl.conditioning import condition
 from i2v.engines.i2vgen_xl.decode import decode_frames, preview
 from i2v.engines.i2vgen_xl.sampling import denoise, initial_noise
+from i2v.errors import InsufficientMemory
 from i2v.schema import EngineSpec, Generation, MemoryPlan
 
 
@@ -33,7 +34,22 @@ class I2VGenXLEngine:
         return cls(spec, load_components(spec, folder, plan), plan)
 
     def generate(self, generation: Generation, image: Image.Image) -> Generator[Event]:
-        """Yield `Conditioned`, `Denoised` for each step, `Decoded` chunks (see `i2v.engines.base.Engine`)."""
+        """Yield the events of one clip (see `i2v.engines.base.Engine`).
+
+        Raises:
+            InsufficientMemory: the device ran out of memory.
+        """
+        try:
+            yield from self._events(generation, image)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise out_of_memory(error) from error
+        except RuntimeError as error:
+            # torch's words on the CPU, which have no type of their own
+            if "can't allocate memory" not in str(error):
+                raise
+            raise out_of_memory(error) from error
+
+    def _events(self, generation: Generation, image: Image.Image) -> Generator[Event]:
         components, spec = self.components, self.spec
         conditioning = condition(components, spec, generation, image)
         yield Conditioned(conditioning.notices)
@@ -44,3 +60,9 @@ class I2VGenXLEngine:
             latents = step.latents
             yield Denoised(number, total, preview(step.denoised, spec.preview_factors))
         yield from decode_frames(components.vae, latents, self.plan.decode_chunk)
+
+
+def out_of_memory(error: BaseException) -> InsufficientMemory:
+    """Return what to tell the person, with the first sentence of torch's own words."""
+    reason = str(error).split(". ")[0].splitlines()[0] if str(error) else type(error).__name__
+    return InsufficientMemory("engine.out_of_memory", reason=reason[:200])

@@ -1,4 +1,4 @@
-"""The engine against stock diffusers on the same weights, and its own promises: order, stopping, determinism."""
+"""The engine against stock diffusers on the same weights; its order, its stopping, and the same again."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from i2v.engines.base import Conditioned, Decoded, Denoised, Event
+from i2v.engines.i2vgen_xl.conditioning import condition
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.i2vgen_xl.sampling import denoise, initial_noise
-from i2v.engines.i2vgen_xl.conditioning import condition
+from i2v.errors import InsufficientMemory
 from i2v.image import fit_picture
 from i2v.schema import EngineSpec, Generation, MemoryPlan
 from tests.stock import load_stock, run_stock
@@ -166,3 +167,35 @@ def test_the_callers_grad_mode_is_left_alone(
     for _ in engine.generate(generation, fit_picture(photo, 96, 64, "crop").image):
         assert torch.is_grad_enabled()
         assert not torch.is_inference_mode_enabled()
+
+
+@pytest.mark.parametrize(
+    ("raised", "code"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.10 GiB."), "engine.out_of_memory"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 99 bytes."),
+            "engine.out_of_memory",
+        ),
+        (MemoryError(), "engine.out_of_memory"),
+        (RuntimeError("a defect"), None),
+    ],
+    ids=["CUDA", "CPU", "Python", "something else"],
+)
+def test_out_of_memory_is_told_from_a_defect(
+    tiny_spec: EngineSpec,
+    tiny_folder: Path,
+    generation: Generation,
+    photo: Image.Image,
+    raised: BaseException,
+    code: str | None,
+) -> None:
+    engine = I2VGenXLEngine.load(tiny_spec, tiny_folder, PLAN)
+
+    def fail(module: torch.nn.Module, inputs: object) -> None:
+        raise raised
+
+    engine.components.unet.register_forward_pre_hook(fail)
+    with pytest.raises(InsufficientMemory if code else RuntimeError) as caught:
+        list(engine.generate(generation, fit_picture(photo, 96, 64, "crop").image))
+    assert getattr(caught.value, "code", None) == code

@@ -1,4 +1,4 @@
-"""The command line from a checkout, `python app.py generate photo.jpg --prompt ...`; the page will start here."""
+"""The command line, from a checkout: `python app.py generate photo.jpg --prompt ...`."""
 
 import sys
 

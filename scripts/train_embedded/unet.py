@@ -385,7 +385,7 @@ def train(options: argparse.Namespace) -> None:
             print("grafted:", graft(unet, torch.load(options.graft, weights_only=True)["model"]), "tensors")
     boost_text(unet, options.boost)
     confined = prepare_for_training(unet)
-    confined["on"] = options.frames < NUM_FRAMES
+    confined["on"] = options.confine or options.frames < NUM_FRAMES
     ema = copy.deepcopy(unet.state_dict())
     alphas = DDIMScheduler(**SCHEDULER).alphas_cumprod
     pyramids = load_pyramids("train")
@@ -420,18 +420,18 @@ def train(options: argparse.Namespace) -> None:
             ADAM_SHARE * options.lr * scale,
         )
         view = square if rng.random() >= options.aspects else rng.choice(VIEWS[1:])
-        batch = make_batch(
-            pyramids, conditions, options.batch, options.frames, view, rng, options.first, options.motions
-        )
-        u = torch.rand(options.batch)
-        t = (options.t_min + (999 - options.t_min) * (1 - u**options.t_power)).long()
+        pairs = rng.random() < options.pairs
+        frames, first, t_min = (2, 3, 750) if pairs else (options.frames, options.first, options.t_min)
+        size = 4 * options.batch if pairs else options.batch
+        confined["on"] = options.confine or frames < NUM_FRAMES
+        batch = make_batch(pyramids, conditions, size, frames, view, rng, first, options.motions)
+        t = (t_min + (999 - t_min) * (1 - torch.rand(size) ** options.t_power)).long()
         prompts = [
             text.no_motion_prompt(rng) if rng.random() < options.dropout else sample_prompt(name, rng)
             for name in batch.motions
         ]
-        embeddings = conditions.image(batch.pictures) * (torch.rand(options.batch) >= options.dropout).view(
-            -1, 1, 1
-        )
+        shown = (torch.rand(size) >= options.dropout).view(-1, 1, 1)
+        embeddings = conditions.image(batch.pictures) * shown
         loss = loss_of(
             unet, batch, conditions.text(prompts), embeddings, t, torch.randn_like(batch.x0), alphas
         ).mean()
@@ -457,6 +457,7 @@ def train(options: argparse.Namespace) -> None:
                 "step": step,
                 "loss": running,
             }
+            confined["on"] = options.confine or options.frames < NUM_FRAMES
             row |= listening(unet, conditions, probe, alphas)
             history.append(row)
             print(json.dumps({key: round(value, 4) for key, value in row.items()}), flush=True)
@@ -502,6 +503,12 @@ def main() -> None:
     parser.add_argument("--aspects", type=float, default=0.0, help="share of batches that are not square")
     parser.add_argument("--ema", type=float, default=0.998)
     parser.add_argument("--from-ema", action="store_true", help="start from the averaged weights")
+    parser.add_argument(
+        "--pairs", type=float, default=0.0, help="share of steps with pairs at high noise instead"
+    )
+    parser.add_argument(
+        "--confine", action="store_true", help="keep temporal convolutions to one frame throughout"
+    )
     parser.add_argument("--graft", type=Path, help="a checkpoint with one level less to start from")
     parser.add_argument("--every", type=int, default=50, help="steps between probes")
     parser.add_argument("--seed", type=int, default=0)

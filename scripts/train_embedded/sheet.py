@@ -1,0 +1,53 @@
+"""The README's picture: frames of clips that the embedded model makes from the example photographs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+
+from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
+from i2v.engines.specs import EMBEDDED
+from i2v.image import fit_picture
+from i2v.schema import MemoryPlan
+from scripts.train_embedded.evaluate import clip_of
+from scripts.train_embedded.photos import ROOT
+
+CLIPS = (
+    ("coffee.jpg", "the camera pans left"),
+    ("cat.jpg", "the camera zooms in"),
+    ("rocket.jpg", "the camera tilts up"),
+    ("coffee.jpg", "rotate clockwise"),
+    ("cat.jpg", "the camera pans right"),
+    ("rocket.jpg", "the camera zooms out"),
+)
+CAPTION = 16  # pixels above each row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=ROOT / "i2v" / "embedded")
+    parser.add_argument("--output", type=Path, default=ROOT / "examples" / "clips.png")
+    preset = EMBEDDED.presets["standard"]
+    parser.add_argument("--steps", type=int, default=preset.num_inference_steps)
+    parser.add_argument("--guidance-scale", type=float, default=preset.guidance_scale)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    torch.set_num_threads(2)
+    engine = I2VGenXLEngine.load(EMBEDDED, options.folder, MemoryPlan("cpu", "float32", decode_chunk=8))
+    rows = []
+    for name, prompt in CLIPS:
+        with Image.open(ROOT / "examples" / name) as file:
+            picture = np.array(fit_picture(file.convert("RGB"), 128, 128, "crop").image)
+        frames = clip_of(engine, picture, prompt, options)
+        caption = Image.new("RGB", (128 * len(frames), CAPTION), "white")
+        ImageDraw.Draw(caption).text((4, 2), f"{name}: {prompt}", fill="black")
+        rows += [np.asarray(caption), np.concatenate(list(frames), axis=1)]
+    Image.fromarray(np.concatenate(rows, axis=0)).save(options.output)
+
+
+if __name__ == "__main__":
+    main()

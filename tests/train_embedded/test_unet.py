@@ -1,0 +1,88 @@
+"""The trainer's quick kernels against diffusers' own, and the starting point that it sets by hand."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from diffusers import I2VGenXLUNet
+
+from scripts.train_embedded.motions import MOTIONS
+from scripts.train_embedded.unet import Muon, damp, graft, new_unet, prepare_for_training, widened
+
+
+@pytest.fixture(scope="module")
+def unet() -> I2VGenXLUNet:
+    torch.manual_seed(0)
+    return new_unet().eval()
+
+
+def inputs(frames: int) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return {
+        "sample": torch.randn(1, 4, frames, 16, 16, generator=generator),
+        "timestep": torch.tensor([700]),
+        "fps": torch.tensor([8]),
+        "image_latents": torch.randn(1, 4, frames, 16, 16, generator=generator),
+        "image_embeddings": torch.randn(1, 1, 64, generator=generator),
+        "encoder_hidden_states": torch.randn(1, 77, 64, generator=generator),
+    }
+
+
+@torch.no_grad()
+def test_the_quick_kernels_are_diffusers_own(unet: I2VGenXLUNet) -> None:
+    quick = copy.deepcopy(unet)
+    prepare_for_training(quick)
+    assert torch.allclose(quick(**inputs(8)).sample, unet(**inputs(8)).sample, atol=2e-4)
+
+
+@torch.no_grad()
+def test_confined_temporal_convolutions_equal_those_without_neighbours(unet: I2VGenXLUNet) -> None:
+    alone, quick = copy.deepcopy(unet), copy.deepcopy(unet)
+    for module in alone.modules():
+        if isinstance(module, torch.nn.Conv3d):
+            module.weight[:, :, 0] = 0
+            module.weight[:, :, 2] = 0
+    prepare_for_training(quick)["on"] = True
+    assert torch.allclose(quick(**inputs(4)).sample, alone(**inputs(4)).sample, atol=2e-4)
+
+
+@torch.no_grad()
+def test_the_picture_arrives_unchanged_at_the_start(unet: I2VGenXLUNet) -> None:
+    fresh = copy.deepcopy(unet)
+    damp(fresh)
+    picture = torch.randn(2, 4, 16, 16)
+    assert torch.allclose(fresh.image_latents_proj_in(picture), picture, atol=1e-5)
+    assert fresh(**inputs(8)).sample.abs().max() == 0
+
+
+def test_a_graft_takes_over_what_an_older_unet_had(unet: I2VGenXLUNet) -> None:
+    older = {
+        name: torch.full_like(tensor, 3.0)
+        for name, tensor in unet.state_dict().items()
+        if not name.startswith(("down_blocks.3", "up_blocks.3"))
+    }
+    grafted = copy.deepcopy(unet)
+    assert graft(grafted, older) > 500
+    assert (grafted.conv_in.weight == 3).all()
+    assert (grafted.down_blocks[3].resnets[0].conv1.weight != 3).any(), "the new level is new"
+
+
+def test_muon_steps_are_orthogonal_and_go_downhill() -> None:
+    torch.manual_seed(0)
+    weight = torch.nn.Parameter(torch.zeros(16, 48))
+    target = torch.randn(16, 48)
+    optimizer = Muon([weight], lr=0.1)
+    (weight - target).pow(2).sum().backward()
+    optimizer.step()
+    values = torch.linalg.svdvals(weight.detach()) / 0.1
+    assert values.min() > 0.5
+    assert values.max() < 1.5
+    assert (weight - target).norm() < target.norm()
+
+
+def test_half_a_view_moves_its_border_by_as_many_pixels() -> None:
+    assert widened(MOTIONS["zoom_in"], 2.0).zoom == pytest.approx(2 * MOTIONS["zoom_in"].zoom)
+    assert widened(MOTIONS["pan_left"], 2.0) == MOTIONS["pan_left"]
+    assert widened(MOTIONS["rotate_cw"], 256 / (112 + 144)) == MOTIONS["rotate_cw"]

@@ -53,10 +53,10 @@ EMBEDDED = EngineSpec(
     default_negative_prompt="",
     preview_factors=_EMBEDDED_PREVIEW,
     presets={
-        "quick": Preset(area_side=128, num_frames=8, num_inference_steps=10, fps=8, guidance_scale=1.5),
-        "standard": Preset(area_side=128, num_frames=8, num_inference_steps=25, fps=8, guidance_scale=1.5),
-        "high": Preset(area_side=256, num_frames=8, num_inference_steps=50, fps=8, guidance_scale=1.5),
-        "extreme": Preset(area_side=512, num_frames=8, num_inference_steps=100, fps=8, guidance_scale=1.5),
+        "quick": Preset(area_side=128, num_frames=8, num_inference_steps=10, fps=8, guidance_scale=1.0),
+        "standard": Preset(area_side=128, num_frames=8, num_inference_steps=25, fps=8, guidance_scale=1.0),
+        "high": Preset(area_side=256, num_frames=8, num_inference_steps=50, fps=8, guidance_scale=1.0),
+        "extreme": Preset(area_side=512, num_frames=8, num_inference_steps=100, fps=8, guidance_scale=1.0),
     },
 )
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shutil
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from diffusers import AutoencoderKL
+from safetensors.torch import load_file, save_file
 from transformers import CLIPTokenizer
 
 from scripts.train_embedded import text, unet, vae
@@ -96,6 +98,37 @@ def export(checkpoints: Path, folder: Path, averaged: bool) -> None:
     print("preview_factors:", preview_factors(checkpoints))
 
 
+def restore(folder: Path, checkpoints: Path) -> None:
+    """Turn a shipped folder into checkpoints again, so that training can go on from it on another machine."""
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(folder / "tokenizer", checkpoints / "tokenizer", dirs_exist_ok=True)
+
+    def state(part: str, stem: str) -> dict[str, torch.Tensor]:
+        return {k: v.float() for k, v in load_file(folder / part / f"{stem}.fp16.safetensors").items()}
+
+    text_state = state("text_encoder", "model")
+    torch.save({k.removeprefix("text_model."): v for k, v in text_state.items()}, checkpoints / "text.pt")
+    torch.save(state("image_encoder", "model"), checkpoints / "vision.pt")
+    vae_state = state("vae", "diffusion_pytorch_model")
+    torch.save(vae_state, checkpoints / "vae.pt")
+    unet_state = state("unet", "diffusion_pytorch_model")
+    torch.save({"model": unet_state, "ema": unet_state, "history": []}, checkpoints / "unet.pt")
+    autoencoder = vae.new_vae()
+    autoencoder.load_state_dict(vae_state)
+    torch.save(read_projection(autoencoder), checkpoints / "projection.pt")
+
+
+@torch.no_grad()
+def read_projection(autoencoder: AutoencoderKL) -> dict[str, torch.Tensor]:
+    """The convolution that the encoder computes, read off one patch with one pixel lit at a time."""
+    side = vae.PATCH
+    lit = torch.eye(3 * side * side).view(-1, 3, side, side)
+    dark = torch.zeros(1, 3, side, side)
+    answers = autoencoder.encode(torch.cat([dark, lit])).latent_dist.mode()[:, :, 0, 0]
+    weight = (answers[1:] - answers[0]).T.reshape(4, 3, side, side)
+    return {"weight": weight.contiguous(), "bias": answers[0].clone()}
+
+
 def preview_factors(checkpoints: Path) -> list[tuple[float, ...]]:
     """The least-squares map from a latent to the mean colour of its patch in [0, 1], and the constant.
 
@@ -117,7 +150,11 @@ def main() -> None:
     parser.add_argument("--checkpoints", type=Path, default=ROOT / "checkpoints")
     parser.add_argument("--folder", type=Path, default=ROOT / "i2v" / "embedded")
     parser.add_argument("--last", action="store_true", help="the last weights instead of the averaged ones")
+    parser.add_argument("--restore", action="store_true", help="the other way: checkpoints from the folder")
     options = parser.parse_args()
+    if options.restore:
+        restore(options.folder, options.checkpoints)
+        return
     export(options.checkpoints, options.folder, averaged=not options.last)
 
 

@@ -193,13 +193,20 @@ def evaluate(options: argparse.Namespace) -> tuple[list[Row], list[np.ndarray]]:
     return rows, strips
 
 
+def wilson(right: int, count: int, z: float = 1.96) -> tuple[float, float]:
+    """The Wilson score interval of a share (Wilson 1927), which holds near 0 and 1 too."""
+    share, weight = right / count, z * z / count
+    middle = (share + weight / 2) / (1 + weight)
+    half = z / (1 + weight) * (share * (1 - share) / count + weight / (4 * count)) ** 0.5
+    return middle - half, middle + half
+
+
 def summary(rows: list[Row]) -> dict[str, object]:
     right = sum(row.right for row in rows)
-    share = right / len(rows)
-    margin = 1.96 * (share * (1 - share) / len(rows)) ** 0.5
+    low, high = wilson(right, len(rows))
     return {
         "clips": len(rows),
-        "right": f"{right} of {len(rows)} ({share:.0%}, 95 % interval +-{margin:.0%})",
+        "right": f"{right} of {len(rows)} ({right / len(rows):.0%}; 95 % interval {low:.0%} to {high:.0%})",
         "right_sign": sum(row.amount > 0 for row in rows),
         "by_motion": {
             name: round(np.mean([r.right for r in rows if r.motion == name]).item(), 2) for name in MOTIONS

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.train_embedded.evaluate import Row, asked_of, measure, to_frames
+from scripts.train_embedded.evaluate import Row, asked_of, measure, to_frames, wilson
 from scripts.train_embedded.motions import MOTIONS, NUM_FRAMES, Motion, render
 
 POSITIONS = torch.arange(NUM_FRAMES) / (NUM_FRAMES - 1)
@@ -69,3 +69,8 @@ def test_less_than_half_of_the_motion_is_not_right(texture: torch.Tensor) -> Non
     judged = row(third, MOTIONS["tilt_up"])
     assert judged.amount == pytest.approx(1 / 3, abs=0.05)
     assert not judged.right
+
+
+def test_an_interval_is_honest_about_few_clips() -> None:
+    assert wilson(40, 40) == pytest.approx((0.912, 1.0), abs=0.001)
+    assert wilson(5, 10) == pytest.approx((0.237, 0.763), abs=0.001)

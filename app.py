@@ -2,7 +2,7 @@
 
 import sys
 
-from i2v.cli import main
+from i2v.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

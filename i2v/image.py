@@ -12,7 +12,7 @@ import io
 import math
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 
 from i2v.errors import InvalidRequest, Notice
 from i2v.schema import Fit
+from i2v.settings import ImageSettings
 
 # No EPS (runs Ghostscript) and no SVG. A phone's MPO opens as JPEG, with its first picture.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
@@ -46,6 +47,12 @@ class ImageLimits:
     min_side: int = 16
     max_aspect: float = 8.0
     background: tuple[int, int, int] = (255, 255, 255)
+
+    @classmethod
+    def of(cls, settings: ImageSettings) -> Self:
+        return cls(
+            max_bytes=round(settings.max_megabytes * 1e6), max_pixels=round(settings.max_megapixels * 1e6)
+        )
 
 
 DEFAULT_LIMITS = ImageLimits()

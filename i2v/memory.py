@@ -10,6 +10,9 @@ from typing import Literal
 
 from i2v.errors import InsufficientMemory
 from i2v.schema import DeviceInfo, MemoryPlan
+from i2v.settings import EngineSettings
+
+Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 
 
 def probe_device(wanted: Literal["auto", "cpu", "cuda"]) -> DeviceInfo:
@@ -25,12 +28,22 @@ def probe_device(wanted: Literal["auto", "cpu", "cuda"]) -> DeviceInfo:
 
 
 def plan_memory(
-    device: DeviceInfo,
-    dtype: Literal["auto", "float32", "float16", "bfloat16"],
-    decode_chunk: int,
-    threads: int,
+    device: DeviceInfo, options: EngineSettings | Dtype, decode_chunk: int = 1, threads: int = 0
 ) -> MemoryPlan:
-    """Return the plan for `device`: float16 on CUDA and float32 on the CPU unless `dtype` says otherwise."""
-    if dtype == "auto":
-        dtype = "float16" if device.type == "cuda" else "float32"
-    return MemoryPlan(device=device.type, dtype=dtype, decode_chunk=decode_chunk, threads=threads)
+    """Return the plan for `device`: float16 on CUDA and float32 on the CPU unless `options` say otherwise."""
+    if isinstance(options, str):  # an older call: goes with its parameters once every caller has the settings
+        return MemoryPlan(device.type, _dtype(device, options), decode_chunk, threads)
+    return MemoryPlan(
+        device=device.type,
+        dtype=_dtype(device, options.dtype),
+        decode_chunk=options.decode_chunk,
+        threads=options.threads,
+        cfg_passes=options.cfg_passes,
+        offload=options.offload,
+    )
+
+
+def _dtype(device: DeviceInfo, wanted: Dtype) -> Literal["float32", "float16", "bfloat16"]:
+    if wanted != "auto":
+        return wanted
+    return "float16" if device.type == "cuda" else "float32"

@@ -18,8 +18,13 @@ from PIL import Image
 from i2v.engines.base import Conditioned, Decoded, Engine, Event
 from i2v.errors import InvalidRequest, Notice
 from i2v.image import Picture, fit_picture, fit_size, resize_frames
-from i2v.schema import MAX_SEED, EngineSpec, Generation, GenerationRequest, Preset
-from i2v.video import Mp4Writer, OutputTarget
+from i2v.label import AIGC, VisibleLabel, aigc_tag
+from i2v.loading import LoadedEngine
+from i2v.outputs import OutputTarget
+from i2v.provenance import KEY, Provenance
+from i2v.schema import MAX_SEED, EngineSpec, Generation, GenerationRequest, Language, Preset
+from i2v.settings import OutputSettings
+from i2v.video import Mp4Writer
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,14 @@ class Result:
             "seconds": {phase: round(spent, 3) for phase, spent in self.seconds.items()},
             "notices": [notice.to_dict() for notice in self.notices],
         }
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What a video carries besides its frames: metadata, and a visible label in a language, if any."""
+
+    tags: dict[str, str] = field(default_factory=dict)
+    visible: Language | None = None
 
 
 @dataclass
@@ -157,11 +170,29 @@ def _resolve_notices(
         yield Notice("request.gradient_checkpointing", {})
 
 
+def describe(
+    request: GenerationRequest, generation: Generation, picture: Picture, loaded: LoadedEngine
+) -> Provenance:
+    """Return where the clip will have come from, settled before its first frame."""
+    return Provenance.of(
+        request, generation, picture.image, loaded.weights_sha256, loaded.plan, loaded.device
+    )
+
+
+def mark(provenance: Provenance, output: OutputSettings) -> Marks:
+    """Return what the settings want the video to carry."""
+    tags = {KEY: provenance.to_tag(output.prompts)}
+    if output.label != "none":
+        tags[AIGC] = aigc_tag(output.producer, provenance.digest())
+    return Marks(tags, output.language if output.label == "visible" else None)
+
+
 def generate_video(
     engine: Engine,
     generation: Generation,
     picture: Picture,
     output: OutputTarget,
+    marks: Marks,
     on_event: Callable[[Event], None] = lambda event: None,
     stopwatch: Stopwatch | None = None,
 ) -> Result:
@@ -180,8 +211,9 @@ def generate_video(
         )
     notices = [*picture.notices, *fitted.notices]
     size = (generation.width, generation.height)
+    label = VisibleLabel(size, generation.fps, marks.visible) if marks.visible else None
     with (
-        Mp4Writer(output, fps=generation.fps, size=size) as writer,
+        Mp4Writer(output, fps=generation.fps, size=size, tags=marks.tags) as writer,
         closing(engine.generate(generation, image)) as events,
     ):
         for event in _timed(events, watch):
@@ -190,7 +222,8 @@ def generate_video(
                 notices.extend(event.notices)
             if isinstance(event, Decoded):
                 with watch.phase("encode"):
-                    writer.append(resize_frames(event.frames, *size))
+                    frames = resize_frames(event.frames, *size)
+                    writer.append(label.draw(frames) if label else frames)
         with watch.phase("encode"):
             path = writer.finish().path
     return Result(path, generation, tuple(notices), watch.seconds)

@@ -30,6 +30,8 @@ from i2v.errors import InvalidRequest, printable
 Fit = Literal["keep", "crop", "pad"]
 PresetName = Literal["quick", "standard", "high", "extreme"]
 Resolution = Literal["256p", "512p", "768p", "1024p"]
+Language = Literal["en", "zh-CN"]
+Offload = Literal["none", "model"]
 
 PROMPT_LIMIT = 2000  # characters
 MAX_SEED = 2**32 - 1
@@ -213,6 +215,7 @@ class EngineSpec:
             diffusers does, instead of taking the mode. Only for parity with stock.
         preview_factors: five RGB rows: the linear map from four latent channels (and a constant) to colours
             in [0, 1].
+        files: what is read of the model's folder; of a .safetensors the .fp16 variant where it is there.
         embedded: the weights ship inside the package.
         max_prompt_tokens: tokens the text encoder reads, start and end included.
     """
@@ -225,6 +228,7 @@ class EngineSpec:
     trained_fps: tuple[int, int]
     default_negative_prompt: str
     preview_factors: tuple[tuple[float, float, float], ...]
+    files: tuple[str, ...]
     native_area_side: int | None = None
     image_gain: float = 1.0
     sample_posterior: bool = False
@@ -246,16 +250,21 @@ class DeviceInfo:
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """How a job uses the device.
+    """How a job uses the device. Only `dtype` changes the frames by more than rounding.
 
-    `decode_chunk`: frames that the VAE decodes at a time. `threads`: CPU threads, 0 for as many as torch
-    finds.
+    Attributes:
+        decode_chunk: frames that the VAE decodes at a time.
+        threads: CPU threads, 0 for as many as torch finds.
+        cfg_passes: passes of the UNet a guided step: 1 for both rows at once, 2 for one after the other.
+        offload: "model" keeps each part of the model in CPU memory but for the phase that computes with it.
     """
 
     device: Literal["cpu", "cuda"]
     dtype: Literal["float32", "float16", "bfloat16"]
     decode_chunk: int = 1
     threads: int = 0
+    cfg_passes: int = 1
+    offload: Offload = "none"
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import Annotated, Literal, cast
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from i2v.errors import InvalidRequest
-from i2v.schema import Preset, Within, clean_text, invalid_field, nearest_name, shown
+from i2v.schema import Language, Offload, Preset, Within, clean_text, invalid_field, nearest_name, shown
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT_PREFIX = "I2V_"
 # Read by scripts/setup.sh, or by `find_user_file` below; not settings of the application.
 _OTHER_VARIABLES = frozenset({"I2V_CONFIG", "I2V_PYTHON", "I2V_TORCH", "I2V_TORCH_INDEX"})
+
+_SHORT = {"I2V_DATA_DIR": "service.data_dir"}
 
 
 def _text(value: object) -> object:
@@ -44,7 +46,16 @@ def _folder(value: object) -> object:
     return value
 
 
+def _list(value: object) -> object:
+    """Read a list; text, which is all that the environment has, is separated by commas."""
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise ValueError("a list of texts, or one text with commas")
+    return tuple(name.strip() for name in names if name.strip())
+
+
 Text = Annotated[str, BeforeValidator(_text)]
+Seconds = Annotated[float, Within(0.01, 1_000_000)]
 Folder = Annotated[Path, BeforeValidator(_folder)]
 
 
@@ -56,6 +67,10 @@ class OutputSettings(_Section):
     directory: Folder
     format: Literal["mp4"]
     prefix: Annotated[str, BeforeValidator(_prefix)]
+    label: Literal["metadata", "visible", "none"]
+    producer: Annotated[Text, Field(max_length=200)]
+    language: Language
+    prompts: bool
 
 
 class EngineSettings(_Section):
@@ -64,6 +79,8 @@ class EngineSettings(_Section):
     dtype: Literal["auto", "float32", "float16", "bfloat16"]
     threads: Annotated[int, Within(0, 256)]
     decode_chunk: Annotated[int, Within(1, 128)]
+    cfg_passes: Annotated[int, Within(1, 2)]
+    offload: Offload
 
 
 class ModelSettings(_Section):
@@ -75,6 +92,30 @@ class ImageSettings(_Section):
     max_megabytes: Annotated[float, Within(0.001, 1000)]
 
 
+class ServiceSettings(_Section):
+    data_dir: Folder
+    max_queued: Annotated[int, Within(1, 10_000)]
+
+
+class WorkerSettings(_Section):
+    idle_seconds: Seconds
+    start_seconds: Seconds
+    hang_seconds: Seconds
+    lease_seconds: Seconds
+    cancel_seconds: Seconds
+    kill_seconds: Seconds
+
+
+class ServerSettings(_Section):
+    host: Text
+    port: Annotated[int, Within(0, 65535)]
+
+
+class SecuritySettings(_Section):
+    allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(_list)]
+    max_request_megabytes: Annotated[float, Within(0.001, 2000)]
+
+
 class Settings(_Section):
     """All settings, checked. See `configs/default.yaml` for what each one does."""
 
@@ -82,6 +123,19 @@ class Settings(_Section):
     engine: EngineSettings
     models: ModelSettings
     image: ImageSettings
+    service: ServiceSettings
+    worker: WorkerSettings
+    server: ServerSettings
+    security: SecuritySettings
+
+    @property
+    def database(self) -> Path:
+        return self.service.data_dir / "jobs.db"
+
+    @property
+    def inputs(self) -> Path:
+        """The folder of the jobs' pictures."""
+        return self.service.data_dir / "inputs"
 
 
 @dataclass(frozen=True)
@@ -183,7 +237,7 @@ def _from_environment(environ: Mapping[str, str]) -> list[_Source]:
     for name, value in sorted(environ.items()):
         if not name.startswith(ENVIRONMENT_PREFIX) or name in _OTHER_VARIABLES:
             continue
-        key = name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".")
+        key = _SHORT.get(name) or name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".")
         if key in seen:
             raise InvalidRequest(
                 "settings.invalid",

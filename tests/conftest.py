@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from i2v.engines.specs import I2VGEN_XL
 from i2v.schema import EngineSpec, Generation
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
 
@@ -48,6 +49,7 @@ def tiny_spec() -> EngineSpec:
         trained_fps=(8, 8),
         default_negative_prompt="blurry",
         preview_factors=((0.2, 0.2, 0.2),) * 4 + ((0.5, 0.5, 0.5),),
+        files=I2VGEN_XL.files,
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -14,10 +15,15 @@ from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.specs import EMBEDDED, I2VGEN_XL
 from i2v.errors import Cancelled, InvalidRequest
 from i2v.image import Picture
-from i2v.pipeline import generate_video, resolve
-from i2v.schema import EngineSpec, Generation, GenerationRequest, MemoryPlan
-from i2v.settings import load_presets
-from i2v.video import OutputName, probe
+from i2v.label import AIGC
+from i2v.loading import LoadedEngine
+from i2v.outputs import OutputName
+from i2v.pipeline import Marks, describe, generate_video, mark, resolve
+from i2v.provenance import Provenance
+from i2v.schema import DeviceInfo, EngineSpec, Generation, GenerationRequest, MemoryPlan
+from i2v.settings import load_presets, load_settings
+from i2v.video import probe, read_tags
+from tests.clips import WHEN, read_frames
 
 PHOTO = (3000, 2000)
 
@@ -142,7 +148,7 @@ def test_a_picture_becomes_a_video_with_every_frame_and_phase(
     engine: I2VGenXLEngine, generation: Generation, picture: Picture, tmp_path: Path
 ) -> None:
     asked = replace(generation, num_frames=5, fps=6)
-    result = generate_video(engine, asked, picture, OutputName(tmp_path, datetime(2025, 4, 5, 14, 23, 10)))
+    result = generate_video(engine, asked, picture, OutputName(tmp_path, WHEN), Marks())
     assert result.path == tmp_path / "video_20250405_142310.mp4"
     info = probe(result.path)
     assert (info.num_frames, info.width, info.height, info.fps) == (5, 96, 64, 6)
@@ -155,7 +161,7 @@ def test_frames_are_scaled_to_the_videos_size_without_changing_the_pictures_shap
     engine: I2VGenXLEngine, generation: Generation, picture: Picture, tmp_path: Path
 ) -> None:
     asked = replace(generation, width=300, height=200, generated_width=96, generated_height=64)
-    result = generate_video(engine, asked, picture, OutputName(tmp_path, datetime.now()))
+    result = generate_video(engine, asked, picture, OutputName(tmp_path, WHEN), Marks())
     info = probe(result.path)
     assert (info.width, info.height) == (300, 200)
 
@@ -164,7 +170,7 @@ def test_what_was_cut_off_the_picture_is_in_the_result(
     engine: I2VGenXLEngine, generation: Generation, picture: Picture, tmp_path: Path
 ) -> None:
     asked = replace(generation, width=64, height=64, generated_width=64, generated_height=64, fit="crop")
-    result = generate_video(engine, asked, picture, OutputName(tmp_path, datetime.now()))
+    result = generate_video(engine, asked, picture, OutputName(tmp_path, WHEN), Marks())
     cropped = next(notice for notice in result.notices if notice.code == "image.cropped")
     assert (cropped.params["left"], cropped.params["right"]) == (16, 16)
 
@@ -183,6 +189,60 @@ def test_stopping_at_a_step_leaves_nothing_behind(
             raise error
 
     with pytest.raises(type(error)):
-        generate_video(engine, generation, picture, OutputName(tmp_path, datetime.now()), stop)
+        generate_video(engine, generation, picture, OutputName(tmp_path, WHEN), Marks(), stop)
     assert seen[-1].step == 2
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def provenance(engine: I2VGenXLEngine, generation: Generation, picture: Picture) -> Provenance:
+    loaded = LoadedEngine(engine, DeviceInfo("cpu", "CPU", 2**34), engine.plan, "0" * 64)
+    return describe(GenerationRequest(prompt="pan"), generation, picture, loaded)
+
+
+def test_a_video_says_where_it_comes_from_and_that_it_is_generated(
+    engine: I2VGenXLEngine,
+    generation: Generation,
+    picture: Picture,
+    provenance: Provenance,
+    tmp_path: Path,
+) -> None:
+    marks = mark(provenance, load_settings().output)
+    path = generate_video(engine, generation, picture, OutputName(tmp_path, WHEN), marks).path
+    assert Provenance.from_tags(read_tags(path), path) == provenance
+    assert json.loads(read_tags(path)[AIGC])["ProduceID"] == provenance.digest()
+
+
+@pytest.mark.parametrize(
+    ("label", "in_file", "on_picture"),
+    [("metadata", True, None), ("visible", True, "zh-CN"), ("none", False, None)],
+)
+def test_the_label_is_the_settings_choice(
+    provenance: Provenance, label: str, in_file: bool, on_picture: str | None
+) -> None:
+    flags = {"output.label": label, "output.language": "zh-CN", "output.producer": "某某公司"}
+    marks = mark(provenance, load_settings(flags=flags).output)
+    assert (AIGC in marks.tags) is in_file
+    assert marks.visible == on_picture
+    if in_file:
+        assert json.loads(marks.tags[AIGC])["ContentProducer"] == "某某公司"
+
+
+def test_prompts_stay_out_of_the_file_where_the_settings_say_so(provenance: Provenance) -> None:
+    tags = mark(provenance, load_settings(flags={"output.prompts": False}).output).tags
+    assert "the camera" not in "".join(tags.values())
+
+
+def test_a_visible_label_is_on_the_first_two_seconds_of_the_video(
+    engine: I2VGenXLEngine, generation: Generation, picture: Picture, tmp_path: Path
+) -> None:
+    """Frames come in chunks of two here: the label counts on over them."""
+    asked = replace(generation, num_frames=5, fps=2, width=192, height=128)
+    videos = [
+        generate_video(engine, asked, picture, OutputName(tmp_path, WHEN), Marks(visible=visible)).path
+        for visible in (None, "en")
+    ]
+    plain, labelled = (read_frames(path) for path in videos)
+    corner = np.abs(plain.astype(int) - labelled)[:, -16:, -60:].mean((1, 2, 3))
+    assert (corner[:4] > 10).all()
+    assert corner[4] < 5

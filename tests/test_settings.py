@@ -107,7 +107,15 @@ def test_the_defaults_are_the_published_ones(repository: Path) -> None:
     loaded = load_settings()
     assert loaded.model_dump() == {
         "output": {"directory": repository / "outputs", "format": "mp4", "prefix": "video_"},
-        "engine": {"name": "auto", "device": "auto", "dtype": "auto", "threads": 0, "decode_chunk": 4},
+        "engine": {
+            "name": "auto",
+            "device": "auto",
+            "dtype": "auto",
+            "threads": 0,
+            "decode_chunk": 4,
+            "cfg_passes": 1,
+            "offload": "none",
+        },
         "models": {"directory": repository / "models"},
         "image": {"max_megapixels": 25, "max_megabytes": 50},
     }
@@ -355,6 +363,8 @@ THREADS = "a whole number from 0 to 256"
         ("engine: {threads: .nan}", "engine.threads", "nan", THREADS),
         ("engine: {threads: [1]}", "engine.threads", "[1]", THREADS),
         ("engine: {decode_chunk: 0}", "engine.decode_chunk", "0", "a whole number from 1 to 128"),
+        ("engine: {cfg_passes: 3}", "engine.cfg_passes", "3", "a whole number from 1 to 2"),
+        ("engine: {offload: true}", "engine.offload", "True", "one of 'none' or 'model'"),
         ("image: {max_megapixels: .inf}", "image.max_megapixels", "inf", "a number from 0.001 to 400"),
         ("image: {max_megabytes: 0}", "image.max_megabytes", "0", "a number from 0.001 to 1000"),
     ],

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from i2v import weights
 from i2v.engines.specs import EMBEDDED, I2VGEN_XL
 from i2v.errors import ModelUnavailable
-from i2v.weights import find_weights, is_available
+from i2v.weights import find_weights, is_available, weights_digest
 
 
 def nothing(models: Path) -> None:
@@ -54,6 +58,10 @@ def test_a_model_folder_is_found_by_the_engines_name(models: Path) -> None:
     folder.mkdir()
     (folder / "model_index.json").touch()
     assert find_weights(I2VGEN_XL, models) == folder
+    assert not is_available(I2VGEN_XL, models), "half a download"
+    for name in I2VGEN_XL.files:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
     assert is_available(I2VGEN_XL, models)
 
 
@@ -109,3 +117,64 @@ def test_an_installation_without_the_embedded_weights_says_so(
     assert not is_available(EMBEDDED, tmp_path)
     with pytest.raises(ModelUnavailable, match="install i2v again"):
         find_weights(EMBEDDED, tmp_path)
+
+
+# --- digest
+
+
+@pytest.fixture
+def model(tiny_folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_folder, tmp_path / "model"))
+
+
+def test_a_digest_is_of_the_files_that_the_engine_reads(model: Path, tiny_folder: Path) -> None:
+    digest = weights_digest(I2VGEN_XL, model)
+    assert digest == weights_digest(I2VGEN_XL, tiny_folder)
+    assert re.fullmatch("[0-9a-f]{64}", digest)
+    (model / "README.md").write_text("not read")
+    (model / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"the fp16 variant is read instead")
+    assert weights_digest(I2VGEN_XL, model) == digest
+
+
+@pytest.mark.parametrize("name", ["vae/diffusion_pytorch_model.fp16.safetensors", "unet/config.json"])
+def test_one_changed_byte_changes_the_digest(model: Path, name: str) -> None:
+    digest = weights_digest(I2VGEN_XL, model)
+    data = bytearray((model / name).read_bytes())
+    data[-2] ^= 1
+    (model / name).write_bytes(data)
+    assert weights_digest(I2VGEN_XL, model) != digest
+
+
+def test_a_file_that_is_missing_is_named(model: Path) -> None:
+    (model / "tokenizer" / "merges.txt").unlink()
+    with pytest.raises(ModelUnavailable, match=r"tokenizer/merges\.txt is missing"):
+        weights_digest(I2VGEN_XL, model)
+
+
+def test_large_files_are_read_once(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("i2v.weights._DigestCache.LARGE", 1000)
+    digest = weights_digest(I2VGEN_XL, model)
+    reads: list[str] = []
+    real = hashlib.file_digest
+
+    def count(file: BinaryIO, kind: str) -> object:
+        reads.append(file.name)
+        return real(file, kind)
+
+    monkeypatch.setattr("hashlib.file_digest", count)
+    assert weights_digest(I2VGEN_XL, model) == digest
+    assert not any(name.endswith(".safetensors") for name in reads)
+    unet = model / "unet" / "diffusion_pytorch_model.fp16.safetensors"
+    data = bytearray(unet.read_bytes())
+    data[-1] ^= 1
+    unet.write_bytes(data)
+    reads.clear()
+    assert weights_digest(I2VGEN_XL, model) != digest
+    assert str(unet) in reads
+
+
+@pytest.mark.parametrize("cache", ["not json", "[]", "null", '{"a": 1}'])
+def test_a_broken_cache_is_made_anew(model: Path, cache: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = weights_digest(I2VGEN_XL, model)
+    (model / ".i2v_sha256.json").write_text(cache)
+    assert weights_digest(I2VGEN_XL, model) == digest

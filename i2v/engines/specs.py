@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from i2v.errors import InvalidRequest
 from i2v.schema import EngineSpec, Preset, shown
 
@@ -13,6 +15,23 @@ _SD_PREVIEW = (
     (-0.1415, 0.0881, 0.1361),
     (-0.1060, -0.1308, -0.3589),
     (0.5, 0.5, 0.5),
+)
+
+# The Hugging Face layout of diffusers' I2VGenXLPipeline.
+_FILES = (
+    "model_index.json",
+    "feature_extractor/preprocessor_config.json",
+    "image_encoder/config.json",
+    "image_encoder/model.safetensors",
+    "scheduler/scheduler_config.json",
+    "text_encoder/config.json",
+    "text_encoder/model.safetensors",
+    "tokenizer/merges.txt",
+    "tokenizer/vocab.json",
+    "unet/config.json",
+    "unet/diffusion_pytorch_model.safetensors",
+    "vae/config.json",
+    "vae/diffusion_pytorch_model.safetensors",
 )
 
 I2VGEN_XL = EngineSpec(
@@ -28,6 +47,7 @@ I2VGEN_XL = EngineSpec(
         " disconnected limbs, Ugly faces, incomplete arms"
     ),
     preview_factors=_SD_PREVIEW,
+    files=_FILES,
 )
 
 # Least-squares map from the embedded VAE's latents to colours in [0, 1] (scripts/train_embedded/export.py
@@ -52,6 +72,7 @@ EMBEDDED = EngineSpec(
     embedded=True,
     default_negative_prompt="",
     preview_factors=_EMBEDDED_PREVIEW,
+    files=_FILES,
     presets={
         "quick": Preset(area_side=128, num_frames=8, num_inference_steps=10, fps=8, guidance_scale=1.0),
         "standard": Preset(area_side=128, num_frames=8, num_inference_steps=25, fps=8, guidance_scale=1.0),
@@ -63,10 +84,10 @@ EMBEDDED = EngineSpec(
 ENGINES: dict[str, EngineSpec] = {spec.name: spec for spec in (I2VGEN_XL, EMBEDDED)}
 
 
-def find_spec(name: str) -> EngineSpec:
+def find_spec(name: str, engines: Mapping[str, EngineSpec] = ENGINES) -> EngineSpec:
     """Return the spec called `name`; `InvalidRequest` lists the known names."""
-    if name not in ENGINES:
+    if name not in engines:
         raise InvalidRequest(
-            "request.unknown_engine", value=shown(name), allowed=", ".join(("auto", *ENGINES))
+            "request.unknown_engine", value=shown(name), allowed=", ".join(("auto", *engines))
         )
-    return ENGINES[name]
+    return engines[name]

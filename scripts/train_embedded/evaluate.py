@@ -2,7 +2,7 @@
 
 Every (photograph, motion) pair is generated; the motion that the clip really shows is measured by
 registration (a pan, a zoom and a turn fitted between frame 0 and each later frame) and compared with what was
-asked. A static clip and a wrong axis score zero. `--sheet` writes a contact sheet to look at.
+asked. A static clip and a wrong axis score zero. `--sheets` writes contact sheets to look at.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from i2v.engines.base import Decoded
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
@@ -37,6 +37,8 @@ from scripts.train_embedded.motions import (
     sample_prompt,
 )
 from scripts.train_embedded.photos import ROOT
+
+CAPTION = 16  # pixels above each row of a contact sheet
 
 # What each of (pan x, pan y, zoom, turn) amounts to in one full motion.
 UNIT = np.array([PAN, PAN, ZOOM, ROTATION])
@@ -133,6 +135,11 @@ class Row:
     def right(self) -> bool:
         return self.amount >= 0.5 and self.amount > self.stray
 
+    @property
+    def gain(self) -> float:
+        """How much nearer than a static clip the frames after the first are to the true warp, in dB."""
+        return self.later - self.later_static
+
 
 def clip_of(
     engine: I2VGenXLEngine, picture: np.ndarray, prompt: str, options: argparse.Namespace
@@ -219,10 +226,24 @@ def summary(rows: list[Row]) -> dict[str, object]:
     }
 
 
-def contact_sheet(strips: list[np.ndarray], path: Path) -> None:
-    """Write one row of all frames a clip."""
-    rows = [np.concatenate(list(frames), axis=1) for frames in strips]
-    Image.fromarray(np.concatenate(rows, axis=0)).save(path)
+def contact_sheet(clips: list[tuple[Row, np.ndarray]], path: Path) -> None:
+    """Write one captioned row of all frames a clip."""
+    parts = []
+    for row, frames in clips:
+        caption = Image.new("RGB", (frames.shape[2] * len(frames), CAPTION), "white")
+        text = f"{row.photo}: {row.motion}, {row.amount:.2f} of it, {row.gain:+.1f} dB over a static clip"
+        ImageDraw.Draw(caption).text((4, 2), text, fill="black")
+        parts += [np.asarray(caption), np.concatenate(list(frames), axis=1)]
+    Image.fromarray(np.concatenate(parts, axis=0)).save(path)
+
+
+def write_sheets(clips: list[tuple[Row, np.ndarray]], folder: Path, count: int = 4) -> None:
+    """Write median.png and worst.png, by how much nearer to the true warp a clip is than a static one."""
+    ordered = sorted(clips, key=lambda clip: clip[0].gain)
+    middle = max(0, (len(ordered) - count) // 2)
+    folder.mkdir(parents=True, exist_ok=True)
+    contact_sheet(ordered[middle : middle + count], folder / "median.png")
+    contact_sheet(ordered[:count], folder / "worst.png")
 
 
 def main() -> None:
@@ -238,12 +259,12 @@ def main() -> None:
     parser.add_argument("--unseen", action="store_true", help="phrasings that were held out of training")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--sheet", type=Path, help="PNG with every clip's frames in a row")
+    parser.add_argument("--sheets", type=Path, help="folder for contact sheets of median and worst clips")
     options = parser.parse_args()
     rows, strips = evaluate(options)
     print(json.dumps(summary(rows), indent=1, ensure_ascii=False))
-    if options.sheet:
-        contact_sheet(strips, options.sheet)
+    if options.sheets:
+        write_sheets(list(zip(rows, strips, strict=True)), options.sheets)
 
 
 if __name__ == "__main__":

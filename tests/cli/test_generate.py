@@ -8,54 +8,16 @@ import pty
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from i2v.video import probe
-
-PROMPT = "the camera pans left"
-
-
-@pytest.fixture
-def picture(photo: Image.Image, tmp_path: Path) -> Path:
-    path = tmp_path / "ein Bild 照片.png"
-    photo.save(path)
-    return path
-
-
-@pytest.fixture
-def outputs(tmp_path: Path) -> Path:
-    return tmp_path / "out put"
-
-
-@pytest.fixture
-def environment(outputs: Path) -> dict[str, str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("I2V_")}
-    return {
-        **clean,
-        "I2V_OUTPUT__DIRECTORY": str(outputs),
-        "I2V_ENGINE__THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-    }
-
-
-def command(*arguments: str | Path) -> list[str]:
-    return [sys.executable, "-m", "i2v", *map(str, arguments)]
-
-
-def run(environment: dict[str, str], *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments), env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
-
-
-def generate(
-    environment: dict[str, str], picture: Path, *more: str | Path, prompt: str = PROMPT
-) -> subprocess.CompletedProcess[str]:
-    return run(environment, "generate", picture, "--prompt", prompt, "--num-inference-steps", "2", *more)
+from i2v.outputs import OutputFile
+from i2v.provenance import Provenance
+from i2v.video import probe, read_tags
+from tests.cli.running import PROMPT, command, generate, read_terminal, run
+from tests.clips import write
 
 
 def test_a_photo_and_a_sentence_become_an_mp4(
@@ -171,17 +133,6 @@ def test_missing_weights_are_a_failure_that_says_where_they_go(
     assert "Traceback" not in done.stderr
 
 
-def read_terminal(ours: int, until: bytes) -> bytes:
-    """Return what a terminal was shown, up to `until` or its end."""
-    shown = b""
-    try:
-        while until not in shown:
-            shown += os.read(ours, 4096)
-    except OSError:  # Linux tells the end of a terminal by an error
-        return shown
-    return shown
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_within_a_step_and_leaves_nothing(
     environment: dict[str, str], picture: Path, outputs: Path, number: signal.Signals
@@ -215,27 +166,58 @@ def test_a_terminal_shows_a_bar_with_the_time_left(environment: dict[str, str], 
     assert b"3/3, 0 s left" in shown
 
 
-def test_version_and_help(environment: dict[str, str]) -> None:
-    assert re.fullmatch(r"i2v \d+\.\d+\.\d+\n", run(environment, "--version").stdout)
-    help_text = run(environment, "generate", "--help").stdout
-    for flag in ("--prompt", "--preset", "--negative-prompt", "--resolution", "--fit", "--height", "--width"):
-        assert flag in help_text
-    assert "examples:" in help_text
+# --- like
 
 
-def test_an_unforeseen_error_is_one_line_and_the_traceback_goes_to_a_file(
+def test_a_clip_is_made_again_from_what_it_says_of_itself(
     environment: dict[str, str], picture: Path, tmp_path: Path
 ) -> None:
-    # a tensor library that breaks: stands for whatever nobody thought of
-    broken = tmp_path / "broken"
-    broken.mkdir()
-    (broken / "diffusers.py").write_text("raise RuntimeError('boom')")
-    done = generate({**environment, "PYTHONPATH": str(broken)}, picture)
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
-    assert "RuntimeError" in line
-    log = Path(line.partition("The details are in ")[2].rstrip("."))
-    try:
-        assert "boom" in log.read_text()
-    finally:
-        log.unlink()
+    first, again, other = (tmp_path / name for name in ("first.mp4", "again.mp4", "other.mp4"))
+    done = generate(environment, picture, "--fps", "6", "--output", first, prompt="镜头向左移动")
+    assert done.returncode == 0, done.stderr
+    done = run(environment, "generate", picture, "--like", first, "--output", again)
+    assert done.returncode == 0, done.stderr
+    assert "differently" not in done.stderr
+    assert again.read_bytes() == first.read_bytes()
+    done = run(environment, "generate", picture, "--like", first, "--seed", "8", "--output", other)
+    assert "differently" not in done.stderr, "what is asked for is no surprise"
+    then, now = (Provenance.from_tags(read_tags(path), path).generation for path in (first, other))
+    assert {name: value for name, value in now.items() if then[name] != value} == {"seed": 8}
+
+
+def test_another_picture_is_told(
+    environment: dict[str, str], picture: Path, photo: Image.Image, tmp_path: Path
+) -> None:
+    first, mirrored = tmp_path / "first.mp4", tmp_path / "mirrored.png"
+    photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(mirrored)
+    assert generate(environment, picture, "--output", first).returncode == 0
+    environment["I2V_ENGINE__DECODE_CHUNK"] = "3"
+    done = run(environment, "generate", mirrored, "--like", first, "--json")
+    assert done.returncode == 0, done.stderr
+    notices = json.loads(done.stdout)["notices"]
+    differing = {row["params"]["what"] for row in notices if row["code"] == "like.differs"}
+    assert differing == {"picture", "decode_chunk"}
+
+
+def test_a_clip_that_cannot_be_repeated_says_why(
+    environment: dict[str, str], picture: Path, tmp_path: Path
+) -> None:
+    silent, foreign = tmp_path / "silent.mp4", write(OutputFile(tmp_path / "foreign.mp4")).path
+    environment["I2V_OUTPUT__PROMPTS"] = "false"
+    assert generate(environment, picture, "--output", silent).returncode == 0
+    for clip, words in (
+        (silent, "was written without its prompts: give --prompt"),
+        (foreign, "does not say how it was made"),
+        (tmp_path / "none.mp4", "No such file"),
+        (picture, "does not say how it was made"),
+    ):
+        done = run(environment, "generate", picture, "--like", clip)
+        assert done.returncode in (1, 2)
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_prompt_is_needed_and_named(environment: dict[str, str], picture: Path) -> None:
+    done = run(environment, "generate", picture)
+    assert done.returncode == 2
+    assert "prompt is missing" in done.stderr

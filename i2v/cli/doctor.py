@@ -1,0 +1,54 @@
+"""`i2v doctor`: what keeps this machine from making videos, and what to do about it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+from i2v.cli.parsers import Commands
+from i2v.doctor.findings import Finding
+from i2v.errors import InvalidRequest, Notice
+
+
+def add_parser(commands: Commands) -> argparse.ArgumentParser:
+    parser = commands.add_parser("doctor", help="check this machine, and say what to mend")
+    parser.add_argument("--port", type=int, default=7860, metavar="N", help="the web page's port (7860)")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings to use instead of config.yaml")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Return 1 if there is a problem; warnings do not count."""
+    if not 1 <= arguments.port <= 65535:
+        allowed = "a whole number from 1 to 65535"
+        raise InvalidRequest("request.invalid", field="port", value=arguments.port, allowed=allowed)
+    report = _examine(arguments.config, arguments.port)
+    if arguments.json:
+        told = [{"case": case, **each.to_dict()} for case, findings in report.items() for each in findings]
+        print(json.dumps({"findings": told}, ensure_ascii=False))
+    else:
+        print("\n".join(_lines(report)))
+    return int(any(each.status == "problem" for findings in report.values() for each in findings))
+
+
+def _examine(config: Path | None, port: int) -> dict[str, list[Finding]]:
+    try:
+        from i2v.doctor.examination import examine
+    except ModuleNotFoundError as error:  # a package that the examination itself needs
+        found = Notice("doctor.package_missing", {"name": error.name})
+        return {"set_up": [Finding("problem", found, Notice("doctor.setup_fix", {}))]}
+    return examine(config, os.environ, port)
+
+
+def _lines(report: dict[str, list[Finding]]) -> list[str]:
+    lines: list[str] = []
+    for case, findings in report.items():
+        lines.append(case.replace("_", " "))
+        for each in findings:
+            lines.append(f"  {each.status:<8} {each.found.message}")
+            if each.fix is not None:
+                lines.append(f"    fix: {each.fix.message}")
+    return lines

@@ -1,0 +1,219 @@
+"""`i2v generate`: flags to a request, the wiring of one clip, and what is shown of it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Self, get_args
+
+from i2v.cli.parsers import Commands
+from i2v.errors import InvalidRequest
+from i2v.schema import Fit, GenerationRequest, PresetName, Resolution, shown
+
+if TYPE_CHECKING:
+    from i2v.engines.base import Event
+    from i2v.outputs import OutputTarget
+    from i2v.pipeline import Result
+    from i2v.provenance import Provenance
+    from i2v.settings import Settings
+
+EXAMPLES = """\
+examples:
+  i2v generate photo.jpg --prompt "the camera pans left"
+  i2v generate photo.jpg --prompt "ocean waves crashing on the shore" --preset quick --seed 7
+  i2v generate photo.jpg --prompt 镜头向左移动 --output clip.mp4 --json
+  i2v generate photo.jpg --like clip.mp4 --seed 8
+
+The video goes to outputs/ unless --output names a file. Settings: configs/default.yaml.
+"""
+
+
+def add_parser(commands: Commands) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        "generate",
+        help="make a video from a picture and a prompt",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("image", metavar="IMAGE", type=Path, help="a PNG, JPEG, WebP, BMP, TIFF or GIF file")
+    _add_request_flags(parser)
+    parser.add_argument(
+        "--like",
+        type=Path,
+        metavar="CLIP",
+        help="take everything that is not given from a video that i2v made",
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="the video's path (default: outputs/video_DATE_TIME.mp4)"
+    )
+    parser.add_argument("--force", action="store_true", help="replace --output if it exists")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON instead of the path")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings to use instead of config.yaml")
+    return parser
+
+
+def _add_request_flags(parser: argparse.ArgumentParser) -> None:
+    """Add a flag for each field of the request. Values stay text: `GenerationRequest` checks them."""
+    parser.add_argument("--prompt", help="what should happen, e.g. 'the camera pans left'")
+    parser.add_argument("--negative-prompt", help="what should not happen (default: the engine's)")
+    parser.add_argument(
+        "--preset", help=f"{', '.join(get_args(PresetName))} (default: standard); explicit values beat it"
+    )
+    parser.add_argument(
+        "--resolution", help=f"{', '.join(get_args(Resolution))}: 512p is an area of 512 x 512 pixels"
+    )
+    parser.add_argument(
+        "--fit", help=f"{', '.join(get_args(Fit))} (default: keep, the picture's aspect ratio)"
+    )
+    parser.add_argument("--height", help="pixels, 64 to 2048, with --width and instead of --resolution")
+    parser.add_argument("--width", help="pixels, 64 to 2048, with --height")
+    parser.add_argument("--num-frames", help="4 to 128")
+    parser.add_argument("--fps", help="frames a second that the video plays at, 1 to 60")
+    parser.add_argument("--target-fps", help="frames a second that the model is told, if other than --fps")
+    parser.add_argument(
+        "--num-inference-steps", help="denoising steps, 1 to 200: more takes longer and looks better"
+    )
+    parser.add_argument("--guidance-scale", help="how closely the prompt is followed, 1 to 30")
+    parser.add_argument("--seed", help="0 to 4294967295: the same seed gives the same video (default: drawn)")
+    parser.add_argument("--engine", help="auto, i2vgen-xl or embedded (default: as in the settings)")
+    parser.add_argument(
+        "--gradient-checkpointing",
+        action="store_true",
+        default=None,
+        help="says what it does (nothing, when generating)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from i2v.settings import load_presets, load_settings
+
+    submitted = datetime.now()
+    settings = load_settings(arguments.config, os.environ)
+    given = _given_fields(arguments)
+    like = _read_provenance(arguments.like) if arguments.like is not None else None
+    request = _request(given, like, arguments.like, settings)
+
+    from i2v.image import ImageLimits, decode_picture
+    from i2v.memory import probe_device
+    from i2v.outputs import OutputFile, OutputName, prepare_output
+    from i2v.video import check_ffmpeg
+
+    target: OutputTarget = OutputName(settings.output.directory, submitted, settings.output.prefix)
+    if arguments.output is not None:
+        target = OutputFile(arguments.output, force=arguments.force)
+    check_ffmpeg()
+    prepare_output(target)
+
+    from i2v.loading import choose_engine, load_engine
+    from i2v.pipeline import Stopwatch, describe, generate_video, mark, resolve
+
+    limits = ImageLimits.of(settings.image)
+    watch = Stopwatch()
+    with watch.phase("picture"):
+        picture = decode_picture(_read(arguments.image, limits.max_bytes), limits)
+    with watch.phase("load"):
+        device = probe_device(settings.engine.device)
+        spec = choose_engine(request.engine, device, settings.models.directory)
+        generation, notices = resolve(request, spec, load_presets(), picture.image.size)
+        loaded = load_engine(spec, device, settings)
+    provenance = describe(request, generation, picture, loaded)
+    if like is not None:
+        notices += tuple(provenance.differences(like, arguments.like, frozenset(given)))
+    with _Progress() as progress:
+        marks = mark(provenance, settings.output)
+        result = generate_video(loaded.engine, generation, picture, target, marks, progress.show, watch)
+    _report(replace(result, notices=(*notices, *result.notices)), as_json=arguments.json)
+    return 0
+
+
+def _given_fields(arguments: argparse.Namespace) -> dict[str, object]:
+    values = {name: getattr(arguments, name, None) for name in GenerationRequest.model_fields}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _request(
+    given: dict[str, object], like: Provenance | None, path: Path, settings: Settings
+) -> GenerationRequest:
+    """Return the request; what is not given comes from the clip `like`, if any, at `path`."""
+    if like is None:
+        return GenerationRequest.parse({"engine": settings.engine.name} | given)
+    fields = like.request_fields(given)
+    if "prompt" not in fields:
+        raise InvalidRequest("like.no_prompt", path=shown(str(path), limit=300))
+    return GenerationRequest.parse(fields)
+
+
+def _read_provenance(path: Path) -> Provenance:
+    from i2v.provenance import Provenance
+    from i2v.video import read_tags
+
+    return Provenance.from_tags(read_tags(path), path)
+
+
+def _read(path: Path, limit: int) -> bytes:
+    """Return the file's bytes, one more than `limit` at most: the decoder refuses those."""
+    try:
+        with path.open("rb") as file:
+            return file.read(limit + 1)
+    except OSError as error:
+        raise InvalidRequest(
+            "image.unreadable", path=shown(str(path), limit=300), reason=error.strerror or str(error)
+        ) from error
+
+
+class _Progress:
+    """A bar with the time left on a terminal; silent where standard error is a file or a pipe."""
+
+    WIDTH = 30
+
+    def __init__(self) -> None:
+        self.visible = sys.stderr.isatty()
+        self.started: float | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.visible and self.started is not None:
+            print(file=sys.stderr)
+
+    def show(self, event: Event) -> None:
+        from i2v.engines.base import Conditioned, Decoded, Denoised
+
+        if not self.visible:
+            return
+        if isinstance(event, Conditioned):
+            self.started = time.monotonic()
+        elif isinstance(event, Denoised) and self.started is not None:
+            left = (time.monotonic() - self.started) / event.step * (event.total - event.step)
+            filled = self.WIDTH * event.step // event.total
+            bar = "#" * filled + "-" * (self.WIDTH - filled)
+            self._draw(f"denoising [{bar}] {event.step}/{event.total}, {left:.0f} s left")
+        elif isinstance(event, Decoded):
+            self._draw("decoding and encoding")
+
+    def _draw(self, line: str) -> None:
+        print(f"\r{line:<70}", end="", file=sys.stderr, flush=True)
+
+
+def _report(result: Result, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(result.to_dict(), ensure_ascii=False))
+        return
+    for notice in result.notices:
+        print(f"i2v: {notice.message}", file=sys.stderr)
+    generation = result.generation
+    total = sum(result.seconds.values())
+    print(
+        f"i2v: {generation.engine}, {generation.num_frames} frames of"
+        f" {generation.width} x {generation.height} at {generation.fps} fps, seed {generation.seed},"
+        f" {total:.1f} s",
+        file=sys.stderr,
+    )
+    print(result.path)

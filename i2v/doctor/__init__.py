@@ -1,0 +1,1 @@
+"""What keeps this machine from making videos, and what to do about it, by published case."""

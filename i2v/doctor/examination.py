@@ -1,0 +1,95 @@
+"""The examination: which checks answer which published troubleshooting case."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+
+from i2v.doctor.device import check_device, check_threads, find_card
+from i2v.doctor.findings import Finding, Status
+from i2v.doctor.graphics import Card, Graphics, find_graphics
+from i2v.doctor.machine import check_clock, check_memory, check_others, check_port
+from i2v.doctor.packages import check_packages, check_python, find_torch
+from i2v.doctor.product import (
+    check_ffmpeg,
+    check_logs,
+    check_output,
+    check_reading,
+    check_settings,
+    check_weights,
+    list_variables,
+)
+from i2v.engines.specs import ENGINES
+from i2v.errors import Notice
+from i2v.loading import choose_engine
+from i2v.schema import DeviceInfo, EngineSpec
+from i2v.settings import ROOT, Settings
+
+
+def examine(config: Path | None, environ: Mapping[str, str], port: int) -> dict[str, list[Finding]]:
+    """Return what was found, by case. Takes about a second, and loads no torch.
+
+    port: where the web page listens, or will.
+    """
+    settings, of_settings = check_settings(config, environ)
+    graphics = find_graphics(environ)
+    wanted_python = metadata.metadata("i2v")["Requires-Python"]
+    found: dict[str, list[Finding]] = {
+        "out_of_memory": [],
+        "no_response": [],
+        "stiff_motion": [Finding("info", Notice("doctor.motion", {}), Notice("doctor.motion_fix", {}))],
+        "black_output": [check_ffmpeg()],
+        "page_unreachable": [check_port(port)],
+        "slow": [],
+        "several_runs": check_others(graphics.holders),
+        "set_up": [
+            check_python(platform.python_version(), wanted_python),
+            *check_packages(metadata.requires("i2v") or ()),
+            of_settings,
+            check_logs(ROOT / "logs"),
+            check_clock(time.time(), Path(__file__).stat().st_mtime),
+            list_variables(environ),
+        ],
+    }
+    more = {} if settings is None else _examine_with(settings, graphics, environ)
+    not_checked = Finding("info", Notice("doctor.not_checked", {}))
+    return {case: [*findings, *more.get(case, ())] or [not_checked] for case, findings in found.items()}
+
+
+def _examine_with(
+    settings: Settings, graphics: Graphics, environ: Mapping[str, str]
+) -> dict[str, list[Finding]]:
+    """Return what depends on the settings, by case."""
+    torch = find_torch()
+    card = find_card(graphics, torch, environ)
+    used = card if isinstance(card, Card) and settings.engine.device != "cpu" else None
+    device = DeviceInfo("cuda" if used else "cpu", used.name if used else "CPU", 0)
+    models = settings.models.directory
+    spec = choose_engine(settings.engine.name, device, models)
+    memory = psutil.virtual_memory()
+    reading = check_reading(spec, models)
+    slow = [*check_device(card, settings.engine)]
+    if used is None:
+        slow.append(check_threads(settings.engine, environ, len(os.sched_getaffinity(0))))
+    return {
+        "out_of_memory": [check_memory(spec, used, memory.available, memory.total)],
+        "no_response": [
+            *(check_weights(each, models, _if_absent(each, settings, used)) for each in ENGINES.values()),
+            *([reading] if reading else []),
+        ],
+        "slow": slow,
+        "set_up": [check_output(settings.output)],
+    }
+
+
+def _if_absent(spec: EngineSpec, settings: Settings, used: Card | None) -> Status:
+    """Return how bad it is if there are no weights of `spec`."""
+    if spec.embedded or settings.engine.name == spec.name:
+        return "problem"
+    return "warning" if used else "info"

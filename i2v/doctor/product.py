@@ -1,0 +1,162 @@
+"""What i2v itself needs on this machine: settings, folders, weights, ffmpeg. Knows nothing of cards."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from i2v.doctor.findings import Finding, Status
+from i2v.engines.specs import find_spec
+from i2v.errors import EncodeError, I2VError, InvalidRequest, ModelUnavailable, Notice
+from i2v.inventory import inspect_folder
+from i2v.outputs import OutputFile, OutputName, prepare_output
+from i2v.schema import EngineSpec, shown
+from i2v.settings import OutputSettings, Settings, find_user_file, load_settings
+from i2v.video import Mp4Writer
+from i2v.weights import find_weights
+
+READ_BYTES, READ_SECONDS = 2**26, 0.3  # reading is tried for as much or as long, whatever ends first
+SLOW_SECONDS = 60  # what users were told that the first clip may wait for the model
+LOW_GIB = 1.0
+VARIABLES = ("HF_ENDPOINT", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "IMAGEIO_FFMPEG_EXE")
+
+
+def check_settings(config: Path | None, environ: Mapping[str, str]) -> tuple[Settings | None, Finding]:
+    """Return the settings, `None` where they cannot be used, and the finding that says so."""
+    try:
+        settings = load_settings(config, environ)
+        if settings.engine.name != "auto":
+            find_spec(settings.engine.name)
+    except InvalidRequest as error:
+        return None, Finding("problem", error)
+    source = find_user_file(config, environ)
+    if source is None:
+        return settings, Finding("ok", Notice("doctor.settings_default", {}))
+    return settings, Finding("ok", Notice("doctor.settings_ok", {"path": _shown(source)}))
+
+
+def check_output(output: OutputSettings) -> Finding:
+    """Try to write into the folder of videos, which is made if it is not there."""
+    folder = output.directory
+    try:
+        prepare_output(OutputName(folder, datetime.now(), output.prefix))
+    except I2VError as error:
+        return Finding("problem", error)
+    free = round(shutil.disk_usage(folder).free / 2**30, 1)
+    if free < LOW_GIB:
+        found = Notice("doctor.output_low", {"path": _shown(folder), "free": free})
+        return Finding("warning", found, Notice("doctor.output_low_fix", {}))
+    return Finding("ok", Notice("doctor.output_ok", {"path": _shown(folder), "free": free}))
+
+
+def check_logs(folder: Path) -> Finding:
+    """Try to write into the folder of logs, which is made if it is not there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return Finding("ok", Notice("doctor.logs_ok", {"path": _shown(folder)}))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        found = Notice("doctor.logs_unwritable", {"path": _shown(folder), "reason": reason})
+        return Finding("warning", found, Notice("doctor.logs_unwritable_fix", {}))
+
+
+def check_weights(spec: EngineSpec, models: Path, if_absent: Status) -> Finding:
+    """Tell whether all files are there. `if_absent`: how bad it is that there is no folder at all."""
+    folder = inspect_folder(spec, models)
+    if folder.missing is None:
+        return Finding("ok", Notice("doctor.weights_ok", {"title": spec.title, "path": _shown(folder.path)}))
+    try:
+        find_weights(spec, models)
+    except ModelUnavailable as error:
+        return Finding(if_absent, error)
+    path = _shown(folder.missing)
+    return Finding("problem", ModelUnavailable("weights.missing_file", title=spec.title, path=path))
+
+
+def check_reading(spec: EngineSpec, models: Path) -> Finding | None:
+    """Time how fast the weights come from their disk; `None` where there are none."""
+    folder = inspect_folder(spec, models)
+    if not folder.size:
+        return None
+    path = max(folder.files, key=lambda path: folder.files[path])
+    try:
+        speed = _read_speed(path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        return Finding(
+            "problem",
+            ModelUnavailable("weights.unreadable", title=spec.title, path=_shown(path), reason=reason),
+        )
+    seconds = folder.size / max(speed, 1)
+    found = Notice(
+        "doctor.reading",
+        {
+            "title": spec.title,
+            "megabytes": round(folder.size / 1e6),
+            "speed": round(speed / 1e6),
+            "seconds": round(seconds, 2),
+        },
+    )
+    if seconds > SLOW_SECONDS:
+        return Finding("warning", found, Notice("doctor.reading_fix", {}))
+    return Finding("ok", found)
+
+
+def _read_speed(path: Path) -> float:
+    """Return bytes a second, from the disk: what will be read is first dropped from the system's cache."""
+    done, start = 0, time.perf_counter()
+    with path.open("rb", buffering=0) as file:
+        os.posix_fadvise(file.fileno(), 0, READ_BYTES, os.POSIX_FADV_DONTNEED)
+        while done < READ_BYTES and time.perf_counter() - start < READ_SECONDS:
+            block = file.read(2**20)
+            if not block:
+                break
+            done += len(block)
+    return done / (time.perf_counter() - start)
+
+
+def check_ffmpeg() -> Finding:
+    """Make a tiny real clip as every clip is made: encoded, then decoded again and compared."""
+    frames = np.zeros((4, 64, 64, 3), np.uint8)
+    start = time.perf_counter()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            target = OutputFile(Path(folder) / "clip.mp4")
+            with Mp4Writer(target, fps=8, size=(64, 64)) as writer:
+                writer.append(frames)
+                writer.finish()
+    except EncodeError as error:
+        reason = error.message
+    except OSError as error:  # no folder for it, or no program of that name
+        reason = str(error)
+    else:
+        seconds = round(time.perf_counter() - start, 1)
+        return Finding("ok", Notice("doctor.ffmpeg_ok", {"seconds": seconds}))
+    found = Notice("doctor.ffmpeg_broken", {"reason": reason})
+    return Finding("problem", found, Notice("doctor.ffmpeg_broken_fix", {}))
+
+
+def list_variables(environ: Mapping[str, str]) -> Finding:
+    """Tell which proxies and mirrors are set, without the names and passwords in them."""
+    found = {
+        name: environ[name] for known in VARIABLES for name in (known, known.lower()) if environ.get(name)
+    }
+    if not found:
+        return Finding("info", Notice("doctor.no_variables", {}))
+    values = (
+        f"{name}={shown(re.sub('//[^/]*@', '//***@', value), limit=200)}" for name, value in found.items()
+    )
+    return Finding("info", Notice("doctor.variables", {"variables": ", ".join(values)}))
+
+
+def _shown(path: Path) -> str:
+    return shown(str(path), limit=300)

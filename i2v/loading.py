@@ -1,0 +1,57 @@
+"""From the settings to an engine that is ready: which one, on which device, how, and from which folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from i2v.engines.base import Engine, engine_class
+from i2v.engines.specs import EMBEDDED, ENGINES, I2VGEN_XL, find_spec
+from i2v.errors import Notice
+from i2v.memory import plan_memory
+from i2v.schema import DeviceInfo, EngineSpec, MemoryPlan, shown
+from i2v.settings import Settings
+from i2v.weights import find_weights, is_available, weights_digest
+
+
+@dataclass(frozen=True)
+class LoadedEngine:
+    """An engine with its weights on the device, and what a clip's provenance says of both."""
+
+    engine: Engine
+    device: DeviceInfo
+    plan: MemoryPlan
+    weights_sha256: str
+
+
+def choose_engine(
+    name: str, device: DeviceInfo, models: Path, engines: Mapping[str, EngineSpec] = ENGINES
+) -> EngineSpec:
+    """Return the spec called `name`; "auto" is I2VGen-XL where its weights and CUDA are, else the embedded.
+
+    Raises `InvalidRequest` for an unknown name. Whether a named engine's weights are there is not asked here.
+    """
+    if name != "auto":
+        return find_spec(name, engines)
+    return I2VGEN_XL if device.type == "cuda" and is_available(I2VGEN_XL, models) else EMBEDDED
+
+
+def explain_choice(device: DeviceInfo, models: Path) -> Notice:
+    """Return, as one sentence, what "auto" chooses on `device` and why."""
+    path = shown(str(models / I2VGEN_XL.name), limit=300)
+    if choose_engine("auto", device, models) is I2VGEN_XL:
+        return Notice("engine.auto_full", {"path": path})
+    if device.type == "cuda":
+        return Notice("engine.auto_no_weights", {"path": path})
+    if is_available(I2VGEN_XL, models):
+        return Notice("engine.auto_no_cuda", {})
+    return Notice("engine.auto_neither", {"path": path})
+
+
+def load_engine(spec: EngineSpec, device: DeviceInfo, settings: Settings) -> LoadedEngine:
+    """Load `spec` onto `device` as the settings say. Raises `ModelUnavailable` naming file or tensor."""
+    plan = plan_memory(device, settings.engine)
+    folder = find_weights(spec, settings.models.directory)
+    engine = engine_class(spec).load(spec, folder, plan)
+    return LoadedEngine(engine, device, plan, weights_digest(spec, folder))

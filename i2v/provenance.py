@@ -1,0 +1,139 @@
+"""Where a clip comes from, as it stands in the file: what was run, on which weights, with which versions.
+
+Owns the JSON under the metadata key `i2v`: writing it, reading it back (a file from anywhere is not trusted),
+turning it into a request again, and telling what is different now. Neither files nor engines are opened here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal, Self
+
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from i2v.errors import InvalidRequest, Notice
+from i2v.schema import DeviceInfo, Generation, GenerationRequest, MemoryPlan, shown
+
+KEY = "i2v"  # the metadata key
+PACKAGES = ("i2v", "torch", "diffusers", "transformers")
+
+_SIZE_FIELDS = frozenset({"preset", "resolution", "height", "width"})  # of a request
+_SIZES = frozenset({"width", "height", "generated_width", "generated_height"})  # of a generation
+
+Value = str | int | float | bool | None
+
+
+class Provenance(BaseModel):
+    """What a clip was made from and with.
+
+    Attributes:
+        generation: what was run (`Generation`); prompts are `None` where they were left out.
+        size: how its size was asked for; with the same picture it comes out the same.
+        picture_sha256: of the upright picture's pixels, so that re-saving it losslessly changes nothing.
+        weights_sha256: of the model's files.
+        plan, device: how and where it was run.
+        versions: of Python and of the packages that compute.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    format: Literal[1] = 1
+    generation: dict[str, Value]
+    size: dict[str, Value]
+    picture_sha256: str
+    weights_sha256: str
+    plan: dict[str, Value]
+    device: str
+    versions: dict[str, str]
+
+    @classmethod
+    def of(
+        cls,
+        request: GenerationRequest,
+        generation: Generation,
+        picture: Image.Image,
+        weights_sha256: str,
+        plan: MemoryPlan,
+        device: DeviceInfo,
+    ) -> Self:
+        return cls(
+            generation=asdict(generation),
+            size=request.model_dump(include=set(_SIZE_FIELDS), exclude_none=True),
+            picture_sha256=picture_digest(picture),
+            weights_sha256=weights_sha256,
+            plan=asdict(plan),
+            device=device.name,
+            versions={"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        )
+
+    def digest(self) -> str:
+        """Return 32 hexadecimal digits that name this content: the same for the same clip made twice."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:32]
+
+    def to_tag(self, with_prompts: bool) -> str:
+        """Return one line of JSON."""
+        left_out = {} if with_prompts else {"prompt": None, "negative_prompt": None}
+        told = self.model_dump() | {"generation": self.generation | left_out}
+        return json.dumps(told, ensure_ascii=False)
+
+    @classmethod
+    def from_tags(cls, tags: Mapping[str, str], path: Path) -> Self:
+        """Read a file's metadata; raises `InvalidRequest` (`provenance.*`) where i2v did not write it."""
+        name = shown(str(path), limit=300)
+        if KEY not in tags:
+            raise InvalidRequest("provenance.none", path=name)
+        try:
+            return cls.model_validate_json(tags[KEY])
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            reason = ".".join(map(str, first["loc"])) + ": " + first["msg"]
+            raise InvalidRequest(
+                "provenance.unreadable", path=name, reason=shown(reason, limit=200)
+            ) from None
+
+    def request_fields(self, given: Mapping[str, object]) -> dict[str, object]:
+        """Return the request for this clip again with what is `given` instead.
+
+        Prompts that were left out of the file, and are not given, are missing.
+        """
+        known = GenerationRequest.model_fields.keys() - _SIZE_FIELDS
+        ours = {name: value for name, value in self.generation.items() if name in known and value is not None}
+        size = {} if given.keys() & _SIZE_FIELDS else self.size
+        return {**ours, **size, **given}
+
+    def differences(self, then: Provenance, path: Path, asked: frozenset[str]) -> Iterator[Notice]:
+        """Yield a notice for all that was otherwise in the clip at `path`, and bears on the frames.
+
+        asked: fields of the request that were changed on purpose.
+        """
+        was, now = then._bearing_on_frames(), self._bearing_on_frames()
+        expected = asked | (_SIZES if asked & _SIZE_FIELDS else frozenset())
+        for what, value in now.items():
+            before = was.get(what)
+            if before != value and before is not None and what not in expected:
+                texts = {"path": str(path), "before": shown(str(before)), "now": shown(str(value))}
+                yield Notice("like.differs", {"what": what, **texts})
+
+    def _bearing_on_frames(self) -> dict[str, Value]:
+        return {
+            **self.generation,
+            "picture": f"sha256 {self.picture_sha256[:16]}",
+            "weights": f"sha256 {self.weights_sha256[:16]}",
+            **self.plan,
+            "device name": self.device,
+            **self.versions,
+        }
+
+
+def picture_digest(picture: Image.Image) -> str:
+    """Return the SHA-256 of an RGB picture's size and pixels, in hexadecimal."""
+    digest = hashlib.sha256(f"{picture.width}x{picture.height}".encode())
+    digest.update(picture.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,280 @@
+"""What can break a run, really broken: one clear line is said, and nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import imageio_ffmpeg
+import pytest
+
+from i2v.video import probe
+from tests.cli.running import PROMPT, command, generate, read_terminal
+
+
+def assert_failed(done: subprocess.CompletedProcess[str], words: str, outputs: Path, code: int = 1) -> None:
+    assert done.returncode == code, done.stderr
+    assert re.search(words, done.stderr), done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert not outputs.is_dir() or list(outputs.iterdir()) == []
+
+
+# --- ffmpeg
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["kill -9 $$", 'head -c 60000 | "$FFMPEG" "$@"; kill -9 $$', '"$FFMPEG" "$@"; kill -9 $$'],
+    ids=["start", "middle", "end"],
+)
+def test_a_killed_ffmpeg_is_a_failure(
+    environment: dict[str, str], picture: Path, outputs: Path, tmp_path: Path, script: str
+) -> None:
+    """A shell around the real ffmpeg is killed while it encodes (not while it checks the result)."""
+    wrapper = tmp_path / "ffmpeg"
+    ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
+    encodes = 'case "$*" in *rawvideo*libx264*)'
+    wrapper.write_text(f'#!/bin/bash\nFFMPEG={ffmpeg}\n{encodes} {script};; esac\nexec "$FFMPEG" "$@"\n')
+    wrapper.chmod(0o755)
+    environment["IMAGEIO_FFMPEG_EXE"] = str(wrapper)
+    assert_failed(generate(environment, picture), "could not be written to .*Killed", outputs)
+
+
+# --- the disk
+
+
+def run_while(
+    environment: dict[str, str], picture: Path, meanwhile: Callable[[], object]
+) -> subprocess.CompletedProcess[str]:
+    """Run a clip, and do something else as soon as it denoises."""
+    ours, theirs = pty.openpty()
+    arguments = command("generate", picture, "--prompt", PROMPT, "--num-inference-steps", "6")
+    child = subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=theirs, text=True)
+    os.close(theirs)
+    read_terminal(ours, until=b" 1/6")
+    meanwhile()
+    shown = read_terminal(ours, until=b"nobody says this")
+    os.close(ours)
+    out, _ = child.communicate(timeout=60)
+    return subprocess.CompletedProcess(arguments, child.returncode, out, shown.decode())
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=70m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting a small disk needs root and permission to mount")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def fill(folder: Path) -> None:
+    with (folder / "somebody's").open("wb", buffering=0) as file:
+        try:
+            while file.write(bytes(2**12)):
+                pass
+        except OSError:
+            return
+
+
+def test_a_disk_that_fills_up_meanwhile_is_named(
+    environment: dict[str, str], picture: Path, small_disk: Path
+) -> None:
+    outputs = small_disk / "clips"
+    environment["I2V_OUTPUT__DIRECTORY"] = str(outputs)
+    done = run_while(environment, picture, lambda: fill(small_disk))
+    assert_failed(done, "became full while writing .*No space left", outputs)
+
+
+def test_a_disk_that_is_full_is_named_before_anything_starts(
+    environment: dict[str, str], picture: Path, small_disk: Path
+) -> None:
+    fill(small_disk)
+    environment["I2V_OUTPUT__DIRECTORY"] = str(small_disk / "clips")
+    assert_failed(generate(environment, picture), "0 MiB left|No space left", small_disk / "clips")
+
+
+def test_a_limit_on_the_size_of_files_is_a_failure(
+    environment: dict[str, str], picture: Path, outputs: Path
+) -> None:
+    done = subprocess.run(
+        command("generate", picture, "--prompt", PROMPT, "--num-inference-steps", "1"),
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)),
+    )
+    assert_failed(done, "could not be written to .*(File too large|File size limit exceeded)", outputs)
+
+
+# --- the folder
+
+
+def test_a_folder_that_vanishes_meanwhile_is_named(
+    environment: dict[str, str], picture: Path, outputs: Path
+) -> None:
+    done = run_while(environment, picture, lambda: shutil.rmtree(outputs))
+    assert_failed(done, f"could not be written to {outputs}.*No such file", outputs)
+    assert not outputs.exists()
+
+
+def test_a_file_in_the_folders_place_is_refused(
+    environment: dict[str, str], picture: Path, outputs: Path
+) -> None:
+    outputs.write_text("precious")
+    assert_failed(generate(environment, picture), "is not a folder", outputs, code=2)
+    assert outputs.read_text() == "precious"
+
+
+def test_a_folder_on_a_read_only_disk_is_refused(
+    environment: dict[str, str], picture: Path, small_disk: Path
+) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    environment["I2V_OUTPUT__DIRECTORY"] = str(small_disk)
+    assert_failed(generate(environment, picture), "Read-only file system", small_disk, code=2)
+
+
+# --- the weights
+
+
+def truncate(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def scramble_the_header(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[8:40] = os.urandom(32)
+    file.write_bytes(data)
+
+
+def rename_a_tensor(file: Path) -> None:
+    data = file.read_bytes()
+    assert data.count(b'"conv_in.bias"') == 1
+    file.write_bytes(data.replace(b'"conv_in.bias"', b'"conv_on.bias"'))
+
+
+def remove(file: Path) -> None:
+    file.unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (truncate, "unet/diffusion_pytorch_model.fp16.safetensors cannot be read"),
+        (scramble_the_header, "unet/diffusion_pytorch_model.fp16.safetensors cannot be read"),
+        (rename_a_tensor, "unet/.*the tensor conv_in.bias is missing"),
+        (remove, "unet/diffusion_pytorch_model.safetensors is missing"),
+    ],
+)
+def test_damaged_weights_are_named_by_file_and_tensor(
+    environment: dict[str, str],
+    picture: Path,
+    outputs: Path,
+    tiny_folder: Path,
+    tmp_path: Path,
+    damage: Callable[[Path], None],
+    words: str,
+) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "models" / "i2vgen-xl")
+    damage(folder / "unet" / "diffusion_pytorch_model.fp16.safetensors")
+    environment["I2V_MODELS__DIRECTORY"] = str(tmp_path / "models")
+    done = generate(environment, picture, "--engine", "i2vgen-xl", "--resolution", "256p")
+    assert_failed(done, words, outputs)
+
+
+# --- signals and clocks
+
+# Each function is entered in one phase of a run, in this order.
+PHASES = [
+    "i2v.settings.load_presets",
+    "i2v.image.decode_picture",
+    "i2v.engines.i2vgen_xl.engine.load_components",
+    "i2v.loading.weights_digest",
+    "i2v.engines.i2vgen_xl.engine.condition",
+    "i2v.engines.i2vgen_xl.engine.preview",
+    "i2v.engines.i2vgen_xl.decode.to_uint8",
+    "i2v.video._Encoder.write",
+    "i2v.video._Encoder.close",
+    "i2v.video.probe",
+    "i2v.video.publish",
+]
+
+# Runs the command once a phase and signal, in one process so that torch is loaded once: the process sends
+# itself a real signal when the phase is entered.
+DRIVER = """
+import importlib, os, signal, sys
+from unittest.mock import patch
+from i2v.cli.main import main
+
+def resolve(name):
+    owner, _, attribute = name.rpartition(".")
+    try:
+        return importlib.import_module(owner), attribute
+    except ImportError:
+        return getattr(*resolve(owner)), attribute
+
+for name in sys.argv[1].split(","):
+    for number in (signal.SIGINT, signal.SIGTERM):
+        owner, attribute = resolve(name)
+        real = getattr(owner, attribute)
+        def enter(*arguments, **named):
+            os.kill(os.getpid(), number)
+            return real(*arguments, **named)
+        with patch.object(owner, attribute, enter):
+            code = main(sys.argv[2:])
+        print(name, number.name, code, os.listdir(os.environ["I2V_OUTPUT__DIRECTORY"]), flush=True)
+"""
+
+
+def test_a_signal_in_any_phase_leaves_nothing(
+    environment: dict[str, str], picture: Path, outputs: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    outputs.mkdir()
+    shutil.copytree(tiny_folder, tmp_path / "models" / "i2vgen-xl")
+    environment["I2V_MODELS__DIRECTORY"] = str(tmp_path / "models")
+    arguments = ["generate", str(picture), "--prompt", PROMPT, "--engine", "i2vgen-xl"]
+    arguments += ["--height", "64", "--width", "64", "--num-inference-steps", "2", "--num-frames", "4"]
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVER, ",".join(PHASES), *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    expected = [f"{phase} {number} 130 []" for phase in PHASES for number in ("SIGINT", "SIGTERM")]
+    assert done.stdout.splitlines() == expected, done.stderr
+    assert done.stderr.count("i2v: Interrupted. Nothing was left behind.") == len(expected)
+
+
+def test_runs_that_finish_in_the_same_second_get_names_of_their_own(
+    environment: dict[str, str], picture: Path, outputs: Path
+) -> None:
+    """Every name of the next minute is taken already, as it is after a clock was set back."""
+    outputs.mkdir()
+    start = time.time()
+    taken = {f"video_{time.strftime('%Y%m%d_%H%M%S', time.localtime(start + k))}.mp4" for k in range(60)}
+    for name in taken:
+        (outputs / name).write_text("precious")
+    arguments = command("generate", picture, "--prompt", PROMPT, "--num-inference-steps", "1")
+    running = [
+        subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    paths = {Path(child.communicate(timeout=120)[0].splitlines()[-1]) for child in running}
+    assert len(paths) == 2
+    assert {path.name for path in paths} & taken == set()
+    assert all(re.fullmatch(r"video_\d{8}_\d{6}_[23]\.mp4", path.name) for path in paths)
+    assert [probe(path).num_frames for path in paths] == [8, 8]
+    assert {path.read_text() for path in outputs.iterdir() if path not in paths} == {"precious"}

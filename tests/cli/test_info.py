@@ -1,0 +1,62 @@
+"""`i2v info` on a clip of ours, on somebody else's, and on what is no video."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from i2v.outputs import OutputFile
+from tests.cli.running import generate, run
+from tests.clips import write
+
+PROMPT = '镜头向左移动, slowly = "no"; #1 ' + "and on " * 150
+
+
+@pytest.fixture
+def clip(environment: dict[str, str], picture: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "clip.mp4"
+    done = generate(environment, picture, "--seed", "3", "--output", path, prompt=PROMPT)
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+def test_everything_that_was_run_is_told(environment: dict[str, str], clip: Path) -> None:
+    done = run(environment, "info", clip)
+    assert done.returncode == 0, done.stderr
+    for words in (
+        PROMPT,
+        "seed: 3",
+        "engine: embedded",
+        "weights_sha256: ",
+        "torch: ",
+        '"Label": "1"',
+        "8 fps",
+    ):
+        assert words in done.stdout
+    told = json.loads(run(environment, "info", clip, "--json").stdout)
+    assert told["provenance"]["generation"]["prompt"] == PROMPT
+    assert (told["video"]["num_frames"], told["video"]["path"]) == (8, str(clip))
+    assert json.loads(told["label"])["ContentProducer"] == "i2v"
+
+
+def test_a_video_of_somebody_else_is_described_without_a_history(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    path = write(OutputFile(tmp_path / "foreign.mp4")).path
+    done = run(environment, "info", path)
+    assert done.returncode == 0
+    assert "5 frames of 64 x 48" in done.stdout
+    assert "does not say how it was made" in done.stdout
+    told = json.loads(run(environment, "info", path, "--json").stdout)
+    assert told["provenance"] is told["label"] is None
+
+
+def test_what_is_no_video_is_an_error(environment: dict[str, str], picture: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("hello")
+    for path in (tmp_path / "text.mp4", tmp_path / "none.mp4", tmp_path):
+        done = run(environment, "info", path)
+        assert done.returncode == 1
+        assert str(path) in done.stderr
+        assert "Traceback" not in done.stderr

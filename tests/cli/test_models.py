@@ -1,0 +1,113 @@
+"""`i2v models`: once in a process of its own, else in this one, where torch is loaded already."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from i2v.cli.main import main
+from i2v.engines.specs import EMBEDDED, I2VGEN_XL
+from i2v.loading import choose_engine, explain_choice
+from i2v.schema import DeviceInfo
+from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
+from i2v.weights import weights_digest
+from tests.cli.running import run
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in os.environ:
+        if name.startswith("I2V_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("I2V_MODELS__DIRECTORY", str(tmp_path / "models"))
+    monkeypatch.setenv("I2V_ENGINE__DEVICE", "cpu")
+    return tmp_path / "models"
+
+
+def fill(models: Path) -> Path:
+    """Let the embedded model's files pass for I2VGen-XL's."""
+    shutil.copytree(EMBEDDED_FOLDER, models / "i2vgen-xl")
+    return models / "i2vgen-xl"
+
+
+def test_json_is_one_line_with_every_engine_and_the_choice_of_auto(
+    environment: dict[str, str], models: Path
+) -> None:
+    environment |= {"I2V_MODELS__DIRECTORY": str(models), "I2V_ENGINE__DEVICE": "cpu"}
+    done = run(environment, "models", "--json")
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    told = json.loads(line)
+    absent, embedded = told["engines"]
+    assert absent == {
+        "name": "i2vgen-xl",
+        "title": "I2VGen-XL",
+        "available": False,
+        "path": str(models / "i2vgen-xl"),
+        "missing": "model_index.json",
+        "bytes": 0,
+        "sha256": None,
+    }
+    assert (embedded["name"], embedded["available"], embedded["missing"]) == ("embedded", True, None)
+    assert embedded["path"] == str(EMBEDDED_FOLDER)
+    assert embedded["bytes"] > 10**7
+    assert told["auto"]["engine"] == "embedded"
+    assert told["auto"]["code"] == "engine.auto_neither"
+
+
+def test_the_digest_is_read_only_where_it_is_asked_for(
+    models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models"]) == 0
+    assert "SHA-256" not in capsys.readouterr().out
+    assert main(["models", "--digest"]) == 0
+    assert f"  SHA-256 {weights_digest(EMBEDDED, EMBEDDED_FOLDER)}\n" in capsys.readouterr().out
+
+
+def test_each_state_of_a_folder_is_a_plain_line(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models"]) == 0
+    absent, embedded, auto = capsys.readouterr().out.splitlines()
+    assert absent == f"i2vgen-xl (I2VGen-XL): not there, looked for in {models / 'i2vgen-xl'}"
+    assert embedded.startswith("embedded (The embedded demo model): available, ")
+    assert auto.startswith("auto runs the embedded demo model: no CUDA device was found")
+
+    folder = fill(models)
+    assert main(["models"]) == 0
+    complete = capsys.readouterr().out.splitlines()[0]
+    assert complete.startswith("i2vgen-xl (I2VGen-XL): available, ")
+    assert complete.endswith(f" MB in {folder}")
+
+    (folder / "vae" / "config.json").unlink()
+    assert main(["models", "--digest"]) == 0
+    incomplete = capsys.readouterr().out.splitlines()[0]
+    assert "): incomplete, " in incomplete
+    assert incomplete.endswith("vae/config.json is missing")
+
+
+def test_a_device_that_cannot_be_had_leaves_auto_no_engine(
+    models: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("I2V_ENGINE__DEVICE", "cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)  # whatever this machine has
+    assert main(["models", "--json"]) == 0
+    auto = json.loads(capsys.readouterr().out)["auto"]
+    assert (auto["engine"], auto["code"]) == (None, "device.no_cuda")
+
+
+@pytest.mark.parametrize("kind", ["cpu", "cuda"])
+@pytest.mark.parametrize("filled", [False, True])
+def test_the_reason_for_autos_choice_is_that_of_the_choice(models: Path, kind: str, filled: bool) -> None:
+    if filled:
+        fill(models)
+    device = DeviceInfo("cuda" if kind == "cuda" else "cpu", "stand-in", 0)
+    chosen = choose_engine("auto", device, models)
+    reason = explain_choice(device, models).message
+    runs = "I2VGen-XL" if chosen is I2VGEN_XL else "the embedded demo model"
+    assert reason.startswith(f"auto runs {runs}:")
+    assert ("no CUDA device was found" in reason) == (kind == "cpu")
+    assert ("there is no complete model in" in reason) == (not filled)

@@ -1,0 +1,185 @@
+"""What i2v itself needs: real folders that cannot be written, real weights, a real and a broken ffmpeg."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import imageio_ffmpeg
+import pytest
+
+from i2v.doctor import product
+from i2v.doctor.findings import Finding, Status
+from i2v.doctor.product import (
+    check_ffmpeg,
+    check_logs,
+    check_output,
+    check_reading,
+    check_settings,
+    check_weights,
+    list_variables,
+)
+from i2v.engines.specs import I2VGEN_XL
+from i2v.settings import ROOT, OutputSettings, load_settings
+from i2v.weights import EMBEDDED
+
+DEFAULTS = ROOT / "configs" / "default.yaml"
+UNWRITABLE = Path("/proc")  # not even root can make a file there
+
+
+def told(finding: Finding | None) -> tuple[Status, str]:
+    assert finding is not None
+    return finding.status, finding.found.code
+
+
+# --- settings
+
+
+def test_valid_settings_are_returned_and_their_file_is_named(tmp_path: Path) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text("output: {prefix: clip_}")
+    settings, finding = check_settings(config, {})
+    assert settings is not None
+    assert settings.output.prefix == "clip_"
+    assert told(finding) == ("ok", "doctor.settings_ok")
+    assert finding.found.params == {"path": str(config)}
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("output: {prefx: clip_}", "settings.unknown_key"),
+        ("engine: {threads: -1}", "settings.invalid"),
+        ("engine: {name: sora}", "request.unknown_engine"),
+        ("{", "settings.unreadable"),
+    ],
+)
+def test_broken_settings_are_a_problem_and_no_crash(tmp_path: Path, text: str, code: str) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text(text)
+    settings, finding = check_settings(config, {})
+    assert settings is None
+    assert told(finding) == ("problem", code)
+
+
+# --- folders
+
+
+def output(folder: Path) -> OutputSettings:
+    return load_settings(DEFAULTS, flags={"output.directory": str(folder)}).output
+
+
+def test_a_folder_for_videos_that_can_be_written_is_good_news(tmp_path: Path) -> None:
+    assert told(check_output(output(tmp_path / "new"))) == ("ok", "doctor.output_ok")
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_folder_for_videos_that_cannot_be_used_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert told(check_output(output(tmp_path / "file"))) == ("problem", "output.not_a_folder")
+    assert told(check_output(output(UNWRITABLE))) == ("problem", "output.not_writable")
+
+
+def test_little_space_for_videos_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(product, "LOW_GIB", shutil.disk_usage(tmp_path).free / 2**30 + 1000)
+    finding = check_output(output(tmp_path))
+    assert told(finding) == ("warning", "doctor.output_low")
+    assert finding.fix is not None
+
+
+def test_a_folder_for_logs_that_cannot_be_written_is_warned_of(tmp_path: Path) -> None:
+    assert told(check_logs(tmp_path / "logs")) == ("ok", "doctor.logs_ok")
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", UNWRITABLE):
+        assert told(check_logs(folder)) == ("warning", "doctor.logs_unwritable")
+
+
+# --- weights
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """A folder of models in which I2VGen-XL is complete, if the embedded model's files pass for its own."""
+    shutil.copytree(EMBEDDED, tmp_path / "models" / I2VGEN_XL.name)
+    return tmp_path / "models"
+
+
+def test_complete_weights_are_good_news(models: Path) -> None:
+    assert told(check_weights(I2VGEN_XL, models, if_absent="problem")) == ("ok", "doctor.weights_ok")
+
+
+@pytest.mark.parametrize("status", ["info", "warning", "problem"])
+def test_absent_weights_are_as_bad_as_they_are_needed(tmp_path: Path, status: Status) -> None:
+    assert told(check_weights(I2VGEN_XL, tmp_path, status)) == (status, "weights.missing_folder")
+
+
+def test_incomplete_weights_are_a_problem_that_names_the_first_missing_file(models: Path) -> None:
+    for name in ("unet/diffusion_pytorch_model.fp16.safetensors", "text_encoder/config.json"):
+        (models / I2VGEN_XL.name / name).unlink()
+    finding = check_weights(I2VGEN_XL, models, if_absent="info")
+    assert told(finding) == ("problem", "weights.missing_file")
+    assert finding.found.params["path"] == str(models / I2VGEN_XL.name / "text_encoder" / "config.json")
+
+
+def test_the_disk_of_the_weights_is_timed(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    finding = check_reading(I2VGEN_XL, models)
+    assert told(finding) == ("ok", "doctor.reading")
+    assert finding is not None
+    assert float(str(finding.found.params["speed"])) > 1  # MB/s: slower than any disk
+    monkeypatch.setattr(product, "SLOW_SECONDS", 0)
+    slow = check_reading(I2VGEN_XL, models)
+    assert told(slow) == ("warning", "doctor.reading")
+    assert check_reading(I2VGEN_XL, models / "nowhere") is None
+
+
+def test_weights_that_cannot_be_read_are_a_problem(models: Path) -> None:
+    sealed = Path("/sys/bus/platform/uevent")  # 4096 bytes that not even root may read
+    shutil.rmtree(models / I2VGEN_XL.name)
+    (models / I2VGEN_XL.name).mkdir()
+    (models / I2VGEN_XL.name / "model_index.json").symlink_to(sealed)
+    assert told(check_reading(I2VGEN_XL, models)) == ("problem", "weights.unreadable")
+
+
+# --- ffmpeg
+
+
+def test_ffmpeg_makes_a_real_clip() -> None:
+    assert told(check_ffmpeg()) == ("ok", "doctor.ffmpeg_ok")
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("exit 1", "status 1"),
+        (
+            'exec {ffmpeg} "${{@/libx264/libx999}}"',
+            "libx999",
+        ),  # stands for an ffmpeg that was built without it
+    ],
+    ids=["broken", "without x264"],
+)
+def test_an_ffmpeg_that_makes_no_clip_is_a_problem_in_its_own_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, words: str
+) -> None:
+    tool = tmp_path / "ffmpeg"
+    tool.write_text("#!/bin/bash\n" + script.format(ffmpeg=imageio_ffmpeg.get_ffmpeg_exe()))
+    tool.chmod(0o755)
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(tool))
+    finding = check_ffmpeg()
+    assert told(finding) == ("problem", "doctor.ffmpeg_broken")
+    assert words in finding.found.message
+    assert finding.fix is not None
+
+
+# --- variables
+
+
+def test_proxies_and_mirrors_are_shown_without_passwords() -> None:
+    environ = {"https_proxy": "http://me:secret@proxy:3128", "HF_ENDPOINT": "https://mirror", "HOME": "/root"}
+    finding = list_variables(environ)
+    assert told(finding) == ("info", "doctor.variables")
+    assert "https_proxy=http://***@proxy:3128" in finding.found.message
+    assert "HF_ENDPOINT=https://mirror" in finding.found.message
+    assert "secret" not in finding.found.message
+    assert "HOME" not in finding.found.message
+    assert told(list_variables({})) == ("info", "doctor.no_variables")

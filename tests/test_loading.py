@@ -1,0 +1,58 @@
+"""i2v.loading: which engine is chosen, and that what is loaded says what it was loaded from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from i2v.engines.specs import EMBEDDED, I2VGEN_XL
+from i2v.errors import InvalidRequest, ModelUnavailable
+from i2v.loading import choose_engine, load_engine
+from i2v.schema import DeviceInfo, EngineSpec
+from i2v.settings import load_settings
+from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
+from i2v.weights import weights_digest
+
+CPU = DeviceInfo("cpu", "CPU", 2**34)
+CUDA = DeviceInfo("cuda", "NVIDIA RTX 4090", 24 * 2**30)
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "weights", "chosen"),
+    [
+        ("auto", CUDA, True, I2VGEN_XL),
+        ("auto", CUDA, False, EMBEDDED),
+        ("auto", CPU, True, EMBEDDED),
+        ("auto", CPU, False, EMBEDDED),
+        ("i2vgen-xl", CPU, False, I2VGEN_XL),
+        ("embedded", CUDA, True, EMBEDDED),
+    ],
+)
+def test_auto_takes_the_published_weights_where_they_and_cuda_are(
+    name: str, device: DeviceInfo, weights: bool, chosen: EngineSpec, tmp_path: Path
+) -> None:
+    if weights:
+        for file in I2VGEN_XL.files:
+            path = tmp_path / "i2vgen-xl" / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    assert choose_engine(name, device, tmp_path) == chosen
+
+
+def test_an_unknown_engine_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match="sora"):
+        choose_engine("sora", CPU, tmp_path)
+
+
+def test_the_embedded_engine_loads_as_the_settings_say() -> None:
+    settings = load_settings(flags={"engine.decode_chunk": 3, "engine.dtype": "bfloat16"})
+    loaded = load_engine(EMBEDDED, CPU, settings)
+    assert (loaded.plan.device, loaded.plan.dtype, loaded.plan.decode_chunk) == ("cpu", "bfloat16", 3)
+    assert loaded.engine.spec == EMBEDDED
+    assert loaded.weights_sha256 == weights_digest(EMBEDDED, EMBEDDED_FOLDER)
+
+
+def test_missing_weights_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailable, match="i2vgen-xl"):
+        load_engine(I2VGEN_XL, CPU, load_settings(flags={"models.directory": str(tmp_path)}))

@@ -1,0 +1,165 @@
+"""What a job is, and which way it may go.
+
+Owns the words (status, phase, ending of an attempt) and the records that the store, the worker and the front
+ends pass around. Deliberately does not know where jobs are kept, nor what is in a request, a generation or a
+result: they are JSON.
+
+What can happen to a job; "-": nothing, "no": refused with an error, "lost": the worker is told that it has
+lost the job. Only the worker that holds the claim, by its owner and its attempt, may do what has a star.
+
+    event                 queued      running                               succeeded   failed, cancelled
+    --------------------  ----------  ------------------------------------  ----------  -----------------
+    claim                 running     -                                     -           -
+    heartbeat *           lost        running                               lost        lost
+    finish *              lost        succeeded                             lost        lost
+    fail *                lost        failed                                lost        lost
+    confirm_cancel *      lost        cancelled if asked for, else lost     lost        lost
+    release *             lost        queued; cancelled if asked for        lost        lost
+    recover               -           queued; cancelled if asked for;       -           -
+                                      failed when its worker died twice
+    recover_interrupted   -           queued; cancelled if asked for;       -           -
+                                      failed at the 11th interruption
+    cancel                cancelled   running, asked to stop                no          no
+    retry                 no          no                                    no          queued, at the end
+    delete                no          no                                    gone        gone
+
+A job that goes back to the queue by `release`, `recover` or `recover_interrupted` keeps its place there. Each
+claim is a new attempt, and attempts are never counted anew, so that an old claim cannot fit again. `release`
+(the service ends in order) is held against nobody; a death (the worker died or hung while the service lived)
+and an interruption (the service found the job running when it started) are counted, each by itself, until
+`retry`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Literal
+
+FinalStatus = Literal["succeeded", "failed", "cancelled"]
+JobStatus = Literal["queued", "running", FinalStatus]
+Phase = Literal["queued", "loading", "conditioning", "denoising", "decoding", "encoding"]
+Ending = Literal[FinalStatus, "released", "died", "interrupted"]
+JsonObject = dict[str, object]
+
+MAX_DEATHS = 2  # the second fails the job: it is what kills the worker
+MAX_INTERRUPTIONS = 10  # the next one fails the job: it may be what takes the machine down
+MAX_HISTORY = 10  # attempts that are remembered
+
+
+class JobLost(Exception):
+    """The job is not, or no longer, the claim's: stop working on it, and publish nothing."""
+
+
+class OutputTaken(Exception):
+    """Another job owns the path of the output: choose another one."""
+
+
+def new_job_id() -> str:
+    """Return an id that nobody can guess and that stands in a URL or a file name as it is."""
+    return secrets.token_hex(16)
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A job to be.
+
+    Attributes:
+        input: name of the picture's file, which lies in the service's folder of inputs already.
+        output: absolute path of the video, which belongs to this job from now on.
+        fingerprint: digest of what was asked for, the picture included.
+        idempotency_key: a submission that has the key and the fingerprint of an earlier one is that one.
+    """
+
+    request: JsonObject
+    generation: JsonObject
+    notices: tuple[JsonObject, ...]
+    input: str
+    output: str
+    fingerprint: str
+    idempotency_key: str | None = None
+    id: str = field(default_factory=new_job_id)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the worker is: `fraction` of the whole job, 0 to 1; `step` of `total` in this phase.
+
+    `preview` is a small picture in any format; `None` leaves the last one.
+    """
+
+    phase: Phase
+    fraction: float
+    step: int | None = None
+    total: int | None = None
+    eta_seconds: float | None = None
+    preview: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A past attempt at a job. Times are seconds since 1970; `error` is what it failed of."""
+
+    attempt: int
+    ending: Ending
+    started_at: float
+    ended_at: float
+    error: JsonObject | None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job at one moment. Times are seconds since 1970 and never run backwards within a job.
+
+    Attributes:
+        revision: the store's counter when the job last changed. It grows, but compare for equality: a power
+            cut may take the last ones back.
+        preview_revision: the same for its preview; `None` where there is none.
+        queue_position: how many jobs are running or queued before it; `None` unless it is queued.
+        phase: the last one, where the job is finished.
+        started_at: of the last attempt; `None` while it is queued.
+        history: attempts that have ended, the last `MAX_HISTORY` of them.
+    """
+
+    id: str
+    revision: int
+    status: JobStatus
+    request: JsonObject
+    generation: JsonObject
+    notices: tuple[JsonObject, ...]
+    input: str
+    output: str
+    phase: Phase
+    progress: float
+    step: int | None
+    total: int | None
+    eta_seconds: float | None
+    preview_revision: int | None
+    queue_position: int | None
+    owner: str | None
+    attempt: int
+    deaths: int
+    interruptions: int
+    cancel_requested: bool
+    result: JsonObject | None
+    error: JsonObject | None
+    history: tuple[Attempt, ...]
+    created_at: float
+    started_at: float | None
+    finished_at: float | None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to work on a job, and the job as it was when it was claimed."""
+
+    job: Job
+    owner: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some jobs, newest first; `next_cursor` asks for the older ones, `None` where there are none."""
+
+    jobs: tuple[Job, ...]
+    next_cursor: str | None

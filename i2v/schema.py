@@ -253,7 +253,7 @@ class MemoryPlan:
     """How a job uses the device. Only `dtype` changes the frames by more than rounding.
 
     Attributes:
-        decode_chunk: frames that the VAE decodes at a time.
+        decode_chunk: frames that the VAE decodes at a time; 0 for what is fast at their size.
         threads: CPU threads, 0 for as many as torch finds.
         cfg_passes: passes of the UNet a guided step: 1 for both rows at once, 2 for one after the other.
         offload: "model" keeps each part of the model in CPU memory but for the phase that computes with it.
@@ -261,7 +261,7 @@ class MemoryPlan:
 
     device: Literal["cpu", "cuda"]
     dtype: Literal["float32", "float16", "bfloat16"]
-    decode_chunk: int = 1
+    decode_chunk: int = 0
     threads: int = 0
     cfg_passes: int = 1
     offload: Offload = "none"

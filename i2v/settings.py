@@ -78,7 +78,7 @@ class EngineSettings(_Section):
     device: Literal["auto", "cpu", "cuda"]
     dtype: Literal["auto", "float32", "float16", "bfloat16"]
     threads: Annotated[int, Within(0, 256)]
-    decode_chunk: Annotated[int, Within(1, 128)]
+    decode_chunk: Annotated[int, Within(0, 128)]
     cfg_passes: Annotated[int, Within(1, 2)]
     offload: Offload
 

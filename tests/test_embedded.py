@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from safetensors import safe_open
 
+from benchmarks.peers import load_stock, run_stock
 from i2v.engines.base import Decoded
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.specs import EMBEDDED
@@ -20,7 +21,6 @@ from i2v.settings import ROOT
 from i2v.weights import find_weights
 from scripts.train_embedded.evaluate import asked_of, measure
 from scripts.train_embedded.motions import MOTIONS
-from tests.stock import load_stock, run_stock
 
 FOLDER = find_weights(EMBEDDED, Path())
 PLAN = MemoryPlan("cpu", "float32", decode_chunk=8)
@@ -92,7 +92,6 @@ def test_weights_are_small_fp16_safetensors_and_nothing_else() -> None:
                 assert {str(tensors.get_tensor(name).dtype) for name in tensors.keys()} == {"float16"}  # noqa: SIM118
 
 
-@pytest.mark.filterwarnings("ignore::FutureWarning:diffusers")
 @pytest.mark.parametrize(
     ("photo", "prompt", "size"), [("coffee.jpg", "zoom in", (144, 112)), ("cat.jpg", "镜头左移", (128, 128))]
 )

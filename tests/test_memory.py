@@ -12,6 +12,7 @@ import torch
 from i2v.errors import InsufficientMemory
 from i2v.memory import plan_memory, probe_device
 from i2v.schema import DeviceInfo, MemoryPlan
+from i2v.settings import EngineSettings, load_settings
 
 CPU = DeviceInfo("cpu", "CPU", 16 * 2**30)
 CUDA = DeviceInfo("cuda", "NVIDIA RTX 4090", 24 * 2**30)
@@ -75,5 +76,16 @@ def test_the_plan_has_half_precision_on_cuda_unless_the_settings_say_otherwise(
     dtype: Literal["auto", "float32", "float16", "bfloat16"],
     planned: Literal["float32", "float16", "bfloat16"],
 ) -> None:
-    plan = plan_memory(device, dtype, decode_chunk=4, threads=2)
-    assert plan == MemoryPlan(device=device.type, dtype=planned, decode_chunk=4, threads=2)
+    assert plan_memory(device, options(dtype=dtype)).dtype == planned
+
+
+def test_the_plan_is_for_the_device_and_as_the_settings_have_it() -> None:
+    asked = options(threads=2, decode_chunk=7, cfg_passes=2, offload="model")
+    expected = {"dtype": "float16", "decode_chunk": 7, "threads": 2, "cfg_passes": 2, "offload": "model"}
+    assert plan_memory(CUDA, asked) == MemoryPlan(device="cuda", **expected)
+    assert plan_memory(CPU, options()) == MemoryPlan(device="cpu", dtype="float32", decode_chunk=0)
+
+
+def options(**changes: object) -> EngineSettings:
+    """Return the settings of configs/default.yaml with `changes`."""
+    return load_settings(flags={f"engine.{name}": value for name, value in changes.items()}).engine

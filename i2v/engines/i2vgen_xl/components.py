@@ -7,7 +7,8 @@ transformers 4 (the published files) and 5 are read. What a component computes i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -45,7 +46,11 @@ class PictureInput:
 
 @dataclass
 class Components:
-    """The loaded model. Tensors are on `device` in `dtype`."""
+    """The loaded model, in `dtype`.
+
+    Tensors are made on `device`, where the parts compute. `home` is where the weights are when they do not:
+    `device` too, unless the plan offloads.
+    """
 
     tokenizer: CLIPTokenizer
     text_encoder: CLIPTextModel
@@ -55,7 +60,23 @@ class Components:
     unet: I2VGenXLUNet
     scheduler_config: dict[str, Any]
     device: torch.device
+    home: torch.device
     dtype: torch.dtype
+
+    @contextmanager
+    def on_device(self, *parts: nn.Module) -> Iterator[None]:
+        """Have `parts` on `device` inside, and back at `home` after, whatever ends it.
+
+        Nothing moves where the two are the same. Where they are not, `Components` serves one clip at a time.
+        This has never run on CUDA: what is tested is a second device that the tests emulate.
+        """
+        try:
+            for part in parts:
+                part.to(self.device)
+            yield
+        finally:
+            for part in parts:
+                part.to(self.home)
 
     @property
     def vae_scale_factor(self) -> int:
@@ -114,7 +135,7 @@ class _Folder:
 
 
 def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Components:
-    """Load every component from `folder` onto the plan's device in its dtype.
+    """Load every component from `folder` in the plan's dtype, straight to where it is at home.
 
     Raises:
         ModelUnavailable: a file is missing or unreadable, or a tensor is missing, unexpected or misshapen.
@@ -129,10 +150,11 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
             expected="I2VGenXLPipeline",
         )
     device, dtype = torch.device(plan.device), DTYPES[plan.dtype]
+    home = torch.device("cpu") if plan.offload == "model" else device
 
     def ready(part: str, stem: str, model: Model) -> Model:
         path, tensors = source.tensors(part, stem)
-        _assign(model, path, tensors, device, dtype)
+        _assign(model, path, tensors, home, dtype)
         return model.eval().requires_grad_(False)
 
     with torch.device("meta"):
@@ -142,17 +164,22 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
         )
         vae = AutoencoderKL.from_config(source.json("vae/config.json"))
         unet = I2VGenXLUNet.from_config(source.json("unet/config.json"))
+    # The largest first: while a file is read, its tensors may be there twice (as stored, and in `dtype`).
     unet = ready("unet", "diffusion_pytorch_model", unet)
+    image_encoder = ready("image_encoder", "model", image_encoder)
+    text_encoder = ready("text_encoder", "model", text_encoder)
+    vae = ready("vae", "diffusion_pytorch_model", vae)
     _apply_image_gain(unet, spec.image_gain)
     return Components(
         tokenizer=_load_tokenizer(source),
-        text_encoder=ready("text_encoder", "model", text_encoder),
+        text_encoder=text_encoder,
         picture_input=_load_picture_input(source),
-        image_encoder=ready("image_encoder", "model", image_encoder),
-        vae=ready("vae", "diffusion_pytorch_model", vae),
+        image_encoder=image_encoder,
+        vae=vae,
         unet=unet,
         scheduler_config=source.json("scheduler/scheduler_config.json"),
         device=device,
+        home=home,
         dtype=dtype,
     )
 
@@ -203,10 +230,21 @@ def _assign(
     _restore_constants(model, device)
 
 
+# The attention of a VAE as diffusers wrote it before 0.17 (June 2023), which files copied since still have.
+_OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+
+
 def _known_name(name: str, expected: Iterable[str]) -> str:
-    """Return the module's name for a tensor: transformers 4 and 5 differ by the prefix `text_model.`."""
-    bare = name.removeprefix("text_model.")
-    return bare if name not in expected and bare in expected else name
+    """Return the module's name for a tensor of an older file.
+
+    transformers 4 and 5 differ by the prefix `text_model.`, and diffusers renamed the VAE's attention.
+    """
+    owner, _, kind = name.rpartition(".")
+    rest, _, last = owner.rpartition(".")
+    for candidate in (name.removeprefix("text_model."), f"{rest}.{_OLD_ATTENTION.get(last, last)}.{kind}"):
+        if name not in expected and candidate in expected:
+            return candidate
+    return name
 
 
 def _refuse(code: str, path: Path, names: Iterable[str]) -> None:

@@ -34,6 +34,17 @@ class Conditioning:
     fps: torch.Tensor
     notices: tuple[Notice, ...]
 
+    def split(self, passes: int) -> list[Conditioning]:
+        """Return the rows in at most `passes` parts, in order; the tensors are views."""
+        parts = zip(
+            self.prompt_embeds.chunk(passes),
+            self.image_embeddings.chunk(passes),
+            self.image_latents.chunk(passes),
+            self.fps.chunk(passes),
+            strict=True,
+        )
+        return [Conditioning(*part, notices=self.notices) for part in parts]
+
 
 @torch.inference_mode()
 def condition(
@@ -95,7 +106,9 @@ def encode_first_frame(
     components: Components, image: Image.Image, num_frames: int, sample_posterior: bool
 ) -> torch.Tensor:
     """Return (1, C, F, h, w): the picture's latents, then each frame's position in the clip as a constant."""
-    pixels = torch.from_numpy(np.asarray(image, dtype=np.float32) / 255.0).permute(2, 0, 1)[None] * 2.0 - 1.0
+    # one batch, then permuted: the strides that stock has, and so its kernels and its rounding
+    batch = torch.from_numpy(np.asarray(image, dtype=np.float32) / 255.0)[None]
+    pixels = batch.permute(0, 3, 1, 2) * 2.0 - 1.0
     posterior = components.vae.encode(pixels.to(components.device, components.dtype)).latent_dist
     latents = (
         posterior.sample() if sample_posterior else posterior.mode()

@@ -8,18 +8,25 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from numpy.typing import NDArray
+from torch import nn
 
 from i2v.engines.base import Decoded
 from i2v.errors import I2VError, Notice
+
+# Larger batches than this only take longer on a CPU: measured at 128 and 256 pixels, benchmarks/stock.py.
+CHUNK_PIXELS = 2**16
 
 
 def decode_frames(vae: AutoencoderKL, latents: torch.Tensor, chunk: int) -> Iterator[Decoded]:
     """Decode (1, C, F, h, w) latents, `chunk` frames at a time, into (n, H, W, 3) uint8.
 
+    A `chunk` of 0 is as many frames as have `CHUNK_PIXELS` together, and at least one.
+
     A chunk that decodes to NaN, which half precision does on some cards, is decoded again in float32, with a
     notice.
     """
-    frames = latents[0].transpose(0, 1) / vae.config.scaling_factor
+    frames = latents[0].transpose(0, 1) * (1 / vae.config.scaling_factor)  # multiplied, as stock rounds
+    chunk = chunk or max(1, CHUNK_PIXELS // _pixels_of_a_frame(vae, latents))
     for start in range(0, len(frames), chunk):
         part = frames[start : start + chunk]
         pixels = _decode(vae, part)
@@ -32,6 +39,11 @@ def decode_frames(vae: AutoencoderKL, latents: torch.Tensor, chunk: int) -> Iter
         yield Decoded(to_uint8(pixels), notices)
 
 
+def _pixels_of_a_frame(vae: AutoencoderKL, latents: torch.Tensor) -> int:
+    scale = 2 ** (len(vae.config.block_out_channels) - 1)
+    return int(latents.shape[-1] * latents.shape[-2] * scale**2)
+
+
 @torch.inference_mode()
 def _decode(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
     pixels: torch.Tensor = vae.decode(latents.to(vae.dtype), return_dict=False)[0].float()
@@ -40,11 +52,11 @@ def _decode(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
 
 def _decode_in_float32(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
     dtype = vae.dtype
-    vae.to(torch.float32)
     try:
+        nn.Module.to(vae, torch.float32)  # diffusers' own `to` warns at any dtype
         pixels = _decode(vae, latents)
     finally:
-        vae.to(dtype)
+        nn.Module.to(vae, dtype)
     if not torch.isfinite(pixels).all():
         raise I2VError("decode.nan_float32")
     return pixels
@@ -63,7 +75,7 @@ def preview(latents: torch.Tensor, factors: tuple[tuple[float, float, float], ..
 
     It takes a few microseconds and is good enough to stop early.
     """
-    table = torch.tensor(factors, device=latents.device, dtype=torch.float32)
+    table = torch.tensor(factors, dtype=torch.float32).to(latents.device)
     colours = latents[0].permute(1, 2, 3, 0).float() @ table[:4] + table[4]
     pixels: NDArray[np.uint8] = (colours.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
     return pixels

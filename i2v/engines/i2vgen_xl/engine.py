@@ -50,16 +50,20 @@ class I2VGenXLEngine:
             raise out_of_memory(error) from error
 
     def _events(self, generation: Generation, image: Image.Image) -> Generator[Event]:
-        components, spec = self.components, self.spec
-        conditioning = condition(components, spec, generation, image)
+        components, spec, plan = self.components, self.spec, self.plan
+        with components.on_device(components.text_encoder, components.image_encoder, components.vae):
+            conditioning = condition(components, spec, generation, image)
         yield Conditioned(conditioning.notices)
         latents = initial_noise(components, generation)
         total = generation.num_inference_steps
-        steps = denoise(components, conditioning, latents, total, generation.guidance_scale)
-        for number, step in enumerate(steps, start=1):
-            latents = step.latents
-            yield Denoised(number, total, preview(step.denoised, spec.preview_factors))
-        yield from decode_frames(components.vae, latents, self.plan.decode_chunk)
+        scale = generation.guidance_scale
+        steps = denoise(components, conditioning, latents, total, scale, plan.cfg_passes)
+        with components.on_device(components.unet):
+            for number, step in enumerate(steps, start=1):
+                latents = step.latents
+                yield Denoised(number, total, preview(step.denoised, spec.preview_factors))
+        with components.on_device(components.vae):
+            yield from decode_frames(components.vae, latents, plan.decode_chunk)
 
 
 def out_of_memory(error: BaseException) -> InsufficientMemory:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from i2v.schema import EngineSpec, MemoryPlan
 PLAN = MemoryPlan("cpu", "float32")
 UNET = "unet/diffusion_pytorch_model.fp16.safetensors"
 TEXT = "text_encoder/model.fp16.safetensors"
+VAE = "vae/diffusion_pytorch_model.fp16.safetensors"
 
 
 @pytest.fixture
@@ -41,6 +43,16 @@ def test_the_full_precision_file_is_read_where_there_is_no_fp16_variant(
     assert load_components(tiny_spec, folder, PLAN).unet is not None
 
 
+def test_weights_that_are_offloaded_are_loaded_without_touching_the_device(
+    tiny_spec: EngineSpec, tiny_folder: Path
+) -> None:
+    # where there is no CUDA, anything that touches it raises
+    components = load_components(tiny_spec, tiny_folder, MemoryPlan("cuda", "float16", offload="model"))
+    assert (components.device.type, components.home.type) == ("cuda", "cpu")
+    for model in (components.unet, components.vae, components.text_encoder, components.image_encoder):
+        assert {tensor.device.type for tensor in (*model.parameters(), *model.buffers())} == {"cpu"}
+
+
 @pytest.mark.parametrize("prefix", ["text_model.", ""], ids=["transformers 4", "transformers 5"])
 def test_text_encoder_names_of_both_transformers_load(
     tiny_spec: EngineSpec, folder: Path, prefix: str
@@ -53,6 +65,20 @@ def test_text_encoder_names_of_both_transformers_load(
         loaded["embeddings.token_embedding.weight"],
         state["text_model.embeddings.token_embedding.weight"].float(),
     )
+
+
+def test_the_vaes_attention_loads_under_its_old_names_too(
+    tiny_spec: EngineSpec, folder: Path, tiny_folder: Path
+) -> None:
+    old = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+    state = load_file(folder / VAE)
+    pattern = re.compile(r"(?<=attentions\.0\.)(to_[qkv]|to_out\.0)(?=\.)")
+    renamed = {pattern.sub(lambda new: old[new[0]], name): tensor for name, tensor in state.items()}
+    assert sum(name not in state for name in renamed) == 16, "weights and biases, in encoder and decoder"
+    save_file(renamed, folder / VAE)
+    loaded = load_components(tiny_spec, folder, PLAN).vae.state_dict()
+    expected = load_components(tiny_spec, tiny_folder, PLAN).vae.state_dict()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in expected.items())
 
 
 def test_position_ids_that_transformers_4_saved_are_ignored(tiny_spec: EngineSpec, folder: Path) -> None:

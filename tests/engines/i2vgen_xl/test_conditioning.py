@@ -75,6 +75,21 @@ def test_what_is_cut_off_a_prompt_is_told(
     assert told == removed
 
 
+def test_rows_are_split_in_order_and_one_row_stays_one_part(
+    components: Components, tiny_spec: EngineSpec, generation: Generation, photo: Image.Image
+) -> None:
+    guided = condition(components, tiny_spec, generation, photo)
+    for part, row in zip(guided.split(2), (0, 1), strict=True):
+        assert torch.equal(part.prompt_embeds, guided.prompt_embeds[row : row + 1])
+        assert torch.equal(part.image_embeddings, guided.image_embeddings[row : row + 1])
+        assert torch.equal(part.image_latents, guided.image_latents[row : row + 1])
+        assert part.fps.tolist() == [8]
+    (whole,) = guided.split(1)
+    assert torch.equal(whole.prompt_embeds, guided.prompt_embeds)
+    alone = condition(components, tiny_spec, replace(generation, guidance_scale=1.0), photo)
+    assert len(alone.split(2)) == 1
+
+
 def test_guidance_doubles_the_rows_and_the_unconditional_one_sees_no_picture(
     components: Components, tiny_spec: EngineSpec, generation: Generation, photo: Image.Image
 ) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL
+from torch import nn
 
 from i2v.engines.i2vgen_xl.components import load_components
 from i2v.engines.i2vgen_xl.decode import decode_frames, preview, to_uint8
@@ -39,6 +41,18 @@ def test_any_chunk_gives_the_same_frames(vae: AutoencoderKL, latents: torch.Tens
     assert np.abs(together.astype(int) - to_uint8(plain).astype(int)).max() <= 1
 
 
+@pytest.mark.parametrize(("pixels", "lengths"), [(2**16, [5]), (1000, [2, 2, 1]), (10, [1] * 5)])
+def test_chunk_0_is_what_fits_into_the_pixels(
+    vae: AutoencoderKL,
+    latents: torch.Tensor,
+    monkeypatch: pytest.MonkeyPatch,
+    pixels: int,
+    lengths: list[int],
+) -> None:
+    monkeypatch.setattr("i2v.engines.i2vgen_xl.decode.CHUNK_PIXELS", pixels)  # a frame has 16 x 24 = 384
+    assert [len(part.frames) for part in decode_frames(vae, latents, 0)] == lengths
+
+
 def test_nan_in_half_precision_is_decoded_again_in_float32(
     vae: AutoencoderKL, latents: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,6 +73,23 @@ def test_nan_in_half_precision_is_decoded_again_in_float32(
     assert np.abs(frames - reference).mean() < 2, (
         "the weights were rounded to bfloat16, the picture is the same"
     )
+
+
+def test_a_vae_that_runs_out_of_memory_on_the_way_to_float32_is_whole_again(
+    vae: AutoencoderKL, latents: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vae.to(torch.bfloat16)
+    move = vae.decoder._apply
+
+    def full(function: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> nn.Module:
+        if function(torch.zeros(1, dtype=torch.bfloat16)).dtype == torch.float32:
+            raise MemoryError
+        return move(function, recurse)
+
+    monkeypatch.setattr(vae.decoder, "_apply", full)
+    with pytest.raises(MemoryError):
+        list(decode_frames(vae, latents * torch.nan, 5))
+    assert {parameter.dtype for parameter in vae.parameters()} == {torch.bfloat16}
 
 
 def test_latents_that_are_nan_are_an_error_not_a_black_clip(

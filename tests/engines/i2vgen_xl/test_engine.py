@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.peers import load_stock, run_stock
 from i2v.engines.base import Conditioned, Decoded, Denoised, Event
 from i2v.engines.i2vgen_xl.conditioning import condition
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
@@ -19,7 +20,6 @@ from i2v.engines.i2vgen_xl.sampling import denoise, initial_noise
 from i2v.errors import InsufficientMemory
 from i2v.image import fit_picture
 from i2v.schema import EngineSpec, Generation, MemoryPlan
-from tests.stock import load_stock, run_stock
 
 PLAN = MemoryPlan("cpu", "float32", decode_chunk=4)
 
@@ -53,7 +53,6 @@ def last_latents(engine: I2VGenXLEngine, generation: Generation, image: Image.Im
     ],
     ids=["wide", "tall", "without guidance", "other frames, steps, fps, seed", "prompt past 77 tokens"],
 )
-@pytest.mark.filterwarnings("ignore::FutureWarning:diffusers")
 def test_same_weights_seed_and_settings_give_stocks_frames(
     tiny_spec: EngineSpec,
     tiny_folder: Path,

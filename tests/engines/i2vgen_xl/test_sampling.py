@@ -59,6 +59,27 @@ def test_guidance_is_the_unconditional_prediction_and_a_multiple_of_the_differen
     assert torch.allclose(first(conditioning, 4.0), expected, atol=1e-4)
 
 
+@pytest.mark.parametrize(("passes", "batches"), [(1, [2]), (2, [1, 1])])
+def test_guidance_runs_the_unet_in_as_many_passes_as_asked_for(
+    tiny_spec: EngineSpec,
+    tiny_folder: Path,
+    conditioning: Conditioning,
+    generation: Generation,
+    passes: int,
+    batches: list[int],
+) -> None:
+    components = load_components(tiny_spec, tiny_folder, MemoryPlan("cpu", "float32"))
+    seen: list[int] = []
+    components.unet.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+    noise = initial_noise(components, generation)
+    in_one = next(denoise(components, conditioning, noise, 5, 4.0))
+    seen.clear()
+    step = next(denoise(components, conditioning, noise, 5, 4.0, passes))
+    assert seen == batches
+    assert torch.allclose(step.latents, in_one.latents, rtol=0, atol=1e-5)
+    assert torch.allclose(step.denoised, in_one.denoised, rtol=0, atol=1e-5)
+
+
 def test_runs_do_not_share_state(
     components: Components, conditioning: Conditioning, generation: Generation
 ) -> None:

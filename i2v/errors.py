@@ -76,10 +76,10 @@ MESSAGES: dict[str, str] = {
     "engine.auto_full": "auto runs I2VGen-XL: a CUDA device was found, and its model folder is {path}.",
     "engine.auto_no_cuda": "auto runs the embedded demo model: no CUDA device was found.",
     "engine.auto_no_weights": (
-        "auto runs the embedded demo model: a CUDA device was found, but there is no complete model in {path}."
+        "auto runs the embedded demo model: a CUDA device was found, but no complete model is in {path}."
     ),
     "engine.auto_neither": (
-        "auto runs the embedded demo model: no CUDA device was found, and there is no complete model in {path}."
+        "auto runs the embedded demo model: no CUDA device was found, and no complete model is in {path}."
     ),
     # provenance
     "provenance.none": "{path} does not say how it was made: i2v did not write it, or its metadata is gone.",
@@ -93,7 +93,8 @@ MESSAGES: dict[str, str] = {
     ),
     "job.output_taken": "{path} was taken by another file meanwhile. Move it away, then try the job again.",
     "job.no_video": "The job {id} has no video: it is {status}, or its file was moved away.",
-    "worker.not_started": "The worker has not started in {seconds} s. Look at the log, or run i2v doctor.",
+    "job.picture_lost": "The job's picture {path} cannot be read ({reason}). Submit it again.",
+    "worker.not_started": "The worker does not start. Look into {path}, or run i2v doctor.",
     "plan.seconds": "About {seconds} s, by this machine's finished jobs.",
     "plan.unknown": "Not known yet: no job of this engine was finished on this machine.",
     # HTTP
@@ -173,6 +174,7 @@ MESSAGES: dict[str, str] = {
     "image.damaged": "The picture is damaged or incomplete ({reason}). Save or upload it again.",
     "image.too_slow": "Decoding the picture took over {allowed} s. Scale it down.",
     "image.decoder_died": "The picture could not be decoded (status {status}: {reason}). Save it again.",
+    "image.not_stored": "The picture cannot be kept in {path}: {reason}. Check the disk.",
     "image.too_large": "The picture is too large ({size}); at most {allowed} pixels fit. Scale it down.",
     "image.no_memory": "There is not enough memory to decode the picture. Scale it down.",
     "image.too_small": "The picture is {size} pixels; each side needs at least {allowed}. Use a larger one.",

@@ -105,20 +105,31 @@ def test_a_setting_that_the_file_lacks_is_named(repository: Path) -> None:
 
 def test_the_defaults_are_the_published_ones(repository: Path) -> None:
     loaded = load_settings()
-    assert loaded.model_dump() == {
-        "output": {"directory": repository / "outputs", "format": "mp4", "prefix": "video_"},
-        "engine": {
-            "name": "auto",
-            "device": "auto",
-            "dtype": "auto",
-            "threads": 0,
-            "decode_chunk": 0,
-            "cfg_passes": 1,
-            "offload": "none",
-        },
-        "models": {"directory": repository / "models"},
-        "image": {"max_megapixels": 25, "max_megabytes": 50},
-    }
+    assert (loaded.output.directory, loaded.output.format) == (repository / "outputs", "mp4")
+    assert (loaded.output.prefix, loaded.server.port) == ("video_", 7860)
+    assert loaded.server.host == "127.0.0.1"
+    assert (loaded.engine.name, loaded.engine.device, loaded.engine.dtype) == ("auto", "auto", "auto")
+    assert (loaded.output.label, loaded.output.prompts) == ("metadata", True)
+    assert loaded.models.directory == repository / "models"
+
+
+@pytest.mark.parametrize(
+    ("text", "hosts"),
+    [("[]", ()), ("[box, box.lan]", ("box", "box.lan")), ("box, box.lan", ("box", "box.lan")), ('""', ())],
+)
+def test_a_list_may_also_be_text_with_commas(
+    write: Callable[[str], Path], text: str, hosts: tuple[str, ...]
+) -> None:
+    loaded = load_settings(write(f"security:\n  allowed_hosts: {text}"))
+    assert loaded.security.allowed_hosts == hosts
+    quoted = text.strip('"[]')
+    assert load_settings(environ={"I2V_SECURITY__ALLOWED_HOSTS": quoted}).security.allowed_hosts == hosts
+
+
+def test_the_data_folder_has_a_short_variable(tmp_path: Path) -> None:
+    settings = load_settings(environ={"I2V_DATA_DIR": str(tmp_path)})
+    assert settings.service.data_dir == tmp_path
+    assert {settings.database.parent, settings.inputs.parent} == {tmp_path}
 
 
 def test_the_published_configuration_is_read(write: Callable[[str], Path]) -> None:
@@ -318,7 +329,7 @@ def test_no_key_breaks_the_complaint(write: Callable[[str], Path], content: str)
 
 # --- values
 
-SECTION = "a section with the keys directory, format, prefix"
+SECTION = "a section with the keys directory, format, prefix, label, producer, language, prompts"
 FOLDER = "the path of a folder"
 QUOTES = "a text; put it in quotes if it looks like something else"
 PREFIX = "at most 64 printable characters, neither / nor \\ among them"

@@ -110,4 +110,4 @@ def test_the_reason_for_autos_choice_is_that_of_the_choice(models: Path, kind: s
     runs = "I2VGen-XL" if chosen is I2VGEN_XL else "the embedded demo model"
     assert reason.startswith(f"auto runs {runs}:")
     assert ("no CUDA device was found" in reason) == (kind == "cpu")
-    assert ("there is no complete model in" in reason) == (not filled)
+    assert ("no complete model is in" in reason) == (not filled)

@@ -30,7 +30,7 @@ from i2v.engines.specs import EMBEDDED
 from i2v.image import fit_picture
 from i2v.schema import Generation, MemoryPlan
 from i2v.settings import ROOT
-from i2v.weights import find_weights
+from i2v.weights import find_weights, weights_digest
 
 STAGES = ("condition", "denoise", "decode")
 Reading = dict[str, float]
@@ -105,7 +105,9 @@ class Ours:
         self._image = example(self._generation)
 
     def load(self) -> None:
-        self._engine = self._class.load(EMBEDDED, find_weights(EMBEDDED, Path()), self._plan)
+        folder = find_weights(EMBEDDED, Path())
+        self._engine = self._class.load(EMBEDDED, folder, self._plan)
+        weights_digest(EMBEDDED, folder)  # the program takes it too, for the video's provenance
 
     def unload(self) -> None:
         del self._engine

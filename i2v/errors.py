@@ -51,6 +51,19 @@ MESSAGES: dict[str, str] = {
     "prompt.negative_truncated": (
         "The model reads {limit} tokens of a negative prompt; this was cut off: {removed}"
     ),
+    # advice: the request is fine as it is, but the clip may disappoint
+    "advice.small_picture": "The picture is only {size} pixels; with {wanted} on each side clips look better.",
+    "advice.long_prompt": (
+        "The prompt has about {tokens} tokens, and the model reads the first {limit}: put what matters first."
+    ),
+    "advice.abstract": "{words}: this names no motion. Say what moves, in which direction and how fast.",
+    "advice.many_actions": "These are about {count} actions; up to {allowed} come out better.",
+    "advice.language": "{title} only understands {languages}: write the prompt in that.",
+    "advice.high_guidance": (
+        "A guidance of {guidance_scale} distorts the picture: over {limit} it does; 6 to 9 is usual."
+    ),
+    "advice.low_fps": "{fps} frames a second look jerky; 8 is usual, 12 is smooth.",
+    "advice.unknown_motion": "{title} only moves the camera. Write one of: {phrases}.",
     # settings
     "settings.unknown_key": "{source}: unknown setting {key!r}. Did you mean {nearest!r}?",
     "settings.invalid": "{source}: {key} = {value} is not accepted: {allowed}.",
@@ -70,7 +83,8 @@ MESSAGES: dict[str, str] = {
     "device.no_cuda": "device = cuda, but no CUDA device can be used here. Set device to cpu or auto.",
     "decode.nan": "{count} frames decoded to NaN in {dtype} and were decoded again in float32.",
     "decode.nan_float32": (
-        "The frames decoded to NaN even in float32: the latents are broken. Try another seed."
+        "The frames decoded to NaN even in float32. The model's files may be damaged: fetch them again. If"
+        " they are not, try another seed."
     ),
     # which engine auto means
     "engine.auto_full": "auto runs I2VGen-XL: a CUDA device was found, and its model folder is {path}.",
@@ -85,6 +99,8 @@ MESSAGES: dict[str, str] = {
     "provenance.none": "{path} does not say how it was made: i2v did not write it, or its metadata is gone.",
     "provenance.unreadable": "{path} says how it was made in a form that cannot be read ({reason}).",
     "like.no_prompt": "{path} was written without its prompts: give --prompt.",
+    "like.left_out": "{path} was written without its {what}: the frames may come out differently.",
+    "clip.unreadable": "{path} cannot be read as a video: {reason}.",
     "like.differs": ("{what} was {before} in {path} and is {now} now: the frames may come out differently."),
     # jobs as they run
     "job.cancelled": "The job was cancelled.",
@@ -98,15 +114,15 @@ MESSAGES: dict[str, str] = {
     "plan.seconds": "About {seconds} s, by this machine's finished jobs.",
     "plan.unknown": "Not known yet: no job of this engine was finished on this machine.",
     # HTTP
-    "http.no_such_path": "There is nothing at {path}. What there is stands at /docs.",
+    "http.no_such_path": "There is nothing at {path}. Look at /docs for what there is.",
     "http.bad_method": "{method} is not possible at {path}: use {allowed}.",
     "http.bad_host": (
         "Host = {value} is not a name of this service. Use localhost or 127.0.0.1, or add the name to"
         " security.allowed_hosts."
     ),
     "http.foreign_origin": (
-        "Origin = {value}: a page from there may not change anything here. Use this service's own page, or add"
-        " that page's host to security.allowed_hosts."
+        "Origin = {value}: a page from there may not change anything here. Use this service's own page, or"
+        " add that page's host to security.allowed_hosts."
     ),
     "http.too_large": (
         "The request has more than {allowed} bytes. Send less, or raise security.max_request_megabytes."
@@ -114,7 +130,6 @@ MESSAGES: dict[str, str] = {
     "http.media_type": "Content-Type = {value} is not accepted: use {allowed}.",
     "http.malformed": "The request's body cannot be read: {reason}.",
     "http.repeated_field": "{field} is given more than once. Give it once.",
-    "http.failed": "The request failed ({status}).",
     "http.internal": "Something went wrong inside i2v ({kind}). The details are in the service's log.",
     "job.no_preview": "The job {id} has no preview: it is {status}. There is one while it is denoising.",
     # the server
@@ -126,8 +141,8 @@ MESSAGES: dict[str, str] = {
         " in a later version. Use 127.0.0.1."
     ),
     "server.port_taken": (
-        "The port {port} of {host} cannot be opened: {reason}. Choose another one with --port, or look who has"
-        " it: i2v doctor --port {port}"
+        "The port {port} of {host} cannot be opened: {reason}. Choose another one with --port, or look who"
+        " has it: i2v doctor --port {port}"
     ),
     "server.data_in_use": (
         "Another service uses the folder {path}. Stop it, or choose another folder for this one with"
@@ -301,9 +316,9 @@ HINTS: dict[str, str] = {
     "job.no_video": "Follow the job until it has succeeded.",
     "job.unknown": "List the jobs there are: GET /api/v1/jobs",
     "job.already_finished": "Nothing needs to be done.",
+    "job.not_retryable": "Wait until it has ended; for one more video, submit a new job.",
     "job.no_preview": "Follow the job's events: they tell when there is a preview.",
     "http.malformed": "See /docs for what this address reads.",
-    "http.failed": "See /docs for what this address reads.",
     "http.internal": "Try again; if it happens again, report it with what stands in the log.",
     "server.stopping": "Ask for the job again when the service runs: GET /api/v1/jobs",
     "encode.no_frames": "Retry the job; if it happens again, report it with what stands in the log.",
@@ -336,6 +351,10 @@ class Notice:
 
     code: str
     params: dict[str, Param]
+
+    def __post_init__(self) -> None:
+        encodable = {name: _encodable(value) for name, value in self.params.items()}
+        object.__setattr__(self, "params", encodable)
 
     @property
     def message(self) -> str:

@@ -10,7 +10,7 @@ from i2v.engines.base import Engine, engine_class
 from i2v.engines.specs import EMBEDDED, ENGINES, I2VGEN_XL, find_spec
 from i2v.errors import Notice
 from i2v.memory import plan_memory
-from i2v.schema import DeviceInfo, EngineSpec, MemoryPlan, shown
+from i2v.schema import DeviceInfo, EngineSpec, shown
 from i2v.settings import Settings
 from i2v.weights import find_weights, is_available, weights_digest
 
@@ -21,7 +21,6 @@ class LoadedEngine:
 
     engine: Engine
     device: DeviceInfo
-    plan: MemoryPlan
     weights_sha256: str
 
 
@@ -54,4 +53,4 @@ def load_engine(spec: EngineSpec, device: DeviceInfo, settings: Settings) -> Loa
     plan = plan_memory(device, settings.engine)
     folder = find_weights(spec, settings.models.directory)
     engine = engine_class(spec).load(spec, folder, plan)
-    return LoadedEngine(engine, device, plan, weights_digest(spec, folder))
+    return LoadedEngine(engine, device, weights_digest(spec, folder))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import hashlib
 import itertools
 import os
 import secrets
@@ -100,14 +101,23 @@ def _check_name(target: OutputTarget) -> None:
 
 def part_path(target: OutputTarget) -> Path:
     """Return a new hidden name beside the final one, on the same filesystem."""
-    stem = next(target.candidates()).stem[:40]  # short enough for its additions, whatever the name
-    return target.folder / f".{stem}.{secrets.token_hex(6)}.part.mp4"
+    return target.folder / f".{_part_stem(next(target.candidates()))}.{secrets.token_hex(6)}.part.mp4"
 
 
 def sweep_parts(path: Path) -> None:
     """Remove what writers of the video `path` left that were killed. Nobody may be writing it now."""
-    for part in path.parent.glob(f".{glob.escape(path.stem[:40])}.*.part.mp4"):
+    for part in path.parent.glob(f".{glob.escape(_part_stem(path))}.*.part.mp4"):
         part.unlink(missing_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        if path.stat().st_size == 0:  # the name was only reserved, as `_move_to_free_name` does
+            path.unlink()
+
+
+def _part_stem(path: Path) -> str:
+    """Return the name's stem, or, where its additions would make it too long, a digest that stands for it."""
+    stem = path.stem
+    fits = len(stem.encode()) <= MAX_NAME_BYTES - len("..123456789abc.part.mp4")
+    return stem if fits else hashlib.sha256(stem.encode()).hexdigest()
 
 
 def publish(part: Path, target: OutputTarget) -> Path:

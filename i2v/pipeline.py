@@ -171,11 +171,16 @@ def _resolve_notices(
 
 
 def describe(
-    request: GenerationRequest, generation: Generation, picture: Picture, loaded: LoadedEngine
+    request: GenerationRequest,
+    generation: Generation,
+    picture: Picture,
+    loaded: LoadedEngine,
+    output: OutputSettings,
 ) -> Provenance:
     """Return where the clip will have come from, settled before its first frame."""
+    visible = output.language if output.label == "visible" else None
     return Provenance.of(
-        request, generation, picture.image, loaded.weights_sha256, loaded.plan, loaded.device
+        request, generation, picture.image, loaded.weights_sha256, loaded.engine.plan, loaded.device, visible
     )
 
 
@@ -184,7 +189,7 @@ def mark(provenance: Provenance, output: OutputSettings) -> Marks:
     tags = {KEY: provenance.to_tag(output.prompts)}
     if output.label != "none":
         tags[AIGC] = aigc_tag(output.producer, provenance.digest())
-    return Marks(tags, output.language if output.label == "visible" else None)
+    return Marks(tags, provenance.visible_label)
 
 
 def generate_video(

@@ -19,13 +19,17 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from i2v.errors import InvalidRequest, Notice
-from i2v.schema import DeviceInfo, Generation, GenerationRequest, MemoryPlan, shown
+from i2v.schema import DeviceInfo, Generation, GenerationRequest, Language, MemoryPlan, shown
 
 KEY = "i2v"  # the metadata key
-PACKAGES = ("i2v", "torch", "diffusers", "transformers")
+PACKAGES = ("i2v", "torch", "diffusers", "transformers", "imageio-ffmpeg")
 
-_SIZE_FIELDS = frozenset({"preset", "resolution", "height", "width"})  # of a request
-_SIZES = frozenset({"width", "height", "generated_width", "generated_height"})  # of a generation
+# Fields of a request: those that say a size, and those that a preset settles.
+_SIZE_FIELDS = frozenset({"preset", "resolution", "height", "width"})
+_PRESET_FIELDS = frozenset({"num_frames", "fps", "target_fps", "num_inference_steps", "guidance_scale"})
+# Fields of a generation that follow from others.
+_FOLLOWING = {"width", "height", "generated_width", "generated_height"}
+_PROMPTS = ("prompt", "negative_prompt")
 
 Value = str | int | float | bool | None
 
@@ -39,7 +43,8 @@ class Provenance(BaseModel):
         picture_sha256: of the upright picture's pixels, so that re-saving it losslessly changes nothing.
         weights_sha256: of the model's files.
         plan, device: how and where it was run.
-        versions: of Python and of the packages that compute.
+        versions: of Python and of the packages that compute or encode.
+        visible_label: the language of the label in the picture, if it has one.
     """
 
     model_config = ConfigDict(frozen=True, strict=True)
@@ -52,6 +57,7 @@ class Provenance(BaseModel):
     plan: dict[str, Value]
     device: str
     versions: dict[str, str]
+    visible_label: Language | None = None
 
     @classmethod
     def of(
@@ -62,6 +68,7 @@ class Provenance(BaseModel):
         weights_sha256: str,
         plan: MemoryPlan,
         device: DeviceInfo,
+        visible_label: Language | None,
     ) -> Self:
         return cls(
             generation=asdict(generation),
@@ -71,6 +78,7 @@ class Provenance(BaseModel):
             plan=asdict(plan),
             device=device.name,
             versions={"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+            visible_label=visible_label,
         )
 
     def digest(self) -> str:
@@ -79,7 +87,7 @@ class Provenance(BaseModel):
 
     def to_tag(self, with_prompts: bool) -> str:
         """Return one line of JSON."""
-        left_out = {} if with_prompts else {"prompt": None, "negative_prompt": None}
+        left_out = {} if with_prompts else dict.fromkeys(_PROMPTS)
         told = self.model_dump() | {"generation": self.generation | left_out}
         return json.dumps(told, ensure_ascii=False)
 
@@ -101,23 +109,34 @@ class Provenance(BaseModel):
     def request_fields(self, given: Mapping[str, object]) -> dict[str, object]:
         """Return the request for this clip again with what is `given` instead.
 
-        Prompts that were left out of the file, and are not given, are missing.
+        A preset that is given takes the place of all that it settles. Prompts that were left out of the file,
+        and are not given, are missing.
         """
         known = GenerationRequest.model_fields.keys() - _SIZE_FIELDS
+        if "preset" in given:
+            known -= _PRESET_FIELDS
         ours = {name: value for name, value in self.generation.items() if name in known and value is not None}
-        size = {} if given.keys() & _SIZE_FIELDS else self.size
-        return {**ours, **size, **given}
+        size = {name: value for name, value in self.size.items() if name in _SIZE_FIELDS}
+        return {**ours, **({} if given.keys() & _SIZE_FIELDS else size), **given}
 
     def differences(self, then: Provenance, path: Path, asked: frozenset[str]) -> Iterator[Notice]:
         """Yield a notice for all that was otherwise in the clip at `path`, and bears on the frames.
 
         asked: fields of the request that were changed on purpose.
         """
-        was, now = then._bearing_on_frames(), self._bearing_on_frames()
-        expected = asked | (_SIZES if asked & _SIZE_FIELDS else frozenset())
-        for what, value in now.items():
+        expected = set(asked)
+        if asked & {*_SIZE_FIELDS, "fit", "engine"}:
+            expected |= _FOLLOWING
+        if "preset" in asked:
+            expected |= _PRESET_FIELDS
+        was = then._bearing_on_frames()
+        for what, value in self._bearing_on_frames().items():
             before = was.get(what)
-            if before != value and before is not None and what not in expected:
+            if what in expected or before == value:
+                continue
+            if what in _PROMPTS and before is None:
+                yield Notice("like.left_out", {"what": what, "path": str(path)})
+            else:
                 texts = {"path": str(path), "before": shown(str(before)), "now": shown(str(value))}
                 yield Notice("like.differs", {"what": what, **texts})
 
@@ -128,6 +147,7 @@ class Provenance(BaseModel):
             "weights": f"sha256 {self.weights_sha256[:16]}",
             **self.plan,
             "device name": self.device,
+            "visible label": self.visible_label,
             **self.versions,
         }
 

@@ -156,6 +156,7 @@ _ALLOWED = {
     "bool_type": "true or false",
     "literal_error": "one of {expected}",
     "model_type": "a table of fields",
+    "string_too_short": "at least {min_length} characters",
     "string_too_long": "at most {max_length} characters",
     "string_unicode": "a text of valid Unicode (no lone surrogates)",
     "value_error": "{error}",
@@ -216,8 +217,12 @@ class EngineSpec:
         preview_factors: five RGB rows: the linear map from four latent channels (and a constant) to colours
             in [0, 1].
         files: what is read of the model's folder; of a .safetensors the .fp16 variant where it is there.
+        optional_files: what is read too where it is there.
         embedded: the weights ship inside the package.
         max_prompt_tokens: tokens the text encoder reads, start and end included.
+        languages: that prompts may be written in.
+        motions: phrases for all that it can do, where that is little; empty where it knows the world.
+        motion_words: a regular expression that finds such a phrase in a prompt in small letters.
     """
 
     name: str
@@ -229,12 +234,16 @@ class EngineSpec:
     default_negative_prompt: str
     preview_factors: tuple[tuple[float, float, float], ...]
     files: tuple[str, ...]
+    optional_files: tuple[str, ...] = ()
     native_area_side: int | None = None
     image_gain: float = 1.0
     sample_posterior: bool = False
     max_prompt_tokens: int = 77
     clip_skip: int = 1
     requires_prompt: bool = True
+    languages: tuple[Language, ...] = ("en",)
+    motions: tuple[str, ...] = ()
+    motion_words: str = ""
     embedded: bool = False
     presets: dict[str, Preset] = field(default_factory=dict)
 

@@ -68,7 +68,7 @@ class OutputSettings(_Section):
     format: Literal["mp4"]
     prefix: Annotated[str, BeforeValidator(_prefix)]
     label: Literal["metadata", "visible", "none"]
-    producer: Annotated[Text, Field(max_length=200)]
+    producer: Annotated[Text, Field(min_length=1, max_length=200)]
     language: Language
     prompts: bool
 

@@ -27,9 +27,11 @@ from numpy.typing import NDArray
 
 from i2v.errors import EncodeError
 from i2v.outputs import OutputTarget, part_path, publish
+from i2v.signals import held_back
 
 CODEC, PIXEL_FORMAT = "h264", "yuv420p"  # what every browser plays
 CRF = 18  # visually lossless
+THREADS = "4"  # as many everywhere: their number changes what x264 writes
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -49,8 +51,18 @@ class VideoInfo:
 
 
 def check_ffmpeg() -> None:
-    """Raise `EncodeError` (`encode.no_ffmpeg`) where no ffmpeg is found: better now than after denoising."""
-    _ffmpeg_exe()
+    """Raise `EncodeError` (`encode.no_ffmpeg`) where no ffmpeg runs: better now than after denoising."""
+    done = _run_ffmpeg("-version")
+    if done.returncode != 0:
+        raise EncodeError("encode.no_ffmpeg", reason=f"it ended with status {done.returncode}")
+
+
+def _run_ffmpeg(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    command = [_ffmpeg_exe(), "-hide_banner", "-nostdin", *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, check=False)
+    except OSError as error:
+        raise EncodeError("encode.no_ffmpeg", reason=error.strerror or str(error)) from error
 
 
 def _ffmpeg_exe() -> str:
@@ -107,12 +119,13 @@ class Mp4Writer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
-            if self._encoder is not None:
-                self._encoder.kill()
-        finally:
-            self._encoder = None
-            self._part.unlink(missing_ok=True)
+        with held_back():
+            try:
+                if self._encoder is not None:
+                    self._encoder.kill()
+            finally:
+                self._encoder = None
+                self._part.unlink(missing_ok=True)
 
     def append(self, frames: NDArray[np.uint8]) -> None:
         """Encode `frames`, uint8 of shape (n, height, width, 3), RGB. Raises `EncodeError`."""
@@ -122,7 +135,8 @@ class Mp4Writer:
             raise _bad_input("frames", f"{frames.dtype} {frames.shape}", needed)
         for frame in frames:
             if self._encoder is None:
-                self._encoder = _Encoder(self._part, self._fps, self._size, self._tags)
+                with held_back():  # a process that nobody knows could not be ended
+                    self._encoder = _Encoder(self._part, self._fps, self._size, self._tags)
             self._encoder.write(np.ascontiguousarray(frame))
             self._num_frames += 1
 
@@ -146,7 +160,8 @@ class Mp4Writer:
             if found != expected:
                 raise EncodeError("encode.mismatch", field=field, found=found, expected=expected)
         try:
-            return replace(info, path=publish(self._part, self._target))
+            with held_back(drop=True):  # a signal that comes now comes too late
+                return replace(info, path=publish(self._part, self._target))
         except OSError as error:
             raise _write_error(self._part, error.strerror or str(error), error.errno) from error
 
@@ -157,25 +172,33 @@ class _Encoder:
     def __init__(self, path: Path, fps: float, size: tuple[int, int], tags: Mapping[str, str]) -> None:
         self._path = path
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as ffmpeg; a pipe could fill up
+        try:
+            self.process = self._start(fps, size, tags)
+        except OSError as error:  # no such program, or no room for temporary files
+            self._words.close()
+            raise _write_error(path, error.strerror or str(error), error.errno) from error
+
+    def _start(self, fps: float, size: tuple[int, int], tags: Mapping[str, str]) -> subprocess.Popen[bytes]:
         with tempfile.TemporaryFile() as metadata:
             metadata.write(_to_ffmetadata(tags))
             metadata.flush()
-            self.process = subprocess.Popen(
+            return subprocess.Popen(
                 [
                     *(_ffmpeg_exe(), "-y", "-hide_banner", "-nostdin", "-v", "error"),
                     *("-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", f"{size[0]}x{size[1]}"),
                     *("-framerate", f"{fps:.6f}", "-i", "pipe:0"),
                     # a file, since the command line breaks at long texts; by its number, it needs no name
                     *("-f", "ffmetadata", "-i", f"/dev/fd/{metadata.fileno()}"),
-                    *("-map", "0:v", "-map_metadata", "1", "-c:v", "libx264", "-crf", str(CRF)),
+                    *("-map", "0:v", "-map_metadata", "1", "-c:v", "libx264", "-threads", THREADS),
+                    *("-crf", str(CRF)),
                     *("-pix_fmt", PIXEL_FORMAT, "-movflags", "+faststart+use_metadata_tags"),
-                    f"file:{path.absolute()}",
+                    f"file:{self._path.absolute()}",
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=self._words,
                 pass_fds=(metadata.fileno(),),
-                start_new_session=True,  # Ctrl-C is for us; what becomes of the video is decided here
+                process_group=0,  # Ctrl-C is for us; what becomes of the video is decided here
             )
 
     def write(self, frame: NDArray[np.uint8]) -> None:
@@ -233,14 +256,15 @@ def probe(path: Path) -> VideoInfo:
     ffmpeg prints one line for each frame that it really decoded; those are counted and timed here. H.264 has
     no checksums: missing parts are noticed, a few flipped bits may only look wrong.
     """
-    command = [_ffmpeg_exe(), "-hide_banner", "-nostdin", "-nostats", "-v", "level+info", "-xerror"]
+    command = ["-nostats", "-v", "level+info", "-xerror"]
     command += ["-err_detect", "explode", "-i", f"file:{path}", "-map", "0:v:0"]
     command += ["-fps_mode", "passthrough", "-f", "framecrc", "-"]
-    done = subprocess.run(command, capture_output=True, check=False)
+    done = _run_ffmpeg(*command)
     log, lines = done.stderr.decode(errors="replace"), done.stdout.decode(errors="replace").splitlines()
     if done.returncode != 0:
         raise _broken(path, done)
-    stream = re.search(r"Video: (\w+)[^,]*, (\w+)", log)
+    # at the start of its line: the tags, which may say anything, are printed too
+    stream = re.search(r"^(?:\[info\])?\s*Stream #0:\d+.*?: Video: (\w+)[^,]*, (\w+)", log, re.MULTILINE)
     header = dict(line[1:].split(": ", 1) for line in lines if line.startswith("#"))
     # Each line: stream, decoding time, presentation time, duration, bytes, checksum; times in units of "tb".
     ticks = sum(int(line.split(",")[3]) for line in lines if not line.startswith("#"))
@@ -253,6 +277,21 @@ def probe(path: Path) -> VideoInfo:
     return VideoInfo(path, width, height, fps, num_frames, float(duration), stream[1], stream[2])
 
 
+def read_last_frame(path: Path) -> bytes:
+    """Return the video's last frame as a PNG file; raise `EncodeError` (`encode.broken`) if it has none.
+
+    It is chosen by its number, since seeking to the end by time may miss it by a frame.
+    """
+    last = probe(path).num_frames - 1
+    command = ["-v", "level+error", "-i", f"file:{path}"]
+    command += ["-map", "0:v:0", "-vf", f"select=eq(n\\,{last})", "-frames:v", "1", "-map_metadata", "-1"]
+    command += ["-pix_fmt", "rgb24", "-c:v", "png", "-f", "image2pipe", "-"]
+    done = _run_ffmpeg(*command)
+    if done.returncode != 0 or not done.stdout:
+        raise _broken(path, done)
+    return done.stdout
+
+
 def _broken(path: Path, done: subprocess.CompletedProcess[bytes]) -> EncodeError:
     errors = re.findall(r"\[(?:error|fatal)\] (.*?)\.?$", done.stderr.decode(errors="replace"), re.MULTILINE)
     reason = errors[0] if errors else f"ffmpeg ended with status {done.returncode}"
@@ -261,8 +300,7 @@ def _broken(path: Path, done: subprocess.CompletedProcess[bytes]) -> EncodeError
 
 def read_tags(path: Path) -> dict[str, str]:
     """Return the metadata of the file by name; raise `EncodeError` (`encode.broken`) if it is no video."""
-    command = [_ffmpeg_exe(), "-hide_banner", "-nostdin", "-v", "level+error", "-i", f"file:{path}"]
-    done = subprocess.run([*command, "-f", "ffmetadata", "-"], capture_output=True, check=False)
+    done = _run_ffmpeg("-v", "level+error", "-i", f"file:{path}", "-f", "ffmetadata", "-")
     if done.returncode != 0:
         raise _broken(path, done)
     return _from_ffmetadata(done.stdout.decode(errors="replace"))

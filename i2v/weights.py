@@ -45,7 +45,8 @@ def weights_digest(spec: EngineSpec, folder: Path) -> str:
     """
     whole = hashlib.sha256()
     cache = _DigestCache(folder)
-    for name in spec.files:
+    present = [name for name in spec.optional_files if (folder / name).is_file()]
+    for name in (*spec.files, *present):
         path = weights_file(folder / name)
         try:
             whole.update(f"{name}\0{cache.digest(path)}\n".encode())

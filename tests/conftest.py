@@ -50,6 +50,7 @@ def tiny_spec() -> EngineSpec:
         default_negative_prompt="blurry",
         preview_factors=((0.2, 0.2, 0.2),) * 4 + ((0.5, 0.5, 0.5),),
         files=I2VGEN_XL.files,
+        optional_files=I2VGEN_XL.optional_files,
     )
 
 

@@ -15,6 +15,7 @@ import pytest
 
 import i2v.errors
 from i2v.errors import (
+    HINTS,
     MESSAGES,
     Cancelled,
     EncodeError,
@@ -43,6 +44,7 @@ class Use:
     where: str
     code: str
     params: frozenset[str]
+    is_notice: bool
 
 
 def find_uses(source: str, where: str) -> Iterator[Use]:
@@ -54,7 +56,8 @@ def find_uses(source: str, where: str) -> Iterator[Use]:
             codes = codes_of(call.args[0], function, tree)
             assert codes, f"{place}: the code cannot be read; write it as a literal"
             for code in sorted(codes):
-                yield Use(place, code, frozenset(params_of(call, function, place)))
+                params = frozenset(params_of(call, function, place))
+                yield Use(place, code, params, called(call) == "Notice")
 
 
 def calls(node: ast.AST, function: Function | None) -> Iterator[tuple[ast.Call, Function | None]]:
@@ -183,6 +186,30 @@ def test_a_sentence_has_only_plain_names_in_its_braces(code: str) -> None:
     assert all(name.isidentifier() for name in placeholders(MESSAGES[code]))
     filled = render(code, dict.fromkeys(placeholders(MESSAGES[code]), "X"))
     assert filled == printable(filled)
+
+
+# Words that begin a sentence, or go on after a comma or the like, and tell somebody what to do.
+DEED = re.compile(
+    r"(^|[.:,?] |\b(and|or) )(add|cancel|check|choose|cut|did you mean|fetch|free|give|install|list|look|make"
+    r"|move|name|put|run|save|scale|set|stop|submit|try|unset|update|use|wait|what helps|write)\b",
+    re.IGNORECASE,
+)
+COMMAND_LINE = {  # says these alone, and knows no hints
+    "clip.unreadable", "image.unreadable", "job.interrupted", "provenance.none", "provenance.unreadable",
+    "settings.unreadable",
+}  # fmt: skip
+FOUND = {use.code for use in USES if not use.is_notice and not use.code.startswith("doctor.")}
+ERRORS = sorted(FOUND - COMMAND_LINE)
+
+
+@pytest.mark.parametrize("code", ERRORS)
+def test_every_error_says_what_to_do_itself_or_has_a_hint(code: str) -> None:
+    says = bool(placeholders(MESSAGES[code]) & {"allowed", "fix"} or DEED.search(MESSAGES[code]))
+    assert says != (code in HINTS), MESSAGES[code]
+
+
+def test_every_hint_belongs_to_an_error() -> None:
+    assert set(HINTS) <= set(ERRORS)
 
 
 @pytest.mark.parametrize("params", [{}, {"field": "fps", "value": "0"}])

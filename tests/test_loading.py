@@ -48,7 +48,11 @@ def test_an_unknown_engine_is_refused(tmp_path: Path) -> None:
 def test_the_embedded_engine_loads_as_the_settings_say() -> None:
     settings = load_settings(flags={"engine.decode_chunk": 3, "engine.dtype": "bfloat16"})
     loaded = load_engine(EMBEDDED, CPU, settings)
-    assert (loaded.plan.device, loaded.plan.dtype, loaded.plan.decode_chunk) == ("cpu", "bfloat16", 3)
+    assert (loaded.engine.plan.device, loaded.engine.plan.dtype, loaded.engine.plan.decode_chunk) == (
+        "cpu",
+        "bfloat16",
+        3,
+    )
     assert loaded.engine.spec == EMBEDDED
     assert loaded.weights_sha256 == weights_digest(EMBEDDED, EMBEDDED_FOLDER)
 

@@ -196,8 +196,8 @@ def test_stopping_at_a_step_leaves_nothing_behind(
 
 @pytest.fixture
 def provenance(engine: I2VGenXLEngine, generation: Generation, picture: Picture) -> Provenance:
-    loaded = LoadedEngine(engine, DeviceInfo("cpu", "CPU", 2**34), engine.plan, "0" * 64)
-    return describe(GenerationRequest(prompt="pan"), generation, picture, loaded)
+    loaded = LoadedEngine(engine, DeviceInfo("cpu", "CPU", 2**34), "0" * 64)
+    return describe(GenerationRequest(prompt="pan"), generation, picture, loaded, load_settings().output)
 
 
 def test_a_video_says_where_it_comes_from_and_that_it_is_generated(
@@ -218,10 +218,17 @@ def test_a_video_says_where_it_comes_from_and_that_it_is_generated(
     [("metadata", True, None), ("visible", True, "zh-CN"), ("none", False, None)],
 )
 def test_the_label_is_the_settings_choice(
-    provenance: Provenance, label: str, in_file: bool, on_picture: str | None
+    engine: I2VGenXLEngine,
+    generation: Generation,
+    picture: Picture,
+    label: str,
+    in_file: bool,
+    on_picture: str | None,
 ) -> None:
     flags = {"output.label": label, "output.language": "zh-CN", "output.producer": "某某公司"}
-    marks = mark(provenance, load_settings(flags=flags).output)
+    output = load_settings(flags=flags).output
+    loaded = LoadedEngine(engine, DeviceInfo("cpu", "CPU", 2**34), "0" * 64)
+    marks = mark(describe(GenerationRequest(prompt="pan"), generation, picture, loaded, output), output)
     assert (AIGC in marks.tags) is in_file
     assert marks.visible == on_picture
     if in_file:

@@ -27,7 +27,7 @@ NOTHING: frozenset[str] = frozenset()
 
 @pytest.fixture
 def provenance(generation: Generation, photo: Image.Image) -> Provenance:
-    return Provenance.of(ASKED, generation, photo, "ab" * 32, PLAN, CPU)
+    return Provenance.of(ASKED, generation, photo, "ab" * 32, PLAN, CPU, None)
 
 
 def read_back(tag: str) -> Provenance:
@@ -39,13 +39,20 @@ def test_any_prompt_survives(prompt: str) -> None:
     generation = Generation(
         prompt, "", 64, 64, 64, 64, "keep", 8, 8, 8, 25, 1.0, seed=2**32 - 1, engine="embedded"
     )
-    made = Provenance.of(ASKED, generation, Image.new("RGB", (8, 8)), "00", PLAN, CPU)
+    made = Provenance.of(ASKED, generation, Image.new("RGB", (8, 8)), "00", PLAN, CPU, None)
     assert read_back(made.to_tag(with_prompts=True)) == made
     assert "\n" not in made.to_tag(with_prompts=True)
 
 
 def test_the_versions_that_compute_are_named(provenance: Provenance) -> None:
-    assert {"python", "i2v", "torch", "diffusers", "transformers"} == provenance.versions.keys()
+    assert {
+        "python",
+        "i2v",
+        "torch",
+        "diffusers",
+        "transformers",
+        "imageio-ffmpeg",
+    } == provenance.versions.keys()
     assert all(provenance.versions.values())
 
 
@@ -61,8 +68,8 @@ def test_prompts_can_be_left_out(provenance: Provenance) -> None:
 def test_the_same_clip_has_the_same_id_and_another_one_another(
     provenance: Provenance, generation: Generation, photo: Image.Image
 ) -> None:
-    again = Provenance.of(ASKED, generation, photo.copy(), "ab" * 32, PLAN, CPU)
-    other = Provenance.of(ASKED, replace(generation, seed=8), photo, "ab" * 32, PLAN, CPU)
+    again = Provenance.of(ASKED, generation, photo.copy(), "ab" * 32, PLAN, CPU, None)
+    other = Provenance.of(ASKED, replace(generation, seed=8), photo, "ab" * 32, PLAN, CPU, None)
     assert provenance.digest() == again.digest() != other.digest()
 
 
@@ -102,7 +109,7 @@ def test_a_clip_asks_for_itself_again(
 ) -> None:
     asked = GenerationRequest.parse({"prompt": "pan", "resolution": resolution, "fit": fit, "seed": 5})
     generation, _ = resolve(asked, spec, load_presets(), size)
-    made = Provenance.of(asked, generation, Image.new("RGB", (8, 8)), "00", PLAN, CPU)
+    made = Provenance.of(asked, generation, Image.new("RGB", (8, 8)), "00", PLAN, CPU, None)
     again, _ = resolve(GenerationRequest.parse(made.request_fields({})), spec, load_presets(), size)
     assert again == generation
 
@@ -123,7 +130,9 @@ def test_what_differs_is_named_with_both_values(
 ) -> None:
     changed = replace(generation, seed=8, fps=12, width=128)
     plan = replace(PLAN, dtype="bfloat16")
-    now = Provenance.of(ASKED, changed, photo.rotate(90), "cd" * 32, plan, DeviceInfo("cuda", "RTX 4090", 0))
+    now = Provenance.of(
+        ASKED, changed, photo.rotate(90), "cd" * 32, plan, DeviceInfo("cuda", "RTX 4090", 0), None
+    )
     notices = {
         notice.params["what"]: notice for notice in now.differences(provenance, CLIP, frozenset({"seed"}))
     }
@@ -133,13 +142,37 @@ def test_what_differs_is_named_with_both_values(
     )
 
 
-def test_a_size_that_was_asked_for_is_no_difference(
+def test_a_prompt_that_was_left_out_is_a_difference(provenance: Provenance) -> None:
+    then = read_back(provenance.to_tag(with_prompts=False))
+    (notice,) = provenance.differences(then, CLIP, frozenset({"prompt"}))
+    assert notice.message == (
+        "clip.mp4 was written without its negative_prompt: the frames may come out differently."
+    )
+
+
+def test_a_label_in_the_picture_is_a_difference(
     provenance: Provenance, generation: Generation, photo: Image.Image
 ) -> None:
-    now = Provenance.of(
-        ASKED, replace(generation, width=128, generated_width=128), photo, "ab" * 32, PLAN, CPU
-    )
-    assert list(now.differences(provenance, CLIP, frozenset({"resolution"}))) == []
+    labelled = Provenance.of(ASKED, generation, photo, "ab" * 32, PLAN, CPU, "zh-CN")
+    assert [notice.params["what"] for notice in labelled.differences(provenance, CLIP, NOTHING)] == [
+        "visible label"
+    ]
+    assert labelled.digest() != provenance.digest()
+
+
+def test_a_preset_that_is_given_settles_what_a_preset_settles(provenance: Provenance) -> None:
+    fields = provenance.request_fields({"preset": "high"})
+    assert fields.keys() & {"num_frames", "fps", "num_inference_steps", "guidance_scale", "width"} == set()
+    assert (fields["preset"], fields["seed"]) == ("high", 7)
+
+
+@pytest.mark.parametrize("field", ["resolution", "fit", "engine", "preset"])
+def test_a_size_that_was_asked_for_is_no_difference(
+    provenance: Provenance, generation: Generation, photo: Image.Image, field: str
+) -> None:
+    wider = replace(generation, width=128, generated_width=128)
+    now = Provenance.of(ASKED, wider, photo, "ab" * 32, PLAN, CPU, None)
+    assert list(now.differences(provenance, CLIP, frozenset({field}))) == []
 
 
 def test_a_pictures_digest_is_of_its_pixels_and_shape(photo: Image.Image, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import resource
 import subprocess
@@ -12,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from i2v.errors import EncodeError
 from i2v.outputs import OutputFile, OutputName, prepare_output
-from i2v.video import Mp4Writer, check_ffmpeg, probe, read_tags
+from i2v.video import Mp4Writer, check_ffmpeg, probe, read_last_frame, read_tags
 from tests.clips import SIZE, WHEN, make_frames, names, read_frames, write
 
 
@@ -72,6 +74,22 @@ def test_nothing_reaches_the_terminal(tmp_path: Path, capfd: pytest.CaptureFixtu
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize(("count", "fps"), [(1, 8), (2, 1), (40, 7.5), (33, 60)])
+def test_the_last_frame_is_the_last_one_exactly(tmp_path: Path, count: int, fps: float) -> None:
+    path = write(OutputFile(tmp_path / "a.mp4"), make_frames(count, noise=True), fps).path
+    frame = Image.open(io.BytesIO(read_last_frame(path)))
+    assert (frame.format, frame.mode) == ("PNG", "RGB")
+    assert np.array_equal(np.asarray(frame), read_frames(path)[-1])
+
+
+@pytest.mark.parametrize("content", [None, b"", b"text"])
+def test_what_is_no_video_has_no_last_frame(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "a.mp4").write_bytes(content)
+    with pytest.raises(EncodeError, match="cannot be decoded"):
+        read_last_frame(tmp_path / "a.mp4")
+
+
 # --- tags
 
 TAGS = {
@@ -89,6 +107,15 @@ def test_tags_of_any_length_survive(tmp_path: Path) -> None:
     assert found.items() >= TAGS.items()
     assert len(TAGS["i2v"].encode()) > 100_000
     assert 0 < path.read_bytes().index(b"moov") < path.read_bytes().index(b"mdat")
+
+
+@pytest.mark.parametrize(
+    "text", ["Video: a man, walking", "Stream #0:0: Video: a, b", "\n  Stream #0:0: Video: a, b"]
+)
+def test_tags_that_look_like_ffmpegs_words_change_nothing(tmp_path: Path, text: str) -> None:
+    with Mp4Writer(OutputFile(tmp_path / "a.mp4"), fps=8, size=SIZE, tags={"prompt": text}) as writer:
+        writer.append(make_frames(2))
+        assert writer.finish().codec == "h264"
 
 
 def test_a_tag_that_ffmpeg_would_garble_is_refused(tmp_path: Path) -> None:
@@ -130,13 +157,20 @@ def test_probe_says_that_there_is_no_file(tmp_path: Path) -> None:
         probe(tmp_path / "none.mp4")
 
 
-def test_a_missing_ffmpeg_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_ffmpeg_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def nothing() -> str:
         raise RuntimeError("No ffmpeg exe could be found.")
 
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/nonexistent/ffmpeg")
     with pytest.raises(EncodeError, match="/nonexistent/ffmpeg is not a program"):
         check_ffmpeg()
+    broken = tmp_path / "ffmpeg"
+    broken.write_text("no program at all")
+    broken.chmod(0o755)
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(broken))
+    for use in (check_ffmpeg, lambda: probe(broken), lambda: write(OutputFile(tmp_path / "a.mp4"))):
+        with pytest.raises(EncodeError, match="Exec format error"):
+            use()
     monkeypatch.setattr("imageio_ffmpeg.get_ffmpeg_exe", nothing)
     with pytest.raises(EncodeError) as caught:
         check_ffmpeg()

@@ -14,7 +14,7 @@ from i2v.errors import InvalidRequest, Notice
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:
     parser = commands.add_parser("doctor", help="check this machine, and say what to mend")
-    parser.add_argument("--port", type=int, default=7860, metavar="N", help="the web page's port (7860)")
+    parser.add_argument("--port", type=int, metavar="N", help="the web page's port (default: the settings')")
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings to use instead of config.yaml")
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     return parser
@@ -22,7 +22,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     """Return 1 if there is a problem; warnings do not count."""
-    if not 1 <= arguments.port <= 65535:
+    if arguments.port is not None and not 1 <= arguments.port <= 65535:
         allowed = "a whole number from 1 to 65535"
         raise InvalidRequest("request.invalid", field="port", value=arguments.port, allowed=allowed)
     report = _examine(arguments.config, arguments.port)
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     return int(any(each.status == "problem" for findings in report.values() for each in findings))
 
 
-def _examine(config: Path | None, port: int) -> dict[str, list[Finding]]:
+def _examine(config: Path | None, port: int | None) -> dict[str, list[Finding]]:
     try:
         from i2v.doctor.examination import examine
     except ModuleNotFoundError as error:  # a package that the examination itself needs

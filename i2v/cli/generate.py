@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, get_args
 
+from i2v.cli.info import read_clip
 from i2v.cli.parsers import Commands
 from i2v.errors import InvalidRequest
 from i2v.schema import Fit, GenerationRequest, PresetName, Resolution, shown
@@ -122,7 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
         spec = choose_engine(request.engine, device, settings.models.directory)
         generation, notices = resolve(request, spec, load_presets(), picture.image.size)
         loaded = load_engine(spec, device, settings)
-    provenance = describe(request, generation, picture, loaded)
+    provenance = describe(request, generation, picture, loaded, settings.output)
     if like is not None:
         notices += tuple(provenance.differences(like, arguments.like, frozenset(given)))
     with _Progress() as progress:
@@ -144,16 +145,21 @@ def _request(
     if like is None:
         return GenerationRequest.parse({"engine": settings.engine.name} | given)
     fields = like.request_fields(given)
+    clip = shown(str(path), limit=300)
     if "prompt" not in fields:
-        raise InvalidRequest("like.no_prompt", path=shown(str(path), limit=300))
-    return GenerationRequest.parse(fields)
+        raise InvalidRequest("like.no_prompt", path=clip)
+    try:
+        return GenerationRequest.parse(fields)
+    except InvalidRequest as error:
+        if error.params.get("field") in given:
+            raise
+        raise InvalidRequest("provenance.unreadable", path=clip, reason=error.message) from error
 
 
 def _read_provenance(path: Path) -> Provenance:
     from i2v.provenance import Provenance
-    from i2v.video import read_tags
 
-    return Provenance.from_tags(read_tags(path), path)
+    return Provenance.from_tags(read_clip(path), path)
 
 
 def _read(path: Path, limit: int) -> bytes:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from i2v.cli.parsers import Commands
-from i2v.errors import InvalidRequest
+from i2v.errors import EncodeError, InvalidRequest, printable
+from i2v.schema import shown
 
 if TYPE_CHECKING:
     from i2v.video import VideoInfo
 
-HEADINGS = {"generation": "what was run", "plan": "how", "versions": "with"}
+HEADINGS = {"generation": "what was run", "size": "as asked", "plan": "how", "versions": "with"}
 
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:
@@ -26,28 +27,43 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> int:
     from i2v.label import AIGC
     from i2v.provenance import Provenance
-    from i2v.video import probe, read_tags
+    from i2v.video import probe
 
+    tags = read_clip(arguments.video)
     video = probe(arguments.video)
-    tags = read_tags(arguments.video)
+    made: dict[str, object] | None = None
+    why_not = ""
     try:
-        made: dict[str, object] | None = Provenance.from_tags(tags, arguments.video).model_dump()
-        why = None
-    except InvalidRequest as error:
-        if error.code != "provenance.none":
-            raise
-        made, why = None, error.message
+        made = Provenance.from_tags(tags, arguments.video).model_dump()
+    except InvalidRequest as error:  # somebody else's video is a video too
+        why_not = error.message
     if arguments.json:
         told = {"video": _video_fields(video), "provenance": made, "label": tags.get(AIGC)}
-        print(json.dumps(told, ensure_ascii=False))
+        print(json.dumps(told))
         return 0
     print(
-        f"{video.path}: {video.num_frames} frames of {video.width} x {video.height} at {video.fps:g} fps,"
-        f" {video.duration:g} s, {video.codec} {video.pix_fmt}"
+        f"{printable(str(video.path))}: {video.num_frames} frames of {video.width} x {video.height}"
+        f" at {video.fps:g} fps, {video.duration:g} s, {video.codec} {video.pix_fmt}"
     )
-    print(f"AI label ({AIGC}): {tags.get(AIGC, 'none')}")
-    print(why if made is None else "\n".join(_lines(made)))
+    print(f"AI label ({AIGC}): {printable(tags.get(AIGC, 'none'))}")
+    print(why_not if made is None else "\n".join(_lines(made)))
     return 0
+
+
+def read_clip(path: Path) -> dict[str, str]:
+    """Return the metadata of a video that a person named.
+
+    Raises `InvalidRequest` (`clip.unreadable`) if it is none.
+    """
+    from i2v.video import read_tags
+
+    try:
+        return read_tags(path)
+    except EncodeError as error:
+        if error.code != "encode.broken":
+            raise
+        reason = error.params["reason"]
+        raise InvalidRequest("clip.unreadable", path=shown(str(path), limit=300), reason=reason) from error
 
 
 def _video_fields(video: VideoInfo) -> dict[str, object]:
@@ -55,10 +71,13 @@ def _video_fields(video: VideoInfo) -> dict[str, object]:
 
 
 def _lines(made: dict[str, object], indent: str = "") -> list[str]:
+    """Return a line for each value. Texts come from a file that anybody may have written."""
     lines: list[str] = []
     for name, value in made.items():
         if isinstance(value, dict):
             lines += [f"{indent}{HEADINGS.get(name, name)}:", *_lines(value, indent + "  ")]
         else:
-            lines.append(f"{indent}{name}: {'(left out)' if value is None else value}")
+            lines.append(
+                f"{indent}{printable(name)}: {'(left out)' if value is None else printable(str(value))}"
+            )
     return lines

@@ -31,11 +31,13 @@ from i2v.loading import choose_engine
 from i2v.schema import DeviceInfo, EngineSpec
 from i2v.settings import ROOT, Settings
 
+DEFAULT_PORT = 7860  # the published one, checked where the settings take any
 
-def examine(config: Path | None, environ: Mapping[str, str], port: int) -> dict[str, list[Finding]]:
+
+def examine(config: Path | None, environ: Mapping[str, str], port: int | None) -> dict[str, list[Finding]]:
     """Return what was found, by case. Takes about a second, and loads no torch.
 
-    port: where the web page listens, or will.
+    port: where the web page listens, or will; the settings' if it is not given.
     """
     settings, of_settings = check_settings(config, environ)
     graphics = find_graphics(environ)
@@ -45,7 +47,7 @@ def examine(config: Path | None, environ: Mapping[str, str], port: int) -> dict[
         "no_response": [],
         "stiff_motion": [Finding("info", Notice("doctor.motion", {}), Notice("doctor.motion_fix", {}))],
         "black_output": [check_ffmpeg()],
-        "page_unreachable": [check_port(port)],
+        "page_unreachable": [] if port is None else [check_port(port)],
         "slow": [],
         "several_runs": check_others(graphics.holders),
         "set_up": [
@@ -58,6 +60,8 @@ def examine(config: Path | None, environ: Mapping[str, str], port: int) -> dict[
         ],
     }
     more = {} if settings is None else _examine_with(settings, graphics, environ)
+    if port is None and settings is not None:
+        found["page_unreachable"].append(check_port(settings.server.port or DEFAULT_PORT))
     not_checked = Finding("info", Notice("doctor.not_checked", {}))
     return {case: [*findings, *more.get(case, ())] or [not_checked] for case, findings in found.items()}
 

@@ -55,6 +55,7 @@ class Engine(Protocol):
     """The contract. `tests/engines/test_base.py` holds every registered engine to it."""
 
     spec: EngineSpec
+    plan: MemoryPlan  # as it runs: with the threads that it really uses
 
     @classmethod
     def load(cls, spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Self:

@@ -34,6 +34,12 @@ _FILES = (
     "vae/diffusion_pytorch_model.safetensors",
 )
 
+_OPTIONAL_FILES = (
+    "tokenizer/special_tokens_map.json",
+    "tokenizer/tokenizer.json",
+    "tokenizer/tokenizer_config.json",
+)
+
 I2VGEN_XL = EngineSpec(
     name="i2vgen-xl",
     title="I2VGen-XL",
@@ -48,6 +54,7 @@ I2VGEN_XL = EngineSpec(
     ),
     preview_factors=_SD_PREVIEW,
     files=_FILES,
+    optional_files=_OPTIONAL_FILES,
 )
 
 # Least-squares map from the embedded VAE's latents to colours in [0, 1] (scripts/train_embedded/export.py
@@ -60,6 +67,16 @@ _EMBEDDED_PREVIEW = (
     (0.4854, 0.4851, 0.4185),
 )
 
+# The phrasings of scripts/train_embedded/motions.py, and their like.
+_EMBEDDED_MOTIONS = (
+    r"\b(pan|tilt)(s|ning|ing)?\b.*\b(left|right|up|down)|\b(left|right|up|down)ward (pan|tilt)"
+    r"|\b(camera|view) (moves?|moving|slides?|sliding)\b|\bmoves? (closer|away)"
+    r"|\bzoom(s|ing)?\b|\b(push|dolly)(es|ing)? (in|out)\b|\bpull(s|ing)? back\b"
+    r"|\b(counter-?|anti-?)?clockwise\b"
+    r"|[向往][左右上下](平移|移|摇|横移|抬|压)|[左右上下][移摇]|上升|下降|[拉推][近远开]|推进|向后拉"
+    r"|放大|缩小|靠近|远离|前进|后退|[顺逆]时针"
+)
+
 # Numbers measured on held-out photographs: see scripts/train_embedded/README.md.
 EMBEDDED = EngineSpec(
     name="embedded",
@@ -70,9 +87,22 @@ EMBEDDED = EngineSpec(
     trained_frames=(8, 8),
     trained_fps=(8, 8),
     embedded=True,
+    languages=("en", "zh-CN"),
+    motions=(
+        "the camera pans left",
+        "the camera pans right",
+        "the camera tilts up",
+        "the camera tilts down",
+        "the camera zooms in",
+        "the camera zooms out",
+        "the picture rotates clockwise",
+        "the picture rotates counterclockwise",
+    ),
+    motion_words=_EMBEDDED_MOTIONS,
     default_negative_prompt="",
     preview_factors=_EMBEDDED_PREVIEW,
     files=_FILES,
+    optional_files=_OPTIONAL_FILES,
     presets={
         "quick": Preset(area_side=128, num_frames=8, num_inference_steps=10, fps=8, guidance_scale=1.0),
         "standard": Preset(area_side=128, num_frames=8, num_inference_steps=25, fps=8, guidance_scale=1.0),

@@ -205,10 +205,10 @@ PHASES = [
     "i2v.engines.i2vgen_xl.engine.condition",
     "i2v.engines.i2vgen_xl.engine.preview",
     "i2v.engines.i2vgen_xl.decode.to_uint8",
+    "i2v.video._Encoder._start",
     "i2v.video._Encoder.write",
     "i2v.video._Encoder.close",
     "i2v.video.probe",
-    "i2v.video.publish",
 ]
 
 # Runs the command once a phase and signal, in one process so that torch is loaded once: the process sends
@@ -226,7 +226,7 @@ def resolve(name):
         return getattr(*resolve(owner)), attribute
 
 for name in sys.argv[1].split(","):
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         owner, attribute = resolve(name)
         real = getattr(owner, attribute)
         def enter(*arguments, **named):
@@ -254,9 +254,33 @@ def test_a_signal_in_any_phase_leaves_nothing(
         check=False,
         timeout=300,
     )
-    expected = [f"{phase} {number} 130 []" for phase in PHASES for number in ("SIGINT", "SIGTERM")]
+    expected = [f"{phase} {number} 130 []" for phase in PHASES for number in ("SIGINT", "SIGTERM", "SIGHUP")]
     assert done.stdout.splitlines() == expected, done.stderr
     assert done.stderr.count("i2v: Interrupted. Nothing was left behind.") == len(expected)
+
+
+def test_a_signal_while_the_video_appears_comes_too_late(
+    environment: dict[str, str], picture: Path, outputs: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    outputs.mkdir()
+    shutil.copytree(tiny_folder, tmp_path / "models" / "i2vgen-xl")
+    environment["I2V_MODELS__DIRECTORY"] = str(tmp_path / "models")
+    arguments = ["generate", str(picture), "--prompt", PROMPT, "--engine", "i2vgen-xl", "--output"]
+    arguments += [str(outputs / "clip.mp4"), "--force"]
+    arguments += ["--height", "64", "--width", "64", "--num-inference-steps", "1", "--num-frames", "4"]
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVER, "i2v.video.publish", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    told = [line for line in done.stdout.splitlines() if line.startswith("i2v.video.publish")]
+    assert told == [
+        f"i2v.video.publish {number} 0 ['clip.mp4']" for number in ("SIGINT", "SIGTERM", "SIGHUP")
+    ]
+    assert probe(outputs / "clip.mp4").num_frames == 4
 
 
 def test_runs_that_finish_in_the_same_second_get_names_of_their_own(

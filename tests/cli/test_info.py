@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from i2v.outputs import OutputFile
-from tests.cli.running import generate, run
-from tests.clips import write
+from i2v.video import Mp4Writer
+from tests.cli.running import command, generate, run
+from tests.clips import SIZE, make_frames, write
 
 PROMPT = '镜头向左移动, slowly = "no"; #1 ' + "and on " * 150
 
@@ -57,6 +60,31 @@ def test_what_is_no_video_is_an_error(environment: dict[str, str], picture: Path
     (tmp_path / "text.mp4").write_text("hello")
     for path in (tmp_path / "text.mp4", tmp_path / "none.mp4", tmp_path):
         done = run(environment, "info", path)
-        assert done.returncode == 1
+        assert done.returncode == 2
         assert str(path) in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_file_cannot_write_to_the_terminal_what_it_likes(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    tags = {"AIGC": "\x1b[2J cleared", "i2v": "\x1b]0;title"}
+    with Mp4Writer(OutputFile(tmp_path / "a.mp4"), fps=8, size=SIZE, tags=tags) as writer:
+        writer.append(make_frames(2))
+        writer.finish()
+    done = run(environment, "info", tmp_path / "a.mp4")
+    assert done.returncode == 0, done.stderr
+    assert "2 frames of 64 x 48" in done.stdout
+    assert "in a form that cannot be read" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_a_reader_that_is_gone_is_no_crash(environment: dict[str, str], tmp_path: Path) -> None:
+    path = write(OutputFile(tmp_path / "a.mp4")).path
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = subprocess.run(
+        command("info", path), env=environment, stdout=theirs, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (1, "")

@@ -7,7 +7,7 @@ transformers 4 (the published files) and 5 are read. What a component computes i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +91,8 @@ class Components:
 
 Model = TypeVar("Model", bound=nn.Module)
 
+_SCHEDULE = ("beta_start", "beta_end", "beta_schedule", "num_train_timesteps", "prediction_type")
+
 
 class _Folder:
     """A model folder, and the words for what is wrong with it."""
@@ -114,6 +116,25 @@ class _Folder:
         if not isinstance(content, dict):
             raise self.unreadable(path, "it holds no table")
         return content
+
+    def build(self, part: str, make: Callable[[dict[str, Any]], Model]) -> Model:
+        """Return the module of `part` as its config.json describes it, on the meta device: without values."""
+        name = f"{part}/config.json"
+        config = self.json(name)
+        try:
+            with torch.device("meta"):
+                return make(config)
+        except Exception as error:  # whatever a library raises at a value of the wrong kind
+            raise self.unreadable(self.path / name, f"{type(error).__name__}: {error}") from error
+
+    def scheduler(self) -> dict[str, Any]:
+        """Return the scheduler's settings: all that decide over the noise, none of them a default."""
+        name = "scheduler/scheduler_config.json"
+        config = self.json(name)
+        missing = [key for key in _SCHEDULE if key not in config]
+        if missing:
+            raise self.unreadable(self.path / name, f"no {missing[0]}")
+        return config
 
     def tensors(self, part: str, stem: str) -> tuple[Path, dict[str, torch.Tensor]]:
         """Return the mapped tensors of `part`, the fp16 variant where it is there."""
@@ -157,13 +178,12 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
         _assign(model, path, tensors, home, dtype)
         return model.eval().requires_grad_(False)
 
-    with torch.device("meta"):
-        text_encoder = CLIPTextModel(CLIPTextConfig(**source.json("text_encoder/config.json")))
-        image_encoder = CLIPVisionModelWithProjection(
-            CLIPVisionConfig(**source.json("image_encoder/config.json"))
-        )
-        vae = AutoencoderKL.from_config(source.json("vae/config.json"))
-        unet = I2VGenXLUNet.from_config(source.json("unet/config.json"))
+    text_encoder = source.build("text_encoder", lambda config: CLIPTextModel(CLIPTextConfig(**config)))
+    image_encoder = source.build(
+        "image_encoder", lambda config: CLIPVisionModelWithProjection(CLIPVisionConfig(**config))
+    )
+    vae = source.build("vae", AutoencoderKL.from_config)
+    unet = source.build("unet", I2VGenXLUNet.from_config)
     # The largest first: while a file is read, its tensors may be there twice (as stored, and in `dtype`).
     unet = ready("unet", "diffusion_pytorch_model", unet)
     image_encoder = ready("image_encoder", "model", image_encoder)
@@ -177,7 +197,7 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
         image_encoder=image_encoder,
         vae=vae,
         unet=unet,
-        scheduler_config=source.json("scheduler/scheduler_config.json"),
+        scheduler_config=source.scheduler(),
         device=device,
         home=home,
         dtype=dtype,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -31,6 +32,7 @@ class I2VGenXLEngine:
         """Load weights from `folder`; raises `ModelUnavailable` naming the file or tensor that is wrong."""
         if plan.threads:
             torch.set_num_threads(plan.threads)
+        plan = replace(plan, threads=torch.get_num_threads())
         return cls(spec, load_components(spec, folder, plan), plan)
 
     def generate(self, generation: Generation, image: Image.Image) -> Generator[Event]:

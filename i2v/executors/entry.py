@@ -1,0 +1,112 @@
+"""The worker process from inside: how it starts, what it tells the service, and how it ends.
+
+Owns signals, the log, and dying with the service. What a job goes through is `worker`'s business; when the
+process is started and ended is `executors.process`'s.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import FrameType
+
+from i2v.errors import I2VError
+from i2v.job_store import JobStore
+from i2v.memory import probe_device
+from i2v.schema import DeviceInfo, EngineSpec
+from i2v.settings import Settings
+from i2v.worker import Beat, Worker
+
+LOG_NAME = "worker.log"
+LOG_BYTES = 5_000_000  # a worker that finds a longer log starts a new one and keeps this one beside it
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The worker's first word: it takes jobs from now on."""
+
+    device: DeviceInfo
+
+
+@dataclass(frozen=True)
+class Unable:
+    """The worker's last word: it cannot take jobs."""
+
+    error: I2VError
+
+
+Word = Ready | Beat | Unable
+
+
+def work(
+    settings: Settings, owner: str, channel: Connection, engines: Mapping[str, EngineSpec], logs: Path
+) -> None:
+    """Be the worker process, from its start to its end.
+
+    `channel` takes the worker's words.
+    """
+    _die_with_parent()
+    os.setsid()  # out of reach of Ctrl-C, which is for the service; and ffmpeg is found by the session
+    _log_to(logs / LOG_NAME)
+    signal.signal(signal.SIGTERM, _end)
+
+    def tell(word: Word) -> None:
+        try:
+            channel.send(word)
+        except OSError:  # the service is gone, on a system where that has not ended us already
+            raise KeyboardInterrupt from None
+
+    try:
+        device = probe_device(settings.engine.device)
+        store = JobStore(settings.database, lease_seconds=settings.worker.lease_seconds)
+        tell(Ready(device))
+        Worker(settings, store, engines, device, owner, tell).run()
+    except KeyboardInterrupt:
+        return
+    except I2VError as error:
+        log.exception("the worker cannot work")
+        tell(Unable(error))
+        sys.exit(1)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """Unwind from wherever this is, so that part files go away; a second signal must not disturb that."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if sys.platform == "linux" and parent is not None:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent.pid:  # it died before that took hold
+            os._exit(1)
+
+
+def _log_to(path: Path) -> None:
+    """Let all that this process says go to a file: tracebacks, libraries' words, a crash's last stack."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_file() and path.stat().st_size > LOG_BYTES:
+            path.replace(path.with_suffix(".1.log"))
+        with path.open("a") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+    except OSError as error:  # `i2v doctor` warns of it; the service's own standard error is taken instead
+        print(f"{path} cannot be written: {error}", file=sys.stderr)
+    faulthandler.enable()
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(message)s", stream=sys.stderr
+    )

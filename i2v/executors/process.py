@@ -1,0 +1,160 @@
+"""Jobs in one worker process, which is started when there is work and started again when it dies.
+
+Owns when there is a worker, and what becomes of the job that an ended one held: it goes back to the queue
+without blame if the worker was told to end or ended in order; any other end, a hang too, is a death, which
+the store counts. What a job goes through is `worker`'s business, when a worker is ended `executors.watch`'s.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import multiprocessing
+import os
+import secrets
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from i2v.errors import I2VError, InsufficientMemory
+from i2v.executors.entry import LOG_NAME, Ready, Unable, work
+from i2v.executors.watch import Watch
+from i2v.job_store import JobStore
+from i2v.jobs import Claim, Job
+from i2v.schema import DeviceInfo, EngineSpec
+from i2v.settings import ROOT, Settings
+from i2v.worker import clean_up
+
+FIRST_BACK_OFF, LAST_BACK_OFF = 0.5, 30.0  # seconds between a death and the next start
+RETRY_SECONDS = 1.0  # between two requests to a database that cannot be used
+
+log = logging.getLogger(__name__)
+
+
+class ProcessExecutor:
+    """See `i2v.service.Executor`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: JobStore,
+        engines: Mapping[str, EngineSpec],
+        logs: Path = ROOT / "logs",
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._engines = engines
+        self._logs = logs
+        self._wanted = threading.Event()
+        self._stopping = threading.Event()
+        self._has_tried = threading.Event()  # to start a worker, whether it took jobs or not
+        self._device: DeviceInfo | None = None
+        self._problem: I2VError | None = None  # why the last worker took no jobs
+        # The thread that starts the worker must live as long: PR_SET_PDEATHSIG is about threads.
+        self._thread = threading.Thread(target=self._supervise, name="supervisor", daemon=True)
+
+    def start(self) -> None:
+        """Start the first worker, which tells the device; later ones start when there is work."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the worker; the job that it was running goes back to the queue."""
+        self._stopping.set()
+        self._wanted.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def wake(self) -> None:
+        self._wanted.set()
+
+    def device(self) -> DeviceInfo:
+        """Return the worker's device, waiting for the first worker; raise what keeps it from working."""
+        self._has_tried.wait(self._settings.worker.start_seconds)
+        if self._device is None:
+            raise copy.copy(self._problem) if self._problem else self._not_started()
+        return self._device
+
+    def is_ready(self) -> bool:
+        return self._device is not None and self._problem is None and self._thread.is_alive()
+
+    def _supervise(self) -> None:
+        back_off = 0.0
+        while not self._stopping.wait(back_off):
+            self._wanted.clear()  # before looking for work: what comes after that sets it again
+            try:
+                if self._device is not None and self._store.counts()["queued"] == 0:
+                    self._wanted.wait()
+                    continue
+                ended_well, was_useful = self._run_worker()
+            except (I2VError, OSError) as error:  # no database, or no process to be had
+                log.error("no worker can be started: %s", error)
+                self._tell_problem(self._not_started())
+                ended_well, was_useful = False, False
+            if ended_well or was_useful:
+                back_off = 0.0
+            if not ended_well:
+                back_off = min(LAST_BACK_OFF, max(FIRST_BACK_OFF, 2 * back_off))
+
+    def _run_worker(self) -> tuple[bool, bool]:
+        """Start a worker, watch it to its end, and see to what it leaves.
+
+        Returns whether it ended well, and whether it has done a job.
+        """
+        context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
+        ours, theirs = context.Pipe(duplex=False)
+        owner = f"{os.getpid()}-{secrets.token_hex(8)}"
+        arguments = (self._settings, owner, theirs, self._engines, self._logs)
+        process = context.Process(target=work, args=arguments, name="i2v-worker", daemon=True)
+        with ours:
+            with theirs:
+                process.start()
+            watch = Watch(
+                process, ours, self._settings.worker, self._stopping, self._is_cancelled, self._hear
+            )
+            watch.run()
+        process.join()
+        ended_well = watch.was_asked or (watch.is_ready and process.exitcode == 0)
+        if not ended_well:
+            under = f" under job {watch.job_id}" if watch.job_id else ""
+            log.error("the worker died%s (status %s); see %s", under, process.exitcode, self._logs / LOG_NAME)
+            if not watch.is_ready:
+                self._tell_problem(self._problem or self._not_started())
+        self._settle(owner, ended_well)
+        return ended_well, watch.has_done_a_job
+
+    def _settle(self, owner: str, ended_well: bool) -> None:
+        """Take what a worker held that has ended, and remove the files of its unfinished attempt."""
+        while True:
+            try:
+                jobs = self._release(owner) if ended_well else self._store.recover(owner)
+                break
+            except I2VError as error:
+                log.error("the worker's job is not settled yet: %s", error)
+                if self._stopping.wait(RETRY_SECONDS):
+                    return  # the next service finds it interrupted
+        for job in jobs:
+            clean_up(job)
+
+    def _release(self, owner: str) -> list[Job]:
+        running = self._store.page("running").jobs
+        return [self._store.release(Claim(job, owner)) for job in running if job.owner == owner]
+
+    def _is_cancelled(self, job_id: str) -> bool:
+        try:
+            return self._store.get(job_id).cancel_requested
+        except I2VError:  # finished and deleted meanwhile; or the database is away, and will be asked again
+            return False
+
+    def _hear(self, word: Ready | Unable) -> None:
+        if isinstance(word, Ready):
+            self._device, self._problem = word.device, None
+            self._has_tried.set()
+        else:
+            self._tell_problem(word.error)
+
+    def _tell_problem(self, problem: I2VError) -> None:
+        self._problem = problem
+        self._has_tried.set()
+
+    def _not_started(self) -> I2VError:
+        return InsufficientMemory("worker.not_started", path=str(self._logs / LOG_NAME))

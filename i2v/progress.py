@@ -1,0 +1,81 @@
+"""An engine's events as a job's progress: phase, share of the whole, seconds left, at times a preview.
+
+Deliberately does not know who is told: neither store nor process nor page.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from i2v.engines.base import Conditioned, Denoised, Event
+from i2v.jobs import Phase, Progress
+from i2v.preview import encode_preview
+from i2v.schema import Generation
+
+PREVIEW_SHARE = 0.005  # of a job's time, at most, goes into previews; the first one is always made
+
+# Where each phase begins on a job's way from 0 to 1.
+BEGIN: dict[Phase, float] = {
+    "loading": 0.0,
+    "conditioning": 0.02,
+    "denoising": 0.05,
+    "decoding": 0.85,
+    "encoding": 0.97,
+}
+_TAIL = 0.1  # decoding and encoding take about this share of denoising's time
+
+
+class Meter:
+    """Reads the events of one generation, in their order."""
+
+    def __init__(self, generation: Generation, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start the job's time. `clock`: seconds."""
+        self._generation = generation
+        self._clock = clock
+        self._started = self._phase_began = clock()
+        self._preview_seconds = 0.0
+        self._decoded = 0
+
+    def read(self, event: Event) -> Progress:
+        """Return how far the job is; it never goes back."""
+        frames = self._generation.num_frames
+        if isinstance(event, Conditioned):
+            self._phase_began = self._clock()
+            return _within("denoising", 0, self._generation.num_inference_steps)
+        if isinstance(event, Denoised):
+            left = self._seconds_each(event.step) * (event.total - event.step + _TAIL * event.total)
+            preview = self._preview(event)
+            if event.step < event.total:
+                return _within("denoising", event.step, event.total, left, preview)
+            self._phase_began = self._clock()
+            return _within("decoding", 0, frames, left, preview)
+        self._decoded += len(event.frames)
+        if self._decoded < frames:
+            left = self._seconds_each(self._decoded) * (frames - self._decoded)
+            return _within("decoding", self._decoded, frames, left)
+        return at_start("encoding")
+
+    def _seconds_each(self, done: int) -> float:
+        """Return what each of the steps or frames that are `done` in this phase has taken."""
+        return (self._clock() - self._phase_began) / done
+
+    def _preview(self, event: Denoised) -> bytes | None:
+        now = self._clock()
+        if self._preview_seconds > PREVIEW_SHARE * (now - self._started):
+            return None
+        preview = encode_preview(event.preview, self._generation.fps)
+        self._preview_seconds += self._clock() - now
+        return preview
+
+
+def at_start(phase: Phase) -> Progress:
+    return Progress(phase, BEGIN[phase])
+
+
+def _within(
+    phase: Phase, step: int, total: int, left: float | None = None, preview: bytes | None = None
+) -> Progress:
+    end = BEGIN["decoding"] if phase == "denoising" else BEGIN["encoding"]
+    fraction = BEGIN[phase] + (end - BEGIN[phase]) * step / total
+    return Progress(phase, fraction, step, total, left, preview)

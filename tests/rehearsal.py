@@ -1,0 +1,224 @@
+"""An engine without a model: it does what its prompt says, also to its own process.
+
+A prompt is a list of orders, "PLACE: DEED" each, with semicolons between them:
+
+    step: sleep 0.05; step 3: segfault once; frame 2: hang
+
+The places are `condition`, `step` and `frame`, each of them or the one with the number; the deeds are below.
+With `once`, a deed is done the first time only, whichever process comes there, so that a retry goes through.
+What happens while the engine is loaded, when there is no prompt yet, stands in the model's folder.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import io
+import json
+import os
+import re
+import signal
+import time
+from collections.abc import Generator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import psutil
+from PIL import Image
+
+from i2v.engines.base import Conditioned, Decoded, Denoised, Event
+from i2v.errors import ModelUnavailable
+from i2v.job_store import JobStore
+from i2v.jobs import Job, Submission, new_job_id
+from i2v.pipeline import resolve
+from i2v.schema import EngineSpec, Generation, GenerationRequest, MemoryPlan, Preset
+from i2v.settings import Settings, load_settings
+
+REHEARSAL = EngineSpec(
+    name="rehearsal",
+    title="Rehearsal",
+    implementation="tests.rehearsal:RehearsalEngine",
+    multiple=16,
+    trained_frames=(1, 128),
+    trained_fps=(1, 60),
+    default_negative_prompt="",
+    preview_factors=(),
+    files=(),
+    presets={
+        "standard": Preset(area_side=64, num_frames=4, num_inference_steps=4, fps=8, guidance_scale=1.0)
+    },
+)
+ENGINES = {REHEARSAL.name: REHEARSAL}
+
+
+# --- deeds
+
+
+def sleep(seconds: str) -> None:
+    time.sleep(float(seconds))
+
+
+def fail() -> None:
+    raise RuntimeError("rehearsed")
+
+
+def refuse() -> None:
+    raise ModelUnavailable("weights.missing_file", title="Rehearsal", path="unet.safetensors")
+
+
+def memory() -> None:
+    bytearray(2**60)  # no machine has an exbibyte: this is a real MemoryError
+
+
+def segfault() -> None:
+    ctypes.string_at(0)
+
+
+def kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hang() -> None:
+    """Do nothing for ever, but listen to signals."""
+    while True:
+        time.sleep(60)
+
+
+def stuck() -> None:
+    """Do nothing for ever inside a library: no other thread runs, and no signal but SIGKILL helps."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    ctypes.PyDLL(None).sleep(10**6)
+
+
+def fill(folder: str) -> None:
+    """Fill the disk on which `folder` lies."""
+    with (Path(folder) / "filler").open("wb", buffering=0) as file:
+        try:
+            while file.write(bytes(2**20)):
+                pass
+        except OSError:  # full
+            return
+
+
+DEEDS = {deed.__name__: deed for deed in (sleep, fail, refuse, memory, segfault, kill, hang, stuck, fill)}
+
+
+class Script:
+    """The orders of one prompt, and a folder that remembers what was done once."""
+
+    def __init__(self, text: str, folder: Path) -> None:
+        self._orders = re.findall(r"(\w+)(?: (\d+))?: (\w+)(?: ([^;\s]+))??( once)?(?=;|$)", text)
+        self._folder = folder
+        self._text = text
+
+    def reach(self, place: str, number: int) -> None:
+        for where, which, deed, argument, once in self._orders:
+            if where == place and which in ("", str(number)) and (not once or self._is_first(where, which)):
+                DEEDS[deed](*([argument] if argument else []))
+
+    def _is_first(self, where: str, which: str) -> bool:
+        name = hashlib.sha256(f"{self._text} {where} {which}".encode()).hexdigest()
+        try:
+            (self._folder / name).touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
+
+
+class RehearsalEngine:
+    """Makes grey frames, the brighter the later."""
+
+    def __init__(self, spec: EngineSpec, folder: Path, plan: MemoryPlan) -> None:
+        self.spec = spec
+        self.plan = plan
+        self._folder = folder
+
+    @classmethod
+    def load(cls, spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Self:
+        Script(json.loads((folder / "model_index.json").read_text()), folder).reach("load", 1)
+        return cls(spec, folder, plan)
+
+    def generate(self, generation: Generation, image: Image.Image) -> Generator[Event]:
+        script = Script(generation.prompt, self._folder)
+        size = (generation.generated_height, generation.generated_width, 3)
+        script.reach("condition", 1)
+        yield Conditioned()
+        for step in range(1, generation.num_inference_steps + 1):
+            script.reach("step", step)
+            preview = np.full((generation.num_frames, 8, 8, 3), 20 * step % 256, np.uint8)
+            yield Denoised(step, generation.num_inference_steps, preview)
+        for number in range(1, generation.num_frames + 1):
+            script.reach("frame", number)
+            yield Decoded(np.full((1, *size), 10 * number % 256, np.uint8))
+
+
+# --- the stage
+
+
+def stage(folder: Path, load: str = "", **flags: object) -> Settings:
+    """Return settings for a service that lives in `folder`, with times that a test can wait for.
+
+    `load`: orders at the place `load`. `flags`: settings, as in `worker__hang_seconds=1`.
+    """
+    write_model(folder, load)
+    given = {name.replace("__", "."): value for name, value in flags.items()}
+    usual = {
+        "service.data_dir": folder / "data",
+        "output.directory": folder / "videos",
+        "models.directory": folder / "models",
+        "engine.name": REHEARSAL.name,
+        "engine.device": "cpu",  # torch is not even imported
+        "worker.idle_seconds": 60,
+        "worker.start_seconds": 60,
+        "worker.hang_seconds": 60,
+        "worker.cancel_seconds": 1,
+        "worker.kill_seconds": 1,
+    }
+    settings = load_settings(flags=usual | given)
+    settings.inputs.mkdir(parents=True, exist_ok=True)
+    return settings
+
+
+def write_model(folder: Path, load: str = "") -> None:
+    model = folder / "models" / REHEARSAL.name
+    model.mkdir(parents=True, exist_ok=True)
+    (model / "model_index.json").write_text(json.dumps(load))
+
+
+def picture() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 64), "teal").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def find_workers(service: int) -> list[psutil.Process]:
+    """Return the live worker processes of the service with this process id."""
+    return [child for child in psutil.Process(service).children() if _is_worker(child)]
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    try:
+        return "spawn_main" in " ".join(process.cmdline()) and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def submit(store: JobStore, settings: Settings, prompt: str = "", **fields: object) -> Job:
+    """Queue a job as the service does, without its process for pictures."""
+    job_id = new_job_id()
+    (settings.inputs / f"{job_id}.png").write_bytes(picture())
+    request = GenerationRequest.parse({"prompt": prompt or "nothing", "engine": REHEARSAL.name} | fields)
+    generation, _ = resolve(request, REHEARSAL, {}, (64, 64))
+    return store.submit(
+        Submission(
+            id=job_id,
+            request=request.model_dump(exclude_none=True),
+            generation=asdict(generation),
+            notices=({"code": "image.animated", "params": {}, "message": "The first one is used."},),
+            input=f"{job_id}.png",
+            output=str(settings.output.directory / f"{job_id}.mp4"),
+            fingerprint=job_id,
+        )
+    )

@@ -1,0 +1,62 @@
+"""A whole service without a front end, in a process of its own that a test can kill.
+
+    python -m tests.survivor FOLDER
+
+says `ready`, then answers each line of standard input, `KEY PROMPT`, with the id of the accepted job. A job
+whose prompt ends in `; finish: kill WHOM once` dies between the rename and the commit.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from i2v.executors import entry, process
+from i2v.executors.process import ProcessExecutor
+from i2v.job_store import JobStore
+from i2v.jobs import Claim, Job, JsonObject
+from i2v.schema import EngineSpec
+from i2v.service import Service
+from i2v.settings import Settings
+from tests.rehearsal import ENGINES, picture, stage
+
+KILL_WORKER, KILL_BOTH = "; finish: kill worker once", "; finish: kill both once"
+
+
+def work(
+    settings: Settings, owner: str, channel: Connection, engines: Mapping[str, EngineSpec], logs: Path
+) -> None:
+    """Be the worker process, with the point added where it dies."""
+    finish = JobStore.finish
+
+    def die_first(store: JobStore, claim: Claim, result: JsonObject) -> Job:
+        prompt = str(claim.job.request["prompt"])
+        if claim.job.attempt == 1 and prompt.endswith((KILL_WORKER, KILL_BOTH)):
+            if prompt.endswith(KILL_BOTH):
+                os.kill(os.getppid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return finish(store, claim, result)
+
+    JobStore.finish = die_first  # type: ignore[method-assign]
+    entry.work(settings, owner, channel, engines, logs)
+
+
+def main(folder: Path) -> None:
+    process.work = work  # type: ignore[attr-defined]
+    settings = stage(folder)
+    store = JobStore(settings.database)
+    service = Service(settings, store, ProcessExecutor(settings, store, ENGINES, folder / "logs"), ENGINES)
+    service.start()
+    print("ready", flush=True)
+    for line in sys.stdin:
+        key, _, prompt = line.rstrip("\n").partition(" ")
+        print(service.submit({"prompt": prompt}, picture(), key).id, flush=True)
+    service.stop()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

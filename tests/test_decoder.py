@@ -1,0 +1,171 @@
+"""i2v.decoder: pictures that attack the process that decodes them, and what is left of a picture's file."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+from i2v.decoder import Confines, decode_to_file
+from i2v.errors import EncodeError, InvalidRequest
+from i2v.image import DEFAULT_LIMITS, ImageLimits, decode_picture
+from tests.test_image import encoded, photo, png
+
+HUGE = ImageLimits(max_bytes=10**8, max_pixels=10**8)
+
+
+def refusal(data: bytes, output: Path, confines: Confines | None = None) -> InvalidRequest:
+    with pytest.raises(InvalidRequest) as caught:
+        decode_to_file(data, HUGE if confines else DEFAULT_LIMITS, output, confines)
+    return caught.value
+
+
+def decoders() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if "i2v.decoder" in child.cmdline()]
+
+
+def scan_bomb(side: int, scans: int) -> bytes:
+    """A small progressive JPEG that asks for a last pass over all its pixels again and again."""
+    data = encoded(Image.new("RGB", (side, side), "teal"), "JPEG", progressive=True)
+    start, end = data.rindex(b"\xff\xda"), data.rindex(b"\xff\xd9")
+    return data[:start] + data[start:end] * scans + data[end:]
+
+
+def test_the_file_holds_the_upright_pixels(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side
+    data = encoded(photo(), "JPEG", exif=exif)
+    decoded = decode_to_file(data, DEFAULT_LIMITS, tmp_path / "in.png")
+    expected = decode_picture(data)
+    assert decoded.size == expected.image.size == (32, 48)
+    with Image.open(tmp_path / "in.png") as file:
+        assert file.format == "PNG"
+        np.testing.assert_array_equal(np.asarray(file), np.asarray(expected.image))
+
+
+def test_notices_come_back(tmp_path: Path) -> None:
+    still, moving = photo(), photo().rotate(90)
+    data = encoded(still, "GIF", save_all=True, append_images=[moving])
+    decoded = decode_to_file(data, DEFAULT_LIMITS, tmp_path / "in.png")
+    assert [notice.code for notice in decoded.notices] == ["image.animated"]
+    assert decoded.notices == decode_picture(data).notices
+
+
+def test_nothing_but_pixels_is_kept(tmp_path: Path) -> None:
+    """EXIF, comments, and a second file behind the picture's end (a polyglot) are gone."""
+    exif = Image.Exif()
+    exif[0x010E] = "SECRET place"
+    page = b"<html><script>SECRET</script></html>"
+    data = encoded(photo(), "JPEG", exif=exif, comment=b"SECRET comment") + page
+    assert data.count(b"SECRET") == 3
+    decode_to_file(data, DEFAULT_LIMITS, tmp_path / "in.png")
+    kept = (tmp_path / "in.png").read_bytes()
+    assert b"SECRET" not in kept
+    with Image.open(io.BytesIO(kept)) as file:
+        file.load()
+        assert file.info == {}
+        assert file.getexif() == {}
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"", "image.empty"),
+        (b"not a picture", "image.unknown_format"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "image.unknown_format"),
+        (encoded(photo())[:100], "image.damaged"),
+        (encoded(photo(8, 8)), "image.too_small"),
+        (encoded(photo(10, 400)), "image.too_small"),
+        (b"\0" * (DEFAULT_LIMITS.max_bytes + 1), "image.too_many_bytes"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_unusable_bytes_are_refused_as_in_this_process(tmp_path: Path, data: bytes, code: str) -> None:
+    error = refusal(data, tmp_path / "in.png")
+    assert error.code == code
+    with pytest.raises(InvalidRequest) as caught:
+        decode_picture(data)
+    assert error.to_dict() == caught.value.to_dict()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    """169 megapixels, black and white, in a few kilobytes."""
+    data = png(13_000, 13_000, depth=1, colour=0, rows=bytes(13_000 * (1 + 13_000 // 8)))
+    assert len(data) < 25_000
+    before = psutil.Process().memory_info().rss
+    error = refusal(data, tmp_path / "in.png")
+    assert (error.code, error.params["size"]) == ("image.too_large", "13000x13000")
+    assert psutil.Process().memory_info().rss - before < 50_000_000
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_limit_on_memory_holds(tmp_path: Path) -> None:
+    data = encoded(Image.new("RGB", (5000, 5000), "teal"), "PNG", compress_level=1)
+    confines = Confines(memory=200_000_000)
+    assert refusal(data, tmp_path / "in.png", confines).code == "image.no_memory"
+    assert decode_to_file(data, HUGE, tmp_path / "in.png").size == (5000, 5000)
+
+
+def test_the_limit_on_time_holds(tmp_path: Path) -> None:
+    data = scan_bomb(5000, 2000)
+    assert len(data) < 5_000_000
+    start = time.perf_counter()
+    error = refusal(data, tmp_path / "in.png", Confines(2**31, seconds=1))
+    assert error.to_dict()["params"] == {"allowed": 1}
+    assert error.code == "image.too_slow"
+    assert time.perf_counter() - start < 5
+    assert decoders() == []
+
+
+def test_a_decoder_that_waits_for_ever_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes no time of the processor's."""
+    pipe = tmp_path / "in.png"
+    os.mkfifo(pipe)  # to open it for writing is to wait for a reader
+    start = time.perf_counter()
+    assert refusal(encoded(photo()), pipe, Confines(2**31, seconds=1)).code == "image.too_slow"
+    assert 2 <= time.perf_counter() - start < 4
+    assert decoders() == []
+
+
+def test_a_decoder_that_dies_is_a_refusal(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "in.png")
+    with ThreadPoolExecutor() as threads:
+        refused = threads.submit(refusal, encoded(photo()), tmp_path / "in.png")
+        while not decoders():
+            time.sleep(0.01)
+        decoders()[0].kill()
+        error = refused.result(timeout=5)
+    assert error.code == "image.decoder_died"
+    assert error.params["status"] == -signal.SIGKILL
+
+
+def test_a_disk_that_is_full_is_not_the_pictures_fault(tmp_path: Path) -> None:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(tmp_path)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting a small disk needs root and permission to mount")
+    try:
+        noise = np.random.default_rng(7).integers(0, 256, (300, 300, 3), dtype=np.uint8)
+        with pytest.raises(EncodeError) as caught:
+            decode_to_file(encoded(Image.fromarray(noise)), DEFAULT_LIMITS, tmp_path / "in.png")
+        assert caught.value.code == "image.not_stored"
+        assert "No space left" in caught.value.message
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_all_that_the_limits_allow_fits_into_the_confines(tmp_path: Path) -> None:
+    """The greediest kind of picture that was found, at the largest size."""
+    values = np.tile(np.linspace(0, 1e9, 5000, dtype=np.float32), (5000, 1))
+    data = encoded(Image.fromarray(values), "TIFF", compression="tiff_deflate")
+    limits = ImageLimits(max_bytes=len(data))
+    assert decode_to_file(data, limits, tmp_path / "in.png").size == (5000, 5000)

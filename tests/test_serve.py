@@ -1,0 +1,190 @@
+"""i2v.serve, `i2v serve` and app.py: a real server process, how it starts, what it holds, and how it ends."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from i2v.settings import ROOT
+from tests.servers import APP, Server, environment_in, launched, staged
+from tests.web.house import wait_for
+
+Start = Callable[[list[str]], Server]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    with ExitStack() as stack:
+        yield lambda command: stack.enter_context(launched(command, tmp_path))
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return environment_in(tmp_path)
+
+
+def submit(server: Server, picture: Path, prompt: str, **fields: object) -> str:
+    form = {"prompt": prompt, "num_frames": 4, "num_inference_steps": 2, **fields}
+    with picture.open("rb") as file:
+        response = requests.post(f"{server.url}/api/v1/jobs", data=form, files={"image": file}, timeout=120)
+    assert response.status_code == 202, response.text
+    return str(response.json()["id"])
+
+
+def follow(server: Server, job_id: str) -> list[str]:
+    """Return the names of the job's events, up to the stream's end."""
+    stream = requests.get(f"{server.url}/api/v1/jobs/{job_id}/events", stream=True, timeout=120)
+    return [line[7:] for line in stream.iter_lines(decode_unicode=True) if line.startswith("event: ")]
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes((ROOT / "examples" / "coffee.jpg").read_bytes())
+    return path
+
+
+# --- starting
+
+
+def test_the_web_process_never_loads_torch_while_its_worker_does(start: Start) -> None:
+    server = start([*APP, "--port", "0"])
+    wait_for(lambda: requests.get(f"{server.url}/readyz", timeout=30).status_code == 200, seconds=60)
+    assert requests.get(f"{server.url}/healthz", timeout=30).text == "ok"
+
+    def has_torch(process: psutil.Process) -> bool:
+        return "libtorch" in Path(f"/proc/{process.pid}/maps").read_text(errors="replace")
+
+    web = psutil.Process(server.process.pid)
+    assert not has_torch(web)
+    assert any(has_torch(child) for child in web.children(recursive=True))
+
+
+def test_the_log_has_the_date_in_its_name_and_every_request(start: Start, tmp_path: Path) -> None:
+    server = start(staged(tmp_path))
+    assert requests.get(f"{server.url}/api/v1/nothing", timeout=30).status_code == 404
+    assert server.log is not None
+    assert server.log.parent == tmp_path / "logs"
+    assert re.fullmatch(r"app_\d{8}_\d{6}\.log", server.log.name)
+    assert '"GET /api/v1/nothing HTTP/1.1" 404' in server.log.read_text()
+
+
+def test_a_folder_of_logs_that_cannot_be_written_is_said_and_no_obstacle(
+    start: Start, tmp_path: Path, picture: Path
+) -> None:
+    (tmp_path / "logs").write_text("a file")
+    server = start(staged(tmp_path))
+    assert follow(server, submit(server, picture, "x"))[-1] == "state"
+    server.end()
+    assert f"Logs cannot be written to {tmp_path / 'logs'}" in server.process.communicate()[1]
+
+
+def test_importing_the_server_loads_no_model_library() -> None:
+    code = "import i2v.serve, sys; print({'torch', 'diffusers', 'transformers'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "set()\n"
+
+
+# --- ending
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_in_order_and_keeps_the_running_job(
+    start: Start, picture: Path, tmp_path: Path, number: int
+) -> None:
+    server = start(staged(tmp_path))
+    job_id = submit(server, picture, "step: sleep 0.05", num_inference_steps=200)
+    stream = requests.get(f"{server.url}/api/v1/jobs/{job_id}/events", stream=True, timeout=60)
+    lines = stream.iter_lines(decode_unicode=True)
+    assert any("denoising" in line for line in lines)
+    workers = psutil.Process(server.process.pid).children(recursive=True)
+    assert server.end(number) == 0
+    assert list(lines)[-1:] in ([], [""])  # the stream ended by itself, without an error
+    said, complaints = server.process.communicate()
+    assert "goes back to the queue" in said
+    assert "Traceback" not in complaints
+    assert not psutil.wait_procs(workers, timeout=10)[1]
+    assert not list((tmp_path / "videos").glob("*"))
+    with closing(sqlite3.connect(tmp_path / "data" / "jobs.db")) as database:
+        assert database.execute("SELECT status FROM jobs").fetchall() == [("queued",)]
+
+
+def test_the_next_server_goes_on_with_the_job(start: Start, picture: Path, tmp_path: Path) -> None:
+    first = start(staged(tmp_path))
+    job_id = submit(first, picture, "step: sleep 0.05", num_inference_steps=20)
+    first.end()
+    second = start(staged(tmp_path))
+    follow(second, job_id)
+    job = requests.get(f"{second.url}/api/v1/jobs/{job_id}", timeout=30).json()
+    assert job["status"] == "succeeded"
+    assert job["result"]["video_url"].startswith(second.url)
+
+
+# --- not starting
+
+
+def refused(environment: dict[str, str], *flags: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [*APP, *flags], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "Traceback" not in done.stderr
+    for name in re.findall(r"Log: (.*)", done.stdout):
+        Path(name).unlink()
+    return done.returncode, done.stderr
+
+
+def test_a_port_that_is_taken_is_said_and_nothing_is_touched(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, said = refused(environment, "--port", str(port))
+    assert (code, str(port) in said, "--port" in said) == (1, True, True)
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.7.7"])
+def test_a_bind_beyond_the_loopback_is_refused(
+    environment: dict[str, str], tmp_path: Path, host: str
+) -> None:
+    code, said = refused(environment, "--host", host, "--port", "0")
+    assert (code, host in said, "token" in said) == (2, True, True)
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [(("--port", "70000"), "server.port"), (("--port", "x"), "server.port"), (("--reload",), "--reload")],
+)
+def test_a_bad_flag_is_named(environment: dict[str, str], flags: tuple[str, ...], named: str) -> None:
+    code, said = refused(environment, *flags)
+    assert (code, named in said) == (2, True)
+
+
+def test_a_second_server_on_the_same_folder_is_refused(
+    start: Start, environment: dict[str, str], picture: Path, tmp_path: Path
+) -> None:
+    first = start(staged(tmp_path))
+    job_id = submit(first, picture, "step: sleep 0.05", num_inference_steps=40)
+    code, said = refused(environment, "--port", "0")
+    assert (code, str(tmp_path / "data") in said) == (1, True)
+    follow(first, job_id)
+    assert requests.get(f"{first.url}/api/v1/jobs/{job_id}", timeout=30).json()["attempt"] == 1
+
+
+def test_a_damaged_database_is_said(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "jobs.db").write_bytes(b"no database" * 1000)
+    code, said = refused(environment, "--port", "0")
+    assert (code, "is damaged" in said) == (1, True)

@@ -1,0 +1,312 @@
+"""i2v.service: what is accepted is settled and kept, and what is refused leaves nothing."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from i2v.errors import InvalidRequest, QueueFull
+from i2v.executors.inline import InlineExecutor
+from i2v.job_store import JobStore
+from i2v.schema import DeviceInfo, Generation
+from i2v.service import Service, expected_seconds
+from i2v.settings import Settings
+from tests.rehearsal import ENGINES, REHEARSAL, picture, stage
+
+
+@dataclass
+class Waiting:
+    """See `i2v.service.Executor`: counts how often it is woken, and runs nothing."""
+
+    woken: int = 0
+    device_info: DeviceInfo = field(default_factory=lambda: DeviceInfo("cpu", "CPU", 2**33))
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def wake(self) -> None:
+        self.woken += 1
+
+    def device(self) -> DeviceInfo:
+        return self.device_info
+
+    def is_ready(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return stage(tmp_path)
+
+
+@pytest.fixture
+def executor() -> Waiting:
+    return Waiting()
+
+
+@pytest.fixture
+def service(settings: Settings, executor: Waiting) -> Iterator[Service]:
+    """A service whose jobs stay in the queue."""
+    made = Service(settings, JobStore(settings.database, max_queued=3), executor, ENGINES)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def working(settings: Settings) -> Iterator[Service]:
+    """A service that has done its jobs when `submit` returns."""
+    store = JobStore(settings.database)
+    made = Service(settings, store, InlineExecutor(settings, store, ENGINES), ENGINES)
+    made.start()
+    yield made
+    made.stop()
+
+
+FIELDS: dict[str, object] = {"prompt": "nothing"}
+
+
+def inputs(settings: Settings) -> list[str]:
+    return sorted(path.name for path in settings.inputs.iterdir())
+
+
+# --- submit
+
+
+def test_a_job_is_settled_kept_and_announced(service: Service, settings: Settings, executor: Waiting) -> None:
+    job = service.submit({**FIELDS, "num_frames": "5"}, picture())
+    assert (job.status, job.queue_position, executor.woken) == ("queued", 0, 1)
+    generation = Generation(**job.generation)  # type: ignore[arg-type]
+    assert (generation.engine, generation.num_frames, generation.width) == ("rehearsal", 5, 64)
+    assert 0 <= generation.seed < 2**32
+    assert job.request["num_frames"] == 5
+    assert Path(job.output).parent == settings.output.directory
+    with Image.open(settings.inputs / job.input) as kept:
+        assert (kept.format, kept.size, kept.getpixel((3, 3))) == ("PNG", (64, 64), (0, 128, 128))
+
+
+def test_only_pixels_of_the_picture_are_kept(service: Service, settings: Settings) -> None:
+    buffer = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x010E] = "a secret place"  # ImageDescription
+    Image.new("RGB", (64, 64)).save(buffer, "JPEG", exif=exif)
+    job = service.submit(FIELDS, buffer.getvalue() + b"<script>")
+    data = (settings.inputs / job.input).read_bytes()
+    assert b"secret" not in data
+    assert b"<script>" not in data
+
+
+def test_what_the_picture_needed_is_in_the_notices(service: Service) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGBA", (64, 64), (0, 0, 0, 0)).save(buffer, "PNG")
+    job = service.submit(FIELDS, buffer.getvalue())
+    assert "image.transparent" in [notice["code"] for notice in job.notices]
+
+
+def test_jobs_of_one_second_have_videos_of_their_own(service: Service) -> None:
+    outputs = [service.submit(FIELDS, picture()).output for _ in range(3)]
+    assert len(set(outputs)) == 3
+
+
+def test_a_name_that_a_file_has_is_not_given_to_a_job(
+    service: Service, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Path(service.submit(FIELDS, picture()).output)
+    service.cancel(service.page().jobs[0].id)
+    service.delete(service.page().jobs[0].id)
+    first.write_text("precious")
+    monkeypatch.setattr(
+        "i2v.outputs.OutputName.candidates",
+        lambda name: iter([first, first.with_stem("other"), first.with_stem("another")]),
+    )
+    assert service.submit(FIELDS, picture()).output == str(first.with_stem("other"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "data", "code"),
+    [
+        ({"prompt": "x", "num_frames": "3"}, picture(), "request.invalid"),
+        ({"prompt": "x", "steps": 3}, picture(), "request.unknown_field"),
+        ({}, picture(), "request.missing_field"),
+        ({"prompt": " "}, picture(), "request.blank_prompt"),
+        ({"prompt": "x", "engine": "sora"}, picture(), "request.unknown_engine"),
+        (FIELDS, b"", "image.empty"),
+        (FIELDS, b"hello", "image.unknown_format"),
+        (FIELDS, picture()[:-30], "image.damaged"),
+    ],
+)
+def test_what_is_refused_leaves_nothing(
+    service: Service,
+    settings: Settings,
+    executor: Waiting,
+    fields: dict[str, object],
+    data: bytes,
+    code: str,
+) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        service.submit(fields, data)
+    assert caught.value.code == code
+    assert service.page().jobs == ()
+    assert inputs(settings) == []
+    assert executor.woken == 0
+
+
+def test_a_full_queue_refuses_and_keeps_what_it_has(service: Service, settings: Settings) -> None:
+    for _ in range(3):
+        service.submit(FIELDS, picture())
+    with pytest.raises(QueueFull):
+        service.submit(FIELDS, picture())
+    assert len(inputs(settings)) == 3
+
+
+def test_a_repeated_key_is_the_same_job(service: Service, settings: Settings) -> None:
+    first = service.submit(FIELDS, picture(), "key")
+    assert service.submit(FIELDS, picture(), "key").id == first.id
+    assert inputs(settings) == [first.input]
+    for fields, data in (({"prompt": "other"}, picture()), (FIELDS, picture() + b" ")):
+        with pytest.raises(InvalidRequest) as caught:
+            service.submit(fields, data, "key")
+        assert caught.value.code == "job.idempotency_conflict"
+    assert inputs(settings) == [first.input]
+
+
+# --- the whole way, and after
+
+
+def test_a_submitted_job_becomes_a_video(working: Service) -> None:
+    job = working.get(working.submit(FIELDS, picture()).id)
+    assert job.status == "succeeded", job.error
+    assert working.video(job.id) == Path(job.output)
+    assert job.result is not None
+    assert job.result["path"] == job.output
+
+
+def test_a_job_without_a_video_says_so(working: Service) -> None:
+    failed = working.submit({"prompt": "step 1: refuse"}, picture())
+    done = working.submit(FIELDS, picture())
+    Path(done.output).unlink()
+    for job in (failed, done):
+        with pytest.raises(InvalidRequest) as caught:
+            working.video(job.id)
+        assert caught.value.code == "job.no_video"
+    assert working.retry(failed.id).status in ("queued", "failed")
+
+
+def test_a_deleted_job_takes_its_files_with_it(working: Service, settings: Settings) -> None:
+    job = working.submit(FIELDS, picture())
+    assert inputs(settings) == [job.input]
+    working.delete(job.id)
+    assert inputs(settings) == []
+    assert not Path(job.output).exists()
+
+
+def test_files_that_no_job_owns_are_swept_at_the_start(settings: Settings, executor: Waiting) -> None:
+    store = JobStore(settings.database)
+    service = Service(settings, store, executor, ENGINES)
+    job = service.submit(FIELDS, picture())
+    (settings.inputs / "orphan.png").write_bytes(b"x")
+    claim = store.claim("somebody who died")
+    assert claim is not None
+    part = Path(job.output).parent / f".{Path(job.output).stem}.0123456789ab.part.mp4"
+    part.write_bytes(b"half a video")
+    service.start()
+    assert inputs(settings) == [job.input]
+    assert not part.exists()
+    again = service.get(job.id)
+    assert (again.status, again.interruptions) == ("queued", 1)
+    service.stop()
+
+
+# --- what it would take
+
+
+def run(denoise: float, rest: float, **fields: object) -> tuple[dict[str, object], dict[str, object]]:
+    generation = {
+        "prompt": "", "negative_prompt": "", "width": 64, "height": 64, "generated_width": 64,
+        "generated_height": 64, "fit": "keep", "num_frames": 8, "fps": 8, "target_fps": 8,
+        "num_inference_steps": 10, "guidance_scale": 1.0, "seed": 0, "engine": "rehearsal",
+    }  # fmt: skip
+    seconds = {
+        "picture": 0.0,
+        "load": 99.0,
+        "condition": 0.0,
+        "denoise": denoise,
+        "decode": rest,
+        "encode": 0,
+    }
+    return generation | fields, {"seconds": seconds}
+
+
+def like(**fields: object) -> Generation:
+    return Generation(**run(0, 0, **fields)[0])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("generation", "seconds"),
+    [
+        (like(), 12.0),
+        (like(num_inference_steps=20), 22.0),
+        (like(num_frames=16), 24.0),
+        (like(guidance_scale=7.5), 22.0),
+        (like(generated_width=128), 24.0),
+        (like(engine="another"), None),
+    ],
+)
+def test_time_grows_with_what_is_asked_and_loading_is_not_counted(
+    generation: Generation, seconds: float | None
+) -> None:
+    assert expected_seconds(generation, [run(10, 2)]) == pytest.approx(seconds)
+
+
+def test_the_nearest_run_counts() -> None:
+    runs = [run(10, 2), run(30, 4, num_inference_steps=40), ({"engine": "rehearsal"}, {"seconds": {}})]
+    assert expected_seconds(like(num_inference_steps=36), runs) == pytest.approx(30 * 36 / 40 + 4)
+    assert expected_seconds(like(), []) is None
+
+
+def test_a_plan_is_honest_about_what_it_does_not_know(working: Service) -> None:
+    plan = working.plan(FIELDS, (64, 64))
+    assert (plan.fits, plan.bytes, plan.seconds) == (None, None, None)
+    assert "Not known yet" in plan.message
+    working.submit({"prompt": "step: sleep 0.05"}, picture())
+    known = working.plan({"prompt": "x", "num_inference_steps": 40}, (64, 64))
+    assert known.seconds is not None
+    assert 2.0 <= known.seconds < 20
+    assert known.options["num_inference_steps"] == 40
+
+
+def test_the_expected_start_is_the_sum_of_those_before(settings: Settings) -> None:
+    store = JobStore(settings.database)
+    finished = Service(settings, store, InlineExecutor(settings, store, ENGINES), ENGINES)
+    finished.start()
+    finished.submit({"prompt": "step: sleep 0.05"}, picture())
+    waiting = Service(settings, store, Waiting(), ENGINES)
+    first, second, third = (waiting.submit(FIELDS, picture()) for _ in range(3))
+    assert waiting.expected_start(first) == 0
+    start = waiting.expected_start(second)
+    assert start is not None
+    assert start >= 0.2
+    assert waiting.expected_start(third) == pytest.approx(2 * start)
+    finished.stop()
+
+
+def test_presets_are_those_of_the_engine(service: Service) -> None:
+    presets = service.presets(REHEARSAL)
+    assert presets["standard"] == REHEARSAL.presets["standard"]
+    assert presets["extreme"].num_frames == 32
+
+
+def test_the_service_is_there_without_torch() -> None:
+    code = (
+        "import sys, i2v.service, i2v.executors.process; print({'torch', 'diffusers'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

@@ -52,9 +52,9 @@ MESSAGES: dict[str, str] = {
         "The model reads {limit} tokens of a negative prompt; this was cut off: {removed}"
     ),
     # advice: the request is fine as it is, but the clip may disappoint
-    "advice.small_picture": "The picture is only {size} pixels; with {wanted} on each side clips look better.",
+    "advice.small_picture": "The picture is only {size} pixels; clips look better with {wanted} a side.",
     "advice.long_prompt": (
-        "The prompt has about {tokens} tokens, and the model reads the first {limit}: put what matters first."
+        "The prompt has about {tokens} tokens; the model reads the first {limit}: put what matters first."
     ),
     "advice.abstract": "{words}: this names no motion. Say what moves, in which direction and how fast.",
     "advice.many_actions": "These are about {count} actions; up to {allowed} come out better.",

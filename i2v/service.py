@@ -44,7 +44,7 @@ class Executor(Protocol):
         ...
 
     def device(self) -> DeviceInfo:
-        """Return where jobs run; may wait for it, and raises `InsufficientMemory` if it cannot be told."""
+        """Return where jobs run; may wait for it, and raises what keeps jobs from being run."""
         ...
 
     def is_ready(self) -> bool:

@@ -109,6 +109,7 @@ class WorkerSettings(_Section):
 class ServerSettings(_Section):
     host: Text
     port: Annotated[int, Within(0, 65535)]
+    page: bool
 
 
 class SecuritySettings(_Section):

@@ -32,5 +32,5 @@ def held_back(drop: bool = False) -> Iterator[None]:
             if previous[number] not in (signal.SIG_IGN, None):
                 signal.signal(number, previous[number])
         if not drop:
-            for number in waiting:
-                signal.raise_signal(number)
+            for caught in waiting:
+                signal.raise_signal(caught)

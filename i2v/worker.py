@@ -125,18 +125,17 @@ class Worker:
     def _result(self, claim: Claim) -> JsonObject:
         """Return the job's result: the video is published under the job's name when this returns.
 
-        Where an earlier attempt died between the rename and its commit, it is already.
+        Where an earlier attempt died between the rename and its commit, it is there already.
         """
         job = claim.job
         sweep_parts(Path(job.output))
+        try:
+            return self._make(claim)
+        except InvalidRequest as error:
+            if error.code != "output.exists":
+                raise
         if not is_published(job):
-            try:
-                return self._make(claim)
-            except InvalidRequest as error:
-                if error.code != "output.exists":
-                    raise
-            if not is_published(job):
-                raise EncodeError("job.output_taken", path=job.output)
+            raise EncodeError("job.output_taken", path=job.output)
         told = Result(Path(job.output), _generation(job), (), {}).to_dict()
         return {**told, "notices": list(job.notices)}
 

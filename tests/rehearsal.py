@@ -20,7 +20,7 @@ import re
 import signal
 import time
 from collections.abc import Generator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Self
 
@@ -170,6 +170,7 @@ def stage(folder: Path, load: str = "", **flags: object) -> Settings:
         "models.directory": folder / "models",
         "engine.name": REHEARSAL.name,
         "engine.device": "cpu",  # torch is not even imported
+        "server.page": False,
         "worker.idle_seconds": 60,
         "worker.start_seconds": 60,
         "worker.hang_seconds": 60,
@@ -210,7 +211,7 @@ def submit(store: JobStore, settings: Settings, prompt: str = "", **fields: obje
     job_id = new_job_id()
     (settings.inputs / f"{job_id}.png").write_bytes(picture())
     request = GenerationRequest.parse({"prompt": prompt or "nothing", "engine": REHEARSAL.name} | fields)
-    generation, _ = resolve(request, REHEARSAL, {}, (64, 64))
+    generation, _ = resolve(request, replace(REHEARSAL, name=request.engine), {}, (64, 64))
     return store.submit(
         Submission(
             id=job_id,

@@ -119,11 +119,10 @@ def test_the_limit_on_memory_holds(tmp_path: Path) -> None:
 def test_the_limit_on_time_holds(tmp_path: Path) -> None:
     data = scan_bomb(5000, 2000)
     assert len(data) < 5_000_000
-    start = time.perf_counter()
+    before = os.times().children_user
     error = refusal(data, tmp_path / "in.png", Confines(2**31, seconds=1))
-    assert error.to_dict()["params"] == {"allowed": 1}
-    assert error.code == "image.too_slow"
-    assert time.perf_counter() - start < 5
+    assert (error.code, error.params) == ("image.too_slow", {"allowed": 1})
+    assert os.times().children_user - before < 1.5
     assert decoders() == []
 
 
@@ -163,6 +162,7 @@ def test_a_disk_that_is_full_is_not_the_pictures_fault(tmp_path: Path) -> None:
         subprocess.run(["umount", str(tmp_path)], check=True)
 
 
+@pytest.mark.slow
 def test_all_that_the_limits_allow_fits_into_the_confines(tmp_path: Path) -> None:
     """The greediest kind of picture that was found, at the largest size."""
     values = np.tile(np.linspace(0, 1e9, 5000, dtype=np.float32), (5000, 1))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from i2v.errors import EncodeError, InvalidRequest
-from i2v.outputs import OutputFile, OutputName, prepare_output
+from i2v.outputs import OutputFile, OutputName, part_path, prepare_output, sweep_parts
 from i2v.video import probe
 from tests.clips import WHEN, names, write
 
@@ -79,6 +79,30 @@ def test_the_longest_name_works(tmp_path: Path) -> None:
     assert len(target.path.name.encode()) == 255
     prepare_output(target)
     assert write(target).path == target.path
+
+
+# --- what killed writers leave
+
+
+@pytest.mark.parametrize("stem", ["video_20250405_142310", "[a]*?", "影" * 83 + "ab", "x" * 60 + "_1"])
+def test_parts_of_one_video_are_swept_and_no_others(tmp_path: Path, stem: str) -> None:
+    path = tmp_path / f"{stem}.mp4"
+    others = ("video_20250405_142310_2", "video_20250405_14231", "[a]bc", "影" * 83 + "b", "x" * 60 + "_2")
+    kept = {part_path(OutputFile(tmp_path / f"{other}.mp4")) for other in others}
+    swept = {part_path(OutputFile(path)) for _ in range(2)}
+    for part in kept | swept:
+        part.write_bytes(b"half a video")
+    path.write_bytes(b"a video")
+    sweep_parts(path)
+    assert set(tmp_path.iterdir()) == {*kept, path}
+
+
+def test_a_name_that_was_only_reserved_is_swept(tmp_path: Path) -> None:
+    """As a writer leaves it that is killed while it publishes on a disk without hard links."""
+    (tmp_path / "clip.mp4").touch()
+    sweep_parts(tmp_path / "clip.mp4")
+    assert names(tmp_path) == []
+    sweep_parts(tmp_path / "nowhere" / "clip.mp4")
 
 
 # --- prepare

@@ -58,10 +58,15 @@ def picture(tmp_path: Path) -> Path:
 # --- starting
 
 
-def test_the_web_process_never_loads_torch_while_its_worker_does(start: Start) -> None:
-    server = start([*APP, "--port", "0"])
+def test_the_web_process_never_loads_torch_while_its_worker_does(tmp_path: Path) -> None:
+    with launched([*APP, "--port", "0"], tmp_path, page=True) as server:
+        check_for_torch(server)
+
+
+def check_for_torch(server: Server) -> None:
     wait_for(lambda: requests.get(f"{server.url}/readyz", timeout=30).status_code == 200, seconds=60)
     assert requests.get(f"{server.url}/healthz", timeout=30).text == "ok"
+    assert "gradio" in requests.get(f"{server.url}/", timeout=60).text
 
     def has_torch(process: psutil.Process) -> bool:
         return "libtorch" in Path(f"/proc/{process.pid}/maps").read_text(errors="replace")

@@ -7,8 +7,10 @@ import json
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,19 +18,21 @@ import pytest
 from PIL import Image
 
 from i2v.cli.main import main
+from i2v.engines.base import Engine
 from i2v.engines.specs import EMBEDDED
 from i2v.errors import I2VError
 from i2v.executors.inline import InlineExecutor
 from i2v.job_store import JobStore
 from i2v.jobs import Claim, Job, JsonObject, Progress
+from i2v.loading import LoadedEngine, load_engine
 from i2v.progress import BEGIN
-from i2v.schema import DeviceInfo
+from i2v.schema import DeviceInfo, EngineSpec
 from i2v.service import Service
 from i2v.settings import Settings
 from i2v.video import probe, read_tags
 from i2v.worker import JOB_TAG, Beat, Worker, clean_up
 from tests.clips import names, read_frames
-from tests.rehearsal import ENGINES, stage, submit, write_model
+from tests.rehearsal import ENGINES, REHEARSAL, stage, submit, write_model
 
 CPU = DeviceInfo("cpu", "CPU", 2**34)
 
@@ -179,6 +183,31 @@ def test_an_engine_is_loaded_once(settings: Settings, store: WatchedStore) -> No
     assert busy.run_next()
     assert store.get(second.id).status == "succeeded"
     assert not busy.run_next()
+
+
+def test_an_engine_is_gone_before_the_next_one_is_loaded(
+    settings: Settings, store: WatchedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both at once would not fit into the device."""
+    other = replace(REHEARSAL, name="other")
+    models = settings.models.directory
+    (models / "rehearsal").rename(models / "other")
+    (models / "rehearsal").symlink_to("other")
+    loaded: list[weakref.ref[Engine]] = []
+
+    def load(spec: EngineSpec, device: DeviceInfo, settings: Settings) -> LoadedEngine:
+        assert [engine() for engine in loaded] == [None] * len(loaded)
+        engine = load_engine(spec, device, settings)
+        loaded.append(weakref.ref(engine.engine))
+        return engine
+
+    monkeypatch.setattr("i2v.worker.load_engine", load)
+    busy = Worker(settings, store, {**ENGINES, other.name: other}, CPU, "worker")
+    for engine in ("rehearsal", "rehearsal", "other"):
+        submit(store, settings, engine=engine)
+        assert busy.run_next()
+    assert len(loaded) == 2
+    assert store.counts()["succeeded"] == 3
 
 
 # --- the same job twice

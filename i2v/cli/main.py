@@ -17,11 +17,11 @@ from datetime import datetime
 from importlib.metadata import version
 from types import FrameType
 
-from i2v.cli import doctor, generate, info, models
+from i2v.cli import doctor, generate, info, models, serve
 from i2v.cli.parsers import Parser
 from i2v.errors import Cancelled, I2VError
 
-COMMANDS = (generate, info, models, doctor)
+COMMANDS = (generate, serve, info, models, doctor)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -47,16 +47,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with _stop_on_signals():
             code: int = arguments.run(arguments)
+            sys.stdout.flush()  # here, where a reader that is gone or a full disk can be told
             return code
     except I2VError as error:
         return _fail(error.message, error.exit_code)
     except KeyboardInterrupt:
         return _fail(Cancelled("job.interrupted").message, Cancelled.exit_code)
     except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - nobody reads any more; Python flushes once more at exit
+        _close_stdout()
         return 1
     except Exception as error:
         return _fail(f"Something went wrong inside i2v ({type(error).__name__}). {_log_traceback()}", 1)
+
+
+def _close_stdout() -> None:
+    """Let what is still buffered go nowhere: Python would complain of it once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, code: int) -> int:
@@ -79,13 +85,18 @@ def _log_traceback() -> str:
 
 @contextmanager
 def _stop_on_signals() -> Iterator[None]:
-    """Let SIGTERM end the job as Ctrl-C does: at the next step, with nothing left behind."""
+    """Let SIGTERM and a closed terminal end the job as Ctrl-C does: at once, with nothing left behind."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    previous = signal.signal(signal.SIGTERM, stop)
+    numbers = [
+        number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) == signal.SIG_DFL
+    ]
+    for number in numbers:  # SIGHUP is ignored under nohup, and stays so
+        signal.signal(number, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)

@@ -53,10 +53,7 @@ Word = Ready | Beat | Unable
 def work(
     settings: Settings, owner: str, channel: Connection, engines: Mapping[str, EngineSpec], logs: Path
 ) -> None:
-    """Be the worker process, from its start to its end.
-
-    `channel` takes the worker's words.
-    """
+    """Be the worker process, from its start to its end; `channel` takes its words."""
     _die_with_parent()
     os.setsid()  # out of reach of Ctrl-C, which is for the service; and ffmpeg is found by the session
     _log_to(logs / LOG_NAME)
@@ -106,7 +103,7 @@ def _log_to(path: Path) -> None:
             os.dup2(file.fileno(), 2)
     except OSError as error:  # `i2v doctor` warns of it; the service's own standard error is taken instead
         print(f"{path} cannot be written: {error}", file=sys.stderr)
-    faulthandler.enable()
+    faulthandler.enable(2)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(message)s", stream=sys.stderr
     )

@@ -79,8 +79,10 @@ class ProcessExecutor:
 
     def _supervise(self) -> None:
         back_off = 0.0
-        while not self._stopping.wait(back_off):
-            self._wanted.clear()  # before looking for work: what comes after that sets it again
+        while True:
+            self._wanted.clear()  # before anything is looked at: what comes later sets it again
+            if self._stopping.wait(back_off):
+                return
             try:
                 if self._device is not None and self._store.counts()["queued"] == 0:
                     self._wanted.wait()

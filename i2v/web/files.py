@@ -1,0 +1,77 @@
+"""What a job gives: its video, in ranges, so that players can seek; its preview; its last frame."""
+
+from __future__ import annotations
+
+import re
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import FileResponse
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+
+from i2v.errors import InvalidRequest
+from i2v.preview import MIME_TYPE as PREVIEW_TYPE
+from i2v.video import read_last_frame
+from i2v.web.front import PREFIX, Front
+from i2v.web.problems import problems
+
+router = APIRouter(prefix=f"{PREFIX}/jobs/{{job_id}}", tags=["jobs"])
+
+_VIDEO: dict[int | str, dict[str, object]] = {200: {"content": {"video/mp4": {}}}, **problems(404, 503)}
+
+
+@router.head("/video", responses=_VIDEO, response_class=FileResponse, name="head_video")
+@router.get("/video", responses=_VIDEO, response_class=FileResponse)
+def get_video(request: Request, job_id: str) -> FileResponse:
+    """Return the finished video, or the ranges of it that are asked for."""
+    path = Front.of(request).service.video(job_id)
+    return Ranges(path, media_type="video/mp4", filename=path.name, content_disposition_type="inline")
+
+
+@router.get(
+    "/preview",
+    responses={200: {"content": {PREVIEW_TYPE: {}}}, **problems(404, 503)},
+    response_class=Response,
+)
+def get_preview(request: Request, job_id: str) -> Response:
+    """Return what the clip looks like so far, small and moving, while it is denoising."""
+    service = Front.of(request).service
+    job = service.get(job_id)
+    picture = service.preview(job_id)
+    if picture is None:
+        raise InvalidRequest("job.no_preview", id=job.id, status=job.status)
+    return Response(picture, media_type=PREVIEW_TYPE, headers={"Cache-Control": "no-store"})
+
+
+@router.get(
+    "/last-frame",
+    responses={200: {"content": {"image/png": {}}}, **problems(404, 503)},
+    response_class=Response,
+)
+async def get_last_frame(request: Request, job_id: str) -> Response:
+    """Return the finished video's last frame as PNG, to go on from there."""
+    front = Front.of(request)
+    path = await run_sync(front.service.video, job_id)
+    frame = await front.heavy(lambda: read_last_frame(path))
+    return Response(frame, media_type="image/png")
+
+
+class Ranges(FileResponse):
+    """Ignores ranges that make no sense, as RFC 9110 (14.2) has it; Starlette answers 400 in plain text."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not _makes_sense(Headers(scope=scope).get("range", "")):
+            scope = {**scope, "headers": [pair for pair in scope["headers"] if pair[0] != b"range"]}
+        await super().__call__(scope, receive, send)
+
+
+def _makes_sense(ranges: str) -> bool:
+    unit, _, parts = ranges.partition("=")
+    found = [re.fullmatch(r"\s*(\d{0,18})-(\d{0,18})\s*", part, re.ASCII) for part in parts.split(",")]
+    pairs = [match.groups() for match in found if match]
+    return unit == "bytes" and len(pairs) == len(found) and all(_in_order(*pair) for pair in pairs)
+
+
+def _in_order(first: str, last: str) -> bool:
+    return int(first) <= int(last) if first and last else bool(first or last)

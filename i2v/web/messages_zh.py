@@ -1,0 +1,270 @@
+"""The sentences of `errors.MESSAGES` and `errors.HINTS` in Simplified Chinese, by code.
+
+A test holds both tables to the same codes and params. This module knows no page.
+"""
+
+from __future__ import annotations
+
+CHINESE: dict[str, str] = {
+    # the request
+    "request.unknown_field": "未知字段 {field!r}。是否想写 {nearest!r}？可用字段：{allowed}。",
+    "request.invalid": "{field} = {value} 不可用，要求：{allowed}。",
+    "request.missing_field": "缺少 {field}。",
+    "request.half_size": "height 和 width 要一起给出；也可以只给 resolution。",
+    "request.two_sizes": "resolution（{resolution}）与 height、width（{height} x {width}）只能给其中一种。",
+    "request.blank_prompt": "提示词为空：请写出画面里要发生什么，例如“the camera pans left”。",
+    "request.unknown_engine": "没有名为 {value} 的模型，可选：{allowed}。",
+    "request.untrained_frames": "{title} 按 {low} 到 {high} 帧训练；用 {num_frames} 帧时运动可能不稳定。",
+    "request.scaled_up": (
+        "{title} 生成 {generated_width} x {generated_height} 像素，视频放大到 {width} x {height}。"
+    ),
+    "request.size_rounded": (
+        "{width} x {height} 不是 {multiple} 的倍数：模型生成 {generated_width} x {generated_height}"
+        " 像素，再缩放。"
+    ),
+    "request.target_fps_clamped": (
+        "模型适用于每秒 {low} 到 {high} 帧：生成条件取 {target_fps}，视频按 {fps} 播放。"
+    ),
+    "request.gradient_checkpointing": (
+        "gradient_checkpointing 在生成时不省内存（只对训练有用），因此没有任何改变。真正省内存的办法："
+        "降低分辨率、减少帧数、逐帧解码（decode_chunk: 1）。"
+    ),
+    "prompt.truncated": "模型最多读取提示词的 {limit} 个 token，以下部分被截去：{removed}",
+    "prompt.negative_truncated": "模型最多读取反向提示词的 {limit} 个 token，以下部分被截去：{removed}",
+    # advice
+    "advice.small_picture": "图片只有 {size} 像素，各边至少 {wanted} 像素时效果更好。",
+    "advice.long_prompt": "提示词约 {tokens} 个 token，模型只读前 {limit} 个：把最重要的写在前面。",
+    "advice.abstract": "“{words}”没有说明任何动作：请写清谁在动、朝哪个方向、快慢如何。",
+    "advice.many_actions": "这里大约有 {count} 个动作，{allowed} 个以内效果更好。",
+    "advice.language": "{title} 只理解这些语言：{languages}。请换一种语言书写。",
+    "advice.high_guidance": "引导强度 {guidance_scale} 超过 {limit} 时画面会变形，通常取 6 到 9。",
+    "advice.low_fps": "每秒 {fps} 帧会显得卡顿；8 较常用，12 更流畅。",
+    "advice.unknown_motion": "{title} 只会镜头运动，请写其中一种：{phrases}。",
+    # settings
+    "settings.unknown_key": "{source}：未知设置 {key!r}。是否想写 {nearest!r}？",
+    "settings.invalid": "{source}：{key} = {value} 不可用，要求：{allowed}。",
+    "settings.unreadable": "{source} 无法作为设置读取：{reason}",
+    # weights and devices
+    "weights.missing_folder": "{title}：{path} 处没有模型文件夹。{fix}",
+    "weights.missing_file": "{title}：模型文件夹缺少 {path}。请重新获取模型。",
+    "weights.unreadable": "{title}：无法读取 {path}：{reason}。请重新获取该文件。",
+    "weights.missing_tensor": "{path}：缺少张量 {tensor}（共 {count} 个）。该文件不属于此模型。",
+    "weights.unexpected_tensor": "{path}：多出张量 {tensor}（共 {count} 个）。该文件不属于此模型。",
+    "weights.misshapen_tensor": "{path}：张量 {tensor} 的形状是 {found}，应为 {expected}。",
+    "weights.wrong_class": "{path} 描述的是 {found}，应为 {expected}。该文件夹不属于此模型。",
+    "device.no_cuda": "device = cuda，但这里没有可用的 CUDA 设备。请把 device 设为 cpu 或 auto。",
+    "decode.nan": "{count} 帧在 {dtype} 下解码为 NaN，已用 float32 重新解码。",
+    "decode.nan_float32": (
+        "即使用 float32，帧也解码为 NaN。模型文件可能已损坏：请重新获取；若未损坏，请换一个种子。"
+    ),
+    "engine.auto_full": "auto 使用 I2VGen-XL：找到了 CUDA 设备，模型文件夹是 {path}。",
+    "engine.auto_no_cuda": "auto 使用内置演示模型：没有找到 CUDA 设备。",
+    "engine.auto_no_weights": "auto 使用内置演示模型：有 CUDA 设备，但 {path} 中没有完整的模型。",
+    "engine.auto_neither": "auto 使用内置演示模型：没有找到 CUDA 设备，{path} 中也没有完整的模型。",
+    "engine.out_of_memory": (
+        "设备内存不足（{reason}）。可行的办法：降低分辨率、减少帧数；在 config.yaml 中设"
+        " engine.cfg_passes: 2、engine.decode_chunk: 1，使用 CUDA 时再设 engine.offload: model。"
+    ),
+    # provenance
+    "provenance.none": "{path} 没有记录生成方式：它不是 i2v 写的，或元数据已丢失。",
+    "provenance.unreadable": "{path} 中的生成记录无法读取（{reason}）。",
+    "like.no_prompt": "{path} 写入时没有保存提示词：请给出 --prompt。",
+    "like.left_out": "{path} 写入时没有保存 {what}：画面可能不同。",
+    "like.differs": "{path} 中的 {what} 是 {before}，现在是 {now}：画面可能不同。",
+    "clip.unreadable": "{path} 无法作为视频读取：{reason}。",
+    # jobs
+    "job.cancelled": "任务已取消。",
+    "job.internal": "i2v 内部出错（{kind}），详情见工作进程的日志。请重试任务。",
+    "job.output_taken": "{path} 已被另一个文件占用。请把它移走，再重试任务。",
+    "job.no_video": "任务 {id} 没有视频：状态为 {status}，或文件已被移走。",
+    "job.picture_lost": "任务的图片 {path} 无法读取（{reason}）。请重新提交。",
+    "job.no_preview": "任务 {id} 没有预览：状态为 {status}。去噪阶段才有预览。",
+    "job.interrupted": "已中断，没有留下任何文件。",
+    "job.unknown": "没有任务 {id}，它可能已被删除。",
+    "job.queue_full": "已有 {queued} 个任务在等待，上限为 {allowed}。请稍后再试。",
+    "job.idempotency_conflict": "Idempotency-Key {key} 已用于另一个请求。每个新请求请用新的值。",
+    "job.already_finished": "任务 {id} 的状态是 {status}，不能再取消。",
+    "job.not_retryable": "任务 {id} 的状态是 {status}：只有失败或已取消的任务可以重试。",
+    "job.not_finished": "任务 {id} 的状态是 {status}：请先取消再删除。",
+    "job.bad_cursor": "cursor = {cursor} 不可用：请使用上一页的 next_cursor。",
+    "job.worker_died": "工作进程在此任务中崩溃了 {deaths} 次。请降低分辨率或减少帧数；原因可能在日志里。",
+    "job.interrupted_too_often": (
+        "服务在此任务中被中断了 {interruptions} 次。如果不是你停止的，请降低分辨率或减少帧数后重试。"
+    ),
+    "worker.not_started": "工作进程无法启动。请查看 {path}，或运行 i2v doctor。",
+    "plan.seconds": "约 {seconds} 秒（按本机已完成的任务估计）。",
+    "plan.unknown": "暂不清楚：本机还没有用此模型完成过任务。",
+    # HTTP and the server
+    "http.no_such_path": "{path} 处没有内容。可用的地址见 /docs。",
+    "http.bad_method": "{path} 不支持 {method}，请用 {allowed}。",
+    "http.bad_host": (
+        "Host = {value} 不是本服务的名称。请用 localhost 或 127.0.0.1，或把它加入 security.allowed_hosts。"
+    ),
+    "http.foreign_origin": (
+        "Origin = {value}：来自那里的页面不能在这里做任何更改。请用本服务自己的页面，或把该页面的主机加入"
+        " security.allowed_hosts。"
+    ),
+    "http.too_large": "请求超过 {allowed} 字节。请减小内容，或调高 security.max_request_megabytes。",
+    "http.media_type": "Content-Type = {value} 不可用，请用 {allowed}。",
+    "http.malformed": "请求内容无法读取：{reason}。",
+    "http.repeated_field": "{field} 给出了不止一次，请只给一次。",
+    "http.internal": "i2v 内部出错（{kind}），详情见服务日志。",
+    "server.not_ready": "工作进程还没有就绪，或无法启动。请一分钟后再试。",
+    "server.stopping": "服务正在停止。任务 {id} 已保存，下次启动后继续。",
+    "server.bad_host": "server.host = {host} 不是本机的地址（{reason}）。请用 127.0.0.1。",
+    "server.beyond_loopback": (
+        "server.host = {host} 可被其他机器访问，而目前还没有访问令牌：以后的版本会提供。请用 127.0.0.1。"
+    ),
+    "server.port_taken": (
+        "{host} 的端口 {port} 无法打开：{reason}。请用 --port 换一个，或查看谁占用了它："
+        "i2v doctor --port {port}"
+    ),
+    "server.data_in_use": (
+        "另一个服务正在使用文件夹 {path}。请停止它，或用 service.data_dir、I2V_DATA_DIR 为本服务另选一个。"
+    ),
+    # databases
+    "database.damaged": (
+        "{path} 已损坏（{reason}）。请停止程序，把该文件和旁边以 -wal、-shm 结尾的文件移走，或放回一份副本。"
+    ),
+    "database.newer": "{path} 由更新版本的程序写入（{found}；本程序只认识 {known}）。请更新程序。",
+    "database.unusable": "{path} 无法使用：{reason}。请检查磁盘和写入权限。",
+    # pictures
+    "image.unreadable": "无法读取 {path}：{reason}。",
+    "image.empty": "图片为空（0 字节）。请重新选择文件。",
+    "image.too_many_bytes": "图片有 {bytes} 字节，最多 {allowed}。请存成更小的文件。",
+    "image.unknown_format": "这不是可读取的图片。请存成以下格式之一：{allowed}。",
+    "image.damaged": "图片损坏或不完整（{reason}）。请重新保存或上传。",
+    "image.too_slow": "解码图片超过 {allowed} 秒。请缩小图片。",
+    "image.decoder_died": "图片无法解码（状态 {status}：{reason}）。请重新保存。",
+    "image.not_stored": "图片无法保存到 {path}：{reason}。请检查磁盘。",
+    "image.too_large": "图片过大（{size}），最多 {allowed} 像素。请缩小。",
+    "image.no_memory": "内存不足，无法解码图片。请缩小图片。",
+    "image.too_small": "图片为 {size} 像素，每边至少 {allowed}。请用更大的图片。",
+    "image.too_narrow": "图片为 {size}：长边最多是短边的 {allowed} 倍。请裁剪。",
+    "image.animated": "文件含有多帧或多页，只用第一帧。",
+    "image.transparent": "图片有透明部分，已铺上背景色 {background}。",
+    "image.profile_ignored": "图片的色彩配置文件已损坏并被忽略，颜色可能有偏差。",
+    "image.orientation_unknown": "图片的 EXIF 数据已损坏。如果方向不对，请自行旋转。",
+    "image.upscaled": "图片小于 {size}，已放大 {factor} 倍。请用更大的图片。",
+    "image.cropped": (
+        "图片（{source}）已裁剪：左 {left}、上 {top}、右 {right}、下 {bottom} 像素。"
+        "要保留全部，请用 fit = pad。"
+    ),
+    "image.padded": (
+        "图片已填充到 {size}：左 {left}、上 {top}、右 {right}、下 {bottom} 像素。"
+        "要铺满画面，请用 fit = crop。"
+    ),
+    # videos
+    "output.bad_extension": "输出 {path} 不以 .mp4 结尾。请换一个以 .mp4 结尾的文件名。",
+    "output.bad_name": "输出名 {path} 不可用：{reason}。请换一个名称。",
+    "output.exists": "输出 {path} 已存在。请换一个名称，或用 --force 覆盖。",
+    "output.not_a_file": "输出 {path} 是文件夹。请给出其中的文件名。",
+    "output.not_a_folder": "输出位置 {path} 不是文件夹。请另选一个。",
+    "output.not_writable": "无法写入文件夹 {path}（{reason}）。请另选一个，或更改权限。",
+    "output.no_space": "{path} 所在磁盘剩余 {free_mib} MiB，需要 {needed_mib} MiB。请腾出空间。",
+    "encode.no_ffmpeg": "没有找到 ffmpeg（{reason}）。请安装 imageio-ffmpeg，或设置 IMAGEIO_FFMPEG_EXE。",
+    "encode.bad_input": "{field} = {value} 无法编码：{allowed}。",
+    "encode.no_frames": "没有任何帧，因此没有视频可写。",
+    "encode.no_space": "写入时 {path} 所在磁盘已满（{reason}）。请腾出空间。",
+    "encode.failed": "视频无法写入 {path}：{reason}。",
+    "encode.frames_lost": "视频只有 {found} 帧，应有 {expected} 帧，已删除。请重试。",
+    "encode.mismatch": "视频的 {field} 是 {found}，应为 {expected}，已删除。",
+    "encode.broken": "视频 {path} 无法解码：{reason}。",
+    # doctor
+    "doctor.memory": "内存剩余 {free} GiB，共 {total} GiB；内置模型最大的预设实测需要 {needed} GiB。",
+    "doctor.memory_unknown": "内存剩余 {free} GiB，共 {total} GiB；没有测过 {title} 在此设备上的占用。",
+    "doctor.card_memory": "显存剩余 {free} GiB，共 {total} GiB；公布的需求：{figures} GB。",
+    "doctor.memory_fix": (
+        "请关闭其他程序；降低分辨率或减少帧数；在 config.yaml 中设 engine.decode_chunk: 1、"
+        "engine.cfg_passes: 2 和 engine.offload: model。"
+    ),
+    "doctor.weights_ok": "{title}：模型文件夹 {path} 完整。",
+    "doctor.reading": (
+        "{title}：{megabytes} MB，读取速度 {speed} MB/s：每次启动后首次读取至少需要 {seconds} 秒。"
+    ),
+    "doctor.reading_fix": "请等待第一个视频，或把文件夹放到更快的磁盘（models.directory）。",
+    "doctor.motion": "动作僵硬多因提示词含糊，这里无法检查。",
+    "doctor.motion_fix": (
+        "请写明方向和快慢（“the camera slowly pans left”），动作最多三个，不要写“beautiful”“perfect”。"
+        "动作倒放时：增加步数，并用反向提示词“reverse motion, backward flow”。"
+    ),
+    "doctor.ffmpeg_ok": "ffmpeg 用 {seconds} 秒写出并读回了一小段 H.264 视频。",
+    "doctor.ffmpeg_broken": "ffmpeg 没有生成视频：{reason}",
+    "doctor.ffmpeg_broken_fix": (
+        "请运行 bash scripts/setup.sh，并取消 IMAGEIO_FFMPEG_EXE，或让它指向带 libx264 的 ffmpeg。"
+    ),
+    "doctor.port_free": "端口 {port} 空闲。",
+    "doctor.port_ours": "端口 {port} 由本进程打开。",
+    "doctor.port_taken": "端口 {port} 被 {name}（进程 {pid}）占用。",
+    "doctor.port_taken_fix": "结束它：kill {pid}",
+    "doctor.port_taken_unseen": "端口 {port} 被一个当前用户看不到的程序占用。",
+    "doctor.port_taken_unseen_fix": "找到并结束它：sudo ss -ltnp 'sport = :{port}'",
+    "doctor.port_closed": "端口 {port} 无法打开：{reason}。",
+    "doctor.port_closed_fix": "请选择大于 1023 的端口。",
+    "doctor.card_ok": "{card}，驱动 {driver}：没有发现妨碍 torch 使用它的问题。",
+    "doctor.card_silent": "应有一块 NVIDIA 显卡，但它没有响应：{reason}。",
+    "doctor.card_silent_fix": "请安装或修复 NVIDIA 驱动，直到 nvidia-smi 能列出显卡。",
+    "doctor.card_hidden": "CUDA_VISIBLE_DEVICES = {value} 使 torch 看不到显卡。",
+    "doctor.card_hidden_fix": "请取消 CUDA_VISIBLE_DEVICES。",
+    "doctor.no_card": "没有 NVIDIA 显卡：全部在 CPU 上运行。",
+    "doctor.no_card_fix": "内置演示模型适合 CPU，I2VGen-XL 不适合。",
+    "doctor.cpu_chosen": "设置选择了 CPU（engine.device: cpu）。",
+    "doctor.torch_missing": "没有安装 torch，或其文件丢失。",
+    "doctor.torch_rocm": "torch {torch} 是 ROCm 版本；这里不检查 AMD 显卡。",
+    "doctor.torch_without_cuda": "torch {torch} 不带 CUDA，因此没有使用 {card}。",
+    "doctor.torch_without_cuda_fix": "请运行 I2V_TORCH=cuda bash scripts/setup.sh。",
+    "doctor.driver_old": "{card}：驱动 {driver} 对 torch 的 CUDA {cuda} 过旧，需要 {oldest} 或更新。",
+    "doctor.driver_old_fix": (
+        "请更新 NVIDIA 驱动；或删除环境，把 I2V_TORCH_INDEX 设为提供旧 CUDA 版本的索引，"
+        "再运行 bash scripts/setup.sh。"
+    ),
+    "doctor.full_precision": "engine.dtype: float32 占用的显存是半精度的两倍。",
+    "doctor.full_precision_fix": "请设 engine.dtype: auto。",
+    "doctor.threads_free": "CPU 线程数由 torch 自行决定；核心数：{cores}。",
+    "doctor.threads": "已设置的 CPU 线程：{threads}；核心数：{cores}。",
+    "doctor.threads_fix": "请设 engine.threads: 0 并取消 OMP_NUM_THREADS：torch 会自行决定。",
+    "doctor.alone": "没有发现其他程序占用显卡，或用 torch 占用大量内存。",
+    "doctor.card_shared": "{name}（进程 {pid}）也在使用显卡。",
+    "doctor.memory_shared": "{name}（进程 {pid}）也在运行 torch，占用 {gib} GiB 内存。",
+    "doctor.others_fix": "一次只运行一个任务：请等它完成，或结束它。",
+    "doctor.python": "Python 版本是 {version}；支持：{wanted}。",
+    "doctor.packages_ok": "全部 {count} 个软件包的版本都受支持。",
+    "doctor.package_missing": "没有安装软件包 {name}。",
+    "doctor.package_version": "软件包 {name} 的版本是 {version}，需要 {wanted}。",
+    "doctor.setup_fix": "请运行 bash scripts/setup.sh。",
+    "doctor.settings_default": "使用默认设置（configs/default.yaml）和环境变量。",
+    "doctor.settings_ok": "{path} 中的设置有效。",
+    "doctor.not_checked": "未检查：这取决于设置，而设置无效。",
+    "doctor.output_ok": "视频可写入 {path}，剩余 {free} GiB。",
+    "doctor.output_low": "视频可写入 {path}，但只剩 {free} GiB。",
+    "doctor.output_low_fix": "请删除旧视频，或把 output.directory 设到另一块磁盘。",
+    "doctor.logs_ok": "日志可写入 {path}。",
+    "doctor.logs_unwritable": "日志无法写入 {path}（{reason}）：失败的详情会丢失。",
+    "doctor.logs_unwritable_fix": "请更改该文件夹的权限。",
+    "doctor.clock_ok": "系统时间是 {now}。",
+    "doctor.clock_back": "系统时间是 {now}，但 i2v 的文件写于 {written}。",
+    "doctor.clock_back_fix": "请校准时间：视频名称和下载都依赖它。",
+    "doctor.variables": "已设置的代理和镜像：{variables}。",
+    "doctor.no_variables": "没有设置代理或镜像。",
+}
+
+HINTS: dict[str, str] = {
+    "request.missing_field": "请在请求中加上该字段。",
+    "weights.missing_tensor": "请重新获取模型。",
+    "weights.unexpected_tensor": "请重新获取模型。",
+    "weights.misshapen_tensor": "请重新获取模型。",
+    "weights.wrong_class": "请重新获取模型。",
+    "job.cancelled": "如果仍然需要视频，请重试任务。",
+    "job.no_video": "请跟踪任务，直到成功。",
+    "job.unknown": "请查看现有任务：GET /api/v1/jobs",
+    "job.already_finished": "无需处理。",
+    "job.not_retryable": "请等它结束；要再生成一个视频，请提交新任务。",
+    "job.no_preview": "请跟踪任务的事件：有预览时会通知。",
+    "http.malformed": "该地址接受的内容见 /docs。",
+    "http.internal": "请重试；如果再次出现，请附上日志报告。",
+    "server.stopping": "服务运行后再查询任务：GET /api/v1/jobs",
+    "encode.no_frames": "请重试任务；如果再次出现，请附上日志报告。",
+    "encode.failed": "请检查磁盘和写入权限，再重试任务。",
+    "encode.mismatch": "请重试任务。",
+    "encode.broken": "请重新生成视频。",
+}

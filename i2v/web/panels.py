@@ -1,0 +1,120 @@
+"""The output side of the page as HTML: how a job is, its preview, what came of it.
+
+Pure: a job goes in, markup comes out, every text escaped. Addresses are relative, so that the page also works
+behind a proxy's path. This module knows neither widgets nor the service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from html import escape
+from pathlib import Path
+from typing import cast
+
+from i2v.jobs import Job, JsonObject
+from i2v.schema import Language
+from i2v.web.texts import text, translate
+
+
+def idle(language: Language) -> str:
+    return f'<div class="i2v-frame i2v-idle">{escape(text("idle", language))}</div>'
+
+
+def preview(job: Job, language: Language) -> str:
+    """Return the moving preview in a frame of the clip's shape; an empty frame before there is one."""
+    shape = f"aspect-ratio: {job.generation['width']} / {job.generation['height']}"
+    if job.preview_revision is None:
+        return f'<div class="i2v-frame i2v-waiting" style="{shape}"></div>'
+    address = f"api/v1/jobs/{job.id}/preview?revision={job.preview_revision}"
+    alt = escape(text("preview.alt", language))
+    return f'<div class="i2v-frame" style="{shape}"><img src="{address}" alt="{alt}"></div>'
+
+
+def status(job: Job, language: Language) -> str:
+    """Return the phase, step and time left of a job that is not finished, with its progress."""
+    line = escape(" · ".join(_words(job, language)))
+    done = round(100 * job.progress)
+    bar = (
+        f'<div class="i2v-bar" role="progressbar" aria-label="{line}" aria-valuenow="{done}">'
+        f'<div style="width: {done}%"></div></div>'
+    )
+    return f'<div class="i2v-status" role="status">{line}{bar}</div>{notices(job.notices, language)}'
+
+
+def _words(job: Job, language: Language) -> Iterable[str]:
+    if job.cancel_requested:
+        yield text("status.cancelling", language)
+        return
+    if job.queue_position is not None:
+        key = "status.queued" if job.queue_position else "status.next"
+        yield text(key, language, count=job.queue_position)
+        return
+    yield text(f"status.{job.phase}", language)
+    if job.step is not None and job.total:
+        key = "status.frame" if job.phase == "decoding" else "status.step"
+        yield text(key, language, step=job.step, total=job.total)
+    if job.eta_seconds is not None:
+        yield text("status.left", language, seconds=max(1, round(job.eta_seconds)))
+
+
+def plain(line: str, kind: str = "") -> str:
+    """Return one line of text; `kind` "i2v-error" for what went wrong."""
+    role = "alert" if kind else "status"
+    return f'<div class="i2v-status {kind}" role="{role}">{escape(line)}</div>'
+
+
+def error(told: Mapping[str, object], language: Language) -> str:
+    return plain(translate(told, language), "i2v-error")
+
+
+def notices(told: Iterable[Mapping[str, object]], language: Language) -> str:
+    lines = "".join(f"<li>{escape(translate(notice, language))}</li>" for notice in told)
+    return f'<ul class="i2v-notices">{lines}</ul>' if lines else ""
+
+
+def ending(job: Job, language: Language) -> str:
+    """Return what a finished job has to say: done and where to get it, cancelled, or why it failed."""
+    if job.status == "failed" and job.error is not None:
+        return plain(text("status.failed", language), "i2v-error") + error(job.error, language)
+    line = plain(text(f"status.{job.status}", language))
+    if job.status != "succeeded":
+        return line
+    name, label = escape(Path(job.output).name), escape(text("download", language))
+    address = f"api/v1/jobs/{job.id}/video"
+    return f'{line}<a class="i2v-download" href="{address}" download="{name}">{label}</a>'
+
+
+def video(job: Job) -> str:
+    """Return the player of a job that succeeded."""
+    shape = f"aspect-ratio: {job.generation['width']} / {job.generation['height']}"
+    return (
+        f'<div class="i2v-frame" style="{shape}"><video src="api/v1/jobs/{job.id}/video" controls autoplay'
+        " loop muted playsinline></video></div>"
+    )
+
+
+def result(job: Job, language: Language) -> str:
+    """Return what was run, where the video is, and what to know of it, of a job that succeeded."""
+    made = job.result or {}
+    rows = "".join(
+        f"<dt>{escape(text(f'result.{key}', language))}</dt><dd>{escape(value)}</dd>"
+        for key, value in _facts(job, made, language)
+        if value
+    )
+    told = cast("list[JsonObject]", made.get("notices", []))
+    return f'{notices(told, language)}<dl class="i2v-facts">{rows}</dl>'
+
+
+def _facts(job: Job, made: JsonObject, language: Language) -> Iterable[tuple[str, str]]:
+    ran = job.generation
+    yield "prompt", str(ran["prompt"])
+    yield "negative_prompt", str(ran["negative_prompt"])
+    yield "size", f"{ran['width']} x {ran['height']}"
+    yield "length", text("result.length.value", language, frames=ran["num_frames"], fps=ran["fps"])
+    yield "steps", str(ran["num_inference_steps"])
+    yield "guidance", str(ran["guidance_scale"])
+    yield "seed", str(ran["seed"])
+    yield "engine", str(ran["engine"])
+    seconds = cast("dict[str, float]", made.get("seconds", {}))
+    yield "seconds", text("result.seconds.value", language, seconds=f"{sum(seconds.values()):.1f}")
+    yield "path", str(made.get("path", job.output))

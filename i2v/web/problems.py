@@ -1,0 +1,213 @@
+"""Errors over HTTP: each is problem+json (RFC 9457) that names the field, its value and what to do.
+
+Owns which status an error has. Deliberately does not know what any address does.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.routing import Match, Mount
+
+from i2v.errors import HINTS, I2VError, InvalidRequest, Param, QueueFull
+from i2v.jobs import JsonObject
+from i2v.schema import shown
+
+MEDIA_TYPE = "application/problem+json"
+
+_TITLES = {
+    403: "Forbidden",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    413: "Content too large",
+    415: "Unsupported media type",
+    421: "Misdirected request",
+    422: "Unprocessable content",
+    429: "Too many requests",
+    500: "Internal error",
+    503: "Service unavailable",
+}
+
+# What is not here is 422 if the request can be mended (`_OURS` apart), and else 503.
+_STATUS = {
+    "http.foreign_origin": 403,
+    "http.no_such_path": 404,
+    "job.unknown": 404,
+    "job.no_video": 404,
+    "job.no_preview": 404,
+    "http.bad_method": 405,
+    "job.already_finished": 409,
+    "job.cancelled": 409,
+    "job.not_retryable": 409,
+    "job.not_finished": 409,
+    "http.too_large": 413,
+    "image.too_many_bytes": 413,
+    "image.too_large": 413,
+    "image.too_slow": 413,
+    "image.no_memory": 413,
+    "http.media_type": 415,
+    "image.empty": 415,
+    "image.unknown_format": 415,
+    "http.bad_host": 421,
+    "http.internal": 500,
+    "job.internal": 500,
+}
+_OURS = ("output.", "settings.")  # an `InvalidRequest` of these is about this machine, not the request
+
+# The part of the request that an error is about, and which of its params is the value.
+_ABOUT: dict[str, tuple[str, str | None]] = {
+    "request.half_size": ("height", None),
+    "request.two_sizes": ("resolution", "resolution"),
+    "request.blank_prompt": ("prompt", None),
+    "request.unknown_engine": ("engine", "value"),
+    "job.unknown": ("job_id", "id"),
+    "job.bad_cursor": ("cursor", "cursor"),
+    "job.idempotency_conflict": ("Idempotency-Key", "key"),
+    "http.media_type": ("Content-Type", "value"),
+    "http.bad_host": ("Host", "value"),
+    "http.foreign_origin": ("Origin", "value"),
+}
+
+_RETRY_AFTER = {429: 30, 503: 10}  # seconds
+
+log = logging.getLogger(__name__)
+
+
+class Problem(BaseModel):
+    """RFC 9457, and of ours: what it is about, and what to do about it where `detail` does not say so."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    code: str = Field(description="stable: what programs should look at")
+    detail: str
+    field: str | None = Field(default=None, description="the part of the request that is wrong")
+    value: Param = Field(default=None, description="what it was, shortened")
+    hint: str | None = None
+
+
+class Refusal(Exception):
+    """An error that was put into words already."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+
+def problem_of(error: I2VError) -> Problem:
+    status = status_of(error)
+    field, value = _ABOUT.get(error.code, ("image" if error.code.startswith("image.") else None, None))
+    return Problem(
+        title=_TITLES[status],
+        status=status,
+        code=error.code,
+        detail=error.message,
+        field=field or _text(error.params.get("field")),
+        value=error.params.get(value or "value"),
+        hint=HINTS.get(error.code),
+    )
+
+
+def problem_of_job(error: JsonObject) -> Problem:
+    """Return the problem that a job failed of, as the job has it (`Job.error`)."""
+    code = str(error["code"])
+    return Problem(
+        title=_TITLES[500], status=500, code=code, detail=str(error["message"]), hint=HINTS.get(code)
+    )
+
+
+def _text(value: Param) -> str | None:
+    return None if value is None else str(value)
+
+
+def status_of(error: I2VError) -> int:
+    if error.code in _STATUS:
+        return _STATUS[error.code]
+    if isinstance(error, QueueFull):
+        return 429
+    return 422 if isinstance(error, InvalidRequest) and not error.code.startswith(_OURS) else 503
+
+
+def respond(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
+    told = {**(headers or {}), "Cache-Control": "no-store"}
+    if problem.status in _RETRY_AFTER:
+        told["Retry-After"] = str(_RETRY_AFTER[problem.status])
+    return Response(problem.model_dump_json(), problem.status, told, MEDIA_TYPE)
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, object]]:
+    """Return what OpenAPI is told of an address's errors (FastAPI's `responses`)."""
+    content = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
+    return {status: {"description": _TITLES[status], "content": content} for status in statuses}
+
+
+def install(app: FastAPI) -> None:
+    """Let every error of `app`, whatever it is, be answered as a problem."""
+    app.add_exception_handler(I2VError, _on_error)
+    app.add_exception_handler(Refusal, _on_refusal)
+    app.add_exception_handler(RequestValidationError, _on_validation)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
+    app.add_exception_handler(Exception, _on_defect)
+
+
+def _on_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, I2VError)
+    problem = problem_of(error)
+    if problem.status >= 500:
+        log.warning("%s %s: %s", request.method, shown(request.url.path), error.message)
+    return respond(problem)
+
+
+def _on_refusal(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    return respond(error.problem)
+
+
+def _on_validation(request: Request, error: Exception) -> Response:
+    """Parameters of the query and headers; fields of a job are `GenerationRequest`'s business."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    field, value, allowed = shown(str(first["loc"][-1])), shown(first["input"]), str(first["msg"])
+    return respond(problem_of(InvalidRequest("request.invalid", field=field, value=value, allowed=allowed)))
+
+
+def _on_http(request: Request, error: Exception) -> Response:
+    """What the framework itself refuses."""
+    assert isinstance(error, HTTPException)
+    path = shown(request.url.path)
+    headers: dict[str, str] = {}
+    if error.status_code == 404:
+        told = InvalidRequest("http.no_such_path", path=path)
+    elif error.status_code == 405:
+        headers["Allow"] = allowed = _methods(request)
+        told = InvalidRequest("http.bad_method", method=shown(request.method), path=path, allowed=allowed)
+    else:  # 400: what the form parser says
+        told = InvalidRequest("http.malformed", reason=shown(error.detail, limit=200))
+    return respond(problem_of(told), headers)
+
+
+def _methods(request: Request) -> str:
+    """Return all that this path allows; the framework names those of the first route that it finds."""
+    routes = [route for route in request.app.routes if not isinstance(route, Mount)]
+    return ", ".join(
+        method
+        for method in ("DELETE", "GET", "HEAD", "POST")
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    )
+
+
+def _on_disconnect(request: Request, error: Exception) -> Response:
+    return Response(status_code=400)  # nobody is there to read it
+
+
+def _on_defect(request: Request, error: Exception) -> Response:
+    """The traceback goes to the log: the server raises the error again once this has been sent."""
+    return respond(problem_of(I2VError("http.internal", kind=type(error).__name__)))

@@ -1,0 +1,128 @@
+"""What the page says, in English and Simplified Chinese, and errors and notices by their code.
+
+One table; a test holds it complete. This module knows no widget.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import cast
+
+from i2v.errors import HINTS, Param, render
+from i2v.schema import Language
+from i2v.web import messages_zh
+
+LANGUAGES: dict[Language, str] = {"en": "English", "zh-CN": "简体中文"}
+
+# Each text: English, Chinese.
+TEXTS: dict[str, tuple[str, str]] = {
+    "page.title": ("A photo and a sentence become a video", "一张照片加一句话，生成一段视频"),
+    "page.language": ("Language", "语言"),
+    "page.api": ("API", "接口文档"),
+    "demo.about": (
+        "This machine runs the embedded demo model: small clips of eight camera motions, nothing else moves."
+        " With an NVIDIA card and the published weights (4.97 GB), I2VGen-XL runs instead.",
+        "本机使用内置演示模型：只会八种镜头运动，画面较小，画中物体不会自己动。有 NVIDIA 显卡和公开权重"
+        "（4.97 GB）时，会改用 I2VGen-XL。",
+    ),
+    # what goes in
+    "picture.label": ("Picture", "图片"),
+    "picture.placeholder": ("Drop, paste or click", "拖入、粘贴或点击"),
+    "prompt.label": ("What should happen?", "画面里要发生什么？"),
+    "prompt.placeholder": ("the camera pans left", "镜头向左平移"),
+    "preset.label": ("Quality", "质量"),
+    "preset.quick": ("Quick", "快速预览"),
+    "preset.standard": ("Standard", "标准"),
+    "preset.high": ("High", "高质量"),
+    "preset.extreme": ("Extreme", "极致"),
+    "generate": ("Generate video", "生成视频"),
+    "advanced": ("Advanced", "高级设置"),
+    "resolution.label": ("Resolution", "分辨率"),
+    "resolution.preset": ("as the preset", "按预设"),
+    "fit.label": ("If the shape does not fit", "比例不符时"),
+    "fit.keep": ("Keep its shape", "保持图片比例"),
+    "fit.crop": ("Crop to a square", "裁成方形"),
+    "fit.pad": ("Pad to a square", "填充成方形"),
+    "num_frames.label": ("Frames", "帧数"),
+    "fps.label": ("Frames a second", "每秒帧数"),
+    "num_inference_steps.label": ("Steps", "步数"),
+    "guidance_scale.label": ("Guidance", "引导强度"),
+    "negative_prompt.label": ("What should not be there", "反向提示词"),
+    "negative_prompt.placeholder": ("as the model has it", "按模型默认"),
+    "seed.label": ("Seed (empty: a new one each time)", "种子（留空则每次随机）"),
+    "seed.dice": ("Draw one", "随机"),
+    "seed.reuse": ("Of the last clip", "用上次的"),
+    "engine.label": ("Model", "模型"),
+    "engine.auto": ("automatic", "自动"),
+    # while it runs
+    "sending": ("Reading the picture…", "正在读取图片…"),
+    "idle": ("The video will appear here.", "视频将显示在这里。"),
+    "status.queued": ("Waiting, {count} before it", "排队中，前面有 {count} 个"),
+    "status.next": ("Next in the queue", "排队中，即将开始"),
+    "status.loading": ("Loading the model", "正在加载模型"),
+    "status.conditioning": ("Reading the prompt and the picture", "正在理解提示词和图片"),
+    "status.denoising": ("Denoising", "正在去噪"),
+    "status.decoding": ("Decoding frames", "正在解码画面"),
+    "status.encoding": ("Writing the video", "正在写入视频"),
+    "status.cancelling": ("Cancelling…", "正在取消…"),
+    "status.step": ("step {step} of {total}", "第 {step} 步，共 {total} 步"),
+    "status.frame": ("frame {step} of {total}", "第 {step} 帧，共 {total} 帧"),
+    "status.left": ("about {seconds} s left", "约剩 {seconds} 秒"),
+    "status.cancelled": ("Cancelled.", "已取消。"),
+    "status.failed": ("It did not work.", "生成失败。"),
+    "status.succeeded": ("Done.", "完成。"),
+    "preview.alt": ("Preview of the clip, still noisy", "视频预览（仍有噪点）"),
+    "cancel": ("Cancel", "取消"),
+    # what comes out
+    "download": ("Download", "下载"),
+    "same_seed": ("Same seed again", "同一种子再来"),
+    "variation": ("Variation", "换一个变化"),
+    "result.path": ("Saved as", "保存位置"),
+    "result.prompt": ("Prompt", "提示词"),
+    "result.negative_prompt": ("Negative prompt", "反向提示词"),
+    "result.size": ("Size", "尺寸"),
+    "result.length": ("Length", "长度"),
+    "result.length.value": ("{frames} frames at {fps} fps", "{frames} 帧，每秒 {fps} 帧"),
+    "result.steps": ("Steps", "步数"),
+    "result.guidance": ("Guidance", "引导强度"),
+    "result.seed": ("Seed", "种子"),
+    "result.engine": ("Model", "模型"),
+    "result.seconds": ("Time taken", "用时"),
+    "result.seconds.value": ("{seconds} s", "{seconds} 秒"),
+}
+
+
+def text(key: str, language: Language, **params: object) -> str:
+    """Return a text of the page; a missing key or param is a bug (`KeyError`)."""
+    english, chinese = TEXTS[key]
+    return (chinese if language == "zh-CN" else english).format(**params)
+
+
+def translate(told: Mapping[str, object], language: Language) -> str:
+    """Return the sentence of an error or notice, `{code, params, message}`, with what to do about it.
+
+    An older version may have stored one with another code or other params: then as it was said in English.
+    """
+    code = str(told["code"])
+    sentences, hints = (messages_zh.CHINESE, messages_zh.HINTS) if language == "zh-CN" else (None, HINTS)
+    try:
+        params = cast("dict[str, Param]", told["params"])
+        sentence = render(code, params) if sentences is None else sentences[code].format_map(params)
+    except KeyError:
+        return str(told["message"])
+    gap = "" if language == "zh-CN" else " "
+    return f"{sentence}{gap}{hints[code]}" if code in hints else sentence
+
+
+def preferred_language(accept_language: str) -> Language:
+    """Return the first language of an Accept-Language header that the page speaks, else English."""
+    ranked = []
+    for part in accept_language.split(","):
+        name, _, weight = part.partition(";")
+        match = re.fullmatch(r"\s*q=([01](?:\.\d*)?)\s*", weight)
+        ranked.append((-(float(match[1]) if match else 1.0), name.strip().lower()))
+    for weight_below, name in sorted(ranked, key=lambda pair: pair[0]):
+        if weight_below < 0 and re.match(r"(zh|en)\b", name):
+            return "zh-CN" if name.startswith("zh") else "en"
+    return "en"

@@ -1,0 +1,62 @@
+"""Gradio, mounted without what it would open besides: files, functions past the queue, telemetry.
+
+Owns the arguments and the places that close those; which addresses are left is `gate`'s, what stands on the
+page is `page`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from pathlib import Path
+from typing import cast
+
+import gradio as gr
+from fastapi import FastAPI
+from starlette.routing import Mount
+
+from i2v.settings import Settings
+from i2v.web.front import Front
+from i2v.web.gate import PageMount
+from i2v.web.page import Page
+
+_CSS = Path(__file__).with_name("page.css")
+
+
+def mount_page(app: FastAPI, settings: Settings) -> FastAPI:
+    """Serve the page at / of `app`, which `create_app` made; nothing declared there stands in its way.
+
+    Not to be called where an event loop runs.
+    """
+    folder = settings.service.data_dir / "page"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, mode=0o700)
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)  # there is no argument for it; read as widgets are made
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    asyncio.run(_mount(app, settings))
+    return app
+
+
+async def _mount(app: FastAPI, settings: Settings) -> None:
+    """In a loop, because Gradio, where it finds none, makes one of its own and never closes it."""
+    front = cast("Front", app.state.front)
+    blocks = Page(front).blocks
+    gr.mount_gradio_app(
+        app,
+        blocks,
+        path="/",
+        footer_links=[],
+        run_history=False,
+        show_error=False,
+        max_file_size=round(settings.image.max_megabytes * 1e6),
+        ssr_mode=False,
+        enable_monitoring=False,
+        pwa=False,
+        mcp_server=False,
+        theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
+        css_paths=_CSS,
+    )
+    blocks.has_launched = True  # only `launch` sets it, and without it any file here could be read
+    routes = app.router.routes
+    routes.insert(0, PageMount(cast("Mount", routes.pop()).app, front.closing))

@@ -1,0 +1,90 @@
+"""i2v.executors.entry: signals, the log, and the end of the service, inside a real worker."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from tests.house import House, endings, is_gone, open_house, wait_until
+
+# --- signals
+
+
+def test_a_terminals_ctrl_c_does_not_reach_the_worker(house: House) -> None:
+    house.executor.device()
+    assert os.getsid(house.worker.pid) == house.worker.pid != os.getsid(0)
+
+
+def test_a_second_signal_does_not_disturb_the_unwinding(house: House) -> None:
+    job = house.submit("frame 3: hang once")
+    house.wait(job, lambda found: found.phase == "decoding" and found.step == 2)
+    worker = house.worker
+    for _ in range(20):
+        if not is_gone(worker):
+            worker.terminate()
+        time.sleep(0.002)
+    job = house.finish(job)
+    assert endings(job) == ["released", "succeeded"], "an end in order is held against nobody"
+    assert house.files(job) == ["JOB.mp4"]
+
+
+# --- the service's death
+
+
+SERVICE = """
+import sys
+from pathlib import Path
+from tests.house import House
+if __name__ == "__main__":
+    house = House(Path(sys.argv[1]))
+    house.executor.start()
+    job = house.submit("frame 3: stuck")
+    house.wait(job, lambda found: found.phase == "decoding" and found.step == 2)
+    print(house.worker.pid, *(child.pid for child in house.worker.children()), flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_worker_and_ffmpeg_die_with_a_killed_service(tmp_path: Path) -> None:
+    script = tmp_path / "service.py"
+    script.write_text(SERVICE)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(
+        [sys.executable, script, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+    ) as service:
+        assert service.stdout is not None
+        worker, ffmpeg = (psutil.Process(int(pid)) for pid in service.stdout.readline().split())
+        assert "ffmpeg" in ffmpeg.name()
+        start = time.monotonic()
+        service.kill()
+        wait_until(lambda: is_gone(worker), 5)
+        died = time.monotonic() - start
+        wait_until(lambda: is_gone(ffmpeg), 5)
+        print(f"\nthe worker died {died * 1000:.0f} ms after its service,", end=" ")
+        print(f"ffmpeg {(time.monotonic() - start) * 1000:.0f} ms")
+    with open_house(tmp_path) as house:
+        (job,) = house.store.recover_interrupted()
+        assert (job.status, job.interruptions, job.deaths) == ("queued", 1, 0)
+
+
+# --- the log
+
+
+def test_logs_that_cannot_be_written_stop_nobody(tmp_path: Path) -> None:
+    (tmp_path / "logs").write_text("a file")
+    with open_house(tmp_path) as house:
+        assert house.run().status == "succeeded"
+
+
+def test_a_long_log_is_put_aside(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "worker.log").write_bytes(b"old\n" * 1_500_000)
+    with open_house(tmp_path) as house:
+        house.run()
+        assert "old" not in house.log
+        assert (tmp_path / "logs" / "worker.1.log").stat().st_size == 6_000_000

@@ -1,0 +1,114 @@
+"""A store and an executor with a real worker process, as tests of `i2v.executors` need them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from i2v.executors.process import ProcessExecutor
+from i2v.job_store import JobStore
+from i2v.jobs import Job
+from tests.clips import names
+from tests.rehearsal import ENGINES, find_workers, stage, submit
+
+SLACK = 3.0  # seconds that a busy machine may add to what is promised
+
+
+class House:
+    """A store, an executor and its settings, and what a test wants to know of them."""
+
+    def __init__(self, folder: Path, **flags: object) -> None:
+        self.folder = folder
+        self.settings = stage(folder, **flags)
+        self.store = JobStore(self.settings.database)
+        self.executor = ProcessExecutor(self.settings, self.store, ENGINES, folder / "logs")
+        self._others = {worker.pid for worker in find_workers(os.getpid())}
+
+    def submit(self, prompt: str = "", **fields: object) -> Job:
+        job = submit(self.store, self.settings, prompt, **fields)
+        self.executor.wake()
+        return job
+
+    def get(self, job: Job) -> Job:
+        return self.store.get(job.id)
+
+    def wait(self, job: Job, until: Callable[[Job], bool], seconds: float = 30) -> Job:
+        end = time.monotonic() + seconds
+        while not until(found := self.store.get(job.id)):
+            assert time.monotonic() < end, f"{found.status}, {found.phase} {found.step} after {seconds} s"
+            time.sleep(0.005)
+        return found
+
+    def finish(self, job: Job) -> Job:
+        return self.wait(job, lambda found: found.finished_at is not None)
+
+    def run(self, prompt: str = "", **fields: object) -> Job:
+        return self.finish(self.submit(prompt, **fields))
+
+    def wait_until_done_once(self) -> None:
+        """Wait for a deed that is ordered `once`: it leaves a file beside the model's own."""
+        wait_until(lambda: len(names(self.settings.models.directory / "rehearsal")) > 1)
+
+    @property
+    def workers(self) -> list[psutil.Process]:
+        return [worker for worker in find_workers(os.getpid()) if worker.pid not in self._others]
+
+    @property
+    def worker(self) -> psutil.Process:
+        (worker,) = self.workers
+        return worker
+
+    def files(self, job: Job) -> list[str]:
+        """Return which files of the job there are: its video, and parts of it."""
+        folder = self.settings.output.directory
+        found = names(folder) if folder.exists() else []
+        return [name.replace(job.id, "JOB") for name in found if job.id in name]
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "logs" / "worker.log").read_text()
+
+
+def is_gone(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def wait_until(done: Callable[[], bool], seconds: float = 30) -> float:
+    """Return how long it took."""
+    start = time.monotonic()
+    while not done():
+        assert time.monotonic() - start < seconds, f"nothing happened in {seconds} s"
+        time.sleep(0.002)
+    return time.monotonic() - start
+
+
+@contextmanager
+def open_house(folder: Path, **flags: object) -> Iterator[House]:
+    house = House(folder, **flags)
+    house.executor.start()
+    try:
+        house.executor.device()
+        yield house
+    finally:
+        house.executor.stop()
+        house.store.close()
+        assert house.workers == []
+
+
+def endings(job: Job) -> list[str]:
+    return [attempt.ending for attempt in job.history]
+
+
+def start_slowly(*_: object) -> None:
+    """Be a worker process that loads libraries for ever, deaf to signals meanwhile."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(600)

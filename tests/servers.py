@@ -1,0 +1,78 @@
+"""Server processes for tests: started as a person starts them, ended whatever happens."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from i2v.settings import ROOT
+
+APP = [sys.executable, str(ROOT / "app.py")]
+
+
+def staged(folder: Path) -> list[str]:
+    """Return the command of a server with the rehearsal engine."""
+    return [sys.executable, "-m", "tests.staged", str(folder)]
+
+
+def environment_in(folder: Path) -> dict[str, str]:
+    """Return an environment that makes a server keep everything in `folder`."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("I2V_")}
+    return {
+        **clean,
+        "I2V_DATA_DIR": str(folder / "data"),
+        "I2V_OUTPUT__DIRECTORY": str(folder / "videos"),
+        "I2V_ENGINE__THREADS": "1",
+        "I2V_SERVER__PAGE": "false",  # Gradio takes seconds to load
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+@dataclass
+class Server:
+    """A server process that has said where it listens."""
+
+    process: subprocess.Popen[str]
+    url: str
+    log: Path | None
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Return its exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+
+@contextmanager
+def launched(command: list[str], folder: Path, page: bool = False) -> Iterator[Server]:
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment_in(folder) | {"I2V_SERVER__PAGE": str(page)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    log: Path | None = None
+    try:
+        assert process.stdout is not None
+        said = ""
+        for line in process.stdout:
+            said += line
+            if line.startswith("Log: "):
+                log = Path(line.removeprefix("Log: ").rstrip())
+            elif address := re.search(r"i2v listens at (http://[\d.]+:\d+) ", line):
+                yield Server(process, address[1], log)
+                return
+        raise AssertionError(said + process.communicate(timeout=30)[1])
+    finally:
+        process.kill()
+        process.communicate()
+        if log is not None and log.parent == ROOT / "logs":  # of app.py, which writes it beside itself
+            log.unlink(missing_ok=True)

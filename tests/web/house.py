@@ -1,0 +1,132 @@
+"""A server on a real socket, in this process: real service, store and files; jobs run when a test says so."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import requests
+import uvicorn
+
+from i2v.job_store import JobStore
+from i2v.schema import DeviceInfo
+from i2v.service import Service
+from i2v.settings import Settings
+from i2v.web.app import create_app
+from i2v.worker import Worker
+from tests.rehearsal import ENGINES, stage
+
+
+class HeldExecutor:
+    """See `i2v.service.Executor`: nothing runs until a test calls `run_next` or works in a thread."""
+
+    def __init__(self, settings: Settings, store: JobStore) -> None:
+        self._device = DeviceInfo("cpu", "CPU", 2**33)
+        self._worker = Worker(settings, store, ENGINES, self._device, owner="test")
+        self.ready = True
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def wake(self) -> None: ...
+
+    def device(self) -> DeviceInfo:
+        return self._device
+
+    def is_ready(self) -> bool:
+        return self.ready
+
+    def run_next(self) -> bool:
+        return self._worker.run_next()
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Run jobs in a thread as they come."""
+        done = threading.Event()
+
+        def work() -> None:
+            while not done.is_set():
+                if not self.run_next():
+                    time.sleep(0.02)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+
+@dataclass
+class House:
+    """A running server, and what is behind it."""
+
+    url: str
+    settings: Settings
+    store: JobStore
+    service: Service
+    executor: HeldExecutor
+    closing: threading.Event
+    picture: bytes
+    session: requests.Session = field(default_factory=requests.Session)
+
+    @property
+    def api(self) -> str:
+        return f"{self.url}/api/v1"
+
+    def get(self, path: str, **headers: str) -> requests.Response:
+        return self.session.get(self.api + path, headers=headers, timeout=30)
+
+    def post(self, path: str, **headers: str) -> requests.Response:
+        return self.session.post(self.api + path, headers=headers, timeout=30)
+
+    def submit(self, prompt: str = "the camera pans left", **fields: object) -> requests.Response:
+        form = {"prompt": prompt, **fields}
+        return self.session.post(
+            f"{self.api}/jobs", data=form, files={"image": ("x.png", self.picture)}, timeout=30
+        )
+
+    def submit_id(self, prompt: str = "the camera pans left", **fields: object) -> str:
+        response = self.submit(prompt, **fields)
+        assert response.status_code == 202, response.text
+        return str(response.json()["id"])
+
+
+@contextmanager
+def running(folder: Path, picture: bytes, **flags: object) -> Iterator[House]:
+    settings = stage(folder, **flags)
+    store = JobStore(settings.database, settings.service.max_queued)
+    executor = HeldExecutor(settings, store)
+    service = Service(settings, store, executor, ENGINES)
+    service.start()
+    closing = threading.Event()
+    app = create_app(service, settings, closing)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(app, http="h11", ws="none", log_config=None, timeout_graceful_shutdown=5)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        house = House(url, settings, store, service, executor, closing, picture)
+        try:
+            yield house
+        finally:
+            house.session.close()
+            closing.set()
+            server.should_exit = True
+            thread.join()
+            service.stop()
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)

@@ -1,0 +1,63 @@
+"""docs/api.md: every block of code is run against a real server with the embedded model."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from i2v.settings import ROOT
+from i2v.video import probe
+from tests.servers import APP, Server, launched
+
+PAGE = (ROOT / "docs" / "api.md").read_text("utf-8")
+
+
+def run(command: list[str], folder: Path) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, f"{command[-1]}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with launched([*APP, "--port", "0"], tmp_path_factory.mktemp("server")) as started:
+        yield started
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where a user has a photo."""
+    shutil.copy(ROOT / "examples" / "coffee.jpg", tmp_path / "photo.jpg")
+    return tmp_path
+
+
+def blocks(language: str, server: Server) -> list[str]:
+    found = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    return [code.replace("http://localhost:7860", server.url) for code in found]
+
+
+def test_the_examples_in_the_shell_do_what_they_say(server: Server, folder: Path) -> None:
+    code = "\n".join(["set -euo pipefail", *blocks("bash", server)])
+    run(["bash", "-c", code], folder)
+    assert probe(folder / "clip.mp4").num_frames == 8
+    assert (folder / "first-bytes").read_bytes() == (folder / "clip.mp4").read_bytes()[:100]
+    assert (folder / "last.png").read_bytes().startswith(b"\x89PNG")
+    second, again = (json.loads((folder / f"{name}.json").read_text()) for name in ("second", "again"))
+    assert second["id"] == again["id"]
+    events = (folder / "events.txt").read_text()
+    assert "event: progress" in events
+    assert '"status":"succeeded"' in events.split("event: state")[-1]
+
+
+def test_the_published_clients_examples_get_their_videos(server: Server, folder: Path) -> None:
+    first, second = blocks("python", server)
+    run([sys.executable, "-c", first], folder)
+    assert probe(folder / "predicted.mp4").num_frames == 8
+    assert probe(Path(run([sys.executable, "-c", second], folder).strip())).num_frames == 8

@@ -1,0 +1,170 @@
+"""The page over HTTP, without a browser: what Gradio would open besides stays closed."""
+
+from __future__ import annotations
+
+import json
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.web.house import House
+from tests.web.pages import page_house
+
+CLOSED = [
+    ("GET", "/gradio_api/deep_link"),
+    ("GET", "/gradio_api/proxy=http://127.0.0.1:1/x"),
+    ("GET", "/gradio_api/file=http://127.0.0.1:1/x"),
+    ("GET", "/gradio_api/runs"),
+    ("GET", "/gradio_api/openapi.json"),
+    ("GET", "/gradio_api/vibe-code/"),
+    ("GET", "/monitoring"),
+    ("GET", "/login_check"),
+    ("POST", "/gradio_api/component_server"),
+    ("POST", "/gradio_api/process_recording"),
+    ("POST", "/gradio_api/vibe-edit/"),
+    ("POST", "/gradio_api/run/generate"),
+    ("POST", "/gradio_api/api/generate"),
+    ("POST", "/gradio_api/call/generate"),
+    ("POST", "/login"),
+]
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, picture: bytes) -> Iterator[House]:
+    with page_house(tmp_path_factory.mktemp("page"), picture) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def config(house: House) -> dict[str, Any]:
+    found: dict[str, Any] = house.session.get(f"{house.url}/config", timeout=30).json()
+    return found
+
+
+def join(house: House, config: dict[str, Any], picture: object, **headers: str) -> requests.Response:
+    """Press the button by hand, with `picture` as the uploaded file."""
+    ids = {part["props"].get("elem_id"): part["id"] for part in config["components"]}
+    pressed = [ids["i2v-go"], "click"]
+    event = next(event for event in config["dependencies"] if pressed in event["targets"] and event["inputs"])
+    values = {part["id"]: part["props"].get("value") for part in config["components"]}
+    values |= {ids["i2v-picture"]: picture, ids["i2v-prompt"]: "left"}
+    body = {
+        "data": [values.get(number) for number in event["inputs"]],
+        "fn_index": event["id"],
+        "session_hash": "byhand",
+    }
+    return house.session.post(f"{house.url}/gradio_api/queue/join", json=body, headers=headers, timeout=30)
+
+
+def outcome(house: House) -> dict[str, Any]:
+    """Return what the queue says of the event when it has ended."""
+    address = f"{house.url}/gradio_api/queue/data?session_hash=byhand"
+    with house.session.get(address, stream=True, timeout=30) as stream:
+        for line in stream.iter_lines(decode_unicode=True):
+            if line.startswith("data: ") and json.loads(line[6:])["msg"] == "process_completed":
+                found: dict[str, Any] = json.loads(line[6:])
+                return found
+    raise AssertionError("the stream ended before the event did")
+
+
+def test_the_page_is_at_the_root_and_the_api_beside_it(house: House) -> None:
+    page = house.session.get(house.url, timeout=30)
+    assert page.status_code == 200
+    assert '"title":"i2v"' in page.text
+    assert house.session.get(f"{house.url}/docs", timeout=30).status_code == 200
+    assert house.get("/jobs").json() == {"jobs": [], "next_cursor": None}
+
+
+@pytest.mark.parametrize(("method", "path"), CLOSED)
+def test_what_the_page_does_not_need_is_not_there(house: House, method: str, path: str) -> None:
+    response = house.session.request(method, house.url + path, json={"data": []}, timeout=30)
+    assert response.status_code in (404, 405)
+    assert response.headers["Content-Type"] == "application/problem+json"
+
+
+def test_unknown_paths_and_wrong_methods_are_answered_as_without_a_page(house: House) -> None:
+    assert house.session.get(f"{house.url}/nope", timeout=30).json()["code"] == "http.no_such_path"
+    assert house.session.get(f"{house.url}/generate", timeout=30).json()["code"] == "http.bad_method"
+    assert house.session.post(house.url, timeout=30).status_code == 405
+
+
+def test_the_events_are_private_and_nothing_is_reported(config: dict[str, Any]) -> None:
+    assert {event["api_visibility"] for event in config["dependencies"] if event["inputs"]} == {"private"}
+    assert not config["analytics_enabled"]
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "//etc/passwd", "{database}", "{picture}/../../jobs.db"])
+def test_files_outside_the_pages_own_folder_are_not_served(house: House, path: str) -> None:
+    place = path.format(database=house.settings.database, picture=house.settings.inputs)
+    response = house.session.get(f"{house.url}/gradio_api/file={place}", timeout=30)
+    assert response.status_code in (403, 404)
+
+
+def test_no_event_reads_a_file_that_was_not_uploaded(house: House, config: dict[str, Any]) -> None:
+    file = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
+    assert join(house, config, file).status_code == 200
+    assert outcome(house)["success"] is False
+    copies = [path for path in (house.settings.service.data_dir / "page").rglob("*") if path.is_file()]
+    assert not [path for path in copies if path.read_bytes() == Path("/etc/passwd").read_bytes()]
+    assert house.get("/jobs").json()["jobs"] == []
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1/x.png", "HTTPS://example.com/x.png", "file:///etc/hosts"]
+)
+def test_no_event_fetches_a_url(house: House, config: dict[str, Any], url: str) -> None:
+    file = {"path": url, "meta": {"_type": "gradio.FileData"}}
+    response = join(house, config, [{"deep": file}])
+    assert response.status_code == 422
+    assert response.json()["field"] == "path"
+
+
+def test_an_uploaded_picture_becomes_a_job_as_it_was_sent(house: House, config: dict[str, Any]) -> None:
+    uploaded = house.session.post(
+        f"{house.url}/gradio_api/upload", files={"files": ("x.png", house.picture)}, timeout=30
+    )
+    (path,) = uploaded.json()
+    assert join(house, config, {"path": path, "meta": {"_type": "gradio.FileData"}}).status_code == 200
+    assert outcome(house)["success"] is True
+    (job,) = house.get("/jobs").json()["jobs"]
+    assert job["request"]["prompt"] == "left"
+    assert (job["status"], job["request"]["num_frames"]) == ("queued", 16)
+
+
+def test_other_peoples_pages_may_not_press_the_button(house: House, config: dict[str, Any]) -> None:
+    assert join(house, config, None, Origin="http://evil.example").status_code == 403
+
+
+def test_uploads_lie_in_a_private_folder_that_is_empty_at_each_start(tmp_path: Path, picture: bytes) -> None:
+    left = tmp_path / "data" / "page" / "left" / "over.png"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(picture)
+    with page_house(tmp_path, picture) as house:
+        folder = house.settings.service.data_dir / "page"
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert not left.exists()
+
+
+def test_an_open_tab_does_not_hold_the_server_up(tmp_path: Path, picture: bytes) -> None:
+    beats: list[str] = []
+
+    def listen(url: str) -> None:
+        with requests.get(f"{url}/gradio_api/heartbeat/tab", stream=True, timeout=60) as stream:
+            beats.extend(stream.iter_lines(decode_unicode=True))
+        beats.append("end")
+
+    with page_house(tmp_path, picture) as house:
+        thread = threading.Thread(target=listen, args=(house.url,))
+        thread.start()
+        time.sleep(0.5)
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
+    thread.join(5)
+    assert beats[-1:] == ["end"]
+    assert "data: ALIVE" in beats

@@ -1,0 +1,191 @@
+"""The page in a real browser, as a person uses it. Needs Debian's chromium (`apt-get install chromium`)."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from tests.web.house import House, wait_for
+from tests.web.pages import QUICK, SLOW, page_house
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no program called chromium is installed")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync", "--no-first-run"]  # fmt: skip
+WAIT = 15_000  # milliseconds
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, picture: bytes) -> Iterator[House]:
+    with page_house(tmp_path_factory.mktemp("page"), picture) as started, started.executor.working():
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser(house: House) -> Iterator[Browser]:
+    with sync_playwright() as playwright:  # after `house`: the page cannot be mounted where a loop runs
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+Visit = Callable[..., Page]
+
+
+@pytest.fixture
+def visit(house: House, browser: Browser) -> Iterator[Visit]:
+    """Open the page as a new visitor; at the end, no request may have left this machine."""
+    asked: list[str] = []
+    contexts = []
+
+    def open_page(locale: str = "en-US", width: int = 1200, scheme: str = "light") -> Page:
+        context = browser.new_context(
+            locale=locale, viewport={"width": width, "height": 900}, color_scheme=scheme
+        )
+        contexts.append(context)
+        context.on("request", lambda request: asked.append(request.url))
+        page = context.new_page()
+        page.set_default_timeout(WAIT)
+        page.goto(house.url)
+        expect(page.locator("#i2v-plan")).to_contain_text(re.compile("Not known|About|暂不|约"), timeout=WAIT)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert len(asked) > 10
+    assert [url for url in asked if not url.startswith((house.url, "data:", "blob:"))] == []
+
+
+def status(page: Page) -> Locator:
+    return page.locator("#i2v-status")
+
+
+def fill(page: Page, house: House, prompt: str) -> None:
+    upload = {"name": "photo.png", "mimeType": "image/png", "buffer": house.picture}
+    page.set_input_files("#i2v-picture input[type=file]", upload)
+    expect(page.locator("#i2v-picture img")).to_be_visible(timeout=WAIT)
+    page.fill("#i2v-prompt textarea", prompt)
+
+
+def newest(house: House) -> dict[str, object]:
+    job: dict[str, object] = house.get("/jobs").json()["jobs"][0]
+    return job
+
+
+def test_a_picture_and_a_sentence_become_a_video(visit: Visit, house: House) -> None:
+    page = visit()
+    fill(page, house, SLOW)
+    expect(page.locator("#i2v-advice")).to_contain_text("96 x 64", timeout=WAIT)  # small, but taken
+    page.click("#i2v-go")
+    previews = set()
+    for step in (2, 4, 6):
+        expect(status(page)).to_contain_text(re.compile(f"Denoising · step [{step}-9] of 10"), timeout=WAIT)
+        previews.add(page.get_attribute("#i2v-frame img", "src"))
+    assert len(previews) > 1
+    expect(status(page)).to_contain_text("Done.", timeout=WAIT)
+    page.wait_for_function("document.querySelector('#i2v-frame video').duration > 0.5")
+    job = newest(house)
+    facts = page.locator("#i2v-result")
+    expect(facts).to_contain_text(SLOW)
+    expect(facts).to_contain_text("8 frames at 8 fps")
+    expect(facts).to_contain_text(str(job["result"]["path"]))  # type: ignore[index]
+    expect(page.locator("#i2v-cancel")).to_be_hidden()
+    with page.expect_download() as download:
+        page.click("a.i2v-download")
+    assert download.value.suggested_filename == Path(str(job["result"]["path"])).name  # type: ignore[index]
+
+
+def test_a_reload_finds_the_running_job_with_its_preview_and_cancel(visit: Visit, house: House) -> None:
+    page = visit()
+    fill(page, house, "step: sleep 0.5")
+    page.click("#i2v-go")
+    expect(status(page)).to_contain_text("Denoising · step", timeout=WAIT)
+    page.reload()
+    expect(status(page)).to_contain_text("Denoising · step", timeout=WAIT)
+    expect(page.locator("#i2v-frame img")).to_be_visible()
+    expect(page.locator("#i2v-prompt textarea")).to_have_value("step: sleep 0.5")
+    page.click("#i2v-cancel")
+    expect(status(page)).to_contain_text(re.compile("Cancelling|Cancelled"), timeout=2000)
+    expect(status(page)).to_contain_text("Cancelled.", timeout=WAIT)
+    expect(page.locator("#i2v-cancel")).to_be_hidden()
+    assert newest(house)["status"] == "cancelled"
+
+
+def test_after_a_reload_a_variation_takes_the_same_picture_and_another_seed(
+    visit: Visit, house: House
+) -> None:
+    page = visit()
+    fill(page, house, QUICK)
+    page.click("#i2v-go")
+    expect(page.locator("#i2v-frame video")).to_be_visible(timeout=WAIT)
+    first = newest(house)
+    page.reload()
+    expect(page.locator("#i2v-frame video")).to_be_visible(timeout=WAIT)
+    page.click("#i2v-variation")
+    wait_for(lambda: newest(house)["id"] != first["id"])
+    expect(page.locator(f"#i2v-frame video[src*='{newest(house)['id']}']")).to_be_visible(timeout=WAIT)
+    page.click("#i2v-same-seed")
+    wait_for(lambda: house.get("/jobs").json()["jobs"][2]["id"] == first["id"])
+    same, other, first = house.get("/jobs").json()["jobs"][:3]
+    assert [job["request"]["prompt"] for job in (same, other, first)] == [QUICK] * 3
+    seeds = [house.service.get(job["id"]).generation["seed"] for job in (same, other, first)]
+    assert seeds[0] == seeds[1] != seeds[2]
+
+
+def test_without_a_picture_the_page_says_what_is_missing(visit: Visit, house: House) -> None:
+    page = visit()
+    page.click("#i2v-go")
+    expect(status(page)).to_contain_text("Picture is missing.", timeout=WAIT)
+    page.wait_for_timeout(1000)  # and it stays there
+    expect(status(page)).to_contain_text("Picture is missing.")
+
+
+def test_what_is_no_picture_is_refused_in_words(visit: Visit, house: House) -> None:
+    page = visit(locale="zh-CN")
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 40)).save(buffer, "PNG")
+    broken = {"name": "photo.png", "mimeType": "image/png", "buffer": buffer.getvalue()[:60]}
+    page.set_input_files("#i2v-picture input[type=file]", broken)
+    page.fill("#i2v-prompt textarea", QUICK)
+    page.locator("#i2v-picture button[aria-label]").first.wait_for()
+    page.click("#i2v-go")
+    expect(status(page)).to_contain_text("图片损坏", timeout=WAIT)
+
+
+def test_the_page_speaks_the_browsers_language_and_remembers_another(visit: Visit) -> None:
+    page = visit(locale="zh-CN")
+    go = page.locator("#i2v-go")
+    expect(go).to_have_text("生成视频")
+    expect(page.locator("#i2v-frame")).to_contain_text("视频将显示在这里")
+    expect(page.locator("#i2v-preset")).to_contain_text("快速预览")
+    page.click("#i2v-language label:has-text('English')")
+    expect(go).to_have_text("Generate video", timeout=WAIT)
+    expect(page.locator("#i2v-frame")).to_contain_text("The video will appear here")
+    page.reload()
+    expect(go).to_have_text("Generate video", timeout=WAIT)
+    expect(page.locator("#i2v-language input[value=en]")).to_be_checked(timeout=WAIT)
+
+
+def test_an_open_seed_field_stays_empty_and_the_dice_fill_it(visit: Visit) -> None:
+    page = visit()
+    page.click("#i2v-advanced button")
+    seed = page.locator("#i2v-seed textarea, #i2v-seed input")
+    expect(seed).to_have_value("")
+    page.get_by_role("button", name="Draw one").click()
+    expect(seed).to_have_value(re.compile(r"\d+"), timeout=WAIT)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_needs_no_sideways_scrolling(visit: Visit, scheme: str) -> None:
+    page = visit(width=390, scheme=scheme)
+    page.click("#i2v-advanced button")
+    expect(page.locator("#i2v-seed")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

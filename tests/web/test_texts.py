@@ -1,0 +1,97 @@
+"""The tables of texts: complete, with the same params in both languages, each used, each language chosen."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from string import Formatter
+from typing import get_args
+
+import pytest
+
+import i2v.web
+from i2v.errors import HINTS, MESSAGES, InvalidRequest, Notice
+from i2v.jobs import Phase
+from i2v.schema import Fit, Language, PresetName
+from i2v.web import messages_zh
+from i2v.web.texts import LANGUAGES, TEXTS, preferred_language, text, translate
+
+HAN = re.compile(r"[\u4e00-\u9fff]")
+
+
+def params(sentence: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(sentence) if name}
+
+
+def test_every_language_has_a_name() -> None:
+    assert set(LANGUAGES) == set(get_args(Language))
+
+
+def test_every_error_and_notice_has_a_chinese_sentence_and_none_is_left_over() -> None:
+    assert set(messages_zh.CHINESE) == set(MESSAGES)
+    assert set(messages_zh.HINTS) == set(HINTS)
+
+
+@pytest.mark.parametrize("code", MESSAGES)
+def test_a_chinese_sentence_is_chinese_and_has_the_params_of_the_english_one(code: str) -> None:
+    chinese = messages_zh.CHINESE[code]
+    assert HAN.search(chinese)
+    assert params(chinese) == params(MESSAGES[code])
+
+
+@pytest.mark.parametrize("key", TEXTS)
+def test_a_text_of_the_page_is_there_in_both_languages_with_the_same_params(key: str) -> None:
+    english, chinese = TEXTS[key]
+    assert english
+    assert not HAN.search(english)
+    assert HAN.search(chinese)
+    assert params(english) == params(chinese)
+
+
+def test_every_text_is_used_and_every_used_one_is_there() -> None:
+    sources = [file.read_text() for file in Path(i2v.web.__file__).parent.glob("*.py")]
+    code = "\n".join(source for source in sources if "TEXTS: dict" not in source)
+    families = {
+        "preset": get_args(PresetName),
+        "fit": get_args(Fit),
+        "status": (*(phase for phase in get_args(Phase) if phase != "queued"), "cancelled", "succeeded"),
+        "result": re.findall(r'yield "(\w+)"', code),
+    }
+    built = {f"{family}.{name}" for family, names in families.items() for name in names}
+    written = set(re.findall(r"[\"']([a-z_.]+)[\"']", code)) & set(TEXTS)
+    assert built <= set(TEXTS)
+    assert set(TEXTS) == built | written
+
+
+def test_a_notice_is_said_in_the_language_of_the_page() -> None:
+    told = Notice("advice.low_fps", {"fps": 4}).to_dict()
+    assert translate(told, "en") == told["message"]
+    assert translate(told, "zh-CN").startswith("每秒 4 帧")
+
+
+def test_an_error_says_what_to_do_about_it_in_both_languages() -> None:
+    told = InvalidRequest("job.cancelled").to_dict()
+    assert translate(told, "en") == f"{MESSAGES['job.cancelled']} {HINTS['job.cancelled']}"
+    assert translate(told, "zh-CN") == "任务已取消。如果仍然需要视频，请重试任务。"
+
+
+@pytest.mark.parametrize("told", [
+    {"code": "gone.code", "params": {}, "message": "As it was."},
+    {"code": "advice.low_fps", "params": {}, "message": "As it was."},
+])  # fmt: skip
+@pytest.mark.parametrize("language", get_args(Language))
+def test_what_an_older_version_stored_is_said_as_it_was(told: dict[str, object], language: Language) -> None:
+    assert translate(told, language) == "As it was."
+
+
+def test_values_are_put_in_once_whatever_they_hold() -> None:
+    assert text("status.step", "en", step="{total}", total=3) == "step {total} of 3"
+
+
+@pytest.mark.parametrize(("header", "language"), [
+    ("zh-CN,zh;q=0.9,en;q=0.8", "zh-CN"), ("en-US,en;q=0.9,zh;q=0.8", "en"), ("zh-TW", "zh-CN"),
+    ("de-DE,de;q=0.9,zh;q=0.5,en;q=0.4", "zh-CN"), ("en;q=0.1, zh;q=0.2", "zh-CN"),
+    ("zh;q=0,en;q=0.5", "en"), ("fr", "en"), ("", "en"), ("zhx, ;;q=, \x00", "en"), ("*", "en"),
+])  # fmt: skip
+def test_the_browser_says_which_language(header: str, language: Language) -> None:
+    assert preferred_language(header) == language

@@ -1,0 +1,112 @@
+"""The page's handlers without a browser: what they ask the service, and what they say."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from i2v.engines.specs import EMBEDDED, ENGINES
+from i2v.job_store import JobStore
+from i2v.service import Service
+from i2v.web.front import Front
+from i2v.web.page import Page, Remembered
+from tests.rehearsal import stage
+from tests.web.house import HeldExecutor
+
+T = TypeVar("T")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """A page on a machine without a GPU, with the real engines and none of them at work."""
+    settings = stage(tmp_path_factory.mktemp("page"), engine__name="auto")
+    store = JobStore(settings.database, settings.service.max_queued)
+    service = Service(settings, store, HeldExecutor(settings, store), ENGINES)
+    service.start()
+
+    async def build() -> Page:
+        return Page(Front(service, settings, threading.Event()))
+
+    yield asyncio.run(build())
+    service.stop()
+
+
+def values(page: Page, **changed: Any) -> dict[Any, Any]:
+    """Return what the browser would send of an untouched form, but for `changed`."""
+    widgets = [*page.form.inputs(), page.language, page.remembered]
+    untouched = {widget: getattr(widget, "value", None) for widget in widgets}
+    untouched |= {page.language: "en", page.remembered: {"job": "", "language": None}}
+    return untouched | {getattr(page.form, name): value for name, value in changed.items()}
+
+
+def run(handler: Awaitable[T]) -> T:
+    async def wait() -> T:
+        return await handler
+
+    return asyncio.run(wait())
+
+
+@pytest.mark.parametrize("kept", [None, 3, "x", [], {}, {"job": 5, "language": "fr"}, {"job": None}])
+def test_whatever_the_browser_kept_is_no_more_than_nothing(kept: object) -> None:
+    assert Remembered.of(kept) == Remembered()
+
+
+def test_what_the_page_kept_comes_back() -> None:
+    kept = Remembered("ab12", "zh-CN")
+    assert Remembered.of({"job": "ab12", "language": "zh-CN", "more": 1}) == kept
+
+
+def test_the_fields_of_an_untouched_form_leave_the_rest_to_the_preset(page: Page) -> None:
+    fields = page.form.fields(values(page, prompt="left"))
+    assert fields == {
+        "prompt": "left", "preset": "standard", "fit": "keep",
+        "num_frames": 16, "fps": 8, "num_inference_steps": 50, "guidance_scale": 9,
+    }  # fmt: skip
+
+
+def test_what_is_filled_in_becomes_a_field(page: Page) -> None:
+    changed = {"seed": "7", "negative_prompt": "blurry", "resolution": "256p", "engine": "embedded"}
+    fields = page.form.fields(values(page, **changed))
+    assert fields.items() >= changed.items()
+
+
+def test_a_preset_sets_the_sliders_as_the_model_has_it(page: Page) -> None:
+    updates = run(page.apply_preset(values(page, preset="quick")))
+    assert updates[page.form.num_inference_steps] == EMBEDDED.presets["quick"].num_inference_steps
+    assert updates[page.form.num_frames] == 8
+    large = run(page.apply_preset(values(page, preset="quick", engine="i2vgen-xl")))
+    assert (large[page.form.num_inference_steps], large[page.form.guidance_scale]) == (30, 9.0)
+
+
+def test_with_the_demo_model_the_page_says_what_it_is(page: Page) -> None:
+    assert "demo model" in run(page.look(values(page)))[page.about]
+    assert run(page.look(values(page, engine="i2vgen-xl")))[page.about] == ""
+
+
+def test_the_page_tells_what_it_would_take_and_what_might_disappoint(page: Page) -> None:
+    updates = run(page.look(values(page, prompt="a man walks", guidance_scale=18, fps=5)))
+    assert "Not known yet" in updates[page.plan]
+    assert "18" in updates[page.advice]
+    assert "5 frames a second" in updates[page.advice]
+    assert "the camera pans left" in updates[page.advice]
+
+
+def test_numbers_that_no_slider_has_are_told_and_not_run(page: Page) -> None:
+    updates = run(page.look(values(page, num_frames=float("nan"))))
+    assert "num_frames = nan is not accepted" in updates[page.plan]
+
+
+def test_a_picture_that_cannot_be_read_has_no_size(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_text("no picture")
+    assert page.form.picture_size(values(page, picture=str(tmp_path / "x.png"))) is None
+    assert page.form.picture_size(values(page, picture=str(tmp_path / "gone.png"))) is None
+
+
+def test_cancelling_what_is_not_there_says_so(page: Page) -> None:
+    told = run(page.cancel({**values(page), page.remembered: {"job": "gone"}}))
+    assert "There is no job gone." in told

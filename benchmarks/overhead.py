@@ -87,7 +87,8 @@ class Bare:
         request = GenerationRequest.parse({"engine": self._spec.name} | fields)
         picture = decode_picture(data)
         generation, _ = resolve(request, self._spec, self._presets, picture.image.size)
-        marks = mark(describe(request, generation, picture, self._loaded), self._settings.output)
+        output = self._settings.output
+        marks = mark(describe(request, generation, picture, self._loaded, output), output)
         self._made += 1
         target = OutputFile(self._settings.output.directory / f"bare_{self._made}.mp4")
         target.folder.mkdir(parents=True, exist_ok=True)

@@ -6,4 +6,4 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 I2V_PYTHON=$(bash scripts/setup.sh test)
 export I2V_PYTHON
 bash scripts/check.sh
-"$I2V_PYTHON" -m pytest -n 2 --dist loadfile "$@"
+"$I2V_PYTHON" -m pytest -n 2 --dist worksteal "$@"

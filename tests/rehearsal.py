@@ -154,6 +154,16 @@ class RehearsalEngine:
             yield Decoded(np.full((1, *size), 10 * number % 256, np.uint8))
 
 
+class PictureEngine(RehearsalEngine):
+    """Makes frames of the picture, the seed added to all colours: another picture or seed is seen."""
+
+    def generate(self, generation: Generation, image: Image.Image) -> Generator[Event]:
+        for event in super().generate(generation, image):
+            if isinstance(event, Decoded):
+                event = Decoded((np.asarray(image) + np.uint8(generation.seed % 256))[None])
+            yield event
+
+
 # --- the stage
 
 

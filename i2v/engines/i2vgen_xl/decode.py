@@ -14,7 +14,7 @@ from i2v.engines.base import Decoded
 from i2v.errors import I2VError, Notice
 
 # Larger batches than this only take longer on a CPU: measured at 128 and 256 pixels, benchmarks/stock.py.
-CHUNK_PIXELS = 2**16
+CHUNK_PIXELS = 2**15
 
 
 def decode_frames(vae: AutoencoderKL, latents: torch.Tensor, chunk: int) -> Iterator[Decoded]:

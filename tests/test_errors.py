@@ -15,8 +15,6 @@ import pytest
 
 import i2v.errors
 from i2v.errors import (
-    HINTS,
-    MESSAGES,
     Cancelled,
     EncodeError,
     I2VError,
@@ -28,6 +26,7 @@ from i2v.errors import (
     printable,
     render,
 )
+from i2v.messages import HINTS, MESSAGES
 
 PACKAGE = Path(i2v.errors.__file__).parent
 CONSTRUCTORS = {"Notice", "I2VError", *(kind.__name__ for kind in I2VError.__subclasses__())}

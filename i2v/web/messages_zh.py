@@ -1,4 +1,4 @@
-"""The sentences of `errors.MESSAGES` and `errors.HINTS` in Simplified Chinese, by code.
+"""The sentences of `messages.MESSAGES` and `messages.HINTS` in Simplified Chinese, by code.
 
 A test holds both tables to the same codes and params. This module knows no page.
 """

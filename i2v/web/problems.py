@@ -15,8 +15,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Mount
 
-from i2v.errors import HINTS, I2VError, InvalidRequest, Param, QueueFull
+from i2v.errors import I2VError, InvalidRequest, Param, QueueFull
 from i2v.jobs import JsonObject
+from i2v.messages import HINTS
 from i2v.schema import shown
 
 MEDIA_TYPE = "application/problem+json"

@@ -12,8 +12,8 @@ from typing import Annotated, cast
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
-from i2v.errors import HINTS
 from i2v.jobs import Job, JobStatus, JsonObject, Phase
+from i2v.messages import HINTS
 from i2v.schema import EngineSpec, GenerationRequest, Preset
 from i2v.web.intake import FORM, JSON
 

@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import cast
 
-from i2v.errors import HINTS, Param, render
+from i2v.errors import Param, render
+from i2v.messages import HINTS
 from i2v.schema import Language
 from i2v.web import messages_zh
 

@@ -17,7 +17,8 @@ import pytest
 import requests
 from PIL import Image
 
-from i2v.errors import MESSAGES, I2VError
+from i2v.errors import I2VError
+from i2v.messages import MESSAGES
 from i2v.web.problems import _ABOUT, _STATUS, MEDIA_TYPE
 from tests.web.house import House, wait_for
 

@@ -10,8 +10,9 @@ from typing import get_args
 import pytest
 
 import i2v.web
-from i2v.errors import HINTS, MESSAGES, InvalidRequest, Notice
+from i2v.errors import InvalidRequest, Notice
 from i2v.jobs import Phase
+from i2v.messages import HINTS, MESSAGES
 from i2v.schema import Fit, Language, PresetName
 from i2v.web import messages_zh
 from i2v.web.texts import LANGUAGES, TEXTS, preferred_language, text, translate

@@ -1,0 +1,318 @@
+"""The English sentence for every error and notice, by code, and hints where it does not say what to do.
+
+One table, so that a code without a sentence cannot exist. What an error is, `errors` says.
+"""
+
+from __future__ import annotations
+
+MESSAGES: dict[str, str] = {
+    # request
+    "request.unknown_field": "Unknown field {field!r}. Did you mean {nearest!r}? Known fields: {allowed}.",
+    "request.invalid": "{field} = {value} is not accepted: {allowed}.",
+    "request.missing_field": "{field} is missing.",
+    "request.half_size": "height and width belong together: give both, or a resolution instead.",
+    "request.two_sizes": (
+        "Give either resolution ({resolution}) or height and width ({height} x {width}), not both."
+    ),
+    "request.blank_prompt": "prompt is blank: write what should happen, for example 'the camera pans left'.",
+    "request.unknown_engine": "engine = {value} is not known: one of {allowed}.",
+    # notices about the request
+    "request.untrained_frames": (
+        "{title} was trained on {low} to {high} frames; with {num_frames} the motion may drift."
+    ),
+    "request.scaled_up": (
+        "{title} generates {generated_width} x {generated_height} pixels; the video is scaled up to"
+        " {width} x {height}."
+    ),
+    "request.size_rounded": (
+        "{width} x {height} is not a multiple of {multiple}: the model generates"
+        " {generated_width} x {generated_height} pixels, which are scaled."
+    ),
+    "request.target_fps_clamped": (
+        "The model knows {low} to {high} frames a second: its condition is {target_fps}, the video plays at"
+        " {fps}."
+    ),
+    "request.gradient_checkpointing": (
+        "gradient_checkpointing saves no memory when generating (it only helps training), so nothing was"
+        " changed. What does save memory: a smaller resolution, fewer frames, decoding one frame at a time"
+        " (decode_chunk: 1)."
+    ),
+    "prompt.truncated": "The model reads {limit} tokens of a prompt; this was cut off: {removed}",
+    "prompt.negative_truncated": (
+        "The model reads {limit} tokens of a negative prompt; this was cut off: {removed}"
+    ),
+    # advice: the request is fine as it is, but the clip may disappoint
+    "advice.small_picture": "The picture is only {size} pixels; clips look better with {wanted} a side.",
+    "advice.long_prompt": (
+        "The prompt has about {tokens} tokens; the model reads the first {limit}: put what matters first."
+    ),
+    "advice.abstract": "{words}: this names no motion. Say what moves, in which direction and how fast.",
+    "advice.many_actions": "These are about {count} actions; up to {allowed} come out better.",
+    "advice.language": "{title} only understands {languages}: write the prompt in that.",
+    "advice.high_guidance": (
+        "A guidance of {guidance_scale} distorts the picture: over {limit} it does; 6 to 9 is usual."
+    ),
+    "advice.low_fps": "{fps} frames a second look jerky; 8 is usual, 12 is smooth.",
+    "advice.unknown_motion": "{title} only moves the camera. Write one of: {phrases}.",
+    # settings
+    "settings.unknown_key": "{source}: unknown setting {key!r}. Did you mean {nearest!r}?",
+    "settings.invalid": "{source}: {key} = {value} is not accepted: {allowed}.",
+    "settings.unreadable": "{source} cannot be read as settings: {reason}",
+    # weights
+    "weights.missing_folder": "{title}: no model folder at {path}. {fix}",
+    "weights.missing_file": "{title}: {path} is missing from the model folder. Fetch the model again.",
+    "weights.unreadable": "{title}: {path} cannot be read: {reason}. Fetch the file again.",
+    "weights.missing_tensor": (
+        "{path}: the tensor {tensor} is missing ({count} in all). The file is not of this model."
+    ),
+    "weights.unexpected_tensor": (
+        "{path}: the tensor {tensor} is not known ({count} in all). The file is not of this model."
+    ),
+    "weights.misshapen_tensor": "{path}: the tensor {tensor} has shape {found}, expected {expected}.",
+    "weights.wrong_class": "{path} describes {found}, expected {expected}. The folder is not of this model.",
+    "device.no_cuda": "device = cuda, but no CUDA device can be used here. Set device to cpu or auto.",
+    "decode.nan": "{count} frames decoded to NaN in {dtype} and were decoded again in float32.",
+    "decode.nan_float32": (
+        "The frames decoded to NaN even in float32. The model's files may be damaged: fetch them again. If"
+        " they are not, try another seed."
+    ),
+    # which engine auto means
+    "engine.auto_full": "auto runs I2VGen-XL: a CUDA device was found, and its model folder is {path}.",
+    "engine.auto_no_cuda": "auto runs the embedded demo model: no CUDA device was found.",
+    "engine.auto_no_weights": (
+        "auto runs the embedded demo model: a CUDA device was found, but no complete model is in {path}."
+    ),
+    "engine.auto_neither": (
+        "auto runs the embedded demo model: no CUDA device was found, and no complete model is in {path}."
+    ),
+    # provenance
+    "provenance.none": "{path} does not say how it was made: i2v did not write it, or its metadata is gone.",
+    "provenance.unreadable": "{path} says how it was made in a form that cannot be read ({reason}).",
+    "like.no_prompt": "{path} was written without its prompts: give --prompt.",
+    "like.left_out": "{path} was written without its {what}: the frames may come out differently.",
+    "clip.unreadable": "{path} cannot be read as a video: {reason}.",
+    "like.differs": ("{what} was {before} in {path} and is {now} now: the frames may come out differently."),
+    # jobs as they run
+    "job.cancelled": "The job was cancelled.",
+    "job.internal": (
+        "Something went wrong inside i2v ({kind}). The details are in the worker's log. Try the job again."
+    ),
+    "job.output_taken": "{path} was taken by another file meanwhile. Move it away, then try the job again.",
+    "job.no_video": "The job {id} has no video: it is {status}, or its file was moved away.",
+    "job.picture_lost": "The job's picture {path} cannot be read ({reason}). Submit it again.",
+    "worker.not_started": "The worker does not start. Look into {path}, or run i2v doctor.",
+    "plan.seconds": "About {seconds} s, by this machine's finished jobs.",
+    "plan.unknown": "Not known yet: no job of this engine was finished on this machine.",
+    # HTTP
+    "http.no_such_path": "There is nothing at {path}. Look at /docs for what there is.",
+    "http.bad_method": "{method} is not possible at {path}: use {allowed}.",
+    "http.bad_host": (
+        "Host = {value} is not a name of this service. Use localhost or 127.0.0.1, or add the name to"
+        " security.allowed_hosts."
+    ),
+    "http.foreign_origin": (
+        "Origin = {value}: a page from there may not change anything here. Use this service's own page, or"
+        " add that page's host to security.allowed_hosts."
+    ),
+    "http.too_large": (
+        "The request has more than {allowed} bytes. Send less, or raise security.max_request_megabytes."
+    ),
+    "http.media_type": "Content-Type = {value} is not accepted: use {allowed}.",
+    "http.malformed": "The request's body cannot be read: {reason}.",
+    "http.repeated_field": "{field} is given more than once. Give it once.",
+    "http.internal": "Something went wrong inside i2v ({kind}). The details are in the service's log.",
+    "job.no_preview": "The job {id} has no preview: it is {status}. There is one while it is denoising.",
+    # the server
+    "server.not_ready": "The worker is not ready yet, or will not start. Try again in a minute.",
+    "server.stopping": "The service is stopping. The job {id} is kept and goes on when it starts again.",
+    "server.bad_host": "server.host = {host} is not an address of this machine ({reason}). Use 127.0.0.1.",
+    "server.beyond_loopback": (
+        "server.host = {host} can be reached from other machines, and there is no access token yet: one comes"
+        " in a later version. Use 127.0.0.1."
+    ),
+    "server.port_taken": (
+        "The port {port} of {host} cannot be opened: {reason}. Choose another one with --port, or look who"
+        " has it: i2v doctor --port {port}"
+    ),
+    "server.data_in_use": (
+        "Another service uses the folder {path}. Stop it, or choose another folder for this one with"
+        " service.data_dir or I2V_DATA_DIR."
+    ),
+    # command line
+    "job.interrupted": "Interrupted. Nothing was left behind.",
+    "image.unreadable": "{path} cannot be read: {reason}.",
+    "engine.out_of_memory": (
+        "The device ran out of memory ({reason}). What helps: a smaller resolution, fewer frames,"
+        " in config.yaml engine.cfg_passes: 2, engine.decode_chunk: 1 and, with CUDA, engine.offload: model."
+    ),
+    # jobs
+    "job.unknown": "There is no job {id}. It may have been deleted.",
+    "job.queue_full": "{queued} jobs are waiting, and no more than {allowed} may. Try again later.",
+    "job.idempotency_conflict": (
+        "The Idempotency-Key {key} was used for another request. Use a new key for each request."
+    ),
+    "job.already_finished": "The job {id} is {status}: it cannot be cancelled any more.",
+    "job.not_retryable": "The job {id} is {status}: only a failed or cancelled one can be retried.",
+    "job.not_finished": "The job {id} is {status}: cancel it before you delete it.",
+    "job.bad_cursor": "cursor = {cursor} is not accepted: use next_cursor of the page before.",
+    "job.worker_died": (
+        "The worker died {deaths} times under this job. Try a smaller resolution or fewer frames; the reason"
+        " may stand in the log."
+    ),
+    "job.interrupted_too_often": (
+        "The service was interrupted {interruptions} times under this job. If it was not you who stopped it,"
+        " try a smaller resolution or fewer frames, then retry the job."
+    ),
+    # databases
+    "database.damaged": (
+        "{path} is damaged ({reason}). Stop the program and move the file away, with those beside it that end"
+        " in -wal and -shm, or put a copy back."
+    ),
+    "database.newer": (
+        "{path} was written by a newer version of the program ({found}; this one knows {known}). Update it."
+    ),
+    "database.unusable": "{path} cannot be used: {reason}. Check the disk, and who may write there.",
+    # image
+    "image.empty": "The picture is empty (0 bytes). Choose the file again.",
+    "image.too_many_bytes": "The picture has {bytes} bytes; at most {allowed} are accepted. Save it smaller.",
+    "image.unknown_format": "This is not a readable picture. Save it in one of these formats: {allowed}.",
+    "image.damaged": "The picture is damaged or incomplete ({reason}). Save or upload it again.",
+    "image.too_slow": "Decoding the picture took over {allowed} s. Scale it down.",
+    "image.decoder_died": "The picture could not be decoded (status {status}: {reason}). Save it again.",
+    "image.not_stored": "The picture cannot be kept in {path}: {reason}. Check the disk.",
+    "image.too_large": "The picture is too large ({size}); at most {allowed} pixels fit. Scale it down.",
+    "image.no_memory": "There is not enough memory to decode the picture. Scale it down.",
+    "image.too_small": "The picture is {size} pixels; each side needs at least {allowed}. Use a larger one.",
+    "image.too_narrow": "The picture is {size}: one side may be at most {allowed} times the other. Cut it.",
+    "image.animated": "The file holds several frames or pages; the first one is used.",
+    "image.transparent": "The picture is partly transparent; it was put on the background {background}.",
+    "image.profile_ignored": "The picture's colour profile is broken; it was ignored, so colours may differ.",
+    "image.orientation_unknown": "The picture's EXIF data is broken. If it lies on its side, turn it.",
+    "image.upscaled": "The picture is smaller than {size} and was enlarged {factor} times. Use a larger one.",
+    "image.cropped": "The picture ({source}) was cropped: {left} pixels at the left, {top} at the top, "
+    "{right} at the right and {bottom} at the bottom. Use fit = pad to keep all of it.",
+    "image.padded": "The picture was padded to {size}: {left} pixels at the left, {top} at the top, {right} "
+    "at the right and {bottom} at the bottom. Use fit = crop to fill the frame.",
+    # video
+    "output.bad_extension": "The output {path} does not end in .mp4. Name a file that does.",
+    "output.bad_name": "The output name {path} cannot be used: {reason}. Choose another name.",
+    "output.exists": "The output {path} exists already. Choose another name, or pass --force to replace it.",
+    "output.not_a_file": "The output {path} is a folder. Name a file in it.",
+    "output.not_a_folder": "The output folder {path} is not a folder. Choose another one.",
+    "output.not_writable": "Nothing can be written to the folder {path} ({reason}). Choose another one, or "
+    "change its permissions.",
+    "output.no_space": "The disk of {path} has {free_mib} MiB left, {needed_mib} are needed. Free some.",
+    "encode.no_ffmpeg": "No ffmpeg was found ({reason}). Install imageio-ffmpeg, or set IMAGEIO_FFMPEG_EXE.",
+    "encode.bad_input": "{field} = {value} cannot be encoded: {allowed}.",
+    "encode.no_frames": "No frame was given, so there is no video to write.",
+    "encode.no_space": "The disk of {path} became full while writing ({reason}). Free some space.",
+    "encode.failed": "The video could not be written to {path}: {reason}.",
+    "encode.frames_lost": "{found} of {expected} frames arrived in the video; it was removed. Try again.",
+    "encode.mismatch": "The video came out with {field} = {found} instead of {expected}; it was removed.",
+    "encode.broken": "The video {path} cannot be decoded: {reason}.",
+    # doctor: what was found, and what to do about it
+    "doctor.memory": (
+        "{free} of {total} GiB memory are free; the embedded model's largest preset was measured at {needed}."
+    ),
+    "doctor.memory_unknown": (
+        "{free} of {total} GiB memory are free; what {title} takes on this device was not measured."
+    ),
+    "doctor.card_memory": "{free} of {total} GiB of the card are free; published needs: {figures} GB.",
+    "doctor.memory_fix": (
+        "End other programs; choose a smaller resolution or fewer frames; in config.yaml set"
+        " engine.decode_chunk: 1, engine.cfg_passes: 2 and engine.offload: model."
+    ),
+    "doctor.weights_ok": "{title}: the model folder {path} is complete.",
+    "doctor.reading": (
+        "{title}: {megabytes} MB at {speed} MB/s: reading takes at least {seconds} s, once after a start."
+    ),
+    "doctor.reading_fix": "Wait for the first clip, or put the folder on a faster disk (models.directory).",
+    "doctor.motion": "Stiff motion comes of a vague prompt, which cannot be checked here.",
+    "doctor.motion_fix": (
+        "Write direction and pace ('the camera slowly pans left') and at most three actions; leave out"
+        " 'beautiful' and 'perfect'. For motion that runs backwards: more steps, and the negative prompt"
+        " 'reverse motion, backward flow'."
+    ),
+    "doctor.ffmpeg_ok": "ffmpeg wrote and read a small H.264 clip in {seconds} s.",
+    "doctor.ffmpeg_broken": "ffmpeg made no clip: {reason}",
+    "doctor.ffmpeg_broken_fix": (
+        "Run bash scripts/setup.sh, and unset IMAGEIO_FFMPEG_EXE or let it name an ffmpeg with libx264."
+    ),
+    "doctor.port_free": "Port {port} is free.",
+    "doctor.port_ours": "Port {port} is open, by this very process.",
+    "doctor.port_taken": "Port {port} is taken by {name} (process {pid}).",
+    "doctor.port_taken_fix": "End it: kill {pid}",
+    "doctor.port_taken_unseen": "Port {port} is taken by a program that this user may not see.",
+    "doctor.port_taken_unseen_fix": "Find and end it: sudo ss -ltnp 'sport = :{port}'",
+    "doctor.port_closed": "Port {port} cannot be opened: {reason}.",
+    "doctor.port_closed_fix": "Choose a port above 1023.",
+    "doctor.card_ok": "{card}, driver {driver}: nothing is seen that keeps torch from it.",
+    "doctor.card_silent": "There must be an NVIDIA card, but it does not answer: {reason}.",
+    "doctor.card_silent_fix": "Install the NVIDIA driver, or repair it, until nvidia-smi lists the card.",
+    "doctor.card_hidden": "CUDA_VISIBLE_DEVICES = {value} leaves torch no card.",
+    "doctor.card_hidden_fix": "Unset CUDA_VISIBLE_DEVICES.",
+    "doctor.no_card": "There is no NVIDIA card: everything runs on the CPU.",
+    "doctor.no_card_fix": "The embedded demo model is made for that; I2VGen-XL is not.",
+    "doctor.cpu_chosen": "The settings choose the CPU (engine.device: cpu).",
+    "doctor.torch_missing": "torch is not installed, or its files are gone.",
+    "doctor.torch_rocm": "torch {torch} is built for ROCm; AMD cards are not checked here.",
+    "doctor.torch_without_cuda": "torch {torch} is built without CUDA, so {card} is not used.",
+    "doctor.torch_without_cuda_fix": "Run I2V_TORCH=cuda bash scripts/setup.sh.",
+    "doctor.driver_old": (
+        "{card}: its driver {driver} is too old for torch's CUDA {cuda}, which needs {oldest} or newer."
+    ),
+    "doctor.driver_old_fix": (
+        "Update the NVIDIA driver; or remove the environment, set I2V_TORCH_INDEX to an index with builds"
+        " for an older CUDA, and run bash scripts/setup.sh."
+    ),
+    "doctor.full_precision": "engine.dtype: float32 takes twice the card's memory that half precision takes.",
+    "doctor.full_precision_fix": "Set engine.dtype: auto.",
+    "doctor.threads_free": "torch finds the number of CPU threads itself; cores: {cores}.",
+    "doctor.threads": "CPU threads that are set: {threads}; cores: {cores}.",
+    "doctor.threads_fix": "Set engine.threads: 0 and unset OMP_NUM_THREADS: torch finds the number itself.",
+    "doctor.alone": "No other program was seen that holds the card, or torch in much memory.",
+    "doctor.card_shared": "{name} (process {pid}) uses the card too.",
+    "doctor.memory_shared": "{name} (process {pid}) runs torch too and holds {gib} GiB of memory.",
+    "doctor.others_fix": "Run one job at a time: wait for it, or end it.",
+    "doctor.python": "Python is {version}; supported: {wanted}.",
+    "doctor.packages_ok": "All {count} packages are installed in supported versions.",
+    "doctor.package_missing": "The package {name} is not installed.",
+    "doctor.package_version": "The package {name} is installed as {version}, but {wanted} is needed.",
+    "doctor.setup_fix": "Run bash scripts/setup.sh.",
+    "doctor.settings_default": "The settings are the defaults (configs/default.yaml) and the environment's.",
+    "doctor.settings_ok": "The settings in {path} are valid.",
+    "doctor.not_checked": "Not checked: this depends on the settings, which are not valid.",
+    "doctor.output_ok": "Videos can be written to {path}, where {free} GiB are free.",
+    "doctor.output_low": "Videos can be written to {path}, but only {free} GiB are free there.",
+    "doctor.output_low_fix": "Delete old videos, or set output.directory to another disk.",
+    "doctor.logs_ok": "Logs can be written to {path}.",
+    "doctor.logs_unwritable": "Logs cannot be written to {path} ({reason}): details of failures are lost.",
+    "doctor.logs_unwritable_fix": "Change the permissions of that folder.",
+    "doctor.clock_ok": "The clock says {now}.",
+    "doctor.clock_back": "The clock says {now}, but i2v's files were written at {written}.",
+    "doctor.clock_back_fix": "Set the clock: names of videos and downloads depend on it.",
+    "doctor.variables": "Proxies and mirrors that are set: {variables}.",
+    "doctor.no_variables": "No proxy and no mirror is set.",
+}
+
+# What to do, where the sentence above does not say it itself.
+HINTS: dict[str, str] = {
+    "request.missing_field": "Add the field to the request.",
+    "weights.missing_tensor": "Fetch the model again.",
+    "weights.unexpected_tensor": "Fetch the model again.",
+    "weights.misshapen_tensor": "Fetch the model again.",
+    "weights.wrong_class": "Fetch the model again.",
+    "job.cancelled": "Retry the job if you want the video after all.",
+    "job.no_video": "Follow the job until it has succeeded.",
+    "job.unknown": "List the jobs there are: GET /api/v1/jobs",
+    "job.already_finished": "Nothing needs to be done.",
+    "job.not_retryable": "Wait until it has ended; for one more video, submit a new job.",
+    "job.no_preview": "Follow the job's events: they tell when there is a preview.",
+    "http.malformed": "See /docs for what this address reads.",
+    "http.internal": "Try again; if it happens again, report it with what stands in the log.",
+    "server.stopping": "Ask for the job again when the service runs: GET /api/v1/jobs",
+    "encode.no_frames": "Retry the job; if it happens again, report it with what stands in the log.",
+    "encode.failed": "Check the disk and who may write there, then retry the job.",
+    "encode.mismatch": "Retry the job.",
+    "encode.broken": "Make the video again.",
+}

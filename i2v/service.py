@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -28,6 +29,8 @@ from i2v.schema import DeviceInfo, EngineSpec, Generation, GenerationRequest, Pr
 from i2v.settings import Settings, load_presets
 from i2v.video import check_ffmpeg
 from i2v.worker import clean_up
+
+DECODERS = 2  # pictures that are decoded at the same time: each may take gigabytes
 
 
 class Executor(Protocol):
@@ -76,6 +79,7 @@ class Service:
         self._store = store
         self._executor = executor
         self._presets = load_presets()
+        self._decoding = threading.Semaphore(DECODERS)
         self.engines = engines
 
     def start(self) -> None:
@@ -115,7 +119,8 @@ class Service:
         job_id = new_job_id()
         file = self._settings.inputs / f"{job_id}.png"
         try:
-            decoded = decode_to_file(picture, ImageLimits.of(self._settings.image), file)
+            with self._decoding:
+                decoded = decode_to_file(picture, ImageLimits.of(self._settings.image), file)
             generation, notices = self._resolve(request, decoded.size)
             job = self._accept(
                 Submission(

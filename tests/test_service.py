@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from i2v.decoder import DecodedFile
 from i2v.errors import InvalidRequest, QueueFull
 from i2v.executors.inline import InlineExecutor
 from i2v.job_store import JobStore
@@ -176,6 +179,27 @@ def test_a_repeated_key_is_the_same_job(service: Service, settings: Settings) ->
             service.submit(fields, data, "key")
         assert caught.value.code == "job.idempotency_conflict"
     assert inputs(settings) == [first.input]
+
+
+def test_two_pictures_are_decoded_at_a_time_whoever_submits(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once: list[int] = []
+    busy = 0
+
+    def decode(data: bytes, limits: object, output: Path) -> DecodedFile:
+        nonlocal busy
+        busy += 1
+        at_once.append(busy)
+        time.sleep(0.1)
+        busy -= 1
+        Image.new("RGB", (64, 64)).save(output)
+        return DecodedFile((64, 64), ())
+
+    monkeypatch.setattr("i2v.service.decode_to_file", decode)
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: service.submit(FIELDS, b""), range(3)))
+    assert max(at_once) == 2
 
 
 # --- the whole way, and after

@@ -61,6 +61,7 @@ class ProcessExecutor:
         """End the worker; the job that it was running goes back to the queue."""
         self._stopping.set()
         self._wanted.set()
+        self._has_tried.set()  # nobody need wait for a first worker any more
         if self._thread.is_alive():
             self._thread.join()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
 from starlette.datastructures import Headers
@@ -12,7 +11,6 @@ from starlette.types import Receive, Scope, Send
 
 from i2v.errors import InvalidRequest
 from i2v.preview import MIME_TYPE as PREVIEW_TYPE
-from i2v.video import read_last_frame
 from i2v.web.front import PREFIX, Front
 from i2v.web.problems import problems
 
@@ -52,8 +50,7 @@ def get_preview(request: Request, job_id: str) -> Response:
 async def get_last_frame(request: Request, job_id: str) -> Response:
     """Return the finished video's last frame as PNG, to go on from there."""
     front = Front.of(request)
-    path = await run_sync(front.service.video, job_id)
-    frame = await front.heavy(lambda: read_last_frame(path))
+    frame = await front.heavy(lambda: front.service.last_frame(job_id))
     return Response(frame, media_type="image/png")
 
 

@@ -79,9 +79,16 @@ def ending(job: Job, language: Language) -> str:
     line = plain(text(f"status.{job.status}", language))
     if job.status != "succeeded":
         return line
-    name, label = escape(Path(job.output).name), escape(text("download", language))
-    address = f"api/v1/jobs/{job.id}/video"
-    return f'{line}<a class="i2v-download" href="{address}" download="{name}">{label}</a>'
+    name = Path(job.output)
+    links = (
+        f'<a class="i2v-download" href="api/v1/jobs/{job.id}/{what}" download="{escape(file)}">'
+        f"{escape(text(key, language))}</a>"
+        for what, file, key in (
+            ("video", name.name, "download"),
+            ("last-frame", f"{name.stem}.png", "last_frame"),
+        )
+    )
+    return f'{line}<div class="i2v-downloads">{"".join(links)}</div>'
 
 
 def video(job: Job) -> str:

@@ -27,6 +27,24 @@ TEXTS: dict[str, tuple[str, str]] = {
         "本机使用内置演示模型：只会八种镜头运动，画面较小，画中物体不会自己动。有 NVIDIA 显卡和公开权重"
         "（4.97 GB）时，会改用 I2VGen-XL。",
     ),
+    "tab.generate": ("Generate", "生成"),
+    "tab.queue": ("Queue", "队列"),
+    "tab.gallery": ("Gallery", "作品"),
+    "tab.batch": ("Batch", "批量"),
+    "tab.system": ("System", "系统"),
+    # where a token is asked for
+    "login.title": ("i2v: log in", "i2v：登录"),
+    "login.about": (
+        "This service asks for its access token. It was printed where the service was first started, and"
+        " stands in the file token of its data folder, unless security.token sets another.",
+        "此服务需要访问令牌。令牌在服务首次启动时显示在终端里，也保存在数据文件夹的 token 文件中；"
+        "若设置了 security.token，则以该设置为准。",
+    ),
+    "login.token": ("Access token", "访问令牌"),
+    "login.enter": ("Log in", "登录"),
+    "login.here": ("This browser is logged in.", "此浏览器已登录。"),
+    "login.onward": ("Go on", "继续"),
+    "login.leave": ("Log out", "退出登录"),
     # what goes in
     "picture.label": ("Picture", "图片"),
     "picture.placeholder": ("Drop, paste or click", "拖入、粘贴或点击"),
@@ -79,6 +97,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "download": ("Download", "下载"),
     "same_seed": ("Same seed again", "同一种子再来"),
     "variation": ("Variation", "换一个变化"),
+    "carry_on": ("Go on from the last frame", "从最后一帧继续"),
+    "last_frame": ("Save the last frame", "保存最后一帧"),
     "result.path": ("Saved as", "保存位置"),
     "result.prompt": ("Prompt", "提示词"),
     "result.negative_prompt": ("Negative prompt", "反向提示词"),

@@ -73,6 +73,32 @@ def outcome(house: House) -> dict[str, Any]:
     raise AssertionError("the stream ended before the event did")
 
 
+def test_a_windows_stream_stays_open_between_its_events(house: House, config: dict[str, Any]) -> None:
+    """Gradio closes it when nothing is under way, and an event of that moment would never be answered."""
+
+    def ask(event: dict[str, Any], *data: object) -> None:
+        body = {"data": list(data), "fn_index": event["id"], "session_hash": "stays"}
+        assert house.session.post(f"{house.url}/gradio_api/queue/join", json=body, timeout=30).ok
+
+    events = config["dependencies"]
+    stay = next(event for event in events if event["targets"][0][1] == "load" and not event["outputs"])
+    label = next(part["id"] for part in config["components"] if part["props"].get("value") == "Draw one")
+    dice = next(event for event in events if [label, "click"] in event["targets"])
+    ask(stay)
+    ask(dice)
+    address = f"{house.url}/gradio_api/queue/data?session_hash=stays"
+    answered = 0
+    with requests.get(address, stream=True, timeout=30) as stream:
+        for line in stream.iter_lines(decode_unicode=True):
+            if '"process_completed"' in line:
+                answered += 1
+                if answered == 3:
+                    break
+                time.sleep(0.5)  # with nothing else under way
+                ask(dice)
+    assert answered == 3
+
+
 def test_the_page_is_at_the_root_and_the_api_beside_it(house: House) -> None:
     page = house.session.get(house.url, timeout=30)
     assert page.status_code == 200

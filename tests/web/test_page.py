@@ -19,7 +19,7 @@ CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no program called chromium is installed")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
          "--disable-component-update", "--disable-sync", "--no-first-run"]  # fmt: skip
-WAIT = 15_000  # milliseconds
+WAIT = 30_000  # milliseconds
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +129,7 @@ def test_after_a_reload_a_variation_takes_the_same_picture_and_another_seed(
     first = newest(house)
     page.reload()
     expect(page.locator("#i2v-frame video")).to_be_visible(timeout=WAIT)
+    expect(page.locator("#i2v-picture img")).to_be_visible()
     page.click("#i2v-variation")
     wait_for(lambda: newest(house)["id"] != first["id"])
     expect(page.locator(f"#i2v-frame video[src*='{newest(house)['id']}']")).to_be_visible(timeout=WAIT)
@@ -138,6 +139,27 @@ def test_after_a_reload_a_variation_takes_the_same_picture_and_another_seed(
     assert [job["request"]["prompt"] for job in (same, other, first)] == [QUICK] * 3
     seeds = [house.service.get(job["id"]).generation["seed"] for job in (same, other, first)]
     assert seeds[0] == seeds[1] != seeds[2]
+
+
+def test_the_last_frame_is_saved_and_is_the_next_clips_picture(visit: Visit, house: House) -> None:
+    page = visit()
+    fill(page, house, QUICK)
+    page.click("#i2v-go")
+    expect(page.locator("#i2v-frame video")).to_be_visible(timeout=WAIT)
+    first = newest(house)
+    with page.expect_download() as download:
+        page.click("a.i2v-download >> nth=1")
+    frame = download.value.path().read_bytes()
+    assert download.value.suggested_filename == Path(str(first["result"]["path"])).with_suffix(".png").name  # type: ignore[index]
+    before = page.get_attribute("#i2v-picture img", "src")
+    page.click("#i2v-carry-on")
+    expect(page.locator("#i2v-picture img")).not_to_have_attribute("src", str(before), timeout=WAIT)
+    page.click("#i2v-go")
+    wait_for(lambda: newest(house)["id"] != first["id"], 30)
+    used = house.service.picture(house.service.get(str(newest(house)["id"])))
+    assert used is not None
+    assert Image.open(io.BytesIO(used)).tobytes() == Image.open(io.BytesIO(frame)).convert("RGB").tobytes()
+    expect(page.locator(f"#i2v-frame video[src*='{newest(house)['id']}']")).to_be_visible(timeout=WAIT)
 
 
 def test_without_a_picture_the_page_says_what_is_missing(visit: Visit, house: House) -> None:

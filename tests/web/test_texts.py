@@ -50,10 +50,11 @@ def test_a_text_of_the_page_is_there_in_both_languages_with_the_same_params(key:
 
 
 def test_every_text_is_used_and_every_used_one_is_there() -> None:
-    sources = [file.read_text() for file in Path(i2v.web.__file__).parent.glob("*.py")]
+    sources = [file.read_text() for file in Path(i2v.web.__file__).parent.rglob("*.py")]
     code = "\n".join(source for source in sources if "TEXTS: dict" not in source)
     families = {
         "preset": get_args(PresetName),
+        "tab": ("generate", "queue", "gallery", "batch", "system"),
         "fit": get_args(Fit),
         "status": (*(phase for phase in get_args(Phase) if phase != "queued"), "cancelled", "succeeded"),
         "result": re.findall(r'yield "(\w+)"', code),

@@ -14,7 +14,8 @@ from i2v.engines.specs import EMBEDDED, ENGINES
 from i2v.job_store import JobStore
 from i2v.service import Service
 from i2v.web.front import Front
-from i2v.web.page import Page, Remembered
+from i2v.web.page import Page
+from i2v.web.tabs.widgets import Remembered
 from tests.rehearsal import stage
 from tests.web.house import HeldExecutor
 
@@ -38,10 +39,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 
 def values(page: Page, **changed: Any) -> dict[Any, Any]:
     """Return what the browser would send of an untouched form, but for `changed`."""
-    widgets = [*page.form.inputs(), page.language, page.remembered]
+    widgets = [*page.generate.form.inputs(), page.language, page.remembered]
     untouched = {widget: getattr(widget, "value", None) for widget in widgets}
     untouched |= {page.language: "en", page.remembered: {"job": "", "language": None}}
-    return untouched | {getattr(page.form, name): value for name, value in changed.items()}
+    return untouched | {getattr(page.generate.form, name): value for name, value in changed.items()}
 
 
 def run(handler: Awaitable[T]) -> T:
@@ -62,7 +63,7 @@ def test_what_the_page_kept_comes_back() -> None:
 
 
 def test_the_fields_of_an_untouched_form_leave_the_rest_to_the_preset(page: Page) -> None:
-    fields = page.form.fields(values(page, prompt="left"))
+    fields = page.generate.form.fields(values(page, prompt="left"))
     assert fields == {
         "prompt": "left", "preset": "standard", "fit": "keep",
         "num_frames": 16, "fps": 8, "num_inference_steps": 50, "guidance_scale": 9,
@@ -71,42 +72,42 @@ def test_the_fields_of_an_untouched_form_leave_the_rest_to_the_preset(page: Page
 
 def test_what_is_filled_in_becomes_a_field(page: Page) -> None:
     changed = {"seed": "7", "negative_prompt": "blurry", "resolution": "256p", "engine": "embedded"}
-    fields = page.form.fields(values(page, **changed))
+    fields = page.generate.form.fields(values(page, **changed))
     assert fields.items() >= changed.items()
 
 
 def test_a_preset_sets_the_sliders_as_the_model_has_it(page: Page) -> None:
-    updates = run(page.apply_preset(values(page, preset="quick")))
-    assert updates[page.form.num_inference_steps] == EMBEDDED.presets["quick"].num_inference_steps
-    assert updates[page.form.num_frames] == 8
-    large = run(page.apply_preset(values(page, preset="quick", engine="i2vgen-xl")))
-    assert (large[page.form.num_inference_steps], large[page.form.guidance_scale]) == (30, 9.0)
+    updates = run(page.generate.apply_preset(values(page, preset="quick")))
+    assert updates[page.generate.form.num_inference_steps] == EMBEDDED.presets["quick"].num_inference_steps
+    assert updates[page.generate.form.num_frames] == 8
+    large = run(page.generate.apply_preset(values(page, preset="quick", engine="i2vgen-xl")))
+    assert (large[page.generate.form.num_inference_steps], large[page.generate.form.guidance_scale]) == (30, 9.0)
 
 
 def test_with_the_demo_model_the_page_says_what_it_is(page: Page) -> None:
-    assert "demo model" in run(page.look(values(page)))[page.about]
-    assert run(page.look(values(page, engine="i2vgen-xl")))[page.about] == ""
+    assert "demo model" in run(page.generate.look(values(page)))[page.generate.about]
+    assert run(page.generate.look(values(page, engine="i2vgen-xl")))[page.generate.about] == ""
 
 
 def test_the_page_tells_what_it_would_take_and_what_might_disappoint(page: Page) -> None:
-    updates = run(page.look(values(page, prompt="a man walks", guidance_scale=18, fps=5)))
-    assert "Not known yet" in updates[page.plan]
-    assert "18" in updates[page.advice]
-    assert "5 frames a second" in updates[page.advice]
-    assert "the camera pans left" in updates[page.advice]
+    updates = run(page.generate.look(values(page, prompt="a man walks", guidance_scale=18, fps=5)))
+    assert "Not known yet" in updates[page.generate.plan]
+    assert "18" in updates[page.generate.advice]
+    assert "5 frames a second" in updates[page.generate.advice]
+    assert "the camera pans left" in updates[page.generate.advice]
 
 
 def test_numbers_that_no_slider_has_are_told_and_not_run(page: Page) -> None:
-    updates = run(page.look(values(page, num_frames=float("nan"))))
-    assert "num_frames = nan is not accepted" in updates[page.plan]
+    updates = run(page.generate.look(values(page, num_frames=float("nan"))))
+    assert "num_frames = nan is not accepted" in updates[page.generate.plan]
 
 
 def test_a_picture_that_cannot_be_read_has_no_size(page: Page, tmp_path: Path) -> None:
     (tmp_path / "x.png").write_text("no picture")
-    assert page.form.picture_size(values(page, picture=str(tmp_path / "x.png"))) is None
-    assert page.form.picture_size(values(page, picture=str(tmp_path / "gone.png"))) is None
+    assert page.generate.form.picture_size(values(page, picture=str(tmp_path / "x.png"))) is None
+    assert page.generate.form.picture_size(values(page, picture=str(tmp_path / "gone.png"))) is None
 
 
 def test_cancelling_what_is_not_there_says_so(page: Page) -> None:
-    told = run(page.cancel({**values(page), page.remembered: {"job": "gone"}}))
+    told = run(page.generate.cancel({**values(page), page.remembered: {"job": "gone"}}))
     assert "There is no job gone." in told

@@ -14,7 +14,7 @@ from i2v.jobs import Job
 from i2v.schema import Language
 from i2v.web import panels
 from i2v.web.events import is_final
-from i2v.web.form import Labels, Updates
+from i2v.web.tabs.widgets import Labels, Updates
 
 
 class Screen:
@@ -29,6 +29,7 @@ class Screen:
         with gr.Row(visible=False) as self.again:
             self.same_seed = labels.of(gr.Button(elem_id="i2v-same-seed"), value="same_seed")
             self.variation = labels.of(gr.Button(elem_id="i2v-variation"), value="variation")
+            self.carry_on = labels.of(gr.Button(elem_id="i2v-carry-on"), value="carry_on")
         self.result = gr.HTML(elem_id="i2v-result")
 
     def widgets(self) -> list[Any]:

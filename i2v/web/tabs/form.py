@@ -1,58 +1,33 @@
 """What goes in, as widgets: the picture, the sentence, the preset, and the rest folded away.
 
 Owns the widgets and how their values become the fields of a request; which values are allowed is
-`GenerationRequest`'s business, since what a browser sends is not bound by a slider. Also the texts of
-widgets, which follow the language.
+`GenerationRequest`'s business, since what a browser sends is not bound by a slider.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
 import gradio as gr
-from gradio.components import Component
 from gradio.data_classes import ImageData
+from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image
 
 from i2v.image import FORMATS
 from i2v.jobs import JsonObject
 from i2v.schema import MAX_SEED, EngineSpec, Fit, Language, PresetName, Resolution
+from i2v.web.tabs.widgets import Choices, Labels, Updates, Values
 from i2v.web.texts import TEXTS, text
 
-Values = Mapping[Component, Any]  # what Gradio hands to a function whose inputs are a set
-Updates = dict[Any, Any]  # widget -> its new value, or an update of it
-Choices = Callable[[Language], list[tuple[str, str]]]
-Widget = TypeVar("Widget")
-
 _NUMBERS = ("num_frames", "fps", "num_inference_steps", "guidance_scale")
-
-
-class Labels:
-    """The widgets' texts in the language of the moment."""
-
-    def __init__(self) -> None:
-        self._updates: list[tuple[object, Callable[[Language], dict[str, Any]]]] = []
-
-    def of(self, widget: Widget, choices: Choices | None = None, **keys: str) -> Widget:
-        """Give `widget` its texts, by attribute (`label="prompt.label"`), and keep them up to date."""
-
-        def attributes(language: Language) -> dict[str, Any]:
-            texts: dict[str, Any] = {name: text(key, language) for name, key in keys.items()}
-            return texts | ({"choices": choices(language)} if choices else {})
-
-        for name, value in attributes("en").items():
-            setattr(widget, name, value)
-        self._updates.append((widget, attributes))
-        return widget
-
-    def widgets(self) -> list[Any]:
-        return [widget for widget, _ in self._updates]
-
-    def updates(self, language: Language) -> Updates:
-        return {widget: gr.update(**attributes(language)) for widget, attributes in self._updates}
+# What a request that was made elsewhere settles, and what its silence means; `None`: the widget stays.
+_SETTLED: dict[str, str | None] = {
+    "prompt": "", "preset": "standard", "resolution": "", "fit": "keep", "negative_prompt": "",
+    **dict.fromkeys(_NUMBERS),
+}  # fmt: skip
 
 
 class Form:
@@ -70,8 +45,10 @@ class Form:
             elem_id="i2v-picture",
         )
         # Gradio's own would open the file with every decoder there is, and fail without a word of ours. An
-        # update of this widget would bring it back, in a copy for that visitor: so its texts do not change.
+        # update of this widget would bring them back, in a copy for that visitor, and so would its absence
+        # among a handler's answers: its texts do not change, and who may answer with it always does.
         self.picture.preprocess = _path  # type: ignore[method-assign,assignment]
+        self.picture.postprocess = _shown  # type: ignore[method-assign,assignment]
         self.prompt = labels.of(
             gr.Textbox(lines=2, max_lines=6, elem_id="i2v-prompt"),
             label="prompt.label",
@@ -129,7 +106,7 @@ class Form:
 
     def kept(self) -> list[Any]:
         """Return the widgets that are brought back with a job."""
-        return [self.prompt, self.preset, self.fit, self.negative_prompt, *self.sized()]
+        return [self.picture, self.prompt, self.preset, self.fit, self.negative_prompt, *self.sized()]
 
     def inputs(self) -> set[Any]:
         return {*self.settings(), self.negative_prompt, self.seed}
@@ -149,16 +126,16 @@ class Form:
         """Return the sliders as a generation has them."""
         return {getattr(self, name): options[name] for name in _NUMBERS}
 
-    def of_job(self, request: Mapping[str, object], generation: Mapping[str, object]) -> Updates:
-        """Return the widgets as they were when a job was asked for, but for its picture and its seed."""
-        kept = {
-            self.prompt: request.get("prompt", ""),
-            self.preset: request.get("preset", "standard"),
-            self.resolution: request.get("resolution", ""),
-            self.fit: request.get("fit", "keep"),
-            self.negative_prompt: request.get("negative_prompt", ""),
-        }
-        return kept | self.numbers(generation)
+    def filled(self, fields: Mapping[str, object]) -> Updates:
+        """Return the widgets as the fields of a request have them, but for the seed."""
+        settled = {name: fields.get(name, silence) for name, silence in _SETTLED.items()}
+        return {getattr(self, name): value for name, value in settled.items() if value is not None}
+
+    def placed(self, values: Values, picture: bytes | None) -> Updates:
+        """Return the picture's widget with `picture`, a PNG file, in it; `None`: as it is."""
+        if picture is None:
+            return {self.picture: values[self.picture]}
+        return {self.picture: save_bytes_to_cache(picture, "picture.png", self.picture.GRADIO_CACHE)}
 
     def picture_size(self, values: Values) -> tuple[int, int] | None:
         """Return (width, height) by the file's header; `None` where there is no picture to speak of."""
@@ -183,6 +160,10 @@ def draw_seed() -> str:
 def _path(uploaded: ImageData | None) -> str | None:
     """Return where the picture lies; Gradio has seen to it that this is in its own folder."""
     return uploaded.path if uploaded else None
+
+
+def _shown(path: str | None) -> ImageData | None:
+    return ImageData(path=path, orig_name=Path(path).name) if path else None
 
 
 def _named(family: str, names: object) -> Choices:

@@ -27,7 +27,7 @@ from i2v.outputs import OutputName, prepare_output
 from i2v.pipeline import resolve
 from i2v.schema import DeviceInfo, EngineSpec, Generation, GenerationRequest, Preset
 from i2v.settings import Settings, load_presets
-from i2v.video import check_ffmpeg
+from i2v.video import check_ffmpeg, read_last_frame
 from i2v.worker import clean_up
 
 DECODERS = 2  # pictures that are decoded at the same time: each may take gigabytes
@@ -184,6 +184,17 @@ class Service:
         if job.status != "succeeded" or not path.is_file():
             raise InvalidRequest("job.no_video", id=job.id, status=job.status)
         return path
+
+    def last_frame(self, job_id: str) -> bytes:
+        """Return the finished video's last frame as a PNG file; raises as `video` does, or `EncodeError`."""
+        return read_last_frame(self.video(job_id))
+
+    def picture(self, job: Job) -> bytes | None:
+        """Return the picture that the job was given, upright and whole, as PNG; `None` if it is gone."""
+        try:
+            return (self._settings.inputs / job.input).read_bytes()
+        except FileNotFoundError:  # the job was deleted, or somebody tidied up
+            return None
 
     # --- what can be asked for, and what it would take
 

@@ -8,13 +8,15 @@ that names them, and to the current folder where a variable or a flag does.
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from i2v.errors import InvalidRequest
 from i2v.schema import Language, Offload, Preset, Within, clean_text, invalid_field, nearest_name, shown
@@ -25,6 +27,14 @@ ENVIRONMENT_PREFIX = "I2V_"
 _OTHER_VARIABLES = frozenset({"I2V_CONFIG", "I2V_PYTHON", "I2V_TORCH", "I2V_TORCH_INDEX"})
 
 _SHORT = {"I2V_DATA_DIR": "service.data_dir"}
+# huggingface_hub's own variables, for those who have set them already; ours win.
+_HUB_VARIABLES = {
+    "HF_ENDPOINT": "models.endpoint",
+    "HF_HUB_OFFLINE": "models.offline",
+    "HF_HOME": "models.hub_cache",
+    "HF_HUB_CACHE": "models.hub_cache",
+}
+SECRET = "(not shown)"  # stands in complaints where the value would
 
 
 def _text(value: object) -> object:
@@ -54,6 +64,41 @@ def _list(value: object) -> object:
     return tuple(name.strip() for name in names if name.strip())
 
 
+def check_token(token: str) -> None:
+    """Raise `ValueError` with what is allowed, unless `token` is hard enough to guess and easy to send."""
+    if not (16 <= len(token) <= 200 and token.isascii() and token.isprintable() and " " not in token):
+        raise ValueError("16 to 200 printable ASCII characters without spaces")
+
+
+def _token(value: object) -> object:
+    text = str(_text(value))
+    if text:
+        check_token(text)
+    return text
+
+
+def _folders(value: object) -> object:
+    if not isinstance(value, tuple) or not all(isinstance(path, Path) for path in value):
+        raise ValueError("a list of folders' paths, or one text with commas")
+    return value
+
+
+def _sources(value: object) -> object:
+    try:
+        names = cast("tuple[str, ...]", _list(value))
+        return tuple(name if name == "modelscope" else _endpoint(name) for name in names if name)
+    except ValueError:
+        raise ValueError("a list of addresses such as https://huggingface.co, or modelscope") from None
+
+
+def _endpoint(value: object) -> str:
+    """Check the address of a hub; nothing stands for none."""
+    text = str(_text(value)).strip().rstrip("/")
+    if text and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", text):
+        raise ValueError("an address such as https://huggingface.co, without a password in it")
+    return text
+
+
 Text = Annotated[str, BeforeValidator(_text)]
 Seconds = Annotated[float, Within(0.01, 1_000_000)]
 Folder = Annotated[Path, BeforeValidator(_folder)]
@@ -81,10 +126,19 @@ class EngineSettings(_Section):
     decode_chunk: Annotated[int, Within(0, 128)]
     cfg_passes: Annotated[int, Within(1, 2)]
     offload: Offload
+    chunk_tokens: Annotated[int, Within(0, 1_000_000_000)]
+    vae_tiling: bool
 
 
 class ModelSettings(_Section):
     directory: Folder
+    search_paths: Annotated[tuple[Path, ...], BeforeValidator(_folders)]
+    hub_cache: Folder
+    sources: Annotated[tuple[str, ...], BeforeValidator(_sources)]
+    endpoint: Annotated[str, BeforeValidator(_endpoint)]
+    offline: bool
+    probe_seconds: Seconds
+    stall_seconds: Seconds
 
 
 class ImageSettings(_Section):
@@ -115,6 +169,7 @@ class ServerSettings(_Section):
 class SecuritySettings(_Section):
     allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(_list)]
     max_request_megabytes: Annotated[float, Within(0.001, 2000)]
+    token: Annotated[SecretStr, BeforeValidator(_token)]
 
 
 class Settings(_Section):
@@ -166,6 +221,7 @@ def load_settings(
     user_file = find_user_file(config, environ)
     if user_file is not None:
         sources.append(_read_file(user_file, base=user_file.absolute().parent))
+    sources.extend(_from_hub_variables(environ))
     sources.extend(_from_environment(environ))
     sources.extend(_from_flags(flags or {}))
     merged: dict[str, dict[str, object]] = {}
@@ -210,7 +266,8 @@ class _Loader(yaml.SafeLoader):
 def _read_file(path: Path, base: Path) -> _Source:
     name = shown(str(path), limit=300)
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # as safe as `safe_load`
+        text = path.read_text(encoding="utf-8")
+        values = yaml.load(io.StringIO(text), _Loader)  # a stream: of a text, complaints quote the line
     except OSError as error:
         raise InvalidRequest(
             "settings.unreadable", source=name, reason=error.strerror or str(error)
@@ -220,7 +277,7 @@ def _read_file(path: Path, base: Path) -> _Source:
     # PyYAML's readers of numbers, dates and tags raise nearly anything (`!!bool x`, 2025-99-99, a deep list).
     except Exception as error:
         words = str(error) if isinstance(error, yaml.YAMLError) else f"{type(error).__name__}: {error}"
-        reason = " ".join(words.replace('"<unicode string>", ', "").split())
+        reason = " ".join(words.replace('"<file>", ', "").split())
         raise InvalidRequest("settings.unreadable", source=name, reason=shown(reason, limit=300)) from error
     if values is None:
         values = {}
@@ -242,11 +299,21 @@ def _from_environment(environ: Mapping[str, str]) -> list[_Source]:
         if key in seen:
             raise InvalidRequest(
                 "settings.invalid",
-                source=name, key=key, value=shown(value), allowed=f"{seen[key]} sets the same",
+                source=name, key=key, value=_told(key, value), allowed=f"{seen[key]} sets the same",
             )  # fmt: skip
         seen[key] = name
         sources.append(_Source(shown(name), _nested(key, value), Path.cwd()))
     return sources
+
+
+def _from_hub_variables(environ: Mapping[str, str]) -> list[_Source]:
+    given = {name: environ[name] for name in _HUB_VARIABLES if environ.get(name)}
+    if "HF_HOME" in given:
+        given["HF_HOME"] += "/hub"
+    return [
+        _Source(name, _nested(_HUB_VARIABLES[name], value), Path.cwd())
+        for name, value in given.items()
+    ]
 
 
 def _from_flags(flags: Mapping[str, object]) -> list[_Source]:
@@ -277,7 +344,7 @@ def _checked(source: _Source) -> dict[str, dict[str, object]]:
         if not isinstance(values, dict):
             allowed = "a section with the keys " + ", ".join(sections[name].model_fields)
             raise InvalidRequest(
-                "settings.invalid", source=source.name, key=name, value=shown(values), allowed=allowed
+                "settings.invalid", source=source.name, key=name, value=_told(name, values), allowed=allowed
             )
         for key in values:
             if key not in sections[name].model_fields:
@@ -285,6 +352,17 @@ def _checked(source: _Source) -> dict[str, dict[str, object]]:
                 raise _unknown(source, f"{name}.{key}", elsewhere or keys)
         checked[name] = values
     return checked
+
+
+def _is_secret(key: str) -> bool:
+    """Tell whether the value at `key` is one that no complaint may show, or a section with such a value."""
+    name, _, rest = key.partition(".")
+    fields = _sections()[name].model_fields if name in _sections() else {}
+    return any(info.annotation is SecretStr for field, info in fields.items() if rest in ("", field))
+
+
+def _told(key: str, value: object) -> str:
+    return SECRET if _is_secret(key) else shown(value)
 
 
 def _unknown(source: _Source, key: str, known: list[str]) -> InvalidRequest:
@@ -298,8 +376,12 @@ def _merge(target: dict[str, dict[str, object]], source: _Source) -> None:
     for name, values in _checked(source).items():
         section = target.setdefault(name, {})
         for key, value in values.items():
-            is_path = sections[name].model_fields[key].annotation is Path
-            section[key] = _absolute(value, source.base) if is_path else value
+            kind = sections[name].model_fields[key].annotation
+            if kind is Path:
+                value = _absolute(value, source.base)
+            elif kind == tuple[Path, ...]:
+                value = _absolutes(value, source.base)
+            section[key] = value
 
 
 def _absolute(value: object, base: Path) -> object:
@@ -313,6 +395,15 @@ def _absolute(value: object, base: Path) -> object:
         return value
 
 
+def _absolutes(value: object, base: Path) -> object:
+    """Return the paths below `base`; what is no list of paths stays as it is, for the validator to refuse."""
+    try:
+        names = cast("tuple[str, ...]", _list(value))
+    except ValueError:
+        return value
+    return tuple(_absolute(name, base) for name in names)
+
+
 def _validate(values: Mapping[str, object], source: str) -> Settings:
     try:
         return Settings.model_validate(values)
@@ -322,6 +413,6 @@ def _validate(values: Mapping[str, object], source: str) -> Settings:
             "settings.invalid",
             source=source,
             key=wrong["field"],
-            value=wrong.get("value"),
+            value=SECRET if _is_secret(str(wrong["field"])) else wrong.get("value"),
             allowed=wrong.get("allowed", "it is missing"),
         ) from None

@@ -17,9 +17,9 @@ from i2v.settings import ROOT
 APP = [sys.executable, str(ROOT / "app.py")]
 
 
-def staged(folder: Path) -> list[str]:
+def staged(folder: Path, host: str = "127.0.0.1") -> list[str]:
     """Return the command of a server with the rehearsal engine."""
-    return [sys.executable, "-m", "tests.staged", str(folder)]
+    return [sys.executable, "-m", "tests.staged", str(folder), "0", host]
 
 
 def environment_in(folder: Path) -> dict[str, str]:
@@ -37,11 +37,12 @@ def environment_in(folder: Path) -> dict[str, str]:
 
 @dataclass
 class Server:
-    """A server process that has said where it listens."""
+    """A server process that has said where it listens, and what it said up to there."""
 
     process: subprocess.Popen[str]
     url: str
     log: Path | None
+    said: str
 
     def end(self, number: int = signal.SIGTERM) -> int:
         """Return its exit status."""
@@ -68,7 +69,7 @@ def launched(command: list[str], folder: Path, page: bool = False) -> Iterator[S
             if line.startswith("Log: "):
                 log = Path(line.removeprefix("Log: ").rstrip())
             elif address := re.search(r"i2v listens at (http://[\d.]+:\d+) ", line):
-                yield Server(process, address[1], log)
+                yield Server(process, address[1], log, said)
                 return
         raise AssertionError(said + process.communicate(timeout=30)[1])
     finally:

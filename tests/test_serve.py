@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import sqlite3
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from tests.servers import APP, Server, environment_in, launched, staged
 from tests.web.house import wait_for
 
 Start = Callable[[list[str]], Server]
+TOKEN = "correct-horse-battery-staple"
 
 
 @pytest.fixture
@@ -101,6 +103,82 @@ def test_importing_the_server_loads_no_model_library() -> None:
     assert done.stdout == "set()\n"
 
 
+# --- listening on the network
+
+
+def urls(server: Server) -> list[str]:
+    """Return the addresses that the server says it listens at."""
+    (line,) = re.findall("i2v listens at (.*) [(]", server.said)
+    return str(line).split(" and ")
+
+
+def test_on_a_network_a_token_is_made_and_asked_for_at_every_address_that_is_printed(
+    start: Start, tmp_path: Path, picture: Path
+) -> None:
+    server = start(staged(tmp_path, "0.0.0.0"))
+    file = tmp_path / "data" / "token"
+    token = file.read_text().strip()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert server.said.count(token) == 1
+    for url in urls(server):
+        assert requests.get(f"{url}/healthz", timeout=30).text == "ok"
+        refused = requests.get(f"{url}/api/v1/jobs", timeout=30)
+        assert (refused.status_code, "Authorization: Bearer" in refused.text) == (401, True)
+        with picture.open("rb") as image:
+            accepted = requests.post(
+                f"{url}/api/v1/jobs",
+                data={"prompt": "x"},
+                files={"image": image},
+                headers={"Authorization": f"Bearer {token}"},
+                timeout=120,
+            )
+        assert (accepted.status_code, accepted.json()["status"]) == (202, "queued")
+        assert accepted.headers["Location"].startswith(url)
+    assert server.end() == 0
+    assert token not in "".join(server.process.communicate())
+    assert not [
+        path for path in tmp_path.rglob("*") if path.is_file() and path != file and holds(path, token)
+    ]
+
+
+def holds(path: Path, token: str) -> bool:
+    return token.encode() in path.read_bytes()
+
+
+def test_a_browser_stays_logged_in_over_a_restart_until_the_token_is_another(
+    start: Start, tmp_path: Path
+) -> None:
+    first = start(staged(tmp_path, "0.0.0.0"))
+    token = (tmp_path / "data" / "token").read_text().strip()
+    with requests.Session() as browser:
+        browser.headers["Accept"] = "text/html"
+        browser.post(f"{first.url}/login", data={"token": token}, timeout=30)
+        first.end()
+        second = start(staged(tmp_path, "0.0.0.0"))
+        assert "The access token is in" in second.said
+        assert token not in second.said
+        assert browser.get(f"{second.url}/api/v1/jobs", timeout=30).json()["jobs"] == []
+        second.end()
+        (tmp_path / "data" / "token").unlink()
+        third = start(staged(tmp_path, "0.0.0.0"))
+        assert "/login" in browser.get(f"{third.url}/api/v1/jobs", timeout=30).url
+
+
+def test_a_token_of_the_settings_is_asked_for_and_never_said(
+    environment: dict[str, str], tmp_path: Path, start: Start
+) -> None:
+    for host in ("0.0.0.0", "127.0.0.1"):
+        server = start(["env", f"I2V_SECURITY__TOKEN={TOKEN}", *APP, "--host", host, "--port", "0"])
+        assert requests.get(f"{server.url}/docs", timeout=30).status_code == 401
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        assert requests.get(f"{server.url}/docs", headers=headers, timeout=30).status_code == 200
+        server.end()
+        assert TOKEN not in server.said + "".join(server.process.communicate())
+        assert server.log is not None
+        assert TOKEN not in server.log.read_text()
+    assert not (tmp_path / "data" / "token").exists()
+
+
 # --- ending
 
 
@@ -159,13 +237,18 @@ def test_a_port_that_is_taken_is_said_and_nothing_is_touched(
     assert not (tmp_path / "data").exists()
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.7.7"])
-def test_a_bind_beyond_the_loopback_is_refused(
-    environment: dict[str, str], tmp_path: Path, host: str
-) -> None:
-    code, said = refused(environment, "--host", host, "--port", "0")
-    assert (code, host in said, "token" in said) == (2, True, True)
+def test_a_host_that_is_another_machine_is_refused(environment: dict[str, str], tmp_path: Path) -> None:
+    code, said = refused(environment, "--host", "192.0.2.77", "--port", "0")
+    assert (code, "192.0.2.77" in said, "0.0.0.0 for the network" in said) == (2, True, True)
     assert not (tmp_path / "data").exists()
+
+
+def test_a_token_that_others_can_read_is_refused(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "token").write_text("correct-horse-battery-staple")
+    (tmp_path / "data" / "token").chmod(0o644)
+    code, said = refused(environment, "--host", "0.0.0.0", "--port", "0")
+    assert (code, "chmod 600" in said, "correct" in said) == (1, True, False)
 
 
 @pytest.mark.parametrize(

@@ -375,7 +375,7 @@ THREADS = "a whole number from 0 to 256"
         ("engine: {threads: [1]}", "engine.threads", "[1]", THREADS),
         ("engine: {decode_chunk: -1}", "engine.decode_chunk", "-1", "a whole number from 0 to 128"),
         ("engine: {cfg_passes: 3}", "engine.cfg_passes", "3", "a whole number from 1 to 2"),
-        ("engine: {offload: true}", "engine.offload", "True", "one of 'none' or 'model'"),
+        ("engine: {offload: true}", "engine.offload", "True", "one of 'none', 'encoders' or 'model'"),
         ("image: {max_megapixels: .inf}", "image.max_megapixels", "inf", "a number from 0.001 to 400"),
         ("image: {max_megabytes: 0}", "image.max_megabytes", "0", "a number from 0.001 to 1000"),
     ],
@@ -462,6 +462,53 @@ def test_the_variables_of_the_scripts_are_not_taken_for_settings(tmp_path: Path)
     assert load_settings(environ=environ) == load_settings()
 
 
+# --- the token
+
+SECRET = "correct horse battery staple"
+
+
+@pytest.mark.parametrize("token", ["", "correct-horse-16", "x" * 200, "!#$%&()*+,-./:;<=>?@[]^_`{|}~"])
+def test_a_token_is_none_or_hard_to_guess(token: str) -> None:
+    loaded = load_settings(environ={"I2V_SECURITY__TOKEN": token})
+    assert loaded.security.token.get_secret_value() == token
+    assert not token or token not in f"{loaded!r} {loaded} {loaded.security.token}"
+
+
+@pytest.mark.parametrize(
+    "token", ["x", "fifteen-letters", "x" * 201, SECRET, "令牌" * 10, "tab\tin-the-middle"]
+)
+def test_a_token_that_is_too_easy_or_cannot_be_sent_is_refused_and_not_shown(token: str) -> None:
+    error = refusal(environ={"I2V_SECURITY__TOKEN": token})
+    assert error.params == {
+        "source": "I2V_SECURITY__TOKEN",
+        "key": "security.token",
+        "value": "(not shown)",
+        "allowed": "16 to 200 printable ASCII characters without spaces",
+    }
+
+
+@pytest.mark.parametrize("content", [
+    f"security: {SECRET}", f"security: [{SECRET}]", f"security: {{token: [{SECRET}]}}",
+    f'security:\n  token: "{SECRET}', f"security:\n  token: '{SECRET}\n", f"security:\n\ttoken: {SECRET}",
+    f"security:\n  token: {SECRET}: x", f"security:\n  token: x\n  token: {SECRET}",
+    f"security:\n  token: a\0{SECRET}",
+])  # fmt: skip
+def test_no_mistake_around_a_token_shows_it(write: Callable[[str], Path], content: str) -> None:
+    error = refusal(config=write(content))
+    assert "horse" not in f"{error.message} {error.params}"
+
+
+def test_no_variable_shows_a_token() -> None:
+    for environ in (
+        {"I2V_SECURITY__TOKEN": SECRET, "I2V_security__token": SECRET},
+        {"I2V_SECURITY": SECRET},
+        {"I2V_SECURITY__TOKENS": SECRET},
+        {"I2V_TOKEN": SECRET},
+    ):
+        error = refusal(environ=environ)
+        assert "horse" not in f"{error.message} {error.params}"
+
+
 # --- presets
 
 
@@ -477,3 +524,45 @@ def test_the_presets_are_the_published_ones() -> None:
 def test_presets_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match="No such file"):
         load_presets(tmp_path / "presets.yaml")
+
+
+# --- where models come from
+
+
+def test_huggingface_hubs_own_variables_count_and_ours_win(tmp_path: Path) -> None:
+    theirs = {"HF_ENDPOINT": "https://hf-mirror.com/", "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    models = load_settings(environ=theirs).models
+    assert (models.endpoint, models.offline) == ("https://hf-mirror.com", True)
+    assert models.hub_cache == tmp_path / "hub"
+    assert load_settings(environ=theirs | {"HF_HUB_CACHE": "/cache"}).models.hub_cache == Path("/cache")
+    ours = {"I2V_MODELS__ENDPOINT": "http://localhost:1", "I2V_MODELS__OFFLINE": "false"}
+    models = load_settings(environ=theirs | ours).models
+    assert (models.endpoint, models.offline) == ("http://localhost:1", False)
+    assert load_settings(environ={"HF_ENDPOINT": "", "HF_HUB_OFFLINE": ""}) == load_settings()
+
+
+def test_a_list_of_folders_is_relative_to_what_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("models: {search_paths: [near, /far, ~/home]}")
+    assert load_settings(path).models.search_paths == (tmp_path / "near", Path("/far"), Path.home() / "home")
+    assert load_settings(environ={"I2V_MODELS__SEARCH_PATHS": "/a, /b"}).models.search_paths == (
+        Path("/a"),
+        Path("/b"),
+    )
+    assert load_settings(environ={"I2V_MODELS__SEARCH_PATHS": ""}).models.search_paths == ()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("sources", "huggingface.co"),
+        ("sources", "https://a,ftp://b"),
+        ("endpoint", "https://user:password@mirror"),
+        ("endpoint", "https://a b"),
+        ("offline", "perhaps"),
+        ("search_paths", "\udcff"),
+    ],
+)
+def test_a_source_that_cannot_be_one_is_refused(key: str, value: str) -> None:
+    error = refusal(environ={f"I2V_MODELS__{key.upper()}": value})
+    assert (error.code, error.params["key"]) == ("settings.invalid", f"models.{key}")

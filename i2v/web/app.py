@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, cast
 
 from fastapi import FastAPI
@@ -15,10 +16,11 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from i2v.service import Service
 from i2v.settings import Settings
-from i2v.web import api, files, problems, published
+from i2v.web import api, files, login, problems, published
+from i2v.web.access import Access, AccessGuard
 from i2v.web.documentation import render_page
 from i2v.web.front import Front
-from i2v.web.security import Guard
+from i2v.web.security import Guard, Hosts
 
 
 class Application(FastAPI):
@@ -36,11 +38,14 @@ class Application(FastAPI):
         return cast("dict[str, Any]", self.openapi_schema)
 
 
-def create_app(service: Service, settings: Settings, closing: threading.Event) -> FastAPI:
-    """Return the ASGI application of a started `service`.
+def create_app(
+    service: Service, settings: Settings, closing: threading.Event, log: Path | None = None
+) -> FastAPI:
+    """Return the ASGI application of a started `service`, which asks for the settings' token, if any.
 
     Args:
         closing: to be set when the server is about to end, so that answers that take long end too.
+        log: the file that the server writes, if any; the page shows its end.
     """
     app = Application(
         title="i2v",
@@ -51,10 +56,18 @@ def create_app(service: Service, settings: Settings, closing: threading.Event) -
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
-    app.state.front = Front(service, settings, closing)
+    app.state.front = Front(service, settings, closing, log)
     problems.install(app)
-    app.add_middleware(Guard, server=settings.server, security=settings.security)
-    for router in (api.root, api.router, files.router, published.router):
+    hosts = Hosts.of(settings)
+    routers = [api.root, api.router, files.router, published.router]
+    if token := settings.security.token.get_secret_value():
+        app.state.access = Access(token)
+        app.add_middleware(AccessGuard, access=app.state.access)
+        routers.append(login.router)
+    elif hosts.any_address:
+        raise ValueError("a service that others can reach needs a token")
+    app.add_middleware(Guard, hosts=hosts, max_bytes=settings.security.max_request_megabytes * 1e6)
+    for router in routers:
         app.include_router(router)
 
     @app.get("/docs", include_in_schema=False)

@@ -23,6 +23,7 @@ from i2v.schema import shown
 MEDIA_TYPE = "application/problem+json"
 
 _TITLES = {
+    401: "Unauthorized",
     403: "Forbidden",
     404: "Not found",
     405: "Method not allowed",
@@ -38,11 +39,14 @@ _TITLES = {
 
 # What is not here is 422 if the request can be mended (`_OURS` apart), and else 503.
 _STATUS = {
+    "http.no_token": 401,
+    "http.wrong_token": 401,
     "http.foreign_origin": 403,
     "http.no_such_path": 404,
     "job.unknown": 404,
     "job.no_video": 404,
     "job.no_preview": 404,
+    "job.no_thumbnail": 404,
     "http.bad_method": 405,
     "job.already_finished": 409,
     "job.cancelled": 409,
@@ -57,6 +61,7 @@ _STATUS = {
     "image.empty": 415,
     "image.unknown_format": 415,
     "http.bad_host": 421,
+    "http.too_many_tokens": 429,
     "http.internal": 500,
     "job.internal": 500,
 }
@@ -72,6 +77,9 @@ _ABOUT: dict[str, tuple[str, str | None]] = {
     "job.bad_cursor": ("cursor", "cursor"),
     "job.idempotency_conflict": ("Idempotency-Key", "key"),
     "http.media_type": ("Content-Type", "value"),
+    "http.no_token": ("Authorization", None),
+    "http.wrong_token": ("Authorization", None),
+    "http.too_many_tokens": ("Authorization", None),
     "http.bad_host": ("Host", "value"),
     "http.foreign_origin": ("Origin", "value"),
 }
@@ -139,7 +147,7 @@ def status_of(error: I2VError) -> int:
 def respond(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
     told = {**(headers or {}), "Cache-Control": "no-store"}
     if problem.status in _RETRY_AFTER:
-        told["Retry-After"] = str(_RETRY_AFTER[problem.status])
+        told.setdefault("Retry-After", str(_RETRY_AFTER[problem.status]))
     return Response(problem.model_dump_json(), problem.status, told, MEDIA_TYPE)
 
 

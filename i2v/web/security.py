@@ -1,4 +1,4 @@
-"""What keeps strangers out while the service listens on this machine alone.
+"""What keeps other web pages out, whoever else may come in (`access`).
 
 A web page that somebody visits can make their browser send requests here, even under a name of its own that
 it lets point to 127.0.0.1 (DNS rebinding). So every request must name this service as its host, and whatever
@@ -10,41 +10,54 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import socket
+from dataclasses import dataclass
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from i2v.errors import I2VError, InvalidRequest
+from i2v.network import is_loopback, machine_names, resolve
 from i2v.schema import shown
-from i2v.settings import SecuritySettings, ServerSettings
+from i2v.settings import Settings
 from i2v.web.problems import problem_of, respond
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 _READING = ("GET", "HEAD", "OPTIONS")
 
 
-def loopback_address(host: str) -> str:
-    """Return the address of `host`, IPv4 if it has one; raise `InvalidRequest` if others can reach it."""
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        reason = shown(str(error), limit=100)
-        raise InvalidRequest("server.bad_host", host=shown(host), reason=reason) from error
-    addresses = [ipaddress.ip_address(str(row[4][0]).partition("%")[0]) for row in found]
-    if not all(address.is_loopback for address in addresses):
-        raise InvalidRequest("server.beyond_loopback", host=shown(host))
-    return str(min(addresses, key=lambda address: address.version))
+@dataclass(frozen=True)
+class Hosts:
+    """What a request may call this service.
+
+    Attributes:
+        names: in small letters.
+        trusted: those of the settings; a page from there may change things here.
+        any_address: also every IP address, as which no other page can pose.
+    """
+
+    names: frozenset[str]
+    trusted: frozenset[str]
+    any_address: bool
+
+    @classmethod
+    def of(cls, settings: Settings) -> Hosts:
+        host = settings.server.host
+        beyond = not is_loopback(resolve(host))
+        trusted = frozenset(name.lower() for name in settings.security.allowed_hosts)
+        known = {*LOOPBACK_NAMES, host.lower(), *(machine_names() if beyond else ())}
+        return cls(trusted | known, trusted, beyond)
+
+    def include(self, name: str | None) -> bool:
+        return name is not None and (name in self.names or (self.any_address and _is_address(name)))
 
 
 class Guard:
     """The middleware."""
 
-    def __init__(self, app: ASGIApp, server: ServerSettings, security: SecuritySettings) -> None:
+    def __init__(self, app: ASGIApp, hosts: Hosts, max_bytes: float) -> None:
         self._app = app
-        self._allowed = {name.lower() for name in security.allowed_hosts}
-        self._hosts = {*LOOPBACK_NAMES, server.host.lower(), *self._allowed}
-        self._max_bytes = round(security.max_request_megabytes * 1e6)
+        self._hosts = hosts
+        self._max_bytes = round(max_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -55,7 +68,7 @@ class Guard:
         async def send_sealed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 body.answered = True
-                MutableHeaders(scope=message)["X-Content-Type-Options"] = "nosniff"
+                _seal(MutableHeaders(scope=message))
             await send(message)
 
         refusal = self._refusal(Headers(scope=scope), scope["method"])
@@ -67,15 +80,30 @@ class Guard:
     def _refusal(self, headers: Headers, method: str) -> I2VError | None:
         hosts = headers.getlist("host")
         host = hosts[0] if len(hosts) == 1 else ", ".join(hosts)
-        if _name(host) not in self._hosts:
+        if not self._hosts.include(_name(host)):
             return InvalidRequest("http.bad_host", value=shown(host))
         if method in _READING:
             return None
         for origin in headers.getlist("origin"):  # none: not a web page
             place = origin.partition("://")[2]  # host and port
-            if place.lower() != host.lower() and _name(place) not in self._allowed:
+            if place.lower() != host.lower() and _name(place) not in self._hosts.trusted:
                 return InvalidRequest("http.foreign_origin", value=shown(origin))
         return None
+
+
+def _seal(headers: MutableHeaders) -> None:
+    headers["X-Content-Type-Options"] = "nosniff"
+    # Where it is not called localhost, Gradio lets any page read its answers, with the visitor's cookies.
+    for name in {name for name in headers if name.startswith("access-control-")}:
+        del headers[name]
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _name(host: str) -> str | None:

@@ -1,4 +1,4 @@
-"""i2v.web.security: strangers' pages, strangers' names, bodies without end, and who may reach us at all."""
+"""i2v.web.security: strangers' pages, strangers' names, and bodies without end."""
 
 from __future__ import annotations
 
@@ -10,37 +10,16 @@ from contextlib import AbstractContextManager
 import pytest
 import requests
 
-from i2v.errors import InvalidRequest
-from i2v.web.security import loopback_address
+from i2v.network import machine_names
 from tests.web.house import House
+from tests.web.pages import page_house
+
+TOKEN = "correct-horse-battery-staple"
+NETWORK = {"server__host": "0.0.0.0", "security__token": TOKEN}
 
 
 def port_of(house: House) -> int:
     return int(house.url.rpartition(":")[2])
-
-
-# --- where it listens
-
-
-@pytest.mark.parametrize(
-    ("host", "address"), [("127.0.0.1", "127.0.0.1"), ("localhost", "127.0.0.1"), ("127.0.0.7", "127.0.0.7")]
-)
-def test_the_loopback_may_be_listened_to(host: str, address: str) -> None:
-    assert loopback_address(host) == address
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "8.8.8.8", "0", "::ffff:10.0.0.1"])
-def test_what_others_can_reach_is_refused(host: str) -> None:
-    with pytest.raises(InvalidRequest, match="access token") as caught:
-        loopback_address(host)
-    assert caught.value.code == "server.beyond_loopback"
-    assert caught.value.exit_code == 2
-
-
-@pytest.mark.parametrize("host", ["", "no such host", "127.0.0.1:80", "x" * 300, "\udcff", "a..b"])
-def test_what_is_no_address_is_refused(host: str) -> None:
-    with pytest.raises(InvalidRequest):
-        loopback_address(host)
 
 
 # --- Host: DNS rebinding
@@ -112,6 +91,49 @@ def test_a_name_that_the_settings_allow_is_ours(
         assert requests.post(f"{house.api}/jobs", headers=headers, timeout=30).status_code == 415
 
 
+@pytest.fixture(scope="module")
+def open_house(tmp_path_factory: pytest.TempPathFactory, picture: bytes) -> Iterator[House]:
+    """A house with the page, as it is for a network."""
+    with page_house(tmp_path_factory.mktemp("open"), picture, **NETWORK) as started:
+        yield started
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "[::1]",
+        "192.168.1.7",
+        "203.0.113.9:80",
+        "[2001:db8::1]:7860",
+        "0.0.0.0",
+        *machine_names(),
+    ],
+)
+def test_on_a_network_this_machines_names_and_every_address_are_ours(open_house: House, host: str) -> None:
+    for value in (host, host.upper()):
+        response = requests.get(f"{open_house.url}/healthz", headers={"Host": value}, timeout=30)
+        assert response.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "192.168.1.7.evil.example", "3232235783", "0x7f.1", "127.1", "[::1%25eth0]", "1.2.3.4.5",
+     "xlocalhost", "local", ".local", f"{socket.gethostname()}.evil.example"],
+)  # fmt: skip
+def test_on_a_network_no_other_name_is(open_house: House, host: str) -> None:
+    for path in ("/", "/healthz", "/login"):
+        headers = {"Host": host, "Authorization": f"Bearer {TOKEN}"}
+        response = requests.get(open_house.url + path, headers=headers, timeout=30)
+        assert (response.status_code, response.json()["field"]) == (421, "Host")
+
+
+@pytest.mark.parametrize("host", ["192.168.1.7", "127.0.0.2", "[::2]"])
+def test_on_the_loopback_no_other_address_is(shared_house: House, host: str) -> None:
+    response = requests.get(f"{shared_house.url}/healthz", headers={"Host": host}, timeout=30)
+    assert response.status_code == 421
+
+
 # --- Origin: other pages
 
 
@@ -172,6 +194,25 @@ def test_another_page_may_not_read_either(shared_house: House) -> None:
     preflight = requests.options(f"{shared_house.api}/jobs", headers=asked, timeout=30)
     assert preflight.status_code == 405
     assert not any(name.lower().startswith("access-control") for name in preflight.headers)
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/config", "/gradio_api/info", "/gradio_api/heartbeat/x", "/theme.css"]
+)
+def test_another_page_may_not_read_gradios_answers_with_the_visitors_cookie(
+    open_house: House, path: str
+) -> None:
+    """The cookie goes to every port of a host, and Gradio lets all pages read where it is not localhost."""
+    headers = {
+        "Host": "192.168.1.7:7860",
+        "Origin": "http://192.168.1.7:8080",
+        "Authorization": f"Bearer {TOKEN}",
+    }
+    with requests.get(open_house.url + path, headers=headers, stream=True, timeout=30) as response:
+        assert response.status_code == 200
+        assert not any(name.lower().startswith("access-control") for name in response.headers)
+    refused = requests.post(f"{open_house.url}/gradio_api/queue/join", headers=headers, timeout=30)
+    assert refused.status_code == 403
 
 
 # --- bodies

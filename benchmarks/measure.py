@@ -82,18 +82,19 @@ def alone(side: Side) -> dict[str, object]:
     side.load()
     side.run(clock)
     peak = peak_rss()
-    rows = 0
+    pictures = 0
 
-    def count(module: nn.Module, inputs: object, output: tuple[torch.Tensor, ...]) -> None:
-        nonlocal rows
-        rows += len(output[0])
+    def count(module: nn.Module, inputs: object, output: torch.Tensor) -> None:
+        nonlocal pictures
+        pictures += len(output)
 
     counter = flop_counter()
-    with side.unet.register_forward_hook(count), counter:
+    # ours runs the UNet's parts, not the UNet: the last part's output has rows times frames
+    with side.unet.conv_out.register_forward_hook(count), counter:
         run = side.run(lambda: {"flops": counter.get_total_flops()})
     return {
         "flops": {stage: reading["flops"] for stage, reading in run.stages.items()},
-        "unet_evaluations": rows,  # rows of the batch: guidance takes two a step, in one call or in two
+        "unet_evaluations": pictures // len(run.frames),  # guidance takes two a step, in one call or in two
         "peak_rss_mib": peak,
         "imported_rss_mib": imported,
     }

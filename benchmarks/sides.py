@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 from unittest import mock
 
@@ -30,7 +29,8 @@ from i2v.engines.specs import EMBEDDED
 from i2v.image import fit_picture
 from i2v.schema import Generation, MemoryPlan
 from i2v.settings import ROOT
-from i2v.weights import find_weights, weights_digest
+from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
+from i2v.weights import weights_digest
 
 STAGES = ("condition", "denoise", "decode")
 Reading = dict[str, float]
@@ -105,7 +105,7 @@ class Ours:
         self._image = example(self._generation)
 
     def load(self) -> None:
-        folder = find_weights(EMBEDDED, Path())
+        folder = EMBEDDED_FOLDER
         self._engine = self._class.load(EMBEDDED, folder, self._plan)
         weights_digest(EMBEDDED, folder)  # the program takes it too, for the video's provenance
 
@@ -147,7 +147,7 @@ class Stock:
         self.decode_chunk = setting.stock_decode_chunk or self._generation.num_frames
 
     def load(self) -> None:
-        self._pipeline = self._peers.load_stock(find_weights(EMBEDDED, Path()))
+        self._pipeline = self._peers.load_stock(EMBEDDED_FOLDER)
 
     def unload(self) -> None:
         del self._pipeline

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from i2v.engines.base import Engine, engine_class
 from i2v.engines.specs import EMBEDDED, ENGINES, I2VGEN_XL, find_spec
 from i2v.errors import Notice
 from i2v.memory import plan_memory
 from i2v.schema import DeviceInfo, EngineSpec, shown
-from i2v.settings import Settings
-from i2v.weights import find_weights, is_available, weights_digest
+from i2v.settings import ModelSettings, Settings
+from i2v.weights.folders import find_weights, is_available, locate
+from i2v.weights.records import records_folder, weights_digest
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class LoadedEngine:
 
 
 def choose_engine(
-    name: str, device: DeviceInfo, models: Path, engines: Mapping[str, EngineSpec] = ENGINES
+    name: str, device: DeviceInfo, models: ModelSettings, engines: Mapping[str, EngineSpec] = ENGINES
 ) -> EngineSpec:
     """Return the spec called `name`; "auto" is I2VGen-XL where its weights and CUDA are, else the embedded.
 
@@ -36,9 +36,9 @@ def choose_engine(
     return I2VGEN_XL if device.type == "cuda" and is_available(I2VGEN_XL, models) else EMBEDDED
 
 
-def explain_choice(device: DeviceInfo, models: Path) -> Notice:
+def explain_choice(device: DeviceInfo, models: ModelSettings) -> Notice:
     """Return, as one sentence, what "auto" chooses on `device` and why."""
-    path = shown(str(models / I2VGEN_XL.name), limit=300)
+    path = shown(str(locate(I2VGEN_XL, models).path), limit=300)
     if choose_engine("auto", device, models) is I2VGEN_XL:
         return Notice("engine.auto_full", {"path": path})
     if device.type == "cuda":
@@ -51,6 +51,6 @@ def explain_choice(device: DeviceInfo, models: Path) -> Notice:
 def load_engine(spec: EngineSpec, device: DeviceInfo, settings: Settings) -> LoadedEngine:
     """Load `spec` onto `device` as the settings say. Raises `ModelUnavailable` naming file or tensor."""
     plan = plan_memory(device, settings.engine)
-    folder = find_weights(spec, settings.models.directory)
+    folder = find_weights(spec, settings.models)
     engine = engine_class(spec).load(spec, folder, plan)
-    return LoadedEngine(engine, device, weights_digest(spec, folder))
+    return LoadedEngine(engine, device, weights_digest(spec, folder, records_folder(folder, settings.models)))

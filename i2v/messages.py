@@ -62,6 +62,40 @@ MESSAGES: dict[str, str] = {
     "weights.missing_folder": "{title}: no model folder at {path}. {fix}",
     "weights.missing_file": "{title}: {path} is missing from the model folder. Fetch the model again.",
     "weights.unreadable": "{title}: {path} cannot be read: {reason}. Fetch the file again.",
+    "weights.offline": (
+        "{title}: no complete model is in {path}, and models.offline is set, so nothing is fetched. Unset it,"
+        " or bring the folder from another machine: i2v models add FOLDER"
+    ),
+    "weights.no_source": (
+        "{title}: {file} cannot be fetched from any source ({reasons}). What is there already is kept: try"
+        " again later, or set another mirror (models.sources)."
+    ),
+    "weights.disk_full": (
+        "{path}: {needed} GB are still needed, and {free} GB of the disk are free. Free some, or set"
+        " models.directory to another disk. What is there already is kept."
+    ),
+    "weights.unwritable": "{path} cannot be written: {reason}. Check the disk, and who may write there.",
+    "weights.cancelled": "The download was stopped. What was fetched is kept: the next one goes on with it.",
+    "weights.not_published": "{title} is a part of i2v: it cannot be downloaded, added or removed.",
+    "weights.no_folder": "There is no folder {path}. Name the one that holds model_index.json.",
+    "weights.no_index": "{path} holds no model: model_index.json is missing. Name {title}'s own folder.",
+    "weights.vgen_original": (
+        "{path} is an original checkpoint of VGen: i2v does not read or convert those. The same weights in"
+        " the right form: i2v models download {name}"
+    ),
+    "weights.pickle": (
+        "{path} is a pickle, which can run any program when it is read: i2v reads safetensors only. The same"
+        " weights in that form: i2v models download {name}"
+    ),
+    "weights.not_ours": "{title} is in {path}, which i2v found but did not make: delete it there yourself.",
+    "weights.nothing_to_remove": "{title}: there is nothing to remove at {path}.",
+    "weights.unconfirmed": "Nothing was removed: answer yes, or give --yes.",
+    "weights.already_there": "{title} is there already: {path}. Nothing was fetched.",
+    "weights.checked": "{title}: every file has the hash that {source} tells (SHA-256; git's, if small).",
+    "weights.size_only": "{title}: size checked only, since no source told a hash of every file.",
+    "weights.bad_files": (
+        "{title}: not as they must be: {files}. Fetch them again: i2v models download {name}"
+    ),
     "weights.missing_tensor": (
         "{path}: the tensor {tensor} is missing ({count} in all). The file is not of this model."
     ),
@@ -71,6 +105,10 @@ MESSAGES: dict[str, str] = {
     "weights.misshapen_tensor": "{path}: the tensor {tensor} has shape {found}, expected {expected}.",
     "weights.wrong_class": "{path} describes {found}, expected {expected}. The folder is not of this model.",
     "device.no_cuda": "device = cuda, but no CUDA device can be used here. Set device to cpu or auto.",
+    "decode.tiled": (
+        "The frames were decoded in tiles of {side} pixels (engine.vae_tiling), to save memory: they differ a"
+        " little from frames decoded whole, most where tiles meet."
+    ),
     "decode.nan": "{count} frames decoded to NaN in {dtype} and were decoded again in float32.",
     "decode.nan_float32": (
         "The frames decoded to NaN even in float32. The model's files may be damaged: fetch them again. If"
@@ -107,13 +145,19 @@ MESSAGES: dict[str, str] = {
     "http.no_such_path": "There is nothing at {path}. Look at /docs for what there is.",
     "http.bad_method": "{method} is not possible at {path}: use {allowed}.",
     "http.bad_host": (
-        "Host = {value} is not a name of this service. Use localhost or 127.0.0.1, or add the name to"
-        " security.allowed_hosts."
+        "Host = {value} is not a name of this service. Use the address that it printed when it started, or"
+        " add the name to security.allowed_hosts."
     ),
     "http.foreign_origin": (
         "Origin = {value}: a page from there may not change anything here. Use this service's own page, or"
         " add that page's host to security.allowed_hosts."
     ),
+    "http.no_token": (
+        "This service asks for its access token: use the header Authorization: Bearer TOKEN, or open /login in"
+        " a browser."
+    ),
+    "http.wrong_token": "The access token is wrong. Give the one that the service printed when it was made.",
+    "http.too_many_tokens": "Too many wrong access tokens came from there. Try again in {seconds} s.",
     "http.too_large": (
         "The request has more than {allowed} bytes. Send less, or raise security.max_request_megabytes."
     ),
@@ -121,14 +165,18 @@ MESSAGES: dict[str, str] = {
     "http.malformed": "The request's body cannot be read: {reason}.",
     "http.repeated_field": "{field} is given more than once. Give it once.",
     "http.internal": "Something went wrong inside i2v ({kind}). The details are in the service's log.",
+    "job.no_thumbnail": "The picture of the job {id} is gone.",
     "job.no_preview": "The job {id} has no preview: it is {status}. There is one while it is denoising.",
     # the server
     "server.not_ready": "The worker is not ready yet, or will not start. Try again in a minute.",
     "server.stopping": "The service is stopping. The job {id} is kept and goes on when it starts again.",
-    "server.bad_host": "server.host = {host} is not an address of this machine ({reason}). Use 127.0.0.1.",
-    "server.beyond_loopback": (
-        "server.host = {host} can be reached from other machines, and there is no access token yet: one comes"
-        " in a later version. Use 127.0.0.1."
+    "server.bad_host": (
+        "server.host = {host} is not an address of this machine ({reason}). Use 127.0.0.1 for this machine"
+        " alone, 0.0.0.0 for the network."
+    ),
+    "server.token_file": (
+        "The access token in {path} cannot be used: {reason}. Make it a file of yours alone (chmod 600), or"
+        " move it away: the next start makes another."
     ),
     "server.port_taken": (
         "The port {port} of {host} cannot be opened: {reason}. Choose another one with --port, or look who"
@@ -298,6 +346,12 @@ MESSAGES: dict[str, str] = {
 # What to do, where the sentence above does not say it itself.
 HINTS: dict[str, str] = {
     "request.missing_field": "Add the field to the request.",
+    "weights.cancelled": "Start it again when you like: i2v models download i2vgen-xl",
+    "weights.not_published": "Name another model: i2v models",
+    "weights.vgen_original": "Download the right files: i2v models download i2vgen-xl",
+    "weights.pickle": "Download the right files: i2v models download i2vgen-xl",
+    "weights.not_ours": "Delete the folder by hand if nothing else uses it.",
+    "weights.nothing_to_remove": "Nothing needs to be done.",
     "weights.missing_tensor": "Fetch the model again.",
     "weights.unexpected_tensor": "Fetch the model again.",
     "weights.misshapen_tensor": "Fetch the model again.",
@@ -307,6 +361,7 @@ HINTS: dict[str, str] = {
     "job.unknown": "List the jobs there are: GET /api/v1/jobs",
     "job.already_finished": "Nothing needs to be done.",
     "job.not_retryable": "Wait until it has ended; for one more video, submit a new job.",
+    "job.no_thumbnail": "Nothing else is missing: show the job without it.",
     "job.no_preview": "Follow the job's events: they tell when there is a preview.",
     "http.malformed": "See /docs for what this address reads.",
     "http.internal": "Try again; if it happens again, report it with what stands in the log.",

@@ -31,7 +31,7 @@ Fit = Literal["keep", "crop", "pad"]
 PresetName = Literal["quick", "standard", "high", "extreme"]
 Resolution = Literal["256p", "512p", "768p", "1024p"]
 Language = Literal["en", "zh-CN"]
-Offload = Literal["none", "model"]
+Offload = Literal["none", "encoders", "model"]
 
 PROMPT_LIMIT = 2000  # characters
 MAX_SEED = 2**32 - 1
@@ -201,6 +201,25 @@ class Preset:
 
 
 @dataclass(frozen=True)
+class Published:
+    """Where a model's weights are published.
+
+    Attributes:
+        repo: the repository on the Hugging Face hub, "owner/name".
+        revision: its commit; other commits are not asked for.
+        modelscope: ids under which ModelScope may have the same files.
+        size: bytes of what the engine reads, about: for what is said before any hub was asked.
+        licence: as the repository states it.
+    """
+
+    repo: str
+    revision: str
+    modelscope: tuple[str, ...]
+    size: int
+    licence: str
+
+
+@dataclass(frozen=True)
 class EngineSpec:
     """What must be known about a model before it is loaded.
 
@@ -219,6 +238,7 @@ class EngineSpec:
         files: what is read of the model's folder; of a .safetensors the .fp16 variant where it is there.
         optional_files: what is read too where it is there.
         embedded: the weights ship inside the package.
+        published: where the weights can be had, if they can.
         max_prompt_tokens: tokens the text encoder reads, start and end included.
         languages: that prompts may be written in.
         motions: phrases for all that it can do, where that is little; empty where it knows the world.
@@ -245,6 +265,7 @@ class EngineSpec:
     motions: tuple[str, ...] = ()
     motion_words: str = ""
     embedded: bool = False
+    published: Published | None = None
     presets: dict[str, Preset] = field(default_factory=dict)
 
 
@@ -259,13 +280,16 @@ class DeviceInfo:
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """How a job uses the device. Only `dtype` changes the frames by more than rounding.
+    """How a job uses the device. Only `dtype` and `vae_tiling` change the frames by more than rounding.
 
     Attributes:
         decode_chunk: frames that the VAE decodes at a time; 0 for what is fast at their size.
         threads: CPU threads, 0 for as many as torch finds.
         cfg_passes: passes of the UNet a guided step: 1 for both rows at once, 2 for one after the other.
-        offload: "model" keeps each part of the model in CPU memory but for the phase that computes with it.
+        offload: "model" keeps each part of the model in CPU memory but for the phase that computes with it,
+            "encoders" only what encodes the prompt and the picture.
+        chunk_tokens: tokens that a transformer of the UNet takes at a time; 0 for what is fast.
+        vae_tiling: decode large frames in tiles: less memory, and frames that differ a little.
     """
 
     device: Literal["cpu", "cuda"]
@@ -274,6 +298,8 @@ class MemoryPlan:
     threads: int = 0
     cfg_passes: int = 1
     offload: Offload = "none"
+    chunk_tokens: int = 0
+    vae_tiling: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ import pytest
 
 from i2v.engines.specs import EMBEDDED, I2VGEN_XL
 from i2v.errors import InvalidRequest, ModelUnavailable
-from i2v.loading import choose_engine, load_engine
+from i2v.loading import choose_engine, explain_choice, load_engine
 from i2v.schema import DeviceInfo, EngineSpec
 from i2v.settings import load_settings
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
 from i2v.weights import weights_digest
+from tests.models import models_in
 
 CPU = DeviceInfo("cpu", "CPU", 2**34)
 CUDA = DeviceInfo("cuda", "NVIDIA RTX 4090", 24 * 2**30)
@@ -37,12 +38,12 @@ def test_auto_takes_the_published_weights_where_they_and_cuda_are(
             path = tmp_path / "i2vgen-xl" / file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
-    assert choose_engine(name, device, tmp_path) == chosen
+    assert choose_engine(name, device, models_in(tmp_path)) == chosen
 
 
 def test_an_unknown_engine_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match="sora"):
-        choose_engine("sora", CPU, tmp_path)
+        choose_engine("sora", CPU, models_in(tmp_path))
 
 
 def test_the_embedded_engine_loads_as_the_settings_say() -> None:
@@ -59,4 +60,15 @@ def test_the_embedded_engine_loads_as_the_settings_say() -> None:
 
 def test_missing_weights_are_named(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match="i2vgen-xl"):
-        load_engine(I2VGEN_XL, CPU, load_settings(flags={"models.directory": str(tmp_path)}))
+        load_engine(I2VGEN_XL, CPU, load_settings().model_copy(update={"models": models_in(tmp_path)}))
+
+
+def test_weights_that_another_program_keeps_are_loaded_from_there(tiny_folder: Path, tmp_path: Path) -> None:
+    snapshot = tmp_path / "models--ali-vilab--i2vgen-xl" / "snapshots" / I2VGEN_XL.published.revision
+    snapshot.parent.mkdir(parents=True)
+    snapshot.symlink_to(tiny_folder)
+    models = models_in(tmp_path / "models", hub_cache=tmp_path)
+    settings = load_settings(flags={"engine.dtype": "float32"}).model_copy(update={"models": models})
+    assert choose_engine("auto", CUDA, models) is I2VGEN_XL
+    assert str(snapshot) in explain_choice(CUDA, models).message
+    assert load_engine(I2VGEN_XL, CPU, settings).weights_sha256 == weights_digest(I2VGEN_XL, tiny_folder)

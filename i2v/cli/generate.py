@@ -120,7 +120,7 @@ def run(arguments: argparse.Namespace) -> int:
         picture = decode_picture(_read(arguments.image, limits.max_bytes), limits)
     with watch.phase("load"):
         device = probe_device(settings.engine.device)
-        spec = choose_engine(request.engine, device, settings.models.directory)
+        spec = choose_engine(request.engine, device, settings.models)
         generation, notices = resolve(request, spec, load_presets(), picture.image.size)
         loaded = load_engine(spec, device, settings)
     provenance = describe(request, generation, picture, loaded, settings.output)

@@ -1,4 +1,4 @@
-"""`i2v models`: which engines there are, where their weights lie, and which one `auto` means here."""
+"""`i2v models`: which models are here, where, which one `auto` means; getting, checking and removing one."""
 
 from __future__ import annotations
 
@@ -8,34 +8,58 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from i2v.cli.parsers import Commands
+from i2v.cli import weights
+from i2v.cli.parsers import Commands, Parser
 
 if TYPE_CHECKING:
     from i2v.errors import I2VError, Notice
-    from i2v.inventory import ModelFolder
     from i2v.schema import EngineSpec
-    from i2v.settings import Settings
+    from i2v.settings import ModelSettings, Settings
+    from i2v.weights.folders import ModelFolder
 
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:
-    parser = commands.add_parser("models", help="which models are there, and which one auto runs")
-    parser.add_argument("--digest", action="store_true", help="read all weights and print their SHA-256")
+    parser = commands.add_parser(
+        "models", help="which models are there, and which one auto runs; download, verify, add, remove"
+    )
+    parser.set_defaults(act=_list)
+    _add_flags(parser, default=False)
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings to use instead of config.yaml")
-    parser.add_argument("--json", action="store_true", help="print one line of JSON")
+    actions = parser.add_subparsers(metavar="ACTION", parser_class=Parser)
+    listing = actions.add_parser("list", help="which models are there (also without any ACTION)")
+    listing.set_defaults(act=_list)
+    _add_flags(listing, default=argparse.SUPPRESS)
+    weights.add_parsers(actions)
+    for action in actions.choices.values():
+        action.add_argument(
+            "--config", type=Path, metavar="FILE", default=argparse.SUPPRESS, help="settings to use"
+        )
     return parser
 
 
+def _add_flags(parser: argparse.ArgumentParser, default: object) -> None:
+    parser.add_argument(
+        "--digest", action="store_true", default=default, help="read all weights and print their SHA-256"
+    )
+    parser.add_argument("--json", action="store_true", default=default, help="print one line of JSON")
+
+
 def run(arguments: argparse.Namespace) -> int:
-    from i2v.engines.specs import ENGINES
-    from i2v.inventory import inspect_folder
     from i2v.settings import load_settings
 
-    settings = load_settings(arguments.config, os.environ)
+    code: int = arguments.act(arguments, load_settings(arguments.config, os.environ))
+    return code
+
+
+def _list(arguments: argparse.Namespace, settings: Settings) -> int:
+    from i2v.engines.specs import ENGINES
+    from i2v.weights.folders import locate
+
     told: list[dict[str, object]] = []
     lines: list[str] = []
     for spec in ENGINES.values():
-        folder = inspect_folder(spec, settings.models.directory)
-        digest = _digest(spec, folder) if arguments.digest else None
+        folder = locate(spec, settings.models)
+        digest = _digest(spec, folder, settings.models) if arguments.digest else None
         told.append(_fields(spec, folder, digest))
         lines += _lines(spec, folder, digest)
     engine, reason = _auto(settings)
@@ -46,10 +70,12 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _digest(spec: EngineSpec, folder: ModelFolder) -> str | None:
-    from i2v.weights import weights_digest
+def _digest(spec: EngineSpec, folder: ModelFolder, models: ModelSettings) -> str | None:
+    from i2v.weights.records import records_folder, weights_digest
 
-    return weights_digest(spec, folder.path) if folder.missing is None else None
+    if folder.missing is not None:
+        return None
+    return weights_digest(spec, folder.path, records_folder(folder.path, models))
 
 
 def _auto(settings: Settings) -> tuple[str | None, Notice | I2VError]:
@@ -58,12 +84,11 @@ def _auto(settings: Settings) -> tuple[str | None, Notice | I2VError]:
     from i2v.loading import choose_engine, explain_choice
     from i2v.memory import probe_device
 
-    models = settings.models.directory
     try:
         device = probe_device(settings.engine.device)
     except InsufficientMemory as error:
         return None, error
-    return choose_engine("auto", device, models).name, explain_choice(device, models)
+    return choose_engine("auto", device, settings.models).name, explain_choice(device, settings.models)
 
 
 def _fields(spec: EngineSpec, folder: ModelFolder, digest: str | None) -> dict[str, object]:
@@ -72,6 +97,7 @@ def _fields(spec: EngineSpec, folder: ModelFolder, digest: str | None) -> dict[s
         "title": spec.title,
         "available": folder.missing is None,
         "path": str(folder.path),
+        "origin": folder.origin,
         "missing": None if folder.missing is None else str(folder.missing.relative_to(folder.path)),
         "bytes": folder.size,
         "sha256": digest,
@@ -87,4 +113,6 @@ def _lines(spec: EngineSpec, folder: ModelFolder, digest: str | None) -> list[st
     else:
         state = f"not there, looked for in {folder.path}"
     lines = [f"{spec.name} ({spec.title}): {state}"]
+    if folder.missing is not None and spec.published is not None:
+        lines.append(f"  to get it: i2v models download {spec.name}")
     return lines if digest is None else [*lines, f"  SHA-256 {digest}"]

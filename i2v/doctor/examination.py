@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -33,49 +33,84 @@ from i2v.settings import ROOT, Settings
 
 DEFAULT_PORT = 7860  # the published one, checked where the settings take any
 
+# The published troubleshooting cases, in the order of the report.
+CASES = (
+    "out_of_memory",
+    "no_response",
+    "stiff_motion",
+    "black_output",
+    "page_unreachable",
+    "slow",
+    "several_runs",
+    "set_up",
+)
+Report = dict[str, list[Finding]]  # by case
 
-def examine(config: Path | None, environ: Mapping[str, str], port: int | None) -> dict[str, list[Finding]]:
+
+def examine(config: Path | None, environ: Mapping[str, str], port: int | None) -> Report:
     """Return what was found, by case. Takes about a second, and loads no torch.
 
     port: where the web page listens, or will; the settings' if it is not given.
     """
     settings, of_settings = check_settings(config, environ)
     graphics = find_graphics(environ)
+    parts = [_examine_machine(graphics, environ, ROOT / "logs"), {"set_up": [of_settings]}]
+    if settings is not None:
+        parts.append(_examine_with(settings, ENGINES, graphics, environ))
+        port = port or settings.server.port or DEFAULT_PORT
+    if port is not None:
+        parts.append({"page_unreachable": [check_port(port)]})
+    return _merged(CASES, parts)
+
+
+def examine_service(
+    settings: Settings, engines: Mapping[str, EngineSpec], environ: Mapping[str, str], logs: Path
+) -> Report:
+    """Return the same for a service that runs with `settings`, but for what it would not run without.
+
+    Raises `InvalidRequest` where there is no engine of the settings' name.
+    """
+    graphics = find_graphics(environ)
+    parts = [
+        _examine_machine(graphics, environ, logs),
+        _examine_with(settings, engines, graphics, environ),
+    ]
+    return _merged([case for case in CASES if case != "page_unreachable"], parts)
+
+
+def _merged(cases: Iterable[str], parts: Sequence[Report]) -> Report:
+    not_checked = Finding("info", Notice("doctor.not_checked", {}))
+    return {
+        case: [finding for part in parts for finding in part.get(case, ())] or [not_checked] for case in cases
+    }
+
+
+def _examine_machine(graphics: Graphics, environ: Mapping[str, str], logs: Path) -> Report:
     wanted_python = metadata.metadata("i2v")["Requires-Python"]
-    found: dict[str, list[Finding]] = {
-        "out_of_memory": [],
-        "no_response": [],
+    return {
         "stiff_motion": [Finding("info", Notice("doctor.motion", {}), Notice("doctor.motion_fix", {}))],
         "black_output": [check_ffmpeg()],
-        "page_unreachable": [] if port is None else [check_port(port)],
-        "slow": [],
         "several_runs": check_others(graphics.holders),
         "set_up": [
             check_python(platform.python_version(), wanted_python),
             *check_packages(metadata.requires("i2v") or ()),
-            of_settings,
-            check_logs(ROOT / "logs"),
+            check_logs(logs),
             check_clock(time.time(), Path(__file__).stat().st_mtime),
             list_variables(environ),
         ],
     }
-    more = {} if settings is None else _examine_with(settings, graphics, environ)
-    if port is None and settings is not None:
-        found["page_unreachable"].append(check_port(settings.server.port or DEFAULT_PORT))
-    not_checked = Finding("info", Notice("doctor.not_checked", {}))
-    return {case: [*findings, *more.get(case, ())] or [not_checked] for case, findings in found.items()}
 
 
 def _examine_with(
-    settings: Settings, graphics: Graphics, environ: Mapping[str, str]
-) -> dict[str, list[Finding]]:
-    """Return what depends on the settings, by case."""
+    settings: Settings, engines: Mapping[str, EngineSpec], graphics: Graphics, environ: Mapping[str, str]
+) -> Report:
+    """Return what depends on the settings."""
     torch = find_torch()
     card = find_card(graphics, torch, environ)
     used = card if isinstance(card, Card) and settings.engine.device != "cpu" else None
     device = DeviceInfo("cuda" if used else "cpu", used.name if used else "CPU", 0)
-    models = settings.models.directory
-    spec = choose_engine(settings.engine.name, device, models)
+    models = settings.models
+    spec = choose_engine(settings.engine.name, device, models, engines)
     memory = psutil.virtual_memory()
     reading = check_reading(spec, models)
     slow = [*check_device(card, settings.engine)]
@@ -84,7 +119,7 @@ def _examine_with(
     return {
         "out_of_memory": [check_memory(spec, used, memory.available, memory.total)],
         "no_response": [
-            *(check_weights(each, models, _if_absent(each, settings, used)) for each in ENGINES.values()),
+            *(check_weights(each, models, _if_absent(each, settings, used)) for each in engines.values()),
             *([reading] if reading else []),
         ],
         "slow": slow,

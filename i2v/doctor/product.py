@@ -16,12 +16,11 @@ import numpy as np
 from i2v.doctor.findings import Finding, Status
 from i2v.engines.specs import find_spec
 from i2v.errors import EncodeError, I2VError, InvalidRequest, ModelUnavailable, Notice
-from i2v.inventory import inspect_folder
 from i2v.outputs import OutputFile, OutputName, prepare_output
 from i2v.schema import EngineSpec, shown
-from i2v.settings import OutputSettings, Settings, find_user_file, load_settings
+from i2v.settings import ModelSettings, OutputSettings, Settings, find_user_file, load_settings
 from i2v.video import Mp4Writer
-from i2v.weights import find_weights
+from i2v.weights.folders import find_weights, locate
 
 READ_BYTES, READ_SECONDS = 2**26, 0.3  # reading is tried for as much or as long, whatever ends first
 SLOW_SECONDS = 60  # what users were told that the first clip may wait for the model
@@ -69,9 +68,9 @@ def check_logs(folder: Path) -> Finding:
         return Finding("warning", found, Notice("doctor.logs_unwritable_fix", {}))
 
 
-def check_weights(spec: EngineSpec, models: Path, if_absent: Status) -> Finding:
+def check_weights(spec: EngineSpec, models: ModelSettings, if_absent: Status) -> Finding:
     """Tell whether all files are there. `if_absent`: how bad it is that there is no folder at all."""
-    folder = inspect_folder(spec, models)
+    folder = locate(spec, models)
     if folder.missing is None:
         return Finding("ok", Notice("doctor.weights_ok", {"title": spec.title, "path": _shown(folder.path)}))
     try:
@@ -82,9 +81,9 @@ def check_weights(spec: EngineSpec, models: Path, if_absent: Status) -> Finding:
     return Finding("problem", ModelUnavailable("weights.missing_file", title=spec.title, path=path))
 
 
-def check_reading(spec: EngineSpec, models: Path) -> Finding | None:
+def check_reading(spec: EngineSpec, models: ModelSettings) -> Finding | None:
     """Time how fast the weights come from their disk; `None` where there are none."""
-    folder = inspect_folder(spec, models)
+    folder = locate(spec, models)
     if not folder.size:
         return None
     path = max(folder.files, key=lambda path: folder.files[path])

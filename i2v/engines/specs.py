@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from i2v.errors import InvalidRequest
-from i2v.schema import EngineSpec, Preset, shown
+from i2v.schema import EngineSpec, Preset, Published, shown
 
 # Linear map from latents of Stable Diffusion's VAE to colours, as published with ComfyUI
 # (`latent_formats.py`, SD15), scaled to [0, 1].
@@ -55,6 +55,13 @@ I2VGEN_XL = EngineSpec(
     preview_factors=_SD_PREVIEW,
     files=_FILES,
     optional_files=_OPTIONAL_FILES,
+    published=Published(
+        repo="ali-vilab/i2vgen-xl",
+        revision="39e1979ea27be737b0278c06755e321f2b4360d5",
+        modelscope=("AI-ModelScope/i2vgen-xl", "damo/I2VGen-XL"),
+        size=4_980_000_000,
+        licence="MIT",
+    ),
 )
 
 # Least-squares map from the embedded VAE's latents to colours in [0, 1] (scripts/train_embedded/export.py

@@ -48,11 +48,46 @@ CHINESE: dict[str, str] = {
     "weights.missing_folder": "{title}：{path} 处没有模型文件夹。{fix}",
     "weights.missing_file": "{title}：模型文件夹缺少 {path}。请重新获取模型。",
     "weights.unreadable": "{title}：无法读取 {path}：{reason}。请重新获取该文件。",
+    "weights.offline": (
+        "{title}：{path} 中没有完整的模型，且已设置 models.offline，因此不会下载。"
+        "请取消该设置，或从另一台机器拷来文件夹：i2v models add FOLDER"
+    ),
+    "weights.no_source": (
+        "{title}：无法从任何来源获取 {file}（{reasons}）。已下载的部分会保留：请稍后再试，"
+        "或设置其他镜像（models.sources）。"
+    ),
+    "weights.disk_full": (
+        "{path}：还需要 {needed} GB，而磁盘只剩 {free} GB。请腾出空间，或把 models.directory 设到别的磁盘。"
+        "已下载的部分会保留。"
+    ),
+    "weights.unwritable": "无法写入 {path}：{reason}。请检查磁盘和写入权限。",
+    "weights.cancelled": "下载已停止。已下载的部分会保留：下次从断点继续。",
+    "weights.not_published": "{title} 是 i2v 自带的：不能下载、添加或删除。",
+    "weights.no_folder": "没有文件夹 {path}。请指定包含 model_index.json 的文件夹。",
+    "weights.no_index": "{path} 中没有模型：缺少 model_index.json。请指定 {title} 自己的文件夹。",
+    "weights.vgen_original": (
+        "{path} 是 VGen 的原始检查点：i2v 不读取也不转换它。"
+        "同样的权重、正确的格式：i2v models download {name}"
+    ),
+    "weights.pickle": (
+        "{path} 是 pickle 文件，读取时可能运行任意程序：i2v 只读 safetensors。"
+        "同样的权重、该格式：i2v models download {name}"
+    ),
+    "weights.not_ours": "{title} 位于 {path}，是 i2v 找到的，不是它创建的：请自行到那里删除。",
+    "weights.nothing_to_remove": "{title}：{path} 处没有可删除的内容。",
+    "weights.unconfirmed": "没有删除任何内容：请回答 yes，或使用 --yes。",
+    "weights.already_there": "{title} 已经在 {path}。没有下载任何内容。",
+    "weights.checked": "{title}：每个文件都与 {source} 给出的一致（SHA-256；小文件用 git 的哈希）。",
+    "weights.size_only": "{title}：只检查了大小，因为没有来源给出每个文件的哈希。",
+    "weights.bad_files": "{title}：以下文件不正确：{files}。请重新获取：i2v models download {name}",
     "weights.missing_tensor": "{path}：缺少张量 {tensor}（共 {count} 个）。该文件不属于此模型。",
     "weights.unexpected_tensor": "{path}：多出张量 {tensor}（共 {count} 个）。该文件不属于此模型。",
     "weights.misshapen_tensor": "{path}：张量 {tensor} 的形状是 {found}，应为 {expected}。",
     "weights.wrong_class": "{path} 描述的是 {found}，应为 {expected}。该文件夹不属于此模型。",
     "device.no_cuda": "device = cuda，但这里没有可用的 CUDA 设备。请把 device 设为 cpu 或 auto。",
+    "decode.tiled": (
+        "为节省内存，帧按 {side} 像素的分块解码（engine.vae_tiling）：与整帧解码略有差别，分块相接处最明显。"
+    ),
     "decode.nan": "{count} 帧在 {dtype} 下解码为 NaN，已用 float32 重新解码。",
     "decode.nan_float32": (
         "即使用 float32，帧也解码为 NaN。模型文件可能已损坏：请重新获取；若未损坏，请换一个种子。"
@@ -78,6 +113,7 @@ CHINESE: dict[str, str] = {
     "job.output_taken": "{path} 已被另一个文件占用。请把它移走，再重试任务。",
     "job.no_video": "任务 {id} 没有视频：状态为 {status}，或文件已被移走。",
     "job.picture_lost": "任务的图片 {path} 无法读取（{reason}）。请重新提交。",
+    "job.no_thumbnail": "任务 {id} 的图片已不存在。",
     "job.no_preview": "任务 {id} 没有预览：状态为 {status}。去噪阶段才有预览。",
     "job.interrupted": "已中断，没有留下任何文件。",
     "job.unknown": "没有任务 {id}，它可能已被删除。",
@@ -98,12 +134,17 @@ CHINESE: dict[str, str] = {
     "http.no_such_path": "{path} 处没有内容。可用的地址见 /docs。",
     "http.bad_method": "{path} 不支持 {method}，请用 {allowed}。",
     "http.bad_host": (
-        "Host = {value} 不是本服务的名称。请用 localhost 或 127.0.0.1，或把它加入 security.allowed_hosts。"
+        "Host = {value} 不是本服务的名称。请用服务启动时显示的地址，或把它加入 security.allowed_hosts。"
     ),
     "http.foreign_origin": (
         "Origin = {value}：来自那里的页面不能在这里做任何更改。请用本服务自己的页面，或把该页面的主机加入"
         " security.allowed_hosts。"
     ),
+    "http.no_token": (
+        "此服务需要访问令牌。请发送请求头 Authorization: Bearer TOKEN，或在浏览器中打开 /login。"
+    ),
+    "http.wrong_token": "访问令牌不正确。请使用服务生成令牌时显示的那一个。",
+    "http.too_many_tokens": "来自该处的错误令牌过多，请在 {seconds} 秒后再试。",
     "http.too_large": "请求超过 {allowed} 字节。请减小内容，或调高 security.max_request_megabytes。",
     "http.media_type": "Content-Type = {value} 不可用，请用 {allowed}。",
     "http.malformed": "请求内容无法读取：{reason}。",
@@ -111,9 +152,12 @@ CHINESE: dict[str, str] = {
     "http.internal": "i2v 内部出错（{kind}），详情见服务日志。",
     "server.not_ready": "工作进程还没有就绪，或无法启动。请一分钟后再试。",
     "server.stopping": "服务正在停止。任务 {id} 已保存，下次启动后继续。",
-    "server.bad_host": "server.host = {host} 不是本机的地址（{reason}）。请用 127.0.0.1。",
-    "server.beyond_loopback": (
-        "server.host = {host} 可被其他机器访问，而目前还没有访问令牌：以后的版本会提供。请用 127.0.0.1。"
+    "server.bad_host": (
+        "server.host = {host} 不是本机的地址（{reason}）。只供本机使用请填 127.0.0.1，供网络使用请填 0.0.0.0。"
+    ),
+    "server.token_file": (
+        "{path} 中的访问令牌无法使用：{reason}。请让该文件只归您所有（chmod 600），或把它移走，下次启动时会"
+        "生成新的令牌。"
     ),
     "server.port_taken": (
         "{host} 的端口 {port} 无法打开：{reason}。请用 --port 换一个，或查看谁占用了它："
@@ -250,6 +294,12 @@ CHINESE: dict[str, str] = {
 
 HINTS: dict[str, str] = {
     "request.missing_field": "请在请求中加上该字段。",
+    "weights.cancelled": "随时可以重新开始：i2v models download i2vgen-xl",
+    "weights.not_published": "请指定其他模型：i2v models",
+    "weights.vgen_original": "请下载正确的文件：i2v models download i2vgen-xl",
+    "weights.pickle": "请下载正确的文件：i2v models download i2vgen-xl",
+    "weights.not_ours": "如果没有其他程序使用该文件夹，请手动删除。",
+    "weights.nothing_to_remove": "无需处理。",
     "weights.missing_tensor": "请重新获取模型。",
     "weights.unexpected_tensor": "请重新获取模型。",
     "weights.misshapen_tensor": "请重新获取模型。",
@@ -259,6 +309,7 @@ HINTS: dict[str, str] = {
     "job.unknown": "请查看现有任务：GET /api/v1/jobs",
     "job.already_finished": "无需处理。",
     "job.not_retryable": "请等它结束；要再生成一个视频，请提交新任务。",
+    "job.no_thumbnail": "其余内容完好：请不带图片显示该任务。",
     "job.no_preview": "请跟踪任务的事件：有预览时会通知。",
     "http.malformed": "该地址接受的内容见 /docs。",
     "http.internal": "请重试；如果再次出现，请附上日志报告。",

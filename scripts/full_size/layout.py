@@ -1,6 +1,6 @@
 """The published folder of I2VGen-XL as data: parts, files, configurations, tensor names and shapes, sizes.
 
-Knows neither torch nor values: `make_table` makes `published.tsv`, `write` makes a folder of it.
+Knows neither torch nor values: `make_table` makes `TABLE`, `write` makes a folder of it.
 
 Certain, because the sizes of all eight published files follow from it to the last published digit
 (`PUBLISHED_SIZES`; tests/test_full_size.py): each part's architecture, the text encoder's 24 layers (23, as
@@ -28,7 +28,7 @@ from pathlib import Path
 
 Shapes = Mapping[str, tuple[int, ...]]  # by tensor's name
 
-TABLE = Path(__file__).with_name("published.tsv")
+TABLE = Path(__file__).parents[2] / "i2v" / "weights" / "i2vgen-xl.tsv"
 
 FILES = {
     "unet": "diffusion_pytorch_model.fp16.safetensors",

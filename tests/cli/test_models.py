@@ -17,6 +17,7 @@ from i2v.schema import DeviceInfo
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
 from i2v.weights import weights_digest
 from tests.cli.running import run
+from tests.models import models_in
 
 
 @pytest.fixture
@@ -25,6 +26,8 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         if name.startswith("I2V_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("I2V_MODELS__DIRECTORY", str(tmp_path / "models"))
+    monkeypatch.setenv("I2V_MODELS__SEARCH_PATHS", "")
+    monkeypatch.setenv("I2V_MODELS__HUB_CACHE", str(tmp_path / "nowhere"))
     monkeypatch.setenv("I2V_ENGINE__DEVICE", "cpu")
     return tmp_path / "models"
 
@@ -38,7 +41,7 @@ def fill(models: Path) -> Path:
 def test_json_is_one_line_with_every_engine_and_the_choice_of_auto(
     environment: dict[str, str], models: Path
 ) -> None:
-    environment |= {"I2V_MODELS__DIRECTORY": str(models), "I2V_ENGINE__DEVICE": "cpu"}
+    environment |= {name: value for name, value in os.environ.items() if name.startswith("I2V_")}
     done = run(environment, "models", "--json")
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.splitlines()
@@ -49,6 +52,7 @@ def test_json_is_one_line_with_every_engine_and_the_choice_of_auto(
         "title": "I2VGen-XL",
         "available": False,
         "path": str(models / "i2vgen-xl"),
+        "origin": "downloaded",
         "missing": "model_index.json",
         "bytes": 0,
         "sha256": None,
@@ -71,7 +75,8 @@ def test_the_digest_is_read_only_where_it_is_asked_for(
 
 def test_each_state_of_a_folder_is_a_plain_line(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
-    absent, embedded, auto = capsys.readouterr().out.splitlines()
+    absent, way, embedded, auto = capsys.readouterr().out.splitlines()
+    assert way == "  to get it: i2v models download i2vgen-xl"
     assert absent == f"i2vgen-xl (I2VGen-XL): not there, looked for in {models / 'i2vgen-xl'}"
     assert embedded.startswith("embedded (The embedded demo model): available, ")
     assert auto.startswith("auto runs the embedded demo model: no CUDA device was found")
@@ -105,8 +110,8 @@ def test_the_reason_for_autos_choice_is_that_of_the_choice(models: Path, kind: s
     if filled:
         fill(models)
     device = DeviceInfo("cuda" if kind == "cuda" else "cpu", "stand-in", 0)
-    chosen = choose_engine("auto", device, models)
-    reason = explain_choice(device, models).message
+    chosen = choose_engine("auto", device, models_in(models))
+    reason = explain_choice(device, models_in(models)).message
     runs = "I2VGen-XL" if chosen is I2VGEN_XL else "the embedded demo model"
     assert reason.startswith(f"auto runs {runs}:")
     assert ("no CUDA device was found" in reason) == (kind == "cpu")

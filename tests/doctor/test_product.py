@@ -22,6 +22,7 @@ from i2v.doctor.product import (
 from i2v.engines.specs import I2VGEN_XL
 from i2v.settings import ROOT, OutputSettings, load_settings
 from i2v.weights import EMBEDDED
+from tests.models import models_in
 
 DEFAULTS = ROOT / "configs" / "default.yaml"
 UNWRITABLE = Path("/proc")  # not even root can make a file there
@@ -105,31 +106,31 @@ def models(tmp_path: Path) -> Path:
 
 
 def test_complete_weights_are_good_news(models: Path) -> None:
-    assert told(check_weights(I2VGEN_XL, models, if_absent="problem")) == ("ok", "doctor.weights_ok")
+    assert told(check_weights(I2VGEN_XL, models_in(models), if_absent="problem")) == ("ok", "doctor.weights_ok")
 
 
 @pytest.mark.parametrize("status", ["info", "warning", "problem"])
 def test_absent_weights_are_as_bad_as_they_are_needed(tmp_path: Path, status: Status) -> None:
-    assert told(check_weights(I2VGEN_XL, tmp_path, status)) == (status, "weights.missing_folder")
+    assert told(check_weights(I2VGEN_XL, models_in(tmp_path), status)) == (status, "weights.missing_folder")
 
 
 def test_incomplete_weights_are_a_problem_that_names_the_first_missing_file(models: Path) -> None:
     for name in ("unet/diffusion_pytorch_model.fp16.safetensors", "text_encoder/config.json"):
         (models / I2VGEN_XL.name / name).unlink()
-    finding = check_weights(I2VGEN_XL, models, if_absent="info")
+    finding = check_weights(I2VGEN_XL, models_in(models), if_absent="info")
     assert told(finding) == ("problem", "weights.missing_file")
     assert finding.found.params["path"] == str(models / I2VGEN_XL.name / "text_encoder" / "config.json")
 
 
 def test_the_disk_of_the_weights_is_timed(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    finding = check_reading(I2VGEN_XL, models)
+    finding = check_reading(I2VGEN_XL, models_in(models))
     assert told(finding) == ("ok", "doctor.reading")
     assert finding is not None
     assert float(str(finding.found.params["speed"])) > 1  # MB/s: slower than any disk
     monkeypatch.setattr(product, "SLOW_SECONDS", 0)
-    slow = check_reading(I2VGEN_XL, models)
+    slow = check_reading(I2VGEN_XL, models_in(models))
     assert told(slow) == ("warning", "doctor.reading")
-    assert check_reading(I2VGEN_XL, models / "nowhere") is None
+    assert check_reading(I2VGEN_XL, models_in(models / "nowhere")) is None
 
 
 def test_weights_that_cannot_be_read_are_a_problem(models: Path) -> None:
@@ -137,7 +138,7 @@ def test_weights_that_cannot_be_read_are_a_problem(models: Path) -> None:
     shutil.rmtree(models / I2VGEN_XL.name)
     (models / I2VGEN_XL.name).mkdir()
     (models / I2VGEN_XL.name / "model_index.json").symlink_to(sealed)
-    assert told(check_reading(I2VGEN_XL, models)) == ("problem", "weights.unreadable")
+    assert told(check_reading(I2VGEN_XL, models_in(models))) == ("problem", "weights.unreadable")
 
 
 # --- ffmpeg

@@ -1,0 +1,174 @@
+"""`i2v models download | verify | add | remove`: flags to calls, and what is shown of them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from i2v.cli.parsers import Commands
+
+if TYPE_CHECKING:
+    from i2v.schema import EngineSpec
+    from i2v.settings import Settings
+    from i2v.weights.download import Plan
+    from i2v.weights.progress import Progress
+
+
+def add_parsers(actions: Commands) -> None:
+    fetching = actions.add_parser("download", help="fetch a model, or what is missing of it")
+    fetching.set_defaults(act=_download)
+    fetching.add_argument("--dry-run", action="store_true", help="say what it would be, and fetch nothing")
+    verifying = actions.add_parser(
+        "verify", help="compare a model's files with the hashes that its hub tells"
+    )
+    verifying.set_defaults(act=_verify)
+    adding = actions.add_parser("add", help="use a model folder where it is; nothing is copied")
+    adding.set_defaults(act=_add)
+    adding.add_argument("folder", metavar="FOLDER", type=Path, help="the folder with model_index.json")
+    removing = actions.add_parser("remove", help="delete a downloaded model, or forget an added folder")
+    removing.set_defaults(act=_remove)
+    removing.add_argument("--yes", action="store_true", help="do not ask")
+    for parser in (fetching, verifying, removing):
+        parser.add_argument("name", metavar="NAME", help="as i2v models lists it, e.g. i2vgen-xl")
+    for parser in (fetching, verifying):
+        parser.add_argument(
+            "--json", action="store_true", default=argparse.SUPPRESS, help="print one line of JSON"
+        )
+
+
+def _download(arguments: argparse.Namespace, settings: Settings) -> int:
+    from i2v.errors import Cancelled
+    from i2v.weights.download import download, plan_download
+
+    spec = _spec(arguments.name)
+    plan = plan_download(spec, settings.models)
+    if plan.folder.missing is not None or arguments.dry_run:
+        print("\n".join(_plan_lines(spec, plan)), file=sys.stderr)
+    if arguments.dry_run:
+        return 0
+    try:
+        with _Line() as line:
+            done = download(spec, settings.models, line.show)
+    except KeyboardInterrupt:
+        raise Cancelled("weights.cancelled") from None
+    told = {"path": str(done.folder.path), "fetched": done.fetched, "told_by": done.told_by}
+    if arguments.json:
+        print(json.dumps({**told, **done.notice.to_dict()}, ensure_ascii=False))
+        return 0
+    print(f"i2v: {done.notice.message}", file=sys.stderr)
+    print(done.folder.path)
+    return 0
+
+
+def _plan_lines(spec: EngineSpec, plan: Plan) -> list[str]:
+    begun = f", {plan.begun / 1e9:.2f} GB of it are there" if plan.begun else ""
+    return [
+        f"{spec.title}: {plan.size / 1e9:.2f} GB{begun}; licence: {plan.licence}",
+        f"  from {plan.origin}",
+        f"  by way of {', '.join(plan.sources) or 'nothing: models.offline is set'}",
+        f"  to {plan.target}, where {plan.free / 1e9:.1f} GB are free",
+    ]
+
+
+def _verify(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Return 1 if a file is not as it must be."""
+    from i2v.weights.check import verify
+
+    with _Line() as line:
+        done = verify(_spec(arguments.name), settings.models, line.show)
+    if arguments.json:
+        files = [asdict(file) for file in done.files]
+        told = {"path": str(done.folder.path), "told_by": done.told_by, "files": files}
+        print(json.dumps({**told, **done.notice.to_dict()}, ensure_ascii=False))
+    else:
+        for file in done.files:
+            state = "ok" if file.is_right else "missing" if file.how is None else "bad"
+            print(f"{state:<8} {file.how or '':<9} {file.name}")
+        print(f"i2v: {done.notice.message}", file=sys.stderr)
+    return 0 if done.is_right else 1
+
+
+def _add(arguments: argparse.Namespace, settings: Settings) -> int:
+    from i2v.engines.specs import I2VGEN_XL  # the only one that is published, so far
+    from i2v.weights.shelf import add_folder
+
+    print(add_folder(I2VGEN_XL, settings.models, arguments.folder))
+    return 0
+
+
+def _remove(arguments: argparse.Namespace, settings: Settings) -> int:
+    from i2v.errors import InvalidRequest
+    from i2v.weights.shelf import removable, remove_folder
+
+    spec = _spec(arguments.name)
+    folder = removable(spec, settings.models)
+    if folder.origin == "added":
+        question = f"Forget {folder.path}? The folder stays as it is."
+    else:
+        question = f"Delete {folder.path} ({folder.size / 1e9:.2f} GB)?"
+    if not arguments.yes and not _confirm(question):
+        raise InvalidRequest("weights.unconfirmed")
+    print(remove_folder(spec, settings.models).path)
+    return 0
+
+
+def _confirm(question: str) -> bool:
+    if not sys.stdin.isatty():
+        return False
+    print(f"{question} [yes/no] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _spec(name: str) -> EngineSpec:
+    from i2v.engines.specs import find_spec
+
+    return find_spec(name)
+
+
+class _Line:
+    """One line that changes on a terminal; where standard error is a file or a pipe, one line a file."""
+
+    def __init__(self) -> None:
+        self.visible = sys.stderr.isatty()
+        self.told: tuple[str | None, str] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.visible and self.told:
+            print(file=sys.stderr)
+
+    def show(self, progress: Progress) -> None:
+        now = (progress.file, progress.phase)
+        if self.visible:
+            print(f"\r{_words(progress):<100}", end="", file=sys.stderr, flush=True)
+        elif now != self.told and progress.phase != "checking":
+            print(_words(progress), file=sys.stderr, flush=True)
+        self.told = now
+
+
+def _words(progress: Progress) -> str:
+    if progress.phase == "waiting":
+        return "another process is downloading this model: waiting for it"
+    if progress.phase == "asking":
+        return f"asking {progress.source}"
+    if progress.phase == "pausing":
+        return "no source answers: trying again soon"
+    done = f"{progress.done / 1e6:.0f} of {progress.total / 1e6:.0f} MB"
+    if progress.phase == "checking":
+        return f"{done}, checking {progress.file}"
+    left = "" if progress.eta is None else f", {_time(progress.eta)} left"
+    return f"{done}, {progress.speed / 1e6:.2f} MB/s{left}: {progress.file} from {progress.source}"
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -1,0 +1,190 @@
+"""Where a model's folder is: our own, one that a person added, or one that another program keeps.
+
+Folders of others are read where they are, never copied or written to. Nothing is read here but names and
+sizes, so that asking before every plan costs nothing; what files hold is `tensors`' and `check`'s business.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from i2v.errors import ModelUnavailable
+from i2v.schema import EngineSpec, Published, shown
+from i2v.settings import ModelSettings
+
+EMBEDDED = Path(__file__).resolve().parents[1] / "embedded"
+INDEX = "model_index.json"
+
+Origin = Literal["embedded", "downloaded", "added", "found"]
+
+# How a folder that is looked in may hold a model: by itself, in a folder of its name, as huggingface_hub and
+# modelscope lay out their caches, and as ComfyUI does in its models folder.
+_LAYOUTS = (
+    "",
+    "{name}",
+    "{owner}/{repo}",
+    "models--{owner}--{repo}/snapshots/{revision}",
+    "models--{owner}--{repo}/snapshots/*",
+    "hub/models--{owner}--{repo}/snapshots/{revision}",
+    "models/{owner}/{repo}",
+    "models/{owner}--{repo}/snapshots/*",
+    "diffusers/{name}",
+    "models/diffusers/{name}",
+)
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model folder, there or not.
+
+    Attributes:
+        files: those that the engine reads and that are there, with their sizes in bytes.
+        missing: the first file that the engine reads and that is not there, `None` if the folder is complete.
+        origin: whose it is; only "downloaded" is ours to write to and to remove.
+    """
+
+    path: Path
+    files: dict[Path, int]
+    missing: Path | None
+    origin: Origin
+
+    @property
+    def size(self) -> int:
+        return sum(self.files.values())
+
+
+def locate(spec: EngineSpec, models: ModelSettings) -> ModelFolder:
+    """Return the folder with the weights of `spec`, the first complete one; else the one to say more about.
+
+    That is the added one if there is one, else our own, with what is missing.
+    """
+    if spec.embedded:
+        return inspect_folder(spec, EMBEDDED, "embedded")
+    added = added_folder(spec, models)
+    ours: list[tuple[Path, Origin]] = [] if added is None else [(added, "added")]
+    ours.append((own_folder(spec, models), "downloaded"))
+    told = [inspect_folder(spec, folder, origin) for folder, origin in ours]
+    for found in told:
+        if found.missing is None:
+            return found
+    for place in (*models.search_paths, models.hub_cache):
+        for folder in layouts(spec, place):
+            found = inspect_folder(spec, folder, "found")
+            if found.missing is None:
+                return found
+    return told[0]
+
+
+def find_weights(spec: EngineSpec, models: ModelSettings) -> Path:
+    """Return the folder with the weights of `spec`, or raise `ModelUnavailable` with the way to get them.
+
+    One that a download stopped half-way is returned too: who loads it names what is missing.
+    """
+    folder = locate(spec, models).path
+    if not is_file(folder / INDEX):
+        fix = (
+            "The installation is incomplete: install i2v again."
+            if spec.embedded
+            else f"Get it: i2v models download {spec.name}; or use engine: embedded."
+        )
+        path = shown(str(folder), limit=300)
+        raise ModelUnavailable("weights.missing_folder", title=spec.title, path=path, fix=fix)
+    return folder
+
+
+def is_available(spec: EngineSpec, models: ModelSettings) -> bool:
+    """Tell whether every file that the engine reads is there: a download may have stopped half-way."""
+    return locate(spec, models).missing is None
+
+
+def inspect_folder(spec: EngineSpec, folder: Path, origin: Origin) -> ModelFolder:
+    """Return what of `spec` is in `folder`. Reads no file's content."""
+    files: dict[Path, int] = {}
+    missing: Path | None = None
+    for path in (folder / name for name in spec.files):
+        present = weights_file(path)
+        size = _size(present)
+        if size is not None:
+            files[present] = size
+        elif missing is None:
+            missing = path
+            if path.name == INDEX and origin == "found":
+                break  # somebody else's folder: what more it holds does not matter
+    return ModelFolder(folder, files, missing, origin)
+
+
+def weights_file(path: Path) -> Path:
+    """Return the half-precision variant of a weights file where it is there."""
+    variant = path.with_name(f"{path.stem}.fp16{path.suffix}")
+    return variant if path.suffix == ".safetensors" and is_file(variant) else path
+
+
+def own_folder(spec: EngineSpec, models: ModelSettings) -> Path:
+    """Return the folder that downloads go to."""
+    return models.directory / spec.name
+
+
+def layouts(spec: EngineSpec, place: Path) -> Iterator[Path]:
+    """Yield each folder below `place` that holds `model_index.json` and may be the model's."""
+    published = spec.published or Published(f"/{spec.name}", "", (), 0, "")
+    owner, _, repo = published.repo.partition("/")
+    words = {"name": spec.name, "owner": owner, "repo": repo, "revision": published.revision}
+    for layout in _LAYOUTS:
+        folder = place / layout.format_map(words)
+        for candidate in _children(folder.parent) if folder.name == "*" else (folder,):
+            if is_file(candidate / INDEX):
+                yield candidate
+
+
+def added_folder(spec: EngineSpec, models: ModelSettings) -> Path | None:
+    """Return the folder that `register` was told, if any."""
+    try:
+        told = json.loads(_registration(spec, models).read_text(encoding="utf-8"))
+        return Path(told["folder"])
+    except (OSError, ValueError, KeyError, TypeError):  # none, or a file that is not ours
+        return None
+
+
+def register(spec: EngineSpec, models: ModelSettings, folder: Path) -> None:
+    """Remember `folder` as the model's, before all others. Raises `OSError`."""
+    models.directory.mkdir(parents=True, exist_ok=True)
+    path = _registration(spec, models)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps({"folder": str(folder.absolute())}, indent=1), encoding="utf-8")
+    part.replace(path)
+
+
+def forget(spec: EngineSpec, models: ModelSettings) -> None:
+    """Undo `register`. Raises `OSError`."""
+    _registration(spec, models).unlink(missing_ok=True)
+
+
+def _registration(spec: EngineSpec, models: ModelSettings) -> Path:
+    return models.directory / f"{spec.name}.added.json"
+
+
+def is_file(path: Path) -> bool:
+    return _size(path) is not None
+
+
+def size_of(path: Path) -> int:
+    """Return the file's bytes, 0 where there is none."""
+    return _size(path) or 0
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size if path.is_file() else None
+    except OSError:  # a folder that may not be entered, or a name that is too long
+        return None
+
+
+def _children(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []

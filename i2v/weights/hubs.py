@@ -1,0 +1,121 @@
+"""The hubs that weights are published on, through their own libraries. Runs in a process of its own.
+
+Each hub lists a repository's files with their hashes, and fetches one file into a staging folder, from where
+an earlier attempt ended: the part that is there, `NAME.incomplete`, is kept whatever ends the process, and
+may have been begun by another hub. When to give up is `sources`' business, what is right `fetching`'s.
+
+From huggingface_hub the file is taken with its `http_get` and not with `hf_hub_download`, which (2.4.0)
+throws a part away when it is interrupted. Plain HTTP, not Xet: mirrors have no Xet, and ranges resume.
+No token is ever sent: the repositories are public, and mirrors are strangers.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+from i2v.schema import Published
+from i2v.weights.folders import INDEX
+from i2v.weights.records import Expected, Listing
+
+CHUNK = 2**16  # bytes; a slow line is seen to move, and little is lost where it is cut
+
+
+class Hub(Protocol):
+    def list_files(self) -> Listing: ...
+
+    def fetch(self, name: str, size: int, staging: Path) -> None:
+        """Have the whole file at `staging / name` in the end. Raises whatever the library raises."""
+        ...
+
+
+def make_hub(source: str, published: Published, seconds: float) -> Hub:
+    """Return the hub called `source`, an address or "modelscope"; `seconds` it may take to list its files."""
+    if source == "modelscope":
+        return ModelScope(published)
+    return HuggingFace(source, published, seconds)
+
+
+class HuggingFace:
+    """The Hugging Face hub at `endpoint`, or a mirror of it."""
+
+    def __init__(self, endpoint: str, published: Published, seconds: float) -> None:
+        from huggingface_hub import HfApi, constants
+
+        constants.DOWNLOAD_CHUNK_SIZE = CHUNK  # 10 MB: minutes without a sign of life on a slow line
+        self.api = HfApi(endpoint=endpoint, token=False)
+        self.endpoint = endpoint
+        self.published = published
+        self.seconds = seconds
+
+    def list_files(self) -> Listing:
+        repo, revision = self.published.repo, self.published.revision
+        info = self.api.model_info(repo, revision=revision, files_metadata=True, timeout=self.seconds)
+        if info.sha != revision:
+            raise ValueError(f"it has revision {info.sha}, not {revision}")
+        files = {
+            file.rfilename: Expected(
+                file.size,
+                sha256=file.lfs.sha256 if file.lfs else None,
+                git_sha1=None if file.lfs else file.blob_id,
+            )
+            for file in info.siblings or ()
+            if file.size is not None
+        }
+        return Listing(self.endpoint, revision, files)
+
+    def fetch(self, name: str, size: int, staging: Path) -> None:
+        from huggingface_hub import hf_hub_url
+        from huggingface_hub.file_download import http_get
+
+        repo, revision = self.published.repo, self.published.revision
+        url = hf_hub_url(repo, name, revision=revision, endpoint=self.endpoint)
+        headers = {"Accept-Encoding": "identity"}  # ranges of a packed file are of no use
+        part = part_file(staging, name)
+        part.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("ab") as file:
+            http_get(url, file, resume_size=file.tell(), headers=headers, expected_size=size)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(staging / name)
+
+
+class ModelScope:
+    """ModelScope, at `$MODELSCOPE_ENDPOINT` if that is set, through modelscope-hub. Revision: "master"."""
+
+    def __init__(self, published: Published) -> None:
+        from modelscope_hub import HubApi
+
+        self.published = published
+        self.api = HubApi(token="")
+        self.repo = ""
+
+    def list_files(self) -> Listing:
+        reasons: list[str] = []
+        for repo in self.published.modelscope:
+            try:
+                listed = self.api.list_repo_files(repo, "model")
+            except Exception as error:  # whatever the library raises: the next id may be right
+                reasons.append(f"{repo}: {error}")
+                continue
+            files = {
+                file.path: Expected(file.size, sha256=file.sha256 or None)
+                for file in listed
+                if not file.is_dir
+            }
+            if INDEX in files:
+                self.repo = repo
+                return Listing("modelscope", "master", files)
+            reasons.append(f"{repo}: not in diffusers' layout")
+        raise ValueError("; ".join(reasons))
+
+    def fetch(self, name: str, size: int, staging: Path) -> None:
+        if not self.repo:  # another process has listed the files
+            self.list_files()
+        self.api.download_file(self.repo, "model", name, local_dir=staging, file_size=size)
+
+
+def part_file(staging: Path, name: str) -> Path:
+    """Return where a file grows: modelscope-hub's own name for it, which we take over for all."""
+    return staging / f"{name}.incomplete"

@@ -1,0 +1,141 @@
+"""`i2v models download | verify | add | remove` as a person sees them; tests/weights has what they do."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from i2v.cli.main import main
+from i2v.cli.weights import _Line, _time
+from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
+from i2v.weights.progress import Progress
+from scripts.full_size.layout import read_table
+from scripts.full_size.write import write_model
+from tests.weights.hub import Hub, make_files, running
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    with running(Hub(make_files(50_000))) as hub:
+        yield hub
+
+
+@pytest.fixture
+def models(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("HF_ENDPOINT", "HF_HUB_OFFLINE", "HTTP_PROXY", "http_proxy", "I2V_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {
+        "DIRECTORY": tmp_path / "models", "SEARCH_PATHS": "", "HUB_CACHE": tmp_path, "SOURCES": hub.address,
+    }.items():  # fmt: skip
+        monkeypatch.setenv(f"I2V_MODELS__{name}", str(value))
+    monkeypatch.setenv("I2V_ENGINE__DEVICE", "cpu")
+    return tmp_path / "models"
+
+
+Shown = pytest.CaptureFixture[str]
+
+
+def test_what_it_is_and_where_it_goes_is_said_before_anything_is_fetched(
+    hub: Hub, models: Path, capsys: Shown
+) -> None:
+    assert main(["models", "download", "i2vgen-xl", "--dry-run"]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert hub.requests == []
+    for word in (
+        "4.98 GB",
+        "licence: MIT",
+        "huggingface.co/ali-vilab/i2vgen-xl",
+        hub.address,
+        str(models),
+        "free",
+    ):
+        assert word in err
+
+
+def test_a_model_is_downloaded_verified_listed_and_removed(hub: Hub, models: Path, capsys: Shown) -> None:
+    assert main(["models", "download", "i2vgen-xl"]) == 0
+    out, err = capsys.readouterr()
+    assert out == f"{models / 'i2vgen-xl'}\n"
+    assert err.index("licence: MIT") < err.index("MB/s")
+    assert f"every file has the hash that {hub.address} tells" in err
+
+    assert main(["models", "verify", "i2vgen-xl"]) == 0
+    assert "ok       sha256    unet/diffusion_pytorch_model.fp16.safetensors" in capsys.readouterr().out
+    assert main(["models", "list", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["engines"][0]["origin"] == "downloaded"
+
+    vocabulary = models / "i2vgen-xl" / "tokenizer" / "vocab.json"
+    vocabulary.write_bytes(vocabulary.read_bytes().replace(b"vocab", b"vocal"))
+    assert main(["models", "verify", "i2vgen-xl", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["code"] == "weights.bad_files"
+    assert [file["name"] for file in told["files"] if not file["is_right"]] == ["tokenizer/vocab.json"]
+
+    assert main(["models", "remove", "i2vgen-xl"]) == 2, "nobody said yes"
+    assert "give --yes" in capsys.readouterr().err
+    assert main(["models", "remove", "i2vgen-xl", "--yes"]) == 0
+    assert not (models / "i2vgen-xl").exists()
+
+
+@pytest.mark.parametrize(("answer", "code"), [("yes\n", 0), ("no\n", 2), ("", 2)])
+def test_on_a_terminal_removing_is_asked_about(
+    models: Path, monkeypatch: pytest.MonkeyPatch, capsys: Shown, answer: str, code: int
+) -> None:
+    shutil.copytree(EMBEDDED_FOLDER, models / "i2vgen-xl")
+    terminal = io.StringIO(answer)
+    monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "stdin", terminal)
+    assert main(["models", "remove", "i2vgen-xl"]) == code
+    assert f"Delete {models / 'i2vgen-xl'} (0.03 GB)? [yes/no]" in capsys.readouterr().err
+    assert (models / "i2vgen-xl").exists() == (code != 0)
+
+
+def test_a_folder_is_added_where_it_is_and_forgotten(models: Path, tmp_path: Path, capsys: Shown) -> None:
+    write_model(tmp_path / "usb" / "i2vgen-xl", None, read_table())
+    assert main(["models", "add", str(tmp_path / "usb")]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'usb' / 'i2vgen-xl'}\n"
+    assert main(["models"]) == 0
+    assert "available, 4978.7 MB in" in capsys.readouterr().out
+    assert main(["models", "remove", "i2vgen-xl", "--yes"]) == 0
+    assert (tmp_path / "usb" / "i2vgen-xl" / "model_index.json").is_file()
+    assert main(["models", "add", str(tmp_path / "models")]) == 1
+    assert "model_index.json is missing" in capsys.readouterr().err
+
+
+def test_a_wrong_name_is_answered_with_the_right_ones(models: Path, capsys: Shown) -> None:
+    for action in ("download", "verify", "remove"):
+        assert main(["models", action, "sora"]) == 2
+        assert "i2vgen-xl" in capsys.readouterr().err
+
+
+def test_a_terminal_sees_one_line_that_moves_and_a_file_one_line_a_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: Shown
+) -> None:
+    steps = [
+        Progress("fetching", "https://hub", name, done, 100, done, 2_000_000, speed, eta)
+        for name, done, speed, eta in (("a", 0, 0, None), ("a", 50, 1e6, 200.0), ("b", 0, 1e6, 4000.0))
+    ]
+    with _Line() as line:
+        for step in steps:
+            line.show(step)
+    assert capsys.readouterr().err.splitlines() == [
+        "0 of 2 MB, 0.00 MB/s: a from https://hub",
+        "0 of 2 MB, 1.00 MB/s, 1 h 06 min left: b from https://hub",
+    ]
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with _Line() as line:
+        for step in steps:
+            line.show(step)
+    shown = capsys.readouterr().err
+    assert shown.count("\r") == 3
+    assert "3 min 20 s left" in shown
+    assert [_time(seconds) for seconds in (0.4, 59.6, 3599, 3600)] == [
+        "0 s", "1 min 00 s", "59 min 59 s", "1 h 00 min",
+    ]  # fmt: skip

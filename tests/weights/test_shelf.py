@@ -1,0 +1,84 @@
+"""Adding and removing: nothing is copied, and nothing of others is touched."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from i2v.engines.specs import EMBEDDED, I2VGEN_XL
+from i2v.errors import InvalidRequest, ModelUnavailable
+from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
+from i2v.weights.folders import find_weights, locate, own_folder
+from i2v.weights.shelf import add_folder, removable, remove_folder
+from scripts.full_size.layout import read_table
+from scripts.full_size.write import write_model
+from tests.models import models_in
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The published layout at full size; the values are holes in the files."""
+    write_model(tmp_path / "mount" / "i2vgen-xl", None, read_table())
+    return tmp_path / "mount" / "i2vgen-xl"
+
+
+@pytest.mark.parametrize("given", [".", ".."])
+def test_an_added_folder_is_used_where_it_is(folder: Path, tmp_path: Path, given: str) -> None:
+    models = models_in(tmp_path / "models")
+    assert add_folder(I2VGEN_XL, models, folder / given).resolve() == folder
+    assert find_weights(I2VGEN_XL, models).resolve() == folder
+    assert sum(path.stat().st_size for path in models.directory.rglob("*")) < 10_000
+    removed = remove_folder(I2VGEN_XL, models)
+    assert removed.origin == "added"
+    assert (folder / "model_index.json").is_file()
+    assert locate(I2VGEN_XL, models).missing is not None
+
+
+def test_a_folder_that_does_not_fit_is_not_added(folder: Path, tmp_path: Path) -> None:
+    models = models_in(tmp_path / "models")
+    (folder / "unet" / "config.json").unlink()
+    with pytest.raises(ModelUnavailable, match=r"unet/config\.json is missing"):
+        add_folder(I2VGEN_XL, models, folder)
+    with pytest.raises(ModelUnavailable):
+        add_folder(I2VGEN_XL, models, EMBEDDED_FOLDER)
+    assert locate(I2VGEN_XL, models).origin == "downloaded"
+
+
+def test_our_own_folder_is_deleted_and_nothing_beside_it(tmp_path: Path) -> None:
+    models = models_in(tmp_path)
+    shutil.copytree(EMBEDDED_FOLDER, own_folder(I2VGEN_XL, models))
+    (tmp_path / "another").mkdir()
+    assert removable(I2VGEN_XL, models).size > 10**7
+    assert remove_folder(I2VGEN_XL, models).path == tmp_path / "i2vgen-xl"
+    assert {path.name for path in tmp_path.iterdir()} == {"another", ".i2vgen-xl.lock"}
+
+
+def test_of_a_link_to_somebody_elses_folder_only_the_link_is_deleted(tmp_path: Path) -> None:
+    models = models_in(tmp_path / "models")
+    models.directory.mkdir()
+    shutil.copytree(EMBEDDED_FOLDER, tmp_path / "theirs")
+    own_folder(I2VGEN_XL, models).symlink_to(tmp_path / "theirs")
+    remove_folder(I2VGEN_XL, models)
+    assert (tmp_path / "theirs" / "model_index.json").is_file()
+    assert not own_folder(I2VGEN_XL, models).is_symlink()
+
+
+def test_a_folder_that_was_only_found_is_never_deleted(tmp_path: Path) -> None:
+    shutil.copytree(EMBEDDED_FOLDER, tmp_path / "mount" / "i2vgen-xl")
+    models = models_in(tmp_path / "models", search_paths=str(tmp_path / "mount"))
+    with pytest.raises(InvalidRequest) as caught:
+        remove_folder(I2VGEN_XL, models)
+    assert caught.value.code == "weights.not_ours"
+    assert (tmp_path / "mount" / "i2vgen-xl" / "model_index.json").is_file()
+
+
+def test_what_is_not_there_or_part_of_i2v_cannot_be_removed(tmp_path: Path) -> None:
+    models = models_in(tmp_path)
+    with pytest.raises(InvalidRequest) as caught:
+        remove_folder(I2VGEN_XL, models)
+    assert caught.value.code == "weights.nothing_to_remove"
+    with pytest.raises(InvalidRequest) as caught:
+        remove_folder(EMBEDDED, models)
+    assert caught.value.code == "weights.not_published"

@@ -1,0 +1,96 @@
+"""A source's process: what becomes of one that dies, hangs, or cannot start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from i2v.engines.specs import I2VGEN_XL
+from i2v.weights.sources import DiskFailed, Source, SourceFailed
+from tests.weights.conftest import MakeHub, MakeModels
+from tests.weights.hub import Fault, Hub
+
+UNET = "unet/diffusion_pytorch_model.fp16.safetensors"
+
+
+@pytest.fixture
+def hub(make_hub: MakeHub) -> Hub:
+    return make_hub()
+
+
+@pytest.fixture
+def source(hub: Hub, make_models: MakeModels) -> Iterator[Source]:
+    source = Source(hub.address, I2VGEN_XL.published, make_models(hub, probe_seconds=2), lock=None)
+    yield source
+    source.close()
+
+
+def children() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if "i2v.weights.fetcher" in child.cmdline()]
+
+
+def test_one_process_serves_many_questions_and_ends_with_its_source(
+    hub: Hub, source: Source, tmp_path: Path
+) -> None:
+    listing = source.list_files(lambda: None)
+    assert listing.files.keys() == hub.files.keys()
+    (process,) = children()
+    for name in ("unet/config.json", UNET):
+        source.fetch(name, len(hub.files[name]), tmp_path, lambda done: None)
+        assert (tmp_path / name).read_bytes() == hub.files[name]
+    assert children() == [process]
+    source.close()
+    assert children() == []
+
+
+def test_a_process_that_dies_is_a_failure_and_the_next_question_starts_another(
+    hub: Hub, source: Source, tmp_path: Path
+) -> None:
+    hub.faults[UNET] = Fault(stall=70_000, times=1)
+
+    def kill(done: int) -> None:
+        if done >= 65_536:
+            for child in children():
+                child.kill()
+
+    with pytest.raises(SourceFailed, match="its process died"):
+        source.fetch(UNET, len(hub.files[UNET]), tmp_path, kill)
+    source.fetch(UNET, len(hub.files[UNET]), tmp_path, lambda done: None)
+    assert (tmp_path / UNET).read_bytes() == hub.files[UNET]
+
+
+def test_a_silent_hub_is_given_up_in_time(hub: Hub, source: Source) -> None:
+    hub.is_silent = True
+    with pytest.raises(SourceFailed):
+        source.list_files(lambda: None)
+    assert len(hub.requests) == 1
+
+
+def test_what_is_raised_while_waiting_ends_the_process(hub: Hub, source: Source, tmp_path: Path) -> None:
+    hub.faults[UNET] = Fault(stall=70_000)
+
+    def stop(done: int) -> None:
+        if done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        source.fetch(UNET, len(hub.files[UNET]), tmp_path, stop)
+    assert children() == []
+
+
+def test_a_disk_that_refuses_is_not_the_sources_fault(hub: Hub, source: Source, tmp_path: Path) -> None:
+    (tmp_path / "unet").touch()
+    with pytest.raises(DiskFailed) as caught:
+        source.fetch(UNET, len(hub.files[UNET]), tmp_path, lambda done: None)
+    assert not caught.value.is_full
+
+
+def test_a_hub_that_tells_nonsense_is_a_lasting_failure(make_hub: MakeHub, make_models: MakeModels) -> None:
+    hub = make_hub(files={"model_index.json": b""}, revision="main")
+    source = Source(hub.address, I2VGEN_XL.published, make_models(hub), lock=None)
+    with pytest.raises(SourceFailed, match="it has revision main"):
+        source.list_files(lambda: None)
+    source.close()

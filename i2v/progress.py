@@ -1,5 +1,7 @@
 """An engine's events as a job's progress: phase, share of the whole, seconds left, at times a preview.
 
+And that progress as lines for a log.
+
 Deliberately does not know who is told: neither store nor process nor page.
 """
 
@@ -13,6 +15,7 @@ from i2v.jobs import Phase, Progress
 from i2v.preview import encode_preview
 from i2v.schema import Generation
 
+LINE_SECONDS = 5.0  # between two lines of the log about one phase, at least
 PREVIEW_SHARE = 0.005  # of a job's time, at most, goes into previews; the first one is always made
 
 # Where each phase begins on a job's way from 0 to 1.
@@ -67,6 +70,28 @@ class Meter:
         preview = encode_preview(event.preview, self._generation.fps)
         self._preview_seconds += self._clock() - now
         return preview
+
+
+class Narrator:
+    """Picks what a log is told of one job: each phase when it begins, then its steps now and then."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._phase: Phase | None = None
+        self._spoke_at = 0.0
+
+    def line(self, progress: Progress) -> str | None:
+        """Return a line such as "denoising, step 12 of 50, about 34 s left", or nothing for now."""
+        now = self._clock()
+        if progress.phase == self._phase and now - self._spoke_at < LINE_SECONDS:
+            return None
+        self._phase, self._spoke_at = progress.phase, now
+        words: list[str] = [progress.phase]
+        if progress.step is not None:
+            words.append(f"step {progress.step} of {progress.total}")
+        if progress.eta_seconds is not None:
+            words.append(f"about {progress.eta_seconds:.0f} s left")
+        return ", ".join(words)
 
 
 def at_start(phase: Phase) -> Progress:

@@ -28,7 +28,7 @@ from i2v.jobs import Claim, Job, JobLost, JsonObject, Progress
 from i2v.loading import LoadedEngine, load_engine
 from i2v.outputs import OutputFile, prepare_output, sweep_parts
 from i2v.pipeline import Marks, Result, Stopwatch, describe, generate_video, mark
-from i2v.progress import Meter, at_start
+from i2v.progress import Meter, Narrator, at_start
 from i2v.schema import DeviceInfo, EngineSpec, Generation, GenerationRequest
 from i2v.settings import Settings
 from i2v.video import check_ffmpeg, read_tags
@@ -69,6 +69,7 @@ class Worker:
         self._owner = owner
         self._tell = tell
         self._loaded: LoadedEngine | None = None
+        self._narrator = Narrator()
         self._is_sound = True
 
     def run(self) -> None:
@@ -93,10 +94,11 @@ class Worker:
             return False
         log.info("job %s: attempt %s", claim.job.id, claim.job.attempt)
         self._tell(Beat(claim.job.id))
+        self._narrator = Narrator()
         try:
             with self._lease(claim):
                 ended = self._run(claim)
-            log.info("job %s: %s", claim.job.id, ended.status)
+            log.info("job %s: %s", claim.job.id, _ending(ended))
         except JobLost:
             log.warning("job %s was given to somebody else; its work is dropped", claim.job.id)
         self._tell(Beat(None))
@@ -173,6 +175,8 @@ class Worker:
     def _say(self, claim: Claim, progress: Progress) -> None:
         """Tell how far the job is; raise `Cancelled` or `JobLost` if it is to end."""
         self._tell(Beat(claim.job.id))
+        if line := self._narrator.line(progress):
+            log.info("job %s: %s", claim.job.id, line)
         try:
             is_cancelled = self._store.heartbeat(claim, progress)
         except I2VError as error:  # a full disk, perhaps, and for a while: the job itself goes on
@@ -229,6 +233,15 @@ def is_published(job: Job) -> bool:
         if error.code != "encode.broken":
             raise
         return False
+
+
+def _ending(job: Job) -> str:
+    """Return how a job ended, for the log: nothing of what was asked for."""
+    if job.status == "succeeded" and job.started_at is not None and job.finished_at is not None:
+        return f"succeeded after {job.finished_at - job.started_at:.1f} s: {job.output}"
+    if job.error is not None:
+        return f"{job.status} ({job.error['code']})"
+    return job.status
 
 
 def _tag(job: Job) -> str:

@@ -18,10 +18,16 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$(pwd -P)
 log=logs/setup.log
 HOME=${HOME:-/}
-again="then run this again"
 
-say() { printf '%s\n' "$*" >&2; }
-fail() { say "[ERROR] $*"; exit 1; }
+case "${LC_ALL:-${LC_MESSAGES:-${LANG:-}}}" in zh*) chinese=yes ;; *) chinese="" ;; esac
+
+# say MARK ENGLISH CHINESE: one line for the person who started this.
+say() {
+    local words=$2
+    if [ -n "$chinese" ]; then words=$3; fi
+    printf '[%s] %s\n' "$1" "$words" >&2
+}
+fail() { say ERROR "$1, then run this again" "$2，然后重新运行"; exit 1; }
 
 # ---- which environment -----------------------------------------------------------------------------------------
 
@@ -35,7 +41,8 @@ accept() {
         env_dir=$1 python=$1/bin/python
         return
     fi
-    say "[INFO] $2 is passed over: its Python ${version:-does not start}${version:+ is not 3.11 to 3.13}"
+    say INFO "$2 is passed over: its Python ${version:-does not start}${version:+ is not 3.11 to 3.13}" \
+        "跳过 $1：其中的 Python ${version:-无法启动}${version:+ 不是 3.11 到 3.13}"
     return 1
 }
 
@@ -47,7 +54,8 @@ choose_environment() {
         accept "$CONDA_PREFIX" "The active conda environment ${CONDA_DEFAULT_ENV:-$CONDA_PREFIX}"; then return; fi
     if [ -e .venv ]; then
         if accept "$root/.venv" "The folder .venv"; then return; fi
-        [ -z "$version" ] || fail "The Python $version of .venv is not 3.11 to 3.13. Fix: rm -r '$root/.venv', $again"
+        [ -z "$version" ] || fail "The Python $version of .venv is not 3.11 to 3.13. Fix: rm -r '$root/.venv'" \
+            ".venv 的 Python $version 不是 3.11 到 3.13。解决办法：rm -r '$root/.venv'"
     fi
     local conda prefix
     for conda in conda "$HOME"/mini{conda,forge}3/bin/conda "$HOME/anaconda3/bin/conda"; do
@@ -79,23 +87,28 @@ find_maker() {
             return
         fi
     done
-    [ -z "$no_venv" ] || fail "Python's venv module is missing. Fix: sudo apt install $no_venv, $again"
+    [ -z "$no_venv" ] || fail "Python's venv module is missing. Fix: sudo apt install $no_venv" \
+        "缺少 Python 的 venv 模块。解决办法：sudo apt install $no_venv"
     if command -v conda >/dev/null; then
-        fail "No Python 3.11 to 3.13 here$seen. Fix: conda create -y -n torch28 python=3.11, $again"
+        fail "No Python 3.11 to 3.13 here$seen. Fix: conda create -y -n torch28 python=3.11" \
+            "没有找到 Python 3.11 到 3.13$seen。解决办法：conda create -y -n torch28 python=3.11"
     fi
-    fail "No Python 3.11 to 3.13 here$seen. Fix: install Python 3.11 with its venv module," \
-        "or uv (python3 -m pip install --user uv), which brings one, $again"
+    local uv="python3 -m pip install --user uv"
+    fail "No Python 3.11 to 3.13 here$seen. Fix: install Python 3.11 with its venv module, or uv ($uv), which brings one" \
+        "没有找到 Python 3.11 到 3.13$seen。解决办法：安装 Python 3.11 及其 venv 模块，或安装自带 Python 的 uv（$uv）"
 }
 
 make_environment() {
-    say "[INFO] Making .venv with $maker (Python $version)"
+    say INFO "Making .venv with $maker (Python $version)" "正在用 $maker（Python $version）创建 .venv"
     rm -rf .venv # there is one only if its Python does not start
     case $maker in
         *uv) "$maker" venv --quiet --python 3.11 --seed ${PIP_INDEX_URL:+--index-url "$PIP_INDEX_URL"} .venv \
             >>"$log" 2>&1 || version_of .venv/bin/python >/dev/null || # only pip is missing: ensurepip brings it
-            fail "uv could not make .venv: $(last_words). Fix: check the network, or install Python 3.11, $again" ;;
+            fail "uv could not make .venv: $(last_words). Fix: check the network, or install Python 3.11" \
+                "uv 无法创建 .venv：$(last_words)。解决办法：检查网络，或安装 Python 3.11" ;;
         *) "$maker" -m venv .venv >>"$log" 2>&1 ||
-            fail "$maker could not make .venv: $(last_words). Fix: sudo apt install python${version%.*}-venv, $again" ;;
+            fail "$maker could not make .venv: $(last_words). Fix: sudo apt install python${version%.*}-venv" \
+                "$maker 无法创建 .venv：$(last_words)。解决办法：sudo apt install python${version%.*}-venv" ;;
     esac
 }
 
@@ -105,7 +118,8 @@ choose_torch() {
     case "${I2V_TORCH-}" in
         cpu | cuda) torch=$I2V_TORCH ;;
         "") torch=cpu && if nvidia-smi -L >/dev/null 2>&1; then torch=cuda; fi ;;
-        *) fail "I2V_TORCH=$I2V_TORCH is not accepted. Fix: set it to cpu or cuda, or leave it out" ;;
+        *) fail "I2V_TORCH=$I2V_TORCH is not accepted. Fix: set it to cpu or cuda, or leave it out" \
+            "I2V_TORCH=$I2V_TORCH 不可用。解决办法：设为 cpu 或 cuda，或不设置" ;;
     esac
 }
 
@@ -134,7 +148,8 @@ install_torch() {
     esac
     if [ -z "$index" ] && [ "$torch:$(uname -s)" = cpu:Linux ]; then index=https://download.pytorch.org/whl/cpu; fi
     if [ -n "$index" ] && ! answers "${index%/}/torch/"; then
-        say "[INFO] $index does not answer: torch comes from pip's own index, perhaps as the larger CUDA build"
+        say INFO "$index does not answer: torch comes from pip's own index, perhaps as the larger CUDA build" \
+            "$index 没有应答：改从 pip 默认的源安装 torch，可能是较大的 CUDA 版本"
         index=""
     fi
     run_pip torch ${replace:+--force-reinstall --no-deps} ${index:+--extra-index-url "$index"}
@@ -142,12 +157,14 @@ install_torch() {
 
 check_cuda() {
     case "$(installed_torch)" in
-        */cpu) fail "pip brought a CPU build of torch. Fix: set I2V_TORCH_INDEX to an index with CUDA builds" \
-            "or I2V_TORCH=cpu, $again" ;;
+        */cpu) fail "pip brought a CPU build of torch. Fix: set I2V_TORCH_INDEX to an index with CUDA builds or I2V_TORCH=cpu" \
+            "pip 装上的是 CPU 版 torch。解决办法：把 I2V_TORCH_INDEX 设为有 CUDA 版的源，或设 I2V_TORCH=cpu" ;;
     esac
     "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>>"$log" ||
-        say "[WARN] torch does not see the GPU. Fix: update the NVIDIA driver, or remove '$env_dir'" \
-            "and set I2V_TORCH_INDEX to an index with builds for an older CUDA, $again"
+        say WARN "torch does not see the GPU. Fix: update the NVIDIA driver; or remove '$env_dir', set I2V_TORCH_INDEX to an \
+index with builds for an older CUDA, and run this again" \
+            "torch 看不到 GPU。解决办法：更新 NVIDIA 驱动；或删除 '$env_dir'，把 I2V_TORCH_INDEX 设为较旧 CUDA 版本的源，\
+再重新运行"
 }
 
 # ---- installing ------------------------------------------------------------------------------------------------
@@ -159,19 +176,20 @@ run_pip() {
     "$python" -m pip install --no-input --disable-pip-version-check -c constraints.txt "$@" 2>&1 |
         while IFS= read -r line; do
             printf '%s\n' "$line" >>"$log"
-            case $line in *.metadata*) ;; *Downloading*) say "$line" ;; Installing*) say "  Unpacking" ;; esac
+            case $line in *.metadata*) ;; *Downloading*) printf '%s\n' "$line" >&2 ;; Installing*) say INFO "Unpacking" "正在解包" ;; esac
         done || explain_pip
 }
 
 explain_pip() {
     case $(tail -n 20 "$log") in
-        *"No space left"*) fail "The disk is full. Fix: free $need GB for $env_dir and for pip's downloads, $again" ;;
+        *"No space left"*) fail "The disk is full. Fix: free $need GB for $env_dir and for pip's downloads" \
+            "磁盘已满。解决办法：为 $env_dir 和 pip 的下载腾出 $need GB" ;;
         # An index that does not answer or lacks a version: to pip both look like a conflict with constraints.txt.
         *onnect* | *"timed out"* | *ProxyError* | *SSLError* | *"No matching distribution"* | *ResolutionImpossible*)
-            fail "Packages cannot be downloaded. Fix: check the network, or set PIP_INDEX_URL to another index," \
-                "$again (log: $root/$log)" ;;
+            fail "Packages cannot be downloaded (log: $root/$log). Fix: check the network, or set PIP_INDEX_URL to another index" \
+                "软件包下载失败（日志：$root/$log）。解决办法：检查网络，或把 PIP_INDEX_URL 设为其他源" ;;
     esac
-    fail "pip failed: $(last_words). Fix: see $root/$log, $again"
+    fail "pip failed: $(last_words). Fix: see $root/$log" "pip 出错：$(last_words)。解决办法：见 $root/$log"
 }
 
 check_disk() {
@@ -183,7 +201,8 @@ check_disk() {
         [ -z "$(installed_torch)" ] || return 0
     fi
     free=$(df -Pk "$dir" | awk 'NR == 2 { print int($4 / 1048576) }')
-    [ "$free" -ge "$need" ] || fail "Only $free GB are free, $env_dir takes $need GB. Fix: free some space, $again"
+    [ "$free" -ge "$need" ] || fail "Only $free GB are free, $env_dir takes $need GB. Fix: free some space" \
+        "只剩 $free GB，而 $env_dir 需要 $need GB。解决办法：腾出空间"
 }
 
 # What set-up depends on, and the packages it left: any change of these, or of the folder's place, makes it run again.
@@ -215,16 +234,20 @@ lock() {
     mkdir -p logs
     command -v flock >/dev/null || return 0
     exec 9>>logs/setup.lock
-    flock -n 9 || { say "[INFO] Another set-up of this folder is running: waiting for it" && flock 9; }
+    flock -n 9 || {
+        say INFO "Another set-up of this folder is running: waiting for it" "此目录正在被另一个进程安装：等待其完成"
+        flock 9
+    }
 }
 
 install() {
     : >"$log"
     check_disk
     if [ -n "$maker" ]; then make_environment; fi
-    say "[INFO] Installing into $env_dir (torch for $torch); this takes minutes the first time; log: $log"
+    say INFO "Installing into $env_dir (torch for $torch); this takes minutes the first time; log: $log" \
+        "正在安装到 $env_dir（torch：$torch），首次需要几分钟；日志：$log"
     "$python" -m pip --version >>"$log" 2>&1 || "$python" -m ensurepip >>"$log" 2>&1 ||
-        fail "$env_dir has no pip. Fix: '$python' -m ensurepip, $again"
+        fail "$env_dir has no pip. Fix: '$python' -m ensurepip" "$env_dir 中没有 pip。解决办法：'$python' -m ensurepip"
     install_torch
     local extras now extra
     extras=$(IFS=, && printf '%s' "$*")
@@ -237,7 +260,12 @@ install() {
 main() {
     local plan=""
     if [ "${1:-}" = --plan ]; then plan=yes && shift; fi
-    case "${1:-}" in -*) fail "setup.sh knows no option $1. Fix: bash scripts/setup.sh [--plan] [EXTRA...]" ;; esac
+    case "${1:-}" in -*)
+        say ERROR "setup.sh knows no option $1. Fix: bash scripts/setup.sh [--plan] [EXTRA...]" \
+            "setup.sh 没有选项 $1。用法：bash scripts/setup.sh [--plan] [EXTRA...]"
+        exit 1
+        ;;
+    esac
     choose_torch
     choose_environment
     if [ -n "$plan" ]; then
@@ -252,7 +280,8 @@ main() {
         if [ -n "$maker" ] && version_of .venv/bin/python >/dev/null; then choose_environment; fi
         is_ready "$@" || install "$@"
     fi
-    say "[SUCCESS] Environment ready: $env_dir (Python $version, torch for $torch)"
+    say SUCCESS "Environment ready: $env_dir (Python $version, torch for $torch)" \
+        "环境已就绪：$env_dir（Python $version，torch：$torch）"
     printf '%s\n' "$python"
 }
 

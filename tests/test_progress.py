@@ -11,7 +11,7 @@ import pytest
 import i2v.progress
 from i2v.engines.base import Conditioned, Decoded, Denoised, Event
 from i2v.jobs import Progress
-from i2v.progress import BEGIN, PREVIEW_SHARE, Meter, at_start
+from i2v.progress import BEGIN, LINE_SECONDS, PREVIEW_SHARE, Meter, Narrator, at_start
 from i2v.schema import Generation
 
 FRAME = np.zeros((1, 8, 8, 3), np.uint8)
@@ -99,3 +99,26 @@ def test_a_quick_preview_is_made_at_each_step(
     monkeypatch.setattr(i2v.progress, "encode_preview", lambda frames, fps: b"preview")
     told = read(generation, Clock(), [4], pace=1)
     assert [bool(progress.preview) for progress in told] == [False, True, True, True, False]
+
+
+# --- lines for the log
+
+
+def test_the_log_is_told_each_phase_and_steps_only_now_and_then() -> None:
+    clock = Clock()
+    narrator = Narrator(clock)
+    told = []
+    for progress in (at_start("loading"), at_start("conditioning"), *(
+        Progress("denoising", 0.1, step, 50, 2.0 * (50 - step)) for step in range(50)
+    ), Progress("decoding", 0.9, 0, 16)):  # fmt: skip
+        clock.now += 2.0
+        told.append(narrator.line(progress))
+    lines = [line for line in told if line is not None]
+    assert lines[:4] == [
+        "loading",
+        "conditioning",
+        "denoising, step 0 of 50, about 100 s left",
+        "denoising, step 3 of 50, about 94 s left",
+    ]
+    assert lines[-1] == "decoding, step 0 of 16"
+    assert len(lines) == 3 + 50 // (LINE_SECONDS // 2 + 1) + 1

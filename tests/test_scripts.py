@@ -121,13 +121,13 @@ class Place:
         assert code == 0, stderr
         return dict(line.split("=", 1) for line in stdout.splitlines())
 
-    def error(self, *arguments: str) -> str:
+    def error(self, *arguments: str, fix: str = "Fix: ") -> str:
         """Run set-up, which must fail, and return its one [ERROR] line."""
         code, stdout, stderr = self.run(*arguments)
         errors = [line for line in stderr.splitlines() if line.startswith("[ERROR] ")]
         assert (code, stdout, len(errors)) == (1, "", 1), stderr
         assert stderr.splitlines()[-1] == errors[0]
-        assert "Fix: " in errors[0]
+        assert fix in errors[0]
         return errors[0]
 
 
@@ -298,6 +298,15 @@ def test_a_cpu_torch_is_replaced_where_cuda_is_wanted(place: Place) -> None:
     assert "torch --force-reinstall --no-deps" in pip_calls(venv)[0]
 
 
+def test_it_speaks_chinese_where_the_system_does(place: Place) -> None:
+    place.env["LANG"] = "zh_CN.UTF-8"
+    assert re.search("没有找到 Python 3.11 .*解决办法：.*然后重新运行$", place.error(fix="解决办法："))
+    place.environment(place.repo / ".venv")
+    code, _, stderr = place.run()
+    assert (code, "[SUCCESS] 环境已就绪：" in stderr) == (0, True)
+    assert not re.search(r"^\[[A-Z]+\] [A-Z]", stderr, re.M)
+
+
 # When it installs -----------------------------------------------------------------------------------------
 
 
@@ -390,18 +399,45 @@ def test_without_a_network_the_real_pip_ends_in_one_line(place: Place) -> None:
 # The other scripts and files ------------------------------------------------------------------------------
 
 
-def test_start_app_makes_the_demo_clip_with_the_options_given(place: Place, venv: Path) -> None:
-    place.run()
-    i2v = place.program(f"../{place.repo.name}/.venv/bin/i2v", 'echo "$@"')
-    code, stdout, _ = place.run("--seed", "3", script="start_app.sh")
+def test_start_app_sets_up_and_hands_its_options_to_the_launcher(place: Place, venv: Path) -> None:
+    package = site_packages(venv) / "i2v" / "launcher"
+    package.mkdir(parents=True)
+    (package / "__main__.py").write_text("import sys\nprint(sys.argv[1:], sys.prefix)\n")
+    code, stdout, stderr = place.run("--port", "7861", script="start_app.sh")
     assert code == 0
-    assert re.search(r"^generate examples/\S+ --prompt .+ --seed 3$", stdout, re.M)
-    assert "[SUCCESS] The demo clip is in " in stdout
-    assert (place.repo / "outputs").is_dir()
-    i2v.write_text("#!/bin/sh\nexit 2\n")
-    code, _, stderr = place.run(script="start_app.sh")
-    assert code == 1
-    assert stderr.splitlines()[-1].startswith("[ERROR] ")
+    assert "🚀 Image-to-Video launcher" in stdout
+    assert stdout.splitlines()[-1] == f"['--port', '7861'] {venv}"
+    assert "[SUCCESS] Environment ready" in stderr
+    assert len(pip_calls(venv)) == 2
+
+    place.env["LANG"] = "zh_CN.UTF-8"
+    code, stdout, _ = place.run(script="start_app.sh")
+    assert (code, "应用启动器" in stdout, pip_calls(venv)) == (0, True, [])
+
+
+def test_start_app_does_not_go_on_without_an_environment(place: Place) -> None:
+    code, stdout, stderr = place.run(script="start_app.sh")
+    assert (code, stdout.count("\n")) == (1, 3)  # the banner
+    assert stderr.splitlines()[-1].startswith("[ERROR] No Python 3.11")
+
+
+@pytest.mark.parametrize("option", ["--status", "--stop", "--logs"])
+def test_start_app_installs_nothing_only_to_look(place: Place, option: str) -> None:
+    venv = place.environment(place.repo / ".venv")
+    code, stdout, _ = place.run(option, script="start_app.sh")
+    assert (code, stdout) == (
+        3 if option == "--status" else 0,
+        "[INFO] Nothing is installed, so nothing runs\n",
+    )
+    assert pip_calls(venv) == []
+
+
+@pytest.mark.parametrize(("language", "word"), [("C", "background"), ("zh_CN.UTF-8", "后台")])
+def test_start_app_explains_itself_without_an_environment(place: Place, language: str, word: str) -> None:
+    place.env["LANG"] = language
+    code, stdout, stderr = place.run("--port", "1", "--help", script="start_app.sh")
+    assert (code, word in stdout, stderr) == (0, True, "")
+    assert not (place.repo / "logs").exists()
 
 
 def test_check_runs_every_step_and_names_those_that_failed(place: Place) -> None:

@@ -13,7 +13,8 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -47,7 +48,16 @@ class Unable:
     error: I2VError
 
 
-Word = Ready | Beat | Unable
+@dataclass(frozen=True)
+class Remark:
+    """A line for the service's log."""
+
+    logger: str
+    level: int
+    text: str
+
+
+Word = Ready | Beat | Unable | Remark
 
 
 def work(
@@ -59,12 +69,16 @@ def work(
     _log_to(logs / LOG_NAME)
     signal.signal(signal.SIGTERM, _end)
 
+    sending = threading.Lock()  # a thread of the worker's may have a remark
+
     def tell(word: Word) -> None:
         try:
-            channel.send(word)
+            with sending:
+                channel.send(word)
         except OSError:  # the service is gone, on a system where that has not ended us already
             raise KeyboardInterrupt from None
 
+    logging.getLogger("i2v").addHandler(_Remarks(tell))
     try:
         device = probe_device(settings.engine.device)
         store = JobStore(settings.database, lease_seconds=settings.worker.lease_seconds)
@@ -76,6 +90,17 @@ def work(
         log.exception("the worker cannot work")
         tell(Unable(error))
         sys.exit(1)
+
+
+class _Remarks(logging.Handler):
+    """Lets the service's log have what i2v logs here, without tracebacks and without what libraries log."""
+
+    def __init__(self, tell: Callable[[Remark], None]) -> None:
+        super().__init__(logging.INFO)
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._tell(Remark(record.name, record.levelno, record.getMessage()))
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -36,5 +36,8 @@ class InlineExecutor:
     def device(self) -> DeviceInfo:
         return self._device
 
+    def device_now(self) -> DeviceInfo:
+        return self._device
+
     def is_ready(self) -> bool:
         return True

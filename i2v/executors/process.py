@@ -75,6 +75,9 @@ class ProcessExecutor:
             raise copy.copy(self._problem) if self._problem else self._not_started()
         return self._device
 
+    def device_now(self) -> DeviceInfo | None:
+        return self.device() if self._has_tried.is_set() else None
+
     def is_ready(self) -> bool:
         return self._device is not None and self._problem is None and self._thread.is_alive()
 

@@ -17,7 +17,7 @@ from multiprocessing.context import SpawnProcess
 
 import psutil
 
-from i2v.executors.entry import Ready, Unable, Word
+from i2v.executors.entry import Ready, Remark, Unable, Word
 from i2v.settings import WorkerSettings
 from i2v.worker import Beat
 
@@ -86,6 +86,8 @@ class Watch:
             if word.job_id != self.job_id:
                 self.has_done_a_job |= self.job_id is not None
                 self.job_id, self._cancelled_since = word.job_id, None
+        elif isinstance(word, Remark):
+            logging.getLogger(word.logger).log(word.level, "%s", word.text)
         else:
             self.is_ready |= isinstance(word, Ready)
             self._hear(word)

@@ -1,7 +1,8 @@
 """Pictures from strangers are decoded in a process of their own, with a limit on memory and on time.
 
 A bomb or a decoder's bug ends that process and nothing else. What comes back is a PNG file of the upright
-pixels and nothing but pixels. This module is both sides: `decode_to_file` for the caller, and the process
+pixels and nothing but pixels, and a thumbnail of it, so that nobody has to unpack the large one just to show
+it. This module is both sides: `decode_to_file` for the caller, and the process
 (`python -m i2v.decoder`), which reads one line of JSON and the picture, and answers with one line of JSON.
 """
 
@@ -22,6 +23,9 @@ from PIL import Image
 from i2v.errors import EncodeError, I2VError, InvalidRequest, Notice
 from i2v.image import ImageLimits, decode_picture
 from i2v.settings import ROOT
+
+THUMBNAIL_SIDE = 256  # pixels, of the longer side
+THUMBNAIL_TYPE = "image/jpeg"
 
 _ALONE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # each further thread reserves address space
 
@@ -52,12 +56,17 @@ class DecodedFile:
     notices: tuple[Notice, ...]
 
 
+def thumbnail_of(output: Path) -> Path:
+    """Return where the thumbnail of the picture `output` lies (`THUMBNAIL_TYPE`)."""
+    return output.with_suffix(".jpg")
+
+
 def decode_to_file(
     data: bytes, limits: ImageLimits, output: Path, confines: Confines | None = None
 ) -> DecodedFile:
     """Decode `data` and write its pixels to `output`, a PNG that is on the disk when this returns.
 
-    Raises what follows, and may leave an unfinished `output` then:
+    Its thumbnail is written too. Raises what follows, and may leave unfinished files then:
         InvalidRequest: `image.*`, as `decode_picture` does, or the process went beyond its confines.
         EncodeError: `image.not_stored`.
     """
@@ -106,6 +115,7 @@ def _answer(data: bytes, limits: ImageLimits, output: Path) -> dict[str, object]
     try:
         picture = decode_picture(data, limits)
         _store(picture.image, output)
+        _store_thumbnail(picture.image, thumbnail_of(output))
     except I2VError as error:
         return {"error": error.to_dict()}
     except MemoryError:
@@ -127,6 +137,13 @@ def _store(image: Image.Image, output: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _store_thumbnail(image: Image.Image, output: Path) -> None:
+    scale = min(1.0, THUMBNAIL_SIDE / max(image.size))
+    size = max(1, round(scale * image.width)), max(1, round(scale * image.height))
+    # reducing_gap: averaged by whole pixels down to three times the size first, which is fast for large ones
+    image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0).save(output, format="JPEG", quality=80)
 
 
 if __name__ == "__main__":

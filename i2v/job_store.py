@@ -34,6 +34,8 @@ from i2v.job_table import (
     extend_lease,
     finish_job,
     get_job,
+    get_page,
+    get_unfinished,
     held_job,
     insert_job,
     job_of,
@@ -51,6 +53,7 @@ from i2v.jobs import (
     OutputTaken,
     Page,
     Progress,
+    StatusFilter,
     Submission,
 )
 from i2v.schema import shown
@@ -117,24 +120,23 @@ class JobStore:
         with self._database.read() as db:
             return get_job(db, job_id)
 
-    def page(self, status: JobStatus | None = None, cursor: str | None = None, limit: int = 50) -> Page:
+    def page(
+        self, status: StatusFilter | None = None, cursor: str | None = None, limit: int = 50, search: str = ""
+    ) -> Page:
         """Return up to `limit` (at least 1) jobs, newest first, from where the page with the cursor ended.
 
+        search: part of the prompt; a to z match in either case.
+
         Raises:
-            InvalidRequest: `job.bad_cursor`.
+            InvalidRequest: `job.bad_cursor`; `request.invalid` for a `search` that no prompt can hold.
         """
-        if cursor is not None and not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= 18):
-            raise InvalidRequest("job.bad_cursor", cursor=shown(cursor))
-        wanted = [
-            *(["status = :status"] if status else []),
-            *(["seq < :before"] if cursor is not None else []),
-        ]
-        where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
-        values = {"status": status, "before": int(cursor or 0), "limit": limit + 1}
         with self._database.read() as db:
-            rows = db.execute(f"{SELECT} {where} ORDER BY seq DESC LIMIT :limit", values).fetchall()
-        more = len(rows) > limit
-        return Page(tuple(job_of(row) for row in rows[:limit]), str(rows[limit - 1]["seq"]) if more else None)
+            return get_page(db, status, cursor, limit, search)
+
+    def unfinished(self) -> list[Job]:
+        """Return the running jobs, then all queued ones in their order, as they are at one moment."""
+        with self._database.read() as db:
+            return get_unfinished(db)
 
     def counts(self) -> dict[JobStatus, int]:
         """Return how many jobs there are of each status."""

@@ -7,6 +7,7 @@ in the connection with its transaction.
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from dataclasses import asdict, fields
 
@@ -20,10 +21,12 @@ from i2v.jobs import (
     Job,
     JobLost,
     JsonObject,
+    Page,
     Progress,
+    StatusFilter,
     Submission,
 )
-from i2v.schema import shown
+from i2v.schema import PROMPT_LIMIT, clean_text, shown
 
 VERSION = 1
 SCHEMA = (
@@ -104,6 +107,50 @@ def get_job(db: sqlite3.Connection, job_id: str) -> Job:
     if row is None:
         raise InvalidRequest("job.unknown", id=shown(job_id))
     return job_of(row)
+
+
+def get_page(
+    db: sqlite3.Connection, status: StatusFilter | None, cursor: str | None, limit: int, search: str
+) -> Page:
+    """See `JobStore.page`."""
+    if cursor is not None and not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= 18):
+        raise InvalidRequest("job.bad_cursor", cursor=shown(cursor))
+    conditions = {
+        "status = :status": status not in (None, "finished"),
+        "status NOT IN ('queued', 'running')": status == "finished",
+        "seq < :before": cursor is not None,
+        "generation ->> '$.prompt' LIKE :pattern ESCAPE '\\'": search != "",
+    }
+    wanted = [condition for condition, applies in conditions.items() if applies]
+    where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
+    values = {"status": status, "before": int(cursor or 0), "limit": limit + 1, "pattern": _pattern(search)}
+    rows = db.execute(f"{SELECT} {where} ORDER BY seq DESC LIMIT :limit", values).fetchall()
+    more = len(rows) > limit
+    return Page(tuple(job_of(row) for row in rows[:limit]), str(rows[limit - 1]["seq"]) if more else None)
+
+
+def _pattern(search: str) -> str:
+    """Return the pattern of LIKE for texts that contain `search`, which may come from anywhere."""
+    try:
+        clean_text(search)
+    except ValueError as error:
+        raise InvalidRequest(
+            "request.invalid", field="search", value=shown(search), allowed=str(error)
+        ) from None
+    if len(search) > PROMPT_LIMIT:  # SQLite has a limit of its own, in bytes
+        allowed = f"at most {PROMPT_LIMIT} characters"
+        raise InvalidRequest("request.invalid", field="search", value=shown(search), allowed=allowed)
+    return "%" + re.sub(r"[\\%_]", r"\\\g<0>", search) + "%"
+
+
+def get_unfinished(db: sqlite3.Connection) -> list[Job]:
+    """See `JobStore.unfinished`. Counts the places in one go, as `SELECT` would for each job by itself."""
+    rows = db.execute(
+        """SELECT *, iif(status = 'queued', row_number() OVER (ORDER BY status = 'queued', place) - 1, NULL)
+               AS queue_position
+           FROM jobs WHERE status IN ('running', 'queued') ORDER BY status = 'queued', place"""
+    )
+    return [job_of(row) for row in rows.fetchall()]
 
 
 def held_job(db: sqlite3.Connection, claim: Claim) -> Job:

@@ -38,6 +38,7 @@ from typing import Literal
 
 FinalStatus = Literal["succeeded", "failed", "cancelled"]
 JobStatus = Literal["queued", "running", FinalStatus]
+StatusFilter = Literal[JobStatus, "finished"]  # the last: whatever came of them
 Phase = Literal["queued", "loading", "conditioning", "denoising", "decoding", "encoding"]
 Ending = Literal[FinalStatus, "released", "died", "interrupted"]
 JsonObject = dict[str, object]

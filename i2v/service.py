@@ -9,28 +9,34 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
+import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from i2v.decoder import decode_to_file
-from i2v.errors import InvalidRequest, Notice
+from i2v.decoder import decode_to_file, thumbnail_of
+from i2v.engines.specs import find_spec
+from i2v.errors import EncodeError, I2VError, InvalidRequest, Notice
+from i2v.forecast import Forecast
 from i2v.image import ImageLimits
 from i2v.job_store import JobStore
-from i2v.jobs import Job, JobStatus, JsonObject, OutputTaken, Page, Submission, new_job_id
-from i2v.loading import choose_engine
+from i2v.jobs import Job, JobStatus, JsonObject, OutputTaken, Page, StatusFilter, Submission, new_job_id
+from i2v.loading import choose_engine, explain_choice
 from i2v.outputs import OutputName, prepare_output
+from i2v.overview import Overview, take_overview
 from i2v.pipeline import resolve
-from i2v.schema import DeviceInfo, EngineSpec, Generation, GenerationRequest, Preset
+from i2v.provenance import Provenance
+from i2v.schema import DeviceInfo, EngineSpec, Generation, GenerationRequest, Preset, shown
 from i2v.settings import Settings, load_presets
-from i2v.video import check_ffmpeg, read_last_frame
+from i2v.video import check_ffmpeg, read_last_frame, read_poster, read_tags
 from i2v.worker import clean_up
 
 DECODERS = 2  # pictures that are decoded at the same time: each may take gigabytes
+
+log = logging.getLogger(__name__)
 
 
 class Executor(Protocol):
@@ -50,6 +56,10 @@ class Executor(Protocol):
         """Return where jobs run; may wait for it, and raises what keeps jobs from being run."""
         ...
 
+    def device_now(self) -> DeviceInfo | None:
+        """Return the same without waiting, `None` as long as it is not known."""
+        ...
+
     def is_ready(self) -> bool:
         """Tell whether jobs that are queued now would be run."""
         ...
@@ -59,14 +69,25 @@ class Executor(Protocol):
 class Plan:
     """What a request would take here. `None`: not known yet.
 
-    seconds: from the loaded engine to the finished video, by this machine's finished jobs of the same kind.
+    Attributes:
+        seconds: from the loaded engine to the finished video, by this machine's finished jobs.
+        options: what would be run (`Generation`).
+        notice: the same for a person.
     """
 
     fits: bool | None
     bytes: int | None
     seconds: float | None
     options: JsonObject
-    message: str
+    notice: Notice
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A job that runs, or waits to `starts_in` so many seconds; `None`: it runs, or that is not known."""
+
+    job: Job
+    starts_in: float | None
 
 
 class Service:
@@ -87,9 +108,9 @@ class Service:
         self._settings.inputs.mkdir(parents=True, exist_ok=True)
         for job in self._store.recover_interrupted():
             clean_up(job)
-        owned = self._store.inputs()
+        owned = {Path(name).stem for name in self._store.inputs()}
         for file in self._settings.inputs.iterdir():
-            if file.name not in owned:
+            if file.stem not in owned:
                 file.unlink()
         self._executor.start()
 
@@ -99,6 +120,15 @@ class Service:
 
     def is_ready(self) -> bool:
         return self._executor.is_ready()
+
+    def overview(self) -> Overview:
+        """Return where jobs run and what they find there; waits for nothing."""
+        device: DeviceInfo | I2VError | None
+        try:
+            device = self._executor.device_now()
+        except I2VError as error:
+            device = error
+        return take_overview(self._settings, self.engines, device)
 
     # --- jobs
 
@@ -136,10 +166,12 @@ class Service:
                 OutputName(self._settings.output.directory, submitted, self._settings.output.prefix),
             )
         except BaseException:
-            file.unlink(missing_ok=True)
+            _remove_picture(file)
             raise
-        if job.id != job_id:  # the idempotency key's earlier job
-            file.unlink(missing_ok=True)
+        if job.id == job_id:
+            log.info("job %s: accepted", job.id)
+        else:  # the idempotency key's earlier job
+            _remove_picture(file)
         self._executor.wake()
         return job
 
@@ -147,8 +179,11 @@ class Service:
         """Return the job as it is now; raise `InvalidRequest` (`job.unknown`), as all that take an id do."""
         return self._store.get(job_id)
 
-    def page(self, status: JobStatus | None = None, cursor: str | None = None, limit: int = 50) -> Page:
-        return self._store.page(status, cursor, limit)
+    def page(
+        self, status: StatusFilter | None = None, cursor: str | None = None, limit: int = 50, search: str = ""
+    ) -> Page:
+        """See `JobStore.page`."""
+        return self._store.page(status, cursor, limit, search)
 
     def counts(self) -> dict[JobStatus, int]:
         return self._store.counts()
@@ -164,7 +199,7 @@ class Service:
     def delete(self, job_id: str) -> Job:
         """Forget a finished job, its picture and its video."""
         job = self._store.delete(job_id)
-        (self._settings.inputs / job.input).unlink(missing_ok=True)
+        _remove_picture(self._settings.inputs / job.input)
         if job.status == "succeeded":
             Path(job.output).unlink(missing_ok=True)
         return job
@@ -189,12 +224,42 @@ class Service:
         """Return the finished video's last frame as a PNG file; raises as `video` does, or `EncodeError`."""
         return read_last_frame(self.video(job_id))
 
+    def poster(self, job_id: str) -> bytes:
+        """Return the finished video's first frame, small, as a JPEG file; raises as `last_frame` does."""
+        return read_poster(self.video(job_id))
+
     def picture(self, job: Job) -> bytes | None:
         """Return the picture that the job was given, upright and whole, as PNG; `None` if it is gone."""
         try:
             return (self._settings.inputs / job.input).read_bytes()
         except FileNotFoundError:  # the job was deleted, or somebody tidied up
             return None
+
+    def settings_of(self, video: Path) -> JsonObject:
+        """Return the fields of the request that made the video; prompts that the file leaves out are missing.
+
+        Anybody may have made it: raises `InvalidRequest` (`clip.unreadable`, `provenance.*`).
+        """
+        made = Provenance.from_tags(_tags_of(video), Path(video.name))
+        fields = made.request_fields({})
+        try:
+            request = GenerationRequest.parse({"prompt": ""} | fields)
+            find_spec(request.engine, self.engines)
+        except InvalidRequest as error:
+            name = shown(video.name, limit=300)
+            raise InvalidRequest("provenance.unreadable", path=name, reason=error.message) from error
+        return request.model_dump(include=set(fields))
+
+    def thumbnail(self, job_id: str) -> bytes:
+        """Return the picture that the job was given, small (`decoder.THUMBNAIL_TYPE`).
+
+        Raises `InvalidRequest` (`job.no_thumbnail`) where it is gone.
+        """
+        job = self._store.get(job_id)
+        try:
+            return thumbnail_of(self._settings.inputs / job.input).read_bytes()
+        except FileNotFoundError as error:  # somebody tidied up
+            raise InvalidRequest("job.no_thumbnail", id=job.id) from error
 
     # --- what can be asked for, and what it would take
 
@@ -206,35 +271,38 @@ class Service:
         """Return what a request would take on this machine; raises `InvalidRequest` as `submit` does."""
         request = GenerationRequest.parse({"engine": self._settings.engine.name} | fields)
         generation, _ = self._resolve(request, picture_size)
-        seconds = expected_seconds(generation, self._store.recent_runs())
-        notice = (
-            Notice("plan.unknown", {})
-            if seconds is None
-            else Notice("plan.seconds", {"seconds": round(seconds)})
-        )
-        return Plan(None, None, seconds, asdict(generation), notice.message)
+        seconds = self._forecast().seconds(generation)
+        notice = Notice("plan.unknown", {})
+        if seconds is not None:
+            notice = Notice("plan.seconds", {"seconds": max(1, round(seconds))})
+        return Plan(None, None, seconds, asdict(generation), notice)
+
+    def explain_choice(self) -> Notice | None:
+        """Return which engine jobs that name none are run by, and why; `None` where the settings name it."""
+        if self._settings.engine.name != "auto":
+            return None
+        return explain_choice(self._executor.device(), self._settings.models)
 
     def expected_start(self, job: Job) -> float | None:
         """Return in how many seconds a queued job should start; `None` if it is not queued or not known."""
-        if job.queue_position is None:
-            return None
-        waiting = [other for other in self._before(job) if other.id != job.id]
-        runs = self._store.recent_runs()
-        seconds = [
-            other.eta_seconds
-            if other.eta_seconds is not None
-            else expected_seconds(Generation(**other.generation), runs)  # type: ignore[arg-type]  # ours
-            for other in waiting
-        ]
-        return None if None in seconds else sum(second for second in seconds if second is not None)
+        return next((each.starts_in for each in self.unfinished() if each.job.id == job.id), None)
+
+    def unfinished(self) -> list[Unfinished]:
+        """Return the running jobs, then all queued ones in their order."""
+        jobs = self._store.unfinished()
+        starts = self._forecast().starts(jobs)
+        return [Unfinished(job, seconds) for job, seconds in zip(jobs, starts, strict=True)]
 
     # --- how
+
+    def _forecast(self) -> Forecast:
+        return Forecast(self._store.recent_runs())
 
     def _resolve(
         self, request: GenerationRequest, picture_size: tuple[int, int]
     ) -> tuple[Generation, tuple[Notice, ...]]:
         device = self._executor.device()
-        spec = choose_engine(request.engine, device, self._settings.models.directory, self.engines)
+        spec = choose_engine(request.engine, device, self._settings.models, self.engines)
         return resolve(request, spec, self._presets, picture_size)
 
     def _accept(self, new: Submission, names: OutputName) -> Job:
@@ -249,53 +317,23 @@ class Service:
                 continue
         raise AssertionError("names do not end")
 
-    def _before(self, job: Job) -> Iterator[Job]:
-        """Yield the running jobs, and the queued ones that come before `job`."""
-        for status in ("running", "queued"):
-            cursor = None
-            while True:
-                page = self._store.page(status, cursor)
-                yield from (
-                    other
-                    for other in page.jobs
-                    if status == "running" or (other.queue_position or 0) < (job.queue_position or 0)
-                )
-                cursor = page.next_cursor
-                if cursor is None:
-                    break
+
+def _tags_of(video: Path) -> dict[str, str]:
+    try:
+        return read_tags(video)
+    except EncodeError as error:
+        if error.code != "encode.broken":
+            raise
+        name, reason = shown(video.name, limit=300), error.params["reason"]
+        raise InvalidRequest("clip.unreadable", path=name, reason=reason) from error
+
+
+def _remove_picture(file: Path) -> None:
+    file.unlink(missing_ok=True)
+    thumbnail_of(file).unlink(missing_ok=True)
 
 
 def _fingerprint(request: GenerationRequest, picture: bytes) -> str:
     digest = hashlib.sha256(json.dumps(request.model_dump(), sort_keys=True).encode())
     digest.update(picture)
     return digest.hexdigest()
-
-
-def expected_seconds(generation: Generation, runs: Iterable[tuple[JsonObject, JsonObject]]) -> float | None:
-    """Return what `generation` should take by the nearest of the finished `runs`, (generation, result) pairs.
-
-    Denoising is taken to grow with steps, frames, pixels and the passes of guidance, the rest with frames and
-    pixels. Where no run of the same engine is known, the answer is `None`.
-    """
-    best: tuple[float, float] | None = None
-    for then, result in runs:
-        spent = result.get("seconds")
-        if then.get("engine") != generation.engine or not isinstance(spent, dict) or "denoise" not in spent:
-            continue
-        before = Generation(**then)  # type: ignore[arg-type]  # ours, from the store
-        area = _volume(generation) / _volume(before)
-        steps = generation.num_inference_steps * _passes(generation)
-        ratio = area * steps / (before.num_inference_steps * _passes(before))
-        rest = sum(seconds for phase, seconds in spent.items() if phase not in ("denoise", "load"))
-        distance = abs(math.log(ratio))
-        if best is None or distance < best[0]:
-            best = (distance, ratio * spent["denoise"] + area * rest)
-    return None if best is None else best[1]
-
-
-def _volume(generation: Generation) -> int:
-    return generation.generated_width * generation.generated_height * generation.num_frames
-
-
-def _passes(generation: Generation) -> int:
-    return 2 if generation.guidance_scale > 1 else 1

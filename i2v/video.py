@@ -33,6 +33,10 @@ CODEC, PIXEL_FORMAT = "h264", "yuv420p"  # what every browser plays
 CRF = 18  # visually lossless
 THREADS = "4"  # as many everywhere: their number changes what x264 writes
 
+POSTER_WIDTH = 480  # pixels, at most
+MAX_TAGS = 2**20  # bytes of a file's metadata; ours has some thousand
+MAX_TAGS_MEMORY = 2**28  # bytes that ffmpeg may ask for at once to read it
+
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -57,10 +61,10 @@ def check_ffmpeg() -> None:
         raise EncodeError("encode.no_ffmpeg", reason=f"it ended with status {done.returncode}")
 
 
-def _run_ffmpeg(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+def _run_ffmpeg(*arguments: str, timeout: float | None = None) -> subprocess.CompletedProcess[bytes]:
     command = [_ffmpeg_exe(), "-hide_banner", "-nostdin", *arguments]
     try:
-        return subprocess.run(command, capture_output=True, check=False)
+        return subprocess.run(command, capture_output=True, check=False, timeout=timeout)
     except OSError as error:
         raise EncodeError("encode.no_ffmpeg", reason=error.strerror or str(error)) from error
 
@@ -283,10 +287,17 @@ def read_last_frame(path: Path) -> bytes:
     It is chosen by its number, since seeking to the end by time may miss it by a frame.
     """
     last = probe(path).num_frames - 1
-    command = ["-v", "level+error", "-i", f"file:{path}"]
-    command += ["-map", "0:v:0", "-vf", f"select=eq(n\\,{last})", "-frames:v", "1", "-map_metadata", "-1"]
-    command += ["-pix_fmt", "rgb24", "-c:v", "png", "-f", "image2pipe", "-"]
-    done = _run_ffmpeg(*command)
+    return _read_frame(path, f"select=eq(n\\,{last})", "-pix_fmt", "rgb24", "-c:v", "png")
+
+
+def read_poster(path: Path) -> bytes:
+    """Return the video's first frame as a JPEG file, scaled down to `POSTER_WIDTH`; raises as above."""
+    return _read_frame(path, f"scale=min({POSTER_WIDTH}\\,iw):-2", "-c:v", "mjpeg", "-q:v", "4")
+
+
+def _read_frame(path: Path, filters: str, *encoding: str) -> bytes:
+    command = ["-v", "level+error", "-i", f"file:{path}", "-map", "0:v:0", "-vf", filters, "-frames:v", "1"]
+    done = _run_ffmpeg(*command, "-map_metadata", "-1", *encoding, "-f", "image2pipe", "-")
     if done.returncode != 0 or not done.stdout:
         raise _broken(path, done)
     return done.stdout
@@ -298,11 +309,23 @@ def _broken(path: Path, done: subprocess.CompletedProcess[bytes]) -> EncodeError
     return EncodeError("encode.broken", path=str(path), reason=reason)
 
 
-def read_tags(path: Path) -> dict[str, str]:
-    """Return the metadata of the file by name; raise `EncodeError` (`encode.broken`) if it is no video."""
-    done = _run_ffmpeg("-v", "level+error", "-i", f"file:{path}", "-f", "ffmetadata", "-")
+def read_tags(path: Path, seconds: float = 20.0) -> dict[str, str]:
+    """Return the metadata of an MP4 file by name; raise `EncodeError` (`encode.broken`) if it is none.
+
+    Anybody may have made the file. It is read as MP4 and nothing else, since a playlist would have ffmpeg
+    open other files and addresses; no frame is decoded; time, memory and what is taken over have limits.
+    """
+    command = ["-v", "level+error", "-max_alloc", str(MAX_TAGS_MEMORY)]
+    command += ["-f", "mov", "-protocol_whitelist", "file", "-nofind_stream_info", "-i", f"file:{path}"]
+    try:
+        done = _run_ffmpeg(*command, "-f", "ffmetadata", "-", timeout=seconds)
+    except subprocess.TimeoutExpired as error:
+        reason = f"reading it took over {seconds:g} s"
+        raise EncodeError("encode.broken", path=str(path), reason=reason) from error
     if done.returncode != 0:
         raise _broken(path, done)
+    if len(done.stdout) > MAX_TAGS:
+        raise EncodeError("encode.broken", path=str(path), reason=f"its metadata has over {MAX_TAGS} bytes")
     return _from_ffmetadata(done.stdout.decode(errors="replace"))
 
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from i2v.decoder import Confines, decode_to_file
+from i2v.decoder import Confines, decode_to_file, thumbnail_of
 from i2v.errors import EncodeError, InvalidRequest
 from i2v.image import DEFAULT_LIMITS, ImageLimits, decode_picture
 from tests.test_image import encoded, photo, png
@@ -52,6 +52,20 @@ def test_the_file_holds_the_upright_pixels(tmp_path: Path) -> None:
         np.testing.assert_array_equal(np.asarray(file), np.asarray(expected.image))
 
 
+@pytest.mark.parametrize(("size", "small"), [
+    ((4000, 3000), (256, 192)), ((100, 800), (32, 256)), ((40, 30), (40, 30)), ((256, 257), (255, 256)),
+])  # fmt: skip
+def test_the_thumbnail_is_the_picture_but_small(
+    tmp_path: Path, size: tuple[int, int], small: tuple[int, int]
+) -> None:
+    picture = Image.linear_gradient("L").resize(size).convert("RGB")
+    decode_to_file(encoded(picture), DEFAULT_LIMITS, tmp_path / "in.png")
+    with Image.open(thumbnail_of(tmp_path / "in.png")) as file:
+        assert (file.format, file.size) == ("JPEG", small)
+        expected = np.asarray(picture.resize(small, Image.Resampling.BOX), float)
+        assert abs(np.asarray(file.convert("RGB"), float) - expected).mean() < 4
+
+
 def test_notices_come_back(tmp_path: Path) -> None:
     still, moving = photo(), photo().rotate(90)
     data = encoded(still, "GIF", save_all=True, append_images=[moving])
@@ -68,6 +82,7 @@ def test_nothing_but_pixels_is_kept(tmp_path: Path) -> None:
     data = encoded(photo(), "JPEG", exif=exif, comment=b"SECRET comment") + page
     assert data.count(b"SECRET") == 3
     decode_to_file(data, DEFAULT_LIMITS, tmp_path / "in.png")
+    assert b"SECRET" not in thumbnail_of(tmp_path / "in.png").read_bytes()
     kept = (tmp_path / "in.png").read_bytes()
     assert b"SECRET" not in kept
     with Image.open(io.BytesIO(kept)) as file:

@@ -448,6 +448,52 @@ def test_pages_can_be_of_one_status(store: JobStore) -> None:
     assert ids(store.page("succeeded").jobs) == []
 
 
+def test_finished_jobs_are_those_that_nothing_more_happens_to(store: JobStore) -> None:
+    jobs = [store.submit(submission()) for _ in range(5)]
+    store.finish(claimed(store), result_of(jobs[0]))
+    store.fail(claimed(store), {"code": "job.cancelled", "params": {}, "message": ""})
+    claimed(store)
+    store.cancel(jobs[3].id)
+    assert ids(store.page("finished").jobs) == [jobs[3].id, jobs[1].id, jobs[0].id]
+
+
+PROMPTS = ("A cat walks left", "100% of it, in a_b", "C:\\clips", "镜头向左平移", "10 of it, in acb")
+
+
+@pytest.mark.parametrize(
+    ("search", "found"),
+    [
+        ("", [4, 3, 2, 1, 0]), ("CAT", [0]), ("cat walks", [0]), ("walks cat", []), ("of it", [4, 1]),
+        ("向左", [3]), ("向右", []), ("%", [1]), ("100%", [1]), ("%%", []), ("_", [1]), ("a_b", [1]),
+        ("\\", [2]), ("\\c", [2]), ("\\_", []), ("'", []),
+    ],
+)  # fmt: skip
+def test_a_search_finds_part_of_the_prompt_as_it_stands(
+    store: JobStore, search: str, found: list[int]
+) -> None:
+    jobs = [store.submit(submission(prompt=prompt)) for prompt in PROMPTS]
+    assert ids(store.page(search=search).jobs) == [jobs[number].id for number in found]
+
+
+def test_a_search_goes_on_with_its_cursor_and_its_status(store: JobStore) -> None:
+    jobs = [store.submit(submission(prompt=PROMPTS[number % 2])) for number in range(8)]
+    store.cancel(jobs[0].id)
+    page = store.page(limit=3, search="cat")
+    assert ids(page.jobs) == [jobs[6].id, jobs[4].id, jobs[2].id]
+    rest = store.page(cursor=page.next_cursor, search="cat")
+    assert (ids(rest.jobs), rest.next_cursor) == ([jobs[0].id], None)
+    assert ids(store.page("cancelled", search="cat").jobs) == [jobs[0].id]
+    assert ids(store.page("cancelled", search="100").jobs) == []
+
+
+@pytest.mark.parametrize("search", ["\0", "\ud800", "x" * 2001])
+def test_a_search_that_no_prompt_can_hold_is_refused(store: JobStore, search: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        store.page(search=search)
+    assert (caught.value.code, caught.value.params["field"]) == ("request.invalid", "search")
+    assert ids(store.page(search="%" * 2000).jobs) == []
+
+
 @pytest.mark.parametrize("cursor", ["", "x", "-1", "1.5", " 1", "١", "9" * 30, "1;DROP TABLE jobs", "\0"])
 def test_a_cursor_that_is_none_is_refused(store: JobStore, cursor: str) -> None:
     with pytest.raises(InvalidRequest, match="use next_cursor of the page before"):

@@ -401,6 +401,10 @@ class StoreAgainstModel(RuleBasedStateMachine):
             assert job.queue_position == positions.get(job.id)
             times = [time for time in (job.created_at, job.started_at, job.finished_at) if time is not None]
             assert times == sorted(times)
+        unfinished = self.store.unfinished()
+        assert unfinished == [self.store.get(job.id) for job in unfinished]
+        assert [job.id for job in unfinished[running:]] == [job.id for job in self.queued()]
+        assert {job.id for job in unfinished[:running]} == {j.id for j in self.jobs if j.status == "running"}
         counts = {status: count for status, count in self.store.counts().items() if count}
         assert counts == {s: sum(j.status == s for j in self.jobs) for s in {j.status for j in self.jobs}}
         assert self.store.inputs() == {f"{job.id}.png" for job in self.jobs}

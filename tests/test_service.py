@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import re
 import subprocess
 import sys
 import time
@@ -18,9 +20,12 @@ from i2v.decoder import DecodedFile
 from i2v.errors import InvalidRequest, QueueFull
 from i2v.executors.inline import InlineExecutor
 from i2v.job_store import JobStore
+from i2v.outputs import OutputFile
 from i2v.schema import DeviceInfo, Generation
-from i2v.service import Service, expected_seconds
+from i2v.service import Service
 from i2v.settings import Settings
+from i2v.video import Mp4Writer
+from tests.clips import SIZE, make_frames, write
 from tests.rehearsal import ENGINES, REHEARSAL, picture, stage
 
 
@@ -226,23 +231,88 @@ def test_a_job_without_a_video_says_so(working: Service) -> None:
 
 def test_a_deleted_job_takes_its_files_with_it(working: Service, settings: Settings) -> None:
     job = working.submit(FIELDS, picture())
-    assert inputs(settings) == [job.input]
+    assert inputs(settings) == [f"{job.id}.jpg", job.input]
     working.delete(job.id)
     assert inputs(settings) == []
     assert not Path(job.output).exists()
+
+
+# --- the settings in a video
+
+
+def test_a_video_gives_back_the_settings_that_it_was_made_with(working: Service) -> None:
+    asked = {"prompt": "镜头 = 左;", "negative_prompt": "blur", "seed": 7, "num_frames": 9, "fit": "pad"}
+    job = working.submit(asked, picture())
+    fields = working.settings_of(Path(job.output))
+    assert fields.items() >= asked.items()
+    assert (fields["engine"], fields["preset"], fields["num_inference_steps"]) == ("rehearsal", "standard", 4)
+    again = working.get(working.submit(fields, picture()).id)
+    assert again.generation == working.get(job.id).generation
+
+
+def test_prompts_that_were_left_out_of_a_video_are_missing(tmp_path: Path) -> None:
+    settings = stage(tmp_path, output__prompts=False)
+    store = JobStore(settings.database)
+    service = Service(settings, store, InlineExecutor(settings, store, ENGINES), ENGINES)
+    service.start()
+    job = service.submit({"prompt": "nothing", "negative_prompt": "blur", "seed": 7}, picture())
+    fields = service.settings_of(Path(job.output))
+    assert fields["seed"] == 7
+    assert fields.keys().isdisjoint({"prompt", "negative_prompt"})
+    service.stop()
+
+
+def tagged(path: Path, **changed: object) -> Path:
+    """Write a video whose provenance says what is `changed`."""
+    generation = {"prompt": "x", "engine": "rehearsal", "seed": 1, **changed}
+    made = {"generation": generation, "size": {}, "plan": {}, "versions": {}, "device": ""}
+    tag = json.dumps({**made, "picture_sha256": "", "weights_sha256": ""})
+    with Mp4Writer(OutputFile(path), fps=8, size=SIZE, tags={"i2v": tag}) as writer:
+        writer.append(make_frames(1))
+        return writer.finish().path
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"engine": "sora"}, "sora"),
+        ({"num_frames": 10**9}, "num_frames = 1000000000"),
+        ({"seed": "'; DROP TABLE"}, "seed"),
+        ({"prompt": "x" * 3000}, "prompt"),
+        ({"fit": {"a": 1}}, "fit"),
+    ],
+)
+def test_settings_that_nobody_could_have_asked_for_are_refused(
+    service: Service, tmp_path: Path, changed: dict[str, object], told: str
+) -> None:
+    assert service.settings_of(tagged(tmp_path / "fine.mp4"))["seed"] == 1
+    with pytest.raises(InvalidRequest, match=re.escape(told)) as caught:
+        service.settings_of(tagged(tmp_path / "odd.mp4", **changed))
+    assert caught.value.code == "provenance.unreadable"
+    assert caught.value.params["path"] == "odd.mp4"  # and not where it lies on this machine
+
+
+def test_what_is_no_video_of_ours_says_so_by_its_name(service: Service, tmp_path: Path) -> None:
+    write(OutputFile(tmp_path / "other.mp4"))
+    (tmp_path / "text.mp4").write_text("no video")
+    for name, code in (("other.mp4", "provenance.none"), ("text.mp4", "clip.unreadable")):
+        with pytest.raises(InvalidRequest) as caught:
+            service.settings_of(tmp_path / name)
+        assert (caught.value.code, caught.value.params["path"]) == (code, name)
 
 
 def test_files_that_no_job_owns_are_swept_at_the_start(settings: Settings, executor: Waiting) -> None:
     store = JobStore(settings.database)
     service = Service(settings, store, executor, ENGINES)
     job = service.submit(FIELDS, picture())
-    (settings.inputs / "orphan.png").write_bytes(b"x")
+    for orphan in ("orphan.png", "orphan.jpg"):
+        (settings.inputs / orphan).write_bytes(b"x")
     claim = store.claim("somebody who died")
     assert claim is not None
     part = Path(job.output).parent / f".{Path(job.output).stem}.0123456789ab.part.mp4"
     part.write_bytes(b"half a video")
     service.start()
-    assert inputs(settings) == [job.input]
+    assert inputs(settings) == [f"{job.id}.jpg", job.input]
     assert not part.exists()
     again = service.get(job.id)
     assert (again.status, again.interruptions) == ("queued", 1)
@@ -252,54 +322,10 @@ def test_files_that_no_job_owns_are_swept_at_the_start(settings: Settings, execu
 # --- what it would take
 
 
-def run(denoise: float, rest: float, **fields: object) -> tuple[dict[str, object], dict[str, object]]:
-    generation = {
-        "prompt": "", "negative_prompt": "", "width": 64, "height": 64, "generated_width": 64,
-        "generated_height": 64, "fit": "keep", "num_frames": 8, "fps": 8, "target_fps": 8,
-        "num_inference_steps": 10, "guidance_scale": 1.0, "seed": 0, "engine": "rehearsal",
-    }  # fmt: skip
-    seconds = {
-        "picture": 0.0,
-        "load": 99.0,
-        "condition": 0.0,
-        "denoise": denoise,
-        "decode": rest,
-        "encode": 0,
-    }
-    return generation | fields, {"seconds": seconds}
-
-
-def like(**fields: object) -> Generation:
-    return Generation(**run(0, 0, **fields)[0])  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("generation", "seconds"),
-    [
-        (like(), 12.0),
-        (like(num_inference_steps=20), 22.0),
-        (like(num_frames=16), 24.0),
-        (like(guidance_scale=7.5), 22.0),
-        (like(generated_width=128), 24.0),
-        (like(engine="another"), None),
-    ],
-)
-def test_time_grows_with_what_is_asked_and_loading_is_not_counted(
-    generation: Generation, seconds: float | None
-) -> None:
-    assert expected_seconds(generation, [run(10, 2)]) == pytest.approx(seconds)
-
-
-def test_the_nearest_run_counts() -> None:
-    runs = [run(10, 2), run(30, 4, num_inference_steps=40), ({"engine": "rehearsal"}, {"seconds": {}})]
-    assert expected_seconds(like(num_inference_steps=36), runs) == pytest.approx(30 * 36 / 40 + 4)
-    assert expected_seconds(like(), []) is None
-
-
 def test_a_plan_is_honest_about_what_it_does_not_know(working: Service) -> None:
     plan = working.plan(FIELDS, (64, 64))
     assert (plan.fits, plan.bytes, plan.seconds) == (None, None, None)
-    assert "Not known yet" in plan.message
+    assert "Not known yet" in plan.notice.message
     working.submit({"prompt": "step: sleep 0.05"}, picture())
     known = working.plan({"prompt": "x", "num_inference_steps": 40}, (64, 64))
     assert known.seconds is not None
@@ -319,7 +345,21 @@ def test_the_expected_start_is_the_sum_of_those_before(settings: Settings) -> No
     assert start is not None
     assert start >= 0.2
     assert waiting.expected_start(third) == pytest.approx(2 * start)
+    listed = waiting.unfinished()
+    assert [each.job for each in listed] == [waiting.get(job.id) for job in (first, second, third)]
+    assert [each.starts_in for each in listed] == pytest.approx([0, start, 2 * start])
     finished.stop()
+
+
+def test_a_job_has_a_small_picture_as_long_as_it_is_kept(service: Service, settings: Settings) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (800, 400), "teal").save(buffer, "PNG")
+    job = service.submit(FIELDS, buffer.getvalue())
+    with Image.open(io.BytesIO(service.thumbnail(job.id))) as small:
+        assert (small.format, small.size) == ("JPEG", (256, 128))
+    (settings.inputs / f"{job.id}.jpg").unlink()
+    with pytest.raises(InvalidRequest, match="is gone"):
+        service.thumbnail(job.id)
 
 
 def test_presets_are_those_of_the_engine(service: Service) -> None:

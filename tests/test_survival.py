@@ -162,7 +162,7 @@ def assert_nothing_was_lost(store: JobStore, settings: Settings, accepted: list[
             assert Path(job.output).stat().st_mtime <= job.history[0].ended_at, "done twice"
     videos = {str(path) for path in settings.output.directory.iterdir()}
     assert videos == {job.output for job in jobs if job.status == "succeeded"}, "parts, or videos of nobody"
-    assert {path.name for path in settings.inputs.iterdir()} == store.inputs()
+    assert {path.stem for path in settings.inputs.iterdir()} == {Path(name).stem for name in store.inputs()}
     with closing(sqlite3.connect(settings.database)) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert database.execute("PRAGMA foreign_key_check").fetchall() == []

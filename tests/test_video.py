@@ -17,7 +17,7 @@ from PIL import Image
 
 from i2v.errors import EncodeError
 from i2v.outputs import OutputFile, OutputName, prepare_output
-from i2v.video import Mp4Writer, check_ffmpeg, probe, read_last_frame, read_tags
+from i2v.video import MAX_TAGS, Mp4Writer, check_ffmpeg, probe, read_last_frame, read_poster, read_tags
 from tests.clips import SIZE, WHEN, make_frames, names, read_frames, write
 
 
@@ -107,6 +107,56 @@ def test_tags_of_any_length_survive(tmp_path: Path) -> None:
     assert found.items() >= TAGS.items()
     assert len(TAGS["i2v"].encode()) > 100_000
     assert 0 < path.read_bytes().index(b"moov") < path.read_bytes().index(b"mdat")
+
+
+def test_the_poster_is_the_first_frame_and_small(tmp_path: Path) -> None:
+    frames = np.zeros((3, 180, 640, 3), np.uint8)
+    frames[0, :, :320, 0], frames[1:] = 200, 100
+    write(OutputFile(tmp_path / "wide.mp4"), frames)
+    poster = Image.open(io.BytesIO(read_poster(tmp_path / "wide.mp4"))).convert("RGB")
+    assert poster.size == (480, 136)  # both even: 135 rounded
+    assert np.abs(np.subtract(poster.getpixel((100, 60)), (200, 0, 0))).max() < 12
+    assert np.max(poster.getpixel((400, 60))) < 12
+    write(OutputFile(tmp_path / "small.mp4"))
+    assert Image.open(io.BytesIO(read_poster(tmp_path / "small.mp4"))).size == SIZE
+
+
+def test_what_is_no_video_has_no_poster(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_text("no video")
+    with pytest.raises(EncodeError) as caught:
+        read_poster(tmp_path / "a.mp4")
+    assert caught.value.code == "encode.broken"
+
+
+def test_tags_of_a_playlist_are_not_looked_for_elsewhere(tmp_path: Path) -> None:
+    """ffmpeg would open what the list names: any file of this machine, or an address."""
+    with Mp4Writer(OutputFile(tmp_path / "other.mp4"), fps=8, size=SIZE, tags={"title": "secret"}) as writer:
+        writer.append(make_frames(2))
+        writer.finish()
+    lists = {
+        "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nother.mp4\n#EXT-X-ENDLIST\n",
+        "concat": "ffconcat version 1.0\nfile other.mp4\n",
+    }
+    for name, lines in lists.items():
+        (tmp_path / f"{name}.mp4").write_text(lines)
+        with pytest.raises(EncodeError) as caught:
+            read_tags(tmp_path / f"{name}.mp4")
+        assert caught.value.code == "encode.broken"
+
+
+def test_a_file_that_never_ends_is_given_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.mp4")
+    with pytest.raises(EncodeError, match=r"took over 0\.5 s"):
+        read_tags(tmp_path / "a.mp4", seconds=0.5)
+
+
+def test_tags_beyond_all_measure_are_not_taken_over(tmp_path: Path) -> None:
+    tags = {"i2v": "x" * (MAX_TAGS + 1)}
+    with Mp4Writer(OutputFile(tmp_path / "a.mp4"), fps=8, size=SIZE, tags=tags) as writer:
+        writer.append(make_frames(2))
+        writer.finish()
+    with pytest.raises(EncodeError, match="its metadata has over"):
+        read_tags(tmp_path / "a.mp4")
 
 
 @pytest.mark.parametrize(

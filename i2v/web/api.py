@@ -91,8 +91,8 @@ async def _accepted(job: Job, request: Request, response: Response) -> AcceptedB
 
 @router.get("/jobs", responses=problems(422, 503), tags=["jobs"])
 def list_jobs(request: Request, listing: Annotated[Listing, Query()]) -> PageBody:
-    """List jobs, newest first."""
-    page = Front.of(request).service.page(listing.status, listing.cursor, listing.limit)
+    """List jobs, newest first, from where the page before ended."""
+    page = Front.of(request).service.page(listing.status, listing.cursor, listing.limit, listing.search)
     return PageBody(jobs=[job_body(job, request) for job in page.jobs], next_cursor=page.next_cursor)
 
 
@@ -155,7 +155,7 @@ async def get_events(
 def list_engines(request: Request) -> EnginesBody:
     """List the models."""
     front = Front.of(request)
-    models = front.settings.models.directory
+    models = front.settings.models
     specs = front.service.engines.values()
     return EnginesBody(engines=[EngineBody.of(spec, is_available(spec, models)) for spec in specs])
 
@@ -178,8 +178,14 @@ async def plan_job(request: Request) -> PlanBody:
     front = Front.of(request)
     fields = await read_json(request)
     size = _picture_size(fields.pop("picture_size", [512, 512]))
-    found = await front.heavy(lambda: front.service.plan(fields, size))
-    return PlanBody(**vars(found))
+    plan = await front.heavy(lambda: front.service.plan(fields, size))
+    return PlanBody(
+        fits=plan.fits,
+        bytes=plan.bytes,
+        seconds=plan.seconds,
+        options=plan.options,
+        message=plan.notice.message,
+    )
 
 
 def _picture_size(value: object) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""What a job gives: its video, in ranges, so that players can seek; its preview; its last frame."""
+"""A job's files: its video, in ranges, so that players can seek; pictures of it; the picture it was given."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from fastapi.responses import FileResponse
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
+from i2v.decoder import THUMBNAIL_TYPE
 from i2v.errors import InvalidRequest
 from i2v.preview import MIME_TYPE as PREVIEW_TYPE
 from i2v.web.front import PREFIX, Front
@@ -16,6 +17,8 @@ from i2v.web.problems import problems
 
 router = APIRouter(prefix=f"{PREFIX}/jobs/{{job_id}}", tags=["jobs"])
 
+# Of what stays as it is; it is a person's, so no proxy may keep it.
+_LASTING = {"Cache-Control": "private, max-age=31536000, immutable"}
 _VIDEO: dict[int | str, dict[str, object]] = {200: {"content": {"video/mp4": {}}}, **problems(404, 503)}
 
 
@@ -52,6 +55,29 @@ async def get_last_frame(request: Request, job_id: str) -> Response:
     front = Front.of(request)
     frame = await front.heavy(lambda: front.service.last_frame(job_id))
     return Response(frame, media_type="image/png")
+
+
+@router.get(
+    "/poster",
+    responses={200: {"content": {"image/jpeg": {}}}, **problems(404, 503)},
+    response_class=Response,
+)
+async def get_poster(request: Request, job_id: str) -> Response:
+    """Return the finished video's first frame as a small JPEG, to show before it is played."""
+    front = Front.of(request)
+    poster = await front.heavy(lambda: front.service.poster(job_id))
+    return Response(poster, media_type="image/jpeg", headers=_LASTING)
+
+
+@router.get(
+    "/thumbnail",
+    responses={200: {"content": {THUMBNAIL_TYPE: {}}}, **problems(404, 503)},
+    response_class=Response,
+)
+def get_thumbnail(request: Request, job_id: str) -> Response:
+    """Return the picture that the job was given, small, as JPEG."""
+    picture = Front.of(request).service.thumbnail(job_id)
+    return Response(picture, media_type=THUMBNAIL_TYPE, headers=_LASTING)
 
 
 class Ranges(FileResponse):

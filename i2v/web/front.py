@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar, cast
 
 import anyio
@@ -24,12 +25,16 @@ class Front:
 
     Attributes:
         closing: set when the server ends, so that answers that take long end too.
+        log: the file that the server writes, if any.
     """
 
-    def __init__(self, service: Service, settings: Settings, closing: threading.Event) -> None:
+    def __init__(
+        self, service: Service, settings: Settings, closing: threading.Event, log: Path | None = None
+    ) -> None:
         self.service = service
         self.settings = settings
         self.closing = closing
+        self.log = log
         self._heavy = anyio.CapacityLimiter(2)
 
     @classmethod

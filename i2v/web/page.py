@@ -7,23 +7,28 @@ window, so the page only ever watches, and keeps nothing of its visitors.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from html import escape
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
-import anyio
 import gradio as gr
 from gradio.events import Dependency
 
 from i2v.schema import Language
+from i2v.web.endpoint import add_endpoint
 from i2v.web.front import Front
+from i2v.web.tabs.batch import BatchTab
+from i2v.web.tabs.form import Form
+from i2v.web.tabs.gallery import GalleryTab
 from i2v.web.tabs.generate import GenerateTab
+from i2v.web.tabs.queue import QueueTab
+from i2v.web.tabs.system import SystemTab
 from i2v.web.tabs.widgets import QUIET, Labels, Opened, Remembered, Shared, Updates, Values, Wired
 from i2v.web.texts import LANGUAGES, preferred_language, text
 
 _KEPT_SECONDS = 24 * 3600  # an uploaded picture, for whoever comes back to the window
-_STAY_SECONDS = 5.0
 _MAX_EVENTS = 400  # that may be under way: one for each open window, and those of what is pressed in it
 
 
@@ -35,7 +40,12 @@ class Tab(Protocol):
         ...
 
 
-_OTHERS: dict[str, Callable[[Shared], Tab]] = {}
+_OTHERS: dict[str, Callable[[Shared, Form], Tab]] = {
+    "queue": lambda shared, _: QueueTab(shared),
+    "gallery": lambda shared, _: GalleryTab(shared),
+    "batch": BatchTab,
+    "system": lambda shared, _: SystemTab(shared),
+}
 
 
 class Page:
@@ -49,6 +59,8 @@ class Page:
             title="i2v", analytics_enabled=False, delete_cache=(3600, _KEPT_SECONDS)
         ) as self.blocks:
             self._lay_out()
+            # First: an event takes its handler's name, unless that is taken.
+            add_endpoint(front, Path(self.generate.form.picture.GRADIO_CACHE))
             self._wire()
         self.blocks.max_threads = _MAX_EVENTS  # Gradio's name for it; our handlers take no threads of its own
         self.blocks.queue(api_open=False, default_concurrency_limit=None)
@@ -71,14 +83,15 @@ class Page:
             )
         # In this browser, under a fixed key: neither value is a secret.
         self.remembered = gr.BrowserState(asdict(Remembered()), storage_key="i2v", secret="i2v")
-        shared = Shared(self._front, labels, self.language, self.remembered, gr.State(Opened()))
+        opened = gr.State(Opened())
         with gr.Tabs(elem_id="i2v-tabs") as self.tabs:
+            shared = Shared(self._front, labels, self.language, self.remembered, opened, self.tabs)
             with self._titled("generate"):
-                self.generate = GenerateTab(shared, self.tabs)
+                self.generate = GenerateTab(shared)
             self._others: dict[str, Tab] = {}
             for name, make in _OTHERS.items():
                 with self._titled(name):
-                    self._others[name] = make(shared)
+                    self._others[name] = make(shared, self.generate.form)
 
     def _titled(self, name: str) -> gr.Tab:
         tab = self._labels.of(gr.Tab(id=name, elem_id=f"i2v-tab-{name}"), label=f"tab.{name}")
@@ -90,13 +103,16 @@ class Page:
     def _wire(self) -> None:
         texts = [self.title, *self._labels.widgets()]
         form = self.generate.form
-        self.blocks.load(self.stay, **QUIET)
         loaded = self.blocks.load(
             self.restore,
-            {self.remembered, form.picture},
+            {self.remembered, form.picture, self.generate.view},
             [self.language, *texts, *form.kept()],
             **QUIET,
         )
+        # Under way as long as the window is open, and so is its stream of answers: Gradio closes it when
+        # nothing is, and what is asked for at that very moment is never answered.
+        screen = self.generate.screen
+        self.blocks.load(self.generate.live, {self.generate.view}, screen.widgets(), **QUIET)
         switched = self.language.input(
             self.switch, {self.language, self.remembered}, [self.remembered, *texts], **QUIET
         )
@@ -107,24 +123,19 @@ class Page:
                 self.generate.wire_opened(event)
             if wired.live:
                 elsewhere = [title.select for other, title in self._titles.items() if other != name]
-                gr.on(elsewhere, cancels=list(wired.live))
-
-    async def stay(self) -> AsyncIterator[None]:
-        """Be under way as long as the window is open.
-
-        Gradio closes a window's stream of answers when nothing is, and what is asked for at that very moment
-        is never answered.
-        """
-        while not self._front.closing.is_set():
-            yield
-            await anyio.sleep(_STAY_SECONDS)
+                gr.on(elsewhere, None, cancels=list(wired.live))
 
     async def restore(self, values: Values, request: gr.Request) -> Updates:
         """Bring back the language, and the settings of the job that this browser saw last."""
         remembered = Remembered.of(values[self.remembered])
         language = remembered.language or preferred_language(request.headers.get("accept-language", ""))
-        filled = await self.generate.restored(values)
-        return {**self._texts(language), **filled, self.language: language}
+        updates = self._texts(language)
+        for widget, value in {
+            **await self.generate.restored(values, language),
+            self.language: language,
+        }.items():
+            updates[widget] = {**updates[widget], "value": value} if widget in updates else value
+        return updates
 
     def switch(self, values: Values) -> Updates:
         language: Language = values[self.language]
@@ -133,6 +144,11 @@ class Page:
 
     def _texts(self, language: Language) -> Updates:
         return {**self._labels.updates(language), self.title: _title(language)}
+
+
+def _merged(update: dict[str, Any], value: Any) -> dict[str, Any]:
+    """Return an update of a widget's texts that also gives it `value`, itself an update or not."""
+    return update | (value if isinstance(value, dict) else {"value": value})
 
 
 def _title(language: Language) -> str:

@@ -32,13 +32,25 @@ def preview(job: Job, language: Language) -> str:
 
 def status(job: Job, language: Language) -> str:
     """Return the phase, step and time left of a job that is not finished, with its progress."""
-    line = escape(" · ".join(_words(job, language)))
-    done = round(100 * job.progress)
-    bar = (
-        f'<div class="i2v-bar" role="progressbar" aria-label="{line}" aria-valuenow="{done}">'
-        f'<div style="width: {done}%"></div></div>'
+    return bar(state(job, language), job.progress) + notices(job.notices, language)
+
+
+def bar(line: str, done: float) -> str:
+    """Return a line of text over a bar, which is full at 1."""
+    line, percent = escape(line), round(100 * done)
+    return (
+        f'<div class="i2v-status" role="status">{line}<div class="i2v-bar" role="progressbar"'
+        f' aria-label="{line}" aria-valuenow="{percent}"><div style="width: {percent}%"></div></div></div>'
     )
-    return f'<div class="i2v-status" role="status">{line}{bar}</div>{notices(job.notices, language)}'
+
+
+def state(job: Job, language: Language) -> str:
+    """Return in one line of plain text how the job is, and why it failed if it did."""
+    if job.error is not None:
+        return f"{text('status.failed', language)} {translate(job.error, language)}"
+    if job.finished_at is not None:
+        return text(f"status.{job.status}", language)
+    return " · ".join(_words(job, language))
 
 
 def _words(job: Job, language: Language) -> Iterable[str]:

@@ -12,7 +12,7 @@ from typing import Annotated, cast
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
-from i2v.jobs import Job, JobStatus, JsonObject, Phase
+from i2v.jobs import Job, JobStatus, JsonObject, Phase, StatusFilter
 from i2v.messages import HINTS
 from i2v.schema import EngineSpec, GenerationRequest, Preset
 from i2v.web.intake import FORM, JSON
@@ -70,7 +70,8 @@ class Listing(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    status: JobStatus | None = None
+    status: StatusFilter | None = None
+    search: str = Field("", description="part of the prompt; a to z match in either case")
     cursor: str | None = Field(None, description="next_cursor of the page before")
     limit: int = Field(50, ge=1, le=200)
 

@@ -54,9 +54,20 @@ async def _mount(app: FastAPI, settings: Settings) -> None:
         enable_monitoring=False,
         pwa=False,
         mcp_server=False,
-        theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
+        theme=_theme(),
         css_paths=_CSS,
     )
     blocks.has_launched = True  # only `launch` sets it, and without it any file here could be read
     routes = app.router.routes
     routes.insert(0, PageMount(cast("Mount", routes.pop()).app, front.closing))
+
+
+def _theme() -> gr.themes.Base:
+    """Return Gradio's own with the system's fonts, and white on a button that is dark enough for it."""
+    theme = gr.themes.Default(primary_hue="indigo", font=["system-ui", "sans-serif"], font_mono=["monospace"])
+    return theme.set(
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_dark="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        button_primary_background_fill_hover_dark="*primary_700",
+    )

@@ -39,6 +39,9 @@ class HeldExecutor:
     def device(self) -> DeviceInfo:
         return self._device
 
+    def device_now(self) -> DeviceInfo:
+        return self._device
+
     def is_ready(self) -> bool:
         return self.ready
 

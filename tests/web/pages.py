@@ -27,14 +27,16 @@ ENGINES = {REHEARSAL.name: replace(REHEARSAL, presets={"standard": PRESET, "quic
 
 
 @contextmanager
-def page_house(folder: Path, picture: bytes) -> Iterator[House]:
-    settings = stage(folder)
+def page_house(folder: Path, picture: bytes, **flags: object) -> Iterator[House]:
+    settings = stage(folder, **flags)
     store = JobStore(settings.database, settings.service.max_queued)
     executor = HeldExecutor(settings, store)
     service = Service(settings, store, executor, ENGINES)
     service.start()
     closing = threading.Event()
-    app = mount_page(create_app(service, settings, closing), settings)
+    log = folder / "app_20250405_142310.log"
+    log.write_text("2025-04-05 14:23:10,000 INFO i2v.serve: a line of the log\n")
+    app = mount_page(create_app(service, settings, closing, log), settings)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(app, http="h11", ws="none", log_config=None, timeout_graceful_shutdown=30)
         server = uvicorn.Server(config)

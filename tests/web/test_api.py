@@ -147,6 +147,16 @@ def test_jobs_are_listed_newest_first_in_pages_and_by_status(house: House) -> No
     assert [job["queue_position"] for job in first["jobs"]] == [3, 2, 1]
 
 
+def test_jobs_are_searched_by_their_prompts(house: House) -> None:
+    ids = [house.submit_id(prompt) for prompt in ("a Cat walks", "50% of a dog", "猫在走")]
+    for search, found in (("cAT", ids[:1]), ("%25", ids[1:2]), ("%E7%8C%AB", ids[2:]), ("", ids[::-1])):
+        jobs = house.get(f"/jobs?search={search}").json()["jobs"]
+        assert [job["id"] for job in jobs] == found
+    house.executor.run_next()
+    finished = house.get("/jobs?status=finished").json()["jobs"]
+    assert [job["id"] for job in finished] == ids[:1]
+
+
 def test_the_expected_start_counts_the_jobs_before(house: House) -> None:
     house.submit_id()
     assert house.submit().json()["expected_start_seconds"] is None  # nothing is known yet
@@ -342,9 +352,28 @@ def test_the_last_frame_is_the_last_one(finished: tuple[str, bytes]) -> None:
     assert frame.getpixel((5, 5)) == pytest.approx(40, abs=3)  # the frames are 10, 20, 30 and 40
 
 
+def test_the_poster_is_the_first_frame(finished: tuple[str, bytes]) -> None:
+    response = requests.get(finished[0].replace("/video", "/poster"), timeout=30)
+    assert response.headers["Content-Type"] == "image/jpeg"
+    assert response.headers["Cache-Control"] == "private, max-age=31536000, immutable"
+    poster = Image.open(io.BytesIO(response.content)).convert("L")
+    assert poster.getpixel((5, 5)) == pytest.approx(10, abs=3)
+
+
+def test_the_thumbnail_is_the_picture_that_was_given(shared_house: House) -> None:
+    job_id = shared_house.submit_id()
+    response = shared_house.get(f"/jobs/{job_id}/thumbnail")
+    assert (response.status_code, response.headers["Content-Type"]) == (200, "image/jpeg")
+    assert response.headers["Cache-Control"] == "private, max-age=31536000, immutable"
+    assert Image.open(io.BytesIO(response.content)).size == (96, 64)
+    (shared_house.settings.inputs / f"{job_id}.jpg").unlink()
+    gone = shared_house.get(f"/jobs/{job_id}/thumbnail")
+    assert (gone.status_code, gone.json()["code"]) == (404, "job.no_thumbnail")
+
+
 def test_what_is_not_there_yet_is_not_found(shared_house: House) -> None:
     house, job_id = shared_house, shared_house.submit_id()
-    for what in ("video", "preview", "last-frame"):
+    for what in ("video", "preview", "last-frame", "poster"):
         response = house.get(f"/jobs/{job_id}/{what}")
         assert (response.status_code, response.json()["hint"] is not None) == (404, True)
 
@@ -352,7 +381,7 @@ def test_what_is_not_there_yet_is_not_found(shared_house: House) -> None:
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_an_unknown_job_is_not_found(shared_house: House, method: str) -> None:
     house = shared_house
-    for path in ("", "/events", "/video", "/preview", "/last-frame"):
+    for path in ("", "/events", "/video", "/preview", "/last-frame", "/thumbnail", "/poster"):
         if method == "DELETE" and path:
             continue
         response = house.session.request(method, f"{house.api}/jobs/%00%ff'x{path}", timeout=30)

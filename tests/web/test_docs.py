@@ -39,6 +39,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def blocks(language: str, server: Server) -> list[str]:
+    """Return the blocks that open with these words."""
     found = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     return [code.replace("http://localhost:7860", server.url) for code in found]
 
@@ -61,3 +62,12 @@ def test_the_published_clients_examples_get_their_videos(server: Server, folder:
     run([sys.executable, "-c", first], folder)
     assert probe(folder / "predicted.mp4").num_frames == 8
     assert probe(Path(run([sys.executable, "-c", second], folder).strip())).num_frames == 8
+
+
+def test_the_examples_for_the_network_do_what_they_say(folder: Path) -> None:
+    with launched([*APP, "--host", "0.0.0.0", "--port", "0"], folder) as server:
+        (shell,) = blocks("bash network", server)
+        assert '"jobs":[]' in run(["bash", "-c", f"set -euo pipefail\n{shell}"], folder)
+        (client,) = blocks("python network", server)
+        run([sys.executable, "-c", client], folder)
+    assert probe(folder / "fetched.mp4").num_frames == 8

@@ -1,213 +1,122 @@
-"""The page in a real browser, as a person uses it. Needs Debian's chromium (`apt-get install chromium`)."""
+"""The page's handlers without a browser: what they ask the service, and what they say."""
 
 from __future__ import annotations
 
-import io
-import re
-import shutil
-from collections.abc import Callable, Iterator
+import asyncio
+import threading
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
-from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from tests.web.house import House, wait_for
-from tests.web.pages import QUICK, SLOW, page_house
+from i2v.engines.specs import EMBEDDED, ENGINES
+from i2v.job_store import JobStore
+from i2v.service import Service
+from i2v.web.front import Front
+from i2v.web.page import Page
+from i2v.web.tabs.widgets import Remembered
+from tests.rehearsal import stage
+from tests.web.house import HeldExecutor
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no program called chromium is installed")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--no-first-run"]  # fmt: skip
-WAIT = 30_000  # milliseconds
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, picture: bytes) -> Iterator[House]:
-    with page_house(tmp_path_factory.mktemp("page"), picture) as started, started.executor.working():
-        yield started
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="module")
-def browser(house: House) -> Iterator[Browser]:
-    with sync_playwright() as playwright:  # after `house`: the page cannot be mounted where a loop runs
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """A page on a machine without a GPU, with the real engines and none of them at work."""
+    settings = stage(tmp_path_factory.mktemp("page"), engine__name="auto")
+    store = JobStore(settings.database, settings.service.max_queued)
+    service = Service(settings, store, HeldExecutor(settings, store), ENGINES)
+    service.start()
+
+    async def build() -> Page:
+        return Page(Front(service, settings, threading.Event()))
+
+    yield asyncio.run(build())
+    service.stop()
 
 
-Visit = Callable[..., Page]
+def values(page: Page, **changed: Any) -> dict[Any, Any]:
+    """Return what the browser would send of an untouched form, but for `changed`."""
+    widgets = [*page.generate.form.inputs(), page.language, page.remembered]
+    untouched = {widget: getattr(widget, "value", None) for widget in widgets}
+    untouched |= {page.language: "en", page.remembered: {"job": "", "language": None}}
+    return untouched | {getattr(page.generate.form, name): value for name, value in changed.items()}
 
 
-@pytest.fixture
-def visit(house: House, browser: Browser) -> Iterator[Visit]:
-    """Open the page as a new visitor; at the end, no request may have left this machine."""
-    asked: list[str] = []
-    contexts = []
+def run(handler: Awaitable[T]) -> T:
+    async def wait() -> T:
+        return await handler
 
-    def open_page(locale: str = "en-US", width: int = 1200, scheme: str = "light") -> Page:
-        context = browser.new_context(
-            locale=locale, viewport={"width": width, "height": 900}, color_scheme=scheme
-        )
-        contexts.append(context)
-        context.on("request", lambda request: asked.append(request.url))
-        page = context.new_page()
-        page.set_default_timeout(WAIT)
-        page.goto(house.url)
-        expect(page.locator("#i2v-plan")).to_contain_text(re.compile("Not known|About|暂不|约"), timeout=WAIT)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert len(asked) > 10
-    assert [url for url in asked if not url.startswith((house.url, "data:", "blob:"))] == []
+    return asyncio.run(wait())
 
 
-def status(page: Page) -> Locator:
-    return page.locator("#i2v-status")
+@pytest.mark.parametrize("kept", [None, 3, "x", [], {}, {"job": 5, "language": "fr"}, {"job": None}])
+def test_whatever_the_browser_kept_is_no_more_than_nothing(kept: object) -> None:
+    assert Remembered.of(kept) == Remembered()
 
 
-def fill(page: Page, house: House, prompt: str) -> None:
-    upload = {"name": "photo.png", "mimeType": "image/png", "buffer": house.picture}
-    page.set_input_files("#i2v-picture input[type=file]", upload)
-    expect(page.locator("#i2v-picture img")).to_be_visible(timeout=WAIT)
-    page.fill("#i2v-prompt textarea", prompt)
+def test_what_the_page_kept_comes_back() -> None:
+    kept = Remembered("ab12", "zh-CN")
+    assert Remembered.of({"job": "ab12", "language": "zh-CN", "more": 1}) == kept
 
 
-def newest(house: House) -> dict[str, object]:
-    job: dict[str, object] = house.get("/jobs").json()["jobs"][0]
-    return job
+def test_the_fields_of_an_untouched_form_leave_the_rest_to_the_preset(page: Page) -> None:
+    fields = page.generate.form.fields(values(page, prompt="left"))
+    assert fields == {
+        "prompt": "left", "preset": "standard", "fit": "keep",
+        "num_frames": 16, "fps": 8, "num_inference_steps": 50, "guidance_scale": 9,
+    }  # fmt: skip
 
 
-def test_a_picture_and_a_sentence_become_a_video(visit: Visit, house: House) -> None:
-    page = visit()
-    fill(page, house, SLOW)
-    expect(page.locator("#i2v-advice")).to_contain_text("96 x 64", timeout=WAIT)  # small, but taken
-    page.click("#i2v-go")
-    previews = set()
-    for step in (2, 4, 6):
-        expect(status(page)).to_contain_text(re.compile(f"Denoising · step [{step}-9] of 10"), timeout=WAIT)
-        previews.add(page.get_attribute("#i2v-frame img", "src"))
-    assert len(previews) > 1
-    expect(status(page)).to_contain_text("Done.", timeout=WAIT)
-    page.wait_for_function("document.querySelector('#i2v-frame video').duration > 0.5")
-    job = newest(house)
-    facts = page.locator("#i2v-result")
-    expect(facts).to_contain_text(SLOW)
-    expect(facts).to_contain_text("8 frames at 8 fps")
-    expect(facts).to_contain_text(str(job["result"]["path"]))  # type: ignore[index]
-    expect(page.locator("#i2v-cancel")).to_be_hidden()
-    with page.expect_download() as download:
-        page.click("a.i2v-download")
-    assert download.value.suggested_filename == Path(str(job["result"]["path"])).name  # type: ignore[index]
+def test_what_is_filled_in_becomes_a_field(page: Page) -> None:
+    changed = {"seed": "7", "negative_prompt": "blurry", "resolution": "256p", "engine": "embedded"}
+    fields = page.generate.form.fields(values(page, **changed))
+    assert fields.items() >= changed.items()
 
 
-def test_a_reload_finds_the_running_job_with_its_preview_and_cancel(visit: Visit, house: House) -> None:
-    page = visit()
-    fill(page, house, "step: sleep 0.5")
-    page.click("#i2v-go")
-    expect(status(page)).to_contain_text("Denoising · step", timeout=WAIT)
-    page.reload()
-    expect(status(page)).to_contain_text("Denoising · step", timeout=WAIT)
-    expect(page.locator("#i2v-frame img")).to_be_visible()
-    expect(page.locator("#i2v-prompt textarea")).to_have_value("step: sleep 0.5")
-    page.click("#i2v-cancel")
-    expect(status(page)).to_contain_text(re.compile("Cancelling|Cancelled"), timeout=2000)
-    expect(status(page)).to_contain_text("Cancelled.", timeout=WAIT)
-    expect(page.locator("#i2v-cancel")).to_be_hidden()
-    assert newest(house)["status"] == "cancelled"
+def test_a_preset_sets_the_sliders_as_the_model_has_it(page: Page) -> None:
+    updates = run(page.generate.apply_preset(values(page, preset="quick")))
+    assert updates[page.generate.form.num_inference_steps] == EMBEDDED.presets["quick"].num_inference_steps
+    assert updates[page.generate.form.num_frames] == 8
+    large = run(page.generate.apply_preset(values(page, preset="quick", engine="i2vgen-xl")))
+    form = page.generate.form
+    assert (large[form.num_inference_steps], large[form.guidance_scale]) == (30, 9.0)
 
 
-def test_after_a_reload_a_variation_takes_the_same_picture_and_another_seed(
-    visit: Visit, house: House
-) -> None:
-    page = visit()
-    fill(page, house, QUICK)
-    page.click("#i2v-go")
-    expect(page.locator("#i2v-frame video")).to_be_visible(timeout=WAIT)
-    first = newest(house)
-    page.reload()
-    expect(page.locator("#i2v-frame video")).to_be_visible(timeout=WAIT)
-    expect(page.locator("#i2v-picture img")).to_be_visible()
-    page.click("#i2v-variation")
-    wait_for(lambda: newest(house)["id"] != first["id"])
-    expect(page.locator(f"#i2v-frame video[src*='{newest(house)['id']}']")).to_be_visible(timeout=WAIT)
-    page.click("#i2v-same-seed")
-    wait_for(lambda: house.get("/jobs").json()["jobs"][2]["id"] == first["id"])
-    same, other, first = house.get("/jobs").json()["jobs"][:3]
-    assert [job["request"]["prompt"] for job in (same, other, first)] == [QUICK] * 3
-    seeds = [house.service.get(job["id"]).generation["seed"] for job in (same, other, first)]
-    assert seeds[0] == seeds[1] != seeds[2]
+def test_a_slider_grows_to_what_was_asked_for_elsewhere(page: Page) -> None:
+    form = page.generate.form
+    updates = form.filled({"num_frames": 4, "fps": 24, "num_inference_steps": 150})
+    assert (updates[form.num_frames]["value"], updates[form.num_frames]["minimum"]) == (4, 4)
+    assert updates[form.num_inference_steps]["maximum"] == 150
+    assert updates[form.fps] == 24
 
 
-def test_the_last_frame_is_saved_and_is_the_next_clips_picture(visit: Visit, house: House) -> None:
-    page = visit()
-    fill(page, house, QUICK)
-    page.click("#i2v-go")
-    expect(page.locator("#i2v-frame video")).to_be_visible(timeout=WAIT)
-    first = newest(house)
-    with page.expect_download() as download:
-        page.click("a.i2v-download >> nth=1")
-    frame = download.value.path().read_bytes()
-    assert download.value.suggested_filename == Path(str(first["result"]["path"])).with_suffix(".png").name  # type: ignore[index]
-    before = page.get_attribute("#i2v-picture img", "src")
-    page.click("#i2v-carry-on")
-    expect(page.locator("#i2v-picture img")).not_to_have_attribute("src", str(before), timeout=WAIT)
-    page.click("#i2v-go")
-    wait_for(lambda: newest(house)["id"] != first["id"], 30)
-    used = house.service.picture(house.service.get(str(newest(house)["id"])))
-    assert used is not None
-    assert Image.open(io.BytesIO(used)).tobytes() == Image.open(io.BytesIO(frame)).convert("RGB").tobytes()
-    expect(page.locator(f"#i2v-frame video[src*='{newest(house)['id']}']")).to_be_visible(timeout=WAIT)
+def test_with_the_demo_model_the_page_says_what_it_is(page: Page) -> None:
+    assert "demo model" in run(page.generate.look(values(page)))[page.generate.about]
+    assert run(page.generate.look(values(page, engine="i2vgen-xl")))[page.generate.about] == ""
 
 
-def test_without_a_picture_the_page_says_what_is_missing(visit: Visit, house: House) -> None:
-    page = visit()
-    page.click("#i2v-go")
-    expect(status(page)).to_contain_text("Picture is missing.", timeout=WAIT)
-    page.wait_for_timeout(1000)  # and it stays there
-    expect(status(page)).to_contain_text("Picture is missing.")
+def test_the_page_tells_what_it_would_take_and_what_might_disappoint(page: Page) -> None:
+    updates = run(page.generate.look(values(page, prompt="a man walks", guidance_scale=18, fps=5)))
+    assert "Not known yet" in updates[page.generate.plan]
+    assert "18" in updates[page.generate.advice]
+    assert "5 frames a second" in updates[page.generate.advice]
+    assert "the camera pans left" in updates[page.generate.advice]
 
 
-def test_what_is_no_picture_is_refused_in_words(visit: Visit, house: House) -> None:
-    page = visit(locale="zh-CN")
-    buffer = io.BytesIO()
-    Image.new("RGB", (40, 40)).save(buffer, "PNG")
-    broken = {"name": "photo.png", "mimeType": "image/png", "buffer": buffer.getvalue()[:60]}
-    page.set_input_files("#i2v-picture input[type=file]", broken)
-    page.fill("#i2v-prompt textarea", QUICK)
-    page.locator("#i2v-picture button[aria-label]").first.wait_for()
-    page.click("#i2v-go")
-    expect(status(page)).to_contain_text("图片损坏", timeout=WAIT)
+def test_numbers_that_no_slider_has_are_told_and_not_run(page: Page) -> None:
+    updates = run(page.generate.look(values(page, num_frames=float("nan"))))
+    assert "num_frames = nan is not accepted" in updates[page.generate.plan]
 
 
-def test_the_page_speaks_the_browsers_language_and_remembers_another(visit: Visit) -> None:
-    page = visit(locale="zh-CN")
-    go = page.locator("#i2v-go")
-    expect(go).to_have_text("生成视频")
-    expect(page.locator("#i2v-frame")).to_contain_text("视频将显示在这里")
-    expect(page.locator("#i2v-preset")).to_contain_text("快速预览")
-    page.click("#i2v-language label:has-text('English')")
-    expect(go).to_have_text("Generate video", timeout=WAIT)
-    expect(page.locator("#i2v-frame")).to_contain_text("The video will appear here")
-    page.reload()
-    expect(go).to_have_text("Generate video", timeout=WAIT)
-    expect(page.locator("#i2v-language input[value=en]")).to_be_checked(timeout=WAIT)
+def test_a_picture_that_cannot_be_read_has_no_size(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_text("no picture")
+    assert page.generate.form.picture_size(values(page, picture=str(tmp_path / "x.png"))) is None
+    assert page.generate.form.picture_size(values(page, picture=str(tmp_path / "gone.png"))) is None
 
 
-def test_an_open_seed_field_stays_empty_and_the_dice_fill_it(visit: Visit) -> None:
-    page = visit()
-    page.click("#i2v-advanced button")
-    seed = page.locator("#i2v-seed textarea, #i2v-seed input")
-    expect(seed).to_have_value("")
-    page.get_by_role("button", name="Draw one").click()
-    expect(seed).to_have_value(re.compile(r"\d+"), timeout=WAIT)
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_needs_no_sideways_scrolling(visit: Visit, scheme: str) -> None:
-    page = visit(width=390, scheme=scheme)
-    page.click("#i2v-advanced button")
-    expect(page.locator("#i2v-seed")).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+def test_cancelling_what_is_not_there_says_so(page: Page) -> None:
+    told = run(page.generate.cancel({**values(page), page.remembered: {"job": "gone"}}))
+    assert "There is no job gone." in told

@@ -270,6 +270,8 @@ def test_a_bad_picture_is_refused(
         ("limit=%00", "limit"),
         ("status=done", "status"),
         ("status=", "status"),
+        ("search=%00", "search"),
+        ("search=" + "x" * 2001, "search"),
         ("cursor=abc", "cursor"),
         ("cursor=-1", "cursor"),
         ("cursor=%F0%9F%98%80", "cursor"),

@@ -10,8 +10,10 @@ from typing import get_args
 import pytest
 
 import i2v.web
+from i2v.doctor.examination import CASES
+from i2v.doctor.findings import Status
 from i2v.errors import InvalidRequest, Notice
-from i2v.jobs import Phase
+from i2v.jobs import FinalStatus, Phase
 from i2v.messages import HINTS, MESSAGES
 from i2v.schema import Fit, Language, PresetName
 from i2v.web import messages_zh
@@ -56,7 +58,13 @@ def test_every_text_is_used_and_every_used_one_is_there() -> None:
         "preset": get_args(PresetName),
         "tab": ("generate", "queue", "gallery", "batch", "system"),
         "fit": get_args(Fit),
+        "forecast": get_args(Fit),
         "status": (*(phase for phase in get_args(Phase) if phase != "queued"), "cancelled", "succeeded"),
+        "queue": ("open", "cancel", "retry", "older", "newer", *get_args(FinalStatus)),
+        "system.case": [case for case in CASES if case != "page_unreachable"],
+        "system.status": get_args(Status),
+        "system.model": ("available", "incomplete", "absent"),
+        "system.folder": ("outputs", "data", "models"),
         "result": re.findall(r'yield "(\w+)"', code),
     }
     built = {f"{family}.{name}" for family, names in families.items() for name in names}

@@ -68,16 +68,14 @@ class Form:
             )
             fits = _named("fit", Fit)
             self.fit = labels.of(gr.Dropdown(fits("en"), value="keep"), fits, label="fit.label")
-        with gr.Row():
-            self.num_frames = labels.of(gr.Slider(8, 32, 16, step=1, buttons=[]), label="num_frames.label")
-            self.fps = labels.of(gr.Slider(4, 24, 8, step=1, buttons=[]), label="fps.label")
-        with gr.Row():
-            self.num_inference_steps = labels.of(
-                gr.Slider(10, 100, 50, step=1, buttons=[]), label="num_inference_steps.label"
-            )
-            self.guidance_scale = labels.of(
-                gr.Slider(1, 20, 9, step=0.5, buttons=[]), label="guidance_scale.label"
-            )
+        self.num_frames = labels.of(gr.Slider(8, 32, 16, step=1, buttons=[]), label="num_frames.label")
+        self.fps = labels.of(gr.Slider(4, 24, 8, step=1, buttons=[]), label="fps.label")
+        self.num_inference_steps = labels.of(
+            gr.Slider(10, 100, 50, step=1, buttons=[]), label="num_inference_steps.label"
+        )
+        self.guidance_scale = labels.of(
+            gr.Slider(1, 20, 9, step=0.5, buttons=[]), label="guidance_scale.label"
+        )
         self.negative_prompt = labels.of(
             gr.Textbox(lines=2), label="negative_prompt.label", placeholder="negative_prompt.placeholder"
         )
@@ -105,8 +103,11 @@ class Form:
         return [self.resolution, *(getattr(self, name) for name in _NUMBERS)]
 
     def kept(self) -> list[Any]:
-        """Return the widgets that are brought back with a job."""
-        return [self.picture, self.prompt, self.preset, self.fit, self.negative_prompt, *self.sized()]
+        """Return the widgets that are brought back with a job, or with a clip's settings."""
+        return [
+            self.picture, self.prompt, self.preset, self.fit, self.negative_prompt, self.seed, self.engine,
+            *self.sized(),
+        ]  # fmt: skip
 
     def inputs(self) -> set[Any]:
         return {*self.settings(), self.negative_prompt, self.seed}
@@ -124,12 +125,26 @@ class Form:
 
     def numbers(self, options: Mapping[str, object]) -> Updates:
         """Return the sliders as a generation has them."""
-        return {getattr(self, name): options[name] for name in _NUMBERS}
+        return {getattr(self, name): self._reached(name, options[name]) for name in _NUMBERS}
+
+    def _reached(self, name: str, value: Any) -> Any:
+        """Return what puts `value` into a widget: a slider refuses what it does not reach, so it grows."""
+        slider = getattr(self, name)
+        if name not in _NUMBERS or slider.minimum <= value <= slider.maximum:
+            return value
+        lowest, highest = min(slider.minimum, value), max(slider.maximum, value)
+        return gr.update(value=value, minimum=lowest, maximum=highest)
 
     def filled(self, fields: Mapping[str, object]) -> Updates:
         """Return the widgets as the fields of a request have them, but for the seed."""
         settled = {name: fields.get(name, silence) for name, silence in _SETTLED.items()}
-        return {getattr(self, name): value for name, value in settled.items() if value is not None}
+        told = {name: value for name, value in settled.items() if value is not None}
+        return {getattr(self, name): self._reached(name, value) for name, value in told.items()}
+
+    def repeated(self, fields: Mapping[str, object]) -> Updates:
+        """Return the same with the seed and the model too: what makes a clip again."""
+        seed, engine = fields.get("seed", ""), fields.get("engine", "auto")
+        return self.filled(fields) | {self.seed: str(seed), self.engine: engine}
 
     def placed(self, values: Values, picture: bytes | None) -> Updates:
         """Return the picture's widget with `picture`, a PNG file, in it; `None`: as it is."""

@@ -6,8 +6,10 @@ browser saw last.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import asdict, replace
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from html import escape
 from typing import Any, cast
 
@@ -16,29 +18,57 @@ from anyio.to_thread import run_sync
 from gradio.events import Dependency
 
 from i2v.advice import advise
-from i2v.errors import I2VError, InvalidRequest, Notice
+from i2v.errors import I2VError, InvalidRequest
 from i2v.jobs import Job, JsonObject
-from i2v.schema import Language
+from i2v.schema import EngineSpec, Language
 from i2v.service import Plan
 from i2v.web import panels
-from i2v.web.events import watch
+from i2v.web.events import POLL_SECONDS
 from i2v.web.tabs.form import Form, draw_seed
+from i2v.web.tabs.live import View, follow
 from i2v.web.tabs.screen import Screen
 from i2v.web.tabs.widgets import QUIET, Opened, Remembered, Shared, Updates, Values
 from i2v.web.texts import text, translate
+
+DOUBLE_CLICK_SECONDS = 0.5  # the browser lets two clicks through that come at once
+
+# On a phone the frame stands below the form; where it is in sight, this does nothing.
+_SHOW_FRAME = """() => {
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const frame = document.querySelector("#i2v-frame");
+  frame?.scrollIntoView({block: "nearest", behavior: calm ? "auto" : "smooth"});
+}"""
+
+
+@dataclass
+class Showing(View):
+    """What a window shows beside the form.
+
+    Attributes:
+        job: the id of one; "" for none.
+        is_sending: something was asked for, and is not a job yet.
+        error: why it did not become one.
+        asked_at: when the button was pressed last (`time.monotonic`).
+    """
+
+    job: str = ""
+    is_sending: bool = False
+    error: JsonObject | None = None
+    asked_at: float = field(default=0.0, compare=False)
+
+    def turn_to(self, job: str = "", is_sending: bool = False, error: JsonObject | None = None) -> None:
+        self.job, self.is_sending, self.error = job, is_sending, error
 
 
 class GenerateTab:
     """Its widgets, made where this is called within a `gr.Tab`."""
 
-    def __init__(self, shared: Shared, tabs: gr.Tabs) -> None:
+    def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self._tabs = tabs
         self._front = shared.front
         self._service = shared.front.service
         labels = shared.labels
-        # Whether the last submission was accepted: only then there is more to show.
-        self._accepted = gr.State(False)
+        self.view = gr.State(Showing())
         self.about = gr.HTML(elem_id="i2v-about")
         with gr.Row():
             with gr.Column(scale=5, min_width=300):
@@ -58,52 +88,44 @@ class GenerateTab:
     def wire(self, loaded: Dependency, switched: Dependency) -> None:
         """Attach the events; the page was `loaded` and restored, its language `switched`."""
         form, screen, shared = self.form, self.screen, self._shared
-        here = shared.here()
+        here = shared.here() | {self.view}
         everything = form.inputs() | here
-        outputs = [shared.remembered, self._accepted, *screen.widgets()]
-        seen = [self.about, self.plan, self.advice]
-
-        asked = [
-            button.click(handler, everything, outputs, **QUIET)
-            for button, handler in (
-                (self.go, self.generate),
-                (screen.same_seed, self.generate_same_seed),
-                (screen.variation, self.generate_variation),
-            )
-        ]
-        watched = screen.widgets()
-        self._follow = [event.then(self.follow, here, watched, **QUIET) for event in (loaded, switched)]
-        self._follow += [
-            event.then(self.follow_accepted, here | {self._accepted}, watched, **QUIET) for event in asked
-        ]
-        gr.on(
-            [shared.language.input, self.go.click, screen.same_seed.click, screen.variation.click],
-            cancels=self._follow,
+        asked = (
+            (self.go, self.generate),
+            (screen.same_seed, self.generate_same_seed),
+            (screen.variation, self.generate_variation),
         )
-        for event in (loaded, switched, *self._follow):  # what was finished tells what the next one will take
+        for button, handler in asked:
+            button.click(None, js=_SHOW_FRAME)
+            button.click(handler, everything, shared.remembered, **QUIET)
+        screen.carry_on.click(self.carry_on, here | {form.picture}, form.picture, **QUIET)
+        screen.cancel.click(self.cancel, here, screen.status, **QUIET)
+
+        seen = [self.about, self.plan, self.advice]
+        for event in (loaded, switched.then(self.switch, here, **QUIET)):
             event.then(self.look, everything, seen, **QUIET)
-        changes = [widget.change for widget in form.settings()]
+        # A result, since what was finished tells what the next one will take.
+        changes = [widget.change for widget in (*form.settings(), screen.result)]
         gr.on(changes, self.look, everything, seen, trigger_mode="always_last", **QUIET)
         gr.on([form.preset.input, form.engine.input], self.apply_preset, everything, form.sized(), **QUIET)
-        screen.carry_on.click(self.carry_on, here | {form.picture}, [form.picture, screen.status], **QUIET)
-        screen.cancel.click(self.cancel, here, screen.status, **QUIET)
         form.dice.click(draw_seed, None, form.seed, **QUIET)
         form.reuse.click(self.last_seed, shared.remembered, form.seed, **QUIET)
 
     def wire_opened(self, opened: Dependency) -> None:
         """Attach what happens after another tab's event, which has put something into `Shared.opened`."""
         shared = self._shared
-        outputs = [shared.opened, shared.remembered, self._tabs, *self.form.kept()]
-        inputs = shared.here() | {shared.opened, self.form.picture}
-        taken = opened.then(self.take_over, inputs, outputs, **QUIET)
-        shown = taken.then(self.follow, shared.here(), self.screen.widgets(), cancels=self._follow, **QUIET)
-        self._follow.append(shown)
+        inputs = shared.here() | {shared.opened, self.form.picture, self.view}
+        outputs = [shared.opened, shared.remembered, shared.tabs, *self.form.kept()]
+        opened.then(self.take_over, inputs, outputs, **QUIET)
 
     # --- handlers: what is asked for
 
-    async def restored(self, values: Values) -> Updates:
+    async def restored(self, values: Values, language: Language) -> Updates:
         """Return the form as it was when this browser's last job was asked for, or as the preset has it."""
+        view: Showing = values[self.view]
         job = await self._find(self._shared.remembered_of(values).job)
+        view.language = language
+        view.turn_to("" if job is None else job.id)
         if job is None:
             return self.form.placed(values, None) | await self._sized({})
         return await run_sync(self._of_job, values, job)
@@ -119,13 +141,14 @@ class GenerateTab:
         updates = {self._shared.opened: Opened(), **self.form.placed(values, None)}
         if job is None and not opened.fields:
             return updates
-        updates[self._tabs] = gr.update(selected="generate")
+        updates[self._shared.tabs] = gr.update(selected="generate")
         if job is not None:
+            values[self.view].turn_to(job.id)
             kept = replace(self._shared.remembered_of(values), job=job.id)
             filled = await run_sync(self._of_job, values, job)
             return updates | filled | {self._shared.remembered: asdict(kept)}
         sized = await self._sized(opened.fields | {"prompt": "any"})
-        return updates | sized | self.form.filled(opened.fields)
+        return updates | sized | self.form.repeated(opened.fields)
 
     async def carry_on(self, values: Values) -> Updates:
         """Put the last frame of the clip into the form, to go on from there."""
@@ -133,8 +156,8 @@ class GenerateTab:
         try:
             frame = await self._front.heavy(lambda: self._service.last_frame(job_id))
         except I2VError as error:  # the clip was deleted
-            told = panels.error(error.to_dict(), self._shared.language_of(values))
-            return {self.screen.status: told, **self.form.placed(values, None)}
+            values[self.view].turn_to(error=error.to_dict())
+            return self.form.placed(values, None)
         return self.form.placed(values, frame)
 
     async def apply_preset(self, values: Values) -> Updates:
@@ -162,10 +185,18 @@ class GenerateTab:
         guidance, fps = (cast("float", plan.options[name]) for name in ("guidance_scale", "fps"))
         advice = advise(str(fields["prompt"]), size, guidance, fps, spec)
         return {
-            self.about: _subdued(text("demo.about", language)) if spec.embedded else "",
-            self.plan: _subdued(_forecast(plan, language)),
+            self.about: await self._about(spec, "engine" not in fields, language),
+            self.plan: _forecast(plan, size, language),
             self.advice: panels.notices((notice.to_dict() for notice in advice), language),
         }
+
+    async def _about(self, spec: EngineSpec, by_default: bool, language: Language) -> str:
+        """Return what the model that would run is, if it is the demo, and why it is that one."""
+        told = [text("demo.about", language)] if spec.embedded else []
+        reason = await self._front.heavy(self._service.explain_choice) if by_default else None
+        if reason is not None:
+            told.append(translate(reason.to_dict(), language))
+        return _subdued(" ".join(told)) if told else ""
 
     async def _plan(self, fields: JsonObject, size: tuple[int, int] | None = None) -> Plan:
         # A prompt, so that a page without one gets numbers and not an error: it changes no number.
@@ -174,55 +205,55 @@ class GenerateTab:
 
     # --- handlers: jobs
 
-    async def generate(self, values: Values) -> AsyncIterator[Updates]:
-        async for updates in self._submit(values, self.form.fields(values)):
+    async def live(self, values: Values) -> AsyncIterator[Updates]:
+        """Show what the window looks at, as long as it is open."""
+        view: Showing = values[self.view]
+        show = partial(self._show, view)
+        async for updates in follow(view, show, self._front.closing, POLL_SECONDS, self._service.revision):
             yield updates
 
-    async def generate_same_seed(self, values: Values) -> AsyncIterator[Updates]:
+    def _show(self, view: Showing) -> Updates:
+        if view.is_sending:
+            return self.screen.line(text("sending", view.language), view.language)
+        if view.error is not None:
+            return self.screen.error(view.error, view.language)
+        return self.screen.of(self._get(view.job), view.language)
+
+    async def switch(self, values: Values) -> None:
+        """Take over the page's language."""
+        values[self.view].language = self._shared.language_of(values)
+
+    async def generate(self, values: Values) -> Any:
+        return await self._submit(values, self.form.fields(values))
+
+    async def generate_same_seed(self, values: Values) -> Any:
         """Run the form as it is now with the last job's seed."""
         last = await self._find(self._shared.remembered_of(values).job)
         seed = {} if last is None else {"seed": last.generation["seed"]}
-        async for updates in self._submit(values, self.form.fields(values) | seed):
-            yield updates
+        return await self._submit(values, self.form.fields(values) | seed)
 
-    async def generate_variation(self, values: Values) -> AsyncIterator[Updates]:
+    async def generate_variation(self, values: Values) -> Any:
         """Run the form as it is now with a new seed."""
-        async for updates in self._submit(values, self.form.fields(values) | {"seed": draw_seed()}):
-            yield updates
+        return await self._submit(values, self.form.fields(values) | {"seed": draw_seed()})
 
-    async def _submit(self, values: Values, fields: JsonObject) -> AsyncIterator[Updates]:
-        language = self._shared.language_of(values)
-        yield {self._accepted: False, **self.screen.line(text("sending", language), language)}
+    async def _submit(self, values: Values, fields: JsonObject) -> Any:
+        """Return what the browser is to keep; nothing for the second click of a double click."""
+        view: Showing = values[self.view]
+        if view.is_sending or time.monotonic() - view.asked_at < DOUBLE_CLICK_SECONDS:
+            return gr.skip()
+        view.asked_at = time.monotonic()
+        view.turn_to(is_sending=True)
         try:
             picture = await run_sync(self.form.picture_bytes, values)
             if picture is None:
-                raise InvalidRequest("request.missing_field", field=text("picture.label", language))
+                label = text("picture.label", self._shared.language_of(values))
+                raise InvalidRequest("request.missing_field", field=label)
             job = await self._front.submit(fields, picture)
         except I2VError as error:
-            yield self.screen.error(error.to_dict(), language)
-            return
-        kept = replace(self._shared.remembered_of(values), job=job.id)
-        changes = self.screen.changes(None, job, language)
-        yield {self._shared.remembered: asdict(kept), self._accepted: True, **changes}
-
-    async def follow_accepted(self, values: Values) -> AsyncIterator[Updates]:
-        if not values[self._accepted]:
-            yield {self.screen.status: gr.skip()}  # a generator that yields nothing empties its widgets
-            return
-        async for updates in self.follow(values):
-            yield updates
-
-    async def follow(self, values: Values) -> AsyncIterator[Updates]:
-        """Show the browser's job until it is finished."""
-        language = self._shared.language_of(values)
-        job_id = self._shared.remembered_of(values).job
-        shown: Job | None = None
-        async for job in watch(self._service, job_id, self._front.closing):
-            if job is not None and job != shown:
-                yield self.screen.changes(shown, job, language)
-                shown = job
-        if shown is None:  # none yet, or it was deleted
-            yield self.screen.empty(language)
+            view.turn_to(error=error.to_dict())
+            return gr.skip()
+        view.turn_to(job.id)
+        return asdict(replace(self._shared.remembered_of(values), job=job.id))
 
     async def cancel(self, values: Values) -> str:
         language = self._shared.language_of(values)
@@ -237,16 +268,28 @@ class GenerateTab:
         return gr.skip() if job is None else str(job.generation["seed"])
 
     async def _find(self, job_id: str) -> Job | None:
+        return await run_sync(self._get, job_id)
+
+    def _get(self, job_id: str) -> Job | None:
         try:
-            return await run_sync(self._service.get, job_id) if job_id else None
+            return self._service.get(job_id) if job_id else None
         except InvalidRequest:  # deleted
             return None
 
 
-def _forecast(plan: Plan, language: Language) -> str:
-    if plan.seconds is None:
-        return translate(Notice("plan.unknown", {}).to_dict(), language)
-    return translate(Notice("plan.seconds", {"seconds": round(plan.seconds)}).to_dict(), language)
+def _forecast(plan: Plan, size: tuple[int, int] | None, language: Language) -> str:
+    """Return what the clip will be and what becomes of the picture for it; then how long it takes."""
+    made = plan.options
+    clip = {name: made[name] for name in ("width", "height", "num_frames")}
+    parts = [text("forecast.clip", language, **clip, seconds=f"{_playing_seconds(made):.1f}")]
+    if size is not None:
+        parts.append(text(f"forecast.{made['fit']}", language, size=f"{size[0]} x {size[1]}"))
+    return _subdued(" · ".join(parts)) + _subdued(translate(plan.notice.to_dict(), language))
+
+
+def _playing_seconds(made: Mapping[str, object]) -> float:
+    num_frames, fps = (cast("float", made[name]) for name in ("num_frames", "fps"))
+    return num_frames / fps
 
 
 def _subdued(line: str) -> str:

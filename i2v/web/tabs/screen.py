@@ -35,39 +35,30 @@ class Screen:
     def widgets(self) -> list[Any]:
         return [self.frame, self.status, self.cancel, self.again, self.result]
 
-    def empty(self, language: Language) -> Updates:
-        return {**self._only(), self.frame: panels.idle(language)}
+    def of(self, job: Job | None, language: Language) -> Updates:
+        """Return the widgets as they stand for a job, or for none."""
+        if job is None:
+            return self._with({self.frame: panels.idle(language)})
+        if not is_final(job):
+            frame, status = panels.preview(job, language), panels.status(job, language)
+            return self._with({self.frame: frame, self.status: status, self.cancel: gr.update(visible=True)})
+        done = job.status == "succeeded"
+        return self._with(
+            {
+                self.frame: panels.video(job) if done else panels.idle(language),
+                self.status: panels.ending(job, language),
+                self.again: gr.update(visible=True),
+                self.result: panels.result(job, language) if done else "",
+            }
+        )
 
     def line(self, line: str, language: Language) -> Updates:
-        """Show a line in place of the last job."""
-        return {**self.empty(language), self.status: panels.plain(line)}
+        """Return the widgets with a line in place of a job."""
+        return self._with({self.frame: panels.idle(language), self.status: panels.plain(line)})
 
     def error(self, told: Mapping[str, object], language: Language) -> Updates:
-        return {self.status: panels.error(told, language), self.cancel: gr.update(visible=False)}
+        return self._with({self.frame: panels.idle(language), self.status: panels.error(told, language)})
 
-    def changes(self, before: Job | None, job: Job, language: Language) -> Updates:
-        """Return what has to change from `before`, as it was shown last, to `job`."""
-        if is_final(job):
-            return self._final(job, language)
-        updates: Updates = {self.status: panels.status(job, language)}
-        if before is None or is_final(before):
-            updates |= {self.cancel: gr.update(visible=True), self.again: gr.update(visible=False)}
-            updates[self.result] = ""
-        if before is None or before.preview_revision != job.preview_revision:
-            # only then: each new frame would make the moving preview begin again
-            updates[self.frame] = panels.preview(job, language)
-        return updates
-
-    def _final(self, job: Job, language: Language) -> Updates:
-        ending = {**self._only(), self.status: panels.ending(job, language)}
-        if job.status != "succeeded":
-            return ending | {self.frame: panels.idle(language), self.again: gr.update(visible=True)}
-        return ending | {
-            self.frame: panels.video(job),
-            self.again: gr.update(visible=True),
-            self.result: panels.result(job, language),
-        }
-
-    def _only(self) -> Updates:
+    def _with(self, shown: Updates) -> Updates:
         hidden = gr.update(visible=False)
-        return {self.status: "", self.cancel: hidden, self.again: hidden, self.result: ""}
+        return {self.status: "", self.cancel: hidden, self.again: hidden, self.result: "", **shown}

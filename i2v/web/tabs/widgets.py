@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import gradio as gr
 from gradio.components import Component
+from gradio.data_classes import FileData, ListFiles
 from gradio.events import Dependency
 
 from i2v.jobs import JsonObject
@@ -23,10 +25,24 @@ Widget = TypeVar("Widget")
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
-# A click on a button of the list, told as {"act": ..., "id": ...}.
+# A click on a button of the list, told as {"act": ..., "id": ...}. One that has `data-confirm` shows those
+# words first, for a while, and is told when it is pressed again: not by a double click.
 _ACTING = """element.addEventListener("click", event => {
   const button = event.target.closest("[data-act]");
-  if (button) trigger("click", {act: button.dataset.act, id: button.dataset.id || ""});
+  if (!button) return;
+  const {act, id, confirm, asked} = button.dataset;
+  if (confirm && !asked) {
+    const now = String(Date.now()), label = button.textContent;
+    button.dataset.asked = now;
+    button.textContent = confirm;
+    setTimeout(() => {
+      if (button.dataset.asked !== now) return;
+      delete button.dataset.asked;
+      button.textContent = label;
+    }, 5000);
+  } else if (!confirm || Date.now() - Number(asked) > 400) {
+    trigger("click", {act, id: id || ""});
+  }
 });"""
 
 
@@ -76,6 +92,7 @@ class Shared:
     Attributes:
         remembered: `Remembered` as a dict, in this browser, for all of its windows.
         opened: an `Opened`: what the first tab is to take over; see `Wired.opens`.
+        tabs: all of them, so that a button can select another one.
     """
 
     front: Front
@@ -83,6 +100,7 @@ class Shared:
     language: gr.Radio
     remembered: gr.BrowserState
     opened: gr.State
+    tabs: gr.Tabs
 
     def here(self) -> set[Any]:
         """Return the inputs that the two methods below read."""
@@ -117,9 +135,22 @@ class Wired:
     live: tuple[Dependency, ...] = ()
 
 
+def looked_at(title: gr.Tab) -> Dependency:
+    """Return the moment at which a tab is selected; what lives as long as it is looked at comes `then`.
+
+    Functions of one event wait for each other in the browser: a generator right there would hold back those
+    that end what lives on the tab before.
+    """
+    selected: Dependency = gr.on([title.select], None)
+    return selected
+
+
 @dataclass(frozen=True)
 class Action:
-    """A click on a button of an `acting_html`. It comes from the browser, so it may be anything."""
+    """A click on a button of an `acting_html`. It comes from the browser, so it may be anything.
+
+    id: a job's, or the cursor of a page of jobs.
+    """
 
     act: str = ""
     id: str = ""
@@ -133,6 +164,31 @@ class Action:
         return cls(act, job)
 
 
-def acting_html(elem_id: str) -> gr.HTML:
-    """Return an HTML widget whose buttons (`data-act`, `data-id`) make its `click` event: see `Action`."""
-    return gr.HTML(elem_id=elem_id, js_on_load=_ACTING)
+def acting_html(elem_id: str, script: str = "") -> gr.HTML:
+    """Return an HTML widget whose buttons (`data-act`, `data-id`) make its `click` event: see `Action`.
+
+    A button with `data-confirm` shows those words when it is pressed, and acts when it is pressed again.
+    script: JavaScript to be run once besides, with the widget as `element`.
+    """
+    return gr.HTML(elem_id=elem_id, js_on_load=_ACTING + script)
+
+
+def dropped_files(elem_id: str, label: str, labels: Labels, file_type: str, many: bool = False) -> gr.File:
+    """Return a place to drop files under its label; its value is their paths, in Gradio's own folder."""
+    labels.of(gr.HTML(elem_id=f"{elem_id}-label", elem_classes="i2v-label"), value=label)
+    widget = gr.File(
+        file_count="multiple" if many else "single",
+        file_types=[file_type],
+        show_label=False,
+        height=200 if many else 56,
+        elem_id=elem_id,
+    )
+    # Gradio's own makes a temporary file for each, and refuses some by their names without a word of ours. As
+    # an update of the widget would bring it back, in a copy for that visitor, its label stands by itself.
+    widget.preprocess = _paths  # type: ignore[method-assign,assignment]
+    return widget
+
+
+def _paths(dropped: ListFiles | FileData | None) -> list[Path]:
+    files = dropped.root if isinstance(dropped, ListFiles) else [dropped] if dropped else []
+    return [Path(file.path) for file in files]

@@ -1,0 +1,73 @@
+"""i2v.forecast: how long jobs take, by what others took."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from i2v.forecast import Forecast
+from i2v.job_store import JobStore
+from i2v.jobs import Progress
+from i2v.schema import Generation
+from tests.rehearsal import stage, submit
+
+
+def run(denoise: float, rest: float, **fields: object) -> tuple[dict[str, object], dict[str, object]]:
+    generation = {
+        "prompt": "", "negative_prompt": "", "width": 64, "height": 64, "generated_width": 64,
+        "generated_height": 64, "fit": "keep", "num_frames": 8, "fps": 8, "target_fps": 8,
+        "num_inference_steps": 10, "guidance_scale": 1.0, "seed": 0, "engine": "rehearsal",
+    }  # fmt: skip
+    seconds = {
+        "picture": 0.0,
+        "load": 99.0,
+        "condition": 0.0,
+        "denoise": denoise,
+        "decode": rest,
+        "encode": 0,
+    }
+    return generation | fields, {"seconds": seconds}
+
+
+def like(**fields: object) -> Generation:
+    return Generation(**run(0, 0, **fields)[0])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("generation", "seconds"),
+    [
+        (like(), 12.0),
+        (like(num_inference_steps=20), 22.0),
+        (like(num_frames=16), 24.0),
+        (like(guidance_scale=7.5), 22.0),
+        (like(generated_width=128), 24.0),
+        (like(engine="another"), None),
+    ],
+)
+def test_time_grows_with_what_is_asked_and_loading_is_not_counted(
+    generation: Generation, seconds: float | None
+) -> None:
+    assert Forecast([run(10, 2)]).seconds(generation) == pytest.approx(seconds)
+
+
+def test_the_nearest_run_counts() -> None:
+    runs = [run(10, 2), run(30, 4, num_inference_steps=40), ({"engine": "rehearsal"}, {"seconds": {}})]
+    assert Forecast(runs).seconds(like(num_inference_steps=36)) == pytest.approx(30 * 36 / 40 + 4)
+    assert Forecast([]).seconds(like()) is None
+
+
+def test_a_job_starts_when_those_before_it_have_ended(tmp_path: Path) -> None:
+    settings = stage(tmp_path)
+    store = JobStore(settings.database)
+    for steps in (10, 10, 20):
+        submit(store, settings, num_frames=8, num_inference_steps=steps)
+    runs = [run(10, 2)]
+    assert Forecast(runs).starts(store.unfinished()) == pytest.approx([0, 12, 24])
+    claim = store.claim("test")
+    assert claim is not None
+    assert Forecast(runs).starts(store.unfinished()) == pytest.approx([None, 12, 24])
+    store.heartbeat(claim, Progress("denoising", 0.5, 5, 10, eta_seconds=7.5))
+    assert Forecast(runs).starts(store.unfinished()) == pytest.approx([None, 7.5, 19.5])
+    assert Forecast([]).starts(store.unfinished()) == [None, 7.5, None]  # what is not known hides the rest
+    store.close()

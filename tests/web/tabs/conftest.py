@@ -1,0 +1,31 @@
+"""Fixtures of the tabs' tests: one house for a file, with its jobs run as they come, and visitors to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.web.browser import Visit, open_browser, visits
+from tests.web.house import House
+from tests.web.pages import page_house
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, picture: bytes) -> Iterator[House]:
+    with page_house(tmp_path_factory.mktemp("page"), picture) as started, started.executor.working():
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser(house: House) -> Iterator[Browser]:
+    with open_browser() as started:
+        yield started
+
+
+@pytest.fixture
+def visit(house: House, browser: Browser) -> Iterator[Visit]:
+    """`visit(tab="gallery", locale="zh-CN", width=390, scheme="dark")` opens the page."""
+    with visits(house, browser) as opening:
+        yield opening

@@ -1,0 +1,208 @@
+"""i2v.web.tabs.queue: its handlers over a real store, and the tab in a real browser."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from i2v.jobs import Progress
+from i2v.web.tabs import queue
+from i2v.web.tabs.queue import QueueTab, QueueView
+from i2v.web.tabs.widgets import Opened
+from tests.web.browser import WAIT, Visit, is_selected, needs_chromium
+from tests.web.house import House, wait_for
+from tests.web.tabs.bench import Bench, clicked, next_of, open_bench, run
+
+# --- handlers
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench[QueueTab]]:
+    with open_bench(tmp_path, QueueTab, QueueView(), service__max_queued=3) as opened:
+        yield opened
+
+
+def test_the_lists_follow_the_store_and_only_what_is_new_is_sent(bench: Bench[QueueTab]) -> None:
+    tab = bench.tab
+
+    async def look() -> None:
+        updates = tab.follow(bench.values())
+        assert "Nothing is running" in (await next_of(updates))[tab.running]
+        first, second = bench.submit("first"), bench.submit("second")
+        shown = await next_of(updates)
+        assert shown.keys() == {tab.running, tab.waiting}
+        assert shown[tab.waiting].index("first") < shown[tab.waiting].index("second")
+        claim = bench.store.claim("test")
+        assert claim is not None
+        assert "first" in (await next_of(updates))[tab.running]
+        bench.store.heartbeat(claim, Progress("denoising", 0.5, 2, 4, eta_seconds=70.0))
+        shown = await next_of(updates)
+        assert "step 2 of 4" in shown[tab.running]
+        assert "starts in about 70 s" in shown[tab.waiting]
+        bench.store.heartbeat(claim, Progress("denoising", 0.6, 3, 4, eta_seconds=69.0))
+        assert (await next_of(updates)).keys() == {tab.running}, "all that wait were sent again"
+        bench.store.finish(claim, {"seconds": {}, "path": "x"})
+        assert "first" in (await next_of(updates))[tab.finished]
+        bench.front.closing.set()
+        assert [later async for later in updates] == []
+        assert (first.id, second.id) != ("", "")
+
+    asyncio.run(look())
+
+
+def test_another_language_is_shown_only_where_somebody_looks(bench: Bench[QueueTab]) -> None:
+    tab = bench.tab
+    assert tab.running not in run(tab.switch(bench.values("zh-CN")))
+
+    async def look() -> None:
+        updates = tab.follow(bench.values())
+        assert "Nothing is running" in (await next_of(updates))[tab.running]
+        assert "没有正在运行" in (await tab.switch(bench.values("zh-CN")))[tab.running]
+        bench.submit()
+        assert "个排队中" in (await next_of(updates))[tab.running], "it fell back into the old language"
+        await updates.aclose()  # type: ignore[attr-defined]
+
+    asyncio.run(look())
+    assert bench.view.follower is None
+
+
+def test_cancel_and_retry_show_what_has_become_of_it_at_once(bench: Bench[QueueTab]) -> None:
+    tab, job = bench.tab, bench.submit()
+    shown = run(tab.act(bench.values(), clicked("cancel", job.id)))
+    assert bench.service.get(job.id).status == "cancelled"
+    assert "Nothing is running" in shown[tab.running]
+    assert "Cancelled" in shown[tab.finished]
+    shown = run(tab.act(bench.values(), clicked("retry", job.id)))
+    assert bench.service.get(job.id).status == "queued"
+    assert "Next in the queue" in shown[tab.waiting]
+
+
+def test_what_cannot_be_done_is_said_in_the_pages_language(bench: Bench[QueueTab]) -> None:
+    tab, job = bench.tab, bench.submit()
+    bench.service.cancel(job.id)
+    bench.view.language = "zh-CN"
+    assert "不能再取消" in run(tab.act(bench.values(), clicked("cancel", job.id)))[tab.told]
+    bench.view.language = "en"
+    for _ in range(3):
+        bench.submit()
+    assert "no more than 3 may" in run(tab.act(bench.values(), clicked("retry", job.id)))[tab.told]
+    assert "There is no job" in run(tab.act(bench.values(), clicked("cancel", "0" * 32)))[tab.told]
+    assert run(tab.act(bench.values(), clicked("<b>")))[tab.told] == ""
+
+
+def test_open_hands_the_job_to_the_first_tab(bench: Bench[QueueTab]) -> None:
+    job = bench.submit()
+    shown = run(bench.tab.act(bench.values(), clicked("open", job.id)))
+    assert shown == {bench.shared.opened: Opened(job=job.id)}
+
+
+def test_older_pages_can_be_turned_to_and_back(
+    bench: Bench[QueueTab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "PAGE", 2)
+    tab = bench.tab
+    for number in range(5):
+        bench.service.cancel(bench.submit(f"number {number}").id)
+
+    def page(act: str, value: str = "") -> tuple[list[str], str]:
+        markup = run(tab.act(bench.values(), clicked(act, value)))[tab.finished]
+        older = re.search(r'data-act="older" data-id="(\d+)"', markup)
+        return re.findall(r'title="number (\d)"', markup), older[1] if older else ""
+
+    first, cursor = page("")
+    second, further = page("older", cursor)
+    third, end = page("older", further)
+    assert (first, second, third, end) == (["4", "3"], ["2", "1"], ["0"], "")
+    assert page("newer")[0] == second
+    assert page("newer")[0] == first
+    shown = run(tab.act(bench.values(), clicked("older", "abc")))
+    assert "cursor" in shown[tab.told]
+    assert page("")[0] == first, "a cursor that is none was kept"
+
+
+# --- in a browser
+
+
+def row(page: Page, prompt: str) -> Locator:
+    return page.locator(".i2v-job", has_text=prompt)
+
+
+@needs_chromium
+def test_a_job_is_watched_and_another_one_cancelled_retried_and_opened(visit: Visit, house: House) -> None:
+    house.submit_id("step: sleep 0.8; the one that runs")
+    second = house.submit_id("frame 1: sleep 0; the one that waits")
+    page = visit("queue")
+    steps = row(page, "the one that runs")
+    for step in (2, 4):  # it moves
+        expect(steps).to_contain_text(re.compile(rf"step ([{step}-9]|10) of 10"), timeout=WAIT)
+    expect(steps.locator("img")).to_have_attribute("src", re.compile("preview"))
+    waiting = page.locator("#i2v-queue-waiting")
+    expect(waiting).to_contain_text("the one that waits")
+    picture = waiting.locator("img").first
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 96
+    waiting.get_by_role("button", name="Cancel").click()
+    finished = page.locator("#i2v-queue-finished .i2v-job").first
+    expect(finished).to_contain_text("Cancelled", timeout=3000)
+    expect(waiting).not_to_contain_text("the one that waits")
+    assert house.service.get(second).status == "cancelled"
+    finished.get_by_role("button", name="Retry").click()
+    expect(waiting).to_contain_text("the one that waits", timeout=3000)
+    expect(finished).to_contain_text("Done", timeout=WAIT)
+    row(page, "the one that waits").get_by_role("button", name="Open").click()
+    is_selected(page, "generate")
+    expect(page.locator("#i2v-prompt textarea")).to_have_value("frame 1: sleep 0; the one that waits")
+    expect(page.locator(f"#i2v-frame video[src*='{second}']")).to_be_visible(timeout=WAIT)
+
+
+@needs_chromium
+def test_the_queue_follows_the_language_and_comes_back_after_another_tab(visit: Visit, house: House) -> None:
+    page = visit("queue")
+    heading = page.locator("#i2v-queue-running h2")
+    expect(heading).to_contain_text("Running and waiting", timeout=WAIT)
+    page.click("#i2v-language label:has-text('简体中文')")
+    expect(heading).to_contain_text("正在运行和排队", timeout=WAIT)
+    job = house.submit_id("step 3: fail")
+    failed = row(page, "step 3: fail").first
+    expect(failed).to_contain_text("失败", timeout=WAIT)
+    expect(failed).to_contain_text("请重试任务")
+    page.evaluate(  # at once, before the browser has ended what was shown
+        "for (const tab of ['gallery', 'queue']) document.getElementById(`i2v-tab-${tab}-button`).click()"
+    )
+    house.service.retry(job)
+    wait_for(lambda: house.service.get(job).status == "failed", 30)
+    expect(failed).to_contain_text("失败", timeout=WAIT)
+    house.service.delete(job)
+    expect(row(page, "step 3: fail")).to_have_count(0, timeout=WAIT)
+
+
+@needs_chromium
+def test_the_queue_is_used_with_the_keyboard_alone(visit: Visit, house: House) -> None:
+    house.submit_id("step: sleep 2")
+    job = house.submit_id("to be cancelled")
+    page = visit("queue")
+    button = page.locator("#i2v-queue-waiting").get_by_role("button", name="Cancel: to be cancelled")
+    button.focus()
+    page.wait_for_timeout(1500)  # the list is shown again as the other job goes on
+    expect(button).to_be_focused()
+    page.keyboard.press("Enter")
+    wait_for(lambda: house.service.get(job).status == "cancelled")
+    running = page.locator("#i2v-queue-running").get_by_role("button", name="Cancel")
+    running.focus()
+    page.wait_for_timeout(1500)
+    expect(running).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#i2v-queue-running")).to_contain_text("Nothing is running", timeout=WAIT)
+
+
+@needs_chromium
+def test_on_a_phone_the_queue_needs_no_sideways_scrolling(visit: Visit, house: House) -> None:
+    job = house.submit_id("word" * 100)
+    page = visit("queue", width=390)
+    expect(row(page, "wordword").first).to_be_visible(timeout=WAIT)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    wait_for(lambda: house.service.get(job).status == "succeeded", 30)

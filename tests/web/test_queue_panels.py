@@ -1,0 +1,113 @@
+"""The markup of all jobs: what stands there in each state, and nothing of a job as markup."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from i2v.errors import InsufficientMemory
+from i2v.jobs import Job, Page
+from i2v.schema import Language
+from i2v.service import Unfinished
+from i2v.web import queue_panels
+from i2v.web.queue_panels import SHOWN, duration
+from tests.web.test_panels import DONE, HOSTILE, JOB
+
+QUEUED = replace(JOB, status="queued", phase="queued", queue_position=1, eta_seconds=None)
+RUNNING = Unfinished(JOB, None)
+NOW = 10_000.0
+
+
+def acts(markup: str) -> list[str]:
+    return re.findall(r'data-act="(\w+)"', markup)
+
+
+def finished(*jobs: Job, cursor: str | None = None, language: Language = "en", first: bool = True) -> str:
+    return queue_panels.finished(Page(jobs, cursor), language, first, NOW)
+
+
+def test_a_running_job_has_its_step_progress_and_picture() -> None:
+    markup = queue_panels.running([RUNNING, Unfinished(QUEUED, None)], "en")
+    assert "1 running, 1 waiting" in markup
+    assert "Denoising · step 3 of 10 · about 12 s left" in markup
+    assert 'aria-valuenow="50"' in markup
+    assert f"api/v1/jobs/{JOB.id}/thumbnail" in markup
+    assert acts(markup) == ["open", "cancel"]
+    seen = queue_panels.running([Unfinished(replace(JOB, preview_revision=7), None)], "en")
+    assert f"api/v1/jobs/{JOB.id}/preview?revision=7" in seen
+    assert "thumbnail" not in seen
+
+
+def test_a_job_that_is_asked_to_stop_cannot_be_asked_again() -> None:
+    markup = queue_panels.running([Unfinished(replace(JOB, cancel_requested=True), None)], "en")
+    assert "Cancelling" in markup
+    assert acts(markup) == ["open"]
+
+
+def test_a_job_that_waits_has_its_place_and_when_it_should_start() -> None:
+    markup = queue_panels.waiting([RUNNING, Unfinished(QUEUED, 130.0)], "en")
+    assert "Waiting, 1 before it · starts in about 2 min" in markup
+    assert acts(markup) == ["open", "cancel"]
+    assert "约 2 分钟后开始" in queue_panels.waiting([Unfinished(QUEUED, 130.0)], "zh-CN")
+    assert "starts" not in queue_panels.waiting([Unfinished(QUEUED, None)], "en")
+    assert queue_panels.waiting([RUNNING], "en") == ""
+
+
+def test_of_very_many_that_wait_the_last_ones_are_counted() -> None:
+    markup = queue_panels.waiting([Unfinished(QUEUED, None)] * (SHOWN + 5), "en")
+    assert markup.count('class="i2v-job ') == SHOWN
+    assert "and 5 more" in markup
+
+
+def test_what_has_failed_says_why_and_what_to_do_and_can_be_tried_again() -> None:
+    error = InsufficientMemory("device.no_cuda").to_dict()
+    failed = replace(JOB, status="failed", error=error, started_at=NOW - 100, finished_at=NOW - 40)
+    markup = finished(failed)
+    assert "Failed" in markup
+    assert str(error["message"]).split("(")[0] in markup
+    assert "40 s ago · took 60 s" in markup
+    assert acts(markup) == ["open", "retry"]
+    cancelled = finished(replace(JOB, status="cancelled", started_at=None, finished_at=NOW - 40))
+    assert "Cancelled" in cancelled
+    assert "took" not in cancelled
+    assert acts(cancelled) == ["open", "retry"]
+    assert acts(finished(replace(DONE, finished_at=NOW))) == ["open"]
+
+
+def test_pages_can_be_turned_where_there_are_some() -> None:
+    done = replace(DONE, finished_at=NOW)
+    assert acts(finished(done, cursor="41")) == ["open", "older"]
+    assert 'data-act="older" data-id="41"' in finished(done, cursor="41")
+    assert acts(finished(done, cursor="41", first=False)) == ["open", "newer", "older"]
+    assert acts(finished(done, first=False)) == ["open", "newer"]
+
+
+def test_where_there_is_nothing_it_says_so() -> None:
+    assert "Nothing is running or waiting" in queue_panels.running([], "en")
+    assert "没有正在运行" in queue_panels.running([], "zh-CN")
+    assert "Nothing has finished yet" in finished()
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_nothing_of_a_job_is_markup(language: Language) -> None:
+    error = {"code": "gone", "params": {}, "message": HOSTILE}
+    failed = replace(JOB, status="failed", error=error, finished_at=NOW)
+    for markup in (
+        queue_panels.running([RUNNING], language),
+        queue_panels.waiting([Unfinished(QUEUED, 1.0)], language),
+        finished(failed, language=language),
+    ):
+        assert "<img src=x" not in markup
+        assert '"alert(1)"' not in markup
+        assert "&lt;img src=x" in markup
+
+
+@pytest.mark.parametrize(("seconds", "words"), [
+    (0.2, "1 s"), (7.6, "8 s"), (34, "30 s"), (84, "80 s"), (90, "2 min"), (3600, "60 min"), (5400, "2 h"),
+    (100_000, "28 h"), (10**7, "116 d"),
+])  # fmt: skip
+def test_a_time_is_told_in_one_unit(seconds: float, words: str) -> None:
+    assert duration(seconds, "en") == words
+    assert duration(seconds, "zh-CN").split(" ")[0] == words.split(" ")[0]

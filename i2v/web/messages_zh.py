@@ -153,7 +153,8 @@ CHINESE: dict[str, str] = {
     "server.not_ready": "工作进程还没有就绪，或无法启动。请一分钟后再试。",
     "server.stopping": "服务正在停止。任务 {id} 已保存，下次启动后继续。",
     "server.bad_host": (
-        "server.host = {host} 不是本机的地址（{reason}）。只供本机使用请填 127.0.0.1，供网络使用请填 0.0.0.0。"
+        "server.host = {host} 不是本机的地址（{reason}）。"
+        "只供本机使用请填 127.0.0.1，供网络使用请填 0.0.0.0。"
     ),
     "server.token_file": (
         "{path} 中的访问令牌无法使用：{reason}。请让该文件只归您所有（chmod 600），或把它移走，下次启动时会"

@@ -68,7 +68,7 @@ class Page:
     def _lay_out(self) -> None:
         labels = self._labels
         with gr.Row(elem_id="i2v-head"):
-            self.title = gr.HTML(_title("en"))
+            self.title = gr.HTML(self._title("en"))
             self.language = labels.of(
                 gr.Radio(
                     [(title, name) for name, title in LANGUAGES.items()],
@@ -142,8 +142,11 @@ class Page:
         kept = replace(Remembered.of(values[self.remembered]), language=language)
         return {**self._texts(language), self.remembered: asdict(kept)}
 
+    def _title(self, language: Language) -> str:
+        return _title(language, has_visits=bool(self._front.settings.security.token.get_secret_value()))
+
     def _texts(self, language: Language) -> Updates:
-        return {**self._labels.updates(language), self.title: _title(language)}
+        return {**self._labels.updates(language), self.title: self._title(language)}
 
 
 def _merged(update: dict[str, Any], value: Any) -> dict[str, Any]:
@@ -151,6 +154,8 @@ def _merged(update: dict[str, Any], value: Any) -> dict[str, Any]:
     return update | (value if isinstance(value, dict) else {"value": value})
 
 
-def _title(language: Language) -> str:
-    line, link = (escape(text(key, language)) for key in ("page.title", "page.api"))
-    return f'<h1>i2v <small>{line} · <a href="docs">{link}</a></small></h1>'
+def _title(language: Language, has_visits: bool) -> str:
+    links = {"docs": "page.api"} | ({"login": "page.visit"} if has_visits else {})
+    parts = [escape(text("page.title", language))]
+    parts += [f'<a href="{path}">{escape(text(key, language))}</a>' for path, key in links.items()]
+    return f"<h1>i2v <small>{' · '.join(parts)}</small></h1>"

@@ -21,6 +21,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "page.title": ("A photo and a sentence become a video", "一张照片加一句话，生成一段视频"),
     "page.language": ("Language", "语言"),
     "page.api": ("API", "接口文档"),
+    "page.visit": ("Log out", "退出登录"),
     "demo.about": (
         "This machine runs the embedded demo model: small clips of eight camera motions, nothing else moves."
         " With an NVIDIA card and the published weights (4.97 GB), I2VGen-XL runs instead.",
@@ -170,7 +171,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     # the system
     "system.device": ("Runs on", "运行于"),
     "system.device.value": ("{name}, {gib} GiB of memory", "{name}，内存 {gib} GiB"),
-    "system.device.unknown": ("Not known yet: the process of the model is starting.", "尚不清楚：模型进程正在启动。"),
+    "system.device.unknown": (
+        "Not known yet: the process of the model is starting.",
+        "尚不清楚：模型进程正在启动。",
+    ),
     "system.engine": ("Model by default", "默认模型"),
     "system.engine.named": ("{name}, as engine.name says", "{name}（由 engine.name 指定）"),
     "system.platform": ("Operating system", "操作系统"),
@@ -191,8 +195,14 @@ TEXTS: dict[str, tuple[str, str]] = {
     "system.versions": ("Versions", "版本"),
     "system.version.none": ("not installed", "未安装"),
     "system.check": ("Check this machine", "检查本机"),
-    "system.checking": ("Looking at memory, graphics card, disks, programs…", "正在检查内存、显卡、磁盘和程序…"),
-    "system.found": ("{problems} to mend, {warnings} to know", "{problems} 项需要处理，{warnings} 项需要留意"),
+    "system.checking": (
+        "Looking at memory, graphics card, disks, programs…",
+        "正在检查内存、显卡、磁盘和程序…",
+    ),
+    "system.found": (
+        "{problems} to mend, {warnings} to know",
+        "{problems} 项需要处理，{warnings} 项需要留意",
+    ),
     "system.sound": ("All is well.", "一切正常。"),
     "system.fix": ("What to do: {fix}", "解决办法：{fix}"),
     "system.status.ok": ("Fine", "正常"),

@@ -15,6 +15,7 @@ from i2v.job_store import JobStore
 from i2v.service import Service
 from i2v.web.front import Front
 from i2v.web.page import Page
+from i2v.web.tabs.generate import Showing
 from i2v.web.tabs.widgets import Remembered
 from tests.rehearsal import stage
 from tests.web.house import HeldExecutor
@@ -118,5 +119,5 @@ def test_a_picture_that_cannot_be_read_has_no_size(page: Page, tmp_path: Path) -
 
 
 def test_cancelling_what_is_not_there_says_so(page: Page) -> None:
-    told = run(page.generate.cancel({**values(page), page.remembered: {"job": "gone"}}))
+    told = run(page.generate.cancel({page.generate.view: Showing(job="gone")}))
     assert "There is no job gone." in told

@@ -27,7 +27,7 @@ from i2v.web.events import POLL_SECONDS
 from i2v.web.tabs.form import Form, draw_seed
 from i2v.web.tabs.live import View, follow
 from i2v.web.tabs.screen import Screen
-from i2v.web.tabs.widgets import QUIET, Opened, Remembered, Shared, Updates, Values
+from i2v.web.tabs.widgets import QUIET, Opened, Shared, Updates, Values
 from i2v.web.texts import text, translate
 
 DOUBLE_CLICK_SECONDS = 0.5  # the browser lets two clicks through that come at once
@@ -47,7 +47,7 @@ class Showing(View):
     Attributes:
         job: the id of one; "" for none.
         is_sending: something was asked for, and is not a job yet.
-        error: why it did not become one.
+        error: what went wrong with what was asked for last.
         asked_at: when the button was pressed last (`time.monotonic`).
     """
 
@@ -98,8 +98,8 @@ class GenerateTab:
         for button, handler in asked:
             button.click(None, js=_SHOW_FRAME)
             button.click(handler, everything, shared.remembered, **QUIET)
-        screen.carry_on.click(self.carry_on, here | {form.picture}, form.picture, **QUIET)
-        screen.cancel.click(self.cancel, here, screen.status, **QUIET)
+        screen.carry_on.click(self.carry_on, {self.view, form.picture}, form.picture, **QUIET)
+        screen.cancel.click(self.cancel, {self.view}, screen.status, **QUIET)
 
         seen = [self.about, self.plan, self.advice]
         for event in (loaded, switched.then(self.switch, here, **QUIET)):
@@ -109,7 +109,7 @@ class GenerateTab:
         gr.on(changes, self.look, everything, seen, trigger_mode="always_last", **QUIET)
         gr.on([form.preset.input, form.engine.input], self.apply_preset, everything, form.sized(), **QUIET)
         form.dice.click(draw_seed, None, form.seed, **QUIET)
-        form.reuse.click(self.last_seed, shared.remembered, form.seed, **QUIET)
+        form.reuse.click(self.last_seed, self.view, form.seed, **QUIET)
 
     def wire_opened(self, opened: Dependency) -> None:
         """Attach what happens after another tab's event, which has put something into `Shared.opened`."""
@@ -152,11 +152,11 @@ class GenerateTab:
 
     async def carry_on(self, values: Values) -> Updates:
         """Put the last frame of the clip into the form, to go on from there."""
-        job_id = self._shared.remembered_of(values).job
+        view: Showing = values[self.view]
         try:
-            frame = await self._front.heavy(lambda: self._service.last_frame(job_id))
+            frame = await self._front.heavy(lambda: self._service.last_frame(view.job))
         except I2VError as error:  # the clip was deleted
-            values[self.view].turn_to(error=error.to_dict())
+            view.turn_to(view.job, error=error.to_dict())
             return self.form.placed(values, None)
         return self.form.placed(values, frame)
 
@@ -215,9 +215,8 @@ class GenerateTab:
     def _show(self, view: Showing) -> Updates:
         if view.is_sending:
             return self.screen.line(text("sending", view.language), view.language)
-        if view.error is not None:
-            return self.screen.error(view.error, view.language)
-        return self.screen.of(self._get(view.job), view.language)
+        shown = self.screen.of(self._get(view.job), view.language)
+        return shown if view.error is None else shown | self.screen.error(view.error, view.language)
 
     async def switch(self, values: Values) -> None:
         """Take over the page's language."""
@@ -228,7 +227,7 @@ class GenerateTab:
 
     async def generate_same_seed(self, values: Values) -> Any:
         """Run the form as it is now with the last job's seed."""
-        last = await self._find(self._shared.remembered_of(values).job)
+        last = await self._find(values[self.view].job)
         seed = {} if last is None else {"seed": last.generation["seed"]}
         return await self._submit(values, self.form.fields(values) | seed)
 
@@ -241,6 +240,7 @@ class GenerateTab:
         view: Showing = values[self.view]
         if view.is_sending or time.monotonic() - view.asked_at < DOUBLE_CLICK_SECONDS:
             return gr.skip()
+        before = view.job
         view.asked_at = time.monotonic()
         view.turn_to(is_sending=True)
         try:
@@ -250,21 +250,21 @@ class GenerateTab:
                 raise InvalidRequest("request.missing_field", field=label)
             job = await self._front.submit(fields, picture)
         except I2VError as error:
-            view.turn_to(error=error.to_dict())
+            view.turn_to(before, error=error.to_dict())
             return gr.skip()
         view.turn_to(job.id)
         return asdict(replace(self._shared.remembered_of(values), job=job.id))
 
     async def cancel(self, values: Values) -> str:
-        language = self._shared.language_of(values)
+        view: Showing = values[self.view]
         try:
-            job = await run_sync(self._service.cancel, self._shared.remembered_of(values).job)
+            job = await run_sync(self._service.cancel, view.job)
         except I2VError as error:  # it has just finished
-            return panels.error(error.to_dict(), language)
-        return panels.status(job, language)
+            return panels.error(error.to_dict(), view.language)
+        return panels.status(job, view.language)
 
-    async def last_seed(self, kept: object) -> Any:
-        job = await self._find(Remembered.of(kept).job)
+    async def last_seed(self, view: Showing) -> Any:
+        job = await self._find(view.job)
         return gr.skip() if job is None else str(job.generation["seed"])
 
     async def _find(self, job_id: str) -> Job | None:

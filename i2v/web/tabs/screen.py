@@ -57,7 +57,8 @@ class Screen:
         return self._with({self.frame: panels.idle(language), self.status: panels.plain(line)})
 
     def error(self, told: Mapping[str, object], language: Language) -> Updates:
-        return self._with({self.frame: panels.idle(language), self.status: panels.error(told, language)})
+        """Return what says that something went wrong, over whatever else is shown."""
+        return {self.status: panels.error(told, language)}
 
     def _with(self, shown: Updates) -> Updates:
         hidden = gr.update(visible=False)

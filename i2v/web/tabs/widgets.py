@@ -40,7 +40,7 @@ _ACTING = """element.addEventListener("click", event => {
       delete button.dataset.asked;
       button.textContent = label;
     }, 5000);
-  } else if (!confirm || Date.now() - Number(asked) > 400) {
+  } else if (confirm ? Date.now() - Number(asked) > 400 : event.detail < 2) {  // 2: of a double click
     trigger("click", {act, id: id || ""});
   }
 });"""

@@ -136,6 +136,7 @@ def row(page: Page, prompt: str) -> Locator:
 def test_a_job_is_watched_and_another_one_cancelled_retried_and_opened(visit: Visit, house: House) -> None:
     house.submit_id("step: sleep 0.8; the one that runs")
     second = house.submit_id("frame 1: sleep 0; the one that waits")
+    third = house.submit_id("the one behind")
     page = visit("queue")
     steps = row(page, "the one that runs")
     for step in (2, 4):  # it moves
@@ -145,11 +146,13 @@ def test_a_job_is_watched_and_another_one_cancelled_retried_and_opened(visit: Vi
     expect(waiting).to_contain_text("the one that waits")
     picture = waiting.locator("img").first
     assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 96
-    waiting.get_by_role("button", name="Cancel").click()
+    # The second click finds the next job's button in that place.
+    waiting.get_by_role("button", name="Cancel").first.dblclick(delay=200)
     finished = page.locator("#i2v-queue-finished .i2v-job").first
     expect(finished).to_contain_text("Cancelled", timeout=3000)
     expect(waiting).not_to_contain_text("the one that waits")
     assert house.service.get(second).status == "cancelled"
+    assert house.service.get(third).status == "queued"
     finished.get_by_role("button", name="Retry").click()
     expect(waiting).to_contain_text("the one that waits", timeout=3000)
     expect(finished).to_contain_text("Done", timeout=WAIT)

@@ -172,18 +172,18 @@ def test_a_full_queue_refuses_and_keeps_what_it_has(service: Service, settings: 
         service.submit(FIELDS, picture())
     with pytest.raises(QueueFull):
         service.submit(FIELDS, picture())
-    assert len(inputs(settings)) == 3
+    assert len(inputs(settings)) == 2 * 3
 
 
 def test_a_repeated_key_is_the_same_job(service: Service, settings: Settings) -> None:
     first = service.submit(FIELDS, picture(), "key")
     assert service.submit(FIELDS, picture(), "key").id == first.id
-    assert inputs(settings) == [first.input]
+    assert inputs(settings) == [f"{first.id}.jpg", first.input]
     for fields, data in (({"prompt": "other"}, picture()), (FIELDS, picture() + b" ")):
         with pytest.raises(InvalidRequest) as caught:
             service.submit(fields, data, "key")
         assert caught.value.code == "job.idempotency_conflict"
-    assert inputs(settings) == [first.input]
+    assert inputs(settings) == [f"{first.id}.jpg", first.input]
 
 
 def test_two_pictures_are_decoded_at_a_time_whoever_submits(

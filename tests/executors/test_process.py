@@ -25,6 +25,7 @@ from tests.rehearsal import ENGINES
 
 def test_jobs_are_done_in_another_process_one_after_another(house: House) -> None:
     assert house.executor.device().type == "cpu"
+    assert house.executor.device_now() == house.executor.device()
     assert house.executor.is_ready()
     worker = house.worker
     jobs = [house.submit() for _ in range(3)]
@@ -174,10 +175,12 @@ def test_what_keeps_the_worker_from_starting_is_told(tmp_path: Path) -> None:
     )
     elsewhere.database.mkdir(parents=True)
     house.executor = ProcessExecutor(elsewhere, house.store, ENGINES, tmp_path / "logs")
+    assert house.executor.device_now() is None
     house.executor.start()
-    with pytest.raises(I2VError) as caught:
-        house.executor.device()
-    assert caught.value.code == "database.unusable"
+    for ask in (house.executor.device, house.executor.device_now):
+        with pytest.raises(I2VError) as caught:
+            ask()
+        assert caught.value.code == "database.unusable"
     assert not house.executor.is_ready()
     elsewhere.database.rmdir()
     wait_until(house.executor.is_ready)

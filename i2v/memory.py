@@ -38,4 +38,6 @@ def plan_memory(device: DeviceInfo, options: EngineSettings) -> MemoryPlan:
         threads=options.threads,
         cfg_passes=options.cfg_passes,
         offload=options.offload,
+        chunk_tokens=options.chunk_tokens,
+        vae_tiling=options.vae_tiling,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,11 +17,10 @@ from i2v.engines.specs import EMBEDDED
 from i2v.image import fit_picture
 from i2v.schema import Generation, MemoryPlan
 from i2v.settings import ROOT
-from i2v.weights import find_weights
+from i2v.weights import EMBEDDED as FOLDER
 from scripts.train_embedded.evaluate import asked_of, measure
 from scripts.train_embedded.motions import MOTIONS
 
-FOLDER = find_weights(EMBEDDED, Path())
 PLAN = MemoryPlan("cpu", "float32", decode_chunk=8)
 
 # scheduler/scheduler_config.json of ali-vilab/i2vgen-xl, less the versions

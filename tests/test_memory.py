@@ -80,9 +80,15 @@ def test_the_plan_has_half_precision_on_cuda_unless_the_settings_say_otherwise(
 
 
 def test_the_plan_is_for_the_device_and_as_the_settings_have_it() -> None:
-    asked = options(threads=2, decode_chunk=7, cfg_passes=2, offload="model")
-    expected = {"dtype": "float16", "decode_chunk": 7, "threads": 2, "cfg_passes": 2, "offload": "model"}
-    assert plan_memory(CUDA, asked) == MemoryPlan(device="cuda", **expected)
+    asked = {
+        "threads": 2,
+        "decode_chunk": 7,
+        "cfg_passes": 2,
+        "offload": "model",
+        "chunk_tokens": 99,
+        "vae_tiling": True,
+    }
+    assert plan_memory(CUDA, options(**asked)) == MemoryPlan(device="cuda", dtype="float16", **asked)
     assert plan_memory(CPU, options()) == MemoryPlan(device="cpu", dtype="float32", decode_chunk=0)
 
 

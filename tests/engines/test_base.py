@@ -14,7 +14,7 @@ from i2v.engines.base import Conditioned, Decoded, Denoised, Engine, engine_clas
 from i2v.engines.specs import ENGINES
 from i2v.image import fit_picture
 from i2v.schema import EngineSpec, Generation, MemoryPlan
-from i2v.weights import find_weights
+from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
 
 PLAN = MemoryPlan("cpu", "float32", decode_chunk=3)
 
@@ -27,7 +27,7 @@ def spec(request: pytest.FixtureRequest) -> EngineSpec:
 @pytest.fixture(scope="module")
 def engine(spec: EngineSpec, tiny_folder: Path) -> Engine:
     # An engine without weights on this machine is run on the tiny model's: the layout is the same.
-    folder = find_weights(spec, Path()) if spec.embedded else tiny_folder
+    folder = EMBEDDED_FOLDER if spec.embedded else tiny_folder
     return engine_class(spec).load(spec, folder, PLAN)
 
 

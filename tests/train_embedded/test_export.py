@@ -8,11 +8,9 @@ import torch
 from safetensors.torch import load_file
 
 from i2v.engines.specs import EMBEDDED
-from i2v.weights import find_weights
+from i2v.weights import EMBEDDED as FOLDER
 from scripts.train_embedded.export import export, preview_factors, restore
 from scripts.train_embedded.unet import Conditions
-
-FOLDER = find_weights(EMBEDDED, Path())
 
 
 def test_restored_checkpoints_export_to_the_same_weights(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from transformers import (
     CLIPVisionModelWithProjection,
 )
 
+from i2v.engines.i2vgen_xl.upsampling import use_phase_convolutions
 from i2v.errors import ModelUnavailable
 from i2v.schema import EngineSpec, MemoryPlan
 
@@ -48,8 +49,8 @@ class PictureInput:
 class Components:
     """The loaded model, in `dtype`.
 
-    Tensors are made on `device`, where the parts compute. `home` is where the weights are when they do not:
-    `device` too, unless the plan offloads.
+    Tensors are made on `device`, where the parts compute. When they do not, the encoders' weights are at
+    `encoders_home`, the others' at `home`: `device` too, unless the plan offloads.
     """
 
     tokenizer: CLIPTokenizer
@@ -61,11 +62,12 @@ class Components:
     scheduler_config: dict[str, Any]
     device: torch.device
     home: torch.device
+    encoders_home: torch.device
     dtype: torch.dtype
 
     @contextmanager
     def on_device(self, *parts: nn.Module) -> Iterator[None]:
-        """Have `parts` on `device` inside, and back at `home` after, whatever ends it.
+        """Have `parts` on `device` inside, and back at home after, whatever ends it.
 
         Nothing moves where the two are the same. Where they are not, `Components` serves one clip at a time.
         This has never run on CUDA: what is tested is a second device that the tests emulate.
@@ -76,7 +78,8 @@ class Components:
             yield
         finally:
             for part in parts:
-                part.to(self.home)
+                encodes = part is self.text_encoder or part is self.image_encoder
+                part.to(self.encoders_home if encodes else self.home)
 
     @property
     def vae_scale_factor(self) -> int:
@@ -171,9 +174,11 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
             expected="I2VGenXLPipeline",
         )
     device, dtype = torch.device(plan.device), DTYPES[plan.dtype]
-    home = torch.device("cpu") if plan.offload == "model" else device
+    cpu = torch.device("cpu")
+    home = cpu if plan.offload == "model" else device
+    encoders_home = device if plan.offload == "none" else cpu
 
-    def ready(part: str, stem: str, model: Model) -> Model:
+    def ready(part: str, stem: str, model: Model, home: torch.device = home) -> Model:
         path, tensors = source.tensors(part, stem)
         _assign(model, path, tensors, home, dtype)
         return model.eval().requires_grad_(False)
@@ -186,10 +191,12 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
     unet = source.build("unet", I2VGenXLUNet.from_config)
     # The largest first: while a file is read, its tensors may be there twice (as stored, and in `dtype`).
     unet = ready("unet", "diffusion_pytorch_model", unet)
-    image_encoder = ready("image_encoder", "model", image_encoder)
-    text_encoder = ready("text_encoder", "model", text_encoder)
+    image_encoder = ready("image_encoder", "model", image_encoder, encoders_home)
+    text_encoder = ready("text_encoder", "model", text_encoder, encoders_home)
     vae = ready("vae", "diffusion_pytorch_model", vae)
     _apply_image_gain(unet, spec.image_gain)
+    use_phase_convolutions(unet)
+    use_phase_convolutions(vae)
     return Components(
         tokenizer=_load_tokenizer(source),
         text_encoder=text_encoder,
@@ -200,6 +207,7 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
         scheduler_config=source.scheduler(),
         device=device,
         home=home,
+        encoders_home=encoders_home,
         dtype=dtype,
     )
 

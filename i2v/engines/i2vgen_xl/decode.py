@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -16,27 +16,39 @@ from i2v.errors import I2VError, Notice
 # Larger batches than this only take longer on a CPU: measured at 128 and 256 pixels, benchmarks/stock.py.
 CHUNK_PIXELS = 2**15
 
+Decode = Callable[[AutoencoderKL, torch.Tensor], torch.Tensor]
 
-def decode_frames(vae: AutoencoderKL, latents: torch.Tensor, chunk: int) -> Iterator[Decoded]:
+
+def decode_frames(
+    vae: AutoencoderKL, latents: torch.Tensor, chunk: int, tiling: bool = False
+) -> Iterator[Decoded]:
     """Decode (1, C, F, h, w) latents, `chunk` frames at a time, into (n, H, W, 3) uint8.
 
     A `chunk` of 0 is as many frames as have `CHUNK_PIXELS` together, and at least one.
+
+    With `tiling`, frames larger than what the VAE was trained on are decoded in tiles of that size, which is
+    not exact; a notice says so.
 
     A chunk that decodes to NaN, which half precision does on some cards, is decoded again in float32, with a
     notice.
     """
     frames = latents[0].transpose(0, 1) * (1 / vae.config.scaling_factor)  # multiplied, as stock rounds
     chunk = chunk or max(1, CHUNK_PIXELS // _pixels_of_a_frame(vae, latents))
+    decode = _decode
+    notices: tuple[Notice, ...] = ()
+    if tiling and max(latents.shape[3:]) > vae.tile_latent_min_size:
+        decode = _decode_in_tiles
+        notices = (Notice("decode.tiled", {"side": vae.tile_sample_min_size}),)
     for start in range(0, len(frames), chunk):
         part = frames[start : start + chunk]
-        pixels = _decode(vae, part)
-        notices: tuple[Notice, ...] = ()
+        pixels = decode(vae, part)
         if not torch.isfinite(pixels).all():
-            notices = (
+            notices += (
                 Notice("decode.nan", {"count": len(part), "dtype": str(vae.dtype).removeprefix("torch.")}),
             )
-            pixels = _decode_in_float32(vae, part)
+            pixels = _decode_in_float32(vae, part, decode)
         yield Decoded(to_uint8(pixels), notices)
+        notices = ()
 
 
 def _pixels_of_a_frame(vae: AutoencoderKL, latents: torch.Tensor) -> int:
@@ -46,15 +58,25 @@ def _pixels_of_a_frame(vae: AutoencoderKL, latents: torch.Tensor) -> int:
 
 @torch.inference_mode()
 def _decode(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
-    pixels: torch.Tensor = vae.decode(latents.to(vae.dtype), return_dict=False)[0].float()
+    pixels: torch.Tensor = vae.decode(_prepared(vae, latents), return_dict=False)[0].float()
     return pixels
 
 
-def _decode_in_float32(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
+@torch.inference_mode()
+def _decode_in_tiles(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
+    pixels: torch.Tensor = vae.tiled_decode(_prepared(vae, latents), return_dict=False)[0].float()
+    return pixels
+
+
+def _prepared(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
+    return latents.to(vae.dtype).contiguous(memory_format=torch.channels_last)  # as CPU kernels like it best
+
+
+def _decode_in_float32(vae: AutoencoderKL, latents: torch.Tensor, decode: Decode) -> torch.Tensor:
     dtype = vae.dtype
     try:
         nn.Module.to(vae, torch.float32)  # diffusers' own `to` warns at any dtype
-        pixels = _decode(vae, latents)
+        pixels = decode(vae, latents)
     finally:
         nn.Module.to(vae, dtype)
     if not torch.isfinite(pixels).all():

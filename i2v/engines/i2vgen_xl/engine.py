@@ -59,13 +59,13 @@ class I2VGenXLEngine:
         latents = initial_noise(components, generation)
         total = generation.num_inference_steps
         scale = generation.guidance_scale
-        steps = denoise(components, conditioning, latents, total, scale, plan.cfg_passes)
+        steps = denoise(components, conditioning, latents, total, scale, plan.cfg_passes, plan.chunk_tokens)
         with components.on_device(components.unet):
             for number, step in enumerate(steps, start=1):
                 latents = step.latents
                 yield Denoised(number, total, preview(step.denoised, spec.preview_factors))
         with components.on_device(components.vae):
-            yield from decode_frames(components.vae, latents, plan.decode_chunk)
+            yield from decode_frames(components.vae, latents, plan.decode_chunk, plan.vae_tiling)
 
 
 def out_of_memory(error: BaseException) -> InsufficientMemory:

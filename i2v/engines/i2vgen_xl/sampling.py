@@ -10,11 +10,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from diffusers import I2VGenXLUNet
 
 from i2v.engines.i2vgen_xl.components import Components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning
+from i2v.engines.i2vgen_xl.unet import encode_context, predict
 from i2v.schema import Generation
+
+# Tokens that a transformer takes at a time. More are not faster on a CPU, and what is held of these is little
+# next to a large clip's activations.
+CHUNK_TOKENS = 2**14
 
 
 @dataclass(frozen=True)
@@ -48,37 +52,26 @@ def denoise(
     num_inference_steps: int,
     guidance_scale: float,
     cfg_passes: int = 1,
+    chunk_tokens: int = 0,
 ) -> Iterator[Step]:
     """Yield one `Step` for each of the scheduler's timesteps; stop iterating to stop.
 
     With `cfg_passes` 2 the UNet gets the two rows of a guided step one after the other: half the activations.
+    `chunk_tokens`: what its transformers take at a time, 0 for what is fast.
     Grad mode is entered within each step and left at each `yield`, so that the caller's is not touched.
     """
     scheduler = components.scheduler()
     scheduler.set_timesteps(num_inference_steps, device=components.device)
-    passes = conditioning.split(cfg_passes)
+    unet = components.unet
+    chunk_tokens = chunk_tokens or CHUNK_TOKENS
+    with torch.inference_mode():
+        passes = [encode_context(unet, rows) for rows in conditioning.split(cfg_passes)]
     for timestep in scheduler.timesteps:
         with torch.inference_mode():
-            prediction = torch.cat([_predict(components.unet, rows, latents, timestep) for rows in passes])
+            prediction = torch.cat([predict(unet, latents, timestep, rows, chunk_tokens) for rows in passes])
             if len(prediction) == 2:
                 unconditional, conditional = prediction.chunk(2)
                 prediction = unconditional + guidance_scale * (conditional - unconditional)
             result = scheduler.step(prediction, timestep, latents)
             latents = result.prev_sample
         yield Step(latents, result.pred_original_sample)
-
-
-def _predict(
-    unet: I2VGenXLUNet, rows: Conditioning, latents: torch.Tensor, timestep: torch.Tensor
-) -> torch.Tensor:
-    """Return the (B, C, F, h, w) prediction for the same `latents` under each of the B rows."""
-    prediction: torch.Tensor = unet(
-        latents.expand(len(rows.fps), *latents.shape[1:]),
-        timestep,
-        fps=rows.fps,
-        image_latents=rows.image_latents,
-        image_embeddings=rows.image_embeddings,
-        encoder_hidden_states=rows.prompt_embeds,
-        return_dict=False,
-    )[0]
-    return prediction

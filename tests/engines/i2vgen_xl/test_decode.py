@@ -16,7 +16,8 @@ from i2v.engines.i2vgen_xl.decode import decode_frames, preview, to_uint8
 from i2v.engines.specs import EMBEDDED
 from i2v.errors import I2VError
 from i2v.schema import EngineSpec, MemoryPlan
-from i2v.weights import find_weights
+from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
+from tests.peak_memory import PeakMemory
 
 
 @pytest.fixture
@@ -51,6 +52,32 @@ def test_chunk_0_is_what_fits_into_the_pixels(
 ) -> None:
     monkeypatch.setattr("i2v.engines.i2vgen_xl.decode.CHUNK_PIXELS", pixels)  # a frame has 16 x 24 = 384
     assert [len(part.frames) for part in decode_frames(vae, latents, 0)] == lengths
+
+
+def test_tiles_are_near_the_whole_in_less_memory_and_a_notice_says_so(
+    vae: AutoencoderKL, latents: torch.Tensor
+) -> None:
+    vae.tile_sample_min_size, vae.tile_latent_min_size = 16, 8  # latents have 8 x 12
+    peaks, decoded = [], []
+    for tiling in (False, True):
+        with PeakMemory() as memory:
+            decoded.append(list(decode_frames(vae, latents, 3, tiling)))
+        peaks.append(memory.most)
+    whole, tiles = (np.concatenate([part.frames for part in parts]).astype(int) for parts in decoded)
+    assert tiles.shape == whole.shape
+    assert 0 < np.abs(tiles - whole).mean() < 8
+    assert peaks[1] < 0.9 * peaks[0]
+    notices = [[notice.code for notice in part.notices] for part in decoded[1]]
+    assert notices == [["decode.tiled"], []], "said once"
+    assert decoded[1][0].notices[0].params == {"side": 16}
+
+
+def test_frames_of_one_tile_are_decoded_whole(vae: AutoencoderKL, latents: torch.Tensor) -> None:
+    vae.tile_sample_min_size, vae.tile_latent_min_size = 24, 12
+    (part,) = decode_frames(vae, latents, 5, tiling=True)
+    (whole,) = decode_frames(vae, latents, 5)
+    assert part.notices == ()
+    assert np.array_equal(part.frames, whole.frames)
 
 
 def test_nan_in_half_precision_is_decoded_again_in_float32(
@@ -106,7 +133,7 @@ def test_pixels_are_rounded_and_clamped() -> None:
 
 
 def test_the_preview_has_the_colours_of_the_decoded_clip() -> None:
-    components = load_components(EMBEDDED, find_weights(EMBEDDED, Path()), MemoryPlan("cpu", "float32"))
+    components = load_components(EMBEDDED, EMBEDDED_FOLDER, MemoryPlan("cpu", "float32"))
     y, x = torch.meshgrid(torch.linspace(-1, 1, 64), torch.linspace(-1, 1, 96), indexing="ij")
     picture = torch.stack([x, y, -x * y])[None]
     with torch.no_grad():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +12,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from benchmarks.peers import load_stock, run_stock
 from i2v.engines.base import Decoded, Denoised
@@ -22,9 +19,9 @@ from i2v.engines.i2vgen_xl.components import Components
 from i2v.engines.i2vgen_xl.conditioning import condition
 from i2v.engines.i2vgen_xl.decode import decode_frames
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
-from i2v.engines.i2vgen_xl.sampling import denoise, initial_noise
 from i2v.image import fit_picture
 from i2v.schema import EngineSpec, Generation, MemoryPlan
+from tests.peak_memory import PeakMemory
 from tests.second_device import DEVICE, second_device
 
 PLAIN = MemoryPlan("cpu", "float32", decode_chunk=4)
@@ -74,8 +71,10 @@ def plain_runs() -> dict[float, Run]:
     ("guidance_scale", "changes"),
     [
         (4.0, {"cfg_passes": 2}),
+        (4.0, {"chunk_tokens": 100}),
+        (4.0, {"offload": "encoders", "chunk_tokens": 1000}),
         (4.0, {"offload": "model", "decode_chunk": 3}),
-        (4.0, {"cfg_passes": 2, "decode_chunk": 1, "offload": "model"}),
+        (4.0, {"cfg_passes": 2, "chunk_tokens": 500, "decode_chunk": 1, "offload": "model"}),
         (1.0, {"cfg_passes": 2, "decode_chunk": 99, "offload": "model"}),
     ],
     ids=str,
@@ -162,7 +161,7 @@ def test_each_part_is_on_the_device_only_while_its_phase_runs(
         "text": components.text_encoder,
         "picture": components.image_encoder,
         "encode": components.vae.encoder,
-        "denoise": components.unet,
+        "denoise": components.unet.conv_in,
         "decode": components.vae.decoder,
     }
     for name, module in computing.items():
@@ -184,6 +183,25 @@ def test_each_part_is_on_the_device_only_while_its_phase_runs(
     ]
     assert resident(components) == set()
     assert_same((latents, frames), run(load(PLAIN), asked, image))
+
+
+def test_encoders_alone_leave_the_device_once_prompt_and_picture_are_encoded(
+    load: Load, generation: Generation, image: Image.Image
+) -> None:
+    engine = load(replace(PLAIN, offload="encoders"))
+    components = engine.components
+    encoders, rest = {"text_encoder", "image_encoder"}, {"vae", "unet"}
+    seen: list[set[str]] = []
+    with second_device():
+        components.device = components.home = DEVICE
+        with components.on_device(components.unet, components.vae):
+            pass  # to their home
+        for module in (components.text_encoder, components.unet.conv_in, components.vae.decoder):
+            module.register_forward_pre_hook(lambda *_: seen.append(resident(components)))
+        events = list(engine.generate(replace(generation, num_inference_steps=1, guidance_scale=1.0), image))
+    assert seen == [rest | encoders, rest, rest]
+    assert resident(components) == rest
+    assert isinstance(events[-1], Decoded)
 
 
 def test_a_part_that_is_not_moved_would_be_noticed(
@@ -238,39 +256,6 @@ def test_frames_that_are_nan_are_decoded_again_on_the_device_and_the_vae_goes_ho
 
 
 # --- what the plans save
-
-
-class PeakMemory(TorchDispatchMode):
-    """`most` bytes of tensors made inside were alive at once; a kernel's own buffers are not seen."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.alive: dict[int, int] = {}
-        self.most = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(result):
-            if isinstance(leaf, torch.Tensor) and leaf.untyped_storage()._cdata not in self.alive:
-                storage = leaf.untyped_storage()
-                self.alive[storage._cdata] = storage.nbytes()
-                weakref.finalize(storage, self.alive.pop, storage._cdata, None)
-        self.most = max(self.most, sum(self.alive.values()))
-        return result
-
-
-def test_two_passes_take_about_half_the_memory_of_one(
-    load: Load, generation: Generation, image: Image.Image
-) -> None:
-    engine = load(PLAIN)
-    conditioning = condition(engine.components, engine.spec, generation, image)
-    noise = initial_noise(engine.components, generation)
-    most = []
-    for passes in (1, 2):
-        with PeakMemory() as memory:
-            next(denoise(engine.components, conditioning, noise, 50, 4.0, passes))
-        most.append(memory.most)
-    assert 0.45 < most[1] / most[0] < 0.6
 
 
 def test_decoding_takes_memory_by_the_frames_of_a_chunk(load: Load) -> None:

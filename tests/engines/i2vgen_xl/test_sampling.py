@@ -70,7 +70,9 @@ def test_guidance_runs_the_unet_in_as_many_passes_as_asked_for(
 ) -> None:
     components = load_components(tiny_spec, tiny_folder, MemoryPlan("cpu", "float32"))
     seen: list[int] = []
-    components.unet.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+    components.unet.conv_out.register_forward_pre_hook(
+        lambda module, inputs: seen.append(len(inputs[0]) // generation.num_frames)
+    )
     noise = initial_noise(components, generation)
     in_one = next(denoise(components, conditioning, noise, 5, 4.0))
     seen.clear()

@@ -14,7 +14,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 from unittest import mock
 
@@ -91,6 +91,11 @@ def example(generation: Generation) -> Image.Image:
         return fit_picture(file.convert("RGB"), *size, "crop").image
 
 
+# Stock draws the first frame from the VAE's posterior, without a seed of its own: both do, from the same one.
+SPEC = replace(EMBEDDED, sample_posterior=True)
+POSTERIOR_SEED = 0
+
+
 class Ours:
     name = "ours"
 
@@ -106,7 +111,7 @@ class Ours:
 
     def load(self) -> None:
         folder = EMBEDDED_FOLDER
-        self._engine = self._class.load(EMBEDDED, folder, self._plan)
+        self._engine = self._class.load(SPEC, folder, self._plan)
         weights_digest(EMBEDDED, folder)  # the program takes it too, for the video's provenance
 
     def unload(self) -> None:
@@ -118,6 +123,7 @@ class Ours:
         return unet
 
     def run(self, probe: Probe) -> Run:
+        torch.manual_seed(POSTERIOR_SEED)
         marks, chunks = [probe()], []
         for event in self._engine.generate(self._generation, self._image):
             if isinstance(event, Decoded):
@@ -158,6 +164,7 @@ class Stock:
         return unet
 
     def run(self, probe: Probe) -> Run:
+        torch.manual_seed(POSTERIOR_SEED)
         marks = [probe()]
         with ExitStack() as wrapped:
             for owner, method in (

@@ -14,8 +14,8 @@ import requests
 from playwright.sync_api import expect, sync_playwright
 
 from i2v.web.access import PER_ADDRESS, VISIT_SECONDS
+from tests.web.browser import CHROMIUM, FLAGS
 from tests.web.house import House, running
-from tests.web.test_page import CHROMIUM, FLAGS
 
 TOKEN = "correct-horse-battery-staple"
 WAIT = 30_000  # milliseconds

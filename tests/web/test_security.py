@@ -107,7 +107,7 @@ def open_house(tmp_path_factory: pytest.TempPathFactory, picture: bytes) -> Iter
         "203.0.113.9:80",
         "[2001:db8::1]:7860",
         "0.0.0.0",
-        *machine_names(),
+        *sorted(machine_names()),
     ],
 )
 def test_on_a_network_this_machines_names_and_every_address_are_ours(open_house: House, host: str) -> None:

@@ -1,7 +1,7 @@
 """Advice on a request, before it is made: what will work, but is likely to disappoint.
 
-Pure: it reads a prompt and numbers, and knows neither the picture's pixels nor how models are run. All of it
-is rough on purpose (no tokenizer, no grammar), so a notice never blocks anything.
+Pure: it reads a prompt, numbers and a picture's facts, and knows neither the pixels nor how models are run.
+All of it is rough on purpose (no tokenizer, no grammar), so a notice never blocks anything.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from i2v.errors import Notice
+from i2v.picture_facts import SIDE, PictureFacts
 from i2v.schema import EngineSpec
 
 MAX_ACTIONS = 3
@@ -34,25 +35,39 @@ _ACTIONS = re.compile(
 
 
 def advise(
-    prompt: str, picture_size: tuple[int, int] | None, guidance_scale: float, fps: float, spec: EngineSpec
+    prompt: str,
+    picture: PictureFacts | tuple[int, int] | None,
+    guidance_scale: float,
+    fps: float,
+    spec: EngineSpec,
 ) -> tuple[Notice, ...]:
     """Return what to tell the person who is about to ask for this.
 
     Args:
-        picture_size: (width, height) in pixels, `None` where there is no picture yet.
+        picture: its facts, or its (width, height) in pixels where nobody has examined it, `None` where there
+            is no picture yet.
         spec: the engine that would run.
     """
     return (
-        *_on_picture(picture_size, spec),
+        *_on_picture(picture, spec),
         *(_on_prompt(prompt, spec) if prompt.strip() else ()),
         *_on_numbers(guidance_scale, fps),
     )
 
 
-def _on_picture(size: tuple[int, int] | None, spec: EngineSpec) -> Iterator[Notice]:
+def _on_picture(picture: PictureFacts | tuple[int, int] | None, spec: EngineSpec) -> Iterator[Notice]:
+    if picture is None:
+        return
+    width, height = (picture.width, picture.height) if isinstance(picture, PictureFacts) else picture
     wanted = spec.native_area_side or USUAL_SIDE
-    if size is not None and min(size) < wanted:
-        yield Notice("advice.small_picture", {"size": f"{size[0]} x {size[1]}", "wanted": wanted})
+    if min(width, height) < wanted:
+        yield Notice("advice.small_picture", {"size": f"{width} x {height}", "wanted": wanted})
+    if not isinstance(picture, PictureFacts):
+        return
+    if picture.sharpness < min(wanted, SIDE, max(width, height)):
+        yield Notice("advice.blurred_picture", {"side": picture.sharpness})
+    if picture.text_share > 0:
+        yield Notice("advice.text_in_picture", {})
 
 
 def _on_prompt(prompt: str, spec: EngineSpec) -> Iterator[Notice]:

@@ -2,8 +2,9 @@
 
 A bomb or a decoder's bug ends that process and nothing else. What comes back is a PNG file of the upright
 pixels and nothing but pixels, and a thumbnail of it, so that nobody has to unpack the large one just to show
-it. This module is both sides: `decode_to_file` for the caller, and the process
-(`python -m i2v.decoder`), which reads one line of JSON and the picture, and answers with one line of JSON.
+it; or, where the picture is only examined, its facts. This module is both sides: `decode_to_file` and
+`examine_bytes` for the caller, and the process (`python -m i2v.decoder`), which reads one line of JSON and
+the picture, and answers with one line of JSON.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from PIL import Image
 
 from i2v.errors import EncodeError, I2VError, InvalidRequest, Notice
 from i2v.image import ImageLimits, decode_picture
+from i2v.picture_facts import PictureFacts, examine
 from i2v.settings import ROOT
 
 THUMBNAIL_SIDE = 256  # pixels, of the longer side
@@ -70,10 +72,27 @@ def decode_to_file(
         InvalidRequest: `image.*`, as `decode_picture` does, or the process went beyond its confines.
         EncodeError: `image.not_stored`.
     """
+    answer = _ask(data, limits, confines, output.absolute())
+    if "unstored" in answer:
+        raise EncodeError("image.not_stored", path=str(output.parent), reason=answer["unstored"])
+    width, height = answer["size"]
+    return DecodedFile((width, height), tuple(map(Notice.rebuilt, answer["notices"])))
+
+
+def examine_bytes(data: bytes, limits: ImageLimits, confines: Confines | None = None) -> PictureFacts:
+    """Return what is found in the picture `data`; nothing is written.
+
+    Raises `InvalidRequest` as `decode_to_file` does.
+    """
+    return PictureFacts(**_ask(data, limits, confines, None)["facts"])
+
+
+def _ask(data: bytes, limits: ImageLimits, confines: Confines | None, output: Path | None) -> dict[str, Any]:
+    """Return the process's answer: the facts where there is no `output`."""
     if len(data) > limits.max_bytes:  # it need not travel
         decode_picture(data, limits)
     confines = confines or Confines.of(limits)
-    order = {"limits": asdict(limits), "confines": asdict(confines), "output": str(output.absolute())}
+    order = {"limits": asdict(limits), "confines": asdict(confines), "output": output and str(output)}
     try:
         done = subprocess.run(
             [sys.executable, "-m", "i2v.decoder"],
@@ -91,13 +110,10 @@ def decode_to_file(
     if done.returncode != 0:
         reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise InvalidRequest("image.decoder_died", status=done.returncode, reason=reason[:200])
-    answer = json.loads(done.stdout)
-    if "unstored" in answer:
-        raise EncodeError("image.not_stored", path=str(output.parent), reason=answer["unstored"])
+    answer: dict[str, Any] = json.loads(done.stdout)
     if "error" in answer:
         raise InvalidRequest.rebuilt(answer["error"])
-    width, height = answer["size"]
-    return DecodedFile((width, height), tuple(map(Notice.rebuilt, answer["notices"])))
+    return answer
 
 
 def main() -> int:
@@ -107,13 +123,16 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_CPU, (confines.seconds, confines.seconds + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     limits = ImageLimits(**order["limits"] | {"background": tuple(order["limits"]["background"])})
-    print(json.dumps(_answer(sys.stdin.buffer.read(), limits, Path(order["output"]))))
+    output = Path(order["output"]) if order["output"] else None
+    print(json.dumps(_answer(sys.stdin.buffer.read(), limits, output)))
     return 0
 
 
-def _answer(data: bytes, limits: ImageLimits, output: Path) -> dict[str, object]:
+def _answer(data: bytes, limits: ImageLimits, output: Path | None) -> dict[str, object]:
     try:
         picture = decode_picture(data, limits)
+        if output is None:
+            return {"facts": asdict(examine(picture.image))}
         _store(picture.image, output)
         _store_thumbnail(picture.image, thumbnail_of(output))
     except I2VError as error:

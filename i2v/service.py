@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from i2v.decoder import decode_to_file, thumbnail_of
+from i2v.decoder import decode_to_file, examine_bytes, thumbnail_of
 from i2v.engines.specs import find_spec
 from i2v.errors import EncodeError, I2VError, InvalidRequest, Notice
 from i2v.forecast import Forecast
@@ -25,8 +25,10 @@ from i2v.image import ImageLimits
 from i2v.job_store import JobStore
 from i2v.jobs import Job, JobStatus, JsonObject, OutputTaken, Page, StatusFilter, Submission, new_job_id
 from i2v.loading import choose_engine, explain_choice
+from i2v.model_tasks import Models
 from i2v.outputs import OutputName, prepare_output
 from i2v.overview import Overview, take_overview
+from i2v.picture_facts import PictureFacts
 from i2v.pipeline import resolve
 from i2v.provenance import Provenance
 from i2v.schema import DeviceInfo, EngineSpec, Generation, GenerationRequest, Preset, shown
@@ -91,7 +93,11 @@ class Unfinished:
 
 
 class Service:
-    """The application without a front end. `start` it once, `stop` it at the end."""
+    """The application without a front end. `start` it once, `stop` it at the end.
+
+    Attributes:
+        models: which are there; getting, checking and removing one.
+    """
 
     def __init__(
         self, settings: Settings, store: JobStore, executor: Executor, engines: Mapping[str, EngineSpec]
@@ -102,6 +108,7 @@ class Service:
         self._presets = load_presets()
         self._decoding = threading.Semaphore(DECODERS)
         self.engines = engines
+        self.models = Models(settings.models, engines)
 
     def start(self) -> None:
         """Take up where the last service stopped: interrupted jobs go on, files that nobody owns go away."""
@@ -115,6 +122,7 @@ class Service:
         self._executor.start()
 
     def stop(self) -> None:
+        self.models.stop()
         self._executor.stop()
         self._store.close()
 
@@ -128,7 +136,7 @@ class Service:
             device = self._executor.device_now()
         except I2VError as error:
             device = error
-        return take_overview(self._settings, self.engines, device)
+        return take_overview(self._settings, device)
 
     # --- jobs
 
@@ -276,6 +284,11 @@ class Service:
         if seconds is not None:
             notice = Notice("plan.seconds", {"seconds": max(1, round(seconds))})
         return Plan(None, None, seconds, asdict(generation), notice)
+
+    def examine(self, picture: bytes) -> PictureFacts:
+        """Return what is found in a picture that may be submitted; raises `InvalidRequest` (`image.*`)."""
+        with self._decoding:
+            return examine_bytes(picture, ImageLimits.of(self._settings.image))
 
     def explain_choice(self) -> Notice | None:
         """Return which engine jobs that name none are run by, and why; `None` where the settings name it."""

@@ -8,6 +8,7 @@ import pytest
 
 from i2v.advice import advise
 from i2v.engines.specs import EMBEDDED, I2VGEN_XL
+from i2v.picture_facts import PictureFacts
 from i2v.schema import EngineSpec
 from scripts.train_embedded.motions import CHINESE_PHRASES, HELD_OUT_PHRASES, PHRASES
 
@@ -23,7 +24,7 @@ PUBLISHED = (
 
 def codes(
     prompt: str = GOOD,
-    size: tuple[int, int] | None = (512, 512),
+    size: PictureFacts | tuple[int, int] | None = (512, 512),
     guidance_scale: float = 9,
     fps: float = 8,
     spec: EngineSpec = I2VGEN_XL,
@@ -48,6 +49,27 @@ def test_a_small_picture_is_one_below_what_the_model_generates(
     size: tuple[int, int], spec: EngineSpec, told: bool
 ) -> None:
     assert ("small_picture" in codes("the camera pans left", size, spec=spec)) == told
+
+
+@pytest.mark.parametrize(("width", "sharpness", "spec", "told"), [
+    (4000, 640, I2VGEN_XL, False), (4000, 320, I2VGEN_XL, True), (600, 600, I2VGEN_XL, False),
+    (600, 300, I2VGEN_XL, True), (4000, 160, EMBEDDED, False), (4000, 80, EMBEDDED, True),
+])  # fmt: skip
+def test_a_blurred_picture_is_one_with_less_detail_than_the_model_shows(
+    width: int, sharpness: int, spec: EngineSpec, told: bool
+) -> None:
+    facts = PictureFacts(width, 520, sharpness, 0.0)
+    assert codes("the camera pans left", facts, spec=spec) == ["blurred_picture"] * told
+
+
+def test_a_small_picture_is_told_once() -> None:
+    assert codes(size=PictureFacts(300, 200, 300, 0.0)) == ["small_picture"]
+    assert codes(size=PictureFacts(300, 200, 150, 0.0)) == ["small_picture", "blurred_picture"]
+
+
+def test_text_in_the_picture_is_told() -> None:
+    assert codes(size=PictureFacts(800, 600, 640, 0.01)) == ["text_in_picture"]
+    assert codes(size=PictureFacts(800, 600, 640, 0.0)) == []
 
 
 @pytest.mark.parametrize(("number", "told"), [(16, False), (16.5, True)])

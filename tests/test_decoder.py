@@ -15,9 +15,11 @@ import psutil
 import pytest
 from PIL import Image
 
-from i2v.decoder import Confines, decode_to_file, thumbnail_of
+from i2v.decoder import Confines, decode_to_file, examine_bytes, thumbnail_of
 from i2v.errors import EncodeError, InvalidRequest
 from i2v.image import DEFAULT_LIMITS, ImageLimits, decode_picture
+from i2v.picture_facts import examine
+from i2v.settings import ROOT
 from tests.test_image import encoded, photo, png
 
 HUGE = ImageLimits(max_bytes=10**8, max_pixels=10**8)
@@ -111,6 +113,32 @@ def test_unusable_bytes_are_refused_as_in_this_process(tmp_path: Path, data: byt
         decode_picture(data)
     assert error.to_dict() == caught.value.to_dict()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_picture_is_examined_as_in_this_process_and_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side
+    with Image.open(ROOT / "examples" / "rocket.jpg") as file:
+        data = encoded(file, "JPEG", exif=exif)
+    facts = examine_bytes(data, DEFAULT_LIMITS)
+    assert (facts.width, facts.height, facts.sharpness) == (427, 640, 640)
+    assert facts == examine(decode_picture(data).image)
+
+
+def test_examining_has_the_same_confines() -> None:
+    slow, large = (
+        scan_bomb(5000, 2000),
+        encoded(Image.new("RGB", (5000, 5000), "teal"), "PNG", compress_level=1),
+    )
+    for data, limits, confines, code in (
+        (encoded(photo())[:100], DEFAULT_LIMITS, None, "image.damaged"),
+        (b"\0" * (DEFAULT_LIMITS.max_bytes + 1), DEFAULT_LIMITS, None, "image.too_many_bytes"),
+        (slow, HUGE, Confines(2**31, seconds=1), "image.too_slow"),
+        (large, HUGE, Confines(memory=200_000_000), "image.no_memory"),
+    ):
+        with pytest.raises(InvalidRequest) as caught:
+            examine_bytes(data, limits, confines)
+        assert caught.value.code == code
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from i2v.errors import InvalidRequest, QueueFull
 from i2v.executors.inline import InlineExecutor
 from i2v.job_store import JobStore
 from i2v.outputs import OutputFile
+from i2v.picture_facts import PictureFacts
 from i2v.schema import DeviceInfo, Generation
 from i2v.service import Service
 from i2v.settings import Settings
@@ -204,6 +205,35 @@ def test_two_pictures_are_decoded_at_a_time_whoever_submits(
     monkeypatch.setattr("i2v.service.decode_to_file", decode)
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(lambda _: service.submit(FIELDS, b""), range(3)))
+    assert max(at_once) == 2
+
+
+def test_a_picture_is_examined_and_not_kept(service: Service, settings: Settings) -> None:
+    assert service.examine(picture()) == PictureFacts(64, 64, 64, 0.0)
+    for data, code in ((b"", "image.empty"), (b"hello", "image.unknown_format")):
+        with pytest.raises(InvalidRequest) as caught:
+            service.examine(data)
+        assert caught.value.code == code
+    assert inputs(settings) == []
+
+
+def test_examining_waits_for_its_turn_among_the_decoders(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once: list[int] = []
+    busy = 0
+
+    def look(data: bytes, limits: object) -> PictureFacts:
+        nonlocal busy
+        busy += 1
+        at_once.append(busy)
+        time.sleep(0.1)
+        busy -= 1
+        return PictureFacts(64, 64, 64, 0.0)
+
+    monkeypatch.setattr("i2v.service.examine_bytes", look)
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(service.examine, [b""] * 3))
     assert max(at_once) == 2
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from PIL import Image, ImageFilter
 
 from i2v.engines.specs import EMBEDDED, ENGINES
 from i2v.job_store import JobStore
 from i2v.service import Service
+from i2v.settings import ROOT
 from i2v.web.front import Front
 from i2v.web.page import Page
 from i2v.web.tabs.generate import Showing
@@ -43,6 +45,7 @@ def values(page: Page, **changed: Any) -> dict[Any, Any]:
     widgets = [*page.generate.form.inputs(), page.language, page.remembered]
     untouched = {widget: getattr(widget, "value", None) for widget in widgets}
     untouched |= {page.language: "en", page.remembered: {"job": "", "language": None}}
+    untouched[page.generate.view] = Showing()
     return untouched | {getattr(page.generate.form, name): value for name, value in changed.items()}
 
 
@@ -105,6 +108,17 @@ def test_the_page_tells_what_it_would_take_and_what_might_disappoint(page: Page)
     assert "18" in updates[page.generate.advice]
     assert "5 frames a second" in updates[page.generate.advice]
     assert "the camera pans left" in updates[page.generate.advice]
+
+
+def test_a_new_picture_is_looked_at_once_and_then_told_of(page: Page, tmp_path: Path) -> None:
+    blurred = tmp_path / "blurred.png"
+    Image.open(ROOT / "examples" / "coffee.jpg").filter(ImageFilter.GaussianBlur(12)).save(blurred)
+    given = values(page, picture=str(blurred), prompt="the camera pans left")
+    assert "blurred" not in run(page.generate.look(given))[page.generate.advice]
+    run(page.generate.examine(given))
+    assert "blurred" in run(page.generate.look(given))[page.generate.advice]
+    other = {**given, page.generate.form.picture: str(ROOT / "examples" / "cat.jpg")}
+    assert "blurred" not in run(page.generate.look(other))[page.generate.advice]
 
 
 def test_numbers_that_no_slider_has_are_told_and_not_run(page: Page) -> None:

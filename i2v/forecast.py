@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from i2v.estimate import step_flops
 from i2v.jobs import Job, JsonObject
 from i2v.schema import Generation
 
@@ -18,7 +19,7 @@ class _Run:
     """A finished job: `work` grows as denoising does, `volume` as all the rest does; seconds of both."""
 
     engine: str
-    work: int
+    work: float
     volume: int
     denoise: float
     rest: float
@@ -27,8 +28,8 @@ class _Run:
 class Forecast:
     """Tells seconds from the loaded engine to the finished video.
 
-    Denoising is taken to grow with steps, frames, pixels and the passes of guidance, the rest with frames and
-    pixels. The nearest finished job of the same engine is what a job is compared with.
+    Denoising is taken to grow with the operations it needs, the rest with frames and pixels. The nearest
+    finished job of the same engine is what a job is compared with.
     """
 
     def __init__(self, runs: Iterable[tuple[JsonObject, JsonObject]]) -> None:
@@ -73,6 +74,5 @@ def _volume(generation: Generation) -> int:
     return generation.generated_width * generation.generated_height * generation.num_frames
 
 
-def _work(generation: Generation) -> int:
-    passes = 2 if generation.guidance_scale > 1 else 1
-    return _volume(generation) * generation.num_inference_steps * passes
+def _work(generation: Generation) -> float:
+    return step_flops(generation) * generation.num_inference_steps

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from i2v.engines.base import Engine, engine_class
 from i2v.engines.specs import EMBEDDED, ENGINES, I2VGEN_XL, find_spec
 from i2v.errors import Notice
-from i2v.memory import plan_memory
-from i2v.schema import DeviceInfo, EngineSpec, shown
+from i2v.memory import plan_by_settings
+from i2v.schema import DeviceInfo, EngineSpec, MemoryPlan, shown
 from i2v.settings import ModelSettings, Settings
 from i2v.weights.folders import find_weights, is_available, locate
 from i2v.weights.records import records_folder, weights_digest
@@ -48,9 +48,35 @@ def explain_choice(device: DeviceInfo, models: ModelSettings) -> Notice:
     return Notice("engine.auto_neither", {"path": path})
 
 
-def load_engine(spec: EngineSpec, device: DeviceInfo, settings: Settings) -> LoadedEngine:
-    """Load `spec` onto `device` as the settings say. Raises `ModelUnavailable` naming file or tensor."""
-    plan = plan_memory(device, settings.engine)
+def weights_state(spec: EngineSpec, models: ModelSettings) -> tuple[object, ...]:
+    """Return what is another when the files that `load_engine` reads are others: paths, sizes, times.
+
+    A model is fetched, replaced or removed while the service runs.
+    """
+    found = locate(spec, models)
+    try:
+        return tuple((path, size, path.stat().st_mtime_ns) for path, size in found.files.items())
+    except OSError:  # removed at this moment
+        return ()
+
+
+def load_engine(
+    spec: EngineSpec, device: DeviceInfo, settings: Settings, plan: MemoryPlan | None = None
+) -> LoadedEngine:
+    """Load `spec` onto `device` by `plan`, or as the settings say.
+
+    Raises `ModelUnavailable` naming file or tensor.
+    """
+    plan = plan or plan_by_settings(device, settings.engine)
     folder = find_weights(spec, settings.models)
     engine = engine_class(spec).load(spec, folder, plan)
     return LoadedEngine(engine, device, weights_digest(spec, folder, records_folder(folder, settings.models)))
+
+
+def adopt_plan(loaded: LoadedEngine, plan: MemoryPlan) -> bool:
+    """Have the next clips made by `plan`; return `False` where the engine must be loaded again for it."""
+    now = loaded.engine.plan
+    if (now.device, now.dtype, now.offload) != (plan.device, plan.dtype, plan.offload):
+        return False
+    loaded.engine.plan = replace(plan, threads=now.threads)
+    return True

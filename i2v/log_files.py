@@ -58,7 +58,8 @@ def app_log(folder: Path, quiet: bool = False) -> Iterator[Path | None]:
     for handler in handlers:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         root.addHandler(handler)
-    level, root.level = root.level, logging.INFO
+    level = root.level
+    root.setLevel(logging.INFO)  # and not the attribute, which loggers that were asked before do not see
     try:
         yield path
     finally:

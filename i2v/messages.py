@@ -43,6 +43,12 @@ MESSAGES: dict[str, str] = {
     ),
     # advice: the request is fine as it is, but the clip may disappoint
     "advice.small_picture": "The picture is only {size} pixels; clips look better with {wanted} a side.",
+    "advice.blurred_picture": (
+        "The picture looks blurred, with the detail of one of {side} pixels. A sharp one makes a better clip."
+    ),
+    "advice.text_in_picture": (
+        "There seems to be text in the picture. Letters warp in clips: crop them off or use another picture."
+    ),
     "advice.long_prompt": (
         "The prompt has about {tokens} tokens; the model reads the first {limit}: put what matters first."
     ),
@@ -104,6 +110,10 @@ MESSAGES: dict[str, str] = {
     ),
     "weights.misshapen_tensor": "{path}: the tensor {tensor} has shape {found}, expected {expected}.",
     "weights.wrong_class": "{path} describes {found}, expected {expected}. The folder is not of this model.",
+    # models, in a running service
+    "models.busy": "{title} is just being downloaded or checked. Wait for the end, or cancel it.",
+    "models.check_stopped": "The check of {title} was stopped before its end.",
+    "models.idle": "Nothing is under way with {title}: there is nothing to cancel.",
     "device.no_cuda": "device = cuda, but no CUDA device can be used here. Set device to cpu or auto.",
     "decode.tiled": (
         "The frames were decoded in tiles of {side} pixels (engine.vae_tiling), to save memory: they differ a"
@@ -140,6 +150,22 @@ MESSAGES: dict[str, str] = {
     "job.picture_lost": "The job's picture {path} cannot be read ({reason}). Submit it again.",
     "worker.not_started": "The worker does not start. Look into {path}, or run i2v doctor.",
     "plan.seconds": "About {seconds} s, by this machine's finished jobs.",
+    "plan.seconds_guess": "About {seconds} s at a first guess; finished jobs will tell.",
+    "plan.fits": "Fits: {needed} of {free} GB.",
+    "plan.fits_two_passes": "Fits: {needed} of {free} GB with two-pass guidance.",
+    "plan.fits_offload": "Fits: {needed} of {free} GB with parts of the model waiting in CPU memory.",
+    "plan.fits_two_passes_offload": (
+        "Fits: {needed} of {free} GB with two-pass guidance and parts of the model waiting in CPU memory."
+    ),
+    "plan.too_large": (
+        "May not fit: it takes {needed} GB at the least, and {free} GB are free. Lower the resolution or the"
+        " number of frames."
+    ),
+    "plan.too_large_ram": (
+        "May not fit: it takes {needed} GB of CPU memory, and {free} GB are free. Close other programs."
+    ),
+    "plan.fewer_frames": "At this size {num_frames} frames would fit.",
+    "plan.smaller": "At {resolution} {num_frames} frames would fit.",
     "plan.unknown": "Not known yet: no job of this engine was finished on this machine.",
     # HTTP
     "http.no_such_path": "There is nothing at {path}. Look at /docs for what there is.",
@@ -153,8 +179,8 @@ MESSAGES: dict[str, str] = {
         " add that page's host to security.allowed_hosts."
     ),
     "http.no_token": (
-        "This service asks for its access token: use the header Authorization: Bearer TOKEN, or open /login in"
-        " a browser."
+        "This service asks for its access token: use the header Authorization: Bearer TOKEN,"
+        " or open /login in a browser."
     ),
     "http.wrong_token": "The access token is wrong. Give the one that the service printed when it was made.",
     "http.too_many_tokens": "Too many wrong access tokens came from there. Try again in {seconds} s.",
@@ -347,6 +373,8 @@ MESSAGES: dict[str, str] = {
 HINTS: dict[str, str] = {
     "request.missing_field": "Add the field to the request.",
     "weights.cancelled": "Start it again when you like: i2v models download i2vgen-xl",
+    "models.check_stopped": "Check it again when you like.",
+    "models.idle": "Nothing needs to be done.",
     "weights.not_published": "Name another model: i2v models",
     "weights.vgen_original": "Download the right files: i2v models download i2vgen-xl",
     "weights.pickle": "Download the right files: i2v models download i2vgen-xl",

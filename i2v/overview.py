@@ -1,4 +1,4 @@
-"""What there is on this machine and where: device, models, folders, versions.
+"""What there is on this machine and where: device, folders, versions.
 
 Waits for nothing, reads no file's content and imports none of what it names; whether all of it works is
 `doctor`'s business.
@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 from i2v.errors import I2VError, Notice
 from i2v.loading import explain_choice
-from i2v.schema import DeviceInfo, EngineSpec
+from i2v.schema import DeviceInfo
 from i2v.settings import Settings
-from i2v.weights.folders import ModelFolder, locate
 
 PACKAGES = (
     "i2v", "torch", "diffusers", "transformers", "numpy", "pillow", "imageio-ffmpeg", "gradio", "fastapi",
@@ -40,7 +38,6 @@ class Overview:
     device: where jobs run; the error that keeps them from it; `None` as long as that is not known.
     engine: the setting `engine.name`.
     choice: what "auto" chooses and why; `None` where another engine is set or the device is not known.
-    models: each engine with the folder of its weights.
     folders: by what they are for: outputs, data, models.
     versions: of Python and of packages; `None` for one that is not installed.
     """
@@ -49,14 +46,11 @@ class Overview:
     device: DeviceInfo | I2VError | None
     engine: str
     choice: Notice | None
-    models: tuple[tuple[EngineSpec, ModelFolder], ...]
     folders: dict[str, Folder]
     versions: dict[str, str | None]
 
 
-def take_overview(
-    settings: Settings, engines: Mapping[str, EngineSpec], device: DeviceInfo | I2VError | None
-) -> Overview:
+def take_overview(settings: Settings, device: DeviceInfo | I2VError | None) -> Overview:
     choice: Notice | None = None
     if settings.engine.name == "auto" and isinstance(device, DeviceInfo):
         choice = explain_choice(device, settings.models)
@@ -65,7 +59,6 @@ def take_overview(
         device=device,
         engine=settings.engine.name,
         choice=choice,
-        models=tuple((spec, locate(spec, settings.models)) for spec in engines.values()),
         folders={
             "outputs": _folder(settings.output.directory),
             "data": _folder(settings.service.data_dir),

@@ -271,11 +271,17 @@ class EngineSpec:
 
 @dataclass(frozen=True)
 class DeviceInfo:
-    """Where a model runs: `type` "cpu" or "cuda", its name, and the memory it has in bytes."""
+    """Where a model runs: `type` "cpu" or "cuda", its name, and the memory it has in bytes.
+
+    `free_memory` of the device and `free_ram` of the CPU are what others leave to us, in bytes: what our own
+    process holds already counts as free. `None`: not measured.
+    """
 
     type: Literal["cpu", "cuda"]
     name: str
     total_memory: int
+    free_memory: int | None = None
+    free_ram: int | None = None
 
 
 @dataclass(frozen=True)

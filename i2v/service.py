@@ -25,6 +25,7 @@ from i2v.image import ImageLimits
 from i2v.job_store import JobStore
 from i2v.jobs import Job, JobStatus, JsonObject, OutputTaken, Page, StatusFilter, Submission, new_job_id
 from i2v.loading import choose_engine, explain_choice
+from i2v.memory import Planned, plan_memory
 from i2v.model_tasks import Models
 from i2v.outputs import OutputName, prepare_output
 from i2v.overview import Overview, take_overview
@@ -72,9 +73,12 @@ class Plan:
     """What a request would take here. `None`: not known yet.
 
     Attributes:
-        seconds: from the loaded engine to the finished video, by this machine's finished jobs.
+        fits: whether it fits what was free of the device and of CPU memory when the worker started.
+        bytes: of the device, at the most.
+        seconds: from the loaded engine to the finished video, by this machine's finished jobs, or guessed.
         options: what would be run (`Generation`).
-        notice: the same for a person.
+        notice: the seconds for a person.
+        memory: the rest of it for a person; what would fit, where it does not.
     """
 
     fits: bool | None
@@ -82,6 +86,12 @@ class Plan:
     seconds: float | None
     options: JsonObject
     notice: Notice
+    memory: tuple[Notice, ...] = ()
+
+    @property
+    def message(self) -> str:
+        """What the notices say, in one line."""
+        return " ".join(notice.message for notice in (*self.memory, self.notice))
 
 
 @dataclass(frozen=True)
@@ -160,6 +170,9 @@ class Service:
             with self._decoding:
                 decoded = decode_to_file(picture, ImageLimits.of(self._settings.image), file)
             generation, notices = self._resolve(request, decoded.size)
+            planned = self._planned(generation)
+            if planned.fits is False:  # told, not refused: it is an estimate
+                notices += planned.notices
             job = self._accept(
                 Submission(
                     id=job_id,
@@ -279,11 +292,15 @@ class Service:
         """Return what a request would take on this machine; raises `InvalidRequest` as `submit` does."""
         request = GenerationRequest.parse({"engine": self._settings.engine.name} | fields)
         generation, _ = self._resolve(request, picture_size)
+        planned = self._planned(generation)
+        needed = None if planned.estimate is None else planned.estimate.device_bytes
         seconds = self._forecast().seconds(generation)
         notice = Notice("plan.unknown", {})
         if seconds is not None:
             notice = Notice("plan.seconds", {"seconds": max(1, round(seconds))})
-        return Plan(None, None, seconds, asdict(generation), notice)
+        elif (seconds := planned.guessed_seconds(self._executor.device())) is not None:
+            notice = Notice("plan.seconds_guess", {"seconds": max(1, round(seconds))})
+        return Plan(planned.fits, needed, seconds, asdict(generation), notice, planned.notices)
 
     def examine(self, picture: bytes) -> PictureFacts:
         """Return what is found in a picture that may be submitted; raises `InvalidRequest` (`image.*`)."""
@@ -317,6 +334,10 @@ class Service:
         device = self._executor.device()
         spec = choose_engine(request.engine, device, self._settings.models, self.engines)
         return resolve(request, spec, self._presets, picture_size)
+
+    def _planned(self, generation: Generation) -> Planned:
+        spec = find_spec(generation.engine, self.engines)
+        return plan_memory(spec, generation, self._executor.device(), self._settings.engine)
 
     def _accept(self, new: Submission, names: OutputName) -> Job:
         """Put the job into the queue under the first name that neither a file nor another job has."""

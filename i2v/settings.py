@@ -310,10 +310,7 @@ def _from_hub_variables(environ: Mapping[str, str]) -> list[_Source]:
     given = {name: environ[name] for name in _HUB_VARIABLES if environ.get(name)}
     if "HF_HOME" in given:
         given["HF_HOME"] += "/hub"
-    return [
-        _Source(name, _nested(_HUB_VARIABLES[name], value), Path.cwd())
-        for name, value in given.items()
-    ]
+    return [_Source(name, _nested(_HUB_VARIABLES[name], value), Path.cwd()) for name, value in given.items()]
 
 
 def _from_flags(flags: Mapping[str, object]) -> list[_Source]:

@@ -25,7 +25,8 @@ from i2v.errors import Cancelled, EncodeError, I2VError, InsufficientMemory, Inv
 from i2v.image import Picture
 from i2v.job_store import JobStore
 from i2v.jobs import Claim, Job, JobLost, JsonObject, Progress
-from i2v.loading import LoadedEngine, load_engine
+from i2v.loading import LoadedEngine, adopt_plan, load_engine, weights_state
+from i2v.memory import measure_free, plan_memory
 from i2v.outputs import OutputFile, prepare_output, sweep_parts
 from i2v.pipeline import Marks, Result, Stopwatch, describe, generate_video, mark
 from i2v.progress import Meter, Narrator, at_start
@@ -69,6 +70,7 @@ class Worker:
         self._owner = owner
         self._tell = tell
         self._loaded: LoadedEngine | None = None
+        self._weights: tuple[object, ...] = ()  # that it was loaded from
         self._narrator = Narrator()
         self._is_sound = True
 
@@ -151,7 +153,7 @@ class Worker:
         with watch.phase("picture"):
             picture = _read_picture(self._settings.inputs / job.input)
         with watch.phase("load"):
-            loaded = self._engine(find_spec(generation.engine, self._engines))
+            loaded = self._engine(find_spec(generation.engine, self._engines), generation)
         self._say(claim, at_start("conditioning"))
         provenance = describe(
             GenerationRequest.parse(job.request), generation, picture, loaded, self._settings.output
@@ -166,10 +168,17 @@ class Worker:
         notices = [*job.notices, *(notice.to_dict() for notice in result.notices)]
         return {**result.to_dict(), "notices": notices}
 
-    def _engine(self, spec: EngineSpec) -> LoadedEngine:
-        if self._loaded is None or self._loaded.engine.spec != spec:
+    def _engine(self, spec: EngineSpec, generation: Generation) -> LoadedEngine:
+        weights = weights_state(spec, self._settings.models)
+        if self._loaded is not None and (self._loaded.engine.spec != spec or self._weights != weights):
+            self._loaded = None
+        offload = None if self._loaded is None else self._loaded.engine.plan.offload
+        free, options = measure_free(self._device), self._settings.engine
+        plan = plan_memory(spec, generation, free, options, offload).plan
+        if self._loaded is None or not adopt_plan(self._loaded, plan):
             self._loaded = None  # before the next one is loaded: both would not fit
-            self._loaded = load_engine(spec, self._device, self._settings)
+            self._loaded = load_engine(spec, self._device, self._settings, plan)
+            self._weights = weights
         return self._loaded
 
     def _say(self, claim: Claim, progress: Progress) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from i2v.engines.specs import EMBEDDED, I2VGEN_XL
 from i2v.errors import InvalidRequest, ModelUnavailable
-from i2v.loading import choose_engine, explain_choice, load_engine
-from i2v.schema import DeviceInfo, EngineSpec
+from i2v.loading import adopt_plan, choose_engine, explain_choice, load_engine
+from i2v.schema import DeviceInfo, EngineSpec, MemoryPlan
 from i2v.settings import load_settings
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
 from i2v.weights import weights_digest
@@ -56,6 +57,17 @@ def test_the_embedded_engine_loads_as_the_settings_say() -> None:
     )
     assert loaded.engine.spec == EMBEDDED
     assert loaded.weights_sha256 == weights_digest(EMBEDDED, EMBEDDED_FOLDER)
+
+
+def test_a_loaded_engine_takes_the_next_clips_plan_unless_its_weights_would_be_elsewhere() -> None:
+    plan = MemoryPlan("cpu", "float32", threads=1)
+    loaded = load_engine(EMBEDDED, CPU, load_settings(), plan)
+    assert loaded.engine.plan == plan
+    assert adopt_plan(loaded, MemoryPlan("cpu", "float32", cfg_passes=2, decode_chunk=3, chunk_tokens=99))
+    assert loaded.engine.plan == replace(plan, cfg_passes=2, decode_chunk=3, chunk_tokens=99)
+    for other in (replace(plan, offload="model"), replace(plan, dtype="bfloat16")):
+        assert not adopt_plan(loaded, other)
+    assert loaded.engine.plan.cfg_passes == 2
 
 
 def test_missing_weights_are_named(tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Literal
 
@@ -9,13 +12,33 @@ import psutil
 import pytest
 import torch
 
+from i2v.engines.specs import EMBEDDED, I2VGEN_XL
 from i2v.errors import InsufficientMemory
-from i2v.memory import plan_memory, probe_device
-from i2v.schema import DeviceInfo, MemoryPlan
-from i2v.settings import EngineSettings, load_settings
+from i2v.estimate import GIB, estimate
+from i2v.memory import _left_by_cgroup, measure_free, plan_by_settings, plan_memory, probe_device
+from i2v.pipeline import resolve
+from i2v.schema import DeviceInfo, EngineSpec, Generation, GenerationRequest, MemoryPlan
+from i2v.settings import EngineSettings, load_presets, load_settings
 
-CPU = DeviceInfo("cpu", "CPU", 16 * 2**30)
-CUDA = DeviceInfo("cuda", "NVIDIA RTX 4090", 24 * 2**30)
+CPU = DeviceInfo("cpu", "CPU", 16 * GIB)
+CUDA = DeviceInfo("cuda", "NVIDIA RTX 4090", 24 * GIB)
+
+
+def options(**changes: object) -> EngineSettings:
+    """Return the settings of configs/default.yaml with `changes`."""
+    return load_settings(flags={f"engine.{name}": value for name, value in changes.items()}).engine
+
+
+def card(gib: float, ram: float | None = None) -> DeviceInfo:
+    return DeviceInfo("cuda", "a card", round(gib * GIB), free_ram=None if ram is None else round(ram * GIB))
+
+
+def clip(preset: str = "extreme", spec: EngineSpec = I2VGEN_XL, **fields: object) -> Generation:
+    request = GenerationRequest.parse({"prompt": "x", "preset": preset, **fields})
+    return resolve(request, spec, load_presets(), (512, 512))[0]
+
+
+# --- the device
 
 
 @pytest.fixture
@@ -25,6 +48,8 @@ def cuda(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
     properties = SimpleNamespace(name=CUDA.name, total_memory=CUDA.total_memory)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: [properties][index])
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (20 * GIB, CUDA.total_memory))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 2 * GIB)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +70,7 @@ def test_cuda_is_used_where_it_is_there_unless_the_cpu_is_asked_for(
     device = probe_device(wanted)
     assert device.type == found
     if found == "cuda":
-        assert device == CUDA
+        assert replace(device, free_memory=None, free_ram=None) == CUDA
 
 
 @pytest.mark.parametrize("cuda", [False], indirect=True)
@@ -58,6 +83,27 @@ def test_cuda_that_is_asked_for_and_not_there_is_an_error_with_the_way_out() -> 
 
 def test_the_cpus_memory_is_the_machines_in_bytes() -> None:
     assert probe_device("cpu").total_memory == pytest.approx(psutil.virtual_memory().total, rel=0.01)
+
+
+@pytest.mark.parametrize("cuda", [True], indirect=True)
+@pytest.mark.usefixtures("cuda")
+def test_what_our_own_process_holds_counts_as_free() -> None:
+    free = measure_free(CUDA)
+    assert free.free_memory == 22 * GIB
+    assert free.free_ram is not None
+    assert psutil.Process().memory_info().rss < free.free_ram < psutil.virtual_memory().total + GIB
+
+
+def test_a_containers_limit_counts(tmp_path: Path) -> None:
+    assert _left_by_cgroup(tmp_path) > 2**60
+    (tmp_path / "memory.current").write_text("1000\n")
+    (tmp_path / "memory.max").write_text("max\n")
+    assert _left_by_cgroup(tmp_path) > 2**60
+    (tmp_path / "memory.max").write_text("5000\n")
+    assert _left_by_cgroup(tmp_path) == 4000
+
+
+# --- the plan
 
 
 @pytest.mark.parametrize(
@@ -76,10 +122,11 @@ def test_the_plan_has_half_precision_on_cuda_unless_the_settings_say_otherwise(
     dtype: Literal["auto", "float32", "float16", "bfloat16"],
     planned: Literal["float32", "float16", "bfloat16"],
 ) -> None:
-    assert plan_memory(device, options(dtype=dtype)).dtype == planned
+    assert plan_by_settings(device, options(dtype=dtype)).dtype == planned
+    assert plan_memory(EMBEDDED, clip("quick", EMBEDDED), device, options(dtype=dtype)).plan.dtype == planned
 
 
-def test_the_plan_is_for_the_device_and_as_the_settings_have_it() -> None:
+def test_options_that_are_set_are_kept_though_others_would_be_faster() -> None:
     asked = {
         "threads": 2,
         "decode_chunk": 7,
@@ -88,10 +135,101 @@ def test_the_plan_is_for_the_device_and_as_the_settings_have_it() -> None:
         "chunk_tokens": 99,
         "vae_tiling": True,
     }
-    assert plan_memory(CUDA, options(**asked)) == MemoryPlan(device="cuda", dtype="float16", **asked)
-    assert plan_memory(CPU, options()) == MemoryPlan(device="cpu", dtype="float32", decode_chunk=0)
+    expected = MemoryPlan(device="cuda", dtype="float16", **asked)
+    assert plan_by_settings(CUDA, options(**asked)) == expected
+    assert plan_memory(I2VGEN_XL, clip("quick"), card(80), options(**asked)).plan == expected
 
 
-def options(**changes: object) -> EngineSettings:
-    """Return the settings of configs/default.yaml with `changes`."""
-    return load_settings(flags={f"engine.{name}": value for name, value in changes.items()}).engine
+@pytest.mark.parametrize(
+    ("gib", "preset", "offload", "passes"),
+    [
+        (24, "extreme", "none", 1),
+        (16, "extreme", "none", 1),
+        (12, "extreme", "none", 1),
+        (10, "extreme", "encoders", 1),
+        (8, "extreme", "encoders", 2),
+        (8, "high", "encoders", 1),
+        (8, "standard", "none", 1),
+        (6, "quick", "model", 1),
+    ],
+)
+def test_the_fastest_plan_that_fits_is_taken(gib: float, preset: str, offload: str, passes: int) -> None:
+    planned = plan_memory(I2VGEN_XL, clip(preset), card(gib), options())
+    assert planned.fits
+    assert planned.estimate is not None
+    assert planned.estimate.device_bytes <= gib * GIB
+    assert (planned.plan.offload, planned.plan.cfg_passes) == (offload, passes)
+
+
+def test_a_card_with_room_is_used_as_if_there_were_no_plan() -> None:
+    for preset in ("quick", "standard", "high", "extreme"):
+        planned = plan_memory(I2VGEN_XL, clip(preset), card(80), options())
+        assert planned.plan == plan_by_settings(CUDA, options())
+        assert [notice.code for notice in planned.notices] == ["plan.fits"]
+
+
+def test_offloading_needs_cpu_memory_and_is_not_planned_where_that_is_short() -> None:
+    short, enough = (plan_memory(I2VGEN_XL, clip("high"), card(8, ram), options()) for ram in (4.5, 32))
+    assert (enough.fits, enough.plan.offload) == (True, "encoders")
+    assert short.plan.offload == "none"
+
+
+def test_what_is_loaded_already_is_not_loaded_again_for_little() -> None:
+    quick = clip("quick")
+    assert plan_memory(I2VGEN_XL, quick, card(24), options(), loaded="encoders").plan.offload == "encoders"
+    assert plan_memory(I2VGEN_XL, quick, card(24), options()).plan.offload == "none"
+
+
+def test_what_does_not_fit_says_what_would_and_that_fits_indeed() -> None:
+    device, asked = card(6), clip("extreme")
+    planned = plan_memory(I2VGEN_XL, asked, device, options())
+    assert planned.fits is False
+    told = {notice.code: notice.params for notice in planned.notices}
+    assert told.keys() == {"plan.too_large", "plan.fewer_frames", "plan.smaller"}
+    frames, resolution = told["plan.fewer_frames"]["num_frames"], told["plan.smaller"]["resolution"]
+    assert isinstance(frames, int)
+
+    def fits(**fields: object) -> bool | None:
+        return plan_memory(I2VGEN_XL, clip("extreme", **fields), device, options()).fits
+
+    assert fits(num_frames=frames)
+    assert not fits(num_frames=frames + 1)
+    assert fits(resolution=resolution)
+    assert planned.plan.cfg_passes == 2
+
+
+def test_the_cpus_memory_is_not_planned_to_the_last_byte() -> None:
+    asked = clip("standard", EMBEDDED)
+    figures = estimate(EMBEDDED, asked, MemoryPlan("cpu", "float32"))
+    assert figures is not None
+    for extra, fits in ((2 * GIB, True), (GIB // 2, False)):
+        free = figures.device_bytes + extra
+        device = replace(CPU, free_memory=free, free_ram=free)
+        assert plan_memory(EMBEDDED, asked, device, options()).fits is fits
+
+
+def test_an_engine_that_was_not_measured_is_planned_by_the_settings() -> None:
+    unknown = replace(I2VGEN_XL, name="another")
+    planned = plan_memory(unknown, replace(clip(), engine="another"), card(8), options(cfg_passes=2))
+    assert (planned.fits, planned.estimate, planned.notices) == (None, None, ())
+    assert planned.plan == plan_by_settings(CUDA, options(cfg_passes=2))
+
+
+def test_a_first_guess_of_time_is_near_what_was_published() -> None:
+    """97 s on an A100: 1280 x 704, 16 frames, 50 steps (I2VGen-XL's model card)."""
+    device = DeviceInfo("cuda", "NVIDIA A100-SXM4-80GB", 80 * GIB)
+    asked = replace(clip("standard"), generated_width=1280, generated_height=704)
+    seconds = plan_memory(I2VGEN_XL, asked, device, options()).guessed_seconds(device)
+    assert seconds == pytest.approx(97, rel=0.25)
+    assert plan_memory(I2VGEN_XL, asked, CPU, options()).guessed_seconds(CPU) is None
+
+
+@pytest.mark.parametrize("gib", [5, 24])
+def test_a_plan_takes_less_than_5_ms(gib: float) -> None:
+    asked, settings = clip("extreme", num_frames=128), options()
+    spent = []
+    for _ in range(20):
+        start = time.perf_counter()
+        plan_memory(I2VGEN_XL, asked, card(gib), settings)
+        spent.append(time.perf_counter() - start)
+    assert min(spent) < 0.005

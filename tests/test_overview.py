@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from i2v.engines.specs import EMBEDDED, ENGINES, I2VGEN_XL
 from i2v.errors import InsufficientMemory
 from i2v.overview import take_overview
 from i2v.schema import DeviceInfo
@@ -17,15 +16,12 @@ from tests.rehearsal import stage
 CPU = DeviceInfo("cpu", "CPU", 2**33)
 
 
-def test_models_folders_and_versions_are_told(tmp_path: Path) -> None:
+def test_folders_and_versions_are_told(tmp_path: Path) -> None:
     settings = stage(tmp_path, engine__name="auto")
-    found = take_overview(settings, ENGINES, CPU)
+    found = take_overview(settings, CPU)
     assert found.device == CPU
     assert found.choice is not None
     assert found.choice.code == "engine.auto_neither"
-    models = {spec.name: folder for spec, folder in found.models}
-    assert models[EMBEDDED.name].missing is None
-    assert models[I2VGEN_XL.name].files == {}
     outputs = found.folders["outputs"]
     assert outputs.path == settings.output.directory
     assert not outputs.path.exists(), "it was not made just to look"
@@ -36,17 +32,17 @@ def test_models_folders_and_versions_are_told(tmp_path: Path) -> None:
 
 def test_what_auto_means_is_open_until_the_device_is_known(tmp_path: Path) -> None:
     settings = stage(tmp_path, engine__name="auto")
-    assert take_overview(settings, ENGINES, None).choice is None
+    assert take_overview(settings, None).choice is None
     error = InsufficientMemory("device.no_cuda")
-    assert take_overview(settings, ENGINES, error).choice is None
-    named = take_overview(stage(tmp_path), ENGINES, CPU)
+    assert take_overview(settings, error).choice is None
+    named = take_overview(stage(tmp_path), CPU)
     assert (named.engine, named.choice) == ("rehearsal", None)
 
 
 def test_no_torch_is_imported() -> None:
     code = (
-        "import sys; from i2v.settings import load_settings; from i2v.engines.specs import ENGINES;"
-        "from i2v.overview import take_overview; take_overview(load_settings(), ENGINES, None);"
+        "import sys; from i2v.settings import load_settings;"
+        "from i2v.overview import take_overview; take_overview(load_settings(), None);"
         "print({'torch', 'diffusers'} & sys.modules.keys())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

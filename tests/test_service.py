@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from i2v.decoder import DecodedFile
+from i2v.engines.specs import I2VGEN_XL
 from i2v.errors import InvalidRequest, QueueFull
 from i2v.executors.inline import InlineExecutor
 from i2v.job_store import JobStore
@@ -361,6 +362,31 @@ def test_a_plan_is_honest_about_what_it_does_not_know(working: Service) -> None:
     assert known.seconds is not None
     assert 2.0 <= known.seconds < 20
     assert known.options["num_inference_steps"] == 40
+
+
+def test_a_plan_tells_what_fits_the_card_and_a_job_that_may_not_fit_is_accepted_with_a_notice(
+    settings: Settings,
+) -> None:
+    card = DeviceInfo("cuda", "NVIDIA GeForce RTX 4090", 24 * 2**30, 8 * 2**30, 64 * 2**30)
+    engines = {**ENGINES, I2VGEN_XL.name: I2VGEN_XL}
+    service = Service(settings, JobStore(settings.database), Waiting(device_info=card), engines)
+    service.start()
+    asked = {"prompt": "x", "engine": "i2vgen-xl", "preset": "extreme"}
+    plan = service.plan(asked)
+    assert plan.fits is True
+    assert plan.bytes is not None
+    assert 6 * 2**30 < plan.bytes <= 8 * 2**30
+    assert plan.seconds is not None
+    assert plan.message.startswith("Fits: 7.4 of 8.0 GB with two-pass guidance and parts of the model")
+    assert plan.message.endswith(f"About {plan.seconds:.0f} s at a first guess; finished jobs will tell.")
+    too_large = service.plan({**asked, "num_frames": 128})
+    assert (too_large.fits, too_large.options["num_frames"]) == (False, 128)
+    told = [notice.code for notice in too_large.memory]
+    assert told == ["plan.too_large", "plan.fewer_frames", "plan.smaller"]
+    job = service.submit({**asked, "num_frames": 128}, picture())
+    assert job.generation["num_frames"] == 128
+    assert set(told) <= {notice["code"] for notice in job.notices}
+    service.stop()
 
 
 def test_the_expected_start_is_the_sum_of_those_before(settings: Settings) -> None:

@@ -26,10 +26,11 @@ from i2v.executors.inline import InlineExecutor
 from i2v.job_store import JobStore
 from i2v.jobs import Claim, Job, JsonObject, Progress
 from i2v.loading import LoadedEngine, load_engine
+from i2v.memory import Planned
 from i2v.progress import BEGIN
-from i2v.schema import DeviceInfo, EngineSpec
+from i2v.schema import DeviceInfo, EngineSpec, Generation, MemoryPlan
 from i2v.service import Service
-from i2v.settings import Settings
+from i2v.settings import EngineSettings, Settings
 from i2v.video import probe, read_tags
 from i2v.worker import JOB_TAG, Beat, Worker, clean_up
 from tests.clips import names, read_frames
@@ -190,6 +191,49 @@ def test_an_engine_is_loaded_once(settings: Settings, store: WatchedStore) -> No
     assert not busy.run_next()
 
 
+def test_each_job_has_a_plan_of_its_own_and_the_weights_are_loaded_again_only_to_be_elsewhere(
+    settings: Settings, store: WatchedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = MemoryPlan("cpu", "float32")
+    plans = [plain, replace(plain, cfg_passes=2), replace(plain, offload="model", cfg_passes=2)]
+    offloads: list[str | None] = []
+    loaded: list[LoadedEngine] = []
+
+    def plan(
+        spec: EngineSpec, generation: Generation, device: DeviceInfo, options: EngineSettings, now: str | None
+    ) -> Planned:
+        assert device.free_ram is not None  # measured for the job
+        offloads.append(now)
+        return Planned(plans[len(offloads) - 1])
+
+    monkeypatch.setattr("i2v.worker.plan_memory", plan)
+    busy = worker(settings, store)
+    for _ in plans:
+        submit(store, settings)
+        assert busy.run_next()
+        assert busy._loaded is not None
+        loaded.append(busy._loaded)
+        assert busy._loaded.engine.plan == plans[len(loaded) - 1]
+    assert offloads == [None, "none", "none"]
+    assert loaded[0] is loaded[1]
+    assert loaded[1] is not loaded[2]
+
+
+def test_an_engine_is_loaded_anew_when_its_files_are_others(settings: Settings, store: WatchedStore) -> None:
+    """A model is fetched again, or another folder is added, while the service runs."""
+    spec = replace(REHEARSAL, files=("model_index.json",))
+    busy = Worker(settings, store, {spec.name: spec}, CPU, "worker")
+    folder = settings.models.directory.parent
+    ended = []
+    for load in ("", "", "load: fail"):
+        if load:
+            write_model(folder, load)
+        job = submit(store, settings)
+        assert busy.run_next()
+        ended.append(store.get(job.id).status)
+    assert ended == ["succeeded", "succeeded", "failed"]
+
+
 def test_an_engine_is_gone_before_the_next_one_is_loaded(
     settings: Settings, store: WatchedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,9 +244,9 @@ def test_an_engine_is_gone_before_the_next_one_is_loaded(
     (models / "rehearsal").symlink_to("other")
     loaded: list[weakref.ref[Engine]] = []
 
-    def load(spec: EngineSpec, device: DeviceInfo, settings: Settings) -> LoadedEngine:
+    def load(spec: EngineSpec, device: DeviceInfo, settings: Settings, plan: MemoryPlan) -> LoadedEngine:
         assert [engine() for engine in loaded] == [None] * len(loaded)
-        engine = load_engine(spec, device, settings)
+        engine = load_engine(spec, device, settings, plan)
         loaded.append(weakref.ref(engine.engine))
         return engine
 

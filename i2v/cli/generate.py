@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
     request = _request(given, like, arguments.like, settings)
 
     from i2v.image import ImageLimits, decode_picture
-    from i2v.memory import probe_device
+    from i2v.memory import plan_memory, probe_device
     from i2v.outputs import OutputFile, OutputName, prepare_output
     from i2v.video import check_ffmpeg
 
@@ -122,7 +122,10 @@ def run(arguments: argparse.Namespace) -> int:
         device = probe_device(settings.engine.device)
         spec = choose_engine(request.engine, device, settings.models)
         generation, notices = resolve(request, spec, load_presets(), picture.image.size)
-        loaded = load_engine(spec, device, settings)
+        planned = plan_memory(spec, generation, device, settings.engine)
+        if planned.fits is False:
+            notices += planned.notices
+        loaded = load_engine(spec, device, settings, planned.plan)
     provenance = describe(request, generation, picture, loaded, settings.output)
     if like is not None:
         notices += tuple(provenance.differences(like, arguments.like, frozenset(given)))

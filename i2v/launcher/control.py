@@ -82,8 +82,8 @@ def _flags_of_running(launcher: Launcher) -> dict[str, str]:
     process = None if holder is None else holder.process(launcher.data_dir)
     if process is None:
         return {}
-    found = (re.fullmatch(rf"--({'|'.join(FLAGS)})=(.*)", word, re.S) for word in process.cmdline())
-    return {match[1]: match[2] for match in found if match}
+    words = "\0".join(process.cmdline())  # each flag with its value, as one word or as two
+    return dict(re.findall(rf"--({'|'.join(FLAGS)})[=\0]([^\0]*)", words))
 
 
 def show_log(launcher: Launcher) -> int:

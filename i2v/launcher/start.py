@@ -123,7 +123,7 @@ def tell_running(launcher: Launcher, holder: Holder) -> None:
 
 
 def tell_addresses(launcher: Launcher, holder: Holder) -> bool:
-    """Show those addresses that answer, and the log; return whether all of them do."""
+    """Show those addresses that answer, and the log; return whether any of them does."""
     alive = {url: status_of(f"{url}/healthz", seconds=3) == 200 for url in holder.urls}
     for url, is_alive in alive.items():
         if not is_alive:
@@ -133,7 +133,7 @@ def tell_addresses(launcher: Launcher, holder: Holder) -> bool:
     if holder.log is not None:
         launcher.terminal.plain("log", path=holder.log)
     launcher.terminal.plain("onward", command=SCRIPT)
-    return all(alive.values())
+    return any(alive.values())
 
 
 def _prepare(launcher: Launcher) -> bool:

@@ -50,12 +50,18 @@ class Access:
         self.cookie = f"i2v_{self._sign('name')[:8]}"
 
     def refusal(self, token: bytes, address: str, *, login: bool = False) -> I2VError | None:
-        """Return why `token` lets nobody at `address` in, or `None` if it does."""
+        """Return why `token` lets nobody at `address` in, or `None` if it does.
+
+        Who guesses has to wait, but a program with the right token does not wait for others at its address.
+        """
+        is_right = hmac.compare_digest(token, self._token)
+        if is_right and not login:
+            return None
         client = network_of(address)
         wait = max(self._by_address.seconds_to_wait(client), self._logins.seconds_to_wait("") if login else 0)
         if wait:
             return I2VError("http.too_many_tokens", seconds=wait)
-        if hmac.compare_digest(token, self._token):
+        if is_right:
             return None
         self._by_address.add_failure(client)
         if login:

@@ -184,7 +184,7 @@ async def plan_job(request: Request) -> PlanBody:
         bytes=plan.bytes,
         seconds=plan.seconds,
         options=plan.options,
-        message=plan.notice.message,
+        message=plan.message,
     )
 
 

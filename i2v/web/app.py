@@ -16,7 +16,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from i2v.service import Service
 from i2v.settings import Settings
-from i2v.web import api, files, login, problems, published
+from i2v.web import api, files, login, models_api, problems, published
 from i2v.web.access import Access, AccessGuard
 from i2v.web.documentation import render_page
 from i2v.web.front import Front
@@ -59,7 +59,7 @@ def create_app(
     app.state.front = Front(service, settings, closing, log)
     problems.install(app)
     hosts = Hosts.of(settings)
-    routers = [api.root, api.router, files.router, published.router]
+    routers = [api.root, api.router, files.router, models_api.router, published.router]
     if token := settings.security.token.get_secret_value():
         app.state.access = Access(token)
         app.add_middleware(AccessGuard, access=app.state.access)

@@ -13,12 +13,13 @@ from anyio.to_thread import run_sync
 from gradio.events import api
 from gradio.processing_utils import save_file_to_cache
 
-from i2v.errors import I2VError, InvalidRequest
+from i2v.errors import I2VError
 from i2v.jobs import Job, JsonObject
-from i2v.schema import PresetName, shown
+from i2v.schema import PresetName
 from i2v.web.events import watch
 from i2v.web.front import Front
 from i2v.web.texts import translate
+from i2v.web.uploads import read_upload, uploaded
 
 
 def add_endpoint(front: Front, folder: Path) -> None:
@@ -38,7 +39,7 @@ def add_endpoint(front: Front, folder: Path) -> None:
         given: JsonObject = {"preset": preset, "negative_prompt": negative_prompt, "seed": seed}
         fields = {"prompt": prompt} | {name: value for name, value in given.items() if value is not None}
         try:
-            picture = await run_sync(_uploaded(image, folder).read_bytes)
+            picture = await run_sync(_read, image, folder)
             job = await _finish(front, await front.submit(fields, picture))
         except I2VError as error:
             raise gr.Error(error.message, print_exception=False) from error
@@ -50,12 +51,8 @@ def add_endpoint(front: Front, folder: Path) -> None:
     api(generate, api_name="generate", api_description="Make a video of an image and a prompt.")
 
 
-def _uploaded(image: object, folder: Path) -> Path:
-    given = image.get("path") if isinstance(image, dict) else image
-    path = Path(str(given)).resolve()
-    if not path.is_relative_to(folder.resolve()) or not path.is_file():
-        raise InvalidRequest("request.invalid", field="image", value=shown(given), allowed="an uploaded file")
-    return path
+def _read(image: object, folder: Path) -> bytes:
+    return read_upload(uploaded(image.get("path") if isinstance(image, dict) else image, folder))
 
 
 async def _finish(front: Front, job: Job) -> Job:

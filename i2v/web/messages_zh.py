@@ -33,6 +33,8 @@ CHINESE: dict[str, str] = {
     "prompt.negative_truncated": "模型最多读取反向提示词的 {limit} 个 token，以下部分被截去：{removed}",
     # advice
     "advice.small_picture": "图片只有 {size} 像素，各边至少 {wanted} 像素时效果更好。",
+    "advice.blurred_picture": "图片看起来模糊，细节只相当于长边 {side} 像素的图片：请换一张更清晰的。",
+    "advice.text_in_picture": "图片里似乎有文字，动起来会变形：请裁掉文字，或换一张图片。",
     "advice.long_prompt": "提示词约 {tokens} 个 token，模型只读前 {limit} 个：把最重要的写在前面。",
     "advice.abstract": "“{words}”没有说明任何动作：请写清谁在动、朝哪个方向、快慢如何。",
     "advice.many_actions": "这里大约有 {count} 个动作，{allowed} 个以内效果更好。",
@@ -84,6 +86,9 @@ CHINESE: dict[str, str] = {
     "weights.unexpected_tensor": "{path}：多出张量 {tensor}（共 {count} 个）。该文件不属于此模型。",
     "weights.misshapen_tensor": "{path}：张量 {tensor} 的形状是 {found}，应为 {expected}。",
     "weights.wrong_class": "{path} 描述的是 {found}，应为 {expected}。该文件夹不属于此模型。",
+    "models.busy": "{title} 正在下载或校验。请等它结束，或先取消。",
+    "models.check_stopped": "{title} 的校验在完成前已停止。",
+    "models.idle": "{title} 没有正在进行的操作，无需取消。",
     "device.no_cuda": "device = cuda，但这里没有可用的 CUDA 设备。请把 device 设为 cpu 或 auto。",
     "decode.tiled": (
         "为节省内存，帧按 {side} 像素的分块解码（engine.vae_tiling）：与整帧解码略有差别，分块相接处最明显。"
@@ -129,6 +134,17 @@ CHINESE: dict[str, str] = {
     ),
     "worker.not_started": "工作进程无法启动。请查看 {path}，或运行 i2v doctor。",
     "plan.seconds": "约 {seconds} 秒（按本机已完成的任务估计）。",
+    "plan.seconds_guess": "初步估计约 {seconds} 秒；完成任务后会更准确。",
+    "plan.fits": "放得下：需要 {needed} GB，可用 {free} GB。",
+    "plan.fits_two_passes": "放得下：引导分两遍计算，需要 {needed} GB，可用 {free} GB。",
+    "plan.fits_offload": "放得下：模型的一部分留在内存中，需要 {needed} GB，可用 {free} GB。",
+    "plan.fits_two_passes_offload": (
+        "放得下：引导分两遍计算，模型的一部分留在内存中，需要 {needed} GB，可用 {free} GB。"
+    ),
+    "plan.too_large": "可能放不下：至少需要 {needed} GB，可用 {free} GB。请降低分辨率或减少帧数。",
+    "plan.too_large_ram": "可能放不下：需要 {needed} GB 内存，可用 {free} GB。请关闭其他程序。",
+    "plan.fewer_frames": "按此尺寸，{num_frames} 帧放得下。",
+    "plan.smaller": "按 {resolution}，{num_frames} 帧放得下。",
     "plan.unknown": "暂不清楚：本机还没有用此模型完成过任务。",
     # HTTP and the server
     "http.no_such_path": "{path} 处没有内容。可用的地址见 /docs。",
@@ -296,6 +312,8 @@ CHINESE: dict[str, str] = {
 HINTS: dict[str, str] = {
     "request.missing_field": "请在请求中加上该字段。",
     "weights.cancelled": "随时可以重新开始：i2v models download i2vgen-xl",
+    "models.check_stopped": "需要时可重新校验。",
+    "models.idle": "无需任何操作。",
     "weights.not_published": "请指定其他模型：i2v models",
     "weights.vgen_original": "请下载正确的文件：i2v models download i2vgen-xl",
     "weights.pickle": "请下载正确的文件：i2v models download i2vgen-xl",

@@ -116,7 +116,7 @@ class Page:
         switched = self.language.input(
             self.switch, {self.language, self.remembered}, [self.remembered, *texts], **QUIET
         )
-        self.generate.wire(loaded, switched)
+        self.generate.wire(loaded, switched, self._titles["generate"])
         for name, tab in self._others.items():
             wired = tab.wire(self._titles[name], switched)
             for event in wired.opens:
@@ -134,7 +134,7 @@ class Page:
             **await self.generate.restored(values, language),
             self.language: language,
         }.items():
-            updates[widget] = {**updates[widget], "value": value} if widget in updates else value
+            updates[widget] = _merged(updates[widget], value) if widget in updates else value
         return updates
 
     def switch(self, values: Values) -> Updates:

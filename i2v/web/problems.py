@@ -52,6 +52,8 @@ _STATUS = {
     "job.cancelled": 409,
     "job.not_retryable": 409,
     "job.not_finished": 409,
+    "models.busy": 409,
+    "models.idle": 409,
     "http.too_large": 413,
     "image.too_many_bytes": 413,
     "image.too_large": 413,

@@ -11,10 +11,9 @@ from html import escape
 from i2v.doctor.findings import Finding
 from i2v.errors import I2VError
 from i2v.overview import Folder, Overview
-from i2v.schema import EngineSpec, Language
+from i2v.schema import Language
 from i2v.web import panels
 from i2v.web.texts import text, translate
-from i2v.weights.folders import ModelFolder
 
 GIB = 2**30
 
@@ -27,7 +26,6 @@ def overview(found: Overview, language: Language) -> str:
         + _row("system.platform", escape(found.system), language)
         + _row("system.docs", docs, language)
     )
-    models = "".join(_model(spec, folder, language) for spec, folder in found.models)
     folders = "".join(
         _row(f"system.folder.{name}", escape(_folder(folder, language)), language)
         for name, folder in found.folders.items()
@@ -38,7 +36,6 @@ def overview(found: Overview, language: Language) -> str:
     )
     return (
         _facts(machine)
-        + _section("system.models", f'<ul class="i2v-models">{models}</ul>', language)
         + _section("system.folders", _facts(folders), language)
         + _section("system.versions", _facts(versions, "i2v-versions"), language)
     )
@@ -94,27 +91,6 @@ def _engine(found: Overview, language: Language) -> str:
 def _folder(folder: Folder, language: Language) -> str:
     free, total = _gib(folder.free), _gib(folder.total)
     return text("system.folder.value", language, path=folder.path, free=free, total=total)
-
-
-def _model(spec: EngineSpec, folder: ModelFolder, language: Language) -> str:
-    if folder.missing is None or folder.files:
-        size = f"{folder.size / 1e6:.0f}"
-        where = text("system.model.size", language, megabytes=size, path=folder.path)
-    else:
-        where = text("system.model.sought", language, path=folder.path)
-    if folder.missing is None:
-        state = "available"
-    elif folder.files:
-        state = "incomplete"
-        missing = folder.missing.relative_to(folder.path)
-        where = f"{text('system.model.missing', language, file=missing)} · {where}"
-    else:
-        state = "absent"
-    chip = escape(text(f"system.model.{state}", language))
-    return (
-        f'<li class="i2v-{state}"><strong>{escape(spec.title)}</strong> <span class="i2v-chip">{chip}</span>'
-        f'<p class="i2v-subdued">{escape(where)}</p></li>'
-    )
 
 
 def _finding(finding: Finding, language: Language) -> str:

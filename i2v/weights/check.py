@@ -192,7 +192,8 @@ def _refuse_pickles(spec: EngineSpec, folder: Path) -> None:
     if not folder.is_dir():
         raise ModelUnavailable("weights.no_folder", path=shown(str(folder), limit=300))
     if not is_file(folder / INDEX):
-        original = next((path for path in sorted(folder.rglob("*.pth"))), None)
+        places = (folder, folder / "models")  # not below: the folder may be a whole disk
+        original = next((path for place in places for path in sorted(place.glob("i2vgen_xl_*.pth"))), None)
         if original is not None:
             raise ModelUnavailable("weights.vgen_original", path=str(original), name=spec.name)
         raise ModelUnavailable("weights.no_index", path=shown(str(folder), limit=300), title=spec.title)

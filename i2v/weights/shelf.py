@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from i2v.errors import InvalidRequest, ModelUnavailable
+from i2v.errors import Cancelled, InvalidRequest, ModelUnavailable
 from i2v.schema import EngineSpec
 from i2v.settings import ModelSettings
 from i2v.weights.check import check_folder
@@ -59,18 +59,21 @@ def removable(spec: EngineSpec, models: ModelSettings) -> ModelFolder:
 def remove_folder(spec: EngineSpec, models: ModelSettings) -> ModelFolder:
     """Forget the added folder, which stays as it is, or delete our own; return what it was.
 
-    Waits for a download of the model to end. Raises `InvalidRequest`, or `ModelUnavailable` where files
+    Raises `InvalidRequest` (`models.busy`: another process is fetching it), or `ModelUnavailable` where files
     cannot be deleted.
     """
     folder = removable(spec, models)
+    at_once = Meter(lambda progress: None, lambda: True)  # raises where it would have to wait
     try:
-        with alone(spec, models, Meter(lambda progress: None, lambda: False)):
+        with alone(spec, models, at_once):
             if folder.origin == "added":
                 forget(spec, models)
             elif folder.path.is_symlink():
                 folder.path.unlink()  # what it leads to is somebody else's
             else:
                 shutil.rmtree(folder.path)
+    except Cancelled as error:
+        raise InvalidRequest("models.busy", title=spec.title) from error
     except OSError as error:
         reason = error.strerror or str(error)
         raise ModelUnavailable("weights.unwritable", path=str(folder.path), reason=reason) from error

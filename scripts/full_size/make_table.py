@@ -1,4 +1,4 @@
-"""Make `i2v/weights/i2vgen-xl.tsv`: the names and shapes that diffusers and transformers give the published tensors.
+"""Make `i2v/weights/i2vgen-xl.tsv`: names and shapes that diffusers and transformers give published tensors.
 
 The classes are built from `layout.CONFIGS` on the meta device, which takes seconds and no memory. It must be
 done with the versions of the time, since transformers 5 gives other names; they want an environment of their

@@ -209,7 +209,7 @@ def test_a_clip_that_cannot_be_repeated_says_why(
         (silent, "was written without its prompts: give --prompt"),
         (foreign, "does not say how it was made"),
         (tmp_path / "none.mp4", "No such file"),
-        (picture, "does not say how it was made"),
+        (picture, "cannot be read as a video"),
     ):
         done = run(environment, "generate", picture, "--like", clip)
         assert done.returncode == 2

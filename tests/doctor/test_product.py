@@ -106,7 +106,10 @@ def models(tmp_path: Path) -> Path:
 
 
 def test_complete_weights_are_good_news(models: Path) -> None:
-    assert told(check_weights(I2VGEN_XL, models_in(models), if_absent="problem")) == ("ok", "doctor.weights_ok")
+    assert told(check_weights(I2VGEN_XL, models_in(models), if_absent="problem")) == (
+        "ok",
+        "doctor.weights_ok",
+    )
 
 
 @pytest.mark.parametrize("status", ["info", "warning", "problem"])

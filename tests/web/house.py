@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ import requests
 import uvicorn
 
 from i2v.job_store import JobStore
-from i2v.schema import DeviceInfo
+from i2v.schema import DeviceInfo, EngineSpec
 from i2v.service import Service
 from i2v.settings import Settings
 from i2v.web.app import create_app
@@ -103,11 +103,13 @@ class House:
 
 
 @contextmanager
-def running(folder: Path, picture: bytes, **flags: object) -> Iterator[House]:
+def running(
+    folder: Path, picture: bytes, engines: Mapping[str, EngineSpec] = ENGINES, **flags: object
+) -> Iterator[House]:
     settings = stage(folder, **flags)
     store = JobStore(settings.database, settings.service.max_queued)
     executor = HeldExecutor(settings, store)
-    service = Service(settings, store, executor, ENGINES)
+    service = Service(settings, store, executor, engines)
     service.start()
     closing = threading.Event()
     app = create_app(service, settings, closing)

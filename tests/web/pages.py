@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 import uvicorn
 
 from i2v.job_store import JobStore
-from i2v.schema import Preset
+from i2v.schema import EngineSpec, Preset
 from i2v.service import Service
 from i2v.web.app import create_app
 from i2v.web.ui import mount_page
@@ -27,11 +27,13 @@ ENGINES = {REHEARSAL.name: replace(REHEARSAL, presets={"standard": PRESET, "quic
 
 
 @contextmanager
-def page_house(folder: Path, picture: bytes, **flags: object) -> Iterator[House]:
+def page_house(
+    folder: Path, picture: bytes, engines: Mapping[str, EngineSpec] = ENGINES, **flags: object
+) -> Iterator[House]:
     settings = stage(folder, **flags)
     store = JobStore(settings.database, settings.service.max_queued)
     executor = HeldExecutor(settings, store)
-    service = Service(settings, store, executor, ENGINES)
+    service = Service(settings, store, executor, engines)
     service.start()
     closing = threading.Event()
     log = folder / "app_20250405_142310.log"

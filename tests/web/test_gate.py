@@ -144,6 +144,27 @@ def test_no_event_reads_a_file_that_was_not_uploaded(house: House, config: dict[
     assert house.get("/jobs").json()["jobs"] == []
 
 
+def test_no_event_reads_a_file_that_is_not_even_called_one(
+    house: House, config: dict[str, Any], tmp_path: Path
+) -> None:
+    """Without `meta`, Gradio takes a path for plain data, and would serve a copy of what is there."""
+    secret = tmp_path / "secret.png"  # in the system's temporary folder, from where Gradio copies
+    secret.write_bytes(house.picture)
+    ids = {part["props"].get("elem_id"): part["id"] for part in config["components"]}
+    takers = [event for event in config["dependencies"] if ids["i2v-picture"] in event["inputs"]]
+    assert len(takers) > 5
+    values = {part["id"]: part["props"].get("value") for part in config["components"]}
+    values |= {ids["i2v-picture"]: {"path": str(secret)}, ids["i2v-prompt"]: "left"}
+    for event in takers:
+        data = [values.get(number) for number in event["inputs"]]
+        body = {"data": data, "fn_index": event["id"], "session_hash": "byhand"}
+        assert house.session.post(f"{house.url}/gradio_api/queue/join", json=body, timeout=30).ok
+        assert outcome(house)["success"] is False
+    copies = [path for path in (house.settings.service.data_dir / "page").rglob("*") if path.is_file()]
+    assert not [path for path in copies if path.read_bytes() == house.picture]
+    assert house.get("/jobs").json()["jobs"] == []
+
+
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:1/x.png", "HTTPS://example.com/x.png", "file:///etc/hosts"]
 )

@@ -13,12 +13,7 @@ from i2v.errors import InsufficientMemory, Notice
 from i2v.overview import Folder, Overview
 from i2v.schema import DeviceInfo, Language
 from i2v.web import system_panels
-from i2v.weights.folders import ModelFolder
-from tests.rehearsal import REHEARSAL
 from tests.web.test_panels import HOSTILE
-
-PLACE = Path("/models/rehearsal")
-WHOLE = ModelFolder(PLACE, {PLACE / "a": 25_000_000}, None, "downloaded")
 
 
 def overview(**changed: object) -> Overview:
@@ -27,7 +22,6 @@ def overview(**changed: object) -> Overview:
         "device": DeviceInfo("cuda", "NVIDIA H100", 80 * 2**30),
         "engine": "auto",
         "choice": Notice("engine.auto_neither", {"path": "/models/i2vgen-xl"}),
-        "models": ((REHEARSAL, WHOLE),),
         "folders": {"outputs": Folder(Path("/videos"), 2**30, 2**33)},
         "versions": {"python": "3.11.7", "torch": None},
     }
@@ -38,7 +32,6 @@ def test_the_device_the_choice_and_the_rest_are_told() -> None:
     markup = system_panels.overview(overview(), "en")
     assert "NVIDIA H100, 80.0 GiB of memory" in markup
     assert str(overview().choice.message) in markup  # type: ignore[union-attr]
-    assert "25 MB in /models/rehearsal" in markup
     assert "/videos: 1.0 of 8.0 GiB free" in markup
     assert "<dt>torch</dt><dd>not installed</dd>" in markup
     assert 'href="docs"' in markup
@@ -55,15 +48,6 @@ def test_a_named_engine_is_told_as_such() -> None:
     assert "embedded, as engine.name says" in system_panels.overview(
         overview(engine="embedded", choice=None), "en"
     )
-
-
-def test_a_model_is_whole_half_there_or_not_there() -> None:
-    half = ModelFolder(PLACE, {PLACE / "a": 1}, PLACE / "unet/b.safetensors", "downloaded")
-    absent = ModelFolder(PLACE, {}, PLACE / "a", "downloaded")
-    assert "Available" in system_panels.overview(overview(), "en")
-    markup = system_panels.overview(overview(models=((REHEARSAL, half), (REHEARSAL, absent))), "en")
-    assert "unet/b.safetensors is missing" in markup
-    assert "looked for in /models/rehearsal" in markup
 
 
 @pytest.mark.parametrize("language", get_args(Language))
@@ -100,7 +84,6 @@ def test_nothing_of_this_machine_is_markup() -> None:
         system=HOSTILE,
         device=DeviceInfo("cuda", HOSTILE, 1),
         choice=Notice("engine.auto_neither", {"path": HOSTILE}),
-        models=((REHEARSAL, ModelFolder(Path(HOSTILE), {}, Path("x"), "downloaded")),),
         folders={"outputs": Folder(Path(HOSTILE), 1, 1)},
         versions={HOSTILE: HOSTILE},
     )

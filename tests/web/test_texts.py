@@ -18,6 +18,8 @@ from i2v.messages import HINTS, MESSAGES
 from i2v.schema import Fit, Language, PresetName
 from i2v.web import messages_zh
 from i2v.web.texts import LANGUAGES, TEXTS, preferred_language, text, translate
+from i2v.weights.folders import Origin
+from i2v.weights.progress import Phase as FetchingPhase
 
 HAN = re.compile(r"[\u4e00-\u9fff]")
 
@@ -63,7 +65,9 @@ def test_every_text_is_used_and_every_used_one_is_there() -> None:
         "queue": ("open", "cancel", "retry", "older", "newer", *get_args(FinalStatus)),
         "system.case": [case for case in CASES if case != "page_unreachable"],
         "system.status": get_args(Status),
-        "system.model": ("available", "incomplete", "absent"),
+        "models.state": ("available", "incomplete", "absent", "downloading", "verifying"),
+        "models.where": get_args(Origin),
+        "models.phase": (*get_args(FetchingPhase), "beginning", "cancelling"),
         "system.folder": ("outputs", "data", "models"),
         "result": re.findall(r'yield "(\w+)"', code),
     }

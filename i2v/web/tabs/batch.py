@@ -17,7 +17,7 @@ from gradio.events import Dependency
 
 from i2v.errors import I2VError, InvalidRequest, QueueFull
 from i2v.jobs import Job, JsonObject
-from i2v.schema import Language, shown
+from i2v.schema import Language
 from i2v.web import batch_panels, panels
 from i2v.web.batch_panels import Entry
 from i2v.web.tabs.form import Form
@@ -34,6 +34,7 @@ from i2v.web.tabs.widgets import (
     dropped_files,
 )
 from i2v.web.texts import text
+from i2v.web.uploads import read_upload
 
 POLL_SECONDS = 0.5
 
@@ -141,7 +142,7 @@ class BatchTab:
             line = text("batch.sending", language, number=number + 1, total=len(paths))
             yield panels.plain(line)
             try:
-                job = await self._front.submit(fields, await run_sync(_read, path))
+                job = await self._front.submit(fields, await run_sync(read_upload, path))
             except QueueFull as error:
                 last.leave(number)
                 yield panels.error(error.to_dict(), language) + batch_panels.left(last.entries, language)
@@ -164,11 +165,3 @@ class BatchTab:
         opened = Opened(job=action.id) if action.act == "open" else Opened()
         to_queue = gr.update(selected="queue") if action.act == "queue" else gr.skip()
         return {self._shared.opened: opened, self._shared.tabs: to_queue}
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:  # uploaded so long ago that it was tidied up
-        name, reason = shown(path.name, limit=300), error.strerror or str(error)
-        raise InvalidRequest("image.unreadable", path=name, reason=reason) from error

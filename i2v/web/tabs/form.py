@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -21,6 +22,7 @@ from i2v.jobs import JsonObject
 from i2v.schema import MAX_SEED, EngineSpec, Fit, Language, PresetName, Resolution
 from i2v.web.tabs.widgets import Choices, Labels, Updates, Values
 from i2v.web.texts import TEXTS, text
+from i2v.web.uploads import read_upload, uploaded
 
 _NUMBERS = ("num_frames", "fps", "num_inference_steps", "guidance_scale")
 # What a request that was made elsewhere settles, and what its silence means; `None`: the widget stays.
@@ -47,7 +49,7 @@ class Form:
         # Gradio's own would open the file with every decoder there is, and fail without a word of ours. An
         # update of this widget would bring them back, in a copy for that visitor, and so would its absence
         # among a handler's answers: its texts do not change, and who may answer with it always does.
-        self.picture.preprocess = _path  # type: ignore[method-assign,assignment]
+        self.picture.preprocess = partial(_path, Path(self.picture.GRADIO_CACHE))  # type: ignore[method-assign]
         self.picture.postprocess = _shown  # type: ignore[method-assign,assignment]
         self.prompt = labels.of(
             gr.Textbox(lines=2, max_lines=6, elem_id="i2v-prompt"),
@@ -164,17 +166,17 @@ class Form:
             return None
 
     def picture_bytes(self, values: Values) -> bytes | None:
+        """Return the picture's file, `None` if there is none; raises as `read_upload` does."""
         path = values[self.picture]
-        return Path(path).read_bytes() if path else None
+        return read_upload(Path(path)) if path else None
 
 
 def draw_seed() -> str:
     return str(secrets.randbelow(MAX_SEED + 1))
 
 
-def _path(uploaded: ImageData | None) -> str | None:
-    """Return where the picture lies; Gradio has seen to it that this is in its own folder."""
-    return uploaded.path if uploaded else None
+def _path(folder: Path, picture: ImageData | None) -> str | None:
+    return str(uploaded(picture.path, folder)) if picture else None
 
 
 def _shown(path: str | None) -> ImageData | None:

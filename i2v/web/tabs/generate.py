@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from html import escape
@@ -18,16 +19,18 @@ from anyio.to_thread import run_sync
 from gradio.events import Dependency
 
 from i2v.advice import advise
-from i2v.errors import I2VError, InvalidRequest
+from i2v.engines.specs import I2VGEN_XL
+from i2v.errors import I2VError, InvalidRequest, Notice
 from i2v.jobs import Job, JsonObject
+from i2v.picture_facts import PictureFacts
 from i2v.schema import EngineSpec, Language
 from i2v.service import Plan
-from i2v.web import panels
+from i2v.web import models_panels, panels
 from i2v.web.events import POLL_SECONDS
 from i2v.web.tabs.form import Form, draw_seed
 from i2v.web.tabs.live import View, follow
 from i2v.web.tabs.screen import Screen
-from i2v.web.tabs.widgets import QUIET, Opened, Shared, Updates, Values
+from i2v.web.tabs.widgets import QUIET, Opened, Shared, Updates, Values, looked_at
 from i2v.web.texts import text, translate
 
 DOUBLE_CLICK_SECONDS = 0.5  # the browser lets two clicks through that come at once
@@ -49,12 +52,14 @@ class Showing(View):
         is_sending: something was asked for, and is not a job yet.
         error: what went wrong with what was asked for last.
         asked_at: when the button was pressed last (`time.monotonic`).
+        examined: the path of the picture that was looked at last, and what was found.
     """
 
     job: str = ""
     is_sending: bool = False
     error: JsonObject | None = None
     asked_at: float = field(default=0.0, compare=False)
+    examined: tuple[str, PictureFacts] | None = field(default=None, compare=False)
 
     def turn_to(self, job: str = "", is_sending: bool = False, error: JsonObject | None = None) -> None:
         self.job, self.is_sending, self.error = job, is_sending, error
@@ -70,6 +75,7 @@ class GenerateTab:
         labels = shared.labels
         self.view = gr.State(Showing())
         self.about = gr.HTML(elem_id="i2v-about")
+        self.get_model = gr.Button(visible=False, size="sm", elem_id="i2v-get-model")
         with gr.Row():
             with gr.Column(scale=5, min_width=300):
                 self.form = Form(labels, self._service.engines)
@@ -85,7 +91,7 @@ class GenerateTab:
 
     # --- which event calls what
 
-    def wire(self, loaded: Dependency, switched: Dependency) -> None:
+    def wire(self, loaded: Dependency, switched: Dependency, title: gr.Tab) -> None:
         """Attach the events; the page was `loaded` and restored, its language `switched`."""
         form, screen, shared = self.form, self.screen, self._shared
         here = shared.here() | {self.view}
@@ -101,15 +107,19 @@ class GenerateTab:
         screen.carry_on.click(self.carry_on, {self.view, form.picture}, form.picture, **QUIET)
         screen.cancel.click(self.cancel, {self.view}, screen.status, **QUIET)
 
-        seen = [self.about, self.plan, self.advice]
-        for event in (loaded, switched.then(self.switch, here, **QUIET)):
+        seen = [self.about, self.get_model, self.plan, self.advice]
+        # When the tab is looked at, since a model may have been fetched meanwhile.
+        for event in (loaded, switched.then(self.switch, here, **QUIET), looked_at(title)):
             event.then(self.look, everything, seen, **QUIET)
         # A result, since what was finished tells what the next one will take.
         changes = [widget.change for widget in (*form.settings(), screen.result)]
         gr.on(changes, self.look, everything, seen, trigger_mode="always_last", **QUIET)
+        examined = form.picture.change(self.examine, {form.picture, self.view}, **QUIET)
+        examined.then(self.look, everything, seen, **QUIET)
         gr.on([form.preset.input, form.engine.input], self.apply_preset, everything, form.sized(), **QUIET)
         form.dice.click(draw_seed, None, form.seed, **QUIET)
         form.reuse.click(self.last_seed, self.view, form.seed, **QUIET)
+        self.get_model.click(lambda: gr.update(selected="system"), None, shared.tabs, **QUIET)
 
     def wire_opened(self, opened: Dependency) -> None:
         """Attach what happens after another tab's event, which has put something into `Shared.opened`."""
@@ -158,7 +168,7 @@ class GenerateTab:
         except I2VError as error:  # the clip was deleted
             view.turn_to(view.job, error=error.to_dict())
             return self.form.placed(values, None)
-        return self.form.placed(values, frame)
+        return await run_sync(self.form.placed, values, frame)
 
     async def apply_preset(self, values: Values) -> Updates:
         fields = self.form.fields(values)
@@ -172,6 +182,16 @@ class GenerateTab:
             return {}
         return {self.form.resolution: "", **self.form.numbers(plan.options)}
 
+    async def examine(self, values: Values) -> None:
+        """Have a new picture looked at. It takes a second, so `look` does not wait for it."""
+        view: Showing = values[self.view]
+        with suppress(I2VError):  # `submit` will say what is wrong with it
+            picture = await run_sync(self.form.picture_bytes, values)
+            if picture is None:
+                return
+            facts = await self._front.heavy(lambda: self._service.examine(picture))
+            view.examined = (values[self.form.picture], facts)
+
     async def look(self, values: Values) -> Updates:
         """Say what the request would take here, and what might disappoint."""
         language = self._shared.language_of(values)
@@ -183,20 +203,19 @@ class GenerateTab:
             return {self.plan: panels.error(error.to_dict(), language), self.advice: ""}
         spec = self._service.engines[str(plan.options["engine"])]
         guidance, fps = (cast("float", plan.options[name]) for name in ("guidance_scale", "fps"))
-        advice = advise(str(fields["prompt"]), size, guidance, fps, spec)
+        facts = self._facts(values)
+        advice = advise(str(fields["prompt"]), facts or size, guidance, fps, spec)
+        reason = None if "engine" in fields else await self._front.heavy(self._service.explain_choice)
         return {
-            self.about: await self._about(spec, "engine" not in fields, language),
+            self.about: _about(spec, reason, language),
+            self.get_model: _way_to_get_model(reason, language),
             self.plan: _forecast(plan, size, language),
             self.advice: panels.notices((notice.to_dict() for notice in advice), language),
         }
 
-    async def _about(self, spec: EngineSpec, by_default: bool, language: Language) -> str:
-        """Return what the model that would run is, if it is the demo, and why it is that one."""
-        told = [text("demo.about", language)] if spec.embedded else []
-        reason = await self._front.heavy(self._service.explain_choice) if by_default else None
-        if reason is not None:
-            told.append(translate(reason.to_dict(), language))
-        return _subdued(" ".join(told)) if told else ""
+    def _facts(self, values: Values) -> PictureFacts | None:
+        examined = values[self.view].examined
+        return examined[1] if examined and examined[0] == values[self.form.picture] else None
 
     async def _plan(self, fields: JsonObject, size: tuple[int, int] | None = None) -> Plan:
         # A prompt, so that a page without one gets numbers and not an error: it changes no number.
@@ -252,6 +271,8 @@ class GenerateTab:
         except I2VError as error:
             view.turn_to(before, error=error.to_dict())
             return gr.skip()
+        finally:
+            view.is_sending = False
         view.turn_to(job.id)
         return asdict(replace(self._shared.remembered_of(values), job=job.id))
 
@@ -275,6 +296,22 @@ class GenerateTab:
             return self._service.get(job_id) if job_id else None
         except InvalidRequest:  # deleted
             return None
+
+
+def _about(spec: EngineSpec, reason: Notice | None, language: Language) -> str:
+    """Return what the model that would run is, if it is the demo, and why it is that one."""
+    told = [text("demo.about", language)] if spec.embedded else []
+    if reason is not None:
+        told.append(translate(reason.to_dict(), language))
+    return _subdued(" ".join(told)) if told else ""
+
+
+def _way_to_get_model(reason: Notice | None, language: Language) -> Any:
+    """Return an update of the button that leads to the model which this machine could run, and lacks."""
+    if reason is None or reason.code != "engine.auto_no_weights" or I2VGEN_XL.published is None:
+        return gr.update(visible=False)
+    size = models_panels.size(I2VGEN_XL.published.size)
+    return gr.update(visible=True, value=text("models.get", language, title=I2VGEN_XL.title, size=size))
 
 
 def _forecast(plan: Plan, size: tuple[int, int] | None, language: Language) -> str:

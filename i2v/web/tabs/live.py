@@ -7,6 +7,7 @@ something is answered every few seconds, if it is nothing.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -19,10 +20,13 @@ import gradio as gr
 from anyio.to_thread import run_sync
 from gradio.events import Dependency
 
+from i2v.errors import I2VError
 from i2v.schema import Language
 from i2v.web.tabs.widgets import QUIET, Updates, looked_at
 
 STAY_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -50,13 +54,17 @@ async def follow(
         version: where it is given, `show` is asked again only when this, or the view, is another.
     """
     shown: Updates = {}
-    seen: object = None
+    seen: tuple[object, View] | None = None
     spoke = time.monotonic()
     me = view.follower = object()
     try:
         while view.follower is me and not closing.is_set():
-            now = (await run_sync(version), copy(view)) if version else None
-            found = await run_sync(show) if now is None or now != seen else shown
+            try:
+                now = (await run_sync(version), copy(view)) if version else None
+                found = await run_sync(show) if now is None or now != seen else shown
+            except I2VError as error:  # of the database: it may be better the next time
+                log.warning("A view could not be shown: %s", error)
+                now, found = seen, shown
             changed = {widget: value for widget, value in found.items() if shown.get(widget) != value}
             if changed or (shown and time.monotonic() - spoke > STAY_SECONDS):
                 spoke = time.monotonic()

@@ -1,4 +1,4 @@
-"""The tab about this machine: where jobs run, models and folders, versions, doctor's findings, the log.
+"""The tab about this machine: models, where jobs run, folders, versions, doctor's findings, the log.
 
 Owns which event of its widgets calls what. Whoever sees the page sees all of it, so the access token is taken
 out of the log, should it ever stand there.
@@ -22,6 +22,7 @@ from i2v.schema import Language
 from i2v.settings import ROOT
 from i2v.web import panels, system_panels
 from i2v.web.tabs.live import View, follow, live
+from i2v.web.tabs.models import ModelsSection
 from i2v.web.tabs.widgets import QUIET, Shared, Updates, Values, Wired
 from i2v.web.texts import text
 
@@ -42,6 +43,7 @@ class SystemTab:
         self._shared = shared
         self._front = shared.front
         self._service = shared.front.service
+        self.models = ModelsSection(shared)
         self.about = gr.HTML(elem_id="i2v-system")
         self.check = shared.labels.of(gr.Button(elem_id="i2v-system-check"), value="system.check")
         self.report = gr.HTML(elem_id="i2v-system-report")
@@ -54,7 +56,8 @@ class SystemTab:
         outputs = [self.about, self.report, self.log]
         switched.then(self.switch, here, outputs, **QUIET)
         self.check.click(self.examine, here, self.report, **QUIET)
-        return Wired(live=(live(title, self.follow, here, outputs),))
+        models = self.models.wire(title, switched)
+        return Wired(live=(live(title, self.follow, here, outputs), models))
 
     async def follow(self, values: Values) -> AsyncIterator[Updates]:
         """Show how things are, and again what has changed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -17,6 +18,7 @@ from i2v.jobs import JsonObject
 from i2v.schema import Language
 from i2v.web.front import Front
 from i2v.web.texts import text
+from i2v.web.uploads import uploaded
 
 Values = Mapping[Component, Any]  # what Gradio hands to a function whose inputs are a set
 Updates = dict[Any, Any]  # widget -> its new value, or an update of it
@@ -149,7 +151,7 @@ def looked_at(title: gr.Tab) -> Dependency:
 class Action:
     """A click on a button of an `acting_html`. It comes from the browser, so it may be anything.
 
-    id: a job's, or the cursor of a page of jobs.
+    id: a job's, the cursor of a page of jobs, or a model's name.
     """
 
     act: str = ""
@@ -159,7 +161,7 @@ class Action:
     def of(cls, event: gr.EventData) -> Action:
         told = event._data if isinstance(event._data, dict) else {}
         act, job = told.get("act"), told.get("id")
-        if not isinstance(act, str) or not isinstance(job, str) or not re.fullmatch(r"[0-9a-f]{0,32}", job):
+        if not isinstance(act, str) or not isinstance(job, str) or not re.fullmatch(r"[0-9a-z-]{0,32}", job):
             return cls()
         return cls(act, job)
 
@@ -185,10 +187,10 @@ def dropped_files(elem_id: str, label: str, labels: Labels, file_type: str, many
     )
     # Gradio's own makes a temporary file for each, and refuses some by their names without a word of ours. As
     # an update of the widget would bring it back, in a copy for that visitor, its label stands by itself.
-    widget.preprocess = _paths  # type: ignore[method-assign,assignment]
+    widget.preprocess = partial(_paths, Path(widget.GRADIO_CACHE))  # type: ignore[method-assign,assignment]
     return widget
 
 
-def _paths(dropped: ListFiles | FileData | None) -> list[Path]:
+def _paths(folder: Path, dropped: ListFiles | FileData | None) -> list[Path]:
     files = dropped.root if isinstance(dropped, ListFiles) else [dropped] if dropped else []
-    return [Path(file.path) for file in files]
+    return [uploaded(file.path, folder) for file in files]

@@ -1,0 +1,144 @@
+"""`i2v plan`: what each preset takes on this machine, or on a card that is thought of."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from i2v.cli.parsers import Commands
+from i2v.errors import InvalidRequest
+from i2v.schema import GenerationRequest, PresetName, shown
+
+if TYPE_CHECKING:
+    from i2v.forecast import Forecast
+    from i2v.memory import Planned
+    from i2v.schema import DeviceInfo, Generation
+    from i2v.settings import Settings
+
+PICTURE = (512, 512)
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Row:
+    """A preset as it would be run. `is_guess`: no finished job of this machine tells the `seconds`."""
+
+    preset: str
+    generation: Generation
+    planned: Planned
+    seconds: float | None
+    is_guess: bool
+
+
+def add_parser(commands: Commands) -> argparse.ArgumentParser:
+    parser = commands.add_parser("plan", help="what each preset takes of memory and time, here or elsewhere")
+    parser.add_argument("--vram", metavar="GB", help="a card with so much memory instead of this machine's")
+    parser.add_argument("--ram", metavar="GB", help="so much CPU memory instead of what is free here")
+    parser.add_argument("--engine", help="auto, i2vgen-xl or embedded (default: as in the settings)")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings to use instead of config.yaml")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from i2v.settings import load_settings
+
+    settings = load_settings(arguments.config, os.environ)
+    vram, ram = _bytes("--vram", arguments.vram), _bytes("--ram", arguments.ram)
+    device = _device(settings, vram, ram)
+    engine = arguments.engine or settings.engine.name
+    if vram is not None and engine == "auto":
+        engine = "i2vgen-xl"  # what a card is for
+    past = _forecast(settings) if vram is None else None
+    rows = [_row(name, engine, device, settings, past) for name in get_args(PresetName)]
+    if arguments.json:
+        print(json.dumps({"device": vars(device), "presets": [_fields(row) for row in rows]}))
+        return 0
+    print(f"{rows[0].generation.engine} on {device.name}")
+    for row in rows:
+        print(_line(row))
+    return 0
+
+
+def _bytes(flag: str, value: str | None) -> int | None:
+    if value is None:
+        return None
+    try:
+        count = float(value)
+    except ValueError:
+        count = 0.0
+    if not 0 < count <= 100_000:
+        raise InvalidRequest("request.invalid", field=flag, value=shown(value), allowed="gigabytes, e.g. 8")
+    return round(count * GIB)
+
+
+def _device(settings: Settings, vram: int | None, ram: int | None) -> DeviceInfo:
+    from i2v.memory import probe_device
+    from i2v.schema import DeviceInfo
+
+    if vram is not None:
+        return DeviceInfo("cuda", f"a card with {vram / GIB:g} GB", vram, vram, ram)
+    device = probe_device(settings.engine.device)
+    if ram is None:
+        return device
+    return replace(device, free_ram=ram, free_memory=ram if device.type == "cpu" else device.free_memory)
+
+
+def _forecast(settings: Settings) -> Forecast | None:
+    """Return what this machine's finished jobs tell, `None` where there were none."""
+    from i2v.forecast import Forecast
+    from i2v.job_store import JobStore
+
+    if not settings.database.is_file():
+        return None
+    with closing(JobStore(settings.database)) as store:
+        return Forecast(store.recent_runs())
+
+
+def _row(preset: str, engine: str, device: DeviceInfo, settings: Settings, past: Forecast | None) -> Row:
+    from i2v.loading import choose_engine
+    from i2v.memory import plan_memory
+    from i2v.pipeline import resolve
+    from i2v.settings import load_presets
+
+    request = GenerationRequest.parse({"prompt": "any", "preset": preset, "engine": engine, "seed": 0})
+    spec = choose_engine(engine, device, settings.models)
+    generation, _ = resolve(request, spec, load_presets(), PICTURE)
+    planned = plan_memory(spec, generation, device, settings.engine)
+    seconds = past.seconds(generation) if past is not None else None
+    if seconds is not None:
+        return Row(preset, generation, planned, seconds, is_guess=False)
+    return Row(preset, generation, planned, planned.guessed_seconds(device), is_guess=True)
+
+
+def _fields(row: Row) -> dict[str, object]:
+    figures, made = row.planned.estimate, row.generation
+    return {
+        "preset": row.preset,
+        "fits": row.planned.fits,
+        "bytes": None if figures is None else figures.device_bytes,
+        "ram_bytes": None if figures is None else figures.ram_bytes,
+        "stages": [] if figures is None else [vars(stage) for stage in figures.stages],
+        "seconds": row.seconds,
+        "is_guess": row.is_guess,
+        "width": made.generated_width,
+        "height": made.generated_height,
+        "num_frames": made.num_frames,
+        "num_inference_steps": made.num_inference_steps,
+        "plan": vars(row.planned.plan),
+        "notices": [notice.to_dict() for notice in row.planned.notices],
+    }
+
+
+def _line(row: Row) -> str:
+    made = row.generation
+    clip = f"{made.generated_width} x {made.generated_height}, {made.num_frames} frames"
+    steps = f"{made.num_inference_steps} steps"
+    told = " ".join(notice.message for notice in row.planned.notices) or "Not known for this engine."
+    time = "" if row.seconds is None else f" About {row.seconds:.0f} s{' at a first guess' * row.is_guess}."
+    return f"{row.preset:<9} {clip:<26} {steps:<10} {told}{time}"

@@ -47,7 +47,9 @@ def probe_device(wanted: Literal["auto", "cpu", "cuda"]) -> DeviceInfo:
 
 def measure_free(device: DeviceInfo) -> DeviceInfo:
     """Return `device` with what is free now, as seen from the process that runs the model."""
-    ram = min(psutil.virtual_memory().available, _left_by_cgroup()) + psutil.Process().memory_info().rss
+    held = psutil.Process().memory_info()
+    ours = held.rss - getattr(held, "shared", 0)  # pages of files are available already
+    ram = min(psutil.virtual_memory().available, _left_by_cgroup()) + ours
     if device.type == "cpu":
         return replace(device, free_memory=ram, free_ram=ram)
     import torch
@@ -59,10 +61,14 @@ def measure_free(device: DeviceInfo) -> DeviceInfo:
 def _left_by_cgroup(folder: Path = _CGROUP) -> int:
     """Return the bytes that a container's limit leaves (cgroup v2), a huge number where there is none."""
     try:
-        limit, used = ((folder / f"memory.{name}").read_text().strip() for name in ("max", "current"))
+        limit, used, stat = ((folder / f"memory.{name}").read_text() for name in ("max", "current", "stat"))
     except OSError:  # no cgroup v2, or no limit on the topmost group
         return 2**62
-    return 2**62 if limit == "max" else int(limit) - int(used)
+    if limit.strip() == "max":
+        return 2**62
+    counts = dict(line.split() for line in stat.splitlines())
+    cache = int(counts.get("active_file", 0)) + int(counts.get("inactive_file", 0))  # given up when wanted
+    return int(limit) - int(used) + cache
 
 
 @dataclass(frozen=True)

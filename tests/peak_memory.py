@@ -19,16 +19,20 @@ class PeakMemory(TorchDispatchMode):
         self.now = self.most = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        for storage in storages((args, kwargs)):  # made outside, or known already
-            self.alive.setdefault(storage._cdata, 0)
+        for storage in storages((args, kwargs)):
+            self._see(storage, 0)  # made outside, or known already
         result = func(*args, **(kwargs or {}))
         for storage in storages(result):
-            if storage._cdata not in self.alive:
-                self.alive[storage._cdata] = storage.nbytes()
-                self.now += storage.nbytes()
-                weakref.finalize(storage, self._free, storage._cdata)
+            self._see(storage, storage.nbytes())
         self.most = max(self.most, self.now)
         return result
+
+    def _see(self, storage: Any, size: int) -> None:
+        """Count `storage` from now to its end: later its address may be another's."""
+        if storage._cdata not in self.alive:
+            self.alive[storage._cdata] = size
+            self.now += size
+            weakref.finalize(storage, self._free, storage._cdata)
 
     def _free(self, storage: int) -> None:
         self.now -= self.alive.pop(storage)

@@ -97,10 +97,11 @@ def test_what_our_own_process_holds_counts_as_free() -> None:
 def test_a_containers_limit_counts(tmp_path: Path) -> None:
     assert _left_by_cgroup(tmp_path) > 2**60
     (tmp_path / "memory.current").write_text("1000\n")
+    (tmp_path / "memory.stat").write_text("anon 400\nfile 600\nactive_file 100\ninactive_file 200\n")
     (tmp_path / "memory.max").write_text("max\n")
     assert _left_by_cgroup(tmp_path) > 2**60
     (tmp_path / "memory.max").write_text("5000\n")
-    assert _left_by_cgroup(tmp_path) == 4000
+    assert _left_by_cgroup(tmp_path) == 4300
 
 
 # --- the plan

@@ -321,7 +321,8 @@ def _forecast(plan: Plan, size: tuple[int, int] | None, language: Language) -> s
     parts = [text("forecast.clip", language, **clip, seconds=f"{_playing_seconds(made):.1f}")]
     if size is not None:
         parts.append(text(f"forecast.{made['fit']}", language, size=f"{size[0]} x {size[1]}"))
-    return _subdued(" · ".join(parts)) + _subdued(translate(plan.notice.to_dict(), language))
+    told = (translate(notice.to_dict(), language) for notice in (*plan.memory, plan.notice))
+    return _subdued(" · ".join(parts)) + _subdued(" ".join(told))
 
 
 def _playing_seconds(made: Mapping[str, object]) -> float:

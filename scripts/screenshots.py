@@ -23,9 +23,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 CLIPS = (
-    ("coffee.jpg", "the camera pans left"),
-    ("rocket.jpg", "the camera zooms in"),
     ("cat.jpg", "the camera rotates clockwise"),
+    ("rocket.jpg", "the camera zooms in"),
+    ("coffee.jpg", "the camera pans left"),
 )
 TABS = ("queue", "gallery", "batch", "system")
 WAIT = 600_000  # milliseconds
@@ -34,7 +34,11 @@ WAIT = 600_000  # milliseconds
 @contextmanager
 def service(folder: Path) -> Iterator[str]:
     """Run a service with its data in `folder`; yield its address."""
-    places = {"I2V_DATA_DIR": folder / "data", "I2V_OUTPUT__DIRECTORY": folder / "outputs"}
+    places = {
+        "I2V_DATA_DIR": folder / "data",
+        "I2V_OUTPUT__DIRECTORY": folder / "outputs",
+        "I2V_MODELS__DIRECTORY": "/models",  # stands on the page, where this machine's folders should not
+    }
     command = [sys.executable, str(ROOT / "app.py"), "--port", "0"]
     environment = os.environ | {name: str(path) for name, path in places.items()}
     with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
@@ -62,7 +66,7 @@ def open_page(
 
 def ask(page: Page, picture: str, prompt: str) -> None:
     page.set_input_files("#i2v-picture input[type=file]", ROOT / "examples" / picture)
-    expect(page.locator("#i2v-picture img")).to_be_visible()
+    expect(page.locator("#i2v-picture img")).to_be_visible(timeout=WAIT)
     page.fill("#i2v-prompt textarea", prompt)
     page.click("#i2v-go")
 

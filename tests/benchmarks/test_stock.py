@@ -58,6 +58,7 @@ def test_one_slower_stage_or_other_frames_fail_and_doubt_is_told_apart() -> None
     assert exit_code(["faster", "cannot tell"], 0) == CANNOT_TELL
 
 
+@pytest.mark.slow
 def test_a_small_run_gives_coherent_figures(tmp_path: Path) -> None:
     path = tmp_path / "stock.json"
     settings = [

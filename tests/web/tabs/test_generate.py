@@ -203,7 +203,7 @@ def test_on_a_phone_the_button_brings_the_preview_into_sight(visit: Visit, house
     expect(status(page)).to_contain_text("Cancelled.", timeout=WAIT)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_axe_finds_nothing_serious_on_any_tab(visit: Visit, house: House, scheme: str) -> None:
     page = visit(scheme=scheme)
     fill(page, house, QUICK)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import requests
 import uvicorn
+from fastapi import FastAPI
 
 from i2v.job_store import JobStore
 from i2v.schema import DeviceInfo, EngineSpec
@@ -104,17 +105,23 @@ class House:
 
 @contextmanager
 def running(
-    folder: Path, picture: bytes, engines: Mapping[str, EngineSpec] = ENGINES, **flags: object
+    folder: Path,
+    picture: bytes,
+    engines: Mapping[str, EngineSpec] = ENGINES,
+    mount: Callable[[FastAPI, Settings], FastAPI] = lambda app, settings: app,
+    log: Path | None = None,
+    **flags: object,
 ) -> Iterator[House]:
+    """Start the server; `mount` adds a page to it, `log` is the file whose end a page shows."""
     settings = stage(folder, **flags)
     store = JobStore(settings.database, settings.service.max_queued)
     executor = HeldExecutor(settings, store)
     service = Service(settings, store, executor, engines)
     service.start()
     closing = threading.Event()
-    app = create_app(service, settings, closing)
+    app = mount(create_app(service, settings, closing, log), settings)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(app, http="h11", ws="none", log_config=None, timeout_graceful_shutdown=5)
+        config = uvicorn.Config(app, http="h11", ws="none", log_config=None, timeout_graceful_shutdown=30)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()

@@ -61,7 +61,6 @@ class _Table(TypedDict):
     chunk_tokens: int
     volumes: list[int]
     step: dict[str, list[int]]
-    step_at_once: dict[str, list[int]]
     encode: float
     decode: float
     decode_tiled: float
@@ -76,6 +75,10 @@ class Stage:
     weights: int
     activations: int
     flops: float
+
+    @property
+    def bytes(self) -> int:
+        return self.weights + self.activations
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,9 @@ class Estimate:
     def flops(self) -> float:
         return sum(stage.flops for stage in self.stages)
 
+    def stage(self, name: StageName) -> Stage:
+        return next(stage for stage in self.stages if stage.name == name)
+
 
 def estimate(spec: EngineSpec, generation: Generation, plan: MemoryPlan) -> Estimate | None:
     """Return what `generation` takes under `plan`, `None` where the engine was not measured."""
@@ -114,18 +120,29 @@ def estimate(spec: EngineSpec, generation: Generation, plan: MemoryPlan) -> Esti
     stages: tuple[Stage, ...] = (
         Stage("condition", held["condition"], int(table["encode"] * pixels * item), encode_flops),
         Stage("denoise", held["denoise"], _step_numbers(table, generation, plan) * item,
-              step_flops(generation, plan.cfg_passes) * generation.num_inference_steps),
+              denoise_flops(generation, plan.cfg_passes)),
         Stage("decode", held["decode"], int(_decode_numbers(table, pixels, generation, plan) * item),
               decode_flops),
     )  # fmt: skip
     if plan.device == "cpu":
         stages = tuple(replace(each, activations=int(_CPU_BUFFERS * each.activations)) for each in stages)
-    most = max(stage.weights + stage.activations for stage in stages)
+    most = max(stage.bytes for stage in stages)
     if plan.device == "cpu":
         return Estimate(stages, most + PROCESS_BYTES, most + PROCESS_BYTES, 0)
     away = {"none": 0, "encoders": _encoders(weights), "model": sum(weights.values())}[plan.offload]
     moved = away + (weights["vae"] if plan.offload == "model" else 0)  # it encodes and decodes
     return Estimate(stages, most + CONTEXT_BYTES, CUDA_PROCESS_BYTES + away, 2 * moved)
+
+
+def metered(figures: Estimate, plan: MemoryPlan) -> dict[StageName, int]:
+    """Return the bytes that `usage.PeakMeter` should read in each stage: on a CPU, of the whole process."""
+    process = PROCESS_BYTES if plan.device == "cpu" else 0
+    return {stage.name: stage.bytes + process for stage in figures.stages}
+
+
+def denoise_flops(generation: Generation, cfg_passes: int = 1) -> float:
+    """Return the operations of all denoising steps."""
+    return step_flops(generation, cfg_passes) * generation.num_inference_steps
 
 
 def step_flops(generation: Generation, cfg_passes: int = 1) -> float:
@@ -167,9 +184,12 @@ def _encoders(weights: dict[str, int]) -> int:
 def _step_numbers(table: _Table, generation: Generation, plan: MemoryPlan) -> int:
     area = generation.generated_width * generation.generated_height // table["scale"] ** 2
     rows = "unguided" if generation.guidance_scale <= 1 else ("one_pass", "two_passes")[plan.cfg_passes - 1]
-    at_once = plan.chunk_tokens > table["chunk_tokens"]  # smaller chunks than usual take no more
-    peaks = table["step_at_once" if at_once else "step"][rows]
-    return _interpolated(table["volumes"], peaks, area * generation.num_frames)
+    # What grows does so with volume and chunk alike: at c times both, it is c times as much. What does not is
+    # what the prompt and the picture are known by.
+    chunks = (plan.chunk_tokens or table["chunk_tokens"]) / table["chunk_tokens"]
+    fixed = _interpolated(table["volumes"], table["step"][rows], 0)
+    peak = _interpolated(table["volumes"], table["step"][rows], area * generation.num_frames / chunks)
+    return round(fixed + (peak - fixed) * chunks)
 
 
 def _decode_numbers(table: _Table, pixels: int, generation: Generation, plan: MemoryPlan) -> float:
@@ -181,12 +201,12 @@ def _decode_numbers(table: _Table, pixels: int, generation: Generation, plan: Me
     return frames * table["decode"] * pixels
 
 
-def _interpolated(known: Sequence[int], values: Sequence[int], wanted: int) -> int:
+def _interpolated(known: Sequence[int], values: Sequence[int], wanted: float) -> float:
     """Return the value at `wanted`; beyond both ends the lines go on."""
     right = min(max(bisect(known, wanted), 1), len(known) - 1)
     left = right - 1
     slope = (values[right] - values[left]) / (known[right] - known[left])
-    return round(values[left] + slope * (wanted - known[left]))
+    return values[left] + slope * (wanted - known[left])
 
 
 @cache

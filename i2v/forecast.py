@@ -9,20 +9,19 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from i2v.estimate import step_flops
+from i2v.estimate import denoise_flops
 from i2v.jobs import Job, JsonObject
 from i2v.schema import Generation
 
 
 @dataclass(frozen=True)
 class _Run:
-    """A finished job: `work` grows as denoising does, `volume` as all the rest does; seconds of both."""
+    """A finished job: its denoising grows as `work` does, all its other phases as `volume`."""
 
     engine: str
     work: float
     volume: int
-    denoise: float
-    rest: float
+    seconds: dict[str, float]  # by phase
 
 
 class Forecast:
@@ -38,12 +37,18 @@ class Forecast:
 
     def seconds(self, generation: Generation) -> float | None:
         """Return what `generation` should take, `None` where no run of its engine is known."""
+        phases = self.phases(generation)
+        return None if phases is None else sum(phases.values())
+
+    def phases(self, generation: Generation) -> dict[str, float] | None:
+        """Return the seconds that each phase of `generation` should take, `None` as `seconds` does."""
         of_engine = [run for run in self._runs if run.engine == generation.engine]
         if not of_engine:
             return None
-        work, volume = _work(generation), _volume(generation)
+        work, volume = denoise_flops(generation), _volume(generation)
         nearest = min(of_engine, key=lambda run: abs(math.log(work / run.work)))
-        return work / nearest.work * nearest.denoise + volume / nearest.volume * nearest.rest
+        grown = dict.fromkeys(nearest.seconds, volume / nearest.volume) | {"denoise": work / nearest.work}
+        return {phase: grown[phase] * seconds for phase, seconds in nearest.seconds.items()}
 
     def starts(self, unfinished: Sequence[Job]) -> list[float | None]:
         """Return in how many seconds each job should start; `None`: it runs, or that is not known.
@@ -66,13 +71,9 @@ def _run_of(then: JsonObject, result: JsonObject) -> _Run | None:
     if not isinstance(spent, dict) or "denoise" not in spent:
         return None  # of an older version
     generation = Generation(**then)  # type: ignore[arg-type]  # ours, from the store
-    rest = sum(seconds for phase, seconds in spent.items() if phase not in ("denoise", "load"))
-    return _Run(generation.engine, _work(generation), _volume(generation), spent["denoise"], rest)
+    phases = {phase: seconds for phase, seconds in spent.items() if phase != "load"}
+    return _Run(generation.engine, denoise_flops(generation), _volume(generation), phases)
 
 
 def _volume(generation: Generation) -> int:
     return generation.generated_width * generation.generated_height * generation.num_frames
-
-
-def _work(generation: Generation) -> float:
-    return step_flops(generation) * generation.num_inference_steps

@@ -51,6 +51,12 @@ def test_time_grows_with_what_is_asked_and_loading_is_not_counted(
     assert Forecast([run(10, 2)]).seconds(generation) == pytest.approx(seconds)
 
 
+def test_each_phase_has_its_share_of_the_time() -> None:
+    phases = Forecast([run(10, 2)]).phases(like(num_frames=16, num_inference_steps=20))
+    assert phases == pytest.approx({"picture": 0, "condition": 0, "denoise": 40, "decode": 4, "encode": 0})
+    assert Forecast([run(10, 2)]).phases(like(engine="another")) is None
+
+
 def test_the_nearest_run_counts() -> None:
     runs = [run(10, 2), run(30, 4, num_inference_steps=40), ({"engine": "rehearsal"}, {"seconds": {}})]
     assert Forecast(runs).seconds(like(num_inference_steps=36)) == pytest.approx(30 * 36 / 40 + 4)

@@ -196,3 +196,16 @@ def test_the_full_size_model_loads_and_makes_a_step(
     assert "decode.nan" not in figures["notices"]
     assert figures["load_over_held"] <= 1.2
     assert max(value for name, value in figures.items() if name.endswith("_peak")) < 16e9
+
+
+@pytest.mark.slow
+def test_each_way_to_take_less_memory_makes_the_plain_step(full_model: Path) -> None:
+    """In float32: guidance of 9 and one large step enlarge what another order of summing leaves."""
+    command = [sys.executable, "-m", "scripts.full_size.each_option", str(full_model)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    far = json.loads(run.stdout.splitlines()[-1])
+    print(run.stdout)
+    assert far.pop("frame by frame") <= 1  # of 255
+    assert set(far) == {"two passes", "512 tokens at a time", "model offloaded", "all three"}
+    assert max(far.values()) < 1e-4

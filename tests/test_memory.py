@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Literal
@@ -14,12 +15,21 @@ import torch
 
 from i2v.engines.specs import EMBEDDED, I2VGEN_XL
 from i2v.errors import InsufficientMemory
-from i2v.estimate import GIB, estimate
-from i2v.memory import _left_by_cgroup, measure_free, plan_by_settings, plan_memory, probe_device
+from i2v.estimate import GIB, Estimate, StageName, estimate
+from i2v.memory import (
+    _left_by_cgroup,
+    measure_free,
+    plan_by_settings,
+    plan_memory,
+    probe_device,
+    step_down,
+)
+from i2v.options import FEW_TOKENS
 from i2v.pipeline import resolve
 from i2v.schema import DeviceInfo, EngineSpec, Generation, GenerationRequest, MemoryPlan
 from i2v.settings import EngineSettings, load_presets, load_settings
 
+HALF = MemoryPlan("cuda", "float16", offload="model", cfg_passes=2)
 CPU = DeviceInfo("cpu", "CPU", 16 * GIB)
 CUDA = DeviceInfo("cuda", "NVIDIA RTX 4090", 24 * GIB)
 
@@ -31,6 +41,17 @@ def options(**changes: object) -> EngineSettings:
 
 def card(gib: float, ram: float | None = None) -> DeviceInfo:
     return DeviceInfo("cuda", "a card", round(gib * GIB), free_ram=None if ram is None else round(ram * GIB))
+
+
+def leaving(count: int) -> DeviceInfo:
+    """Return a card on which a job may take just so many bytes."""
+    return DeviceInfo("cuda", "a card", 80 * GIB, free_memory=count + GIB // 2)
+
+
+def taken(asked: Generation, plan: MemoryPlan) -> Estimate:
+    figures = estimate(I2VGEN_XL, asked, plan)
+    assert figures is not None
+    return figures
 
 
 def clip(preset: str = "extreme", spec: EngineSpec = I2VGEN_XL, **fields: object) -> Generation:
@@ -146,11 +167,11 @@ def test_options_that_are_set_are_kept_though_others_would_be_faster() -> None:
     [
         (24, "extreme", "none", 1),
         (16, "extreme", "none", 1),
-        (12, "extreme", "none", 1),
-        (10, "extreme", "encoders", 1),
-        (8, "extreme", "encoders", 2),
-        (8, "high", "encoders", 1),
-        (8, "standard", "none", 1),
+        (12, "extreme", "encoders", 1),
+        (10, "extreme", "encoders", 2),
+        (8, "standard", "encoders", 1),
+        (8, "high", "model", 1),
+        (7, "high", "model", 2),
         (6, "quick", "model", 1),
     ],
 )
@@ -158,8 +179,46 @@ def test_the_fastest_plan_that_fits_is_taken(gib: float, preset: str, offload: s
     planned = plan_memory(I2VGEN_XL, clip(preset), card(gib), options())
     assert planned.fits
     assert planned.estimate is not None
-    assert planned.estimate.device_bytes <= gib * GIB
+    assert planned.estimate.device_bytes <= (gib - 1) * GIB  # something is left to others
     assert (planned.plan.offload, planned.plan.cfg_passes) == (offload, passes)
+    told = {notice.code for notice in planned.notices} - {"plan.fits"}
+    assert told == {code for code in (f"plan.offload_{offload}",) if offload != "none"} | {
+        code for code in ("plan.two_passes",) if passes == 2
+    }
+
+
+@pytest.mark.parametrize("free", [None, 7.2])
+def test_a_card_with_8_gb_is_promised_no_32_frames_of_1024_pixels(free: float | None) -> None:
+    """Whether all of it seems free, or what a display leaves of it: it might just do, and it might not."""
+    device = replace(card(8, 64), free_memory=None if free is None else round(free * GIB))
+    assert plan_memory(I2VGEN_XL, clip("extreme"), device, options()).fits is False
+    assert plan_memory(I2VGEN_XL, clip("high"), device, options()).fits is True
+
+
+def test_smaller_chunks_are_planned_where_they_are_enough() -> None:
+    """They cost nothing: before guidance in two passes, which the small clip would fit by as well."""
+    asked = replace(clip("quick"), generated_width=256, generated_height=256)
+    whole, few = (taken(asked, replace(HALF, chunk_tokens=tokens)) for tokens in (0, FEW_TOKENS))
+    assert few.device_bytes < whole.device_bytes
+    between = (few.device_bytes + whole.device_bytes) // 2
+    planned = plan_memory(I2VGEN_XL, asked, leaving(between), options(offload="model", cfg_passes=2))
+    assert planned.fits
+    assert planned.plan.chunk_tokens == FEW_TOKENS
+    assert "plan.small_chunks" in {notice.code for notice in planned.notices}
+
+
+def test_frames_are_decoded_in_tiles_only_where_nothing_else_fits_and_never_in_silence() -> None:
+    """A CPU, which holds all parts of the model: there decoding may be what takes most."""
+    asked = clip("extreme", num_frames=4)
+    least = MemoryPlan("cpu", "float32", cfg_passes=2, chunk_tokens=FEW_TOKENS, decode_chunk=1)
+    whole, tiled = taken(asked, least), taken(asked, replace(least, vae_tiling=True))
+    assert tiled.device_bytes < whole.device_bytes
+    for needed, tiles in ((whole.device_bytes, False), (tiled.device_bytes, True)):
+        device = DeviceInfo("cpu", "CPU", 64 * GIB, needed + GIB, needed + GIB)
+        planned = plan_memory(I2VGEN_XL, asked, device, options())
+        assert planned.fits
+        assert planned.plan.vae_tiling is tiles
+        assert ("plan.tiled" in {notice.code for notice in planned.notices}) is tiles
 
 
 def test_a_card_with_room_is_used_as_if_there_were_no_plan() -> None:
@@ -171,7 +230,7 @@ def test_a_card_with_room_is_used_as_if_there_were_no_plan() -> None:
 
 def test_offloading_needs_cpu_memory_and_is_not_planned_where_that_is_short() -> None:
     short, enough = (plan_memory(I2VGEN_XL, clip("high"), card(8, ram), options()) for ram in (4.5, 32))
-    assert (enough.fits, enough.plan.offload) == (True, "encoders")
+    assert (enough.fits, enough.plan.offload) == (True, "model")
     assert short.plan.offload == "none"
 
 
@@ -182,7 +241,7 @@ def test_what_is_loaded_already_is_not_loaded_again_for_little() -> None:
 
 
 def test_what_does_not_fit_says_what_would_and_that_fits_indeed() -> None:
-    device, asked = card(6), clip("extreme")
+    device, asked = card(7), clip("extreme")
     planned = plan_memory(I2VGEN_XL, asked, device, options())
     assert planned.fits is False
     told = {notice.code: notice.params for notice in planned.notices}
@@ -222,7 +281,86 @@ def test_a_first_guess_of_time_is_near_what_was_published() -> None:
     asked = replace(clip("standard"), generated_width=1280, generated_height=704)
     seconds = plan_memory(I2VGEN_XL, asked, device, options()).guessed_seconds(device)
     assert seconds == pytest.approx(97, rel=0.25)
+    phases = plan_memory(I2VGEN_XL, asked, device, options()).guessed_phases(device)
+    assert phases is not None
+    assert sum(phases.values()) == seconds
+    assert phases["denoise"] == max(phases.values())
     assert plan_memory(I2VGEN_XL, asked, CPU, options()).guessed_seconds(CPU) is None
+
+
+# --- the ladder
+
+
+def ladder(
+    asked: Generation,
+    device: DeviceInfo,
+    plan: MemoryPlan,
+    stage: Literal["load"] | StageName | None = None,
+    spec: EngineSpec = I2VGEN_XL,
+) -> list[MemoryPlan]:
+    """Return all plans from `plan` to the bottom."""
+    plans = [plan]
+    while (lower := step_down(spec, asked, device, plans[-1], stage)) is not None:
+        plans.append(lower)
+        assert len(plans) < 20
+    return plans
+
+
+@pytest.mark.parametrize("preset", ["quick", "standard", "high", "extreme"])
+@pytest.mark.parametrize("device", [card(24, 64), CPU], ids=["card", "cpu"])
+@pytest.mark.parametrize("stage", [None, "load", "condition", "denoise", "decode"])
+def test_every_step_down_takes_less_of_the_stage_and_nowhere_more(
+    preset: str, device: DeviceInfo, stage: Literal["load"] | StageName | None
+) -> None:
+    asked = clip(preset)
+    plans = ladder(asked, device, plan_by_settings(device, options()), stage)
+    assert len({plan.dtype for plan in plans}) == 1
+    names = ("condition", "denoise", "decode") if stage in (None, "load") else (stage,)
+    for before, after in pairwise([taken(asked, plan) for plan in plans]):
+        for old, new in zip(before.stages, after.stages, strict=True):
+            assert new.bytes <= old.bytes
+        assert sum(after.stage(name).bytes for name in names) < sum(
+            before.stage(name).bytes for name in names
+        )
+
+
+def test_a_decode_that_ran_out_leaves_the_denoising_as_it_is() -> None:
+    plans = ladder(clip("extreme"), card(24, 64), plan_by_settings(CUDA, options()), "decode")
+    assert [plan.offload for plan in plans] == ["none", "encoders", "model", "model"]
+    assert [plan.vae_tiling for plan in plans] == [False, False, False, True]
+    assert {(plan.cfg_passes, plan.chunk_tokens) for plan in plans} == {(1, 0)}
+
+
+def test_nothing_is_offloaded_into_cpu_memory_that_is_not_there() -> None:
+    plans = ladder(clip("extreme"), card(24, 4.2), plan_by_settings(CUDA, options()))
+    assert {plan.offload for plan in plans} == {"none"}
+    assert max(plan.cfg_passes for plan in plans) == 2
+
+
+def test_where_memory_ran_out_the_settings_give_way() -> None:
+    asked = plan_by_settings(CUDA, options(cfg_passes=2, chunk_tokens=65_536, decode_chunk=8))
+    bottom = ladder(clip("high"), card(24, 64), asked)[-1]
+    assert (bottom.chunk_tokens, bottom.decode_chunk, bottom.offload) == (FEW_TOKENS, 1, "model")
+
+
+def test_an_engine_that_was_not_measured_steps_down_option_by_option() -> None:
+    unknown = replace(I2VGEN_XL, name="another")
+    start = MemoryPlan("cuda", "float16")
+    chunks = replace(start, chunk_tokens=FEW_TOKENS)
+    frames = replace(chunks, decode_chunk=1)
+    passes = replace(frames, cfg_passes=2)
+    encoders, model = (replace(passes, offload=offload) for offload in ("encoders", "model"))
+    tiles = replace(model, vae_tiling=True)
+    asked = replace(clip(), engine="another")
+    plans = [start, chunks, frames, passes, encoders, model, tiles]
+    assert ladder(asked, card(8), start, spec=unknown) == plans
+    unguided = replace(asked, guidance_scale=1.0)
+    on_a_cpu = ladder(unguided, CPU, replace(start, device="cpu"), spec=unknown)
+    assert [plan.device for plan in on_a_cpu] == ["cpu"] * 4
+    assert (on_a_cpu[-1].cfg_passes, on_a_cpu[-1].offload) == (1, "none")
+
+
+# --- how long it takes to plan
 
 
 @pytest.mark.parametrize("gib", [5, 24])

@@ -26,13 +26,20 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Row:
-    """A preset as it would be run. `is_guess`: no finished job of this machine tells the `seconds`."""
+    """A preset as it would be run.
+
+    `phases`: seconds of each, where they are known; `is_guess`: no finished job of this machine tells them.
+    """
 
     preset: str
     generation: Generation
     planned: Planned
-    seconds: float | None
+    phases: dict[str, float] | None
     is_guess: bool
+
+    @property
+    def seconds(self) -> float | None:
+        return None if self.phases is None else sum(self.phases.values())
 
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:
@@ -82,7 +89,7 @@ def _device(settings: Settings, vram: int | None, ram: int | None) -> DeviceInfo
     from i2v.schema import DeviceInfo
 
     if vram is not None:
-        return DeviceInfo("cuda", f"a card with {vram / GIB:g} GB", vram, vram, ram)
+        return DeviceInfo("cuda", f"a card with {vram / GIB:g} GB", vram, free_ram=ram)
     device = probe_device(settings.engine.device)
     if ram is None:
         return device
@@ -110,10 +117,10 @@ def _row(preset: str, engine: str, device: DeviceInfo, settings: Settings, past:
     spec = choose_engine(engine, device, settings.models)
     generation, _ = resolve(request, spec, load_presets(), PICTURE)
     planned = plan_memory(spec, generation, device, settings.engine)
-    seconds = past.seconds(generation) if past is not None else None
-    if seconds is not None:
-        return Row(preset, generation, planned, seconds, is_guess=False)
-    return Row(preset, generation, planned, planned.guessed_seconds(device), is_guess=True)
+    phases = past.phases(generation) if past is not None else None
+    if phases is not None:
+        return Row(preset, generation, planned, phases, is_guess=False)
+    return Row(preset, generation, planned, planned.guessed_phases(device), is_guess=True)
 
 
 def _fields(row: Row) -> dict[str, object]:
@@ -125,6 +132,7 @@ def _fields(row: Row) -> dict[str, object]:
         "ram_bytes": None if figures is None else figures.ram_bytes,
         "stages": [] if figures is None else [vars(stage) for stage in figures.stages],
         "seconds": row.seconds,
+        "seconds_by_phase": row.phases or {},
         "is_guess": row.is_guess,
         "width": made.generated_width,
         "height": made.generated_height,

@@ -4,8 +4,8 @@
 (`tests.peak_memory`), and the operations of convolutions, matrices and attention (`FlopCounterMode`). What a
 kernel takes for itself and an allocator wastes is not seen.
 
-Everything is in float16; in float32 each figure is twice as large. How the figures become a table is
-`make`'s business.
+Figures are numbers, not bytes: they are nearly the same in any type, and each model is run in its usual one.
+How they become a table is `make`'s business.
 """
 
 from __future__ import annotations
@@ -33,8 +33,6 @@ from scripts.full_size.layout import CONFIGS
 from tests.peak_memory import PeakMemory
 
 EMBEDDED = Path(__file__).parents[2] / "i2v" / "embedded"
-ALL_AT_ONCE = 10**12  # tokens
-BYTES = 2  # of a float16
 PROMPT_TOKENS = 77
 
 
@@ -48,7 +46,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Model:
-    """The four parts without values, in float16."""
+    """The four parts without values."""
 
     unet: I2VGenXLUNet
     vae: AutoencoderKL
@@ -70,8 +68,8 @@ class Model:
     def step(self, height: int, width: int, num_frames: int, rows: int, passes: int, chunk: int = 0) -> Cost:
         """Run one denoising step at `height` x `width` latents, what no step changes included."""
         latents = torch.empty(1, self.unet.config.in_channels, num_frames, height, width)
-        given = self._conditioning(rows, *latents.shape[1:])
-        with _counting() as counted:
+        given = self.conditioning(rows, *latents.shape[1:])
+        with counting() as counted:
             clips = [encode_context(self.unet, part) for part in given.split(passes)]
             time = torch.tensor(981)
             prediction = torch.cat(
@@ -80,7 +78,7 @@ class Model:
             del prediction
         return counted[0]
 
-    def _conditioning(self, rows: int, *shape: int) -> Conditioning:
+    def conditioning(self, rows: int, *shape: int) -> Conditioning:
         width = self.unet.config.cross_attention_dim
         return Conditioning(
             prompt_embeds=torch.empty(rows, PROMPT_TOKENS, width),
@@ -92,7 +90,7 @@ class Model:
 
     def encode(self, height: int, width: int) -> Cost:
         """Encode a picture of `height` x `width` pixels by the VAE; next to it CLIP takes nothing."""
-        with _counting() as counted:
+        with counting() as counted:
             self.vae.encode(torch.empty(1, 3, height, width)).latent_dist.mode()
         return counted[0]
 
@@ -100,16 +98,23 @@ class Model:
         """Decode a chunk of frames of `height` x `width` pixels."""
         latents = torch.empty(num_frames, 4, height // self.scale, width // self.scale)
         decode = _decode_in_tiles if tiling else _decode
-        with _counting() as counted:
+        with counting() as counted:
             decode(self.vae, latents)
         return counted[0]
 
 
 @contextmanager
-def build(configs: dict[str, dict[str, Any]]) -> Iterator[Model]:
-    """Have a model of these configurations, as the engine runs it; all tensors made inside are fake."""
+def build(
+    configs: dict[str, dict[str, Any]], dtype: torch.dtype = torch.float16, as_the_engine: bool = True
+) -> Iterator[Model]:
+    """Have a model of these configurations, as the engine runs it; all tensors made inside are fake.
+
+    Args:
+        dtype: of all tensors.
+        as_the_engine: with what the engine puts into the modules; without it they are diffusers' own.
+    """
     before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float16)
+    torch.set_default_dtype(dtype)
     try:
         with FakeTensorMode(), torch.inference_mode():
             model = Model(
@@ -118,8 +123,9 @@ def build(configs: dict[str, dict[str, Any]]) -> Iterator[Model]:
                 text_encoder=CLIPTextModel(CLIPTextConfig(**configs["text_encoder"])),
                 image_encoder=CLIPVisionModelWithProjection(CLIPVisionConfig(**configs["image_encoder"])),
             )
-            use_phase_convolutions(model.unet)
-            use_phase_convolutions(model.vae)
+            if as_the_engine:
+                use_phase_convolutions(model.unet)
+                use_phase_convolutions(model.vae)
             yield model
     finally:
         torch.set_default_dtype(before)
@@ -139,7 +145,7 @@ def embedded() -> dict[str, dict[str, Any]]:
 
 
 @contextmanager
-def _counting() -> Iterator[list[Cost]]:
+def counting() -> Iterator[list[Cost]]:
     """Give a list that holds the `Cost` of what was run inside, once that has ended."""
     counted: list[Cost] = []
     cpu_attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
@@ -151,4 +157,4 @@ def _counting() -> Iterator[list[Cost]]:
     )
     with flops, PeakMemory() as memory:
         yield counted
-    counted.append(Cost(memory.most // BYTES, flops.get_total_flops()))
+    counted.append(Cost(memory.most // torch.get_default_dtype().itemsize, flops.get_total_flops()))

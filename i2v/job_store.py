@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
@@ -217,14 +217,21 @@ class JobStore:
             job = claim_job(db, owner, self._lease(), self._clock())
             return Claim(job, owner) if job else None
 
-    def heartbeat(self, claim: Claim, progress: Progress | None = None) -> bool:
+    def heartbeat(
+        self,
+        claim: Claim,
+        progress: Progress | None = None,
+        notices: Sequence[JsonObject] | None = None,
+    ) -> bool:
         """Extend the lease, tell the progress, if any, and return whether the job should be cancelled.
+
+        notices: all that the job has from now on; `None` leaves them.
 
         Raises:
             JobLost: as do all methods that take a claim.
         """
         with self._write(durable=False) as db:
-            return extend_lease(db, claim, self._lease(), progress)
+            return extend_lease(db, claim, self._lease(), progress, notices)
 
     def finish(self, claim: Claim, result: JsonObject) -> Job:
         """The output is published: the job has succeeded."""

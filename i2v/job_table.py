@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 
 from i2v.errors import InvalidRequest
@@ -191,8 +192,14 @@ def claim_job(db: sqlite3.Connection, owner: str, lease_until: float, now: float
     return job_of(rows[0]) if rows else None
 
 
-def extend_lease(db: sqlite3.Connection, claim: Claim, lease_until: float, progress: Progress | None) -> bool:
-    """Write the new end of the lease, and the progress, if any; return whether to cancel."""
+def extend_lease(
+    db: sqlite3.Connection,
+    claim: Claim,
+    lease_until: float,
+    progress: Progress | None,
+    notices: Sequence[JsonObject] | None = None,
+) -> bool:
+    """Write the new end of the lease, and progress and notices, if any; return whether to cancel."""
     values = _key(claim) | {"lease_until": lease_until}
     told = ""
     if progress is not None:
@@ -200,6 +207,9 @@ def extend_lease(db: sqlite3.Connection, claim: Claim, lease_until: float, progr
         told = f""", phase = :phase, progress = :fraction, step = :step, total = :total,
             eta_seconds = :eta_seconds, revision = {NEXT},
             preview_revision = iif(:preview IS NULL, preview_revision, {NEXT})"""
+    if notices is not None:
+        values["notices"] = dump(notices)
+        told += f", notices = :notices, revision = {NEXT}" if progress is None else ", notices = :notices"
     rows = db.execute(
         f"UPDATE jobs SET lease_until = :lease_until{told} WHERE {_HELD} RETURNING cancel_requested", values
     ).fetchall()

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from i2v.engines.base import Engine, engine_class
+from i2v import allocator
+from i2v.engines.base import NO_LADDER, Engine, Ladder, engine_class
+from i2v.engines.recovery import changes
 from i2v.engines.specs import EMBEDDED, ENGINES, I2VGEN_XL, find_spec
-from i2v.errors import Notice
+from i2v.errors import InsufficientMemory, Notice
 from i2v.memory import plan_by_settings
 from i2v.schema import DeviceInfo, EngineSpec, MemoryPlan, shown
 from i2v.settings import ModelSettings, Settings
 from i2v.weights.folders import find_weights, is_available, locate
 from i2v.weights.records import records_folder, weights_digest
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,22 +66,43 @@ def weights_state(spec: EngineSpec, models: ModelSettings) -> tuple[object, ...]
 
 
 def load_engine(
-    spec: EngineSpec, device: DeviceInfo, settings: Settings, plan: MemoryPlan | None = None
+    spec: EngineSpec,
+    device: DeviceInfo,
+    settings: Settings,
+    plan: MemoryPlan | None = None,
+    ladder: Ladder = NO_LADDER,
+    tell: Callable[[tuple[Notice, ...]], None] = lambda notices: None,
 ) -> LoadedEngine:
     """Load `spec` onto `device` by `plan`, or as the settings say.
 
-    Raises `ModelUnavailable` naming file or tensor.
+    Where memory runs out and the ladder has a plan that leaves weights elsewhere, that one is taken and told.
+
+    Raises:
+        ModelUnavailable: naming file or tensor.
+        InsufficientMemory: `engine.out_of_memory`.
     """
     plan = plan or plan_by_settings(device, settings.engine)
     folder = find_weights(spec, settings.models)
-    engine = engine_class(spec).load(spec, folder, plan)
+    while True:
+        try:
+            engine = engine_class(spec).load(spec, folder, plan)
+            break
+        except InsufficientMemory:
+            lower = ladder.step_down(plan, "load")
+            if lower is None:
+                raise
+        allocator.release()  # not before the error is gone: it holds what was loaded
+        why = Notice("ladder.load", {})
+        log.warning("%s It goes on by %s", why.message, lower)
+        tell((why, *changes(plan, lower)))
+        plan = lower
     return LoadedEngine(engine, device, weights_digest(spec, folder, records_folder(folder, settings.models)))
 
 
 def adopt_plan(loaded: LoadedEngine, plan: MemoryPlan) -> bool:
     """Have the next clips made by `plan`; return `False` where the engine must be loaded again for it."""
     now = loaded.engine.plan
-    if (now.device, now.dtype, now.offload) != (plan.device, plan.dtype, plan.offload):
+    if (now.device, now.dtype) != (plan.device, plan.dtype):
         return False
     loaded.engine.plan = replace(plan, threads=now.threads)
     return True

@@ -152,11 +152,11 @@ MESSAGES: dict[str, str] = {
     "plan.seconds": "About {seconds} s, by this machine's finished jobs.",
     "plan.seconds_guess": "About {seconds} s at a first guess; finished jobs will tell.",
     "plan.fits": "Fits: {needed} of {free} GB.",
-    "plan.fits_two_passes": "Fits: {needed} of {free} GB with two-pass guidance.",
-    "plan.fits_offload": "Fits: {needed} of {free} GB with parts of the model waiting in CPU memory.",
-    "plan.fits_two_passes_offload": (
-        "Fits: {needed} of {free} GB with two-pass guidance and parts of the model waiting in CPU memory."
-    ),
+    "plan.small_chunks": "It computes in small chunks.",
+    "plan.two_passes": "Guidance takes two passes.",
+    "plan.offload_encoders": "The encoders wait in CPU memory.",
+    "plan.offload_model": "The parts of the model take turns on the card and wait in CPU memory.",
+    "plan.tiled": "Frames are decoded in tiles, so they differ a little from those of a larger card.",
     "plan.too_large": (
         "May not fit: it takes {needed} GB at the least, and {free} GB are free. Lower the resolution or the"
         " number of frames."
@@ -167,6 +167,27 @@ MESSAGES: dict[str, str] = {
     "plan.fewer_frames": "At this size {num_frames} frames would fit.",
     "plan.smaller": "At {resolution} {num_frames} frames would fit.",
     "plan.unknown": "Not known yet: no job of this engine was finished on this machine.",
+    # the bench
+    "bench.not_writable": "{path} cannot be written: {reason}. Name another file with --json.",
+    "bench.silent": "The measurement said nothing for {seconds} s and was ended. Run i2v doctor.",
+    "bench.died": (
+        "The measurement's process died (status {status}). Run i2v doctor. Its last words: {words}"
+    ),
+    "bench.no_stock": "No other program is known that runs {title}.",
+    "bench.frames_apart": (
+        "Frames are up to {highest} of 255 apart, {mean} on average: more than rounding makes."
+    ),
+    "bench.no_watch": "The numbers of {title} cannot be looked at.",
+    "bench.not_finite": (
+        "At step {step}, {count} numbers of the {what} are NaN or infinite in {dtype}. Set engine.dtype to"
+        " another type."
+    ),
+    "bench.black": "{count} frames are black in {dtype}.",
+    "bench.decoded_again": "{count} frames decoded to NaN in {dtype} and came out well in float32.",
+    "bench.stops_late": "Cancelled in stage {stage}, the clip went on for {seconds} s.",
+    "bench.keeps_memory": "Cancelled in stage {stage}, the clip left {mib} MiB behind.",
+    "bench.other_frames_after": "After cancelled clips, the same clip came out otherwise.",
+    "bench.no_shortage": "Memory did not run out however much of it was taken away: the ladder was not tried.",
     # HTTP
     "http.no_such_path": "There is nothing at {path}. Look at /docs for what there is.",
     "http.bad_method": "{method} is not possible at {path}: use {allowed}.",
@@ -218,6 +239,38 @@ MESSAGES: dict[str, str] = {
     "engine.out_of_memory": (
         "The device ran out of memory ({reason}). What helps: a smaller resolution, fewer frames,"
         " in config.yaml engine.cfg_passes: 2, engine.decode_chunk: 1 and, with CUDA, engine.offload: model."
+    ),
+    # out of memory on the way: why, then what is done another way from there
+    "ladder.load": "Memory ran out while the model was loaded.",
+    "ladder.condition": "Memory ran out while prompt and picture were encoded.",
+    "ladder.denoise": "Memory ran out in a step; what was finished is kept.",
+    "ladder.decode": "Memory ran out while frames were decoded; those that were finished are kept.",
+    "ladder.short": "This machine's memory is nearly used up.",
+    "ladder.after_death": (
+        "The worker died {deaths} times under this job, perhaps for lack of memory: it is made with as little"
+        " as goes."
+    ),
+    "ladder.chunk_tokens": "From there {chunk_tokens} tokens are taken at a time: slower, the same frames.",
+    "ladder.decode_chunk": "From there frames are decoded {decode_chunk} at a time: slower, the same frames.",
+    "ladder.cfg_passes": "From there guidance is computed in {cfg_passes} passes: slower, the same frames.",
+    "ladder.offload_encoders": (
+        "From there what encodes the prompt and the picture waits in CPU memory: slower, the same frames."
+    ),
+    "ladder.offload_model": "From there the model's parts wait in CPU memory: slower, the same frames.",
+    "ladder.vae_tiling": "From there frames are decoded in tiles: they differ a little, and seams may show.",
+    "ladder.exhausted": (
+        "Memory ran out with the most saving options too ({reason}). Choose a smaller resolution or fewer"
+        " frames, or close other programs."
+    ),
+    "ladder.exhausted_either": (
+        "Memory ran out with the most saving options too ({reason}). Choose {num_frames} frames, or a"
+        " resolution of {resolution}."
+    ),
+    "ladder.exhausted_fewer": (
+        "Memory ran out with the most saving options too ({reason}). Choose {num_frames} frames."
+    ),
+    "ladder.exhausted_smaller": (
+        "Memory ran out with the most saving options too ({reason}). Choose a resolution of {resolution}."
     ),
     # jobs
     "job.unknown": "There is no job {id}. It may have been deleted.",
@@ -280,6 +333,10 @@ MESSAGES: dict[str, str] = {
     "encode.bad_input": "{field} = {value} cannot be encoded: {allowed}.",
     "encode.no_frames": "No frame was given, so there is no video to write.",
     "encode.no_space": "The disk of {path} became full while writing ({reason}). Free some space.",
+    "encode.out_of_memory": (
+        "Memory ran out while frames were scaled and encoded ({reason}). Choose a smaller size, or close"
+        " other programs."
+    ),
     "encode.failed": "The video could not be written to {path}: {reason}.",
     "encode.frames_lost": "{found} of {expected} frames arrived in the video; it was removed. Try again.",
     "encode.mismatch": "The video came out with {field} = {found} instead of {expected}; it was removed.",

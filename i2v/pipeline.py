@@ -7,7 +7,6 @@ frames while later ones are still being decoded. Where models, jobs and pages li
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
@@ -15,8 +14,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from i2v.engines.base import Conditioned, Decoded, Engine, Event
-from i2v.errors import InvalidRequest, Notice
+from i2v.engines.base import NO_LADDER, Decoded, Denoised, Engine, Event, Ladder
+from i2v.errors import InsufficientMemory, InvalidRequest, Notice
 from i2v.image import Picture, fit_picture, fit_size, resize_frames
 from i2v.label import AIGC, VisibleLabel, aigc_tag
 from i2v.loading import LoadedEngine
@@ -24,17 +23,22 @@ from i2v.outputs import OutputTarget
 from i2v.provenance import KEY, Provenance
 from i2v.schema import MAX_SEED, EngineSpec, Generation, GenerationRequest, Language, Preset
 from i2v.settings import OutputSettings
+from i2v.stages import StageBooks, Stopwatch
 from i2v.video import Mp4Writer
 
 
 @dataclass(frozen=True)
 class Result:
-    """A finished clip: where it is, what was run, what to know of it, and the wall seconds of each phase."""
+    """A finished clip: where it is, what was run, what to know of it, and what it took.
+
+    `seconds` are of each phase, on the wall; `stages` are as `StageBooks.to_list` has them.
+    """
 
     path: Path
     generation: Generation
     notices: tuple[Notice, ...]
     seconds: dict[str, float]
+    stages: tuple[dict[str, object], ...] = ()
 
     def to_dict(self) -> dict[str, object]:
         """Return the fields that `--json` and the API report."""
@@ -48,6 +52,7 @@ class Result:
             "path": str(self.path),
             **{name: told[name] for name in names},
             "seconds": {phase: round(spent, 3) for phase, spent in self.seconds.items()},
+            "stages": list(self.stages),
             "notices": [notice.to_dict() for notice in self.notices],
         }
 
@@ -58,21 +63,6 @@ class Marks:
 
     tags: dict[str, str] = field(default_factory=dict)
     visible: Language | None = None
-
-
-@dataclass
-class Stopwatch:
-    """Wall seconds by phase."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
 def draw_seed() -> int:
@@ -200,12 +190,14 @@ def generate_video(
     marks: Marks,
     on_event: Callable[[Event], None] = lambda event: None,
     stopwatch: Stopwatch | None = None,
+    ladder: Ladder = NO_LADDER,
 ) -> Result:
     """Generate the clip and publish it under its final name.
 
     Raises whatever stops it; nothing is left behind then. `on_event` may raise to cancel.
     """
     watch = stopwatch or Stopwatch()
+    books = StageBooks(engine.spec, generation, engine.plan, watch)
     with watch.phase("picture"):
         fitted = fit_picture(picture.image, generation.width, generation.height, generation.fit)
         model_size = (generation.generated_width, generation.generated_height)
@@ -219,29 +211,25 @@ def generate_video(
     label = VisibleLabel(size, generation.fps, marks.visible) if marks.visible else None
     with (
         Mp4Writer(output, fps=generation.fps, size=size, tags=marks.tags) as writer,
-        closing(engine.generate(generation, image)) as events,
+        closing(engine.generate(generation, image, ladder)) as events,
     ):
-        for event in _timed(events, watch):
+        for event in books.follow(events):
             on_event(event)
-            if isinstance(event, Conditioned | Decoded):
+            if not isinstance(event, Denoised):
                 notices.extend(event.notices)
             if isinstance(event, Decoded):
-                with watch.phase("encode"):
+                with _encoding(watch):
                     frames = resize_frames(event.frames, *size)
                     writer.append(label.draw(frames) if label else frames)
-        with watch.phase("encode"):
+        with _encoding(watch):
             path = writer.finish().path
-    return Result(path, generation, tuple(notices), watch.seconds)
+    return Result(path, generation, tuple(notices), watch.seconds, tuple(books.to_list()))
 
 
-def _timed(events: Iterator[Event], watch: Stopwatch) -> Iterator[Event]:
-    """Pass events on, booking the time that the engine took for each under its phase."""
-    phases = {"Conditioned": "condition", "Denoised": "denoise", "Decoded": "decode"}
-    while True:
-        start = time.perf_counter()
-        event = next(events, None)
-        if event is None:
-            return
-        phase = phases[type(event).__name__]
-        watch.seconds[phase] = watch.seconds.get(phase, 0.0) + time.perf_counter() - start
-        yield event
+@contextmanager
+def _encoding(watch: Stopwatch) -> Iterator[None]:
+    try:
+        with watch.phase("encode"):
+            yield
+    except MemoryError as error:
+        raise InsufficientMemory("encode.out_of_memory", reason=str(error) or "MemoryError") from error

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
-from i2v.engines.base import Conditioned, Denoised, Event
+from i2v.engines.base import Conditioned, Decoded, Denoised, Event, SteppedDown
 from i2v.jobs import Phase, Progress
 from i2v.preview import encode_preview
 from i2v.schema import Generation
@@ -39,9 +40,16 @@ class Meter:
         self._started = self._phase_began = clock()
         self._preview_seconds = 0.0
         self._decoded = 0
+        self._last = at_start("conditioning")
 
     def read(self, event: Event) -> Progress:
         """Return how far the job is; it never goes back."""
+        if isinstance(event, SteppedDown):  # which finishes nothing
+            return replace(self._last, preview=None)
+        self._last = self._read(event)
+        return self._last
+
+    def _read(self, event: Conditioned | Denoised | Decoded) -> Progress:
         frames = self._generation.num_frames
         if isinstance(event, Conditioned):
             self._phase_began = self._clock()
@@ -67,8 +75,10 @@ class Meter:
         now = self._clock()
         if self._preview_seconds > PREVIEW_SHARE * (now - self._started):
             return None
-        preview = encode_preview(event.preview, self._generation.fps)
-        self._preview_seconds += self._clock() - now
+        frames = event.preview()
+        began = self._clock()  # only here: before, this may have waited for the device to end the step
+        preview = encode_preview(frames, self._generation.fps)
+        self._preview_seconds += self._clock() - began
         return preview
 
 

@@ -32,10 +32,10 @@ from i2v.overview import Overview, take_overview
 from i2v.picture_facts import PictureFacts
 from i2v.pipeline import resolve
 from i2v.provenance import Provenance
+from i2v.worker.remains import clean_up
 from i2v.schema import DeviceInfo, EngineSpec, Generation, GenerationRequest, Preset, shown
 from i2v.settings import Settings, load_presets
 from i2v.video import check_ffmpeg, read_last_frame, read_poster, read_tags
-from i2v.worker import clean_up
 
 DECODERS = 2  # pictures that are decoded at the same time: each may take gigabytes
 

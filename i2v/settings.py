@@ -158,6 +158,7 @@ class WorkerSettings(_Section):
     lease_seconds: Seconds
     cancel_seconds: Seconds
     kill_seconds: Seconds
+    creep_megabytes: Annotated[float, Within(1, 1e6)]
 
 
 class ServerSettings(_Section):

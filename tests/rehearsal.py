@@ -21,6 +21,7 @@ import signal
 import time
 from collections.abc import Generator
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -28,8 +29,9 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from i2v.engines.base import Conditioned, Decoded, Denoised, Event
-from i2v.errors import ModelUnavailable
+from i2v.engines.base import NO_LADDER, Conditioned, Decoded, Denoised, Event, Ladder, Stage
+from i2v.engines.recovery import recovering
+from i2v.errors import InsufficientMemory, ModelUnavailable
 from i2v.job_store import JobStore
 from i2v.jobs import Job, Submission, new_job_id
 from i2v.pipeline import resolve
@@ -72,6 +74,11 @@ def memory() -> None:
     bytearray(2**60)  # no machine has an exbibyte: this is a real MemoryError
 
 
+def leak(megabytes: str) -> None:
+    """Keep memory for as long as the process lives."""
+    LEAKED.append(b"x" * (int(megabytes) * 10**6))
+
+
 def segfault() -> None:
     ctypes.string_at(0)
 
@@ -102,7 +109,10 @@ def fill(folder: str) -> None:
             return
 
 
-DEEDS = {deed.__name__: deed for deed in (sleep, fail, refuse, memory, segfault, kill, hang, stuck, fill)}
+LEAKED: list[bytes] = []
+DEEDS = {
+    deed.__name__: deed for deed in (sleep, fail, refuse, memory, leak, segfault, kill, hang, stuck, fill)
+}
 
 
 class Script:
@@ -137,28 +147,62 @@ class RehearsalEngine:
 
     @classmethod
     def load(cls, spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Self:
-        Script(json.loads((folder / "model_index.json").read_text()), folder).reach("load", 1)
+        try:
+            Script(json.loads((folder / "model_index.json").read_text()), folder).reach("load", 1)
+        except MemoryError:
+            raise InsufficientMemory("engine.out_of_memory", reason="rehearsed") from None
         return cls(spec, folder, plan)
 
-    def generate(self, generation: Generation, image: Image.Image) -> Generator[Event]:
-        script = Script(generation.prompt, self._folder)
-        size = (generation.generated_height, generation.generated_width, 3)
-        script.reach("condition", 1)
-        yield Conditioned()
-        for step in range(1, generation.num_inference_steps + 1):
-            script.reach("step", step)
-            preview = np.full((generation.num_frames, 8, 8, 3), 20 * step % 256, np.uint8)
-            yield Denoised(step, generation.num_inference_steps, preview)
-        for number in range(1, generation.num_frames + 1):
-            script.reach("frame", number)
-            yield Decoded(np.full((1, *size), 10 * number % 256, np.uint8))
+    def generate(
+        self, generation: Generation, image: Image.Image, ladder: Ladder = NO_LADDER
+    ) -> Generator[Event]:
+        clip = _Clip(self, generation, Script(generation.prompt, self._folder))
+        return recovering(clip, self.plan, ladder, out_of_memory)
+
+
+class _Clip:
+    """See `i2v.engines.recovery.Clip`."""
+
+    def __init__(self, engine: RehearsalEngine, generation: Generation, script: Script) -> None:
+        self._engine = engine
+        self._generation = generation
+        self._script = script
+        self._steps = self._frames = 0  # that are finished
+        self.stage: Stage | None = "condition"
+
+    def events(self, plan: MemoryPlan) -> Generator[Event]:
+        self._engine.plan = plan
+        asked = self._generation
+        if self.stage == "condition":
+            self._script.reach("condition", 1)
+            self.stage = "denoise"
+            yield Conditioned()
+        while self._steps < asked.num_inference_steps:
+            self._script.reach("step", self._steps + 1)
+            self._steps += 1
+            preview = partial(np.full, (asked.num_frames, 8, 8, 3), 20 * self._steps % 256, np.uint8)
+            yield Denoised(self._steps, asked.num_inference_steps, preview)
+        self.stage = "decode"
+        while self._frames < asked.num_frames:
+            self._script.reach("frame", self._frames + 1)
+            self._frames += 1
+            if self._frames == asked.num_frames:
+                self.stage = None
+            size = (asked.generated_height, asked.generated_width, 3)
+            yield Decoded(np.full((1, *size), 10 * self._frames % 256, np.uint8))
+
+
+def out_of_memory(error: BaseException) -> str | None:
+    return "rehearsed" if isinstance(error, MemoryError) else None
 
 
 class PictureEngine(RehearsalEngine):
     """Makes frames of the picture, the seed added to all colours: another picture or seed is seen."""
 
-    def generate(self, generation: Generation, image: Image.Image) -> Generator[Event]:
-        for event in super().generate(generation, image):
+    def generate(
+        self, generation: Generation, image: Image.Image, ladder: Ladder = NO_LADDER
+    ) -> Generator[Event]:
+        for event in super().generate(generation, image, ladder):
             if isinstance(event, Decoded):
                 event = Decoded((np.asarray(image) + np.uint8(generation.seed % 256))[None])
             yield event

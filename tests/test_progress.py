@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import i2v.progress
 from i2v.engines.base import Conditioned, Decoded, Denoised, Event
@@ -28,7 +30,7 @@ class Clock:
 def events(steps: int, chunks: list[int]) -> Iterator[Event]:
     yield Conditioned()
     for step in range(1, steps + 1):
-        yield Denoised(step, steps, FRAME)
+        yield Denoised(step, steps, lambda: FRAME)
     for size in chunks:
         yield Decoded(np.repeat(FRAME, size, axis=0))
 
@@ -99,6 +101,30 @@ def test_a_quick_preview_is_made_at_each_step(
     monkeypatch.setattr(i2v.progress, "encode_preview", lambda frames, fps: b"preview")
     told = read(generation, Clock(), [4], pace=1)
     assert [bool(progress.preview) for progress in told] == [False, True, True, True, False]
+
+
+def test_an_engine_is_asked_only_for_the_previews_that_are_made(
+    generation: Generation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To ask is to wait for the device; and that wait is not the preview's cost."""
+    clock, asked = Clock(), []
+
+    def encode(frames: object, fps: float) -> bytes:
+        clock.now += 0.02  # as `PREVIEW_SHARE` allows every 4 seconds
+        return b"preview"
+
+    def look(step: int) -> NDArray[np.uint8]:
+        clock.now += 0.9
+        asked.append(step)
+        return FRAME
+
+    monkeypatch.setattr(i2v.progress, "encode_preview", encode)
+    meter = Meter(generation, clock)
+    meter.read(Conditioned())
+    for step in range(1, 13):
+        clock.now += 1
+        meter.read(Denoised(step, 12, partial(look, step)))
+    assert asked == [1, 4, 7, 10]
 
 
 # --- lines for the log

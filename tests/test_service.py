@@ -377,7 +377,7 @@ def test_a_plan_tells_what_fits_the_card_and_a_job_that_may_not_fit_is_accepted_
     assert plan.bytes is not None
     assert 6 * 2**30 < plan.bytes <= 8 * 2**30
     assert plan.seconds is not None
-    assert plan.message.startswith("Fits: 7.4 of 8.0 GB with two-pass guidance and parts of the model")
+    assert plan.message.startswith("Fits: 7.4 of 7.5 GB. Guidance takes two passes. The encoders wait in")
     assert plan.message.endswith(f"About {plan.seconds:.0f} s at a first guess; finished jobs will tell.")
     too_large = service.plan({**asked, "num_frames": 128})
     assert (too_large.fits, too_large.options["num_frames"]) == (False, 128)

@@ -22,7 +22,7 @@ from i2v.job_store import JobStore
 from i2v.jobs import Job
 from i2v.settings import Settings
 from i2v.video import probe
-from i2v.worker import is_published
+from i2v.worker.remains import is_published
 from tests.rehearsal import find_workers, stage
 from tests.survivor import KILL_BOTH, KILL_WORKER
 

@@ -8,10 +8,10 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ from i2v.engines.specs import ENGINES as SHIPPED
 from i2v.errors import I2VError
 from i2v.executors.inline import InlineExecutor
 from i2v.job_store import JobStore
-from i2v.jobs import Claim, Job, JsonObject, Progress
+from i2v.jobs import Claim, Job, JsonObject
 from i2v.loading import LoadedEngine, load_engine
 from i2v.memory import Planned
 from i2v.progress import BEGIN
@@ -32,33 +32,13 @@ from i2v.schema import DeviceInfo, EngineSpec, Generation, MemoryPlan
 from i2v.service import Service
 from i2v.settings import EngineSettings, Settings
 from i2v.video import probe, read_tags
-from i2v.worker import JOB_TAG, Beat, Worker, clean_up
+from i2v.worker import Beat, Worker
+from i2v.worker.remains import JOB_TAG, clean_up
 from tests.clips import names, read_frames
 from tests.rehearsal import ENGINES, REHEARSAL, stage, submit, write_model
+from tests.watched_store import WatchedStore
 
 CPU = DeviceInfo("cpu", "CPU", 2**34)
-
-
-class WatchedStore(JobStore):
-    """Keeps what a worker tells, and does something at a step."""
-
-    def __init__(self, path: Path, **options: float) -> None:
-        super().__init__(path, **options)  # type: ignore[arg-type]
-        self.told: list[Progress] = []
-        self.bare_heartbeats = 0
-        self.at: dict[tuple[str, int | None], Callable[[Claim], object]] = {}
-
-    def heartbeat(self, claim: Claim, progress: Progress | None = None) -> bool:
-        if progress is None:
-            self.bare_heartbeats += 1
-        else:
-            act = self.at.pop((progress.phase, progress.step), None)
-            if act is not None:
-                act(claim)
-        is_cancelled = super().heartbeat(claim, progress)
-        if progress is not None:
-            self.told.append(progress)
-        return is_cancelled
 
 
 @pytest.fixture
@@ -164,7 +144,8 @@ def test_the_result_is_what_the_command_line_prints(
     assert job.result["path"] == job.output
     assert job.result["seconds"].keys() == printed["seconds"].keys()
     assert all(seconds >= 0 for seconds in job.result["seconds"].values())
-    same = {"path": "", "seconds": {}}
+    assert [stage["name"] for stage in job.result["stages"]] == ["condition", "denoise", "decode"]
+    same = {"path": "", "seconds": {}, "stages": []}
     assert json.loads(json.dumps(job.result)) | same == printed | same
     assert list(job.result) == list(printed)
     np.testing.assert_array_equal(read_frames(Path(job.output)), read_frames(Path(printed["path"])))
@@ -191,11 +172,12 @@ def test_an_engine_is_loaded_once(settings: Settings, store: WatchedStore) -> No
     assert not busy.run_next()
 
 
-def test_each_job_has_a_plan_of_its_own_and_the_weights_are_loaded_again_only_to_be_elsewhere(
+def test_each_job_has_a_plan_of_its_own_and_the_weights_are_loaded_again_only_for_another_dtype(
     settings: Settings, store: WatchedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = MemoryPlan("cpu", "float32")
-    plans = [plain, replace(plain, cfg_passes=2), replace(plain, offload="model", cfg_passes=2)]
+    away = replace(plain, offload="model", cfg_passes=2)
+    plans = [plain, replace(plain, cfg_passes=2), away, replace(away, dtype="bfloat16")]
     offloads: list[str | None] = []
     loaded: list[LoadedEngine] = []
 
@@ -206,17 +188,17 @@ def test_each_job_has_a_plan_of_its_own_and_the_weights_are_loaded_again_only_to
         offloads.append(now)
         return Planned(plans[len(offloads) - 1])
 
-    monkeypatch.setattr("i2v.worker.plan_memory", plan)
+    monkeypatch.setattr("i2v.worker.keeper.plan_memory", plan)
     busy = worker(settings, store)
     for _ in plans:
         submit(store, settings)
         assert busy.run_next()
-        assert busy._loaded is not None
-        loaded.append(busy._loaded)
-        assert busy._loaded.engine.plan == plans[len(loaded) - 1]
-    assert offloads == [None, "none", "none"]
-    assert loaded[0] is loaded[1]
-    assert loaded[1] is not loaded[2]
+        assert busy._keeper._loaded is not None
+        loaded.append(busy._keeper._loaded)
+        assert busy._keeper._loaded.engine.plan == plans[len(loaded) - 1]
+    assert offloads == [None, "none", "none", "model"]
+    assert loaded[0] is loaded[1] is loaded[2]
+    assert loaded[2] is not loaded[3]
 
 
 def test_an_engine_is_loaded_anew_when_its_files_are_others(settings: Settings, store: WatchedStore) -> None:
@@ -244,13 +226,13 @@ def test_an_engine_is_gone_before_the_next_one_is_loaded(
     (models / "rehearsal").symlink_to("other")
     loaded: list[weakref.ref[Engine]] = []
 
-    def load(spec: EngineSpec, device: DeviceInfo, settings: Settings, plan: MemoryPlan) -> LoadedEngine:
+    def load(spec: EngineSpec, *rest: Any) -> LoadedEngine:
         assert [engine() for engine in loaded] == [None] * len(loaded)
-        engine = load_engine(spec, device, settings, plan)
+        engine = load_engine(spec, *rest)
         loaded.append(weakref.ref(engine.engine))
         return engine
 
-    monkeypatch.setattr("i2v.worker.load_engine", load)
+    monkeypatch.setattr("i2v.worker.keeper.load_engine", load)
     busy = Worker(settings, store, {**ENGINES, other.name: other}, CPU, "worker")
     for engine in ("rehearsal", "rehearsal", "other"):
         submit(store, settings, engine=engine)
@@ -282,7 +264,7 @@ def test_a_video_that_was_published_before_a_death_is_recognized(
     assert (job.status, job.attempt) == ("succeeded", 2)
     assert Path(job.output).stat() == before
     assert job.result is not None
-    assert set(job.result) == {"path", "seconds", "notices", *job.generation}
+    assert set(job.result) == {"path", "seconds", "stages", "notices", *job.generation}
     assert job.result | job.generation == job.result
     assert (job.result["path"], job.result["notices"]) == (job.output, list(job.notices))
 
@@ -381,7 +363,7 @@ def test_a_job_that_was_cancelled_too_late_keeps_no_video(settings: Settings, st
     ("prompt", "code", "words"),
     [
         ("step 2: refuse", "weights.missing_file", "unet.safetensors"),
-        ("frame 2: memory", "engine.out_of_memory", "MemoryError"),
+        ("frame 2: memory", "ladder.exhausted", "rehearsed"),
         ("step 2: fail", "job.internal", "RuntimeError"),
         ("frame 2: fail", "job.internal", "log"),
     ],

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from i2v.schema import Fit, GenerationRequest, PresetName, Resolution, shown
 
 if TYPE_CHECKING:
     from i2v.engines.base import Event
+    from i2v.errors import Notice
     from i2v.outputs import OutputTarget
     from i2v.pipeline import Result
     from i2v.provenance import Provenance
@@ -92,8 +94,10 @@ def _add_request_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from i2v import allocator
     from i2v.settings import load_presets, load_settings
 
+    allocator.configure()  # before torch is there
     submitted = datetime.now()
     settings = load_settings(arguments.config, os.environ)
     given = _given_fields(arguments)
@@ -111,8 +115,10 @@ def run(arguments: argparse.Namespace) -> int:
     check_ffmpeg()
     prepare_output(target)
 
+    from i2v.ladder import MemoryLadder
     from i2v.loading import choose_engine, load_engine
-    from i2v.pipeline import Stopwatch, describe, generate_video, mark, resolve
+    from i2v.pipeline import describe, generate_video, mark, resolve
+    from i2v.stages import Stopwatch
 
     limits = ImageLimits.of(settings.image)
     watch = Stopwatch()
@@ -125,14 +131,18 @@ def run(arguments: argparse.Namespace) -> int:
         planned = plan_memory(spec, generation, device, settings.engine)
         if planned.fits is False:
             notices += planned.notices
-        loaded = load_engine(spec, device, settings, planned.plan)
-    provenance = describe(request, generation, picture, loaded, settings.output)
-    if like is not None:
-        notices += tuple(provenance.differences(like, arguments.like, frozenset(given)))
-    with _Progress() as progress:
+    ladder = MemoryLadder(spec, generation, device, settings.engine)
+    with ladder.explained(), _Progress() as progress:
+        with watch.phase("load"):
+            loaded = load_engine(spec, device, settings, planned.plan, ladder, progress.tell)
+            notices += tuple(progress.told)
+        provenance = describe(request, generation, picture, loaded, settings.output)
+        if like is not None:
+            notices += tuple(provenance.differences(like, arguments.like, frozenset(given)))
         marks = mark(provenance, settings.output)
-        result = generate_video(loaded.engine, generation, picture, target, marks, progress.show, watch)
-    _report(replace(result, notices=(*notices, *result.notices)), as_json=arguments.json)
+        show = progress.show
+        result = generate_video(loaded.engine, generation, picture, target, marks, show, watch, ladder)
+    _report(replace(result, notices=(*notices, *result.notices)), progress.told, as_json=arguments.json)
     return 0
 
 
@@ -184,6 +194,7 @@ class _Progress:
     def __init__(self) -> None:
         self.visible = sys.stderr.isatty()
         self.started: float | None = None
+        self.told: list[Notice] = []  # that could not wait for the end
 
     def __enter__(self) -> Self:
         return self
@@ -192,9 +203,17 @@ class _Progress:
         if self.visible and self.started is not None:
             print(file=sys.stderr)
 
-    def show(self, event: Event) -> None:
-        from i2v.engines.base import Conditioned, Decoded, Denoised
+    def tell(self, notices: Iterable[Notice]) -> None:
+        for notice in notices:
+            line = f"i2v: {notice.message}"
+            print(f"\r{line:<70}" if self.visible else line, file=sys.stderr, flush=True)  # over the bar
+            self.told.append(notice)
 
+    def show(self, event: Event) -> None:
+        from i2v.engines.base import Conditioned, Decoded, Denoised, SteppedDown
+
+        if isinstance(event, SteppedDown):
+            self.tell(event.notices)
         if not self.visible:
             return
         if isinstance(event, Conditioned):
@@ -211,12 +230,14 @@ class _Progress:
         print(f"\r{line:<70}", end="", file=sys.stderr, flush=True)
 
 
-def _report(result: Result, as_json: bool) -> None:
+def _report(result: Result, told: Sequence[Notice], as_json: bool) -> None:
+    """Print the result, and those of its notices that were not `told`."""
     if as_json:
         print(json.dumps(result.to_dict(), ensure_ascii=False))
         return
     for notice in result.notices:
-        print(f"i2v: {notice.message}", file=sys.stderr)
+        if notice not in told:
+            print(f"i2v: {notice.message}", file=sys.stderr)
     generation = result.generation
     total = sum(result.seconds.values())
     print(

@@ -7,10 +7,10 @@ stopping to iterate (closing the generator) is how a job is cancelled.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self, cast
+from typing import TYPE_CHECKING, Literal, Protocol, Self, cast
 
 from i2v.errors import Notice
 from i2v.schema import EngineSpec, Generation, MemoryPlan
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL.Image import Image
+
+Stage = Literal["load", "condition", "denoise", "decode"]
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,13 @@ class Conditioned:
 class Denoised:
     """Step `step` of `total` is done.
 
-    `preview`: what the clip looks like so far, (F, h, w, 3) uint8, h and w latent sides.
+    `preview` returns what the clip looks like so far, (F, h, w, 3) uint8, h and w latent sides. It is made
+    when it is called, which waits for the device: a caller that needs none leaves the device busy.
     """
 
     step: int
     total: int
-    preview: NDArray[np.uint8]
+    preview: Callable[[], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,41 @@ class Decoded:
     notices: tuple[Notice, ...] = ()
 
 
-Event = Conditioned | Denoised | Decoded
+@dataclass(frozen=True)
+class SteppedDown:
+    """Memory ran out in `stage`, or was about to: what is left of the clip is made by `plan`."""
+
+    stage: Stage
+    plan: MemoryPlan
+    notices: tuple[Notice, ...]
+
+
+Event = Conditioned | Denoised | Decoded | SteppedDown
+
+
+class Ladder(Protocol):
+    """What an engine asks when memory runs out. `i2v.ladder` has the one of a job."""
+
+    def step_down(self, plan: MemoryPlan, stage: Stage) -> MemoryPlan | None:
+        """Return a plan that takes less memory in `stage` than `plan`, `None` where there is none."""
+        ...
+
+    def is_short(self) -> bool:
+        """Tell whether memory will soon run out; asked between steps, so it takes no time."""
+        ...
+
+
+class NoLadder:
+    """Out of memory ends the clip."""
+
+    def step_down(self, plan: MemoryPlan, stage: Stage) -> MemoryPlan | None:
+        return None
+
+    def is_short(self) -> bool:
+        return False
+
+
+NO_LADDER = NoLadder()
 
 
 class Engine(Protocol):
@@ -65,11 +102,16 @@ class Engine(Protocol):
         """
         ...
 
-    def generate(self, generation: Generation, image: Image) -> Generator[Event]:
+    def generate(self, generation: Generation, image: Image, ladder: Ladder = NO_LADDER) -> Generator[Event]:
         """Yield `Conditioned`, one `Denoised` a step, then `Decoded` chunks that sum to `num_frames` frames.
+
+        Between them, `SteppedDown` where memory ran out and `ladder` had a plan that takes less: what is
+        finished is kept, and `self.plan` is the new one.
 
         Args:
             image: RGB, exactly `generated_width` x `generated_height`.
+        Raises:
+            InsufficientMemory: `engine.out_of_memory`, at the ladder's end.
         """
         ...
 

@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 
+from i2v import allocator
 from i2v.errors import I2VError
 from i2v.job_store import JobStore
 from i2v.memory import probe_device
@@ -79,6 +80,7 @@ def work(
             raise KeyboardInterrupt from None
 
     logging.getLogger("i2v").addHandler(_Remarks(tell))
+    allocator.configure()  # before torch is there
     try:
         device = probe_device(settings.engine.device)
         store = JobStore(settings.database, lease_seconds=settings.worker.lease_seconds)

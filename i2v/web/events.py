@@ -98,7 +98,7 @@ def changes(
 
 
 def _state(job: Job) -> tuple[object, ...]:
-    return job.status, job.phase, job.attempt, job.error
+    return job.status, job.phase, job.attempt, job.error, job.notices
 
 
 def _progress(job: Job) -> JsonObject:

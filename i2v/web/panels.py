@@ -15,6 +15,8 @@ from i2v.jobs import Job, JsonObject
 from i2v.schema import Language
 from i2v.web.texts import text, translate
 
+GIB = 2**30
+
 
 def idle(language: Language) -> str:
     return f'<div class="i2v-frame i2v-idle">{escape(text("idle", language))}</div>'
@@ -136,4 +138,16 @@ def _facts(job: Job, made: JsonObject, language: Language) -> Iterable[tuple[str
     yield "engine", str(ran["engine"])
     seconds = cast("dict[str, float]", made.get("seconds", {}))
     yield "seconds", text("result.seconds.value", language, seconds=f"{sum(seconds.values()):.1f}")
+    yield "memory", _memory(made, language)
     yield "path", str(made.get("path", job.output))
+
+
+def _memory(made: JsonObject, language: Language) -> str:
+    """Return what the hungriest stage took, and what was estimated for it; "" where it was not measured."""
+    stages = cast("list[dict[str, int | None]]", made.get("stages", []))
+    measured = [(used, stage["estimated_bytes"]) for stage in stages if (used := stage["bytes"])]
+    if not measured:
+        return ""
+    used, estimated = max(measured, key=lambda stage: stage[0])
+    key = "result.memory.value" if estimated is None else "result.memory.beside"
+    return text(key, language, used=f"{used / GIB:.1f}", estimated=f"{(estimated or 0) / GIB:.1f}")

@@ -41,11 +41,15 @@ class JobBody(BaseModel):
     queue_position: int | None = Field(description="jobs before it; null unless it is queued")
     attempt: int = Field(description="0 before the first; interrupted and retried jobs have more than one")
     error: JobError | None
+    notices: list[JsonObject] = Field(
+        description="what to know of it so far, {code, params, message}: also each step down to less memory"
+    )
     request: JsonObject = Field(description="what was asked for")
     result: JsonObject | None = Field(
         description="path, video_url, seed, width, height, generated_width, generated_height, num_frames,"
         " fps, target_fps, num_inference_steps, guidance_scale, prompt, negative_prompt, fit, engine,"
-        " seconds (by phase) and notices ({code, params, message})"
+        " seconds (by phase), stages ({name, seconds, bytes, estimated_bytes}: memory at the most, null where"
+        " it was not measured) and notices ({code, params, message})"
     )
     created_at: datetime
     started_at: datetime | None
@@ -149,6 +153,7 @@ def job_body(job: Job, request: Request) -> JobBody:
         else JobError(
             code=str(error["code"]), message=str(error["message"]), hint=HINTS.get(str(error["code"]))
         ),
+        notices=list(job.notices),
         request=job.request,
         result=None if job.result is None else {**job.result, "video_url": video_url(job.id, request)},
         created_at=_time(job.created_at),

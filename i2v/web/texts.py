@@ -301,6 +301,12 @@ TEXTS: dict[str, tuple[str, str]] = {
     "result.engine": ("Model", "模型"),
     "result.seconds": ("Time taken", "用时"),
     "result.seconds.value": ("{seconds} s", "{seconds} 秒"),
+    "result.memory": ("Memory taken", "占用内存"),
+    "result.memory.value": ("{used} GiB at the most", "最多 {used} GiB"),
+    "result.memory.beside": (
+        "{used} GiB at the most (the estimate: {estimated})",
+        "最多 {used} GiB（预计 {estimated}）",
+    ),
 }
 
 

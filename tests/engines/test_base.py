@@ -62,7 +62,7 @@ def test_events_come_in_order_and_have_the_sizes_asked_for(
     frames = np.concatenate([event.frames for event in events if isinstance(event, Decoded)])
     assert frames.shape == (num_frames, size[1], size[0], 3)
     assert frames.dtype == np.uint8
-    previews = [event.preview for event in events if isinstance(event, Denoised)]
+    previews = [event.preview() for event in events if isinstance(event, Denoised)]
     assert all(preview.dtype == np.uint8 and preview.shape[0] == num_frames for preview in previews)
 
 

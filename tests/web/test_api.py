@@ -22,8 +22,8 @@ from i2v.video import probe
 from tests.web.house import House, wait_for
 
 FIELDS = {
-    "id", "status", "phase", "progress", "eta_seconds", "queue_position", "attempt", "error", "request",
-    "result", "created_at", "started_at", "finished_at",
+    "id", "status", "phase", "progress", "eta_seconds", "queue_position", "attempt", "error", "notices",
+    "request", "result", "created_at", "started_at", "finished_at",
 }  # fmt: skip
 
 

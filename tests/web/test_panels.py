@@ -68,6 +68,17 @@ def test_a_finished_job_offers_the_file_under_its_own_name_and_says_what_was_run
     assert "Negative prompt" not in facts
 
 
+def test_a_finished_job_says_what_its_hungriest_stage_took_beside_the_estimate() -> None:
+    stages = [
+        {"name": "condition", "seconds": 0.1, "bytes": 2**30, "estimated_bytes": 3 * 2**30},
+        {"name": "denoise", "seconds": 1.0, "bytes": 5 * 2**29, "estimated_bytes": 2 * 2**30},
+        {"name": "decode", "seconds": 1.0, "bytes": None, "estimated_bytes": None},
+    ]
+    told = panels.result(replace(DONE, result={**(DONE.result or {}), "stages": stages}), "en")
+    assert "2.5 GiB at the most (the estimate: 2.0)" in told
+    assert "Memory" not in panels.result(DONE, "en"), "an older job was not measured"
+
+
 def test_a_failed_job_says_why_and_what_to_do() -> None:
     error = {"code": "encode.broken", "params": {"path": "/a", "reason": "x"}, "message": "-"}
     told = panels.ending(replace(JOB, status="failed", error=error), "en")

@@ -1,8 +1,8 @@
 """The UNet's transformers: spatial (within each frame) and temporal (within each pixel's history).
 
-Both are one computation on tokens of shape (B, S, L, C): B rows, S sequences that do not see each other, L
-tokens each. Spatial: S = F frames, L = h*w pixels. Temporal: S = h*w, L = F. So memory is bounded in both the
-same way: a few sequences at a time. The weights are those of diffusers' modules; nothing here holds any.
+Both are one computation on tokens of shape (B, F, h*w, C): B rows, F frames. They differ in which tokens see
+each other: those of a frame, or those of a pixel. So memory is bounded in both the same way, by a few frames
+or a few pixels at a time. The weights are those of diffusers' modules; nothing here holds any.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from diffusers.models.attention import BasicTransformerBlock, FeedForward
 from diffusers.models.attention_processor import Attention
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from diffusers.models.transformers.transformer_temporal import TransformerTemporalModel
+from torch import nn
 
 from i2v.engines.i2vgen_xl.layouts import as_frames, as_tokens, over_time
 
@@ -20,6 +21,9 @@ KeyValue = tuple[torch.Tensor, torch.Tensor]  # (B, heads, T, d) each
 
 # CUDA's kernels have the batch in a dimension of their launch grid, and more than this they refuse.
 MAX_ATTENTION_BATCH = 65_535
+
+# Frames times a head's channels up to which `_brief_attention_over_time` is faster, measured on one core.
+BRIEF = 128
 
 
 def spatial_transformer(
@@ -38,9 +42,9 @@ def temporal_transformer(
     module: TransformerTemporalModel, hidden: torch.Tensor, num_frames: int, chunk_tokens: int
 ) -> torch.Tensor:
     """Attend within each pixel's history, twice. `hidden`: (B*F, C, h, w)."""
-    normed = module.norm(over_time(hidden, num_frames))
-    result = _transform(module, normed.permute(0, 3, 2, 1), None, chunk_tokens)  # (B, h*w, F, C)
-    return as_frames(as_tokens(hidden, num_frames) + result.transpose(1, 2), *hidden.shape[2:])
+    normed = module.norm(over_time(hidden, num_frames)).permute(0, 2, 3, 1)
+    result = _transform(module, normed, None, chunk_tokens)
+    return as_frames(result.add_(as_tokens(hidden, num_frames)), *hidden.shape[2:])
 
 
 def _transform(
@@ -50,29 +54,31 @@ def _transform(
     chunk_tokens: int,
 ) -> torch.Tensor:
     """Run a transformer's one block between its projections, `chunk_tokens` at a time (0: all at once)."""
-    rows, sequences, length, _ = tokens.shape
+    rows, num_frames, pixels, _ = tokens.shape
     rows = max(rows, len(context[0]) if context else 0)
-    step = max(1, chunk_tokens // (rows * length)) if chunk_tokens else sequences
+    apart, together = (1, pixels) if context else (2, num_frames)  # the axis to split, what sees each other
+    step = max(1, chunk_tokens // (rows * together)) if chunk_tokens else tokens.shape[apart]
     parts = []
-    for part in torch.split(tokens, step, dim=1):
+    for part in torch.split(tokens, step, dim=apart):
         states = _block(module.transformer_blocks[0], module.proj_in(part), context, chunk_tokens)
         parts.append(module.proj_out(states))
-    return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+    return torch.cat(parts, dim=apart) if len(parts) > 1 else parts[0]
 
 
 def _block(
     block: BasicTransformerBlock, states: torch.Tensor, context: KeyValue | None, chunk_tokens: int
 ) -> torch.Tensor:
-    states = self_attention(block.attn1, block.norm1(states)).add_(states)
     if context:
+        states = attention_in_frames(block.attn1, block.norm1(states)).add_(states)
         states = cross_attention(block.attn2, block.norm2(states), context).add_(states)
     else:
-        states = self_attention(block.attn2, block.norm2(states)).add_(states)
+        states = attention_over_time(block.attn1, block.norm1(states)).add_(states)
+        states = attention_over_time(block.attn2, block.norm2(states)).add_(states)
     return feed_forward(block.ff, block.norm3(states), chunk_tokens).add_(states)
 
 
-def self_attention(attention: Attention, states: torch.Tensor) -> torch.Tensor:
-    """Attend within the sequences of `states` (B, S, L, C)."""
+def attention_in_frames(attention: Attention, states: torch.Tensor) -> torch.Tensor:
+    """Attend among the pixels of each frame of `states` (B, F, P, C)."""
     query, key, value = (
         _heads(project(states).flatten(0, 1), attention.heads)
         for project in (attention.to_q, attention.to_k, attention.to_v)
@@ -82,8 +88,48 @@ def self_attention(attention: Attention, states: torch.Tensor) -> torch.Tensor:
     return result
 
 
+def attention_over_time(attention: Attention, states: torch.Tensor) -> torch.Tensor:
+    """Attend among the frames of each pixel of `states` (B, F, P, C)."""
+    if _is_brief(attention, states):
+        return _brief_attention_over_time(attention, states)
+    query, key, value = (
+        project(states).unflatten(-1, (attention.heads, -1)).permute(0, 2, 3, 1, 4)  # (B, P, heads, F, d)
+        for project in (attention.to_q, attention.to_k, attention.to_v)
+    )
+    rows = [attend(*row).permute(2, 0, 1, 3).flatten(2) for row in zip(query, key, value, strict=True)]
+    result: torch.Tensor = attention.to_out[0](torch.stack(rows))
+    return result
+
+
+def _is_brief(attention: Attention, states: torch.Tensor) -> bool:
+    """Tell whether a CPU's kernel, which takes one pixel's head at a time, would mostly start and end."""
+    head_dim = states.shape[3] // attention.heads
+    return states.is_cpu and states.dtype == torch.float32 and states.shape[1] * head_dim <= BRIEF
+
+
+def _brief_attention_over_time(attention: Attention, states: torch.Tensor) -> torch.Tensor:
+    """Attend over few frames with small heads: sums of products of whole pictures, a frame with a frame."""
+    num_frames, channels = states.shape[1], states.shape[3]
+    tokens = states.reshape(-1, channels).T
+    query, key, value = (
+        torch.mm(project.weight, tokens).view(attention.heads, -1, *states.shape[:3])  # (heads, d, B, F, P)
+        for project in (attention.to_q, attention.to_k, attention.to_v)
+    )
+    head_dim = query.shape[1]
+    query *= head_dim**-0.5
+    scores = query[:, 0, :, :, None] * key[:, 0, :, None]  # (heads, B, F, F, P)
+    for part in range(1, head_dim):
+        scores.addcmul_(query[:, part, :, :, None], key[:, part, :, None])
+    weights = scores.softmax(3)
+    attended = weights[:, None, :, :, 0] * value[:, :, :, 0, None]  # (heads, d, B, F, P)
+    for frame in range(1, num_frames):
+        attended.addcmul_(weights[:, None, :, :, frame], value[:, :, :, frame, None])
+    result: torch.Tensor = attention.to_out[0](attended.view(channels, -1).T)
+    return result.view(states.shape)
+
+
 def cross_attention(attention: Attention, states: torch.Tensor, context: KeyValue) -> torch.Tensor:
-    """Attend from `states` (R, S, L, C) to `context` of B rows; R is B or 1. Returns (B, S, L, C).
+    """Attend from `states` (R, F, P, C) to `context` of B rows; R is B or 1. Returns (B, F, P, C).
 
     What is attended to is the same in every frame, so a row's frames are one long sequence of queries.
     """
@@ -119,11 +165,15 @@ def feed_forward(module: FeedForward, states: torch.Tensor, chunk_tokens: int) -
     """Widen each token of (..., C), gate it, project it back; `chunk_tokens` at a time (0: all at once)."""
     widen, _, project = module.net
     tokens = states.flatten(0, -2)
-    parts = [project(_gated(widen.proj(part))) for part in torch.split(tokens, chunk_tokens or len(tokens))]
+    parts = [project(_gated(widen.proj, part)) for part in torch.split(tokens, chunk_tokens or len(tokens))]
     return (torch.cat(parts) if len(parts) > 1 else parts[0]).view(states.shape)
 
 
-def _gated(states: torch.Tensor) -> torch.Tensor:
-    """GEGLU (Shazeer 2020, arXiv 2002.05202): one half of the channels, times GELU of the other."""
-    states, gate = states.chunk(2, dim=-1)
-    return F.gelu(gate).mul_(states)
+def _gated(widen: nn.Linear, states: torch.Tensor) -> torch.Tensor:
+    """GEGLU (Shazeer 2020, arXiv 2002.05202): one half of the wide channels, times GELU of the other.
+
+    One half after the other: each is contiguous, and less is held at once.
+    """
+    (weight, gate_weight), (bias, gate_bias) = widen.weight.chunk(2), widen.bias.chunk(2)
+    gate = F.gelu(F.linear(states, gate_weight, gate_bias))
+    return gate.mul_(F.linear(states, weight, bias))

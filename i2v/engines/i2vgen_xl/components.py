@@ -27,7 +27,7 @@ from transformers import (
 
 from i2v.engines.i2vgen_xl.upsampling import use_phase_convolutions
 from i2v.errors import ModelUnavailable
-from i2v.schema import EngineSpec, MemoryPlan
+from i2v.schema import EngineSpec, MemoryPlan, Offload
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -81,6 +81,14 @@ class Components:
                 encodes = part is self.text_encoder or part is self.image_encoder
                 part.to(self.encoders_home if encodes else self.home)
 
+    def settle(self, offload: Offload) -> None:
+        """Have the parts at home where `offload` wants them, from now on."""
+        self.home, self.encoders_home = homes(self.device, offload)
+        for part in (self.unet, self.vae):
+            part.to(self.home)
+        for encoder in (self.image_encoder, self.text_encoder):
+            encoder.to(self.encoders_home)
+
     @property
     def vae_scale_factor(self) -> int:
         """Pixels a latent, in each direction."""
@@ -92,9 +100,22 @@ class Components:
         return DDIMScheduler.from_config(self.scheduler_config)
 
 
+def homes(device: torch.device, offload: Offload) -> tuple[torch.device, torch.device]:
+    """Return where UNet and VAE wait for their phase, and where the encoders do."""
+    cpu = torch.device("cpu")
+    return cpu if offload == "model" else device, device if offload == "none" else cpu
+
+
 Model = TypeVar("Model", bound=nn.Module)
 
 _SCHEDULE = ("beta_start", "beta_end", "beta_schedule", "num_train_timesteps", "prediction_type")
+# What the sampler has code for (`solvers`, `schedules`), where diffusers' scheduler has more.
+_SAMPLED = {
+    "prediction_type": ("v_prediction", "epsilon", "sample"),
+    "timestep_spacing": ("leading",),
+    "clip_sample": (False,),
+    "thresholding": (False,),
+}
 
 
 class _Folder:
@@ -137,6 +158,13 @@ class _Folder:
         missing = [key for key in _SCHEDULE if key not in config]
         if missing:
             raise self.unreadable(self.path / name, f"no {missing[0]}")
+        try:
+            effective = DDIMScheduler.from_config(config).config
+        except Exception as error:  # whatever a library raises at a value of the wrong kind
+            raise self.unreadable(self.path / name, f"{type(error).__name__}: {error}") from error
+        for key, known in _SAMPLED.items():
+            if effective[key] not in known:
+                raise self.unreadable(self.path / name, f"{key} is {effective[key]}, known: {known}")
         return config
 
     def tensors(self, part: str, stem: str) -> tuple[Path, dict[str, torch.Tensor]]:
@@ -174,9 +202,7 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
             expected="I2VGenXLPipeline",
         )
     device, dtype = torch.device(plan.device), DTYPES[plan.dtype]
-    cpu = torch.device("cpu")
-    home = cpu if plan.offload == "model" else device
-    encoders_home = device if plan.offload == "none" else cpu
+    home, encoders_home = homes(device, plan.offload)
 
     def ready(part: str, stem: str, model: Model, home: torch.device = home) -> Model:
         path, tensors = source.tensors(part, stem)

@@ -97,7 +97,8 @@ def preview(latents: torch.Tensor, factors: tuple[tuple[float, float, float], ..
 
     It takes a few microseconds and is good enough to stop early.
     """
-    table = torch.tensor(factors, dtype=torch.float32).to(latents.device)
-    colours = latents[0].permute(1, 2, 3, 0).float() @ table[:4] + table[4]
-    pixels: NDArray[np.uint8] = (colours.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+    table = torch.tensor(factors, dtype=torch.float32)
+    # on the CPU, since the device may be full
+    colours = latents[0].cpu().permute(1, 2, 3, 0).float() @ table[:4] + table[4]
+    pixels: NDArray[np.uint8] = (colours.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
     return pixels

@@ -1,22 +1,32 @@
-"""The engine: components loaded once, and the story of one clip in one function."""
+"""The engine: components loaded once, and the story of one clip, which goes on where memory ran out."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 import torch
 from PIL import Image
 
-from i2v.engines.base import Conditioned, Denoised, Event
+from i2v.engines.base import NO_LADDER, Conditioned, Denoised, Event, Ladder, Stage
 from i2v.engines.i2vgen_xl.components import Components, load_components
-from i2v.engines.i2vgen_xl.conditioning import condition
+from i2v.engines.i2vgen_xl.conditioning import Conditioning, condition
 from i2v.engines.i2vgen_xl.decode import decode_frames, preview
-from i2v.engines.i2vgen_xl.sampling import denoise, initial_noise
+from i2v.engines.i2vgen_xl.sampling import State, denoise, initial_state
+from i2v.engines.recovery import recovering
 from i2v.errors import InsufficientMemory
 from i2v.schema import EngineSpec, Generation, MemoryPlan
+
+# Torch's words where it has no type for it: its allocators', C++'s, those of CUDA's libraries and of oneDNN,
+# where a primitive whose description was accepted fails for nothing else.
+_OUT_OF_MEMORY = re.compile(
+    r"can't allocate memory|out of memory|bad_alloc|ALLOC_FAILED"
+    r"|could not (create|execute) a primitive(?! desc)|could not create a memory"
+)
 
 
 class I2VGenXLEngine:
@@ -29,46 +39,87 @@ class I2VGenXLEngine:
 
     @classmethod
     def load(cls, spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Self:
-        """Load weights from `folder`; raises `ModelUnavailable` naming the file or tensor that is wrong."""
+        """Load weights from `folder`; raises as `i2v.engines.base.Engine` says."""
         if plan.threads:
             torch.set_num_threads(plan.threads)
         plan = replace(plan, threads=torch.get_num_threads())
-        return cls(spec, load_components(spec, folder, plan), plan)
-
-    def generate(self, generation: Generation, image: Image.Image) -> Generator[Event]:
-        """Yield the events of one clip (see `i2v.engines.base.Engine`).
-
-        Raises:
-            InsufficientMemory: the device ran out of memory.
-        """
         try:
-            yield from self._events(generation, image)
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            raise out_of_memory(error) from error
-        except RuntimeError as error:
-            # torch's words on the CPU, which have no type of their own
-            if "can't allocate memory" not in str(error):
+            return cls(spec, load_components(spec, folder, plan), plan)
+        except Exception as error:
+            reason = out_of_memory(error)
+            if reason is None:
                 raise
-            raise out_of_memory(error) from error
+        raise InsufficientMemory("engine.out_of_memory", reason=reason)
 
-    def _events(self, generation: Generation, image: Image.Image) -> Generator[Event]:
-        components, spec, plan = self.components, self.spec, self.plan
+    def generate(
+        self, generation: Generation, image: Image.Image, ladder: Ladder = NO_LADDER
+    ) -> Generator[Event]:
+        """Yield the events of one clip (see `i2v.engines.base.Engine`)."""
+        return recovering(_Clip(self, generation, image), self.plan, ladder, out_of_memory)
+
+    def adopt(self, plan: MemoryPlan) -> None:
+        """Work by `plan` from now on, which is of the device and the dtype that were loaded for."""
+        self.plan = replace(plan, threads=self.plan.threads)
+        self.components.settle(plan.offload)
+
+
+class _Clip:
+    """One clip in the making: what is finished outlives a lack of memory (see `i2v.engines.recovery.Clip`)."""
+
+    def __init__(self, engine: I2VGenXLEngine, generation: Generation, image: Image.Image) -> None:
+        self._engine = engine
+        self._generation = generation
+        self._image = image
+        self._conditioning: Conditioning | None = None
+        self._state: State | None = None
+        self._decoded = 0  # frames
+        self.stage: Stage | None = "condition"
+
+    def events(self, plan: MemoryPlan) -> Generator[Event]:
+        if self.stage is None:
+            return
+        self._engine.adopt(plan)
+        if self._conditioning is None:
+            self._conditioning = self._condition()
+            self.stage = "denoise"
+            yield Conditioned(self._conditioning.notices)
+        if self._state is None:
+            self._state = initial_state(self._engine.components, self._generation)
+        if self.stage == "denoise":
+            yield from self._denoise(self._conditioning, self._state, plan)
+        yield from self._decode(self._state, plan)
+
+    def _condition(self) -> Conditioning:
+        components = self._engine.components
         with components.on_device(components.text_encoder, components.image_encoder, components.vae):
-            conditioning = condition(components, spec, generation, image)
-        yield Conditioned(conditioning.notices)
-        latents = initial_noise(components, generation)
-        total = generation.num_inference_steps
-        scale = generation.guidance_scale
-        steps = denoise(components, conditioning, latents, total, scale, plan.cfg_passes, plan.chunk_tokens)
+            return condition(components, self._engine.spec, self._generation, self._image)
+
+    def _denoise(self, conditioning: Conditioning, start: State, plan: MemoryPlan) -> Generator[Event]:
+        components, total = self._engine.components, self._generation.num_inference_steps
+        factors = self._engine.spec.preview_factors
         with components.on_device(components.unet):
-            for number, step in enumerate(steps, start=1):
-                latents = step.latents
-                yield Denoised(number, total, preview(step.denoised, spec.preview_factors))
-        with components.on_device(components.vae):
-            yield from decode_frames(components.vae, latents, plan.decode_chunk, plan.vae_tiling)
+            for step in denoise(components, conditioning, start, self._generation, plan):
+                self._state = step.state
+                if step.state.step == total:
+                    self.stage = "decode"
+                yield Denoised(step.state.step, total, partial(preview, step.denoised, factors))
+
+    def _decode(self, state: State, plan: MemoryPlan) -> Generator[Event]:
+        vae, left = self._engine.components.vae, state.latents[:, :, self._decoded :]
+        with self._engine.components.on_device(vae):
+            for part in decode_frames(vae, left, plan.decode_chunk, plan.vae_tiling):
+                self._decoded += len(part.frames)
+                if self._decoded == self._generation.num_frames:
+                    self.stage = None
+                yield part
 
 
-def out_of_memory(error: BaseException) -> InsufficientMemory:
-    """Return what to tell the person, with the first sentence of torch's own words."""
-    reason = str(error).split(". ")[0].splitlines()[0] if str(error) else type(error).__name__
-    return InsufficientMemory("engine.out_of_memory", reason=reason[:200])
+def out_of_memory(error: BaseException) -> str | None:
+    """Return the sentence that says what ran out of memory, `None` for any other error."""
+    sentences = " ".join(str(error).split()).split(". ")
+    telling = [sentence for sentence in sentences if _OUT_OF_MEMORY.search(sentence)]
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        telling += [sentence for sentence in sentences if sentence] or [type(error).__name__]
+    elif not isinstance(error, RuntimeError):
+        return None
+    return telling[0][:200] if telling else None

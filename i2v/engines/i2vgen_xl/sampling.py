@@ -1,7 +1,7 @@
 """The denoising loop: noise to latents, one yielded step at a time.
 
-DDIM (Song et al. 2021) with classifier-free guidance (Ho and Salimans 2022), step for step as diffusers'
-`I2VGenXLPipeline` runs it. The loop knows neither prompts nor pixels.
+Classifier-free guidance (Ho and Salimans 2022) over a solver. At `speed` "exact" it is DDIM, step for step as
+diffusers' `I2VGenXLPipeline` runs it. The loop knows neither prompts nor pixels, and never waits for the device.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import torch
 
 from i2v.engines.i2vgen_xl.components import Components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning
+from i2v.engines.i2vgen_xl.solvers import Solver
 from i2v.engines.i2vgen_xl.unet import encode_context, predict
-from i2v.schema import Generation
+from i2v.engines.schedules import Schedule, ddim
+from i2v.schema import Generation, MemoryPlan
 
 # Tokens that a transformer takes at a time. More are not faster on a CPU, and what is held of these is little
 # next to a large clip's activations.
@@ -22,11 +24,28 @@ CHUNK_TOKENS = 2**14
 
 
 @dataclass(frozen=True)
-class Step:
-    """`latents` after this step and `denoised`, the clip as predicted from here, both (1, C, F, h, w)."""
+class State:
+    """Where a clip stands between two steps: `step` of them are done; latents (1, C, F, h, w).
 
+    `history`: what a multistep solver keeps of earlier steps. From a state, denoising goes on as if it had not
+    stopped, under any memory plan.
+    """
+
+    step: int
     latents: torch.Tensor
+    history: tuple[torch.Tensor, ...] = ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """`state` after this step, and `denoised`, the clip as predicted from here, (1, C, F, h, w)."""
+
+    state: State
     denoised: torch.Tensor
+
+
+def initial_state(components: Components, generation: Generation) -> State:
+    return State(0, initial_noise(components, generation))
 
 
 def initial_noise(components: Components, generation: Generation) -> torch.Tensor:
@@ -40,38 +59,45 @@ def initial_noise(components: Components, generation: Generation) -> torch.Tenso
         generation.generated_width // factor,
     )
     generator = torch.Generator("cpu").manual_seed(generation.seed)
-    noise = torch.randn(shape, generator=generator, dtype=components.dtype)
-    sigma: float = components.scheduler().init_noise_sigma
-    return noise.to(components.device) * sigma
+    return torch.randn(shape, generator=generator, dtype=components.dtype).to(components.device)
+
+
+def schedule_for(components: Components, generation: Generation) -> Schedule:
+    """Return what `generation` asks of these weights."""
+    config = components.scheduler().config
+    return ddim(generation.num_inference_steps, config.num_train_timesteps, config.steps_offset)
 
 
 def denoise(
     components: Components,
     conditioning: Conditioning,
-    latents: torch.Tensor,
-    num_inference_steps: int,
-    guidance_scale: float,
-    cfg_passes: int = 1,
-    chunk_tokens: int = 0,
+    start: State,
+    generation: Generation,
+    plan: MemoryPlan,
+    schedule: Schedule | None = None,
 ) -> Iterator[Step]:
-    """Yield one `Step` for each of the scheduler's timesteps; stop iterating to stop.
+    """Yield one `Step` for each of the schedule's steps from `start` on; stop iterating to stop.
 
-    With `cfg_passes` 2 the UNet gets the two rows of a guided step one after the other: half the activations.
-    `chunk_tokens`: what its transformers take at a time, 0 for what is fast.
-    Grad mode is entered within each step and left at each `yield`, so that the caller's is not touched.
+    With two `plan.cfg_passes` the UNet gets the two rows of a guided step one after the other: half the
+    activations. Grad mode is entered within each step and left at each `yield`, so that the caller's is not
+    touched.
     """
-    scheduler = components.scheduler()
-    scheduler.set_timesteps(num_inference_steps, device=components.device)
-    unet = components.unet
-    chunk_tokens = chunk_tokens or CHUNK_TOKENS
+    unet, latents, history = components.unet, start.latents, start.history
+    schedule = schedule or schedule_for(components, generation)
+    solver = Solver.over(components.scheduler(), schedule.timesteps, schedule.order)
+    chunk_tokens = plan.chunk_tokens or CHUNK_TOKENS
     with torch.inference_mode():
-        passes = [encode_context(unet, rows) for rows in conditioning.split(cfg_passes)]
-    for timestep in scheduler.timesteps:
+        timesteps = torch.tensor(schedule.timesteps).to(components.device)
+        passes = [encode_context(unet, rows) for rows in conditioning.split(plan.cfg_passes)]
+    for step in range(start.step, len(timesteps)):
         with torch.inference_mode():
-            prediction = torch.cat([predict(unet, latents, timestep, rows, chunk_tokens) for rows in passes])
+            prediction = torch.cat(
+                [predict(unet, latents, timesteps[step], rows, chunk_tokens) for rows in passes]
+            )
             if len(prediction) == 2:
                 unconditional, conditional = prediction.chunk(2)
-                prediction = unconditional + guidance_scale * (conditional - unconditional)
-            result = scheduler.step(prediction, timestep, latents)
-            latents = result.prev_sample
-        yield Step(latents, result.pred_original_sample)
+                prediction = unconditional + generation.guidance_scale * (conditional - unconditional)
+            denoised = solver.denoised(step, latents, prediction)
+            latents = solver.advance(step, latents, denoised, history)
+            history = (denoised,) if schedule.order > 1 else ()
+        yield Step(State(step + 1, latents, history), denoised)

@@ -152,6 +152,25 @@ def test_a_broken_configuration_is_named(tiny_spec: EngineSpec, folder: Path, co
         load_components(tiny_spec, folder, PLAN)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("prediction_type", "flow"),
+        ("timestep_spacing", "trailing"),
+        ("clip_sample", True),
+        ("thresholding", True),
+        ("beta_schedule", "unheard of"),
+    ],
+)
+def test_a_noise_schedule_that_is_not_known_is_refused(
+    tiny_spec: EngineSpec, folder: Path, key: str, value: object
+) -> None:
+    path = folder / "scheduler/scheduler_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    with pytest.raises(ModelUnavailable, match=f"scheduler_config.json cannot be read.*{key}|{value}"):
+        load_components(tiny_spec, folder, PLAN)
+
+
 def test_a_folder_of_another_model_is_refused(tiny_spec: EngineSpec, folder: Path) -> None:
     (folder / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"}))
     with pytest.raises(ModelUnavailable, match="StableDiffusionPipeline, expected I2VGenXLPipeline"):

@@ -14,9 +14,11 @@ from PIL import Image
 
 from benchmarks.peers import load_stock, run_stock
 from i2v.engines.base import Conditioned, Decoded, Denoised, Event
+from i2v.engines.i2vgen_xl import engine as engine_module
 from i2v.engines.i2vgen_xl.conditioning import condition
+from i2v.engines.i2vgen_xl.decode import preview
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
-from i2v.engines.i2vgen_xl.sampling import denoise, initial_noise
+from i2v.engines.i2vgen_xl.sampling import denoise, initial_state
 from i2v.engines.specs import EMBEDDED
 from i2v.errors import InsufficientMemory
 from i2v.image import fit_picture
@@ -37,12 +39,9 @@ def frames_of(events: list[Event]) -> NDArray[np.uint8]:
 
 def last_latents(engine: I2VGenXLEngine, generation: Generation, image: Image.Image) -> torch.Tensor:
     conditioning = condition(engine.components, engine.spec, generation, image)
-    noise = initial_noise(engine.components, generation)
-    steps, scale, plan = generation.num_inference_steps, generation.guidance_scale, engine.plan
-    *_, last = denoise(
-        engine.components, conditioning, noise, steps, scale, plan.cfg_passes, plan.chunk_tokens
-    )
-    return last.latents
+    start = initial_state(engine.components, generation)
+    *_, last = denoise(engine.components, conditioning, start, generation, engine.plan)
+    return last.state.latents
 
 
 @pytest.mark.parametrize(
@@ -128,10 +127,28 @@ def test_events_come_in_order_and_frames_sum_up(
     assert [type(event) for event in events] == [Conditioned, *[Denoised] * 3, *[Decoded] * 2]
     steps = [event for event in events if isinstance(event, Denoised)]
     assert [(event.step, event.total) for event in steps] == [(1, 3), (2, 3), (3, 3)]
-    assert {event.preview.shape for event in steps} == {(6, 32, 48, 3)}
+    assert {event.preview().shape for event in steps} == {(6, 32, 48, 3)}
     frames = frames_of(events)
     assert frames.shape == (6, 64, 96, 3)
     assert frames.dtype == np.uint8
+
+
+def test_a_preview_is_made_when_it_is_asked_for(
+    engine: I2VGenXLEngine, generation: Generation, photo: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Making one waits for the device, which is to be busy with the next step by then."""
+    made = []
+
+    def watched(latents: torch.Tensor, factors: tuple[tuple[float, float, float], ...]) -> NDArray[np.uint8]:
+        made.append(latents)
+        return preview(latents, factors)
+
+    monkeypatch.setattr(engine_module, "preview", watched)
+    events = list(engine.generate(generation, fit_picture(photo, 96, 64, "crop").image))
+    assert not made
+    last = [event for event in events if isinstance(event, Denoised)][-1]
+    assert np.array_equal(last.preview(), last.preview())
+    assert len(made) == 2
 
 
 def test_the_same_seed_gives_the_same_frames_and_another_seed_others(

@@ -11,13 +11,16 @@ from PIL import Image
 
 from i2v.engines.i2vgen_xl.components import Components, load_components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning, condition
-from i2v.engines.i2vgen_xl.sampling import denoise, initial_noise
+from i2v.engines.i2vgen_xl.sampling import denoise, initial_noise, initial_state
+from i2v.engines.schedules import Schedule
 from i2v.schema import EngineSpec, Generation, MemoryPlan
+
+PLAN = MemoryPlan("cpu", "float32")
 
 
 @pytest.fixture(scope="module")
 def components(tiny_spec: EngineSpec, tiny_folder: Path) -> Components:
-    return load_components(tiny_spec, tiny_folder, MemoryPlan("cpu", "float32"))
+    return load_components(tiny_spec, tiny_folder, PLAN)
 
 
 @pytest.fixture
@@ -34,24 +37,18 @@ def test_noise_is_drawn_as_stock_draws_it(components: Components, generation: Ge
     assert initial_noise(components, other).shape == (1, 4, 6, 32, 32)
 
 
-@pytest.mark.parametrize("steps", [1, 2, 7, 50, 200])
-def test_there_are_as_many_timesteps_as_steps_asked_for(components: Components, steps: int) -> None:
-    scheduler = components.scheduler()
-    scheduler.set_timesteps(steps)
-    assert len(scheduler.timesteps) == steps
-
-
 def test_guidance_is_the_unconditional_prediction_and_a_multiple_of_the_difference(
     components: Components, conditioning: Conditioning, generation: Generation
 ) -> None:
-    noise = initial_noise(components, generation)
+    start = initial_state(components, generation)
 
     def rows(chosen: slice) -> Conditioning:
         fields = ("prompt_embeds", "image_embeddings", "image_latents", "fps")
         return replace(conditioning, **{name: getattr(conditioning, name)[chosen] for name in fields})
 
     def first(given: Conditioning, scale: float) -> torch.Tensor:
-        return next(denoise(components, given, noise, 5, scale)).latents
+        asked = replace(generation, num_inference_steps=5, guidance_scale=scale)
+        return next(denoise(components, given, start, asked, PLAN)).state.latents
 
     without, with_prompt = first(rows(slice(0, 1)), 1.0), first(rows(slice(1, 2)), 1.0)
     # one step of DDIM is linear in the prediction, so guidance may be applied to its results
@@ -68,26 +65,40 @@ def test_guidance_runs_the_unet_in_as_many_passes_as_asked_for(
     passes: int,
     batches: list[int],
 ) -> None:
-    components = load_components(tiny_spec, tiny_folder, MemoryPlan("cpu", "float32"))
+    components = load_components(tiny_spec, tiny_folder, PLAN)
     seen: list[int] = []
     components.unet.conv_out.register_forward_pre_hook(
         lambda module, inputs: seen.append(len(inputs[0]) // generation.num_frames)
     )
-    noise = initial_noise(components, generation)
-    in_one = next(denoise(components, conditioning, noise, 5, 4.0))
+    start = initial_state(components, generation)
+    in_one = next(denoise(components, conditioning, start, generation, PLAN))
     seen.clear()
-    step = next(denoise(components, conditioning, noise, 5, 4.0, passes))
+    step = next(denoise(components, conditioning, start, generation, replace(PLAN, cfg_passes=passes)))
     assert seen == batches
-    assert torch.allclose(step.latents, in_one.latents, rtol=0, atol=1e-5)
+    assert torch.allclose(step.state.latents, in_one.state.latents, rtol=0, atol=1e-5)
     assert torch.allclose(step.denoised, in_one.denoised, rtol=0, atol=1e-5)
 
 
 def test_runs_do_not_share_state(
     components: Components, conditioning: Conditioning, generation: Generation
 ) -> None:
-    noise = initial_noise(components, generation)
-    alone = [step.latents for step in denoise(components, conditioning, noise, 3, 4.0)]
-    one, two = (denoise(components, conditioning, noise, 3, 4.0) for _ in range(2))
+    start = initial_state(components, generation)
+    alone = [step.state.latents for step in denoise(components, conditioning, start, generation, PLAN)]
+    one, two = (denoise(components, conditioning, start, generation, PLAN) for _ in range(2))
     for expected in alone:
-        assert torch.equal(next(one).latents, expected)
-        assert torch.equal(next(two).latents, expected)
+        assert torch.equal(next(one).state.latents, expected)
+        assert torch.equal(next(two).state.latents, expected)
+
+
+@pytest.mark.parametrize("schedule", [None, Schedule((981, 700, 400, 100), order=2)], ids=["exact", "fast"])
+def test_a_run_goes_on_from_any_step_under_another_plan(
+    components: Components, conditioning: Conditioning, generation: Generation, schedule: Schedule | None
+) -> None:
+    start = initial_state(components, generation)
+    whole = list(denoise(components, conditioning, start, generation, PLAN, schedule))
+    later_plan = replace(PLAN, cfg_passes=2, chunk_tokens=64)
+    for done in (1, 2):
+        rest = denoise(components, conditioning, whole[done - 1].state, generation, later_plan, schedule)
+        steps = list(rest)
+        assert [step.state.step for step in steps] == list(range(done + 1, len(whole) + 1))
+        assert torch.allclose(steps[-1].state.latents, whole[-1].state.latents, rtol=0, atol=1e-4)

@@ -16,11 +16,11 @@ from torch import nn
 
 from i2v.engines.i2vgen_xl.components import Components, load_components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning
-from i2v.engines.i2vgen_xl.sampling import denoise
+from i2v.engines.i2vgen_xl.sampling import State, denoise
 from i2v.engines.i2vgen_xl.unet import convolve, convolve_over_time, encode_context, predict
 from i2v.engines.i2vgen_xl.upsampling import use_phase_convolutions
 from i2v.engines.specs import EMBEDDED
-from i2v.schema import EngineSpec, MemoryPlan
+from i2v.schema import EngineSpec, Generation, MemoryPlan
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
 from tests.shaken import shaken
 
@@ -166,7 +166,9 @@ def calls(modules: dict[str, nn.Module], work: Callable[[], object]) -> Counter[
     return seen
 
 
-def test_what_no_step_changes_is_computed_once_a_clip(components: Components) -> None:
+def test_what_no_step_changes_is_computed_once_a_clip(
+    components: Components, generation: Generation
+) -> None:
     unet = components.unet
     cross = [
         module for module in unet.modules() if isinstance(module, Attention) and module.is_cross_attention
@@ -182,7 +184,8 @@ def test_what_no_step_changes_is_computed_once_a_clip(components: Components) ->
         "frame rate": unet.fps_embedding,
     }
     given = conditions(unet, 2, 4, 8, 8)
-    seen = calls(once, lambda: list(denoise(components, given, noise(1, 4, 4, 8, 8), 3, 4.0)))
+    start = State(0, noise(1, 4, 4, 8, 8))
+    seen = calls(once, lambda: list(denoise(components, given, start, generation, PLAN)))
     rows = {name: 2 for name in once if name.startswith(("keys", "values", "picture"))}
     shared = {"first frame": 4, "along time": 64, "first frame's context": 1, "frame rate": 1}
     assert seen == {**rows, **shared}

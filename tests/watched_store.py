@@ -1,0 +1,36 @@
+"""A store that remembers what a worker told it, and lets a test act in the middle of a job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from i2v.job_store import JobStore
+from i2v.jobs import Claim, JsonObject, Progress
+
+
+class WatchedStore(JobStore):
+    """Keeps what a worker tells, and does something at a step."""
+
+    def __init__(self, path: Path, **options: float) -> None:
+        super().__init__(path, **options)  # type: ignore[arg-type]
+        self.told: list[Progress] = []
+        self.bare_heartbeats = 0
+        self.at: dict[tuple[str, int | None], Callable[[Claim], object]] = {}
+
+    def heartbeat(
+        self,
+        claim: Claim,
+        progress: Progress | None = None,
+        notices: Sequence[JsonObject] | None = None,
+    ) -> bool:
+        if progress is None:
+            self.bare_heartbeats += 1
+        else:
+            act = self.at.pop((progress.phase, progress.step), None)
+            if act is not None:
+                act(claim)
+        is_cancelled = super().heartbeat(claim, progress, notices)
+        if progress is not None:
+            self.told.append(progress)
+        return is_cancelled

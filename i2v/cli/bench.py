@@ -1,0 +1,124 @@
+"""`i2v bench`: what this machine really does, as a table and as a file to send."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from i2v.cli.parsers import Commands
+from i2v.errors import InvalidRequest
+from i2v.schema import nearest_name, shown
+
+if TYPE_CHECKING:
+    from i2v.bench.report import Row
+
+EPILOG = """\
+checks:
+  stock     diffusers' own pipeline and ours, the same clip: seconds, memory, frames
+  presets   the four presets: seconds and memory, beside the estimate and what was published
+  nan       half precision: every number finite, no black frame
+  cancel    how soon a cancelled clip ends, and whether memory returns
+  memory    memory is taken away until a clip must do with less
+
+The report has no paths, prompts or names in it: attach bench.json to an issue.
+"""
+
+
+def add_parser(commands: Commands) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        "bench",
+        help="measure this machine, and write bench.json",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--quick", action="store_true", help="few steps of each preset; times are extended")
+    parser.add_argument("--only", metavar="CHECKS", help="some of the checks, with commas")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        default=Path("bench.json"),
+        help="the report (default: bench.json)",
+    )
+    parser.add_argument("--engine", help="auto, i2vgen-xl or embedded (default: as in the settings)")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings to use instead of config.yaml")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Return 1 if a check has failed."""
+    from i2v.bench.report import check_target
+    from i2v.bench.run import NAMES, Asked, Bench
+    from i2v.bench.table import heading
+    from i2v.settings import load_settings
+
+    settings = load_settings(arguments.config, os.environ)
+    asked = Asked(
+        engine=arguments.engine or settings.engine.name,
+        only=_chosen(arguments.only, NAMES),
+        is_quick=arguments.quick,
+    )
+    check_target(arguments.json)
+    with tempfile.TemporaryDirectory(prefix="i2v-bench-") as folder, _Screen() as screen:
+        bench = Bench(settings, asked, os.environ, Path(folder), screen)
+        print(heading(bench.report), flush=True)
+        try:
+            report = bench.run(arguments.json)
+        except KeyboardInterrupt:
+            screen.clear()
+            if bench.report.rows:
+                print(f"i2v: {arguments.json} has what was measured until now.", file=sys.stderr)
+            raise
+    print(f"{arguments.json}: attach it to an issue; no paths, prompts or names are in it.")
+    return int(report.has_failed)
+
+
+def _chosen(names: str | None, known: tuple[str, ...]) -> tuple[str, ...]:
+    if names is None:
+        return known
+    chosen = [name.strip() for name in names.split(",") if name.strip()]
+    for name in chosen:
+        if name not in known:
+            allowed = f"{', '.join(known)}; did you mean {nearest_name(name, known)}?"
+            raise InvalidRequest("request.invalid", field="--only", value=shown(name), allowed=allowed)
+    if not chosen:
+        raise InvalidRequest("request.invalid", field="--only", value="''", allowed=", ".join(known))
+    return tuple(name for name in known if name in chosen)
+
+
+class _Screen:
+    """Rows on standard output; on a terminal, what is being measured and the time left on standard error."""
+
+    WIDTH = 78
+
+    def __init__(self) -> None:
+        self._is_terminal = sys.stderr.isatty()
+
+    def __enter__(self) -> _Screen:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()
+
+    def show(self, name: str, left: float | None) -> None:
+        if self._is_terminal:
+            time = "" if left is None else f", about {_told(left)} left"
+            print(f"\r{f'measuring: {name}{time}':<{self.WIDTH}}", end="", file=sys.stderr, flush=True)
+
+    def add(self, row: Row) -> None:
+        from i2v.bench.table import line
+
+        self.clear()
+        print(line(row), flush=True)
+
+    def clear(self) -> None:
+        if self._is_terminal:
+            print(f"\r{'':<{self.WIDTH}}\r", end="", file=sys.stderr, flush=True)
+
+
+def _told(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

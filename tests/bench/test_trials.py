@@ -1,0 +1,94 @@
+"""i2v.bench.trials: figures of engines that do as they are told, and of the tiny model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from i2v.bench.trials import (
+    Trial,
+    compare_frames,
+    draw_picture,
+    make_video,
+    stop_clips,
+    time_clip,
+)
+from i2v.schema import DeviceInfo, Generation, MemoryPlan
+from i2v.video import probe
+from tests.rehearsal import REHEARSAL, stage
+
+
+@pytest.fixture
+def trial(tmp_path: Path, generation: Generation) -> Trial:
+    return rehearsed(tmp_path, generation, "nothing")
+
+
+def rehearsed(folder: Path, generation: Generation, prompt: str, steps: int = 3) -> Trial:
+    settings = stage(folder)
+    asked = Generation(**{**vars(generation), "prompt": prompt, "num_inference_steps": steps})
+    return Trial(
+        spec=REHEARSAL,
+        folder=settings.models.directory / REHEARSAL.name,
+        generation=asked,
+        plan=MemoryPlan("cpu", "float32"),
+        device=DeviceInfo("cpu", "CPU", 2**33, 2**32, 2**32),
+        options=settings.engine,
+        scratch=folder,
+    )
+
+
+def test_a_clip_is_timed_after_a_short_one_and_its_frames_are_kept(
+    tmp_path: Path, generation: Generation
+) -> None:
+    told: list[float] = []
+    trial = rehearsed(tmp_path, generation, "step: sleep 0.05; frame: sleep 0.01", steps=4)
+    figures = time_clip(trial, told.append)
+    seconds = figures["seconds"]
+    assert isinstance(seconds, dict)
+    assert 0.2 <= seconds["denoise"] <= seconds["clip"]
+    assert 0.04 <= seconds["decode"] <= seconds["clip"]
+    assert seconds["first_short_clip"] >= 0.1  # two steps
+    assert told == pytest.approx([k / 6 for k in range(1, 7)])
+    assert figures["bytes"]["loaded"] > 2**20  # type: ignore[index]
+    assert np.load(tmp_path / "frames.npy").shape == (4, 64, 96, 3)
+
+
+def test_a_video_is_made_and_what_its_ladder_did_is_told(tmp_path: Path, generation: Generation) -> None:
+    trial = rehearsed(tmp_path, generation, "step: sleep 0.02", steps=4)
+    figures = make_video(trial, lambda share: None)
+    assert probe(tmp_path / "clip.mp4").num_frames == 4
+    seconds = figures["seconds"]
+    assert isinstance(seconds, dict)
+    assert seconds["clip"] >= 0.08
+    assert 0.02 <= seconds["step"] < 1
+    assert [stage["name"] for stage in figures["stages"]] == ["condition", "denoise", "decode"]  # type: ignore[attr-defined]
+    assert figures["stepped_down"] == []
+
+
+def test_a_cancelled_clip_ends_with_the_step_in_which_it_was_asked_to(
+    tmp_path: Path, generation: Generation
+) -> None:
+    trial = rehearsed(tmp_path, generation, "step: sleep 0.1; frame: sleep 0.05", steps=4)
+    figures = stop_clips(trial, lambda share: None)
+    for name, each in (("denoise", 0.1), ("decode", 0.05)):
+        stopped = figures[name]
+        assert isinstance(stopped, dict)
+        assert each <= stopped["seconds_each"] < 2 * each
+        assert 0 < stopped["seconds"] < 2 * each  # and not all that was left
+    assert figures["frames_after"] == {"max_difference": 0, "mean_difference": 0.0}
+
+
+def test_frames_are_compared_without_overflow() -> None:
+    dark, bright = np.zeros((2, 4, 4, 3), np.uint8), np.full((2, 4, 4, 3), 255, np.uint8)
+    assert compare_frames(dark, bright) == {"max_difference": 255, "mean_difference": 255.0}
+    bright[1] = 0
+    assert compare_frames(dark, bright)["mean_difference"] == 127.5
+
+
+def test_the_picture_is_the_same_everywhere_and_has_detail() -> None:
+    picture = np.asarray(draw_picture(96, 64))
+    assert picture.shape == (64, 96, 3)
+    assert np.array_equal(picture, np.asarray(draw_picture(96, 64)))
+    assert picture.std() > 30

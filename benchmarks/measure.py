@@ -15,6 +15,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -82,22 +83,38 @@ def alone(side: Side) -> dict[str, object]:
     side.load()
     side.run(clock)
     peak = peak_rss()
-    pictures = 0
-
-    def count(module: nn.Module, inputs: object, output: torch.Tensor) -> None:
-        nonlocal pictures
-        pictures += len(output)
-
     counter = flop_counter()
-    # ours runs the UNet's parts, not the UNet: the last part's output has rows times frames
-    with side.unet.conv_out.register_forward_hook(count), counter:
+    with counting(side.unet) as pictures, counter:
         run = side.run(lambda: {"flops": counter.get_total_flops()})
     return {
         "flops": {stage: reading["flops"] for stage, reading in run.stages.items()},
-        "unet_evaluations": pictures // len(run.frames),  # guidance takes two a step, in one call or in two
+        # guidance takes two a step, in one call or in two
+        "unet_evaluations": pictures["out"] // len(run.frames),
+        "whole_unet_evaluations": pictures["middle"] // len(run.frames),
         "peak_rss_mib": peak,
         "imported_rss_mib": imported,
     }
+
+
+@contextmanager
+def counting(unet: nn.Module) -> Iterator[dict[str, int]]:
+    """Count the pictures (rows times frames) that leave the UNet, and those that its middle block sees.
+
+    Where features are used again, fewer reach the middle. Ours runs the UNet's parts, not the UNet.
+    """
+    pictures = {"out": 0, "middle": 0}
+
+    def counter(name: str) -> Callable[[nn.Module, object, torch.Tensor], None]:
+        def count(module: nn.Module, inputs: object, output: torch.Tensor) -> None:
+            pictures[name] += len(output)
+
+        return count
+
+    with (
+        unet.conv_out.register_forward_hook(counter("out")),
+        unet.mid_block.resnets[0].conv2.register_forward_hook(counter("middle")),
+    ):
+        yield pictures
 
 
 def flop_counter() -> FlopCounterMode:

@@ -51,12 +51,13 @@ class Setting:
     threads: int
     ours_decode_chunk: int
     stock_decode_chunk: int | None = None
+    num_frames: int = EMBEDDED.presets["standard"].num_frames
 
     def generation(self) -> Generation:
         preset = EMBEDDED.presets["standard"]
         return Generation(
             prompt="the camera pans left", negative_prompt="blurry", width=self.side, height=self.side,
-            generated_width=self.side, generated_height=self.side, fit="crop", num_frames=preset.num_frames,
+            generated_width=self.side, generated_height=self.side, fit="crop", num_frames=self.num_frames,
             fps=preset.fps, target_fps=preset.fps, num_inference_steps=self.num_inference_steps,
             guidance_scale=self.guidance_scale, seed=0, engine=EMBEDDED.name,
         )  # fmt: skip
@@ -78,6 +79,10 @@ class Side(Protocol):
     def load(self) -> None: ...
 
     def unload(self) -> None: ...
+
+    def ask(self, generation: Generation, image: Image.Image) -> None:
+        """Have `run` make this from now on, instead of the setting's example."""
+        ...
 
     def run(self, probe: Probe) -> Run: ...
 
@@ -116,6 +121,9 @@ class Ours:
 
     def unload(self) -> None:
         del self._engine
+
+    def ask(self, generation: Generation, image: Image.Image) -> None:
+        self._generation, self._image = generation, image
 
     @property
     def unet(self) -> nn.Module:
@@ -158,6 +166,9 @@ class Stock:
     def unload(self) -> None:
         del self._pipeline
 
+    def ask(self, generation: Generation, image: Image.Image) -> None:
+        self._generation, self._image = generation, image
+
     @property
     def unet(self) -> nn.Module:
         unet: nn.Module = self._pipeline.unet
@@ -172,7 +183,7 @@ class Stock:
                 (self._pipeline, "decode_latents"),
             ):
                 wrapped.enter_context(before(owner, method, lambda: marks.append(probe())))
-            self._latents, frames = self._peers.run_stock(
+            self.latents, frames = self._peers.run_stock(
                 self._pipeline, self._generation, self._image, self.decode_chunk
             )
         return Run(between([*marks, probe()]), frames)
@@ -186,7 +197,7 @@ class Stock:
         for _ in range(rounds):
             for size in sizes:
                 start = time.perf_counter()
-                self._pipeline.decode_latents(self._latents, size)
+                self._pipeline.decode_latents(self.latents, size)
                 seconds[size].append(time.perf_counter() - start)
         return seconds
 

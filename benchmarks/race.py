@@ -1,0 +1,265 @@
+"""The measurements of `benchmarks/speed.py`; each is a process of its own.
+
+    python -m benchmarks.race paired SETTING          every side in turn, clip by clip: seconds, and parity
+    python -m benchmarks.race alone SETTING SIDE      one side: memory, FLOPs, UNet evaluations of one clip
+    python -m benchmarks.race quality SETTING         every way of sampling, measured over the held-out clips
+
+SETTING is the JSON of a `Race`; the figures are printed as JSON. What they mean is judged elsewhere.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
+
+from benchmarks.baselines import Adaptive, Bench, DeepCache, Sampler, Scheduled
+from benchmarks.cases import Clip, References, cases
+from benchmarks.gate import Measured, judge, truths
+from benchmarks.measure import alone as measured_alone
+from benchmarks.measure import clock, counting, time_load
+from benchmarks.sides import Ours, Probe, Reading, Run, Setting, Side, Stock, between
+from i2v.engines.schedules import ddim
+from i2v.engines.specs import EMBEDDED
+from i2v.outputs import OutputFile
+from i2v.schema import Generation
+from i2v.video import Mp4Writer
+from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
+from i2v.weights import weights_digest
+
+
+@dataclass(frozen=True)
+class Race:
+    """What is run: `pairs` clips are timed, `clips` are measured; sides in pixels."""
+
+    side: int
+    num_inference_steps: int
+    guidance_scale: float
+    pairs: int
+    clips: int
+    threads: int
+    references: str
+    kept_only: bool = False
+
+    def setting(self) -> Setting:
+        return Setting(
+            self.side, self.num_inference_steps, self.guidance_scale, self.pairs, self.threads,
+            ours_decode_chunk=0,
+        )  # fmt: skip
+
+
+class Fast(Ours):
+    """The engine at `speed: fast`, whether a certificate allows it or not."""
+
+    name = "fast"
+
+    def ask(self, generation: Generation, image: Image.Image) -> None:
+        super().ask(replace(generation, speed="fast"), image)
+
+
+class Exact(Ours):
+    name = "exact"
+
+
+class Sampling:
+    """A baseline: our conditioning and decoding around its own way of sampling."""
+
+    def __init__(self, sampler: Sampler) -> None:
+        self.name = sampler.label
+        self._sampler = sampler
+
+    def load(self) -> None:
+        self._bench = Bench(EMBEDDED_FOLDER)
+
+    def unload(self) -> None:
+        del self._bench
+
+    def ask(self, generation: Generation, image: Image.Image) -> None:
+        self._generation, self._image = generation, image
+
+    @property
+    def unet(self) -> nn.Module:
+        unet: nn.Module = self._bench.components.unet
+        return unet
+
+    def run(self, probe: Probe) -> Run:
+        marks = [probe()]
+        conditioning = self._bench.condition(self._generation, self._image)
+        marks.append(probe())
+        latents = self._sampler.sample(self._bench.components, conditioning, self._generation)
+        marks.append(probe())
+        frames = self._bench.decode(latents)
+        return Run(between([*marks, probe()]), frames)
+
+
+def sides(race: Race) -> list[Side]:
+    """Return stock first, then ours, then the baselines."""
+    setting = race.setting()
+    timed = (Adaptive(race.num_inference_steps), DeepCache(race.num_inference_steps, 3), as_many(race))
+    return [Stock(setting), Exact(setting), Fast(setting), *map(Sampling, timed)]
+
+
+def fast_schedule(race: Race) -> Schedule:
+    """Return what `speed: fast` runs where `race.num_inference_steps` are asked for."""
+    return fast(race.num_inference_steps)
+
+
+def as_many(race: Race) -> Sampler:
+    """Return plain DDIM with as many UNet evaluations as ours has when it is fast."""
+    return plain(len(fast_schedule(race).timesteps))
+
+
+def plain(num_inference_steps: int) -> Sampler:
+    return Scheduled(f"DDIM-{num_inference_steps}", ddim(num_inference_steps))
+
+
+def swept(race: Race) -> list[Sampler]:
+    """Return ours, and the baselines from careful to careless."""
+    steps = race.num_inference_steps
+    counts = {len(fast_schedule(race).timesteps), steps // 3, steps // 2, steps * 3 // 4}
+    return [
+        Scheduled("fast", fast_schedule(race)),
+        *(Adaptive(steps, threshold) for threshold in (0.0025, 0.005, 0.01)),
+        *(DeepCache(steps, interval) for interval in (2, 3, 5)),
+        *(plain(count) for count in sorted(counts)),
+    ]
+
+
+def paired(race: Race) -> dict[str, object]:
+    """Run every side on every clip, each clip beginning with another side, after a first run to warm up."""
+    entrants = sides(race)
+    chosen = cases(race.guidance_scale, race.pairs, race.side)
+    for side in entrants:
+        side.load()
+    stock = entrants[0]
+    assert isinstance(stock, Stock)
+    for side in entrants:
+        side.ask(chosen[0].at(2).generation, chosen[0].picture)
+        side.run(clock)
+    chunks = stock.time_chunks(3)
+    stock.decode_chunk = min(chunks, key=lambda size: float(np.median(chunks[size])))
+    readings: dict[str, dict[str, list[Reading]]] = {side.name: {} for side in entrants}
+    references = References(weights_digest(EMBEDDED, EMBEDDED_FOLDER), Path(race.references))
+    frames_apart, latents_apart = [], []
+    for number, case in enumerate(chosen):
+        generation = case.at(race.num_inference_steps).generation
+        frames: dict[str, NDArray[np.uint8]] = {}
+        for side in [*entrants[number % len(entrants) :], *entrants[: number % len(entrants)]]:
+            gc.collect()
+            side.ask(generation, case.picture)
+            run = side.run(clock)
+            frames[side.name] = run.frames
+            stages = {"load": time_load(side), **finished(run, generation)}
+            for stage, reading in stages.items():
+                readings[side.name].setdefault(stage, []).append(reading)
+            print(f"{case.name}: {side.name} {stages['clip']['cpu']:.2f} s of CPU", file=sys.stderr)
+        frames_apart.append(int(np.abs(frames["stock"].astype(int) - frames["exact"]).max()))
+        kept = references.find(case.at(race.num_inference_steps))
+        if kept is not None:
+            latents_apart.append(float(np.abs(stock.latents.numpy() - kept.latents).max()))
+    return {
+        "readings": readings,
+        "cases": [case.name for case in chosen],
+        "frames_max_difference": max(frames_apart),
+        "latents_max_difference": max(latents_apart, default=None),
+        "stock_decode_chunk": stock.decode_chunk,
+        "stock_decode_seconds_by_chunk": chunks,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def clock_with_children() -> Reading:
+    """As `clock`, with the CPU time of processes that have ended: ffmpeg's."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    reading = clock()
+    return {**reading, "cpu": reading["cpu"] + children.ru_utime + children.ru_stime}
+
+
+def finished(run: Run, generation: Generation) -> dict[str, Reading]:
+    """Return the run's stages with "encode", writing the MP4, and "clip" with it."""
+    size = (generation.width, generation.height)
+    with tempfile.TemporaryDirectory() as folder:
+        start = clock_with_children()
+        with Mp4Writer(OutputFile(Path(folder) / "clip.mp4"), fps=generation.fps, size=size) as writer:
+            writer.append(run.frames)
+            writer.finish()
+        end = clock_with_children()
+    encode = {key: end[key] - start[key] for key in end}
+    clip = {key: run.stages["clip"][key] + encode[key] for key in encode}
+    return {**run.stages, "encode": encode, "clip": clip}
+
+
+def alone(race: Race, name: str) -> dict[str, object]:
+    """Return memory and work of the side called `name`, on the first clip."""
+    side = next(side for side in sides(race) if side.name == name)
+    case = cases(race.guidance_scale, 1, race.side)[0].at(race.num_inference_steps)
+    side.ask(case.generation, case.picture)
+    return measured_alone(side)
+
+
+def quality(race: Race) -> dict[str, object]:
+    """Make every clip by every way of sampling and measure it, with the CPU seconds that sampling took.
+
+    Stock's clips and the references are the kept ones; `paired` checks that stock gives the same.
+    """
+    bench = Bench(EMBEDDED_FOLDER)
+    references = References(weights_digest(EMBEDDED, EMBEDDED_FOLDER), Path(race.references))
+    chosen = [case.at(race.num_inference_steps) for case in cases(race.guidance_scale, race.clips, race.side)]
+    names, measured = [], []
+    work: dict[str, list[dict[str, float]]] = {}
+    for case, truth in truths(bench, references, chosen, race.kept_only):
+        row = {"stock": truth.measure(truth.stock), "reference": truth.measure(truth.reference)}
+        conditioning = bench.condition(case.generation, case.picture)
+        for sampler in swept(race):
+            start = time.process_time()
+            with counting(bench.components.unet) as pictures:
+                latents = sampler.sample(bench.components, conditioning, case.generation)
+            spent = {"cpu": time.process_time() - start}
+            counts = {place: count / case.generation.num_frames for place, count in pictures.items()}
+            work.setdefault(sampler.label, []).append({**spent, **counts})
+            row[sampler.label] = truth.measure(Clip(latents.numpy(), bench.decode(latents)))
+        names.append(case.name)
+        measured.append(row)
+        print(f"{case.name}: measured", file=sys.stderr)
+    return {
+        "cases": names,
+        "measured": [{label: asdict(one) for label, one in row.items()} for row in measured],
+        "work": work,
+        "gate": {
+            label: [
+                {**asdict(check), "passed": check.passed}
+                for check in judge(
+                    [Measured(row[label], row["stock"], row["reference"]) for row in measured],
+                    race.num_inference_steps,
+                )
+            ]
+            for label in work
+            if measured
+        },
+    }
+
+
+def main(mode: str, race: Race, *names: str) -> dict[str, object]:
+    torch.set_num_threads(race.threads)
+    modes: dict[str, Callable[..., dict[str, object]]] = {
+        "paired": paired,
+        "alone": alone,
+        "quality": quality,
+    }
+    return modes[mode](race, *names)
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(sys.argv[1], Race(**json.loads(sys.argv[2])), *sys.argv[3:])))

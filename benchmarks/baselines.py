@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -30,7 +30,7 @@ from i2v.engines.i2vgen_xl.attention import spatial_transformer, temporal_transf
 from i2v.engines.i2vgen_xl.components import Components, load_components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning, condition
 from i2v.engines.i2vgen_xl.decode import decode_frames
-from i2v.engines.i2vgen_xl.sampling import CHUNK_TOKENS, denoise, initial_state
+from i2v.engines.i2vgen_xl.sampling import CHUNK_TOKENS, denoise, initial_state, schedule_for
 from i2v.engines.i2vgen_xl.unet import (
     ClipContext,
     convolve,
@@ -39,7 +39,7 @@ from i2v.engines.i2vgen_xl.unet import (
     layers,
     predict,
 )
-from i2v.engines.schedules import Schedule
+from i2v.schedules import Schedule
 from i2v.schema import Generation, MemoryPlan
 
 PLAN = MemoryPlan("cpu", "float32")
@@ -74,6 +74,11 @@ class Scheduled:
 
 
 EXACT = Scheduled("exact")
+
+
+def fast(components: Components, generation: Generation) -> Scheduled:
+    """Return what the engine does at `speed` "fast" on this model, whatever the certificates say."""
+    return Scheduled("fast", schedule_for(components, replace(generation, speed="fast")))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Whether fast sampling is good enough with given weights: the gate that a certificate needs.
+"""Whether fast sampling is good enough with given weights, and the certificate that says so.
 
     python -m benchmarks.gate --weights i2v/embedded --num-inference-steps 50 --guidance-scale 1
 
@@ -13,6 +13,8 @@ fixed before any schedule was tried, from the error of stock's own steps. With n
 - The first frame: at most 0.2 dB (median) and 0.5 dB (worst decile) further from the picture than stock's.
 
 Each is asked of the median over the clips and of the worst decile; energy's worst decile is at either end.
+
+With `--certify`, what passed goes into `i2v/certificates.json`, which makes it the default of such requests.
 
 Exit codes: 0 passed; 1 failed; 3 too few clips to tell.
 """
@@ -29,14 +31,17 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.baselines import EXACT, Bench, Sampler, Scheduled
+from benchmarks.baselines import EXACT, Bench, Sampler, fast
 from benchmarks.cases import COUNT, REFERENCES, Case, References, cases
 from benchmarks.quality import Quality, Truth
-from i2v.engines.schedules import fast
 from i2v.engines.specs import EMBEDDED
+from i2v.schedules import Schedule
+from i2v.schedules import fast as sampled
+from i2v.settings import ROOT
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
 from i2v.weights import weights_digest
 
+CERTIFICATES = ROOT / "i2v" / "certificates.json"
 REFERENCE_STEPS = 200
 ENOUGH = 24  # clips
 WORST = 0.9  # the quantile beyond which the worst decile lies
@@ -145,11 +150,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure one setting and judge it; the figures are those of the JSON file and of a certificate."""
     digest = weights_digest(EMBEDDED, options.weights)
     bench = Bench(options.weights)
-    sampler = Scheduled("fast", fast(options.num_inference_steps))
     chosen = [
         case.at(options.num_inference_steps)
         for case in cases(options.guidance_scale, options.clips, options.side)
     ]
+    sampler = fast(bench.components, chosen[0].generation)
     references = References(digest, options.references)
     measured = {}
     for case, truth in truths(bench, references, chosen, options.kept_only):
@@ -161,15 +166,47 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     print(table(checks))
     return {
         "weights": digest,
-        "num_inference_steps": options.num_inference_steps,
-        "guidance_scale": options.guidance_scale,
-        "side": options.side,
-        "clips": len(measured),
-        "schedule": asdict(sampler.schedule),
+        "certificate": certificate(options, sampler.schedule, checks, len(measured)),
         "checks": [{**asdict(check), "passed": check.passed} for check in checks],
         "exit_code": exit_code(checks, len(measured)),
         "measured": {name: asdict(one) for name, one in measured.items()},
     }
+
+
+def certificate(
+    options: argparse.Namespace, schedule: Schedule, checks: Sequence[Check], clips: int
+) -> dict[str, Any]:
+    """Return what `i2v.certificates` reads: what was measured, and for which requests it holds.
+
+    Fewer steps that are answered by the same schedule are held to less.
+    """
+    asked, side = options.num_inference_steps, options.side
+    fewest = next(steps for steps in range(1, asked + 1) if sampled(steps) == sampled(asked))
+    frames = EMBEDDED.presets["standard"].num_frames
+    return {
+        "schedule": asdict(schedule),
+        "guidance_scale": [options.guidance_scale] * 2,
+        "num_inference_steps": [fewest, asked],
+        "num_frames": [frames, frames],
+        "area_side": [side * 15 // 16, side * 17 // 16],
+        "clips": clips,
+        "figures": {
+            check.name: {
+                "median": round(check.median, 3),
+                "deciles": [round(one, 3) for one in check.deciles],
+            }
+            for check in checks
+        },
+    }
+
+
+def certify(weights: str, passed: dict[str, Any], path: Path) -> None:
+    """Put a certificate into the table at `path`, in place of one for the same requests."""
+    table: dict[str, list[dict[str, Any]]] = json.loads(path.read_text(encoding="utf-8"))
+    asked = ("guidance_scale", "num_frames", "area_side")
+    others = [one for one in table.get(weights, []) if any(one[name] != passed[name] for name in asked)]
+    table[weights] = sorted([*others, passed], key=lambda one: [one[name] for name in asked])
+    path.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -185,6 +222,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--references", type=Path, default=REFERENCES, metavar="FOLDER")
     parser.add_argument("--kept-only", action="store_true", help="only clips whose references are kept")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    parser.add_argument("--certify", action="store_true", help=f"write {CERTIFICATES.name} where it passes")
     return parser.parse_args(arguments)
 
 
@@ -193,6 +231,8 @@ def main() -> int:
     report = run(options)
     if options.json is not None:
         options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    if options.certify and report["exit_code"] == 0:
+        certify(report["weights"], report["certificate"], CERTIFICATES)
     print({0: "passed", 1: "FAILED", CANNOT_TELL: "too few clips to tell"}[report["exit_code"]])
     return int(report["exit_code"])
 

@@ -1,6 +1,6 @@
 """What the published model takes of a card, stock and ours: simulated, without a card and without weights.
 
-    python -m benchmarks.memory --json memory.json      # about 3 minutes on one core
+    python -m benchmarks.memory --json memory.json      # about 4 minutes on one core
 
 A peak is the weights on the card and the tensors that are alive at once, in float16, of the stage that takes
 most; counted on fake tensors (`scripts.memory_table.simulate`). CUDA's context, what kernels take for
@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import get_args
@@ -129,19 +129,32 @@ def _stock_decode(model: Model, asked: Generation) -> int:
 # --- ours
 
 
-def ours(model: Model, asked: Generation, plan: MemoryPlan) -> Peaks:
-    figures = estimate(I2VGEN_XL, asked, plan)
-    assert figures is not None
+def activations(model: Model, asked: Generation, plan: MemoryPlan) -> Peaks:
+    """Return the bytes of each stage apart from weights; where the model waits does not count."""
     height, width, frames = asked.generated_height, asked.generated_width, asked.num_frames
     latents = (height // model.scale, width // model.scale, frames)
     chunk = min(plan.decode_chunk or max(1, CHUNK_PIXELS // (height * width)), frames)
     tiling = plan.vae_tiling and max(height, width) > model.vae.config.sample_size
-    alive = {
-        "condition": model.encode(height, width).elements,
-        "denoise": model.step(*latents, 2, plan.cfg_passes, plan.chunk_tokens).elements,
-        "decode": model.decode(height, width, chunk, tiling).elements,
+    return {
+        "condition": BYTES * model.encode(height, width).elements,
+        "denoise": BYTES * model.step(*latents, 2, plan.cfg_passes, plan.chunk_tokens).elements,
+        "decode": BYTES * model.decode(height, width, chunk, tiling).elements,
     }
-    return {stage.name: stage.weights + BYTES * alive[stage.name] for stage in figures.stages}
+
+
+def ours(model: Model, asked: Generation) -> dict[str, Ours]:
+    """Return our peaks by each of `plans`."""
+    simulated: dict[MemoryPlan, Peaks] = {}
+    found = {}
+    for label, plan, fits in plans(asked):
+        resident = replace(plan, offload="none")
+        if resident not in simulated:
+            simulated[resident] = activations(model, asked, resident)
+        figures = estimate(I2VGEN_XL, asked, plan)
+        assert figures is not None
+        peaks = {stage.name: stage.weights + simulated[resident][stage.name] for stage in figures.stages}
+        found[label] = Ours(plan, fits, peaks)
+    return found
 
 
 def plans(asked: Generation) -> Iterator[tuple[str, MemoryPlan, bool | None]]:
@@ -167,13 +180,8 @@ def measure(asked: Sequence[tuple[str, Generation]]) -> list[Row]:
     rows = []
     with simulate.build(simulate.published()) as model:
         for (name, made), (resident, offloaded) in zip(asked, theirs, strict=True):
-            found: dict[MemoryPlan, Peaks] = {}
-            by_card = {}
-            for label, plan, fits in plans(made):
-                found[plan] = found.get(plan) or ours(model, made, plan)
-                by_card[label] = Ours(plan, fits, found[plan])
             size = (made.generated_width, made.generated_height, made.num_frames)
-            rows.append(Row(name, *size, resident, offloaded, by_card))
+            rows.append(Row(name, *size, resident, offloaded, ours(model, made)))
     return rows
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from skimage.registration import optical_flow_tvl1
 
 from benchmarks.cases import Clip
 
@@ -154,8 +155,6 @@ def flow(frames: Frames) -> NDArray[np.float32]:
 
     Zach, Pock and Bischof 2007, as scikit-image has it.
     """
-    from skimage.registration import optical_flow_tvl1  # scipy comes with it: a second that few runs need
-
     grey = luma(frames) / 255
     return np.stack([optical_flow_tvl1(one, other, dtype=np.float32) for one, other in pairwise(grey)])
 

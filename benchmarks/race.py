@@ -2,7 +2,7 @@
 
     python -m benchmarks.race paired SETTING          every side in turn, clip by clip: seconds, and parity
     python -m benchmarks.race alone SETTING SIDE      one side: memory, FLOPs, UNet evaluations of one clip
-    python -m benchmarks.race quality SETTING         every way of sampling, measured over the held-out clips
+    python -m benchmarks.race full_size SETTING SIDE FOLDER   one guided clip at 256 x 256: seconds, memory
 
 SETTING is the JSON of a `Race`; the figures are printed as JSON. What they mean is judged elsewhere.
 """
@@ -14,9 +14,8 @@ import json
 import resource
 import sys
 import tempfile
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,14 +25,13 @@ from PIL import Image
 from torch import nn
 
 from benchmarks.baselines import Adaptive, Bench, DeepCache, Sampler, Scheduled
-from benchmarks.cases import Clip, References, cases
-from benchmarks.gate import Measured, judge, truths
+from benchmarks.cases import References, cases
 from benchmarks.measure import alone as measured_alone
-from benchmarks.measure import clock, counting, time_load
+from benchmarks.measure import clock, peak_rss, time_load
 from benchmarks.sides import Ours, Probe, Reading, Run, Setting, Side, Stock, between
-from i2v.engines.schedules import ddim
-from i2v.engines.specs import EMBEDDED
+from i2v.engines.specs import EMBEDDED, I2VGEN_XL
 from i2v.outputs import OutputFile
+from i2v.schedules import ddim, evaluations
 from i2v.schema import Generation
 from i2v.video import Mp4Writer
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
@@ -111,30 +109,13 @@ def sides(race: Race) -> list[Side]:
     return [Stock(setting), Exact(setting), Fast(setting), *map(Sampling, timed)]
 
 
-def fast_schedule(race: Race) -> Schedule:
-    """Return what `speed: fast` runs where `race.num_inference_steps` are asked for."""
-    return fast(race.num_inference_steps)
-
-
 def as_many(race: Race) -> Sampler:
     """Return plain DDIM with as many UNet evaluations as ours has when it is fast."""
-    return plain(len(fast_schedule(race).timesteps))
+    return plain(evaluations("fast", race.num_inference_steps))
 
 
 def plain(num_inference_steps: int) -> Sampler:
     return Scheduled(f"DDIM-{num_inference_steps}", ddim(num_inference_steps))
-
-
-def swept(race: Race) -> list[Sampler]:
-    """Return ours, and the baselines from careful to careless."""
-    steps = race.num_inference_steps
-    counts = {len(fast_schedule(race).timesteps), steps // 3, steps // 2, steps * 3 // 4}
-    return [
-        Scheduled("fast", fast_schedule(race)),
-        *(Adaptive(steps, threshold) for threshold in (0.0025, 0.005, 0.01)),
-        *(DeepCache(steps, interval) for interval in (2, 3, 5)),
-        *(plain(count) for count in sorted(counts)),
-    ]
 
 
 def paired(race: Race) -> dict[str, object]:
@@ -209,46 +190,19 @@ def alone(race: Race, name: str) -> dict[str, object]:
     return measured_alone(side)
 
 
-def quality(race: Race) -> dict[str, object]:
-    """Make every clip by every way of sampling and measure it, with the CPU seconds that sampling took.
-
-    Stock's clips and the references are the kept ones; `paired` checks that stock gives the same.
-    """
-    bench = Bench(EMBEDDED_FOLDER)
-    references = References(weights_digest(EMBEDDED, EMBEDDED_FOLDER), Path(race.references))
-    chosen = [case.at(race.num_inference_steps) for case in cases(race.guidance_scale, race.clips, race.side)]
-    names, measured = [], []
-    work: dict[str, list[dict[str, float]]] = {}
-    for case, truth in truths(bench, references, chosen, race.kept_only):
-        row = {"stock": truth.measure(truth.stock), "reference": truth.measure(truth.reference)}
-        conditioning = bench.condition(case.generation, case.picture)
-        for sampler in swept(race):
-            start = time.process_time()
-            with counting(bench.components.unet) as pictures:
-                latents = sampler.sample(bench.components, conditioning, case.generation)
-            spent = {"cpu": time.process_time() - start}
-            counts = {place: count / case.generation.num_frames for place, count in pictures.items()}
-            work.setdefault(sampler.label, []).append({**spent, **counts})
-            row[sampler.label] = truth.measure(Clip(latents.numpy(), bench.decode(latents)))
-        names.append(case.name)
-        measured.append(row)
-        print(f"{case.name}: measured", file=sys.stderr)
-    return {
-        "cases": names,
-        "measured": [{label: asdict(one) for label, one in row.items()} for row in measured],
-        "work": work,
-        "gate": {
-            label: [
-                {**asdict(check), "passed": check.passed}
-                for check in judge(
-                    [Measured(row[label], row["stock"], row["reference"]) for row in measured],
-                    race.num_inference_steps,
-                )
-            ]
-            for label in work
-            if measured
-        },
-    }
+def full_size(race: Race, name: str, folder: str) -> dict[str, object]:
+    """Return what one clip takes on weights of the published size, whatever their values: seconds, memory."""
+    side: Stock | Exact = {"stock": Stock, "exact": Exact}[name](race.setting())
+    side.folder = Path(folder)
+    if isinstance(side, Exact):
+        side.spec = replace(I2VGEN_XL, sample_posterior=True)
+    case = cases(9.0, 1, 256)[0].at(race.num_inference_steps)
+    side.ask(case.generation, case.picture)
+    start = clock()
+    side.load()
+    end = clock()
+    load = {key: end[key] - start[key] for key in end}
+    return {"seconds": {"load": load, **side.run(clock).stages}, "peak_rss_mib": peak_rss()}
 
 
 def main(mode: str, race: Race, *names: str) -> dict[str, object]:
@@ -256,7 +210,7 @@ def main(mode: str, race: Race, *names: str) -> dict[str, object]:
     modes: dict[str, Callable[..., dict[str, object]]] = {
         "paired": paired,
         "alone": alone,
-        "quality": quality,
+        "full_size": full_size,
     }
     return modes[mode](race, *names)
 

@@ -103,6 +103,7 @@ POSTERIOR_SEED = 0
 
 class Ours:
     name = "ours"
+    spec, folder = SPEC, EMBEDDED_FOLDER
 
     def __init__(self, setting: Setting) -> None:
         from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
@@ -115,9 +116,8 @@ class Ours:
         self._image = example(self._generation)
 
     def load(self) -> None:
-        folder = EMBEDDED_FOLDER
-        self._engine = self._class.load(SPEC, folder, self._plan)
-        weights_digest(EMBEDDED, folder)  # the program takes it too, for the video's provenance
+        self._engine = self._class.load(self.spec, self.folder, self._plan)
+        weights_digest(self.spec, self.folder)  # the program takes it too, for the video's provenance
 
     def unload(self) -> None:
         del self._engine
@@ -144,6 +144,7 @@ class Ours:
 
 class Stock:
     name = "stock"
+    folder = EMBEDDED_FOLDER
 
     def __init__(self, setting: Setting) -> None:
         from diffusers.utils import logging as diffusers_logging
@@ -161,7 +162,7 @@ class Stock:
         self.decode_chunk = setting.stock_decode_chunk or self._generation.num_frames
 
     def load(self) -> None:
-        self._pipeline = self._peers.load_stock(EMBEDDED_FOLDER)
+        self._pipeline = self._peers.load_stock(self.folder)
 
     def unload(self) -> None:
         del self._pipeline

@@ -1,7 +1,8 @@
 """i2v, exact and fast, against stock diffusers and the published ways to be faster, in one run.
 
     python benchmarks/speed.py --json speed.json --plot speed.svg
-    python benchmarks/speed.py --quick                    two clips, few steps: that it works, no figures
+    python benchmarks/speed.py --quick                    one small clip, few steps: does it work?
+    python benchmarks/speed.py --full-size FOLDER         random weights of the published size: time, memory
 
 Same weights, photographs, prompts, seeds, threads and float32 for all, under inference mode. What is compared
 with stock at 50 steps, which gets the decode chunk that is fastest for it:
@@ -36,12 +37,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
 from typing import Any
 
-from benchmarks.stock import Comparison, compare, cpu_name
 from i2v.engines.specs import EMBEDDED
 from i2v.settings import ROOT
+
+if not __package__:  # run as a file, which has only its own folder on the path
+    sys.path.insert(0, str(ROOT))
+
+from benchmarks.stock import compare, cpu_name
 
 STAGES = ("load", "condition", "denoise", "decode", "encode", "clip")
 CLOCKS = ("wall", "cpu")
@@ -49,20 +54,21 @@ FRAME_TOLERANCE = 1  # of 255
 Figures = dict[str, Any]
 
 
-def child(mode: str, race: Figures, *names: str) -> Figures:
+def child(module: str, *arguments: str) -> Figures:
     """Run one measurement in a fresh process; its progress goes to standard error."""
-    command = [sys.executable, "-m", "benchmarks.race", mode, json.dumps(race), *names]
+    command = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"benchmarks.race {mode} failed with code {done.returncode}; its words are above")
+        raise SystemExit(f"benchmarks.{module} failed with code {done.returncode}; its words are above")
     figures: Figures = json.loads(done.stdout)
     return figures
 
 
 def measure(race: Figures) -> Figures:
     """Return all figures, in the form of the JSON file."""
+    setting = json.dumps(race)
     load_before = os.getloadavg()[0]
-    paired = child("paired", race)
+    paired = child("race", "paired", setting)
     load_after = os.getloadavg()[0]
     readings: dict[str, dict[str, list[dict[str, float]]]] = paired.pop("readings")
     seconds = {
@@ -87,8 +93,8 @@ def measure(race: Figures) -> Figures:
         "paired": paired,
         "seconds": seconds,
         "ratios": ratios(seconds),
-        "alone": {side: child("alone", race, side) for side in readings},
-        "quality": child("quality", race),
+        "alone": {side: child("race", "alone", setting, side) for side in readings},
+        "quality": child("sweep", setting),
     }
 
 
@@ -169,27 +175,25 @@ def work_rows(report: Figures) -> Iterator[str]:
 
 
 def quality_rows(report: Figures) -> Iterator[str]:
-    """Each figure over the clips: the median, and where the worst decile begins."""
+    """How far each way of sampling is from the reference, as the gate has it (`benchmarks.gate`)."""
     quality = report["quality"]
     if not quality["measured"]:
         yield "quality: not measured, no references are kept"
         return
-    names = [check["name"] for check in next(iter(quality["gate"].values()))]
-    yield f"quality over {len(quality['cases'])} clips: median (outer deciles)"
-    for name in names:
-        yield f"  {name}"
-        for label, checks in quality["gate"].items():
-            check = next(check for check in checks if check["name"] == name)
-            low, high = check["deciles"]
-            passed = "ok" if check["passed"] else "FAILED"
-            yield f"    {label:<24}{check['median']:>9.3f}  ({low:.3f}..{high:.3f})  {passed}"
-    yield ""
-    yield f"{'':<26}{'UNet evaluations':>18}{'denoise, CPU x':>16}  gate"
+    yield f"quality over {len(quality['cases'])} clips: median | worst decile (energy: both ends)"
+    row = "{:<26}{:>7}{:>7}  {:>13} {:>13} {:>13} {:>13} {:>13} {:>18} {:>13}  {}".format
+    yield row(
+        "", "evals", "CPU x", "latent RMSE", "1-SSIM", "1-MS-SSIM", "flow error", "flow to (a)",
+        "energy", "dB lost", "gate",
+    )  # fmt: skip
     for label, point in points(report).items():
-        yield (
-            f"{label:<26}{point['evaluations']:>18.1f}{point['speed']:>16.2f}"
-            f"  {'passed' if point['passed'] else 'failed'}"
-        )
+        cells = []
+        for check in quality["gate"][label]:
+            low, high = check["deciles"]
+            worst = f"{low:.2f}..{high:.2f}" if "energy" in check["name"] else f"{high:.2f}"
+            cells.append(f"{check['median']:.2f} | {worst}")
+        passed = "passed" if point["passed"] else "failed"
+        yield row(label, f"{point['evaluations']:.0f}", f"{point['speed']:.2f}", *cells, passed)
 
 
 def points(report: Figures) -> dict[str, dict[str, Any]]:
@@ -234,6 +238,20 @@ def plot(report: Figures, path: Path) -> None:
     figure.savefig(path)
 
 
+def full_size(race: Figures, folder: str, path: Path | None) -> int:
+    """Print seconds and peak memory of stock and of ours, exact, one after the other."""
+    setting = json.dumps(race)
+    report = {side: child("race", "full_size", setting, side, folder) for side in ("stock", "exact")}
+    if path is not None:
+        path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    stages = list(report["stock"]["seconds"])
+    print(f"{'CPU s':<10}" + "".join(f"{stage:>11}" for stage in stages) + f"{'peak MiB':>11}")
+    for side, figures in report.items():
+        cells = "".join(f"{figures['seconds'][stage]['cpu']:>11.2f}" for stage in stages)
+        print(f"{side:<10}{cells}{figures['peak_rss_mib']:>11.0f}")
+    return 0
+
+
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="i2v, exact and fast, against stock diffusers and published ways to be faster.",
@@ -262,8 +280,10 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main() -> int:
     options = vars(parse())
-    path, drawing, quick = (options.pop(name) for name in ("json", "plot", "quick"))
+    path, drawing, quick, folder = (options.pop(name) for name in ("json", "plot", "quick", "full_size"))
     race = {**options, "references": str(options["references"])}
+    if folder is not None:
+        return full_size({**race, "num_inference_steps": 2}, folder, path)
     if quick:
         race |= {"side": 32, "num_inference_steps": 6, "pairs": 1, "clips": 1, "threads": 1}
     report = measure(race)

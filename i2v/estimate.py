@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, TypedDict
 
+from i2v.schedules import evaluations
 from i2v.schema import EngineSpec, Generation, MemoryPlan
 
 GIB = 2**30
@@ -142,7 +143,7 @@ def metered(figures: Estimate, plan: MemoryPlan) -> dict[StageName, int]:
 
 def denoise_flops(generation: Generation, cfg_passes: int = 1) -> float:
     """Return the operations of all denoising steps."""
-    return step_flops(generation, cfg_passes) * generation.num_inference_steps
+    return step_flops(generation, cfg_passes) * evaluations(generation.speed, generation.num_inference_steps)
 
 
 def step_flops(generation: Generation, cfg_passes: int = 1) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from i2v import allocator
+from i2v.certificates import Certificate, certificates_of
 from i2v.engines.base import NO_LADDER, Engine, Ladder, engine_class
 from i2v.engines.recovery import changes
 from i2v.engines.specs import EMBEDDED, ENGINES, I2VGEN_XL, find_spec
@@ -15,7 +16,7 @@ from i2v.memory import plan_by_settings
 from i2v.schema import DeviceInfo, EngineSpec, MemoryPlan, shown
 from i2v.settings import ModelSettings, Settings
 from i2v.weights.folders import find_weights, is_available, locate
-from i2v.weights.records import records_folder, weights_digest
+from i2v.weights.records import known_digest, records_folder, weights_digest
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,27 @@ def weights_state(spec: EngineSpec, models: ModelSettings) -> tuple[object, ...]
         return tuple((path, size, path.stat().st_mtime_ns) for path, size in found.files.items())
     except OSError:  # removed at this moment
         return ()
+
+
+class Proofs:
+    """What is proven of the weights that are here, looked up again when their files are others."""
+
+    def __init__(self, models: ModelSettings) -> None:
+        self._models = models
+        self._found: dict[str, tuple[tuple[object, ...], tuple[Certificate, ...]]] = {}
+
+    def of(self, spec: EngineSpec) -> tuple[Certificate, ...]:
+        """Return the certificates of the weights of `spec`; none where their digest is not known yet."""
+        state = weights_state(spec, self._models)
+        kept = self._found.get(spec.name)
+        if kept is not None and kept[0] == state:
+            return kept[1]
+        folder = locate(spec, self._models).path
+        digest = known_digest(spec, folder, records_folder(folder, self._models))
+        certificates = certificates_of(digest)
+        if digest is not None:  # else it is known after the first clip, of the same files
+            self._found[spec.name] = (state, certificates)
+        return certificates
 
 
 def load_engine(

@@ -32,6 +32,12 @@ MESSAGES: dict[str, str] = {
         "The model knows {low} to {high} frames a second: its condition is {target_fps}, the video plays at"
         " {fps}."
     ),
+    "speed.not_measured": (
+        "fast: not yet measured on these weights at this size, length and guidance, so every step is made."
+    ),
+    "speed.unproven": (
+        "fast: not yet measured on these weights at this size, length and guidance. Compare it with speed: exact."
+    ),
     "request.gradient_checkpointing": (
         "gradient_checkpointing saves no memory when generating (it only helps training), so nothing was"
         " changed. What does save memory: a smaller resolution, fewer frames, decoding one frame at a time"
@@ -187,7 +193,7 @@ MESSAGES: dict[str, str] = {
     "bench.stops_late": "Cancelled in stage {stage}, the clip went on for {seconds} s.",
     "bench.keeps_memory": "Cancelled in stage {stage}, the clip left {mib} MiB behind.",
     "bench.other_frames_after": "After cancelled clips, the same clip came out otherwise.",
-    "bench.no_shortage": "Memory did not run out however much of it was taken away: the ladder was not tried.",
+    "bench.no_shortage": "Memory did not run out however much was taken away: the ladder was not tried.",
     # HTTP
     "http.no_such_path": "There is nothing at {path}. Look at /docs for what there is.",
     "http.bad_method": "{method} is not possible at {path}: use {allowed}.",

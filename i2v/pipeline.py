@@ -7,13 +7,15 @@ frames while later ones are still being decoded. Where models, jobs and pages li
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
 
+from i2v.certificates import Certificate
 from i2v.engines.base import NO_LADDER, Decoded, Denoised, Engine, Event, Ladder
 from i2v.errors import InsufficientMemory, InvalidRequest, Notice
 from i2v.image import Picture, fit_picture, fit_size, resize_frames
@@ -21,6 +23,7 @@ from i2v.label import AIGC, VisibleLabel, aigc_tag
 from i2v.loading import LoadedEngine
 from i2v.outputs import OutputTarget
 from i2v.provenance import KEY, Provenance
+from i2v.schedules import evaluations, fast
 from i2v.schema import MAX_SEED, EngineSpec, Generation, GenerationRequest, Language, Preset
 from i2v.settings import OutputSettings
 from i2v.stages import StageBooks, Stopwatch
@@ -46,11 +49,12 @@ class Result:
         names = (
             "seed", "width", "height", "generated_width", "generated_height", "num_frames", "fps",
             "target_fps", "num_inference_steps", "guidance_scale", "prompt", "negative_prompt", "fit",
-            "engine",
+            "engine", "speed",
         )  # fmt: skip
         return {
             "path": str(self.path),
             **{name: told[name] for name in names},
+            **_ran(self.generation),
             "seconds": {phase: round(spent, 3) for phase, spent in self.seconds.items()},
             "stages": list(self.stages),
             "notices": [notice.to_dict() for notice in self.notices],
@@ -75,12 +79,14 @@ def resolve(
     presets: dict[str, Preset],
     picture_size: tuple[int, int],
     draw: Callable[[], int] = draw_seed,
+    proofs: Sequence[Certificate] | None = None,
 ) -> tuple[Generation, tuple[Notice, ...]]:
     """Fill every gap of `request`: explicit fields, then the engine's preset, then the published one.
 
     Args:
         picture_size: (width, height) of the upright picture in pixels.
         draw: gives the seed where the request has none.
+        proofs: what fast sampling is proven for with these weights; `None` where nobody looked.
     Raises:
         InvalidRequest: the prompt is blank and the engine needs one.
     """
@@ -108,7 +114,29 @@ def resolve(
         seed=draw() if request.seed is None else request.seed,
         engine=spec.name,
     )
-    return generation, tuple(_resolve_notices(request, spec, generation))
+    speed, told = _speed(request, spec, generation, proofs)
+    generation = replace(generation, speed=speed)
+    return generation, (*_resolve_notices(request, spec, generation), *told)
+
+
+def _speed(
+    request: GenerationRequest, spec: EngineSpec, generation: Generation, proofs: Sequence[Certificate] | None
+) -> tuple[Literal["exact", "fast"], tuple[Notice, ...]]:
+    """Settle the speed: fast where it is proven, or where it is asked for and known to the engine."""
+    if request.speed == "exact" or not spec.has_fast:
+        return "exact", ()
+    if any(proof.covers(generation) for proof in proofs or ()):
+        return "fast", ()
+    if request.speed == "fast":
+        return "fast", (Notice("speed.unproven", {}),)
+    return "exact", () if proofs is None else (Notice("speed.not_measured", {}),)
+
+
+def _ran(generation: Generation) -> dict[str, object]:
+    """Return what the sampler does for this generation, for the report of a clip."""
+    steps = generation.num_inference_steps
+    solver = fast(steps).solver if generation.speed == "fast" else "ddim"
+    return {"solver": solver, "unet_evaluations": evaluations(generation.speed, steps)}
 
 
 def _sizes(

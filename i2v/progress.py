@@ -14,6 +14,7 @@ from dataclasses import replace
 from i2v.engines.base import Conditioned, Decoded, Denoised, Event, SteppedDown
 from i2v.jobs import Phase, Progress
 from i2v.preview import encode_preview
+from i2v.schedules import evaluations
 from i2v.schema import Generation
 
 LINE_SECONDS = 5.0  # between two lines of the log about one phase, at least
@@ -53,7 +54,8 @@ class Meter:
         frames = self._generation.num_frames
         if isinstance(event, Conditioned):
             self._phase_began = self._clock()
-            return _within("denoising", 0, self._generation.num_inference_steps)
+            asked = self._generation
+            return _within("denoising", 0, evaluations(asked.speed, asked.num_inference_steps))
         if isinstance(event, Denoised):
             left = self._seconds_each(event.step) * (event.total - event.step + _TAIL * event.total)
             preview = self._preview(event)

@@ -42,7 +42,7 @@ class Provenance(BaseModel):
         size: how its size was asked for; with the same picture it comes out the same.
         picture_sha256: of the upright picture's pixels, so that re-saving it losslessly changes nothing.
         weights_sha256: of the model's files.
-        plan, device: how and where it was run.
+        plan, device: how and where it was begun; the job tells where it went on by a lesser plan.
         versions: of Python and of the packages that compute or encode.
         visible_label: the language of the label in the picture, if it has one.
     """
@@ -117,6 +117,7 @@ class Provenance(BaseModel):
             known -= _PRESET_FIELDS
         ours = {name: value for name, value in self.generation.items() if name in known and value is not None}
         size = {name: value for name, value in self.size.items() if name in _SIZE_FIELDS}
+        ours.setdefault("speed", "exact")  # what there was before it had a name
         return {**ours, **({} if given.keys() & _SIZE_FIELDS else size), **given}
 
     def differences(self, then: Provenance, path: Path, asked: frozenset[str]) -> Iterator[Notice]:
@@ -142,6 +143,7 @@ class Provenance(BaseModel):
 
     def _bearing_on_frames(self) -> dict[str, Value]:
         return {
+            "speed": "exact",  # what there was before it had a name
             **self.generation,
             "picture": f"sha256 {self.picture_sha256[:16]}",
             "weights": f"sha256 {self.weights_sha256[:16]}",

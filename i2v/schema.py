@@ -32,6 +32,7 @@ PresetName = Literal["quick", "standard", "high", "extreme"]
 Resolution = Literal["256p", "512p", "768p", "1024p"]
 Language = Literal["en", "zh-CN"]
 Offload = Literal["none", "encoders", "model"]
+Speed = Literal["auto", "exact", "fast"]
 
 PROMPT_LIMIT = 2000  # characters
 MAX_SEED = 2**32 - 1
@@ -109,6 +110,7 @@ class GenerationRequest(BaseModel):
     target_fps: Annotated[int, Within(1, 60)] | None = None
     num_inference_steps: Annotated[int, Within(1, 200)] | None = None
     guidance_scale: Annotated[float, Within(1, 30)] | None = None
+    speed: Speed = "auto"
     seed: Annotated[int, Within(0, MAX_SEED)] | None = None
     engine: Text = "auto"
     gradient_checkpointing: bool = False
@@ -238,6 +240,7 @@ class EngineSpec:
         files: what is read of the model's folder; of a .safetensors the .fp16 variant where it is there.
         optional_files: what is read too where it is there.
         embedded: the weights ship inside the package.
+        has_fast: the engine knows the fast way (`i2v.schedules`), which its weights may be proven for.
         published: where the weights can be had, if they can.
         max_prompt_tokens: tokens the text encoder reads, start and end included.
         languages: that prompts may be written in.
@@ -265,6 +268,7 @@ class EngineSpec:
     motions: tuple[str, ...] = ()
     motion_words: str = ""
     embedded: bool = False
+    has_fast: bool = False
     published: Published | None = None
     presets: dict[str, Preset] = field(default_factory=dict)
 
@@ -313,7 +317,8 @@ class Generation:
     """What is really run: every gap of the request filled, sizes settled. All sides in pixels.
 
     `width` and `height` are the video's, `generated_width` and `generated_height` the model's; they differ
-    where an engine generates small and the frames are scaled up.
+    where an engine generates small and the frames are scaled up. With `speed` "fast", `num_inference_steps` is
+    the quality: that of so many steps, made with fewer (`i2v.schedules`).
     """
 
     prompt: str
@@ -330,3 +335,4 @@ class Generation:
     guidance_scale: float
     seed: int
     engine: str
+    speed: Literal["exact", "fast"] = "exact"

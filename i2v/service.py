@@ -24,7 +24,7 @@ from i2v.forecast import Forecast
 from i2v.image import ImageLimits
 from i2v.job_store import JobStore
 from i2v.jobs import Job, JobStatus, JsonObject, OutputTaken, Page, StatusFilter, Submission, new_job_id
-from i2v.loading import choose_engine, explain_choice
+from i2v.loading import Proofs, choose_engine, explain_choice
 from i2v.memory import Planned, plan_memory
 from i2v.model_tasks import Models
 from i2v.outputs import OutputName, prepare_output
@@ -32,10 +32,10 @@ from i2v.overview import Overview, take_overview
 from i2v.picture_facts import PictureFacts
 from i2v.pipeline import resolve
 from i2v.provenance import Provenance
-from i2v.worker.remains import clean_up
 from i2v.schema import DeviceInfo, EngineSpec, Generation, GenerationRequest, Preset, shown
 from i2v.settings import Settings, load_presets
 from i2v.video import check_ffmpeg, read_last_frame, read_poster, read_tags
+from i2v.worker.remains import clean_up
 
 DECODERS = 2  # pictures that are decoded at the same time: each may take gigabytes
 
@@ -116,6 +116,7 @@ class Service:
         self._store = store
         self._executor = executor
         self._presets = load_presets()
+        self._proofs = Proofs(settings.models)
         self._decoding = threading.Semaphore(DECODERS)
         self.engines = engines
         self.models = Models(settings.models, engines)
@@ -333,7 +334,7 @@ class Service:
     ) -> tuple[Generation, tuple[Notice, ...]]:
         device = self._executor.device()
         spec = choose_engine(request.engine, device, self._settings.models, self.engines)
-        return resolve(request, spec, self._presets, picture_size)
+        return resolve(request, spec, self._presets, picture_size, proofs=self._proofs.of(spec))
 
     def _planned(self, generation: Generation) -> Planned:
         spec = find_spec(generation.engine, self.engines)

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from i2v.engines.base import Stage
+from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.specs import EMBEDDED, I2VGEN_XL
-from i2v.errors import InvalidRequest, ModelUnavailable
+from i2v.errors import InsufficientMemory, InvalidRequest, ModelUnavailable, Notice
 from i2v.loading import adopt_plan, choose_engine, explain_choice, load_engine
-from i2v.schema import DeviceInfo, EngineSpec, MemoryPlan
+from i2v.schema import DeviceInfo, EngineSpec, MemoryPlan, Offload
 from i2v.settings import load_settings
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
 from i2v.weights import weights_digest
@@ -59,15 +61,59 @@ def test_the_embedded_engine_loads_as_the_settings_say() -> None:
     assert loaded.weights_sha256 == weights_digest(EMBEDDED, EMBEDDED_FOLDER)
 
 
-def test_a_loaded_engine_takes_the_next_clips_plan_unless_its_weights_would_be_elsewhere() -> None:
+def test_a_loaded_engine_takes_the_next_clips_plan_unless_its_weights_would_be_others() -> None:
     plan = MemoryPlan("cpu", "float32", threads=1)
     loaded = load_engine(EMBEDDED, CPU, load_settings(), plan)
     assert loaded.engine.plan == plan
     assert adopt_plan(loaded, MemoryPlan("cpu", "float32", cfg_passes=2, decode_chunk=3, chunk_tokens=99))
     assert loaded.engine.plan == replace(plan, cfg_passes=2, decode_chunk=3, chunk_tokens=99)
-    for other in (replace(plan, offload="model"), replace(plan, dtype="bfloat16")):
-        assert not adopt_plan(loaded, other)
+    assert not adopt_plan(loaded, replace(plan, dtype="bfloat16"))
     assert loaded.engine.plan.cfg_passes == 2
+    assert adopt_plan(loaded, replace(plan, offload="model")), "its parts move"
+
+
+class Rungs:
+    """A ladder that has parts of the model wait in CPU memory, one after another."""
+
+    def step_down(self, plan: MemoryPlan, stage: Stage) -> MemoryPlan | None:
+        assert stage == "load"
+        after: dict[Offload, Offload] = {"none": "encoders", "encoders": "model"}
+        return replace(plan, offload=after[plan.offload]) if plan.offload in after else None
+
+    def is_short(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("failures", [0, 1, 2, 3])
+def test_weights_that_do_not_fit_are_loaded_elsewhere_and_told(
+    failures: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans: list[MemoryPlan] = []
+    load = I2VGenXLEngine.load.__func__  # type: ignore[attr-defined]
+
+    def fail(cls: type[I2VGenXLEngine], spec: EngineSpec, folder: Path, plan: MemoryPlan) -> I2VGenXLEngine:
+        plans.append(plan)
+        if len(plans) <= failures:
+            raise InsufficientMemory("engine.out_of_memory", reason="CUDA out of memory")
+        return load(cls, spec, folder, plan)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(I2VGenXLEngine, "load", classmethod(fail))
+    told: list[list[str]] = []
+    plan = MemoryPlan("cpu", "float32", threads=1)
+
+    def tell(notices: tuple[Notice, ...]) -> None:
+        told.append([notice.code for notice in notices])
+
+    if failures == 3:
+        with pytest.raises(InsufficientMemory):
+            load_engine(EMBEDDED, CPU, load_settings(), plan, Rungs(), tell)
+    else:
+        loaded = load_engine(EMBEDDED, CPU, load_settings(), plan, Rungs(), tell)
+        assert loaded.engine.plan == plans[-1]
+    offloads: list[Offload] = ["none", "encoders", "model"]
+    assert [plan.offload for plan in plans] == offloads[: failures + 1]
+    rungs = [["ladder.load", "ladder.offload_encoders"], ["ladder.load", "ladder.offload_model"]]
+    assert told == rungs[:failures]
 
 
 def test_missing_weights_are_named(tmp_path: Path) -> None:

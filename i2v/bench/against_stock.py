@@ -67,7 +67,7 @@ def _stock_clip(lab: Lab) -> tuple[Generation, Planned]:
     """Return the standard clip, or the quick one where only that fits or little time is to be taken."""
     names: tuple[PresetName, ...] = ("quick",) if lab.is_quick else ("standard", "quick")
     for name in names:
-        generation, planned = lab.preset(name)
+        generation, planned = lab.preset(name, "exact")
         if planned.fits is not False:
             break
     if lab.is_quick:

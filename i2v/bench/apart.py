@@ -114,10 +114,11 @@ def _inside(measure: Measure[Task], task: Task, channel: Connection, log: Path) 
         return
     except Exception as error:
         traceback.print_exc(file=sys.stderr)
-        channel.send(_failure(error))
+        channel.send(failure_of(error))
 
 
-def _failure(error: Exception) -> Failure:
+def failure_of(error: Exception) -> Failure:
+    """Return what a report says of `error`."""
     code = error.code if isinstance(error, I2VError) else None
     lines = [
         f"{'/'.join(Path(frame.filename).parts[-3:])}:{frame.lineno} {frame.name}"

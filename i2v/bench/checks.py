@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from i2v.bench.apart import MeasureFailed
+from i2v.bench.apart import MeasureFailed, failure_of
 from i2v.bench.report import Figures, Row
 from i2v.bench.trials import Tell, Trial
-from i2v.errors import I2VError
 from i2v.memory import Planned
-from i2v.schema import EngineSpec, Generation, MemoryPlan, PresetName
+from i2v.schema import EngineSpec, Generation, MemoryPlan, PresetName, Speed
 
 QUICK_STEPS = 4  # of a preset that is not run to its end
 
@@ -34,7 +33,7 @@ class Lab(Protocol):
 
     def trial(self, generation: Generation, planned: Planned) -> Trial: ...
 
-    def preset(self, name: PresetName) -> tuple[Generation, Planned]: ...
+    def preset(self, name: PresetName, speed: Speed) -> tuple[Generation, Planned]: ...
 
     def small_clip(self) -> tuple[Generation, Planned]:
         """Return a clip of few steps for the checks that compare no time."""
@@ -57,19 +56,17 @@ class Check:
 
 
 def attempt(check: str, name: str, make: Callable[[], Row]) -> Row:
-    """Return the row that `make` makes, or else the row of its failure."""
-    detail: dict[str, object]
+    """Return the row that `make` makes, or else the row of its failure: the other checks go on."""
     start = time.monotonic()
     try:
         return replace(make(), seconds=round(time.monotonic() - start, 2))
     except MeasureFailed as error:
         failure = error.failure
-        told = failure.message if failure.code else f"{failure.kind}: {failure.message}"
-        detail = {"kind": failure.kind, "code": failure.code, "where": list(failure.where)}
-        return Row(check, name, "failed", told, time.monotonic() - start, error=detail)
-    except I2VError as error:
-        detail = {"kind": type(error).__name__, "code": error.code, "where": []}
-        return Row(check, name, "failed", error.message, time.monotonic() - start, error=detail)
+    except Exception as error:
+        failure = failure_of(error)
+    told = failure.message if failure.code else f"{failure.kind}: {failure.message}"
+    detail: dict[str, object] = {"kind": failure.kind, "code": failure.code, "where": list(failure.where)}
+    return Row(check, name, "failed", told, round(time.monotonic() - start, 2), error=detail)
 
 
 def no_room(planned: Planned) -> str | None:

@@ -30,6 +30,8 @@ class Gauge:
 
     def __init__(self, device: DeviceInfo) -> None:
         self._is_cuda = device.type == "cuda"
+        if self._is_cuda:
+            torch.cuda.init()  # without it, counters cannot be reset
         self._total = device.total_memory
         self._meter = PeakMeter(device.type)
 
@@ -87,7 +89,7 @@ class Gauge:
 
     def cappable(self) -> int:
         """Return the bytes held now of what `capped` limits."""
-        return torch.cuda.memory_allocated() if self._is_cuda else _of_status("VmData")
+        return torch.cuda.memory_reserved() if self._is_cuda else _of_status("VmData")
 
     def seed(self, number: int) -> None:
         """Seed what has no generator of its own: stock's first frame."""

@@ -25,7 +25,7 @@ from i2v.loading import choose_engine
 from i2v.memory import Planned, plan_memory
 from i2v.overview import take_overview
 from i2v.pipeline import resolve
-from i2v.schema import DeviceInfo, EngineSpec, Generation, GenerationRequest, PresetName
+from i2v.schema import DeviceInfo, EngineSpec, Generation, GenerationRequest, PresetName, Speed
 from i2v.settings import Settings, load_presets
 from i2v.weights import find_weights, weights_digest
 from i2v.weights.records import records_folder
@@ -133,8 +133,8 @@ class Bench:
             self._scratch,
         )
 
-    def preset(self, name: PresetName) -> tuple[Generation, Planned]:
-        return self._planned({"preset": name})
+    def preset(self, name: PresetName, speed: Speed) -> tuple[Generation, Planned]:
+        return self._planned({"preset": name, "speed": speed})
 
     def small_clip(self) -> tuple[Generation, Planned]:
         return self._planned({**self._size(), "num_inference_steps": SMALL_STEPS})
@@ -154,7 +154,8 @@ class Bench:
     # --- within
 
     def _size(self) -> dict[str, object]:
-        return {"preset": "quick", "resolution": "512p" if self.device.type == "cuda" else "256p"}
+        size = "512p" if self.device.type == "cuda" else "256p"
+        return {"preset": "quick", "resolution": size, "speed": "exact"}
 
     def _planned(self, asked: Mapping[str, object]) -> tuple[Generation, Planned]:
         request = GenerationRequest.parse({"prompt": PROMPT, "seed": 0, "engine": self.spec.name, **asked})

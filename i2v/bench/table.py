@@ -23,10 +23,8 @@ def heading(report: Report) -> str:
 def line(row: Row) -> str:
     """Return "check  name  status  figures", and what was told of it."""
     words = "; ".join(_words(row))
-    told = f" {row.told}" if row.told else ""
-    return (
-        f"{row.check:<8} {row.name:<15} {row.status:<8}{words}{'.' if words and told else ''}{told}".rstrip()
-    )
+    told = ". ".join(text for text in (words, row.told) if text)
+    return f"{row.check:<8} {row.name:<15} {row.status:<8}{told}".rstrip()
 
 
 def _words(row: Row) -> Iterator[str]:
@@ -35,7 +33,9 @@ def _words(row: Row) -> Iterator[str]:
     if isinstance(clip, dict) and "clip" in clip:
         yield _size(figures)
         yield f"{clip['clip']:.1f} s" + _beside(figures, "seconds", "s")
-        yield _memory(figures) + _beside(figures, "gigabytes", "GB")
+    held = figures.get("bytes")
+    if isinstance(held, dict) and (count := held["reserved"] or held["peak"]):
+        yield f"{count / GIB:.2f} GiB" + _beside(figures, "gigabytes", "GB")
     if "max_difference" in figures:
         expected = " and ".join(
             f"{name.partition('_')[0]} {value:.3g}"
@@ -51,18 +51,13 @@ def _words(row: Row) -> Iterator[str]:
         if isinstance(stopped := figures.get(stage), dict):
             yield f"{stage}: stopped after {stopped['seconds']:.2f} s"
     if rungs := figures.get("stepped_down"):
-        yield f"stepped down {len(cast('list[object]', rungs))} times"
+        yield f"stepped down {len(cast('list[object]', rungs))} times and finished"
 
 
 def _size(figures: Figures) -> str:
     run, steps = figures.get("steps_run"), figures["num_inference_steps"]
     ran = f", {run} of them run" if run not in (None, steps) else ""
     return f"{figures['width']} x {figures['height']} x {figures['num_frames']}, {steps} steps{ran}"
-
-
-def _memory(figures: Figures) -> str:
-    held = cast("dict[str, int | None]", figures["bytes"])
-    return f"{(held['reserved'] or held['peak'] or 0) / GIB:.2f} GiB"
 
 
 def _beside(figures: Figures, name: str, unit: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from i2v.cli.parsers import Commands
-from i2v.errors import InvalidRequest
+from i2v.errors import Cancelled, InvalidRequest
 from i2v.schema import nearest_name, shown
 
 if TYPE_CHECKING:
@@ -70,9 +70,10 @@ def run(arguments: argparse.Namespace) -> int:
             report = bench.run(arguments.json)
         except KeyboardInterrupt:
             screen.clear()
-            if bench.report.rows:
-                print(f"i2v: {arguments.json} has what was measured until now.", file=sys.stderr)
-            raise
+            if not bench.report.rows:
+                raise
+            print(f"i2v: Interrupted. {arguments.json} has what was measured.", file=sys.stderr)
+            return Cancelled.exit_code
     print(f"{arguments.json}: attach it to an issue; no paths, prompts or names are in it.")
     return int(report.has_failed)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self, get_args
 from i2v.cli.info import read_clip
 from i2v.cli.parsers import Commands
 from i2v.errors import InvalidRequest
-from i2v.schema import Fit, GenerationRequest, PresetName, Resolution, shown
+from i2v.schema import Fit, GenerationRequest, PresetName, Resolution, Speed, shown
 
 if TYPE_CHECKING:
     from i2v.engines.base import Event
@@ -83,6 +83,7 @@ def _add_request_flags(parser: argparse.ArgumentParser) -> None:
         "--num-inference-steps", help="denoising steps, 1 to 200: more takes longer and looks better"
     )
     parser.add_argument("--guidance-scale", help="how closely the prompt is followed, 1 to 30")
+    parser.add_argument("--speed", help=f"{', '.join(get_args(Speed))} (default: auto, fast where it is proven)")
     parser.add_argument("--seed", help="0 to 4294967295: the same seed gives the same video (default: drawn)")
     parser.add_argument("--engine", help="auto, i2vgen-xl or embedded (default: as in the settings)")
     parser.add_argument(
@@ -116,7 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
     prepare_output(target)
 
     from i2v.ladder import MemoryLadder
-    from i2v.loading import choose_engine, load_engine
+    from i2v.loading import Proofs, choose_engine, load_engine
     from i2v.pipeline import describe, generate_video, mark, resolve
     from i2v.stages import Stopwatch
 
@@ -127,7 +128,9 @@ def run(arguments: argparse.Namespace) -> int:
     with watch.phase("load"):
         device = probe_device(settings.engine.device)
         spec = choose_engine(request.engine, device, settings.models)
-        generation, notices = resolve(request, spec, load_presets(), picture.image.size)
+        generation, notices = resolve(
+            request, spec, load_presets(), picture.image.size, proofs=Proofs(settings.models).of(spec)
+        )
         planned = plan_memory(spec, generation, device, settings.engine)
         if planned.fits is False:
             notices += planned.notices

@@ -108,14 +108,16 @@ def _forecast(settings: Settings) -> Forecast | None:
 
 
 def _row(preset: str, engine: str, device: DeviceInfo, settings: Settings, past: Forecast | None) -> Row:
-    from i2v.loading import choose_engine
+    from i2v.loading import Proofs, choose_engine
     from i2v.memory import plan_memory
     from i2v.pipeline import resolve
     from i2v.settings import load_presets
 
     request = GenerationRequest.parse({"prompt": "any", "preset": preset, "engine": engine, "seed": 0})
     spec = choose_engine(engine, device, settings.models)
-    generation, _ = resolve(request, spec, load_presets(), PICTURE)
+    generation, _ = resolve(
+        request, spec, load_presets(), PICTURE, proofs=Proofs(settings.models).of(spec)
+    )
     planned = plan_memory(spec, generation, device, settings.engine)
     phases = past.phases(generation) if past is not None else None
     if phases is not None:

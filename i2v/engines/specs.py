@@ -48,6 +48,7 @@ I2VGEN_XL = EngineSpec(
     trained_frames=(16, 32),
     trained_fps=(8, 16),
     image_gain=2.0,
+    has_fast=True,
     default_negative_prompt=(
         "Distorted, discontinuous, Ugly, blurry, low resolution, motionless, static, disfigured,"
         " disconnected limbs, Ugly faces, incomplete arms"
@@ -94,6 +95,7 @@ EMBEDDED = EngineSpec(
     trained_frames=(8, 8),
     trained_fps=(8, 8),
     embedded=True,
+    has_fast=True,
     languages=("en", "zh-CN"),
     motions=(
         "the camera pans left",

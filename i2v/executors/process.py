@@ -21,9 +21,9 @@ from i2v.executors.entry import LOG_NAME, Ready, Unable, work
 from i2v.executors.watch import Watch
 from i2v.job_store import JobStore
 from i2v.jobs import Claim, Job
-from i2v.worker.remains import clean_up
 from i2v.schema import DeviceInfo, EngineSpec
 from i2v.settings import ROOT, Settings
+from i2v.worker.remains import clean_up
 
 FIRST_BACK_OFF, LAST_BACK_OFF = 0.5, 30.0  # seconds between a death and the next start
 RETRY_SECONDS = 1.0  # between two requests to a database that cannot be used

@@ -25,6 +25,8 @@ CHINESE: dict[str, str] = {
     "request.target_fps_clamped": (
         "模型适用于每秒 {low} 到 {high} 帧：生成条件取 {target_fps}，视频按 {fps} 播放。"
     ),
+    "speed.not_measured": "快速模式：尚未在这些权重上按此尺寸、帧数和引导强度测量，因此逐步完整采样。",
+    "speed.unproven": "快速模式：尚未在这些权重上按此尺寸、帧数和引导强度测量。请与 speed: exact 的结果比较。",
     "request.gradient_checkpointing": (
         "gradient_checkpointing 在生成时不省内存（只对训练有用），因此没有任何改变。真正省内存的办法："
         "降低分辨率、减少帧数、逐帧解码（decode_chunk: 1）。"
@@ -172,7 +174,9 @@ CHINESE: dict[str, str] = {
     "bench.no_stock": "没有已知的其他程序可以运行 {title}。",
     "bench.frames_apart": "帧最多相差 {highest}（满值 255），平均 {mean}：超出舍入误差。",
     "bench.no_watch": "无法检查 {title} 的数值。",
-    "bench.not_finite": "第 {step} 步：{what} 在 {dtype} 下有 {count} 个数为 NaN 或无穷大。请更换 engine.dtype。",
+    "bench.not_finite": (
+        "第 {step} 步：{what} 在 {dtype} 下有 {count} 个数为 NaN 或无穷大。请更换 engine.dtype。"
+    ),
     "bench.black": "{dtype} 下有 {count} 帧全黑。",
     "bench.decoded_again": "{count} 帧在 {dtype} 下解码为 NaN，改用 float32 后正常。",
     "bench.stops_late": "在 {stage} 阶段取消后，又运行了 {seconds} 秒。",

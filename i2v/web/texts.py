@@ -67,6 +67,16 @@ TEXTS: dict[str, tuple[str, str]] = {
     "num_frames.label": ("Frames", "帧数"),
     "fps.label": ("Frames a second", "每秒帧数"),
     "num_inference_steps.label": ("Steps", "步数"),
+    "speed.label": ("Speed", "速度"),
+    "speed.auto": (
+        "Fast where it was measured on this model, else exact",
+        "已在此模型上验证则快速，否则精确",
+    ),
+    "speed.exact": (
+        "Exact: every step, the frames of stock diffusers",
+        "精确：逐步计算，与原版 diffusers 一致",
+    ),
+    "speed.fast": ("Fast: far fewer steps, nearly the same clip", "快速：步数少得多，结果几乎相同"),
     "guidance_scale.label": ("Guidance", "引导强度"),
     "negative_prompt.label": ("What should not be there", "反向提示词"),
     "negative_prompt.placeholder": ("as the model has it", "按模型默认"),

@@ -162,6 +162,18 @@ def weights_digest(spec: EngineSpec, folder: Path, records: Path | None = None) 
     return whole.hexdigest()
 
 
+def known_digest(spec: EngineSpec, folder: Path, records: Path) -> str | None:
+    """Return `weights_digest` where that takes no reading of large files, else `None`."""
+    digests = Digests(records)
+    try:
+        paths = [weights_file(folder / name) for name in spec.files]
+        if any(path.stat().st_size >= LARGE and digests.known(path) is None for path in paths):
+            return None
+        return weights_digest(spec, folder, records)
+    except (OSError, ModelUnavailable):
+        return None
+
+
 def _digest(path: Path, digests: Digests | None) -> str:
     if digests is None or path.stat().st_size < LARGE:
         return hash_file(path).sha256

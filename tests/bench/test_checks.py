@@ -20,7 +20,7 @@ from i2v.engines.specs import I2VGEN_XL
 from i2v.errors import Notice
 from i2v.memory import Planned, plan_memory
 from i2v.pipeline import resolve
-from i2v.schema import DeviceInfo, EngineSpec, Generation, GenerationRequest, MemoryPlan, PresetName
+from i2v.schema import DeviceInfo, EngineSpec, Generation, GenerationRequest, MemoryPlan, PresetName, Speed
 from i2v.settings import load_presets, load_settings
 
 GIB = 2**30
@@ -51,8 +51,8 @@ class GivenLab:
         options = load_settings().engine
         return Trial(self.spec, self.scratch, generation, planned.plan, self.device, options, self.scratch)
 
-    def preset(self, name: PresetName) -> tuple[Generation, Planned]:
-        return self._clip(preset=name)
+    def preset(self, name: PresetName, speed: Speed) -> tuple[Generation, Planned]:
+        return self._clip(preset=name, speed=speed)
 
     def small_clip(self) -> tuple[Generation, Planned]:
         return self._clip(preset="quick", num_inference_steps=4)

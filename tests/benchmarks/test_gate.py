@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
-from benchmarks.gate import CANNOT_TELL, ENOUGH, Measured, exit_code, judge, table
+from benchmarks.gate import (
+    CANNOT_TELL,
+    ENOUGH,
+    Measured,
+    certificate,
+    certify,
+    exit_code,
+    judge,
+    parse,
+    table,
+)
 from benchmarks.quality import Quality
+from i2v.certificates import Certificate
+from i2v.schedules import fast
 
 STOCK = Quality(0.016, 0.001, 0.0002, 0.04, 0.0, 1.0, 22.0)
 REFERENCE = Quality(0.0, 0.0, 0.0, 0.0, 0.04, 1.03, 21.95)
@@ -69,3 +83,29 @@ def test_too_few_clips_tell_nothing() -> None:
     assert exit_code(checks, ENOUGH) == 0
     assert exit_code(checks, ENOUGH - 1) == CANNOT_TELL
     assert exit_code(judge(of(replace(GOOD, energy=0.5)), 50), 1) == 1
+
+
+def test_a_certificate_holds_for_what_was_measured_and_for_fewer_steps_of_the_same_schedule(
+    tmp_path: Path,
+) -> None:
+    checks = judge(of(*[GOOD] * 24), 50)
+    made = certificate(parse([]), fast(50), checks, 24)
+    assert made["schedule"] == {**asdict(fast(50)), "timesteps": fast(50).timesteps}
+    low, high = made["num_inference_steps"]
+    assert fast(low) == fast(high) != fast(low - 1)
+    assert high == 50
+    ranges = {name: tuple(made[name]) for name in Certificate.__dataclass_fields__}
+    assert Certificate(**ranges).guidance_scale == (1.0, 1.0)
+
+    path = tmp_path / "certificates.json"
+    path.write_text('{"others": []}')
+    certify("weights", made, path)
+    guided = {**made, "guidance_scale": [2.5, 2.5]}
+    certify("weights", guided, path)
+    certify("weights", {**guided, "clips": 27}, path)
+    kept = json.loads(path.read_text())
+    assert [(one["guidance_scale"], one["clips"]) for one in kept["weights"]] == [
+        ([1, 1], 24),
+        ([2.5, 2.5], 27),
+    ]
+    assert kept["others"] == []

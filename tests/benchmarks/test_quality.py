@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from skimage.metrics import structural_similarity
 
 from benchmarks.cases import Clip
 from benchmarks.quality import Truth, end_point_error, energy, flow, luma, ms_ssim, psnr, rmse, ssim
@@ -69,10 +70,9 @@ def test_ssim_of_flat_pictures_is_luminance_alone() -> None:
 
 
 def test_ssim_is_scikit_images(scene: Frames) -> None:
-    metrics = pytest.importorskip("skimage.metrics")
     still, other = pan(scene, 0), pan(scene, 3)
     expected = [
-        metrics.structural_similarity(
+        structural_similarity(
             one, another, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
         )
         for one, another in zip(luma(still), luma(other), strict=True)
@@ -91,7 +91,6 @@ def test_more_scales_forgive_noise_that_is_gone_at_half_the_size(scene: Frames) 
 
 
 def test_flow_finds_a_pan_and_stillness(scene: Frames) -> None:
-    pytest.importorskip("skimage.registration")
     moved, still = flow(pan(scene, 2)), flow(pan(scene, 0))
     assert moved.shape == (2, 2, 64, 64)
     down, right = moved[:, :, 8:-8, 8:-8].mean(axis=(0, 2, 3))  # what leaves at an edge has no match

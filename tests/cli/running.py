@@ -1,11 +1,20 @@
-"""How tests run the command line: as a person does, in a process of its own."""
+"""How tests run the command line: as a person does, in a process of its own, or in this one.
+
+A process takes seconds to load torch. It is for tests of what a process adds: signals, terminals, exit
+codes, the same result elsewhere.
+"""
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest import mock
+
+from i2v.cli.main import main
 
 PROMPT = "the camera pans left"
 
@@ -20,10 +29,36 @@ def run(environment: dict[str, str], *arguments: str | Path) -> subprocess.Compl
     )
 
 
+def run_here(environment: dict[str, str], *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the command in this process, and return what a process of its own would have."""
+    given = [str(argument) for argument in arguments]
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.dict(os.environ, environment, clear=True),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        try:
+            code = main(given)
+        except SystemExit as end:  # argparse's way
+            code = int(end.code or 0)
+    return subprocess.CompletedProcess(given, code, out.getvalue(), err.getvalue())
+
+
 def generate(
     environment: dict[str, str], picture: Path, *more: str | Path, prompt: str = PROMPT
 ) -> subprocess.CompletedProcess[str]:
-    return run(environment, "generate", picture, "--prompt", prompt, "--num-inference-steps", "2", *more)
+    return run(environment, *_short_clip(picture, prompt), *more)
+
+
+def generate_here(
+    environment: dict[str, str], picture: Path, *more: str | Path, prompt: str = PROMPT
+) -> subprocess.CompletedProcess[str]:
+    return run_here(environment, *_short_clip(picture, prompt), *more)
+
+
+def _short_clip(picture: Path, prompt: str) -> list[str | Path]:
+    return ["generate", picture, "--prompt", prompt, "--num-inference-steps", "2"]
 
 
 def read_terminal(ours: int, until: bytes) -> bytes:

@@ -17,7 +17,7 @@ import imageio_ffmpeg
 import pytest
 
 from i2v.video import probe
-from tests.cli.running import PROMPT, command, generate, read_terminal
+from tests.cli.running import PROMPT, command, generate_here, read_terminal
 
 
 def assert_failed(done: subprocess.CompletedProcess[str], words: str, outputs: Path, code: int = 1) -> None:
@@ -46,7 +46,7 @@ def test_a_killed_ffmpeg_is_a_failure(
     wrapper.write_text(f'#!/bin/bash\nFFMPEG={ffmpeg}\n{encodes} {script};; esac\nexec "$FFMPEG" "$@"\n')
     wrapper.chmod(0o755)
     environment["IMAGEIO_FFMPEG_EXE"] = str(wrapper)
-    assert_failed(generate(environment, picture), "could not be written to .*Killed", outputs)
+    assert_failed(generate_here(environment, picture), "could not be written to .*Killed", outputs)
 
 
 # --- the disk
@@ -102,7 +102,7 @@ def test_a_disk_that_is_full_is_named_before_anything_starts(
 ) -> None:
     fill(small_disk)
     environment["I2V_OUTPUT__DIRECTORY"] = str(small_disk / "clips")
-    assert_failed(generate(environment, picture), "0 MiB left|No space left", small_disk / "clips")
+    assert_failed(generate_here(environment, picture), "0 MiB left|No space left", small_disk / "clips")
 
 
 def test_a_limit_on_the_size_of_files_is_a_failure(
@@ -134,7 +134,7 @@ def test_a_file_in_the_folders_place_is_refused(
     environment: dict[str, str], picture: Path, outputs: Path
 ) -> None:
     outputs.write_text("precious")
-    assert_failed(generate(environment, picture), "is not a folder", outputs, code=2)
+    assert_failed(generate_here(environment, picture), "is not a folder", outputs, code=2)
     assert outputs.read_text() == "precious"
 
 
@@ -143,7 +143,7 @@ def test_a_folder_on_a_read_only_disk_is_refused(
 ) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     environment["I2V_OUTPUT__DIRECTORY"] = str(small_disk)
-    assert_failed(generate(environment, picture), "Read-only file system", small_disk, code=2)
+    assert_failed(generate_here(environment, picture), "Read-only file system", small_disk, code=2)
 
 
 # --- the weights
@@ -190,7 +190,7 @@ def test_damaged_weights_are_named_by_file_and_tensor(
     folder = shutil.copytree(tiny_folder, tmp_path / "models" / "i2vgen-xl")
     damage(folder / "unet" / "diffusion_pytorch_model.fp16.safetensors")
     environment["I2V_MODELS__DIRECTORY"] = str(tmp_path / "models")
-    done = generate(environment, picture, "--engine", "i2vgen-xl", "--resolution", "256p")
+    done = generate_here(environment, picture, "--engine", "i2vgen-xl", "--resolution", "256p")
     assert_failed(done, words, outputs)
 
 

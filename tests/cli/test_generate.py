@@ -1,4 +1,4 @@
-"""The command line as a person runs it: a real process, the embedded model, real files, real signals."""
+"""The command line as a person runs it: the embedded model, real files, and real processes and signals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from PIL import Image
 from i2v.outputs import OutputFile
 from i2v.provenance import Provenance
 from i2v.video import probe, read_tags
-from tests.cli.running import PROMPT, command, generate, read_terminal, run
+from tests.cli.running import PROMPT, command, generate, generate_here, read_terminal, run_here
 from tests.clips import write
 
 
@@ -36,7 +36,7 @@ def test_a_photo_and_a_sentence_become_an_mp4(
 
 
 def test_json_is_one_line_with_everything_that_was_run(environment: dict[str, str], picture: Path) -> None:
-    done = generate(environment, picture, "--json", "--resolution", "256p", prompt="镜头向左移动")
+    done = generate_here(environment, picture, "--json", "--resolution", "256p", prompt="镜头向左移动")
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.splitlines()
     told = json.loads(line)
@@ -53,8 +53,8 @@ def test_json_is_one_line_with_everything_that_was_run(environment: dict[str, st
 def test_the_same_seed_gives_the_same_file_in_another_process(
     environment: dict[str, str], picture: Path, tmp_path: Path
 ) -> None:
-    for name, seed in (("a", "3"), ("b", "3"), ("c", "4")):
-        done = generate(environment, picture, "--seed", seed, "--output", tmp_path / f"{name}.mp4")
+    for name, seed, make in (("a", "3", generate), ("b", "3", generate_here), ("c", "4", generate_here)):
+        done = make(environment, picture, "--seed", seed, "--output", tmp_path / f"{name}.mp4")
         assert done.returncode == 0, done.stderr
     first, again, other = ((tmp_path / f"{name}.mp4").read_bytes() for name in "abc")
     assert first == again
@@ -70,7 +70,7 @@ def test_an_existing_output_is_kept_without_force(
     assert refused.returncode == 2
     assert "--force" in refused.stderr
     assert target.read_bytes() == b"precious"
-    forced = generate(environment, picture, "--output", target, "--force")
+    forced = generate_here(environment, picture, "--output", target, "--force")
     assert forced.returncode == 0, forced.stderr
     assert probe(target).num_frames == 8
 
@@ -98,7 +98,7 @@ def test_an_existing_output_is_kept_without_force(
 def test_bad_input_is_named_with_exit_code_2(
     environment: dict[str, str], picture: Path, outputs: Path, arguments: list[str], words: str
 ) -> None:
-    done = generate(environment, picture, *arguments)
+    done = generate_here(environment, picture, *arguments)
     assert done.returncode == 2, done.stderr
     assert words in done.stderr
     assert "Traceback" not in done.stderr
@@ -117,7 +117,7 @@ def test_a_bad_picture_is_named_with_exit_code_2(
     path = tmp_path / "photo.jpg"
     if content is not None:
         path.write_bytes(content)
-    done = generate(environment, path)
+    done = generate_here(environment, path)
     assert done.returncode == 2, done.stderr
     assert words in done.stderr
     assert "Traceback" not in done.stderr
@@ -173,13 +173,13 @@ def test_a_clip_is_made_again_from_what_it_says_of_itself(
     environment: dict[str, str], picture: Path, tmp_path: Path
 ) -> None:
     first, again, other = (tmp_path / name for name in ("first.mp4", "again.mp4", "other.mp4"))
-    done = generate(environment, picture, "--fps", "6", "--output", first, prompt="镜头向左移动")
+    done = generate_here(environment, picture, "--fps", "6", "--output", first, prompt="镜头向左移动")
     assert done.returncode == 0, done.stderr
-    done = run(environment, "generate", picture, "--like", first, "--output", again)
+    done = run_here(environment, "generate", picture, "--like", first, "--output", again)
     assert done.returncode == 0, done.stderr
     assert "differently" not in done.stderr
     assert again.read_bytes() == first.read_bytes()
-    done = run(environment, "generate", picture, "--like", first, "--seed", "8", "--output", other)
+    done = run_here(environment, "generate", picture, "--like", first, "--seed", "8", "--output", other)
     assert "differently" not in done.stderr, "what is asked for is no surprise"
     then, now = (Provenance.from_tags(read_tags(path), path).generation for path in (first, other))
     assert {name: value for name, value in now.items() if then[name] != value} == {"seed": 8}
@@ -190,9 +190,9 @@ def test_another_picture_is_told(
 ) -> None:
     first, mirrored = tmp_path / "first.mp4", tmp_path / "mirrored.png"
     photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(mirrored)
-    assert generate(environment, picture, "--output", first).returncode == 0
+    assert generate_here(environment, picture, "--output", first).returncode == 0
     environment["I2V_ENGINE__DECODE_CHUNK"] = "3"
-    done = run(environment, "generate", mirrored, "--like", first, "--json")
+    done = run_here(environment, "generate", mirrored, "--like", first, "--json")
     assert done.returncode == 0, done.stderr
     notices = json.loads(done.stdout)["notices"]
     differing = {row["params"]["what"] for row in notices if row["code"] == "like.differs"}
@@ -204,20 +204,20 @@ def test_a_clip_that_cannot_be_repeated_says_why(
 ) -> None:
     silent, foreign = tmp_path / "silent.mp4", write(OutputFile(tmp_path / "foreign.mp4")).path
     environment["I2V_OUTPUT__PROMPTS"] = "false"
-    assert generate(environment, picture, "--output", silent).returncode == 0
+    assert generate_here(environment, picture, "--output", silent).returncode == 0
     for clip, words in (
         (silent, "was written without its prompts: give --prompt"),
         (foreign, "does not say how it was made"),
         (tmp_path / "none.mp4", "No such file"),
         (picture, "cannot be read as a video"),
     ):
-        done = run(environment, "generate", picture, "--like", clip)
+        done = run_here(environment, "generate", picture, "--like", clip)
         assert done.returncode == 2
         assert words in done.stderr
         assert "Traceback" not in done.stderr
 
 
 def test_a_prompt_is_needed_and_named(environment: dict[str, str], picture: Path) -> None:
-    done = run(environment, "generate", picture)
+    done = run_here(environment, "generate", picture)
     assert done.returncode == 2
     assert "prompt is missing" in done.stderr

@@ -11,7 +11,7 @@ import pytest
 
 from i2v.outputs import OutputFile
 from i2v.video import Mp4Writer
-from tests.cli.running import command, generate, run
+from tests.cli.running import command, generate_here, run_here
 from tests.clips import SIZE, make_frames, write
 
 PROMPT = '镜头向左移动, slowly = "no"; #1 ' + "and on " * 150
@@ -20,13 +20,13 @@ PROMPT = '镜头向左移动, slowly = "no"; #1 ' + "and on " * 150
 @pytest.fixture
 def clip(environment: dict[str, str], picture: Path, tmp_path: Path) -> Path:
     path = tmp_path / "clip.mp4"
-    done = generate(environment, picture, "--seed", "3", "--output", path, prompt=PROMPT)
+    done = generate_here(environment, picture, "--seed", "3", "--output", path, prompt=PROMPT)
     assert done.returncode == 0, done.stderr
     return path
 
 
 def test_everything_that_was_run_is_told(environment: dict[str, str], clip: Path) -> None:
-    done = run(environment, "info", clip)
+    done = run_here(environment, "info", clip)
     assert done.returncode == 0, done.stderr
     for words in (
         PROMPT,
@@ -38,7 +38,7 @@ def test_everything_that_was_run_is_told(environment: dict[str, str], clip: Path
         "8 fps",
     ):
         assert words in done.stdout
-    told = json.loads(run(environment, "info", clip, "--json").stdout)
+    told = json.loads(run_here(environment, "info", clip, "--json").stdout)
     assert told["provenance"]["generation"]["prompt"] == PROMPT
     assert (told["video"]["num_frames"], told["video"]["path"]) == (8, str(clip))
     assert json.loads(told["label"])["ContentProducer"] == "i2v"
@@ -48,18 +48,18 @@ def test_a_video_of_somebody_else_is_described_without_a_history(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
     path = write(OutputFile(tmp_path / "foreign.mp4")).path
-    done = run(environment, "info", path)
+    done = run_here(environment, "info", path)
     assert done.returncode == 0
     assert "5 frames of 64 x 48" in done.stdout
     assert "does not say how it was made" in done.stdout
-    told = json.loads(run(environment, "info", path, "--json").stdout)
+    told = json.loads(run_here(environment, "info", path, "--json").stdout)
     assert told["provenance"] is told["label"] is None
 
 
 def test_what_is_no_video_is_an_error(environment: dict[str, str], picture: Path, tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("hello")
     for path in (tmp_path / "text.mp4", tmp_path / "none.mp4", tmp_path):
-        done = run(environment, "info", path)
+        done = run_here(environment, "info", path)
         assert done.returncode == 2
         assert str(path) in done.stderr
         assert "Traceback" not in done.stderr
@@ -72,7 +72,7 @@ def test_a_file_cannot_write_to_the_terminal_what_it_likes(
     with Mp4Writer(OutputFile(tmp_path / "a.mp4"), fps=8, size=SIZE, tags=tags) as writer:
         writer.append(make_frames(2))
         writer.finish()
-    done = run(environment, "info", tmp_path / "a.mp4")
+    done = run_here(environment, "info", tmp_path / "a.mp4")
     assert done.returncode == 0, done.stderr
     assert "2 frames of 64 x 48" in done.stdout
     assert "in a form that cannot be read" in done.stdout

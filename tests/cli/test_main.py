@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.cli.running import generate, run
+from tests.cli.running import generate, run, run_here
 
 
 def test_version_and_help(environment: dict[str, str]) -> None:
     assert re.fullmatch(r"i2v \d+\.\d+\.\d+\n", run(environment, "--version").stdout)
-    help_text = run(environment, "generate", "--help").stdout
+    help_text = run_here(environment, "generate", "--help").stdout
     for flag in ("--prompt", "--preset", "--negative-prompt", "--resolution", "--fit", "--height", "--width"):
         assert flag in help_text
     assert "examples:" in help_text

@@ -111,7 +111,7 @@ def test_deaths_in_a_row_make_the_next_start_later(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("prompt", "code"),
     [
-        ("frame 2: memory", "engine.out_of_memory"),
+        ("frame 2: memory", "ladder.exhausted"),
         ("frame 2: fail", "job.internal"),
         ("step 1: refuse", "weights.missing_file"),
     ],

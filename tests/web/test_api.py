@@ -240,6 +240,20 @@ def test_events_tell_every_state_and_end_with_the_job(house: House) -> None:
         assert (last[0], last[2]["status"]) == ("state", "failed")
 
 
+def test_a_rung_of_the_ladder_is_told_while_the_job_runs(house: House) -> None:
+    job_id = house.submit_id("step 3: memory once")
+    with follow(house, job_id) as response, house.executor.working():
+        told = [(data["status"], data["notices"]) for name, _, data in events_of(response) if name == "state"]
+    codes = [(status, [notice["code"] for notice in notices]) for status, notices in told]
+    rung = ["ladder.denoise", "ladder.chunk_tokens"]
+    assert ("running", rung) in [(status, found[-2:]) for status, found in codes]
+    job = house.get(f"/jobs/{job_id}").json()
+    assert job["status"] == "succeeded"
+    assert [notice["code"] for notice in job["notices"]][-2:] == rung
+    assert [notice["code"] for notice in job["result"]["notices"]][-2:] == rung
+    assert [stage["name"] for stage in job["result"]["stages"]] == ["condition", "denoise", "decode"]
+
+
 def test_who_comes_back_gets_what_is_new_and_nothing_twice(house: House) -> None:
     job_id = house.submit_id()
     with follow(house, job_id) as response:

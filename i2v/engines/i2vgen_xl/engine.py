@@ -16,7 +16,7 @@ from i2v.engines.base import NO_LADDER, Conditioned, Denoised, Event, Ladder, St
 from i2v.engines.i2vgen_xl.components import Components, load_components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning, condition
 from i2v.engines.i2vgen_xl.decode import decode_frames, preview
-from i2v.engines.i2vgen_xl.sampling import State, denoise, initial_state
+from i2v.engines.i2vgen_xl.sampling import State, denoise, initial_state, schedule_for
 from i2v.engines.recovery import recovering
 from i2v.errors import InsufficientMemory
 from i2v.schema import EngineSpec, Generation, MemoryPlan
@@ -64,7 +64,7 @@ class I2VGenXLEngine:
 
 
 class _Clip:
-    """One clip in the making: what is finished outlives a lack of memory (see `i2v.engines.recovery.Clip`)."""
+    """One clip in the making: what is finished outlives a lack of memory (`i2v.engines.recovery.Clip`)."""
 
     def __init__(self, engine: I2VGenXLEngine, generation: Generation, image: Image.Image) -> None:
         self._engine = engine
@@ -95,10 +95,12 @@ class _Clip:
             return condition(components, self._engine.spec, self._generation, self._image)
 
     def _denoise(self, conditioning: Conditioning, start: State, plan: MemoryPlan) -> Generator[Event]:
-        components, total = self._engine.components, self._generation.num_inference_steps
+        components = self._engine.components
+        schedule = schedule_for(components, self._generation)
+        total = len(schedule.timesteps)
         factors = self._engine.spec.preview_factors
         with components.on_device(components.unet):
-            for step in denoise(components, conditioning, start, self._generation, plan):
+            for step in denoise(components, conditioning, start, self._generation, plan, schedule):
                 self._state = step.state
                 if step.state.step == total:
                     self.stage = "decode"

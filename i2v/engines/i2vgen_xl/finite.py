@@ -15,7 +15,7 @@ from i2v.engines.base import NO_LADDER, Conditioned, Denoised, Event, Ladder
 from i2v.engines.i2vgen_xl.conditioning import condition
 from i2v.engines.i2vgen_xl.decode import decode_frames, preview
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
-from i2v.engines.i2vgen_xl.sampling import denoise, initial_state
+from i2v.engines.i2vgen_xl.sampling import denoise, initial_state, schedule_for
 from i2v.errors import I2VError
 from i2v.schema import Generation
 
@@ -32,13 +32,13 @@ class FiniteEngine(I2VGenXLEngine):
         _check("prompt", 0, conditioning.prompt_embeds)
         _check("picture", 0, conditioning.image_embeddings, conditioning.image_latents)
         yield Conditioned(conditioning.notices)
-        state = initial_state(components, generation)
+        state, schedule = initial_state(components, generation), schedule_for(components, generation)
         with components.on_device(components.unet):
-            for step in denoise(components, conditioning, state, generation, plan):
+            for step in denoise(components, conditioning, state, generation, plan, schedule):
                 state = step.state
                 _check("latents", state.step, state.latents, step.denoised)
                 shown = partial(preview, step.denoised, spec.preview_factors)
-                yield Denoised(state.step, generation.num_inference_steps, shown)
+                yield Denoised(state.step, len(schedule.timesteps), shown)
         with components.on_device(components.vae):
             yield from decode_frames(components.vae, state.latents, plan.decode_chunk, plan.vae_tiling)
 

@@ -1,7 +1,8 @@
 """The denoising loop: noise to latents, one yielded step at a time.
 
-Classifier-free guidance (Ho and Salimans 2022) over a solver. At `speed` "exact" it is DDIM, step for step as
-diffusers' `I2VGenXLPipeline` runs it. The loop knows neither prompts nor pixels, and never waits for the device.
+Classifier-free guidance (Ho and Salimans 2022) over a solver. At `speed` "exact" it is DDIM, step for step
+as diffusers' `I2VGenXLPipeline` runs it. The loop knows neither prompts nor pixels, and never waits for the
+device.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from i2v.engines.i2vgen_xl.components import Components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning
 from i2v.engines.i2vgen_xl.solvers import Solver
 from i2v.engines.i2vgen_xl.unet import encode_context, predict
-from i2v.engines.schedules import Schedule, ddim
+from i2v.schedules import Schedule, ddim, fast
 from i2v.schema import Generation, MemoryPlan
 
 # Tokens that a transformer takes at a time. More are not faster on a CPU, and what is held of these is little
@@ -27,8 +28,8 @@ CHUNK_TOKENS = 2**14
 class State:
     """Where a clip stands between two steps: `step` of them are done; latents (1, C, F, h, w).
 
-    `history`: what a multistep solver keeps of earlier steps. From a state, denoising goes on as if it had not
-    stopped, under any memory plan.
+    `history`: what a multistep solver keeps of earlier steps. From a state, denoising goes on as if it had
+    not stopped, under any memory plan.
     """
 
     step: int
@@ -63,9 +64,11 @@ def initial_noise(components: Components, generation: Generation) -> torch.Tenso
 
 
 def schedule_for(components: Components, generation: Generation) -> Schedule:
-    """Return what `generation` asks of these weights."""
-    config = components.scheduler().config
-    return ddim(generation.num_inference_steps, config.num_train_timesteps, config.steps_offset)
+    """Return what `generation` asks, over the model's own noise."""
+    scheduler, steps = components.scheduler(), generation.num_inference_steps
+    if generation.speed == "fast":
+        return fast(steps, scheduler.alphas_cumprod.tolist())
+    return ddim(steps, scheduler.config.num_train_timesteps, scheduler.config.steps_offset)
 
 
 def denoise(
@@ -98,6 +101,5 @@ def denoise(
                 unconditional, conditional = prediction.chunk(2)
                 prediction = unconditional + generation.guidance_scale * (conditional - unconditional)
             denoised = solver.denoised(step, latents, prediction)
-            latents = solver.advance(step, latents, denoised, history)
-            history = (denoised,) if schedule.order > 1 else ()
+            latents, history = solver.advance(step, latents, denoised, history)
         yield Step(State(step + 1, latents, history), denoised)

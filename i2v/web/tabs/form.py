@@ -19,7 +19,7 @@ from PIL import Image
 
 from i2v.image import FORMATS
 from i2v.jobs import JsonObject
-from i2v.schema import MAX_SEED, EngineSpec, Fit, Language, PresetName, Resolution
+from i2v.schema import MAX_SEED, EngineSpec, Fit, Language, PresetName, Resolution, Speed
 from i2v.web.tabs.widgets import Choices, Labels, Updates, Values
 from i2v.web.texts import TEXTS, text
 from i2v.web.uploads import read_upload, uploaded
@@ -28,8 +28,10 @@ _NUMBERS = ("num_frames", "fps", "num_inference_steps", "guidance_scale")
 # What a request that was made elsewhere settles, and what its silence means; `None`: the widget stays.
 _SETTLED: dict[str, str | None] = {
     "prompt": "", "preset": "standard", "resolution": "", "fit": "keep", "negative_prompt": "",
-    **dict.fromkeys(_NUMBERS),
+    "speed": "auto", **dict.fromkeys(_NUMBERS),
 }  # fmt: skip
+# What a request has of the widgets, where it is not left empty.
+_ASKED = ("preset", "resolution", "fit", *_NUMBERS, "speed", "negative_prompt", "seed", "engine")
 
 
 class Form:
@@ -78,6 +80,8 @@ class Form:
         self.guidance_scale = labels.of(
             gr.Slider(1, 20, 9, step=0.5, buttons=[]), label="guidance_scale.label"
         )
+        speeds = _named("speed", Speed)
+        self.speed = labels.of(gr.Dropdown(speeds("en"), value="auto"), speeds, label="speed.label")
         self.negative_prompt = labels.of(
             gr.Textbox(lines=2), label="negative_prompt.label", placeholder="negative_prompt.placeholder"
         )
@@ -97,7 +101,7 @@ class Form:
         """Return the widgets that a plan and advice depend on."""
         return [
             self.picture, self.prompt, self.preset, self.resolution, self.fit, self.num_frames, self.fps,
-            self.num_inference_steps, self.guidance_scale, self.engine,
+            self.num_inference_steps, self.guidance_scale, self.speed, self.engine,
         ]  # fmt: skip
 
     def sized(self) -> list[Any]:
@@ -107,8 +111,8 @@ class Form:
     def kept(self) -> list[Any]:
         """Return the widgets that are brought back with a job, or with a clip's settings."""
         return [
-            self.picture, self.prompt, self.preset, self.fit, self.negative_prompt, self.seed, self.engine,
-            *self.sized(),
+            self.picture, self.prompt, self.preset, self.fit, self.negative_prompt, self.seed, self.speed,
+            self.engine, *self.sized(),
         ]  # fmt: skip
 
     def inputs(self) -> set[Any]:
@@ -116,10 +120,7 @@ class Form:
 
     def fields(self, values: Values) -> JsonObject:
         """Return the fields of the request that the widgets describe; what is left empty is left out."""
-        named = {
-            name: values[getattr(self, name)]
-            for name in ("preset", "resolution", "fit", *_NUMBERS, "negative_prompt", "seed", "engine")
-        }
+        named = {name: values[getattr(self, name)] for name in _ASKED}
         given = {name: value for name, value in named.items() if value not in (None, "")}
         if given.get("engine") == "auto":
             del given["engine"]  # as the settings have it

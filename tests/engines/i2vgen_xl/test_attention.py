@@ -68,12 +68,35 @@ def test_one_row_becomes_as_many_as_the_context_has(spatial: Transformer2DModel,
 
 @pytest.mark.parametrize("chunk_tokens", CHUNKS)
 @pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("brief", [0, attention.BRIEF])
 def test_temporal_transformers_are_diffusers(
-    temporal: TransformerTemporalModel, rows: int, chunk_tokens: int
+    temporal: TransformerTemporalModel,
+    rows: int,
+    chunk_tokens: int,
+    brief: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """By a kernel for attention, and by hand."""
+    monkeypatch.setattr(attention, "BRIEF", brief)
     hidden = pictures(rows)
     expected = temporal(hidden, num_frames=FRAMES, return_dict=False)[0]
     assert torch.allclose(temporal_transformer(temporal, hidden, FRAMES, chunk_tokens), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("num_frames", "kernels"), [(32, 0), (33, 2)])
+def test_only_few_frames_with_small_heads_are_attended_to_by_hand(
+    temporal: TransformerTemporalModel, num_frames: int, kernels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The heads have 4 channels: 32 frames are `BRIEF`."""
+    calls = []
+
+    def counted(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        calls.append(query.shape)
+        return attend(query, key, value)
+
+    monkeypatch.setattr(attention, "attend", counted)
+    temporal_transformer(temporal, torch.randn(num_frames, CHANNELS, 1, 2), num_frames, 0)
+    assert len(calls) == kernels
 
 
 def test_the_input_is_left_as_it_was(spatial: Transformer2DModel, temporal: TransformerTemporalModel) -> None:

@@ -1,0 +1,100 @@
+"""What a sampler does: at which timesteps it asks the network, and of which order its solver is.
+
+Pure numbers, so that a page, a forecast and a benchmark can count evaluations without loading a model.
+Weights and tensors are not known here.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from math import cos, log, pi, sqrt
+from typing import Literal
+
+Solver = Literal["ddim", "unipc"]
+
+# The fast way, as tuned on held-out photographs (benchmarks/gate.py): how many evaluations equal how many
+# steps of DDIM; between which parts of the training schedule; spaced evenly in log SNR but for the warp, with
+# which the first ones are further apart.
+_EVALUATIONS = 11
+_EQUAL = 50
+_FIRST, _LAST = 0.981, 0.006
+_WARP = 0.85
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A way from noise to a clip.
+
+    Attributes:
+        timesteps: of the training schedule, falling: one evaluation of the network each. A step leads from
+            its noise level to the next one's, the last to none.
+        order: of the solver: 1 is DDIM, 3 is `i2v.engines.i2vgen_xl.solvers`' multistep one.
+    """
+
+    timesteps: tuple[int, ...]
+    order: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.timesteps or any(now <= then for now, then in pairwise(self.timesteps)):
+            raise ValueError(f"timesteps must fall: {self.timesteps}")
+
+    @property
+    def solver(self) -> Solver:
+        return "ddim" if self.order == 1 else "unipc"
+
+
+def ddim(num_inference_steps: int, num_train_timesteps: int = 1000, steps_offset: int = 1) -> Schedule:
+    """Return DDIM's schedule in the spacing that diffusers calls leading."""
+    ratio = num_train_timesteps // num_inference_steps
+    return Schedule(tuple(i * ratio + steps_offset for i in reversed(range(num_inference_steps))))
+
+
+def fast(num_inference_steps: int, alphas_cumprod: Sequence[float] | None = None) -> Schedule:
+    """Return the schedule that comes as near to the exact solution as so many steps of DDIM, or nearer.
+
+    `alphas_cumprod`: the model's signal^2 at each timestep; `None`: the published model's.
+    """
+    kept = alphas_cumprod or published_noise()
+    # log(signal / noise) falls with the timestep: searched backwards
+    log_snr = [log(share / (1 - share)) / 2 if share else float("-inf") for share in reversed(kept)]
+    first, last = (log_snr[len(kept) - 1 - int(share * len(kept))] for share in (_FIRST, _LAST))
+    steps = evaluations("fast", num_inference_steps)
+    wanted = [first + (last - first) * (k / max(1, steps - 1)) ** _WARP for k in range(steps)]
+    return Schedule(tuple(len(kept) - 1 - _nearest(log_snr, value) for value in wanted), order=3)
+
+
+def evaluations(speed: str, num_inference_steps: int) -> int:
+    """Return how often the network is asked for one clip."""
+    if speed != "fast":
+        return num_inference_steps
+    if num_inference_steps <= _EQUAL:
+        return min(num_inference_steps, _EVALUATIONS)
+    return round(_EVALUATIONS * sqrt(num_inference_steps / _EQUAL))
+
+
+def _nearest(rising: Sequence[float], value: float) -> int:
+    above = min(bisect_left(rising, value), len(rising) - 1)
+    return above - 1 if above and value - rising[above - 1] < rising[above] - value else above
+
+
+@cache
+def published_noise(num_train_timesteps: int = 1000) -> tuple[float, ...]:
+    """Return signal^2 at each timestep of the published model and the embedded one.
+
+    A cosine (Nichol and Dhariwal 2021, arXiv 2102.09672), shifted and scaled so that no signal is left at the
+    last timestep (Lin et al. 2023, arXiv 2305.08891).
+    """
+
+    def bar(time: float) -> float:
+        return cos((time + 0.008) / 1.008 * pi / 2) ** 2
+
+    signals, share = [], 1.0
+    for step in range(num_train_timesteps):
+        share *= 1 - min(1 - bar((step + 1) / num_train_timesteps) / bar(step / num_train_timesteps), 0.999)
+        signals.append(sqrt(share))
+    first, last = signals[0], signals[-1]
+    return tuple(((signal - last) * first / (first - last)) ** 2 for signal in signals)

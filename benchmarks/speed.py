@@ -270,6 +270,11 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--references", type=Path, default=ROOT / "checkpoints" / "references", metavar="DIR")
     parser.add_argument("--kept-only", action="store_true", help="measure only clips with kept references")
     parser.add_argument(
+        "--full-size",
+        metavar="FOLDER",
+        help="of `scripts.full_size.write`: two guided steps at 256 x 256, instead of all else",
+    )
+    parser.add_argument(
         "--quick", action="store_true", help="one small clip, few steps: a test of this command"
     )
     options = parser.parse_args(arguments)

@@ -2,8 +2,8 @@
 
     python -m benchmarks.sweep SETTING
 
-SETTING is the JSON of a `benchmarks.race.Race`; the figures are printed as JSON. Clips are shared out among as
-many processes as have a core for each of their threads: nothing here is a timing to compare with stock by.
+SETTING is the JSON of a `benchmarks.race.Race`; the figures are printed as JSON. Clips are shared out among
+as many processes as have a core for each of their threads, so the seconds here are CPU time and no more.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from i2v.weights import weights_digest
 
 @dataclass(frozen=True)
 class Row:
-    """One case: each way's quality by its label, and its work: "cpu" seconds of sampling, UNet evaluations."""
+    """One case, by way of sampling: its quality, and its work ("cpu" seconds, UNet evaluations)."""
 
     case: str
     quality: dict[str, Quality]

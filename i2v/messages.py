@@ -36,7 +36,8 @@ MESSAGES: dict[str, str] = {
         "fast: not yet measured on these weights at this size, length and guidance, so every step is made."
     ),
     "speed.unproven": (
-        "fast: not yet measured on these weights at this size, length and guidance. Compare it with speed: exact."
+        "fast: not yet measured on these weights at this size, length and guidance. Compare it with speed:"
+        " exact."
     ),
     "request.gradient_checkpointing": (
         "gradient_checkpointing saves no memory when generating (it only helps training), so nothing was"

@@ -317,8 +317,8 @@ class Generation:
     """What is really run: every gap of the request filled, sizes settled. All sides in pixels.
 
     `width` and `height` are the video's, `generated_width` and `generated_height` the model's; they differ
-    where an engine generates small and the frames are scaled up. With `speed` "fast", `num_inference_steps` is
-    the quality: that of so many steps, made with fewer (`i2v.schedules`).
+    where an engine generates small and the frames are scaled up. With `speed` "fast", `num_inference_steps`
+    is the quality: that of so many steps, made with fewer (`i2v.schedules`).
     """
 
     prompt: str

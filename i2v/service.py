@@ -78,7 +78,7 @@ class Plan:
         seconds: from the loaded engine to the finished video, by this machine's finished jobs, or guessed.
         options: what would be run (`Generation`).
         notice: the seconds for a person.
-        memory: the rest of it for a person; what would fit, where it does not.
+        memory: the rest of it for a person: whether it fits, and what would; why it is not run fast.
     """
 
     fits: bool | None
@@ -292,7 +292,8 @@ class Service:
     def plan(self, fields: JsonObject, picture_size: tuple[int, int] = (512, 512)) -> Plan:
         """Return what a request would take on this machine; raises `InvalidRequest` as `submit` does."""
         request = GenerationRequest.parse({"engine": self._settings.engine.name} | fields)
-        generation, _ = self._resolve(request, picture_size)
+        generation, told = self._resolve(request, picture_size)
+        speed = tuple(each for each in told if each.code.startswith("speed."))
         planned = self._planned(generation)
         needed = None if planned.estimate is None else planned.estimate.device_bytes
         seconds = self._forecast().seconds(generation)
@@ -301,7 +302,7 @@ class Service:
             notice = Notice("plan.seconds", {"seconds": max(1, round(seconds))})
         elif (seconds := planned.guessed_seconds(self._executor.device())) is not None:
             notice = Notice("plan.seconds_guess", {"seconds": max(1, round(seconds))})
-        return Plan(planned.fits, needed, seconds, asdict(generation), notice, planned.notices)
+        return Plan(planned.fits, needed, seconds, asdict(generation), notice, (*planned.notices, *speed))
 
     def examine(self, picture: bytes) -> PictureFacts:
         """Return what is found in a picture that may be submitted; raises `InvalidRequest` (`image.*`)."""

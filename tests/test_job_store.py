@@ -210,6 +210,22 @@ def test_progress_is_told_and_kept_until_the_next(store: JobStore) -> None:
     assert store.get(job.id) == later
 
 
+def test_notices_are_replaced_and_kept_and_each_change_is_seen(store: JobStore) -> None:
+    store.submit(submission())
+    held = claimed(store)
+    rung: dict[str, object] = {"code": "ladder.denoise", "params": {}, "message": "Memory ran out."}
+    for progress in (Progress("denoising", 0.25), None):
+        before = store.get(held.job.id)
+        store.heartbeat(held, progress, [*before.notices, rung])
+        job = store.get(held.job.id)
+        assert job.notices == (*before.notices, rung)
+        assert job.revision > before.revision
+    store.heartbeat(held, Progress("decoding", 0.9))
+    assert store.get(held.job.id).notices == job.notices
+    store.heartbeat(held, None, [])
+    assert store.get(held.job.id).notices == ()
+
+
 def test_a_request_to_stop_reaches_the_worker_at_its_next_heartbeat(store: JobStore) -> None:
     store.submit(submission())
     held = claimed(store)

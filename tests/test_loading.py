@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from i2v.certificates import Certificate
 from i2v.engines.base import Stage
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.specs import EMBEDDED, I2VGEN_XL
 from i2v.errors import InsufficientMemory, InvalidRequest, ModelUnavailable, Notice
-from i2v.loading import adopt_plan, choose_engine, explain_choice, load_engine
+from i2v.loading import Proofs, adopt_plan, choose_engine, explain_choice, load_engine
 from i2v.schema import DeviceInfo, EngineSpec, MemoryPlan, Offload
 from i2v.settings import load_settings
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
@@ -130,3 +132,25 @@ def test_weights_that_another_program_keeps_are_loaded_from_there(tiny_folder: P
     assert choose_engine("auto", CUDA, models) is I2VGEN_XL
     assert str(snapshot) in explain_choice(CUDA, models).message
     assert load_engine(I2VGEN_XL, CPU, settings).weights_sha256 == weights_digest(I2VGEN_XL, tiny_folder)
+
+
+def test_proofs_are_of_the_weights_that_are_there(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str | None] = []
+
+    def certificates_of(weights: str | None) -> tuple[Certificate, ...]:
+        asked.append(weights)
+        return ()
+
+    monkeypatch.setattr("i2v.loading.certificates_of", certificates_of)
+    proofs = Proofs(models_in(tmp_path))
+    assert proofs.of(I2VGEN_XL) == ()  # nothing there
+    shutil.copytree(tiny_folder, tmp_path / "i2vgen-xl")
+    for _ in range(2):
+        proofs.of(I2VGEN_XL)
+    first = weights_digest(I2VGEN_XL, tiny_folder)
+    assert asked == [None, first]  # looked up once
+    (tmp_path / "i2vgen-xl/unet/config.json").write_text("{}")
+    proofs.of(I2VGEN_XL)
+    assert asked[2] not in (None, first)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from i2v.certificates import Certificate
 from i2v.engines.base import Denoised, Event
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.specs import EMBEDDED, I2VGEN_XL
@@ -44,6 +45,43 @@ def test_the_published_presets(preset: str, side: int, num_frames: int, steps: i
     assert (generation.num_frames, generation.num_inference_steps) == (num_frames, steps)
     assert (generation.fps, generation.guidance_scale, generation.seed) == (8, 9.0, 1234)
     assert generation.negative_prompt == I2VGEN_XL.default_negative_prompt
+
+
+PROVEN = Certificate((1.0, 1.0), (12, 50), (8, 8), (120, 136))
+
+
+@pytest.mark.parametrize(
+    ("speed", "guidance", "proofs", "settled", "told"),
+    [
+        ("auto", 1.0, [PROVEN], "fast", []),
+        ("auto", 2.5, [PROVEN], "exact", ["speed.not_measured"]),
+        ("auto", 1.0, [], "exact", ["speed.not_measured"]),
+        ("auto", 1.0, None, "exact", []),
+        ("fast", 1.0, [PROVEN], "fast", []),
+        ("fast", 2.5, [PROVEN], "fast", ["speed.unproven"]),
+        ("exact", 1.0, [PROVEN], "exact", []),
+    ],
+)
+def test_fast_is_what_is_proven_or_asked_for(
+    speed: str, guidance: float, proofs: list[Certificate] | None, settled: str, told: list[str]
+) -> None:
+    fields = {"prompt": "the camera pans left", "speed": speed, "guidance_scale": guidance}
+    request = GenerationRequest.parse(fields)
+    generation, notices = resolve(request, EMBEDDED, {}, (512, 512), proofs=proofs)
+    assert generation.speed == settled
+    assert [notice.code for notice in notices] == told
+
+
+def test_few_steps_are_exact_without_a_word() -> None:
+    request = GenerationRequest.parse({"prompt": "a", "num_inference_steps": 11})
+    generation, notices = resolve(request, EMBEDDED, {}, (512, 512), proofs=())
+    assert (generation.speed, notices) == ("exact", ())
+
+
+def test_an_engine_without_a_fast_way_is_exact() -> None:
+    request = GenerationRequest.parse({"prompt": "a", "speed": "fast"})
+    spec = replace(EMBEDDED, has_fast=False)
+    assert resolve(request, spec, {}, (512, 512), proofs=())[0].speed == "exact"
 
 
 def test_explicit_fields_beat_the_preset() -> None:

@@ -182,3 +182,20 @@ def test_a_pictures_digest_is_of_its_pixels_and_shape(photo: Image.Image, tmp_pa
     assert digests == {picture_digest(photo)}
     row = Image.new("RGB", (6, 1))
     assert picture_digest(row) != picture_digest(row.resize((3, 2)))
+
+
+def test_a_clip_from_before_speed_had_a_name_was_exact(provenance: Provenance) -> None:
+    told = json.loads(provenance.to_tag(True))
+    del told["generation"]["speed"]
+    old = read_back(json.dumps(told))
+    assert old.request_fields({})["speed"] == "exact"
+    assert list(provenance.differences(old, CLIP, NOTHING)) == []
+
+
+def test_a_fast_clip_is_made_fast_again(provenance: Provenance) -> None:
+    told = json.loads(provenance.to_tag(True))
+    told["generation"]["speed"] = "fast"
+    fast = read_back(json.dumps(told))
+    assert fast.request_fields({})["speed"] == "fast"
+    (notice,) = provenance.differences(fast, CLIP, NOTHING)
+    assert (notice.params["what"], notice.params["before"]) == ("speed", "fast")

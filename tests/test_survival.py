@@ -169,7 +169,7 @@ def assert_nothing_was_lost(store: JobStore, settings: Settings, accepted: list[
     return Counter(attempt.ending for job in jobs for attempt in job.history)
 
 
-@pytest.mark.parametrize(("kills", "seed"), [(12, 1), pytest.param(50, 2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("kills", "seed"), [(6, 1), pytest.param(50, 2, marks=pytest.mark.slow)])
 def test_a_killed_service_loses_nothing(tmp_path: Path, kills: int, seed: int) -> None:
     chance = random.Random(seed)
     settings = stage(tmp_path)

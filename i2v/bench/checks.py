@@ -84,6 +84,7 @@ def of_clip(generation: Generation, plan: MemoryPlan, **more: object) -> Figures
         "num_frames": generation.num_frames,
         "num_inference_steps": generation.num_inference_steps,
         "guidance_scale": generation.guidance_scale,
+        "speed": generation.speed,
         "dtype": plan.dtype,
         "plan": vars(plan),
         **more,

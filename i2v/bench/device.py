@@ -31,7 +31,7 @@ class Gauge:
     def __init__(self, device: DeviceInfo) -> None:
         self._is_cuda = device.type == "cuda"
         if self._is_cuda:
-            torch.cuda.init()  # without it, counters cannot be reset
+            torch.cuda.init()  # type: ignore[no-untyped-call]  # else counters cannot be reset
         self._total = device.total_memory
         self._meter = PeakMeter(device.type)
 

@@ -21,7 +21,7 @@ from i2v.bench.report import Figures, Private, Report, Row
 from i2v.bench.trials import Trial, look
 from i2v.doctor.graphics import find_graphics
 from i2v.estimate import step_flops
-from i2v.loading import choose_engine
+from i2v.loading import Proofs, choose_engine
 from i2v.memory import Planned, plan_memory
 from i2v.overview import take_overview
 from i2v.pipeline import resolve
@@ -75,7 +75,7 @@ class Bench:
         """
         self.is_quick = asked.is_quick
         self._asked, self._settings, self._screen, self._scratch = asked, settings, screen, scratch
-        self._presets = load_presets()
+        self._presets, self._proofs = load_presets(), Proofs(settings.models)
         self._began = time.monotonic()
         self._done = self._outstanding = 0.0  # work
         wanted, patience = settings.engine.device, settings.worker.start_seconds
@@ -159,7 +159,8 @@ class Bench:
 
     def _planned(self, asked: Mapping[str, object]) -> tuple[Generation, Planned]:
         request = GenerationRequest.parse({"prompt": PROMPT, "seed": 0, "engine": self.spec.name, **asked})
-        generation, _ = resolve(request, self.spec, self._presets, PICTURE)
+        proofs = self._proofs.of(self.spec)
+        generation, _ = resolve(request, self.spec, self._presets, PICTURE, proofs=proofs)
         return generation, plan_memory(self.spec, generation, self.device, self._settings.engine)
 
     def _left(self) -> float | None:

@@ -57,7 +57,8 @@ def _words(row: Row) -> Iterator[str]:
 def _size(figures: Figures) -> str:
     run, steps = figures.get("steps_run"), figures["num_inference_steps"]
     ran = f", {run} of them run" if run not in (None, steps) else ""
-    return f"{figures['width']} x {figures['height']} x {figures['num_frames']}, {steps} steps{ran}"
+    fast = ", fast" if figures.get("speed") == "fast" else ""
+    return f"{figures['width']} x {figures['height']} x {figures['num_frames']}, {steps} steps{fast}{ran}"
 
 
 def _beside(figures: Figures, name: str, unit: str) -> str:

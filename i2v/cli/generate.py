@@ -83,7 +83,9 @@ def _add_request_flags(parser: argparse.ArgumentParser) -> None:
         "--num-inference-steps", help="denoising steps, 1 to 200: more takes longer and looks better"
     )
     parser.add_argument("--guidance-scale", help="how closely the prompt is followed, 1 to 30")
-    parser.add_argument("--speed", help=f"{', '.join(get_args(Speed))} (default: auto, fast where it is proven)")
+    parser.add_argument(
+        "--speed", help=f"{', '.join(get_args(Speed))} (default: auto, fast where that is proven)"
+    )
     parser.add_argument("--seed", help="0 to 4294967295: the same seed gives the same video (default: drawn)")
     parser.add_argument("--engine", help="auto, i2vgen-xl or embedded (default: as in the settings)")
     parser.add_argument(

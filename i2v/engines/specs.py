@@ -78,10 +78,11 @@ _EMBEDDED_PREVIEW = (
 # The phrasings of scripts/train_embedded/motions.py, and their like.
 _EMBEDDED_MOTIONS = (
     r"\b(pan|tilt)(s|ning|ing)?\b.*\b(left|right|up|down)|\b(left|right|up|down)ward (pan|tilt)"
-    r"|\b(camera|view) (moves?|moving|slides?|sliding)\b|\bmoves? (closer|away)"
+    r"|\b(camera|view|shot) (moves?|moving|slides?|sliding|drifts?|sweeps?|comes closer|backs away)\b"
+    r"|\bmoves? (closer|away)"
     r"|\bzoom(s|ing)?\b|\b(push|dolly)(es|ing)? (in|out)\b|\bpull(s|ing)? back\b"
     r"|\b(counter-?|anti-?)?clockwise\b"
-    r"|[向往][左右上下](平移|移|摇|横移|抬|压)|[左右上下][移摇]|上升|下降|[拉推][近远开]|推进|向后拉"
+    r"|[向往][左右上下][边方]?(平移|移|摇|横移|抬|压)|[左右上下][移摇]|上升|下降|[拉推][近远开]|推进|向后拉"
     r"|放大|缩小|靠近|远离|前进|后退|[顺逆]时针"
 )
 

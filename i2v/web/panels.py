@@ -132,7 +132,7 @@ def _facts(job: Job, made: JsonObject, language: Language) -> Iterable[tuple[str
     yield "negative_prompt", str(ran["negative_prompt"])
     yield "size", f"{ran['width']} x {ran['height']}"
     yield "length", text("result.length.value", language, frames=ran["num_frames"], fps=ran["fps"])
-    yield "steps", str(ran["num_inference_steps"])
+    yield "steps", _steps(ran, made, language)
     yield "guidance", str(ran["guidance_scale"])
     yield "seed", str(ran["seed"])
     yield "engine", str(ran["engine"])
@@ -140,6 +140,13 @@ def _facts(job: Job, made: JsonObject, language: Language) -> Iterable[tuple[str
     yield "seconds", text("result.seconds.value", language, seconds=f"{sum(seconds.values()):.1f}")
     yield "memory", _memory(made, language)
     yield "path", str(made.get("path", job.output))
+
+
+def _steps(ran: JsonObject, made: JsonObject, language: Language) -> str:
+    steps = str(ran["num_inference_steps"])
+    if ran.get("speed") != "fast":
+        return steps
+    return text("result.steps.fast", language, steps=steps, evaluations=made.get("unet_evaluations", "?"))
 
 
 def _memory(made: JsonObject, language: Language) -> str:

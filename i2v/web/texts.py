@@ -306,6 +306,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "result.length": ("Length", "长度"),
     "result.length.value": ("{frames} frames at {fps} fps", "{frames} 帧，每秒 {fps} 帧"),
     "result.steps": ("Steps", "步数"),
+    "result.steps.fast": (
+        "{steps}, run fast: {evaluations} evaluations of the network",
+        "{steps}，快速模式：网络实际计算 {evaluations} 次",
+    ),
     "result.guidance": ("Guidance", "引导强度"),
     "result.seed": ("Seed", "种子"),
     "result.engine": ("Model", "模型"),

@@ -2,7 +2,7 @@
 
     python -m scripts.memory_table.make
 
-To be run again whenever the engine's computing changes: tests/test_estimate.py says when. It takes about 4
+To be run again whenever the engine's computing changes: tests/test_estimate.py says when. It takes about 5
 minutes on one core.
 
 The form of the model, found by simulating (`simulate`):
@@ -38,6 +38,7 @@ from scripts.memory_table.simulate import Model, build
 
 TABLE = Path(__file__).parents[2] / "i2v" / "estimate.json"
 FRAMES = 8
+HALVED = 8
 VOLUMES = (
     512, 1024, 2048, 4096, 6144, 8192, 12288, 16384, 20480, 24576, 26624, 28672, 30720, 32768, 36864, 40960,
     49152, 65536, 81920, 98304, 114688, 131072, 262144,
@@ -89,9 +90,13 @@ def second_pass(model: Model) -> list[int]:
 
 
 def shape_of(volume: int) -> tuple[int, int, int]:
-    """Return (height, width, frames): the most nearly square shape of latents."""
+    """Return (height, width, frames): the most nearly square shape of latents that a clip can have.
+
+    Sides are multiples of what the UNet halves three times: others take another path upward, and more.
+    """
     latents = volume // FRAMES
-    height = next(side for side in range(int(latents**0.5), 0, -1) if latents % side == 0)
+    highest = int(latents**0.5) // HALVED * HALVED
+    height = next(side for side in range(highest, 0, -HALVED) if latents % (side * HALVED) == 0)
     return height, latents // height, FRAMES
 
 

@@ -1,21 +1,22 @@
 """How well the embedded model obeys, measured on held-out photographs through the engine that ships.
 
-Every (photograph, motion) pair is generated; the motion that the clip really shows is measured by
-registration (a pan, a zoom and a turn fitted between frame 0 and each later frame) and compared with what was
-asked. A static clip and a wrong axis score zero. `--sheets` writes contact sheets to look at.
+Groups of cases: `seen` and `unseen` phrasings of the eight motions; speed words, fps, two motions at once,
+easing, static, 16 frames, other aspects; guidance, and a negative prompt that asks for the opposite. Each clip
+is judged by `scores`. Rows go to `--out` as they are made, and a run that was cut off goes on where it was.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image, ImageDraw
 
 from i2v.engines.base import Decoded
@@ -25,131 +26,103 @@ from i2v.schema import Generation, MemoryPlan
 from scripts.train_embedded import photos
 from scripts.train_embedded.motions import (
     FPS,
-    HELD_OUT_PHRASES,
     MOTIONS,
     NUM_FRAMES,
-    PAN,
-    ROTATION,
-    ZOOM,
+    SIDE,
+    Clip,
     Motion,
+    Take,
+    clip_of,
     pyramid,
     render,
-    sample_prompt,
+    signs,
 )
-from scripts.train_embedded.photos import ROOT
+from scripts.train_embedded.photos import ROOT, Photo
+from scripts.train_embedded.registration import measure as measure
+from scripts.train_embedded.scores import Row, as_json, judge, summary
 
 CAPTION = 16  # pixels above each row of a contact sheet
-
-# What each of (pan x, pan y, zoom, turn) amounts to in one full motion.
-UNIT = np.array([PAN, PAN, ZOOM, ROTATION])
+WIDE, TALL = (96, 176), (176, 96)
+GUIDANCE = 2.5  # of the groups that measure guidance
+_PAIRS = (
+    ("pan_left", "zoom_in"),
+    ("tilt_up", "zoom_out"),
+    ("pan_right", "tilt_down"),
+    ("zoom_in", "rotate_cw"),
+)
 
 
 def asked_of(motion: Motion) -> np.ndarray:
-    """The motion in units of one full motion each: (pan x, pan y, zoom, turn)."""
-    return np.array([*motion.pan, motion.zoom, motion.turn]) / UNIT
-
-
-def warp(picture: torch.Tensor, p: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Show `picture` (1, 1, H, W) after the motion `p` (pan x, pan y, log zoom, turn).
-
-    Also where it is defined.
-    """
-    _, _, height, width = picture.shape
-    y, x = torch.meshgrid(
-        torch.arange(height) - (height - 1) / 2, torch.arange(width) - (width - 1) / 2, indexing="ij"
-    )
-    x0, y0 = x.double() - p[0], y.double() - p[1]
-    cos, sin, shrink = torch.cos(p[3]), torch.sin(p[3]), torch.exp(-p[2])
-    grid = torch.stack(
-        (shrink * (cos * x0 + sin * y0) * 2 / width, shrink * (-sin * x0 + cos * y0) * 2 / height), dim=-1
-    )
-    edge = torch.tensor(
-        [1 - 1 / width, 1 - 1 / height]
-    )  # beyond the outermost pixels' centres, nothing is known
-    inside = (grid.abs() <= edge).all(-1).double()
-    shown = F.grid_sample(picture, grid[None], mode="bilinear", padding_mode="border", align_corners=False)
-    return shown, inside[None, None]
-
-
-def register(first: torch.Tensor, later: torch.Tensor, start: torch.Tensor, rounds: int = 12) -> torch.Tensor:
-    """Gauss-Newton fit of the motion (4,) that takes `first` (1, 1, H, W) to `later`, coarse to fine."""
-    p = start.clone().double()
-    for factor in (8, 4, 2, 1):
-        a, b = (
-            F.avg_pool2d(frame, factor).double() if factor > 1 else frame.double() for frame in (first, later)
-        )
-        scale = torch.tensor([1 / factor, 1 / factor, 1.0, 1.0], dtype=torch.float64)
-        steps = torch.tensor([0.25, 0.25, 0.005, 0.005], dtype=torch.float64)
-        for _ in range(rounds):
-            q = p * scale
-            here, inside = warp(a, q)
-            columns = []
-            for axis in range(4):
-                delta = torch.zeros(4, dtype=torch.float64)
-                delta[axis] = steps[axis]
-                columns.append(
-                    ((warp(a, q + delta)[0] - warp(a, q - delta)[0]) / (2 * steps[axis])).flatten()
-                )
-            residual, weight = (b - here).flatten(), inside.flatten()
-            weight = weight / (1 + (residual / 0.3) ** 2)  # Cauchy: content that came in must not pull
-            jacobian = torch.stack(columns, dim=1)
-            normal = jacobian.T @ (weight[:, None] * jacobian) + 1e-3 * torch.eye(4, dtype=torch.float64)
-            change = torch.linalg.solve(normal, jacobian.T @ (weight * residual))
-            p = p + change / scale
-            if change.abs().max() < 1e-3:
-                break
-    return p
-
-
-def measure(frames: np.ndarray) -> np.ndarray:
-    """Return the (4,) motion from the first to the last of (F, H, W, 3) uint8 frames, in full motions."""
-    grey = torch.from_numpy(frames).float().mean(-1)[:, None, None] / 255
-    p = torch.zeros(4, dtype=torch.float64)
-    for k, frame in enumerate(grey[1:], start=1):
-        p = register(grey[0], frame, p * k / max(1, k - 1))
-    return p.numpy() / UNIT
-
-
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    return float(-10 * np.log10(((a.astype(float) - b.astype(float)) ** 2).mean() / 255**2 + 1e-12))
+    """One of the eight motions in units of one full motion each: (pan x, pan y, zoom, turn)."""
+    return np.array(signs(motion.name), dtype=float)
 
 
 @dataclass(frozen=True)
-class Row:
-    """One clip. `amount`: the share of the asked motion along its axis; `stray`.
+class Case:
+    group: str
+    number: int
+    photo: Photo
+    clip: Clip
+    view: tuple[int, int] = (SIDE, SIDE)
+    guidance_scale: float = 1.0
+    negative_prompt: str = ""
 
-    The largest share along another.
+    @property
+    def key(self) -> str:
+        return f"{self.group}/{self.number}"
+
+
+def cases(photo_count: int, extra: int, guidance_scale: float, seed: int) -> Iterator[Case]:
+    """Yield the cases: for each photograph three seen and two unseen phrasings, and `extra` of each other group.
+
+    A group's n-th case is the same whatever other groups there are.
     """
+    chosen = photos.manifest("heldout")
+    random.Random(seed).shuffle(chosen)
+    chosen = chosen[:photo_count]
+    names = list(MOTIONS)
 
-    photo: str
-    motion: str
-    prompt: str
-    amount: float
-    stray: float
-    later: float
-    later_static: float
-    first: float
-    reconstruction: float
+    def case(
+        group: str, n: int, take: Take, frames: int = NUM_FRAMES, fps: int = FPS, **more: object
+    ) -> Case:
+        rng = random.Random(f"{seed}/{'seen' if group in ('guided', 'negative') else group}/{n}")
+        clip = clip_of(take, frames, fps, rng, unseen=group == "unseen")
+        settings = {"guidance_scale": guidance_scale, **more}
+        return Case(group, n, chosen[n % len(chosen)], clip, **settings)  # type: ignore[arg-type]
 
-    @property
-    def right(self) -> bool:
-        return self.amount >= 0.5 and self.amount > self.stray
+    def one(n: int, speed: str = "normal", easing: str = "linear") -> Take:
+        # photographs and motions go round at different paces, so that each photograph meets several motions
+        return Take((names[(n + n // len(chosen)) % len(names)],), speed, easing)
 
-    @property
-    def gain(self) -> float:
-        """How much nearer than a static clip the frames after the first are to the true warp, in dB."""
-        return self.later - self.later_static
+    for group, rounds in (("seen", 3), ("unseen", 2)):
+        yield from (case(group, n, one(n)) for n in range(rounds * len(chosen)))
+    for n in range(extra):
+        yield case("speed", n, one(n // 2, speed=("slow", "fast")[n % 2]))
+        yield case("fps", n, one(n // 2), fps=(4, 16)[n % 2])
+        yield case("combined", n, Take(_PAIRS[n % len(_PAIRS)]))
+        yield case("eased", n, one(n // 2, easing=("ease_in", "ease_out")[n % 2]))
+        yield case("static", n, Take(()))
+        yield case("frames16", n, one(n), frames=16, fps=(8, 16)[n % 2])
+        yield case("aspect", n, one(n // 2), view=(WIDE, TALL)[n % 2])
+        guided = case("guided", n, one(n), guidance_scale=GUIDANCE)
+        yield guided
+        yield case(
+            "negative", n, one(n), guidance_scale=GUIDANCE, negative_prompt=guided.clip.opposite_prompt
+        )
 
 
-def clip_of(
-    engine: I2VGenXLEngine, picture: np.ndarray, prompt: str, options: argparse.Namespace
-) -> np.ndarray:
+def generate(
+    engine: I2VGenXLEngine, picture: np.ndarray, prompt: str, options: argparse.Namespace, *,
+    num_frames: int = NUM_FRAMES, fps: int = FPS, guidance_scale: float | None = None, negative_prompt: str = "",
+) -> np.ndarray:  # fmt: skip
+    """Return (F, H, W, 3) uint8 frames from a picture (H, W, 3) through the engine that ships."""
     height, width, _ = picture.shape
     generation = Generation(
-        prompt=prompt, negative_prompt="", width=width, height=height,
+        prompt=prompt, negative_prompt=negative_prompt, width=width, height=height,
         generated_width=width, generated_height=height,
-        fit="keep", num_frames=NUM_FRAMES, fps=FPS, target_fps=FPS, num_inference_steps=options.steps,
-        guidance_scale=options.guidance_scale, seed=options.seed, engine="embedded",
+        fit="keep", num_frames=num_frames, fps=fps, target_fps=fps, num_inference_steps=options.steps,
+        guidance_scale=options.guidance_scale if guidance_scale is None else guidance_scale,
+        seed=options.seed, engine="embedded",
     )  # fmt: skip
     events = engine.generate(generation, Image.fromarray(picture))
     return np.concatenate([event.frames for event in events if isinstance(event, Decoded)])
@@ -167,104 +140,117 @@ def reconstruct(engine: I2VGenXLEngine, picture: np.ndarray) -> np.ndarray:
     return to_frames(vae.decode(vae.encode(pixels).latent_dist.mode()).sample)[0]
 
 
-def evaluate(options: argparse.Namespace) -> tuple[list[Row], list[np.ndarray]]:
-    torch.set_num_threads(options.threads)
-    engine = I2VGenXLEngine.load(EMBEDDED, options.folder, MemoryPlan("cpu", "float32", decode_chunk=8))
-    rng = random.Random(options.seed)
-    positions = torch.arange(NUM_FRAMES) / (NUM_FRAMES - 1)
-    chosen = photos.manifest("heldout")
-    rng.shuffle(chosen)
-    rows, strips = [], []
-    for photo in chosen[: options.photos]:
-        level = pyramid(photos.open_photo(photo), smallest=160, largest=200)[0]
-        for name, motion in MOTIONS.items():
-            truth = to_frames(render(level, motion, 128, 128, positions, random.Random(0)))
-            prompt = rng.choice(HELD_OUT_PHRASES[name]) if options.unseen else sample_prompt(name, rng)
-            frames = clip_of(engine, truth[0], prompt, options)
-            shares, asked = measure(frames), asked_of(motion)
-            rows.append(
-                Row(
-                    photo=photo.path.rsplit("/", 1)[-1],
-                    motion=name,
-                    prompt=prompt,
-                    amount=float(shares @ asked),
-                    stray=float(np.abs(shares * (asked == 0)).max()),
-                    later=psnr(frames[1:], truth[1:]),
-                    later_static=psnr(np.repeat(truth[:1], NUM_FRAMES - 1, axis=0), truth[1:]),
-                    first=psnr(frames[0], truth[0]),
-                    reconstruction=psnr(reconstruct(engine, truth[0]), truth[0]),
-                )
+def truth_of(case: Case) -> np.ndarray:
+    """Return what the prompt asks for: (F, H, W, 3) uint8."""
+    level = pyramid(photos.open_photo(case.photo), smallest=160, largest=200)[0]
+    motion = case.clip.motion(*case.view)
+    return to_frames(render(level, motion, *case.view, case.clip.positions, random.Random(0)))
+
+
+def run(engine: I2VGenXLEngine, case: Case, options: argparse.Namespace) -> tuple[Row, np.ndarray]:
+    truth = truth_of(case)
+    frames = generate(
+        engine, truth[0], case.clip.prompt, options, num_frames=case.clip.num_frames, fps=case.clip.fps,
+        guidance_scale=case.guidance_scale, negative_prompt=case.negative_prompt,
+    )  # fmt: skip
+    photo = case.photo.path.rsplit("/", 1)[-1]
+    vae = reconstruct(engine, truth[0])
+    return judge(frames, truth, case.clip, case.key, case.group, photo, vae), frames
+
+
+class Rows:
+    """What a run has made so far, in a folder: `rows.jsonl`, a clip's frames as `GROUP-N.png`.
+
+    `ValueError` where the folder is another run's: other weights, other settings.
+    """
+
+    def __init__(self, folder: Path, identity: dict[str, object]) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.file = folder / "rows.jsonl"
+        if not self.file.exists():
+            self.file.write_text(json.dumps(identity) + "\n", encoding="utf-8")
+        first, *lines = self.file.read_text(encoding="utf-8").splitlines()
+        if json.loads(first) != identity:
+            raise ValueError(f"{folder} holds another run ({first}): name another --out or remove it")
+        whole = [line for line in lines if line.endswith("}")]  # the last may have been cut off
+        if len(whole) < len(lines):
+            self.file.write_text("".join(line + "\n" for line in [first, *whole]), encoding="utf-8")
+        found = [json.loads(line) for line in whole]
+        self.rows = [Row(**{k: v for k, v in row.items() if k != "right"}) for row in found]
+
+    def add(self, row: Row, frames: np.ndarray) -> None:
+        Image.fromarray(np.concatenate(list(frames), axis=1)).save(self.strip_of(row))
+        with self.file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(as_json(row), ensure_ascii=False) + "\n")
+        self.rows.append(row)
+
+    def strip_of(self, row: Row) -> Path:
+        return self.folder / f"{row.key.replace('/', '-')}.png"
+
+    def write_sheets(self, count: int = 4) -> None:
+        """Write median.png and worst.png: of all clips asked to move, by how much they gain on a static one."""
+        ordered = sorted((row for row in self.rows if row.motion), key=lambda row: row.gain)
+        middle = max(0, (len(ordered) - count) // 2)
+        self._sheet(ordered[middle : middle + count], "median.png")
+        self._sheet(ordered[:count], "worst.png")
+
+    def _sheet(self, rows: list[Row], name: str) -> None:
+        strips = [Image.open(self.strip_of(row)) for row in rows]
+        size = max((s.width for s in strips), default=1), sum(s.height + CAPTION for s in strips) or 1
+        sheet, top = Image.new("RGB", size, "white"), 0
+        for row, strip in zip(rows, strips, strict=True):
+            text = (
+                f"{row.key} {row.photo}: {row.motion}, {row.amount:.2f} of it, {row.gain:+.1f} dB on static"
             )
-            strips.append(frames)
-            print(json.dumps(rows[-1].__dict__, ensure_ascii=False), flush=True)
-    return rows, strips
+            ImageDraw.Draw(sheet).text((4, top + 2), text, fill="black")
+            sheet.paste(strip, (0, top + CAPTION))
+            top += strip.height + CAPTION
+        sheet.save(self.folder / name)
 
 
-def wilson(right: int, count: int, z: float = 1.96) -> tuple[float, float]:
-    """The Wilson score interval of a share (Wilson 1927), which holds near 0 and 1 too."""
-    share, weight = right / count, z * z / count
-    middle = (share + weight / 2) / (1 + weight)
-    half = z / (1 + weight) * (share * (1 - share) / count + weight / (4 * count)) ** 0.5
-    return middle - half, middle + half
-
-
-def summary(rows: list[Row]) -> dict[str, object]:
-    right = sum(row.right for row in rows)
-    low, high = wilson(right, len(rows))
+def identity_of(options: argparse.Namespace) -> dict[str, object]:
+    weights = options.folder / "unet" / "diffusion_pytorch_model.fp16.safetensors"
     return {
-        "clips": len(rows),
-        "right": f"{right} of {len(rows)} ({right / len(rows):.0%}; 95 % interval {low:.0%} to {high:.0%})",
-        "right_sign": sum(row.amount > 0 for row in rows),
-        "by_motion": {
-            name: round(np.mean([r.right for r in rows if r.motion == name]).item(), 2) for name in MOTIONS
-        },
-        "median_amount": round(float(np.median([row.amount for row in rows])), 2),
-        "psnr_later_frames": round(float(np.mean([row.later for row in rows])), 2),
-        "psnr_later_frames_static": round(float(np.mean([row.later_static for row in rows])), 2),
-        "psnr_first_frame": round(float(np.mean([row.first for row in rows])), 2),
-        "psnr_vae_reconstruction": round(float(np.mean([row.reconstruction for row in rows])), 2),
-    }
-
-
-def contact_sheet(clips: list[tuple[Row, np.ndarray]], path: Path) -> None:
-    """Write one captioned row of all frames a clip."""
-    parts = []
-    for row, frames in clips:
-        caption = Image.new("RGB", (frames.shape[2] * len(frames), CAPTION), "white")
-        text = f"{row.photo}: {row.motion}, {row.amount:.2f} of it, {row.gain:+.1f} dB over a static clip"
-        ImageDraw.Draw(caption).text((4, 2), text, fill="black")
-        parts += [np.asarray(caption), np.concatenate(list(frames), axis=1)]
-    Image.fromarray(np.concatenate(parts, axis=0)).save(path)
-
-
-def write_sheets(clips: list[tuple[Row, np.ndarray]], folder: Path, count: int = 4) -> None:
-    """Write median.png and worst.png, by how much nearer to the true warp a clip is than a static one."""
-    ordered = sorted(clips, key=lambda clip: clip[0].gain)
-    middle = max(0, (len(ordered) - count) // 2)
-    folder.mkdir(parents=True, exist_ok=True)
-    contact_sheet(ordered[middle : middle + count], folder / "median.png")
-    contact_sheet(ordered[:count], folder / "worst.png")
+        "weights": hashlib.sha256(weights.read_bytes()).hexdigest()[:16], "steps": options.steps,
+        "guidance_scale": options.guidance_scale, "seed": options.seed, "photos": options.photos,
+    }  # fmt: skip
 
 
 def main() -> None:
+    preset = EMBEDDED.presets["standard"]
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--folder", type=Path, default=ROOT / "i2v" / "embedded")
-    parser.add_argument(
-        "--photos", type=int, default=27, help="held-out photographs; each gets all eight motions"
-    )
-    parser.add_argument("--steps", type=int, default=EMBEDDED.presets["standard"].num_inference_steps)
-    parser.add_argument("--guidance-scale", type=float, default=EMBEDDED.presets["standard"].guidance_scale)
-    parser.add_argument("--unseen", action="store_true", help="phrasings that were held out of training")
+    parser.add_argument("--out", type=Path, default=ROOT / "checkpoints" / "evaluation")
+    parser.add_argument("--photos", type=int, default=46, help="held-out photographs: five clips of each")
+    parser.add_argument("--extra", type=int, default=16, help="clips of each group beside seen and unseen")
+    parser.add_argument("--groups", help="comma-separated; all where not given")
+    parser.add_argument("--quick", action="store_true", help="4 photographs, 2 of each other group")
+    parser.add_argument("--steps", type=int, default=preset.num_inference_steps)
+    parser.add_argument("--guidance-scale", type=float, default=preset.guidance_scale)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--sheets", type=Path, help="folder for contact sheets of median and worst clips")
     options = parser.parse_args()
-    rows, strips = evaluate(options)
-    print(json.dumps(summary(rows), indent=1, ensure_ascii=False))
-    if options.sheets:
-        write_sheets(list(zip(rows, strips, strict=True)), options.sheets)
+    if options.quick:
+        options.photos, options.extra = 4, 2
+    torch.set_num_threads(options.threads)
+    made = Rows(options.out, identity_of(options))
+    done = {row.key for row in made.rows}
+    engine = I2VGenXLEngine.load(EMBEDDED, options.folder, MemoryPlan("cpu", "float32", decode_chunk=8))
+    groups = options.groups.split(",") if options.groups else None
+    for case in cases(options.photos, options.extra, options.guidance_scale, options.seed):
+        if case.key not in done and (groups is None or case.group in groups):
+            row, frames = run(engine, case, options)
+            made.add(row, frames)
+            print(json.dumps(as_json(row), ensure_ascii=False), flush=True)
+    found = summary(made.rows)
+    (options.out / "summary.json").write_text(
+        json.dumps({**identity_of(options), **found}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+    print(json.dumps(found, indent=1, ensure_ascii=False))
+    made.write_sheets()
 
 
 if __name__ == "__main__":

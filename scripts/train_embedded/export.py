@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import shutil
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from diffusers import AutoencoderKL
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTokenizer
 
-from scripts.train_embedded import text, unet, vae
+from scripts.train_embedded import text, vae
+from scripts.train_embedded.network import SCHEDULER, VISION_SIDE, new_image_encoder, new_unet
 from scripts.train_embedded.photos import ROOT
 
 CLASSES = {
@@ -31,12 +33,12 @@ CLASSES = {
     "vae": ["diffusers", "AutoencoderKL"],
 }
 FEATURE_EXTRACTOR = {
-    "crop_size": {"height": unet.VISION_SIDE, "width": unet.VISION_SIDE},
+    "crop_size": {"height": VISION_SIDE, "width": VISION_SIDE},
     "do_center_crop": True, "do_convert_rgb": True, "do_normalize": True,
     "do_rescale": True, "do_resize": True,
     "image_mean": [0.48145466, 0.4578275, 0.40821073], "image_std": [0.26862954, 0.26130258, 0.27577711],
     "image_processor_type": "CLIPImageProcessor", "resample": 3, "rescale_factor": 1 / 255,
-    "size": {"shortest_edge": unet.VISION_SIDE},
+    "size": {"shortest_edge": VISION_SIDE},
 }  # fmt: skip
 
 
@@ -61,9 +63,7 @@ def config_of(model: torch.nn.Module, architecture: str) -> dict[str, object]:
 
 def export(checkpoints: Path, folder: Path, averaged: bool) -> None:
     write_json(folder / "model_index.json", CLASSES)
-    write_json(
-        folder / "scheduler" / "scheduler_config.json", {"_class_name": "DDIMScheduler", **unet.SCHEDULER}
-    )
+    write_json(folder / "scheduler" / "scheduler_config.json", {"_class_name": "DDIMScheduler", **SCHEDULER})
     write_json(folder / "feature_extractor" / "preprocessor_config.json", FEATURE_EXTRACTOR)
 
     tokenizer = CLIPTokenizer.from_pretrained(checkpoints / "tokenizer")
@@ -79,14 +79,14 @@ def export(checkpoints: Path, folder: Path, averaged: bool) -> None:
     }
     save_weights(folder / "text_encoder" / "model.fp16.safetensors", published)
 
-    image_encoder = unet.new_image_encoder()
+    image_encoder = new_image_encoder()
     image_encoder.load_state_dict(torch.load(checkpoints / "vision.pt", weights_only=True))
     write_json(
         folder / "image_encoder" / "config.json", config_of(image_encoder, "CLIPVisionModelWithProjection")
     )
     save_weights(folder / "image_encoder" / "model.fp16.safetensors", image_encoder.state_dict())
 
-    autoencoder, denoiser = vae.new_vae(), unet.new_unet()
+    autoencoder, denoiser = vae.new_vae(), new_unet()
     autoencoder.load_state_dict(torch.load(checkpoints / "vae.pt", weights_only=True))
     saved = torch.load(checkpoints / "unet.pt", weights_only=True)
     denoiser.load_state_dict(saved["ema" if averaged else "model"])
@@ -95,7 +95,7 @@ def export(checkpoints: Path, folder: Path, averaged: bool) -> None:
         save_weights(folder / part / "diffusion_pytorch_model.fp16.safetensors", model.state_dict())
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     print(f"{folder}: {size / 1e6:.1f} MB")
-    print("preview_factors:", preview_factors(checkpoints))
+    print("preview_factors:", preview_factors(autoencoder))
 
 
 def restore(folder: Path, checkpoints: Path) -> None:
@@ -113,36 +113,26 @@ def restore(folder: Path, checkpoints: Path) -> None:
     torch.save(vae_state, checkpoints / "vae.pt")
     unet_state = state("unet", "diffusion_pytorch_model")
     torch.save({"model": unet_state, "ema": unet_state, "history": []}, checkpoints / "unet.pt")
-    autoencoder = vae.new_vae()
-    autoencoder.load_state_dict(vae_state)
-    torch.save(read_projection(autoencoder), checkpoints / "projection.pt")
 
 
 @torch.no_grad()
-def read_projection(autoencoder: AutoencoderKL) -> dict[str, torch.Tensor]:
-    """The convolution that the encoder computes, read off one patch with one pixel lit at a time."""
-    side = vae.PATCH
-    lit = torch.eye(3 * side * side).view(-1, 3, side, side)
-    dark = torch.zeros(1, 3, side, side)
-    answers = autoencoder.encode(torch.cat([dark, lit])).latent_dist.mode()[:, :, 0, 0]
-    weight = (answers[1:] - answers[0]).T.reshape(4, 3, side, side)
-    return {"weight": weight.contiguous(), "bias": answers[0].clone()}
+def preview_factors(autoencoder: AutoencoderKL) -> list[tuple[float, ...]]:
+    """Return the least-squares map from latents, and a constant, to the mean colours of their patches.
 
-
-def preview_factors(checkpoints: Path) -> list[tuple[float, ...]]:
-    """The least-squares map from a latent to the mean colour of its patch in [0, 1], and the constant.
-
-    Five RGB rows.
+    Five RGB rows, colours in [0, 1]; fitted on the photographs in examples/.
     """
-    projection = torch.load(checkpoints / "projection.pt", weights_only=True)
-    weight, bias = projection["weight"].flatten(1).double(), projection["bias"].double()
-    inverse = (
-        torch.linalg.pinv(weight).view(3, vae.PATCH * vae.PATCH, 4).mean(1)
-    )  # (3, 4): colours in [-1, 1]
-    offset = -(inverse @ bias)
-    rows = torch.cat([inverse.T / 2, (offset / 2 + 0.5)[None]])
-    assert math.isfinite(rows.sum().item())
-    return [tuple(round(value, 4) for value in row) for row in rows.tolist()]
+    latents, colours = [], []
+    for path in sorted((ROOT / "examples").glob("*.jpg")):
+        with Image.open(path) as file:
+            picture = file.convert("RGB").resize((256, 256), Image.Resampling.LANCZOS)
+        pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8).view(1, 256, 256, 3)
+        pixels = pixels.permute(0, 3, 1, 2) / 255
+        encoded = autoencoder.encode(2 * pixels - 1).latent_dist.mode()
+        latents.append(encoded.flatten(2)[0].T)
+        colours.append(F.avg_pool2d(pixels, vae.PATCH).flatten(2)[0].T)
+    known = torch.cat(latents)
+    table = torch.linalg.lstsq(torch.cat([known, torch.ones(len(known), 1)], 1), torch.cat(colours)).solution
+    return [tuple(round(value, 4) for value in row) for row in table.tolist()]
 
 
 def main() -> None:

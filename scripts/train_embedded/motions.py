@@ -1,26 +1,40 @@
-"""The eight camera motions: their phrases, their geometry, and clips rendered from photographs.
+"""Camera motions: what a prompt asks (`Take`), a clip of it (`Clip`), how it is rendered from a photograph.
 
 A motion is the camera's: "pans left" moves the content right, "tilts up" moves it down; "rotates clockwise"
-is what the content does on the screen. Frame 0 is the photograph unwarped; frame k is frame 0 seen after the
-fraction k/(F-1) of the motion. Content that enters comes from the photograph around the crop, so there are no
-borders.
+is what the content does on the screen. Frame 0 is the photograph unwarped; a later frame is frame 0 seen
+after a fraction of the motion. Content that enters comes from the photograph around the crop, so there are
+no borders. The words are `phrases`' business.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from PIL import Image
 
-PAN = 14.0  # pixels over the whole clip; the views that ship have about the area of 128 x 128
-ZOOM = 0.16  # natural logarithm of the scale, over the whole clip
-ROTATION = math.radians(9)  # over the whole clip
+from scripts.train_embedded.phrases import CHINESE_PHRASES as CHINESE_PHRASES
+from scripts.train_embedded.phrases import HELD_OUT_PHRASES as HELD_OUT_PHRASES
+from scripts.train_embedded.phrases import PHRASES as PHRASES
+from scripts.train_embedded.phrases import plain_prompt as plain_prompt
+from scripts.train_embedded.phrases import sentence
+
+SIDE = 128  # pixels: amounts of pans are told for a view of this side
+PAN = 14.0  # pixels of such a view, over 8 frames at 8 fps
+ZOOM = 0.16  # natural logarithm of the scale, over the same time
+ROTATION = math.radians(9)  # over the same time
 NUM_FRAMES = 8
 FPS = 8
+
+AXES = ("pan_x", "pan_y", "zoom", "turn")
+SPEEDS = {"slow": 0.5, "normal": 1.0, "fast": 1.6}
+EASINGS = {"linear": 0, "ease_in": -1, "ease_out": 1}
+# Full motions that a clip may make, along all its axes together: what comes into view must be in the photo,
+# and what cannot be measured cannot be learned.
+LEAST, MOST = 0.3, 2.2
 
 
 @dataclass(frozen=True)
@@ -48,118 +62,132 @@ MOTIONS = {
     )
 }
 
-# Held-out phrasings are never trained on; evaluation reports them apart.
-PHRASES: dict[str, tuple[str, ...]] = {
-    "pan_left": (
-        "pan left", "pans left", "the camera pans left", "camera panning left", "slow pan to the left",
-        "panning to the left",
-        "the camera pans to the left", "camera moves left", "the camera moves to the left", "leftward pan",
-        "the view slides left",
-    ),
-    "pan_right": (
-        "pan right", "pans right", "the camera pans right", "camera panning right", "slow pan to the right",
-        "panning to the right",
-        "the camera pans to the right", "camera moves right", "the camera moves to the right",
-        "rightward pan",
-        "the view slides right",
-    ),
-    "tilt_up": (
-        "tilt up", "tilts up", "the camera tilts up", "camera tilting up", "slow tilt up", "tilting upwards",
-        "pan up", "pans up",
-        "the camera pans up", "camera moves up", "the camera moves upward", "upward tilt",
-        "the view slides up",
-    ),
-    "tilt_down": (
-        "tilt down", "tilts down", "the camera tilts down", "camera tilting down", "slow tilt down",
-        "tilting downwards",
-        "pan down", "pans down", "the camera pans down", "camera moves down", "the camera moves downward",
-        "downward tilt",
-        "the view slides down",
-    ),
-    "zoom_in": (
-        "zoom in", "zooms in", "the camera zooms in", "camera zooming in", "slow zoom in",
-        "slowly zooming in", "zooming in closer",
-        "push in", "the camera pushes in", "the camera moves closer", "dolly in", "move closer",
-        "camera moves forward",
-    ),
-    "zoom_out": (
-        "zoom out", "zooms out", "the camera zooms out", "camera zooming out", "slow zoom out",
-        "slowly zooming out",
-        "zooming out wider", "pull back", "the camera pulls back", "the camera moves away", "dolly out",
-        "move away",
-        "camera moves backward",
-    ),
-    "rotate_cw": (
-        "rotate clockwise", "rotates clockwise", "the picture rotates clockwise", "rotating clockwise",
-        "slow clockwise rotation",
-        "turn clockwise", "turns clockwise", "clockwise rotation", "the view spins clockwise",
-        "a clockwise turn",
-    ),
-    "rotate_ccw": (
-        "rotate counterclockwise", "rotates counterclockwise", "the picture rotates counterclockwise",
-        "rotating counter-clockwise", "slow counterclockwise rotation", "turn counterclockwise",
-        "turns anticlockwise",
-        "counterclockwise rotation", "the view spins counterclockwise", "an anticlockwise turn",
-    ),
-}  # fmt: skip
 
-# A Chinese phrase is who moves, how, and what: 镜头 + 缓缓 + 向左平移.
-_CHINESE_WHO = ("镜头", "镜头", "相机", "摄像机", "画面", "")
-_CHINESE_HOW = ("", "", "缓缓", "慢慢", "缓慢", "缓慢地", "平稳地", "轻轻")
-CHINESE_PHRASES: dict[str, tuple[str, ...]] = {
-    "pan_left": ("向左平移", "向左移动", "左移", "向左摇", "往左移", "左摇", "向左横移"),
-    "pan_right": ("向右平移", "向右移动", "右移", "向右摇", "往右移", "右摇", "向右横移"),
-    "tilt_up": ("向上移动", "上移", "向上平移", "上摇", "向上摇", "往上移", "向上抬起", "上升"),
-    "tilt_down": ("向下移动", "下移", "向下平移", "下摇", "向下摇", "往下移", "向下压低", "下降"),
-    "zoom_in": ("拉近", "推近", "放大", "推进", "向前推进", "靠近", "前进"),
-    "zoom_out": ("拉远", "推远", "缩小", "向后拉", "远离", "后退", "拉开"),
-    "rotate_cw": ("顺时针旋转", "顺时针转动", "顺时针转", "按顺时针方向旋转"),
-    "rotate_ccw": ("逆时针旋转", "逆时针转动", "逆时针转", "按逆时针方向旋转"),
-}
+def signs(name: str) -> tuple[int, ...]:
+    """Return the sign of the motion along each of `AXES`; three are 0."""
+    motion = MOTIONS[name]
+    return tuple((value > 0) - (value < 0) for value in (*motion.pan, motion.zoom, motion.turn))
 
-HELD_OUT_PHRASES: dict[str, tuple[str, ...]] = {
-    "pan_left": ("a gentle camera pan towards the left", "摄影机渐渐向左平移"),
-    "pan_right": ("a gentle camera pan towards the right", "摄影机渐渐向右平移"),
-    "tilt_up": ("the camera slowly tilts upward", "摄影机渐渐向上移动"),
-    "tilt_down": ("the camera slowly tilts downward", "摄影机渐渐向下移动"),
-    "zoom_in": ("a smooth zoom in on the subject", "摄影机渐渐推近"),
-    "zoom_out": ("a smooth zoom out from the subject", "摄影机渐渐拉远"),
-    "rotate_cw": ("the scene slowly turns clockwise", "场景渐渐顺时针转动"),
-    "rotate_ccw": ("the scene slowly turns counterclockwise", "场景渐渐逆时针转动"),
-}
 
-_SUBJECTS = (
-    "a mountain lake", "ocean waves", "a city street", "a flower", "a cat", "a dog", "an old castle",
-    "a quiet forest", "the sky",
-    "clouds", "a portrait", "a person", "a bird on a branch", "a beach at sunset", "a product on a table",
-    "fruit", "a bridge",
-    "the temple", "a coffee cup", "a rocket", "snowy trees", "a river", "a field of grass", "autumn leaves",
-    "the moon",
-    "山和湖", "海浪", "城市街道", "一朵花", "一只猫", "古老的城堡", "安静的森林", "天空和云", "人像",
-    "海滩日落", "产品", "水果", "桥",
-)  # fmt: skip
-_STYLES = (
-    "soft light", "cinematic", "high detail", "golden hour", "studio background", "slowly", "smoothly",
-    "steady shot", "4k",
-    "gentle motion", "wide angle", "natural colours", "morning mist", "柔和的光线", "电影感", "高清", "缓慢",
-    "平稳", "自然色彩",
-)  # fmt: skip
+@dataclass(frozen=True)
+class Take:
+    """What a prompt asks: `motions` are none (static), one, or two of different axes."""
+
+    motions: tuple[str, ...]
+    speed: str = "normal"
+    easing: str = "linear"
+
+    @property
+    def opposite(self) -> Take:
+        return replace(self, motions=tuple(MOTIONS[name].opposite for name in self.motions))
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """(4,): full motions along `AXES` in the time of 8 frames at 8 fps."""
+        columns = zip(*(signs(name) for name in self.motions), strict=True)
+        return tuple(SPEEDS[self.speed] * sum(column) for column in columns) or (0.0,) * len(AXES)
+
+    @property
+    def targets(self) -> tuple[float, ...]:
+        """(5,): the shares, and -1 for easing in, 1 for easing out."""
+        return (*self.shares, float(EASINGS[self.easing]))
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A take of so many frames, and the prompt that asks for it; `opposite_prompt` asks for the opposite."""
+
+    take: Take
+    num_frames: int
+    fps: int
+    prompt: str
+    opposite_prompt: str
+
+    @property
+    def amount(self) -> float:
+        """The clip's time over that of 8 frames at 8 fps: twice the fps is half the motion a frame."""
+        return (self.num_frames - 1) / self.fps * FPS / (NUM_FRAMES - 1)
+
+    @property
+    def total(self) -> float:
+        """Full motions along all axes together."""
+        return self.amount * sum(abs(share) for share in self.take.shares)
+
+    @property
+    def positions(self) -> torch.Tensor:
+        """(F,) fractions of the clip's motion, eased: 0 for frame 0, 1 for the last."""
+        u = torch.arange(self.num_frames) / (self.num_frames - 1)
+        return {"linear": u, "ease_in": u**2, "ease_out": 1 - (1 - u) ** 2}[self.take.easing]
+
+    def motion(self, height: int, width: int) -> Motion:
+        """Return the whole clip's motion in a view of that size."""
+        x, y, zoom, turn = (self.amount * share for share in self.take.shares)
+        pan = PAN * math.sqrt(height * width) / SIDE
+        return Motion("+".join(self.take.motions), "", (pan * x, pan * y), ZOOM * zoom, ROTATION * turn)
+
+
+@dataclass(frozen=True)
+class Mix:
+    """What clips are drawn: shares of static, combined, slow, fast and eased ones; fps are drawn alike."""
+
+    motions: tuple[str, ...] = tuple(MOTIONS)
+    static: float = 0.06
+    combined: float = 0.25
+    slow: float = 0.2
+    fast: float = 0.2
+    eased: float = 0.2
+    fps: tuple[int, ...] = (8, 8, 8, 4, 6, 12, 16, 24)
+
+    def only(self, motions: tuple[str, ...]) -> Mix:
+        return replace(self, motions=motions)
+
+    def draw(self, rng: random.Random) -> Take:
+        if rng.random() < self.static:
+            return Take(())
+        names = (rng.choice(self.motions),)
+        if rng.random() < self.combined:
+            others = [n for n in self.motions if not any(map(_both, signs(n), signs(names[0])))]
+            names += (rng.choice(others),) if others else ()
+        draw, ease = rng.random(), rng.random()
+        speed = "slow" if draw < self.slow else "fast" if draw < self.slow + self.fast else "normal"
+        easing = rng.choice(("ease_in", "ease_out")) if ease < self.eased else "linear"
+        return Take(names, speed, easing)
+
+
+def _both(a: int, b: int) -> bool:
+    return bool(a and b)
+
+
+EASY = Mix(static=0.0, combined=0.0, slow=0.0, fast=0.0, eased=0.0, fps=(FPS,))
+
+
+def prompt_for(take: Take, rng: random.Random, unseen: bool = False) -> str:
+    """Return a prompt that asks for the take; an `unseen` one by a phrasing that was held out of training."""
+    return sentence(take.motions, take.speed, take.easing, rng, unseen)
 
 
 def sample_prompt(name: str, rng: random.Random) -> str:
-    """Return a prompt that asks for the motion: a trained phrase, often inside a subject and a style."""
-    chinese = rng.random() < 0.35
-    if chinese:
-        phrase = rng.choice(_CHINESE_WHO) + rng.choice(_CHINESE_HOW) + rng.choice(CHINESE_PHRASES[name])
-    else:
-        phrase = rng.choice(PHRASES[name])
-    parts = [phrase]
-    if rng.random() < 0.5:
-        parts.insert(rng.randrange(2), rng.choice(_SUBJECTS))
-    if rng.random() < 0.35:
-        parts.append(rng.choice(_STYLES))
-    prompt = rng.choice((",", " ") if chinese else (", ", ", ", " ", ". ")).join(parts)
-    return prompt + rng.choice(("", "", "", "。" if chinese else "."))
+    """Return a prompt for one full, linear motion: a trained phrase, often inside a subject and a style."""
+    return prompt_for(Take((name,)), rng)
+
+
+def clip_of(take: Take, num_frames: int, fps: int, rng: random.Random, unseen: bool = False) -> Clip:
+    """Return the take with its prompt; the opposite prompt has the same words around the motion."""
+    wording = rng.random()
+    prompt, opposite = (
+        prompt_for(asked, random.Random(wording), unseen) for asked in (take, take.opposite)
+    )  # fmt: skip
+    return Clip(take, num_frames, fps, prompt, opposite)
+
+
+def sample_clip(rng: random.Random, num_frames: int = NUM_FRAMES, mix: Mix | None = None) -> Clip:
+    """Draw a clip whose motion lies within `LEAST` and `MOST`; `ValueError` where the mix has none."""
+    mix = mix or Mix()
+    for _ in range(1000):
+        clip = Clip(mix.draw(rng), num_frames, rng.choice(mix.fps), "", "")
+        if not clip.take.motions or LEAST <= clip.total <= MOST:
+            return clip_of(clip.take, num_frames, clip.fps, rng)
+    raise ValueError(f"no clip of {num_frames} frames moves {LEAST} to {MOST} full motions in {mix}")
 
 
 def pyramid(image: Image.Image, smallest: int = 176, largest: int = 640) -> list[torch.Tensor]:
@@ -177,6 +205,28 @@ def pyramid(image: Image.Image, smallest: int = 176, largest: int = 640) -> list
     return levels
 
 
+def _origins(
+    motion: Motion, positions: torch.Tensor, x: torch.Tensor, y: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return where in frame 0 the content at (x, y) of each frame was: the inverse of its own motion.
+
+    Pixels from the centre: zoomed and turned about it, then panned.
+    """
+    p = positions.view(-1, *[1] * x.ndim)
+    x0, y0 = x - motion.pan[0] * p, y - motion.pan[1] * p
+    shrink = torch.exp(-motion.zoom * p)
+    cos, sin = torch.cos(motion.turn * p), torch.sin(motion.turn * p)
+    return shrink * (cos * x0 + sin * y0), shrink * (-sin * x0 + cos * y0)
+
+
+def _reach(motion: Motion, height: int, width: int) -> tuple[float, float]:
+    """Return how far from the view's centre the motion looks in frame 0, right and down, in pixels."""
+    x = torch.tensor([-1.0, 1.0, -1.0, 1.0]) * width / 2
+    y = torch.tensor([-1.0, -1.0, 1.0, 1.0]) * height / 2
+    x0, y0 = _origins(motion, torch.linspace(0, 1, 9), x, y)
+    return x0.abs().max().item(), y0.abs().max().item()
+
+
 def render(
     photo: torch.Tensor, motion: Motion, height: int, width: int, positions: torch.Tensor, rng: random.Random
 ) -> torch.Tensor:
@@ -189,39 +239,19 @@ def render(
         (F, 3, height, width) float32 in [-1, 1].
     """
     _, photo_height, photo_width = photo.shape
-    # room that the whole motion needs around the view, in pixels
-    room_x = (
-        abs(motion.pan[0])
-        + (width / 2) * (math.exp(max(0.0, -motion.zoom)) - 1)
-        + abs(motion.turn) * height / 2
-    )
-    room_y = (
-        abs(motion.pan[1])
-        + (height / 2) * (math.exp(max(0.0, -motion.zoom)) - 1)
-        + abs(motion.turn) * width / 2
-    )
-    shrink = min(1.0, photo_width / (width + 2 * room_x), photo_height / (height + 2 * room_y))
+    reach_x, reach_y = _reach(motion, height, width)
+    shrink = min(1.0, photo_width / (2 * reach_x), photo_height / (2 * reach_y))
     scale = shrink * rng.uniform(0.8, 1.0)  # photo pixels a view pixel; below 1 magnifies a little
-    free_x = max(0.0, photo_width / 2 - scale * (width / 2 + room_x))
-    free_y = max(0.0, photo_height / 2 - scale * (height / 2 + room_y))
+    free_x = max(0.0, photo_width / 2 - scale * reach_x)
+    free_y = max(0.0, photo_height / 2 - scale * reach_y)
     centre_x, centre_y = rng.uniform(-free_x, free_x), rng.uniform(-free_y, free_y)
-
-    p = positions.view(-1, 1, 1)
     y, x = torch.meshgrid(
-        torch.arange(height) - (height - 1) / 2,
-        torch.arange(width) - (width - 1) / 2,
-        indexing="ij",
-    )  # fmt: skip
-    # where in frame 0 the content at (x, y) of frame k was: the inverse of the content's own motion
-    x0, y0 = x - motion.pan[0] * p, y - motion.pan[1] * p
-    shrink_k = torch.exp(-motion.zoom * p)
-    cos, sin = torch.cos(motion.turn * p), torch.sin(motion.turn * p)
-    x1, y1 = shrink_k * (cos * x0 + sin * y0), shrink_k * (-sin * x0 + cos * y0)
-    grid = torch.stack(
-        ((centre_x + scale * x1) * 2 / photo_width, (centre_y + scale * y1) * 2 / photo_height), dim=-1
-    )  # fmt: skip
-    source = (photo.float() / 127.5 - 1)[None].expand(len(positions), -1, -1, -1)
-    clip = F.grid_sample(source, grid, mode="bicubic", padding_mode="reflection", align_corners=False).clamp(
-        -1, 1
+        torch.arange(height) - (height - 1) / 2, torch.arange(width) - (width - 1) / 2, indexing="ij"
     )
-    return clip
+    x0, y0 = _origins(motion, positions, x, y)
+    grid = torch.stack(
+        ((centre_x + scale * x0) * 2 / photo_width, (centre_y + scale * y0) * 2 / photo_height), dim=-1
+    )
+    source = (photo.float() / 127.5 - 1)[None].expand(len(positions), -1, -1, -1)
+    clip = F.grid_sample(source, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
+    return clip.clamp(-1, 1)

@@ -13,7 +13,7 @@ from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.specs import EMBEDDED
 from i2v.image import fit_picture
 from i2v.schema import MemoryPlan
-from scripts.train_embedded.evaluate import clip_of
+from scripts.train_embedded.evaluate import generate
 from scripts.train_embedded.photos import ROOT
 
 CLIPS = (
@@ -42,7 +42,7 @@ def main() -> None:
     for name, prompt in CLIPS:
         with Image.open(ROOT / "examples" / name) as file:
             picture = np.array(fit_picture(file.convert("RGB"), 128, 128, "crop").image)
-        frames = clip_of(engine, picture, prompt, options)
+        frames = generate(engine, picture, prompt, options)
         caption = Image.new("RGB", (128 * len(frames), CAPTION), "white")
         ImageDraw.Draw(caption).text((4, 2), f"{name}: {prompt}", fill="black")
         rows += [np.asarray(caption), np.concatenate(list(frames), axis=1)]

@@ -1,5 +1,5 @@
-"""The embedded text encoder: a CLIP text model and byte-level BPE, pretrained to tell which motion a prompt
-asks for.
+"""The embedded text encoder: a CLIP text model and byte-level BPE, pretrained to tell what motion a prompt
+asks for: along which axes, which way, how far, and with what easing.
 
 It is trained on what the pipeline reads (the last layer but one, then the final layer norm: `clip_skip=1`),
 at every position from the end-of-text token on, and then frozen: the UNet gets a clear motion code from the
@@ -21,19 +21,23 @@ from tokenizers.trainers import BpeTrainer
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from scripts.train_embedded.motions import _STYLES, _SUBJECTS, HELD_OUT_PHRASES, MOTIONS, sample_prompt
+from scripts.train_embedded.motions import AXES, HELD_OUT_PHRASES, MOTIONS, Take, plain_prompt, sample_clip
 from scripts.train_embedded.photos import ROOT
 
 WIDTH = 64
 MAX_LENGTH = 77
-NAMES = (*MOTIONS, "none")
+MOTION_TARGETS = len(AXES)
+TARGETS = MOTION_TARGETS + 2  # and the easing, and whether a motion is named at all
+NO_MOTION = 0.15  # share of prompts that name none
+NEAR = 0.25  # of a full motion along every axis: as near as an answer must be to count as right
 
 
-def no_motion_prompt(rng: random.Random) -> str:
-    """Return a prompt that names no motion: empty, or a subject with or without a style."""
-    if rng.random() < 0.4:
-        return ""
-    return ", ".join([rng.choice(_SUBJECTS), *rng.sample(_STYLES, rng.randint(0, 2))])
+def sample(rng: random.Random) -> tuple[str, list[float]]:
+    """Return a prompt and what it asks for: `Take.targets`, then 1; six zeros where it names no motion."""
+    if rng.random() < NO_MOTION:
+        return plain_prompt(rng), [0.0] * TARGETS
+    clip = sample_clip(rng)
+    return clip.prompt, [*clip.take.targets, 1.0]
 
 
 def build_tokenizer(folder: Path, seed: int = 0, vocabulary: int = 1000) -> None:
@@ -44,8 +48,7 @@ def build_tokenizer(folder: Path, seed: int = 0, vocabulary: int = 1000) -> None
     anywhere.
     """
     rng = random.Random(seed)
-    corpus = [sample_prompt(name, rng) for _ in range(3000) for name in MOTIONS]
-    corpus += [no_motion_prompt(rng) for _ in range(3000)]
+    corpus = [sample(rng)[0] for _ in range(30_000)]
     characters = sorted({letter for prompt in corpus for letter in prompt if ord(letter) > 0x2E80})
     learner = Tokenizer(BPE(end_of_word_suffix="</w>"))
     learner.normalizer = normalizers.Sequence(
@@ -109,18 +112,18 @@ def embed(
 
 
 def train(tokenizer: CLIPTokenizer, model: CLIPTextModel, steps: int, seed: int) -> None:
+    """Have every position from the end of the text on say what the prompt asks for."""
     torch.manual_seed(seed)
     rng = random.Random(seed)
-    head = nn.Linear(WIDTH, len(NAMES))
+    head = nn.Linear(WIDTH, TARGETS)
     optimizer = torch.optim.AdamW([*model.parameters(), *head.parameters()], lr=1e-3, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
     start = time.monotonic()
     for step in range(steps):
-        names = [rng.choice(NAMES) for _ in range(32)]
-        prompts = [no_motion_prompt(rng) if name == "none" else sample_prompt(name, rng) for name in names]
-        states, ended = embed(tokenizer, model, prompts)
-        targets = torch.tensor([NAMES.index(name) for name in names])[:, None].expand_as(ended)
-        loss = nn.functional.cross_entropy(head(states)[ended], targets[ended])
+        prompts, asked = zip(*(sample(rng) for _ in range(32)), strict=True)
+        states, ended = embed(tokenizer, model, list(prompts))
+        targets = torch.tensor(asked)[:, None].expand(-1, MAX_LENGTH, -1)
+        loss = nn.functional.smooth_l1_loss(head(states)[ended], targets[ended], beta=0.2)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -128,21 +131,31 @@ def train(tokenizer: CLIPTokenizer, model: CLIPTextModel, steps: int, seed: int)
         schedule.step()
         if step % 100 == 99:
             print(f"step {step + 1} loss {loss.item():.4f} {time.monotonic() - start:.0f} s", flush=True)
-    with torch.no_grad():
-        for title, pairs in (
-            ("trained phrasing", [(name, sample_prompt(name, rng)) for name in MOTIONS for _ in range(40)]),
-            (
-                "held-out phrasing",
-                [(name, prompt) for name, prompts in HELD_OUT_PHRASES.items() for prompt in prompts],
-            ),
-        ):
-            states, ended = embed(tokenizer, model, [prompt for _, prompt in pairs])
-            said = head(states)[:, -1].argmax(-1).tolist()
-            right = [NAMES[answer] == name for answer, (name, _) in zip(said, pairs, strict=True)]
-            print(
-                f"{title}: {sum(right)} of {len(right)}",
-                [pair for ok, pair in zip(right, pairs, strict=True) if not ok][:8],
-            )
+    report("trained phrasing", [sample(rng) for _ in range(400)], tokenizer, model, head)
+    unseen = [(phrase, name) for name, phrases in HELD_OUT_PHRASES.items() for phrase in phrases]
+    asked_by_name = {name: [*Take((name,)).targets, 1.0] for name in MOTIONS}
+    report(
+        "held-out phrasing",
+        [(phrase, asked_by_name[name]) for phrase, name in unseen],
+        tokenizer, model, head,
+    )  # fmt: skip
+
+
+@torch.no_grad()
+def report(
+    title: str,
+    pairs: list[tuple[str, list[float]]],
+    tokenizer: CLIPTokenizer,
+    model: CLIPTextModel,
+    head: nn.Linear,
+) -> None:
+    """Print how many prompts the encoder understands, and some that it does not."""
+    states, _ = embed(tokenizer, model, [prompt for prompt, _ in pairs])
+    errors = (head(states)[:, -1] - torch.tensor([asked for _, asked in pairs])).abs()[:, :MOTION_TARGETS]
+    wrong = [
+        prompt for (prompt, _), error in zip(pairs, errors.amax(1).tolist(), strict=True) if error > NEAR
+    ]
+    print(f"{title}: {len(pairs) - len(wrong)} of {len(pairs)}", wrong[:8])
 
 
 def main() -> None:

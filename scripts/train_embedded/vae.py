@@ -1,16 +1,17 @@
-"""The embedded VAE: an encoder set by hand to a linear projection of 4x4 patches, and a decoder trained to
-invert it.
+"""The embedded VAE: it starts as a linear projection of 4x4 patches, set by hand, and is trained from there.
 
-An `AutoencoderKL` is forced to be linear where it must be: residual branches are zero, the two stride-2
-convolutions pack 2x2 blocks into channels, the last group norm is held still by large constant channels, and
-SiLU cancels since silu(x) - silu(-x) = x. The projection is the whitened PCA of patches of the training
-photographs, so latents look like a small picture that moves as the picture does, which is what makes
-diffusion over them learnable in CPU hours.
+An `AutoencoderKL` is made linear for the start: residual branches are zero, the two stride-2 convolutions
+pack 2x2 blocks into channels, the last group norm is held still by large constant channels, and SiLU cancels
+since silu(x) - silu(-x) = x. The projection is the whitened PCA of patches of the training photographs, so
+latents look like a small picture that moves as the picture does, which is what makes diffusion over them
+learnable in CPU hours. Training keeps them near what they were (`TETHER`), so that a UNet need not learn them
+anew.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import math
 import random
 import time
@@ -28,6 +29,13 @@ PATCH = 4
 # Standard deviations of the four latent channels. The first is brightness; the last is a gradient that looks
 # like noise from frame to frame and would dominate the diffusion loss at 1.
 CHANNEL_STD = (1.0, 0.7, 0.7, 0.5)
+SIDE = 64  # of a training crop, in pixels
+BATCH = 8
+LEVEL_RATE = 0.7  # of the exponential distribution over a photograph's sizes, the smallest first
+NOISE = 0.03
+TETHER = 0.05
+EMA = 0.998
+EVERY = 250  # steps between two measurements
 _STILL = 30.0  # the constant that holds the last group norm still; whitened channels are about 1
 
 
@@ -112,8 +120,6 @@ def set_encoder(vae: AutoencoderKL, weight: torch.Tensor, bias: torch.Tensor) ->
     for channel in range(4):
         vae.quant_conv.weight[channel, channel, 0, 0] = 1
     vae.quant_conv.bias[:4], vae.quant_conv.bias[4:] = 0, -20  # log variance: the posterior is its mode
-    vae.encoder.requires_grad_(False)
-    vae.quant_conv.requires_grad_(False)
 
 
 @torch.no_grad()
@@ -191,44 +197,66 @@ def held_out_pictures() -> list[torch.Tensor]:
     return pictures
 
 
-def train_decoder(vae: AutoencoderKL, minutes: float, seed: int, checkpoint: Path, lr: float = 1e-3) -> None:
-    """Train the decoder on random 64-pixel crops: L1 + 2 MSE + 0.5 of the L1 between gradients."""
-    rng = random.Random(seed)
-    pyramids = load_pyramids("train")
-    held_out = held_out_pictures()
-    parameters = [*vae.decoder.parameters(), *vae.post_quant_conv.parameters()]
-    optimizer = torch.optim.Adam(parameters, lr=lr, fused=True)
+def small_crop(levels: list[torch.Tensor], rng: random.Random) -> torch.Tensor:
+    """Return a random crop, mostly of a small level: the whole photograph is what the model gets to see."""
+    level = levels[-1 - min(len(levels) - 1, int(rng.expovariate(LEVEL_RATE)))]
+    return crop([level], SIDE, rng)
+
+
+def train(vae: AutoencoderKL, options: argparse.Namespace, checkpoint: Path) -> None:
+    """Train on random crops: L1 + 2 MSE + 0.5 of the L1 between gradients, and the latents' tether."""
+    rng = random.Random(options.seed)
+    pyramids, held_out = load_pyramids("train"), held_out_pictures()
+    before = copy.deepcopy(vae).requires_grad_(False)
+    average = copy.deepcopy(vae.state_dict())
+    optimizer = torch.optim.Adam(vae.parameters(), lr=options.lr, betas=(0.9, 0.99), fused=True)
     start, step = time.monotonic(), 0
-    while (done := (time.monotonic() - start) / (60 * minutes)) < 1:
-        for group in optimizer.param_groups:
-            group["lr"] = lr * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))) * min(1, (step + 1) / 20)
-        x = torch.stack([crop(rng.choice(pyramids), 64, rng) for _ in range(8)])
-        with torch.no_grad():
-            latents = vae.encode(x).latent_dist.mode()
-        y = vae.decode(latents).sample
-        gradients = sum((y.diff(dim=d) - x.diff(dim=d)).abs().mean() for d in (2, 3))
-        loss = (y - x).abs().mean() + 2 * (y - x).pow(2).mean() + 0.5 * gradients
-        optimizer.zero_grad()
+    while (done := (time.monotonic() - start) / (60 * options.minutes)) < 1:
+        rate = options.lr * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+        optimizer.param_groups[0]["lr"] = rate * min(1, (step + 1) / 50)
+        x = torch.stack([small_crop(rng.choice(pyramids), rng) for _ in range(BATCH)])
+        loss = loss_of(vae, before, x)
         loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
+        nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
         optimizer.step()
+        optimizer.zero_grad()
         step += 1
-        if step % 50 == 0:
-            scores = evaluate(vae, held_out[::4])
-            print(
-                f"{done:5.1%} step {step} loss {loss.item():.4f} held-out {sum(scores) / len(scores):.2f} dB",
-                flush=True,
-            )
-            torch.save(vae.state_dict(), checkpoint)
-    torch.save(vae.state_dict(), checkpoint)
-    scores = evaluate(vae, held_out)
-    print(f"held-out PSNR: mean {sum(scores) / len(scores):.2f} dB, {min(scores):.1f} to {max(scores):.1f}")
+        decay = min(EMA, (step + 1) / (step + 10))
+        for name, value in vae.state_dict().items():
+            average[name].lerp_(value.detach(), 1 - decay)
+        if step % EVERY == 0:
+            print(f"{done:5.1%} step {step} loss {loss.item():.4f} {scored(average, held_out)}", flush=True)
+            torch.save(average, checkpoint)
+    torch.save(average, checkpoint)
+    print(scored(average, held_out))
+
+
+def loss_of(vae: AutoencoderKL, before: AutoencoderKL, x: torch.Tensor) -> torch.Tensor:
+    latents = vae.encode(x).latent_dist.mode()
+    with torch.no_grad():
+        tied = before.encode(x).latent_dist.mode()
+    # a little noise, since what the UNet makes is never exact
+    y = vae.decode(latents + NOISE * torch.randn_like(latents)).sample
+    gradients = sum((y.diff(dim=d) - x.diff(dim=d)).abs().mean() for d in (2, 3))
+    difference = y - x
+    loss: torch.Tensor = difference.abs().mean() + 2 * difference.pow(2).mean() + 0.5 * gradients
+    return loss + TETHER * (latents - tied).pow(2).mean()
+
+
+def scored(state: dict[str, torch.Tensor], pictures: list[torch.Tensor]) -> str:
+    """Return how near the VAE with these weights comes to `pictures`, as a line."""
+    vae = new_vae()
+    vae.load_state_dict(state)
+    scores = evaluate(vae, pictures)
+    mean = sum(scores) / len(scores)
+    return f"held-out PSNR: mean {mean:.2f} dB, {min(scores):.1f} to {max(scores):.1f}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoints", type=Path, default=photos.ROOT / "checkpoints")
     parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--init-only", action="store_true", help="set the encoder by hand and stop")
     options = parser.parse_args()
@@ -243,12 +271,11 @@ def main() -> None:
         set_encoder(vae, weight, bias)
         set_decoder(vae, weight, bias)
         torch.save(vae.state_dict(), checkpoint)
-        torch.save({"weight": weight, "bias": bias}, options.checkpoints / "projection.pt")
         x = held_out_pictures()[0][None]
         error = (vae.encode(x).latent_dist.mode() - F.conv2d(x, weight, bias, stride=PATCH)).abs().max()
         print(f"encoder against the projection: largest difference {error.item():.2e}")
     if not options.init_only:
-        train_decoder(vae, options.minutes, options.seed, checkpoint)
+        train(vae, options, checkpoint)
 
 
 if __name__ == "__main__":

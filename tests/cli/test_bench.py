@@ -83,7 +83,7 @@ def test_a_failing_check_is_a_row_and_the_others_are_made(
 
     measured_by(monkeypatch, answer)
     assert main(["bench", "--only", "presets,cancel", "--json", "card.json"]) == 1
-    assert "presets  quick           failed   RuntimeError: CUDA error" in capsys.readouterr().out
+    assert "presets  quick           failed  RuntimeError: CUDA error" in capsys.readouterr().out
     told = read(tmp_path / "card.json")
     assert [row["status"] for row in told["rows"]] == ["failed"] * 4 + ["ok"]
     assert told["rows"][0]["told"].endswith("CUDA error in .../x")

@@ -1,88 +1,88 @@
-"""The trainer's quick kernels against diffusers' own, and the starting point that it sets by hand."""
+"""Training steps: they go downhill, are saved, can be gone on with, and processes agree on them."""
 
 from __future__ import annotations
 
-import copy
+import argparse
+import json
+import random
+import socket
+from pathlib import Path
 
 import pytest
 import torch
-from diffusers import I2VGenXLUNet
 
-from scripts.train_embedded.motions import MOTIONS
-from scripts.train_embedded.unet import Muon, damp, graft, new_unet, prepare_for_training, widened
-
-
-@pytest.fixture(scope="module")
-def unet() -> I2VGenXLUNet:
-    torch.manual_seed(0)
-    return new_unet().eval()
+from i2v.weights import EMBEDDED as FOLDER
+from scripts.train_embedded import unet
+from scripts.train_embedded.clips import Recipe, make_batch
+from scripts.train_embedded.export import restore
+from scripts.train_embedded.motions import EASY
+from scripts.train_embedded.unet import Crew, Trainer, train
 
 
-def inputs(frames: int) -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    return {
-        "sample": torch.randn(1, 4, frames, 16, 16, generator=generator),
-        "timestep": torch.tensor([700]),
-        "fps": torch.tensor([8]),
-        "image_latents": torch.randn(1, 4, frames, 16, 16, generator=generator),
-        "image_embeddings": torch.randn(1, 1, 64, generator=generator),
-        "encoder_hidden_states": torch.randn(1, 77, 64, generator=generator),
-    }
+def options(checkpoints: Path, **changed: object) -> argparse.Namespace:
+    usual: dict[str, object] = {
+        "checkpoints": checkpoints, "processes": 1, "mix": "full", "motions": (), "frames": [8], "shown": 2,
+        "first": 1, "batch": 1, "side": 64, "aspects": 0.0, "pairs": 0.0, "confine": True, "minutes": 0.02,
+        "lr": 0.01, "lr_end": 0.1, "t_min": 0, "t_power": 2.0, "dropout": 0.1, "boost": 1.0, "ema": 0.9,
+        "from_ema": False, "every": 1000, "seed": 0,
+    }  # fmt: skip
+    return argparse.Namespace(**{**usual, **changed})
 
 
-@torch.no_grad()
-def test_the_quick_kernels_are_diffusers_own(unet: I2VGenXLUNet) -> None:
-    quick = copy.deepcopy(unet)
-    prepare_for_training(quick)
-    assert torch.allclose(quick(**inputs(8)).sample, unet(**inputs(8)).sample, atol=2e-4)
+@pytest.fixture
+def checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    generator = torch.Generator().manual_seed(0)
+    photos = [[torch.randint(0, 256, (3, 100, 120), dtype=torch.uint8, generator=generator)]]
+    monkeypatch.setattr(unet, "load_pyramids", lambda split: photos)
+    restore(FOLDER, tmp_path)
+    return tmp_path
 
 
-@torch.no_grad()
-def test_confined_temporal_convolutions_equal_those_without_neighbours(unet: I2VGenXLUNet) -> None:
-    alone, quick = copy.deepcopy(unet), copy.deepcopy(unet)
-    for module in alone.modules():
-        if isinstance(module, torch.nn.Conv3d):
-            module.weight[:, :, 0] = 0
-            module.weight[:, :, 2] = 0
-    prepare_for_training(quick)["on"] = True
-    assert torch.allclose(quick(**inputs(4)).sample, alone(**inputs(4)).sample, atol=2e-4)
+def test_a_stage_is_saved_with_what_it_came_to_and_the_next_one_goes_on(
+    checkpoints: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = torch.load(checkpoints / "unet.pt", weights_only=True)["model"]
+    train(0, options(checkpoints), port=0)
+    saved = torch.load(checkpoints / "unet.pt", weights_only=True)
+    assert any(not torch.equal(before[name], saved["model"][name]) for name in before)
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert told.keys() == {"minutes", "step", "loss", "right", "pan_x", "pan_y", "zoom", "turn", "still"}
+    train(0, options(checkpoints), port=0)
+    later = torch.load(checkpoints / "unet.pt", weights_only=True)["history"]
+    assert len(later) == len(saved["history"]) + 1
+    assert later[-1]["minutes"] > saved["history"][-1]["minutes"]
 
 
-@torch.no_grad()
-def test_the_picture_arrives_unchanged_at_the_start(unet: I2VGenXLUNet) -> None:
-    fresh = copy.deepcopy(unet)
-    damp(fresh)
-    picture = torch.randn(2, 4, 16, 16)
-    assert torch.allclose(fresh.image_latents_proj_in(picture), picture, atol=1e-5)
-    assert fresh(**inputs(8)).sample.abs().max() == 0
+def test_steps_on_one_batch_go_downhill(checkpoints: Path) -> None:
+    trainer = Trainer(options(checkpoints, dropout=0.0), Crew(0, 1))
+    recipe = Recipe(EASY, 8, 2, 3, (64, 64))
+    batch = make_batch(trainer.pyramids, trainer.conditions, 4, recipe, random.Random(0))
+    losses = []
+    for step in range(1, 5):
+        torch.manual_seed(0)  # the same noise at the same levels
+        loss = trainer._loss(batch, 0)
+        loss.backward()
+        losses.append(loss.item())
+        trainer.update(20 + step, share=0.0)
+    assert losses[-1] < 0.98 * losses[0]
 
 
-def test_a_graft_takes_over_what_an_older_unet_had(unet: I2VGenXLUNet) -> None:
-    older = {
-        name: torch.full_like(tensor, 3.0)
-        for name, tensor in unet.state_dict().items()
-        if not name.startswith(("down_blocks.3", "up_blocks.3"))
-    }
-    grafted = copy.deepcopy(unet)
-    assert graft(grafted, older) > 500
-    assert (grafted.conv_in.weight == 3).all()
-    assert (grafted.down_blocks[3].resnets[0].conv1.weight != 3).any(), "the new level is new"
+def tell(rank: int, folder: str, port: int) -> None:
+    address = f"tcp://127.0.0.1:{port}"
+    torch.distributed.init_process_group("gloo", address, rank=rank, world_size=2)
+    gradients = [torch.full((2, 3), float(rank)), torch.full((4,), 10.0 * rank)]
+    told = Crew(rank, 2).average(gradients, [float(rank), 5.0])
+    torch.save((gradients, told), f"{folder}/{rank}.pt")
 
 
-def test_muon_steps_are_orthogonal_and_go_downhill() -> None:
-    torch.manual_seed(0)
-    weight = torch.nn.Parameter(torch.zeros(16, 48))
-    target = torch.randn(16, 48)
-    optimizer = Muon([weight], lr=0.1)
-    (weight - target).pow(2).sum().backward()
-    optimizer.step()
-    values = torch.linalg.svdvals(weight.detach()) / 0.1
-    assert values.min() > 0.5
-    assert values.max() < 1.5
-    assert (weight - target).norm() < target.norm()
-
-
-def test_half_a_view_moves_its_border_by_as_many_pixels() -> None:
-    assert widened(MOTIONS["zoom_in"], 2.0).zoom == pytest.approx(2 * MOTIONS["zoom_in"].zoom)
-    assert widened(MOTIONS["pan_left"], 2.0) == MOTIONS["pan_left"]
-    assert widened(MOTIONS["rotate_cw"], 256 / (112 + 144)) == MOTIONS["rotate_cw"]
+@pytest.mark.slow
+def test_processes_take_the_step_of_their_averaged_gradients(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    torch.multiprocessing.spawn(tell, (str(tmp_path), port), nprocs=2)
+    for rank in range(2):
+        gradients, told = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        assert told == [0.5, 5.0]
+        assert torch.equal(gradients[0], torch.full((2, 3), 0.5))
+        assert torch.equal(gradients[1], torch.full((4,), 5.0))

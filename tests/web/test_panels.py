@@ -79,6 +79,16 @@ def test_a_finished_job_says_what_its_hungriest_stage_took_beside_the_estimate()
     assert "Memory" not in panels.result(DONE, "en"), "an older job was not measured"
 
 
+def test_a_clip_that_was_made_fast_says_how_often_the_network_was_asked() -> None:
+    fast = replace(
+        DONE,
+        generation={**DONE.generation, "speed": "fast"},
+        result={**(DONE.result or {}), "unet_evaluations": 11},
+    )
+    assert "10, run fast: 11 evaluations of the network" in panels.result(fast, "en")
+    assert "run fast" not in panels.result(DONE, "en")
+
+
 def test_a_failed_job_says_why_and_what_to_do() -> None:
     error = {"code": "encode.broken", "params": {"path": "/a", "reason": "x"}, "message": "-"}
     told = panels.ending(replace(JOB, status="failed", error=error), "en")

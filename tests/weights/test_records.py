@@ -18,6 +18,7 @@ from i2v.weights.records import (
     Expected,
     Listing,
     hash_file,
+    known_digest,
     read_listing,
     records_folder,
     weights_digest,
@@ -97,6 +98,20 @@ def test_a_disk_that_cannot_be_written_costs_time_and_nothing_else(
     monkeypatch.setattr(records, "LARGE", 1000)
     (tmp_path / "file").touch()
     assert weights_digest(I2VGEN_XL, model, tmp_path / "file" / "x") == weights_digest(I2VGEN_XL, model)
+
+
+def test_a_digest_is_known_where_no_large_file_must_be_read(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "records"
+    digest = weights_digest(I2VGEN_XL, model)
+    assert known_digest(I2VGEN_XL, model, kept) == digest  # the tiny model has none
+    monkeypatch.setattr(records, "LARGE", 1000)
+    assert known_digest(I2VGEN_XL, model, kept) is None
+    weights_digest(I2VGEN_XL, model, kept)
+    assert known_digest(I2VGEN_XL, model, kept) == digest
+    (model / "unet/config.json").unlink()
+    assert known_digest(I2VGEN_XL, model, kept) is None
 
 
 def test_records_of_others_folders_are_kept_in_ours(tmp_path: Path) -> None:

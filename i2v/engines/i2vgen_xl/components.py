@@ -25,6 +25,7 @@ from transformers import (
     CLIPVisionModelWithProjection,
 )
 
+from i2v.engines.i2vgen_xl.layouts import use_channels_last_weights
 from i2v.engines.i2vgen_xl.upsampling import use_phase_convolutions
 from i2v.errors import ModelUnavailable
 from i2v.schema import EngineSpec, MemoryPlan, Offload
@@ -222,6 +223,7 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
     vae = ready("vae", "diffusion_pytorch_model", vae)
     _apply_image_gain(unet, spec.image_gain)
     use_phase_convolutions(unet)
+    use_channels_last_weights(unet)
     use_phase_convolutions(vae)
     return Components(
         tokenizer=_load_tokenizer(source),

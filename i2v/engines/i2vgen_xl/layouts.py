@@ -8,6 +8,9 @@ moved between them.
 from __future__ import annotations
 
 import torch
+from torch import nn
+
+_CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}  # by a weight's dimensions
 
 
 def as_tokens(frames: torch.Tensor, num_frames: int) -> torch.Tensor:
@@ -24,3 +27,10 @@ def as_frames(tokens: torch.Tensor, height: int, width: int) -> torch.Tensor:
 def over_time(frames: torch.Tensor, num_frames: int) -> torch.Tensor:
     """(B*F, C, h, w) -> (B, C, F, h*w): a picture whose rows are frames"""
     return as_tokens(frames, num_frames).permute(0, 3, 1, 2)
+
+
+def use_channels_last_weights(model: nn.Module) -> None:
+    """Store convolutions' weights as kernels want them for such inputs: else each call copies them first."""
+    for weight in model.parameters():
+        if weight.dim() in _CHANNELS_LAST:
+            weight.data = weight.data.contiguous(memory_format=_CHANNELS_LAST[weight.dim()])

@@ -1,0 +1,209 @@
+"""Marks for one clip, and what many of them amount to, with intervals. It generates nothing."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from scripts.train_embedded.motions import MOTIONS, Clip
+from scripts.train_embedded.registration import explained, flicker, shares_of, track
+
+ENOUGH = 0.5  # of the asked amount: less does not count as obeyed
+STILL = 0.15  # full motions: a clip that was asked to stay still may move by less
+SEEN = 0.3  # correlation: below it, registration has found nothing
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    return float(-10 * np.log10(((a.astype(float) - b.astype(float)) ** 2).mean() / 255**2 + 1e-12))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One clip.
+
+    Attributes:
+        amount: the share of the asked motion; of the worse axis where two were asked.
+        stray: the largest share along an axis that was not asked, of the same.
+        moved: full motions along the asked axes, signed as asked.
+        explained: how surely the motion was seen (correlation).
+        ease: how far the middle runs ahead (+) of or behind (-) a linear motion, mean over frames; `ease_asked`.
+        later, later_static, first, reconstruction: PSNR in dB to the true warp of frames after the first, a
+            static clip's, of frame 0 to the photograph, and the VAE's.
+        flicker, flicker_true: warping errors of the clip and of the true warp.
+    """
+
+    key: str
+    group: str
+    photo: str
+    motion: str
+    speed: str
+    fps: int
+    num_frames: int
+    prompt: str
+    amount: float
+    stray: float
+    moved: float
+    asked: float
+    explained: float
+    ease: float
+    ease_asked: float
+    later: float
+    later_static: float
+    first: float
+    reconstruction: float
+    flicker: float
+    flicker_true: float
+
+    @property
+    def right(self) -> bool:
+        if self.explained < SEEN:
+            return False
+        if not self.motion:
+            return self.stray < STILL
+        return self.amount >= ENOUGH and self.amount > self.stray
+
+    @property
+    def gain(self) -> float:
+        """How much nearer than a static clip the frames after the first are to the true warp, in dB."""
+        return self.later - self.later_static
+
+
+def judge(
+    frames: np.ndarray, truth: np.ndarray, clip: Clip, key: str, group: str, photo: str, vae: np.ndarray
+) -> Row:
+    """Mark (F, H, W, 3) uint8 frames against the true warp and what the clip's prompt asks."""
+    path = track(frames)
+    shares = shares_of(path, *frames.shape[1:3])
+    asked = clip.amount * np.array(clip.take.shares)
+    on = asked != 0
+    ratios = shares[-1][on] / asked[on]
+    size = np.abs(asked).max() if on.any() else 1.0
+    strays = np.abs(shares[-1][~on]) / size
+    still = np.repeat(truth[:1], len(truth) - 1, axis=0)
+    u = np.arange(len(frames)) / (len(frames) - 1)
+    direction = asked / np.linalg.norm(asked) if on.any() else asked
+    along = shares @ direction
+    ease = float(np.mean(along / along[-1] - u)) if on.any() and abs(along[-1]) > 0.1 else 0.0
+    return Row(
+        key=key, group=group, photo=photo, motion="+".join(clip.take.motions), speed=clip.take.speed,
+        fps=clip.fps, num_frames=clip.num_frames, prompt=clip.prompt,
+        amount=float(ratios.min()) if on.any() else 0.0, stray=float(strays.max()) if (~on).any() else 0.0,
+        moved=float(along[-1]), asked=float(np.linalg.norm(asked)), explained=explained(frames, path),
+        ease=ease, ease_asked=float(np.mean(clip.positions.numpy() - u)) if on.any() else 0.0,
+        later=psnr(frames[1:], truth[1:]), later_static=psnr(still, truth[1:]),
+        first=psnr(frames[0], truth[0]), reconstruction=psnr(vae, truth[0]),
+        flicker=flicker(frames, path), flicker_true=flicker(truth, track(truth)),
+    )  # fmt: skip
+
+
+def wilson(right: int, count: int, z: float = 1.96) -> tuple[float, float]:
+    """The Wilson score interval of a share (Wilson 1927), which holds near 0 and 1 too."""
+    share, weight = right / count, z * z / count
+    middle = (share + weight / 2) / (1 + weight)
+    half = z / (1 + weight) * (share * (1 - share) / count + weight / (4 * count)) ** 0.5
+    return middle - half, middle + half
+
+
+def bootstrap(
+    rows: Sequence[Row], figure: Callable[[Sequence[Row]], float], rounds: int = 500, seed: int = 0
+) -> tuple[float, float]:
+    """Return the 95 % percentile interval of a figure over photographs drawn anew (Efron 1979).
+
+    Whole photographs are drawn, since clips of one photograph are alike.
+    """
+    photos: dict[str, list[Row]] = {}
+    for row in rows:
+        photos.setdefault(row.photo, []).append(row)
+    names, rng = sorted(photos), random.Random(seed)
+    drawn = [
+        figure([row for name in rng.choices(names, k=len(names)) for row in photos[name]])
+        for _ in range(rounds)
+    ]
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _mean(rows: Sequence[Row], figure: Callable[[Row], float]) -> dict[str, object]:
+    def value(chosen: Sequence[Row]) -> float:
+        return float(np.mean([figure(row) for row in chosen]))
+
+    return {"mean": round(value(rows), 3), "interval": [round(end, 3) for end in bootstrap(rows, value)]}
+
+
+def group_summary(rows: Sequence[Row]) -> dict[str, object]:
+    right = sum(row.right for row in rows)
+    moving = [row for row in rows if row.motion]
+    summary: dict[str, object] = {
+        "clips": len(rows),
+        "photos": len({row.photo for row in rows}),
+        "right": right,
+        "right_share": round(right / len(rows), 3),
+        "right_interval": [round(end, 3) for end in wilson(right, len(rows))],
+        "right_over_photos": _mean(rows, lambda row: row.right)["interval"],
+        "first_frame_psnr": _mean(rows, lambda row: row.first),
+        "vae_psnr": _mean(rows, lambda row: row.reconstruction),
+        "below_vae": _mean(rows, lambda row: row.reconstruction - row.first),
+        "flicker": _mean(rows, lambda row: row.flicker),
+        "flicker_of_the_true_warp": _mean(rows, lambda row: row.flicker_true),
+    }
+    if moving:
+        summary |= {
+            "right_direction": sum(row.amount > 0 for row in moving),
+            "median_amount": round(float(np.median([row.amount for row in moving])), 3),
+            "gain_over_static": _mean(moving, lambda row: row.gain),
+            "psnr_later": _mean(moving, lambda row: row.later),
+            "by_motion": {
+                name: round(float(np.mean(found)), 2)
+                for name in MOTIONS
+                if (found := [row.right for row in moving if row.motion == name])
+            },
+        }
+    return summary
+
+
+def paired(rows: Sequence[Row], base: Sequence[Row]) -> dict[str, object]:
+    """Return what changes against the same photographs and prompts in `base`."""
+    before = {row.key.split("/", 1)[1]: row for row in base}
+    pairs = {row: before[row.key.split("/", 1)[1]] for row in rows if row.key.split("/", 1)[1] in before}
+    return {
+        "pairs": len(pairs),
+        "amount": _mean(list(pairs), lambda row: row.amount - pairs[row].amount),
+        "gain": _mean(list(pairs), lambda row: row.gain - pairs[row].gain),
+    } if pairs else {"pairs": 0}  # fmt: skip
+
+
+def summary(rows: Sequence[Row]) -> dict[str, object]:
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row.group, []).append(row)
+    found: dict[str, object] = {name: group_summary(chosen) for name, chosen in groups.items()}
+    strength = {
+        f"{row.num_frames} frames at {fps} fps": {
+            "asked": round(float(np.median([r.asked for r in same])), 2),
+            "moved": round(float(np.median([r.moved for r in same])), 2),
+            "clips": len(same),
+        }
+        for row in rows
+        if row.group in ("seen", "fps")
+        for fps in [row.fps]
+        for same in [
+            [r for r in rows if r.group in ("seen", "fps") and (r.fps, r.num_frames) == (fps, row.num_frames)]
+        ]
+    }
+    if "fps" in groups:
+        found["strength_by_fps"] = strength
+    if "eased" in groups:
+        signs = [np.sign(r.ease) == np.sign(r.ease_asked) and abs(r.ease) > 0.03 for r in groups["eased"]]
+        found["easing_right"] = f"{sum(signs)} of {len(signs)}"
+    if "guided" in groups:
+        found["guidance_effect"] = paired(groups["guided"], groups.get("seen", []))
+    if "negative" in groups:
+        found["negative_prompt_effect"] = paired(groups["negative"], groups.get("guided", []))
+    return found
+
+
+def as_json(row: Row) -> dict[str, object]:
+    return {**asdict(row), "right": row.right}

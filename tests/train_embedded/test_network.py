@@ -1,0 +1,56 @@
+"""The trainer's quick kernels against diffusers' own, and the starting point that it sets by hand."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from diffusers import I2VGenXLUNet
+
+from scripts.train_embedded.network import damp, new_unet, prepare_for_training
+
+
+@pytest.fixture(scope="module")
+def unet() -> I2VGenXLUNet:
+    torch.manual_seed(0)
+    return new_unet().eval()
+
+
+def inputs(frames: int) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return {
+        "sample": torch.randn(1, 4, frames, 16, 16, generator=generator),
+        "timestep": torch.tensor([700]),
+        "fps": torch.tensor([8]),
+        "image_latents": torch.randn(1, 4, frames, 16, 16, generator=generator),
+        "image_embeddings": torch.randn(1, 1, 64, generator=generator),
+        "encoder_hidden_states": torch.randn(1, 77, 64, generator=generator),
+    }
+
+
+@torch.no_grad()
+def test_the_quick_kernels_are_diffusers_own(unet: I2VGenXLUNet) -> None:
+    quick = copy.deepcopy(unet)
+    prepare_for_training(quick)
+    assert torch.allclose(quick(**inputs(8)).sample, unet(**inputs(8)).sample, atol=2e-4)
+
+
+@torch.no_grad()
+def test_confined_temporal_convolutions_equal_those_without_neighbours(unet: I2VGenXLUNet) -> None:
+    alone, quick = copy.deepcopy(unet), copy.deepcopy(unet)
+    for module in alone.modules():
+        if isinstance(module, torch.nn.Conv3d):
+            module.weight[:, :, 0] = 0
+            module.weight[:, :, 2] = 0
+    prepare_for_training(quick)["on"] = True
+    assert torch.allclose(quick(**inputs(4)).sample, alone(**inputs(4)).sample, atol=2e-4)
+
+
+@torch.no_grad()
+def test_the_picture_arrives_unchanged_at_the_start(unet: I2VGenXLUNet) -> None:
+    fresh = copy.deepcopy(unet)
+    damp(fresh)
+    picture = torch.randn(2, 4, 16, 16)
+    assert torch.allclose(fresh.image_latents_proj_in(picture), picture, atol=1e-5)
+    assert fresh(**inputs(8)).sample.abs().max() == 0

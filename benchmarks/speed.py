@@ -290,7 +290,7 @@ def main() -> int:
     if folder is not None:
         return full_size({**race, "num_inference_steps": 2}, folder, path)
     if quick:
-        race |= {"side": 32, "num_inference_steps": 6, "pairs": 1, "clips": 1, "threads": 1}
+        race |= {"side": 32, "num_inference_steps": 14, "pairs": 1, "clips": 1, "threads": 1}
     report = measure(race)
     if path is not None:
         path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

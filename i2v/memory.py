@@ -126,6 +126,7 @@ def plan_by_settings(device: DeviceInfo, options: EngineSettings) -> MemoryPlan:
         offload=options.offload,
         chunk_tokens=options.chunk_tokens,
         vae_tiling=options.vae_tiling,
+        compile=options.compile,
     )
 
 

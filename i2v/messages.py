@@ -32,6 +32,7 @@ MESSAGES: dict[str, str] = {
         "The model knows {low} to {high} frames a second: its condition is {target_fps}, the video plays at"
         " {fps}."
     ),
+    "compile.failed": "torch.compile does not work here ({reason}): the clip was made without it.",
     "speed.not_measured": (
         "fast: not yet measured on these weights at this size, length and guidance, so every step is made."
     ),

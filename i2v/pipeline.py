@@ -16,7 +16,7 @@ from typing import Literal
 from PIL import Image
 
 from i2v.certificates import Certificate
-from i2v.engines.base import NO_LADDER, Decoded, Denoised, Engine, Event, Ladder
+from i2v.engines.base import NO_LADDER, Decoded, Engine, Event, Ladder
 from i2v.errors import InsufficientMemory, InvalidRequest, Notice
 from i2v.image import Picture, fit_picture, fit_size, resize_frames
 from i2v.label import AIGC, VisibleLabel, aigc_tag
@@ -245,8 +245,7 @@ def generate_video(
     ):
         for event in books.follow(events):
             on_event(event)
-            if not isinstance(event, Denoised):
-                notices.extend(event.notices)
+            notices.extend(event.notices)
             if isinstance(event, Decoded):
                 with _encoding(watch):
                     frames = resize_frames(event.frames, *size)

@@ -300,6 +300,7 @@ class MemoryPlan:
             "encoders" only what encodes the prompt and the picture.
         chunk_tokens: tokens that a transformer of the UNet takes at a time; 0 for what is fast.
         vae_tiling: decode large frames in tiles: less memory, and frames that differ a little.
+        compile: run the UNet through `torch.compile`.
     """
 
     device: Literal["cpu", "cuda"]
@@ -310,6 +311,7 @@ class MemoryPlan:
     offload: Offload = "none"
     chunk_tokens: int = 0
     vae_tiling: bool = False
+    compile: bool = False
 
 
 @dataclass(frozen=True)

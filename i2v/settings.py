@@ -128,6 +128,7 @@ class EngineSettings(_Section):
     offload: Offload
     chunk_tokens: Annotated[int, Within(0, 1_000_000_000)]
     vae_tiling: bool
+    compile: bool
 
 
 class ModelSettings(_Section):

@@ -41,6 +41,7 @@ class Denoised:
     step: int
     total: int
     preview: Callable[[], NDArray[np.uint8]]
+    notices: tuple[Notice, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ CHINESE: dict[str, str] = {
     "request.target_fps_clamped": (
         "模型适用于每秒 {low} 到 {high} 帧：生成条件取 {target_fps}，视频按 {fps} 播放。"
     ),
+    "compile.failed": "torch.compile 在本机无法使用（{reason}）：此片段未经编译生成。",
     "speed.not_measured": "快速模式：尚未在这些权重上按此尺寸、帧数和引导强度测量，因此逐步完整采样。",
     "speed.unproven": (
         "快速模式：尚未在这些权重上按此尺寸、帧数和引导强度测量。请与 speed: exact 的结果比较。"

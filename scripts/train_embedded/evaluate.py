@@ -1,8 +1,9 @@
 """How well the embedded model obeys, measured on held-out photographs through the engine that ships.
 
 Groups of cases: `seen` and `unseen` phrasings of the eight motions; speed words, fps, two motions at once,
-easing, static, 16 frames, other aspects; guidance, and a negative prompt that asks for the opposite. Each clip
-is judged by `scores`. Rows go to `--out` as they are made, and a run that was cut off goes on where it was.
+easing, static, 16 frames, other aspects; guidance, and a negative prompt that asks for the opposite. Each
+clip is judged by `scores`.
+Rows go to `--out` as they are made, and a run that was cut off goes on where it was.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Case:
 
 
 def cases(photo_count: int, extra: int, guidance_scale: float, seed: int) -> Iterator[Case]:
-    """Yield the cases: for each photograph three seen and two unseen phrasings, and `extra` of each other group.
+    """Yield three seen and two unseen phrasings for each photograph, and `extra` cases of each other group.
 
     A group's n-th case is the same whatever other groups there are.
     """
@@ -113,7 +114,8 @@ def cases(photo_count: int, extra: int, guidance_scale: float, seed: int) -> Ite
 
 def generate(
     engine: I2VGenXLEngine, picture: np.ndarray, prompt: str, options: argparse.Namespace, *,
-    num_frames: int = NUM_FRAMES, fps: int = FPS, guidance_scale: float | None = None, negative_prompt: str = "",
+    num_frames: int = NUM_FRAMES, fps: int = FPS, guidance_scale: float | None = None,
+    negative_prompt: str = "",
 ) -> np.ndarray:  # fmt: skip
     """Return (F, H, W, 3) uint8 frames from a picture (H, W, 3) through the engine that ships."""
     height, width, _ = picture.shape
@@ -189,7 +191,7 @@ class Rows:
         return self.folder / f"{row.key.replace('/', '-')}.png"
 
     def write_sheets(self, count: int = 4) -> None:
-        """Write median.png and worst.png: of all clips asked to move, by how much they gain on a static one."""
+        """Write median.png and worst.png of the clips asked to move, by their gain on a static one."""
         ordered = sorted((row for row in self.rows if row.motion), key=lambda row: row.gain)
         middle = max(0, (len(ordered) - count) // 2)
         self._sheet(ordered[middle : middle + count], "median.png")

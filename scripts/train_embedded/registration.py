@@ -1,4 +1,4 @@
-"""What moves in a clip, by registration: a pan, a zoom and a turn fitted between frame 0 and each later frame.
+"""What moves in a clip: a pan, a zoom and a turn fitted between frame 0 and each later frame.
 
 It knows nothing of what was asked.
 """
@@ -73,7 +73,7 @@ def register(first: torch.Tensor, later: torch.Tensor, start: torch.Tensor, roun
 
 
 def track(frames: np.ndarray) -> np.ndarray:
-    """Return the (F, 4) motion from the first to each of (F, H, W, 3) uint8 frames: pixels, logarithm, radians."""
+    """Return the motion from the first to each of (F, H, W, 3) uint8 frames: (F, 4), as `register` does."""
     grey = torch.from_numpy(frames).float().mean(-1)[:, None, None] / 255
     found = [torch.zeros(4, dtype=torch.float64)]
     for k, frame in enumerate(grey[1:], start=1):
@@ -109,8 +109,9 @@ def explained(frames: np.ndarray, path: np.ndarray) -> float:
 def flicker(frames: np.ndarray, path: np.ndarray) -> float:
     """Return the warping error between neighbouring frames, RMS in grey levels of 255.
 
-    What is left of a frame's difference from the one before it, once that has moved as it was found to (Lai et
-    al. 2018, Learning Blind Video Temporal Consistency, section 4.3, with a motion by registration as flow).
+    What is left of a frame's difference from the one before it, once that has moved as it was found to (Lai
+    et al. 2018, Learning Blind Video Temporal Consistency,
+    section 4.3, with a motion by registration as flow).
     """
     squares = []
     for k in range(1, len(frames)):

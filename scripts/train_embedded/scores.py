@@ -29,7 +29,7 @@ class Row:
         stray: the largest share along an axis that was not asked, of the same.
         moved: full motions along the asked axes, signed as asked.
         explained: how surely the motion was seen (correlation).
-        ease: how far the middle runs ahead (+) of or behind (-) a linear motion, mean over frames; `ease_asked`.
+        ease, ease_asked: how far it runs ahead (+) of or behind (-) a linear motion, mean over frames.
         later, later_static, first, reconstruction: PSNR in dB to the true warp of frames after the first, a
             static clip's, of frame 0 to the photograph, and the VAE's.
         flicker, flicker_true: warping errors of the clip and of the true warp.
@@ -95,8 +95,15 @@ def judge(
         ease=ease, ease_asked=float(np.mean(clip.positions.numpy() - u)) if on.any() else 0.0,
         later=psnr(frames[1:], truth[1:]), later_static=psnr(still, truth[1:]),
         first=psnr(frames[0], truth[0]), reconstruction=psnr(vae, truth[0]),
-        flicker=flicker(frames, path), flicker_true=flicker(truth, track(truth)),
+        flicker=flicker(frames, path), flicker_true=flicker(truth, true_path(clip, *truth.shape[1:3])),
     )  # fmt: skip
+
+
+def true_path(clip: Clip, height: int, width: int) -> np.ndarray:
+    """(F, 4), as `track` would find it in the true warp."""
+    motion = clip.motion(height, width)
+    whole = np.array([*motion.pan, motion.zoom, motion.turn])
+    return clip.positions.double().numpy()[:, None] * whole
 
 
 def wilson(right: int, count: int, z: float = 1.96) -> tuple[float, float]:

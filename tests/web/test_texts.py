@@ -15,7 +15,7 @@ from i2v.doctor.findings import Status
 from i2v.errors import InvalidRequest, Notice
 from i2v.jobs import FinalStatus, Phase
 from i2v.messages import HINTS, MESSAGES
-from i2v.schema import Fit, Language, PresetName
+from i2v.schema import Fit, Language, PresetName, Speed
 from i2v.web import messages_zh
 from i2v.web.texts import LANGUAGES, TEXTS, preferred_language, text, translate
 from i2v.weights.folders import Origin
@@ -60,6 +60,7 @@ def test_every_text_is_used_and_every_used_one_is_there() -> None:
         "preset": get_args(PresetName),
         "tab": ("generate", "queue", "gallery", "batch", "system"),
         "fit": get_args(Fit),
+        "speed": get_args(Speed),
         "forecast": get_args(Fit),
         "status": (*(phase for phase in get_args(Phase) if phase != "queued"), "cancelled", "succeeded"),
         "queue": ("open", "cancel", "retry", "older", "newer", *get_args(FinalStatus)),

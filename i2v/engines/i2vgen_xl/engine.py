@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from i2v.engines.base import NO_LADDER, Conditioned, Denoised, Event, Ladder, Stage
+from i2v.engines.i2vgen_xl.compiled import Forward
 from i2v.engines.i2vgen_xl.components import Components, load_components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning, condition
 from i2v.engines.i2vgen_xl.decode import decode_frames, preview
@@ -36,6 +37,7 @@ class I2VGenXLEngine:
         self.spec = spec
         self.components = components
         self.plan = plan
+        self._compiled: Forward | None = None  # keeps what was compiled from clip to clip
 
     @classmethod
     def load(cls, spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Self:
@@ -61,6 +63,12 @@ class I2VGenXLEngine:
         """Work by `plan` from now on, which is of the device and the dtype that were loaded for."""
         self.plan = replace(plan, threads=self.plan.threads)
         self.components.settle(plan.offload)
+
+    def forward(self, is_compiled: bool) -> Forward:
+        if not is_compiled:
+            return Forward(is_compiled)
+        self._compiled = self._compiled or Forward(is_compiled)
+        return self._compiled
 
 
 class _Clip:
@@ -98,13 +106,15 @@ class _Clip:
         components = self._engine.components
         schedule = schedule_for(components, self._generation)
         total = len(schedule.timesteps)
+        forward = self._engine.forward(plan.compile)
         factors = self._engine.spec.preview_factors
         with components.on_device(components.unet):
-            for step in denoise(components, conditioning, start, self._generation, plan, schedule):
+            for step in denoise(components, conditioning, start, self._generation, plan, schedule, forward):
                 self._state = step.state
                 if step.state.step == total:
                     self.stage = "decode"
-                yield Denoised(step.state.step, total, partial(preview, step.denoised, factors))
+                shown = partial(preview, step.denoised, factors)
+                yield Denoised(step.state.step, total, shown, forward.take_notices())
 
     def _decode(self, state: State, plan: MemoryPlan) -> Generator[Event]:
         vae, left = self._engine.components.vae, state.latents[:, :, self._decoded :]

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import torch
 
+from i2v.engines.i2vgen_xl.compiled import Forward
 from i2v.engines.i2vgen_xl.components import Components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning
 from i2v.engines.i2vgen_xl.solvers import Solver
-from i2v.engines.i2vgen_xl.unet import encode_context, predict
+from i2v.engines.i2vgen_xl.unet import encode_context
 from i2v.schedules import Schedule, ddim, fast
 from i2v.schema import Generation, MemoryPlan
 
@@ -78,6 +79,7 @@ def denoise(
     generation: Generation,
     plan: MemoryPlan,
     schedule: Schedule | None = None,
+    forward: Forward | None = None,
 ) -> Iterator[Step]:
     """Yield one `Step` for each of the schedule's steps from `start` on; stop iterating to stop.
 
@@ -87,6 +89,7 @@ def denoise(
     """
     unet, latents, history = components.unet, start.latents, start.history
     schedule = schedule or schedule_for(components, generation)
+    forward = forward or Forward(plan.compile)
     solver = Solver.over(components.scheduler(), schedule.timesteps, schedule.order)
     chunk_tokens = plan.chunk_tokens or CHUNK_TOKENS
     with torch.inference_mode():
@@ -95,7 +98,7 @@ def denoise(
     for step in range(start.step, len(timesteps)):
         with torch.inference_mode():
             prediction = torch.cat(
-                [predict(unet, latents, timesteps[step], rows, chunk_tokens) for rows in passes]
+                [forward(unet, latents, timesteps[step], rows, chunk_tokens) for rows in passes]
             )
             if len(prediction) == 2:
                 unconditional, conditional = prediction.chunk(2)

@@ -115,9 +115,7 @@ def _row(preset: str, engine: str, device: DeviceInfo, settings: Settings, past:
 
     request = GenerationRequest.parse({"prompt": "any", "preset": preset, "engine": engine, "seed": 0})
     spec = choose_engine(engine, device, settings.models)
-    generation, _ = resolve(
-        request, spec, load_presets(), PICTURE, proofs=Proofs(settings.models).of(spec)
-    )
+    generation, _ = resolve(request, spec, load_presets(), PICTURE, proofs=Proofs(settings.models).of(spec))
     planned = plan_memory(spec, generation, device, settings.engine)
     phases = past.phases(generation) if past is not None else None
     if phases is not None:

@@ -166,9 +166,7 @@ def calls(modules: dict[str, nn.Module], work: Callable[[], object]) -> Counter[
     return seen
 
 
-def test_what_no_step_changes_is_computed_once_a_clip(
-    components: Components, generation: Generation
-) -> None:
+def test_what_no_step_changes_is_computed_once_a_clip(components: Components, generation: Generation) -> None:
     unet = components.unet
     cross = [
         module for module in unet.modules() if isinstance(module, Attention) and module.is_cross_attention

@@ -158,7 +158,7 @@ class Trainer:
         shown = PAIRS["shown"] if is_pairs else options.shown or num_frames
         view = rng.choice(VIEWS[1:]) if rng.random() < options.aspects else self._square()
         first = PAIRS["first"] if is_pairs else options.first
-        size = max(1, options.batch * 8 // shown) if is_pairs or shown > 8 else options.batch
+        size = max(1, options.batch * 8 // shown)
         batch = make_batch(
             self.pyramids, self.conditions, size, Recipe(self.mix, num_frames, shown, first, view), rng
         )
@@ -254,7 +254,7 @@ def main() -> None:
     add("--frames", type=int, nargs="+", default=[8], help="of a clip; a step takes one of these")
     add("--shown", type=int, default=0, help="how many of them are shown, frame 0 included; 0: all")
     add("--first", type=int, default=1, help="first frame that may be shown after frame 0")
-    add("--batch", type=int, default=2, help="clips of 8 frames in a process's step")
+    add("--batch", type=int, default=2, help="clips of 8 frames in a process's step, or as many frames")
     add("--side", type=int, default=128, help="pixels of the square view; 64 shows a part, in a quarter")
     add("--aspects", type=float, default=0.0, help="share of batches that are not square")
     add("--pairs", type=float, default=0.0, help="share of steps with pairs of frames at high noise instead")

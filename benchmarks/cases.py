@@ -26,7 +26,7 @@ from scripts.train_embedded import photos
 
 REFERENCES = ROOT / "checkpoints" / "references"
 GUIDANCE_SCALES = (1.0, 2.5)  # the embedded model's default, without guidance, and with
-COUNT = 27  # all held-out photographs
+COUNT = 27  # of the held-out photographs
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ from i2v.progress import Meter
 from i2v.schema import EngineSpec, GenerationRequest
 from i2v.service import Service
 from i2v.settings import ROOT, Settings, load_presets, load_settings
-from i2v.worker import Worker
+from i2v.worker.attempt import Attempt
 
 PICTURE = ROOT / "examples" / "cat.jpg"
 PARTS = ("submit", "queued", "worker", "seen")
@@ -116,7 +116,7 @@ def service(settings: Settings, spec: EngineSpec, is_inline: bool) -> Iterator[S
 def run_inline(inline: Service, fields: JsonObject, data: bytes) -> dict[str, float]:
     clock = Clock()
     with (
-        mock.patch.object(Worker, "_say", clock.around(Worker._say)),
+        mock.patch.object(Attempt, "_say", clock.around(Attempt._say)),
         mock.patch.object(Meter, "read", clock.around(Meter.read)),
     ):
         job = finished(inline, inline.submit(fields, data).id)

@@ -203,7 +203,7 @@ PHASES = [
     "i2v.engines.i2vgen_xl.engine.load_components",
     "i2v.loading.weights_digest",
     "i2v.engines.i2vgen_xl.engine.condition",
-    "i2v.engines.i2vgen_xl.sampling.predict",
+    "i2v.engines.i2vgen_xl.compiled.predict",
     "i2v.engines.i2vgen_xl.decode.to_uint8",
     "i2v.video._Encoder._start",
     "i2v.video._Encoder.write",

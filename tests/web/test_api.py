@@ -241,7 +241,7 @@ def test_events_tell_every_state_and_end_with_the_job(house: House) -> None:
 
 
 def test_a_rung_of_the_ladder_is_told_while_the_job_runs(house: House) -> None:
-    job_id = house.submit_id("step 3: memory once")
+    job_id = house.submit_id("step 3: memory once; step 4: sleep 2")
     with follow(house, job_id) as response, house.executor.working():
         told = [(data["status"], data["notices"]) for name, _, data in events_of(response) if name == "state"]
     codes = [(status, [notice["code"] for notice in notices]) for status, notices in told]

@@ -122,8 +122,9 @@ class Form:
         """Return the fields of the request that the widgets describe; what is left empty is left out."""
         named = {name: values[getattr(self, name)] for name in _ASKED}
         given = {name: value for name, value in named.items() if value not in (None, "")}
-        if given.get("engine") == "auto":
-            del given["engine"]  # as the settings have it
+        for name in ("engine", "speed"):
+            if given.get(name) == "auto":
+                del given[name]  # as the settings, or the weights, have it
         return {"prompt": values[self.prompt] or "", **given}
 
     def numbers(self, options: Mapping[str, object]) -> Updates:

@@ -38,7 +38,7 @@ class House:
     def get(self, job: Job) -> Job:
         return self.store.get(job.id)
 
-    def wait(self, job: Job, until: Callable[[Job], bool], seconds: float = 30) -> Job:
+    def wait(self, job: Job, until: Callable[[Job], bool], seconds: float = 60) -> Job:
         end = time.monotonic() + seconds
         while not until(found := self.store.get(job.id)):
             assert time.monotonic() < end, f"{found.status}, {found.phase} {found.step} after {seconds} s"

@@ -50,13 +50,20 @@ def loss_of(
     t: torch.Tensor,
     noise: torch.Tensor,
     alphas: torch.Tensor,
+    first_weight: float = 1.0,
 ) -> torch.Tensor:
-    """v-prediction loss (Salimans and Ho 2022), weighted by sqrt(1 - alpha_bar); (B,)."""
+    """v-prediction loss (Salimans and Ho 2022), weighted by sqrt(1 - alpha_bar); (B,).
+
+    Frame 0, which is given, counts `first_weight` times.
+    """
     alpha = alphas[t].view(-1, 1, 1, 1, 1)
     noisy = alpha.sqrt() * batch.x0 + (1 - alpha).sqrt() * noise
     target = alpha.sqrt() * noise - (1 - alpha).sqrt() * batch.x0
     out = unet(noisy, t, batch.fps, batch.image_latents, embeddings, states, return_dict=False)[0]
-    return ((out - target).pow(2) * (1 - alpha).sqrt()).mean(dim=(1, 2, 3, 4))
+    weight = torch.ones(out.shape[2])
+    weight[0] = first_weight
+    errors = ((out - target).pow(2) * (1 - alpha).sqrt()).mean(dim=(1, 3, 4))
+    return (errors * weight / weight.sum()).sum(1)
 
 
 @torch.no_grad()
@@ -178,8 +185,9 @@ class Trainer:
         embeddings = self.conditions.image(batch.pictures) * shown
         noise = torch.randn_like(batch.x0)
         return loss_of(
-            self.unet, batch, self.conditions.text(prompts), embeddings, t, noise, self.alphas
-        ).mean()
+            self.unet, batch, self.conditions.text(prompts), embeddings, t, noise, self.alphas,
+            options.first_weight,
+        ).mean()  # fmt: skip
 
     def update(self, step: int, share: float) -> None:
         """Follow the gradients, at the learning rate of `share`; move the average along."""
@@ -265,6 +273,7 @@ def main() -> None:
     add("--t-min", type=int, default=0)
     add("--t-power", type=float, default=2.0, help="above 1 draws high noise more often")
     add("--dropout", type=float, default=0.1, help="share of prompts (and, apart, of pictures) left out")
+    add("--first-weight", type=float, default=1.0, help="how many times frame 0, which is given, counts")
     add("--boost", type=float, default=1.0, help="scale cross-attention's output once, at the start")
     add("--ema", type=float, default=0.998)
     add("--from-ema", action="store_true", help="start from the averaged weights")

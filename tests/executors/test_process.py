@@ -76,7 +76,7 @@ def test_it_is_known_how_a_worker_ended(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(house.executor, "_run_worker", listen)
     house.executor.start()
-    for prompt in ("step 1: kill once", "step 2: kill once"):
+    for prompt in ("step 1: kill once", "step 2: kill once", "waves"):  # a worker's next job ends its first
         house.run(prompt)
     house.executor.stop()
     assert ends == [(False, False), (False, True), (True, True)], "(well, with a job done)"

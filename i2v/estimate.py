@@ -20,7 +20,8 @@ from i2v.schedules import evaluations
 from i2v.schema import EngineSpec, Generation, MemoryPlan
 
 GIB = 2**30
-# What CUDA's context, its libraries' workspaces and the allocator's waste take on the device.
+# What CUDA's context, its libraries' workspaces and the allocator's waste take on the device. The context
+# counts twice where free memory was measured beside it: on purpose, until a card has shown what is needed.
 CONTEXT_BYTES = 3 * GIB // 2
 # Python, torch and diffusers before any weights, and what kernels take on a CPU over what tensors do: both
 # are held against real runs in tests/engines/i2vgen_xl/test_peak.py.

@@ -70,9 +70,16 @@ def _run_of(then: JsonObject, result: JsonObject) -> _Run | None:
     spent = result.get("seconds")
     if not isinstance(spent, dict) or "denoise" not in spent:
         return None  # of an older version
+    if any(str(notice.get("code", "")).startswith("ladder.") for notice in _notices(result)):
+        return None  # some of its time went to tries that ran out of memory
     generation = Generation(**then)  # type: ignore[arg-type]  # ours, from the store
     phases = {phase: seconds for phase, seconds in spent.items() if phase != "load"}
     return _Run(generation.engine, denoise_flops(generation), _volume(generation), phases)
+
+
+def _notices(result: JsonObject) -> list[JsonObject]:
+    notices = result.get("notices")
+    return notices if isinstance(notices, list) else []
 
 
 def _volume(generation: Generation) -> int:

@@ -43,7 +43,7 @@ class MemoryLadder:
     options: EngineSettings
 
     def step_down(self, plan: MemoryPlan, stage: Stage | None = None) -> MemoryPlan | None:
-        return step_down(self.spec, self.generation, self.device, plan, stage)
+        return step_down(self.spec, self.generation, measure_free(self.device), plan, stage)
 
     def is_short(self) -> bool:
         """Tell whether the CPU's memory is nearly used up, where a lesser plan takes less of it.

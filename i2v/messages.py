@@ -34,11 +34,12 @@ MESSAGES: dict[str, str] = {
     ),
     "compile.failed": "torch.compile does not work here ({reason}): the clip was made without it.",
     "speed.not_measured": (
-        "fast: not yet measured on these weights at this size, length and guidance, so every step is made."
+        "fast: not yet measured on these weights for this size, length, guidance and number of steps, so"
+        " every step is made."
     ),
     "speed.unproven": (
-        "fast: not yet measured on these weights at this size, length and guidance. Compare it with speed:"
-        " exact."
+        "fast: not yet measured on these weights for this size, length, guidance and number of steps. Compare"
+        " it with speed: exact."
     ),
     "request.gradient_checkpointing": (
         "gradient_checkpointing saves no memory when generating (it only helps training), so nothing was"

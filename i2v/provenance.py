@@ -42,7 +42,8 @@ class Provenance(BaseModel):
         size: how its size was asked for; with the same picture it comes out the same.
         picture_sha256: of the upright picture's pixels, so that re-saving it losslessly changes nothing.
         weights_sha256: of the model's files.
-        plan, device: how and where it was begun; the job tells where it went on by a lesser plan.
+        plan, device: how and where it was begun; the job tells where it went on by a lesser plan, or
+            could not compile.
         versions: of Python and of the packages that compute or encode.
         visible_label: the language of the label in the picture, if it has one.
     """
@@ -147,6 +148,7 @@ class Provenance(BaseModel):
             **self.generation,
             "picture": f"sha256 {self.picture_sha256[:16]}",
             "weights": f"sha256 {self.weights_sha256[:16]}",
+            "compile": False,  # what there was before it could be asked for
             **self.plan,
             "device name": self.device,
             "visible label": self.visible_label,

@@ -61,10 +61,12 @@ def fast(num_inference_steps: int, alphas_cumprod: Sequence[float] | None = None
     kept = alphas_cumprod or published_noise()
     # log(signal / noise) falls with the timestep: searched backwards
     log_snr = [log(share / (1 - share)) / 2 if share else float("-inf") for share in reversed(kept)]
-    first, last = (log_snr[len(kept) - 1 - int(share * len(kept))] for share in (_FIRST, _LAST))
+    last_step = len(kept) - 1
+    first, last = (log_snr[last_step - int(share * len(kept))] for share in (_FIRST, _LAST))
     steps = evaluations("fast", num_inference_steps)
     wanted = [first + (last - first) * (k / max(1, steps - 1)) ** _WARP for k in range(steps)]
-    return Schedule(tuple(len(kept) - 1 - _nearest(log_snr, value) for value in wanted), order=3)
+    # where so many steps are wanted that two fall on one timestep, it is asked once
+    return Schedule(tuple(dict.fromkeys(last_step - _nearest(log_snr, value) for value in wanted)), order=3)
 
 
 def evaluations(speed: str, num_inference_steps: int) -> int:

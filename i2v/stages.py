@@ -70,7 +70,11 @@ class StageBooks:
                 stage = _STAGES[type(event)]
                 self._watch.add(stage, time.perf_counter() - start)
                 self._note(stage, self._meter.read())
-            yield event
+            if isinstance(event, Denoised):
+                with self._watch.phase("denoise"):  # who draws the preview waits for the device's step
+                    yield event
+            else:
+                yield event
 
     def _note(self, stage: StageName, used: int | None) -> None:
         use = self._uses.get(stage)

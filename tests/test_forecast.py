@@ -57,6 +57,13 @@ def test_each_phase_has_its_share_of_the_time() -> None:
     assert Forecast([run(10, 2)]).phases(like(engine="another")) is None
 
 
+def test_a_run_whose_memory_ran_out_on_the_way_tells_nothing() -> None:
+    generation, result = run(10, 2)
+    told = [{"code": code, "params": {}, "message": ""} for code in ("speed.unproven", "ladder.denoise")]
+    assert Forecast([(generation, {**result, "notices": told[:1]})]).seconds(like()) == pytest.approx(12)
+    assert Forecast([(generation, {**result, "notices": told})]).seconds(like()) is None
+
+
 def test_the_nearest_run_counts() -> None:
     runs = [run(10, 2), run(30, 4, num_inference_steps=40), ({"engine": "rehearsal"}, {"seconds": {}})]
     assert Forecast(runs).seconds(like(num_inference_steps=36)) == pytest.approx(30 * 36 / 40 + 4)

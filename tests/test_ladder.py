@@ -25,6 +25,27 @@ def large(generation: Generation) -> Generation:
     return replace(generation, num_frames=32, engine="i2vgen-xl", **sides)
 
 
+@pytest.fixture(autouse=True)
+def measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is free here stays as the tests say: there is no card to measure."""
+    monkeypatch.setattr("i2v.ladder.measure_free", lambda device: device)
+
+
+def test_the_next_plan_is_chosen_by_what_is_free_now(
+    large: Generation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A card's weights go to the CPU's memory where that has room: now, not when the worker started."""
+    ladder, plan = MemoryLadder(I2VGEN_XL, large, CARD, OPTIONS), MemoryPlan("cuda", "float16")
+    for free, is_offloaded in ((64 * GIB, True), (GIB, False)):
+        monkeypatch.setattr(
+            "i2v.ladder.measure_free", lambda device, free=free: replace(device, free_ram=free)
+        )
+        lowest = plan
+        while (lower := ladder.step_down(lowest)) is not None:
+            lowest = lower
+        assert (lowest.offload != "none") is is_offloaded
+
+
 @pytest.mark.parametrize("device", [CPU, CARD])
 def test_after_a_death_all_is_low_that_takes_no_other_memory_and_changes_no_frame(
     large: Generation, device: DeviceInfo

@@ -192,6 +192,12 @@ def test_a_clip_from_before_speed_had_a_name_was_exact(provenance: Provenance) -
     assert list(provenance.differences(old, CLIP, NOTHING)) == []
 
 
+def test_a_clip_from_before_compiling_could_be_asked_for_differs_in_nothing(provenance: Provenance) -> None:
+    told = json.loads(provenance.to_tag(True))
+    del told["plan"]["compile"]
+    assert list(provenance.differences(read_back(json.dumps(told)), CLIP, NOTHING)) == []
+
+
 def test_a_fast_clip_is_made_fast_again(provenance: Provenance) -> None:
     told = json.loads(provenance.to_tag(True))
     told["generation"]["speed"] = "fast"

@@ -162,10 +162,8 @@ def make_video(trial: Trial, tell: Tell) -> Figures:
 
 def find_faults(trial: Trial, tell: Tell) -> Figures:
     """Make one clip whose engine looks at every number; raises `I2VError` (`bench.not_finite`)."""
-    engine = trial.load()
-    clip = make_clip(
-        engine, trial, trial.gauge(), lambda step: tell(step / trial.generation.num_inference_steps)
-    )
+    gauge, engine = trial.gauge(), trial.load()
+    clip = make_clip(engine, trial, gauge, lambda step: tell(step / trial.generation.num_inference_steps))
     brightest = clip.frames.reshape(len(clip.frames), -1).max(axis=1)
     return {
         "decoded_again": sum(

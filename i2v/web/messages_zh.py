@@ -26,9 +26,9 @@ CHINESE: dict[str, str] = {
         "模型适用于每秒 {low} 到 {high} 帧：生成条件取 {target_fps}，视频按 {fps} 播放。"
     ),
     "compile.failed": "torch.compile 在本机无法使用（{reason}）：此片段未经编译生成。",
-    "speed.not_measured": "快速模式：尚未在这些权重上按此尺寸、帧数和引导强度测量，因此逐步完整采样。",
+    "speed.not_measured": "快速模式：尚未在这些权重上按此尺寸、帧数、引导强度和步数测量，因此逐步完整采样。",
     "speed.unproven": (
-        "快速模式：尚未在这些权重上按此尺寸、帧数和引导强度测量。请与 speed: exact 的结果比较。"
+        "快速模式：尚未在这些权重上按此尺寸、帧数、引导强度和步数测量。请与 speed: exact 的结果比较。"
     ),
     "request.gradient_checkpointing": (
         "gradient_checkpointing 在生成时不省内存（只对训练有用），因此没有任何改变。真正省内存的办法："

@@ -17,18 +17,25 @@ from i2v.engines.i2vgen_xl.unet import ClipContext, predict
 from i2v.errors import Notice
 
 KERNELS = Path("~/.cache/i2v/kernels")  # unless torch's own variable says otherwise
+MOST_VARIANTS = 64
 
 log = logging.getLogger(__name__)
 
 
 class Forward:
-    """`predict`, plain or compiled. A machine that cannot compile says so once, and goes on plainly."""
+    """`predict`, plain or compiled.
+
+    Attributes:
+        failure: why nothing is compiled here although it should be: all goes on plainly then.
+    """
 
     def __init__(self, is_compiled: bool) -> None:
-        self._notices: tuple[Notice, ...] = ()
+        self.failure: Notice | None = None
         self._compiled = None
         if is_compiled:
             os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(KERNELS.expanduser()))
+            # one for each size, length and guidance: past the limit torch goes on plainly without a word
+            torch._dynamo.config.recompile_limit = MOST_VARIANTS
             self._compiled = torch.compile(predict, dynamic=False)
 
     def __call__(
@@ -49,10 +56,5 @@ class Forward:
                 log.warning("torch.compile failed", exc_info=error)
                 self._compiled = None
                 reason = (str(error).strip().splitlines() or [""])[0][:200]
-                self._notices = (Notice("compile.failed", {"reason": reason or type(error).__name__}),)
+                self.failure = Notice("compile.failed", {"reason": reason or type(error).__name__})
         return predict(unet, latents, timestep, clip, chunk_tokens)
-
-    def take_notices(self) -> tuple[Notice, ...]:
-        """Return what is to be told since this was last asked."""
-        told, self._notices = self._notices, ()
-        return told

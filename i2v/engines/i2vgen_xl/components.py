@@ -84,14 +84,19 @@ class Components:
 
     def settle(self, offload: Offload) -> None:
         """Have the parts at home where `offload` wants them, from now on."""
-        wanted = homes(self.device, offload)
-        if wanted == (self.home, self.encoders_home):
+        home, encoders_home = homes(self.device, offload)
+        if (home, encoders_home) == (self.home, self.encoders_home):
             return  # asking every tensor takes 50 ms a clip
-        self.home, self.encoders_home = wanted
         for part in (self.unet, self.vae):
-            part.to(self.home)
+            part.to(home)
         for encoder in (self.image_encoder, self.text_encoder):
-            encoder.to(self.encoders_home)
+            encoder.to(encoders_home)
+        self.home, self.encoders_home = home, encoders_home  # only now: memory may have run out on the way
+
+    def wait(self) -> None:
+        """Return when the device has done all that it was asked: where a stage ends, so must its time."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
     @property
     def vae_scale_factor(self) -> int:

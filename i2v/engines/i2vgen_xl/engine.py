@@ -19,7 +19,7 @@ from i2v.engines.i2vgen_xl.conditioning import Conditioning, condition
 from i2v.engines.i2vgen_xl.decode import decode_frames, preview
 from i2v.engines.i2vgen_xl.sampling import State, denoise, initial_state, schedule_for
 from i2v.engines.recovery import recovering
-from i2v.errors import InsufficientMemory
+from i2v.errors import InsufficientMemory, Notice
 from i2v.schema import EngineSpec, Generation, MemoryPlan
 
 # Torch's words where it has no type for it: its allocators', C++'s, those of CUDA's libraries and of oneDNN,
@@ -81,6 +81,7 @@ class _Clip:
         self._conditioning: Conditioning | None = None
         self._state: State | None = None
         self._decoded = 0  # frames
+        self._told_failure = False  # of compiling
         self.stage: Stage | None = "condition"
 
     def events(self, plan: MemoryPlan) -> Generator[Event]:
@@ -89,6 +90,7 @@ class _Clip:
         self._engine.adopt(plan)
         if self._conditioning is None:
             self._conditioning = self._condition()
+            self._engine.components.wait()
             self.stage = "denoise"
             yield Conditioned(self._conditioning.notices)
         if self._state is None:
@@ -112,9 +114,16 @@ class _Clip:
             for step in denoise(components, conditioning, start, self._generation, plan, schedule, forward):
                 self._state = step.state
                 if step.state.step == total:
+                    self._engine.components.wait()
                     self.stage = "decode"
                 shown = partial(preview, step.denoised, factors)
-                yield Denoised(step.state.step, total, shown, forward.take_notices())
+                yield Denoised(step.state.step, total, shown, self._failure_once(forward.failure))
+
+    def _failure_once(self, failure: Notice | None) -> tuple[Notice, ...]:
+        if failure is None or self._told_failure:
+            return ()
+        self._told_failure = True
+        return (failure,)
 
     def _decode(self, state: State, plan: MemoryPlan) -> Generator[Event]:
         vae, left = self._engine.components.vae, state.latents[:, :, self._decoded :]

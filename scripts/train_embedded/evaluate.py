@@ -124,7 +124,7 @@ def generate(
         generated_width=width, generated_height=height,
         fit="keep", num_frames=num_frames, fps=fps, target_fps=fps, num_inference_steps=options.steps,
         guidance_scale=options.guidance_scale if guidance_scale is None else guidance_scale,
-        seed=options.seed, engine="embedded",
+        seed=options.seed, engine="embedded", speed=options.speed,
     )  # fmt: skip
     events = engine.generate(generation, Image.fromarray(picture))
     return np.concatenate([event.frames for event in events if isinstance(event, Decoded)])
@@ -215,7 +215,8 @@ def identity_of(options: argparse.Namespace) -> dict[str, object]:
     weights = options.folder / "unet" / "diffusion_pytorch_model.fp16.safetensors"
     return {
         "weights": hashlib.sha256(weights.read_bytes()).hexdigest()[:16], "steps": options.steps,
-        "guidance_scale": options.guidance_scale, "seed": options.seed, "photos": options.photos,
+        "speed": options.speed, "guidance_scale": options.guidance_scale, "seed": options.seed,
+        "photos": options.photos,
     }  # fmt: skip
 
 
@@ -231,6 +232,7 @@ def main() -> None:
     parser.add_argument("--groups", help="comma-separated; all where not given")
     parser.add_argument("--quick", action="store_true", help="4 photographs, 2 of each other group")
     parser.add_argument("--steps", type=int, default=preset.num_inference_steps)
+    parser.add_argument("--speed", choices=("exact", "fast"), default="fast", help="see the README, Speed")
     parser.add_argument("--guidance-scale", type=float, default=preset.guidance_scale)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)

@@ -185,7 +185,8 @@ _SUBJECTS = (
 )  # fmt: skip
 _STYLES = (
     "soft light", "cinematic", "high detail", "golden hour", "studio background", "smoothly", "4k",
-    "wide angle", "natural colours", "morning mist", "柔和的光线", "电影感", "高清", "平稳", "自然色彩",
+    "wide angle", "wide shot", "close-up shot", "aerial view", "natural colours", "morning mist",
+    "柔和的光线", "电影感", "高清", "平稳", "自然色彩", "特写", "航拍",
 )  # fmt: skip
 
 

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import copy
+import random
+
 import pytest
+import torch
 from transformers import CLIPTokenizer
 
-from scripts.train_embedded.motions import CHINESE_PHRASES, PHRASES
-from scripts.train_embedded.text import MAX_LENGTH, build_tokenizer
+from scripts.train_embedded.motions import CHINESE_PHRASES, MOTIONS, PHRASES, Take
+from scripts.train_embedded.text import (
+    MAX_LENGTH,
+    build_tokenizer,
+    embed,
+    new_text_encoder,
+    place_of,
+    states_of_motions,
+    take_over,
+    train,
+    with_foreign_words,
+)
 
 
 @pytest.fixture(scope="module")
@@ -41,3 +55,45 @@ def test_english_phrases_are_a_token_a_word(tokenizer: CLIPTokenizer) -> None:
 def test_long_texts_are_cut_to_the_length_the_model_reads(tokenizer: CLIPTokenizer) -> None:
     ids = tokenizer("pan " * 500, truncation=True, padding="max_length").input_ids
     assert len(ids) == MAX_LENGTH == 77
+
+
+@pytest.mark.parametrize("prompt", ["the camera pans left", "镜头向左移动"])
+def test_foreign_words_come_between_those_of_the_prompt(prompt: str) -> None:
+    rng = random.Random(0)
+    for _ in range(20):
+        noisy = with_foreign_words(prompt, rng)
+        assert len(noisy) > len(prompt)
+        if prompt.isascii():
+            left = iter(noisy.split(" "))
+            assert all(word in left for word in prompt.split(" ")), "whole, and in their order"
+        else:
+            assert prompt in noisy
+
+
+def test_a_plain_motion_has_its_place_and_the_rest_has_none() -> None:
+    assert [place_of(Take((name,))) for name in MOTIONS] == list(range(8))
+    assert place_of(None) == 8
+    for take in (Take(()), Take(("pan_left", "zoom_in")), Take(("pan_left",), "slow")):
+        assert place_of(take) == -1
+
+
+def test_an_encoder_that_takes_over_starts_where_the_other_was_and_can_be_kept_there(
+    tokenizer: CLIPTokenizer,
+) -> None:
+    torch.manual_seed(0)
+    earlier, later = new_text_encoder(tokenizer), new_text_encoder(tokenizer)
+    prompts = ["the camera pans left", "拉近"]
+    with torch.no_grad():
+        before = embed(tokenizer, earlier, prompts)[0]
+        assert not torch.allclose(embed(tokenizer, later, prompts)[0], before, atol=0.1)
+        take_over(tokenizer, later, tokenizer, earlier)
+        assert torch.equal(embed(tokenizer, later, prompts)[0], before)
+    kept = states_of_motions(tokenizer, earlier, random.Random(0))
+    assert kept.shape == (9, 64)
+    freely = copy.deepcopy(later)
+    train(tokenizer, later, 12, 0, kept)
+    train(tokenizer, freely, 12, 0)
+    held, free = (
+        (states_of_motions(tokenizer, model, random.Random(0)) - kept).norm() for model in (later, freely)
+    )
+    assert held < free

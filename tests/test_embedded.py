@@ -117,7 +117,7 @@ def test_the_clip_moves_as_asked(engine: I2VGenXLEngine, name: str) -> None:
         "zoom_in": "the camera zooms in",
         "rotate_cw": "rotate clockwise",
     }
-    asked = standard(prompt=prompts[name])
+    asked = standard(prompt=prompts[name], speed="fast")
     image = example("coffee.jpg", asked)
     frames = np.concatenate([e.frames for e in engine.generate(asked, image) if isinstance(e, Decoded)])
     shares, expected = measure(frames), asked_of(MOTIONS[name])

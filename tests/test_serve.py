@@ -182,7 +182,7 @@ def test_a_token_of_the_settings_is_asked_for_and_never_said(
 # --- ending
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_it_ends_in_order_and_keeps_the_running_job(
     start: Start, picture: Path, tmp_path: Path, number: int
 ) -> None:

@@ -105,6 +105,7 @@ def test_a_disk_that_is_full_is_named_before_anything_starts(
     assert_failed(generate_here(environment, picture), "0 MiB left|No space left", small_disk / "clips")
 
 
+@pytest.mark.slow
 def test_a_limit_on_the_size_of_files_is_a_failure(
     environment: dict[str, str], picture: Path, outputs: Path
 ) -> None:
@@ -259,6 +260,7 @@ def test_a_signal_in_any_phase_leaves_nothing(
     assert done.stderr.count("i2v: Interrupted. Nothing was left behind.") == len(expected)
 
 
+@pytest.mark.slow
 def test_a_signal_while_the_video_appears_comes_too_late(
     environment: dict[str, str], picture: Path, outputs: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:

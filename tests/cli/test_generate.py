@@ -133,7 +133,7 @@ def test_missing_weights_are_a_failure_that_says_where_they_go(
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_stops_within_a_step_and_leaves_nothing(
     environment: dict[str, str], picture: Path, outputs: Path, number: signal.Signals
 ) -> None:

@@ -20,7 +20,7 @@ from typing import Protocol
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import I2VGenXLUNet
+from diffusers import DDIMScheduler, I2VGenXLUNet
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -103,10 +103,8 @@ class Adaptive:
     def sample(
         self, components: Components, conditioning: Conditioning, generation: Generation
     ) -> torch.Tensor:
-        unet, scheduler = components.unet, components.scheduler()
-        scheduler.set_timesteps(self.num_inference_steps)
-        context = encode_context(unet, conditioning)
-        latents = initial_state(components, generation).latents
+        unet = components.unet
+        scheduler, context, latents = prepared(components, conditioning, generation, self.num_inference_steps)
         changes: list[float] = []
         reused = 0
         for timestep in scheduler.timesteps:
@@ -149,10 +147,8 @@ class DeepCache:
     def sample(
         self, components: Components, conditioning: Conditioning, generation: Generation
     ) -> torch.Tensor:
-        unet, scheduler = components.unet, components.scheduler()
-        scheduler.set_timesteps(self.num_inference_steps)
-        context = encode_context(unet, conditioning)
-        latents = initial_state(components, generation).latents
+        unet = components.unet
+        scheduler, context, latents = prepared(components, conditioning, generation, self.num_inference_steps)
         for step, timestep in enumerate(scheduler.timesteps):
             if step % self.interval == 0:
                 with deep_features(unet) as kept:
@@ -202,6 +198,16 @@ def shallow(
         hidden = temporal_transformer(last.temp_attention, hidden, num_frames, CHUNK_TOKENS)
     prediction: torch.Tensor = unet.conv_out(F.silu(unet.conv_norm_out(hidden)))
     return prediction.view(-1, num_frames, *prediction.shape[1:]).transpose(1, 2)
+
+
+def prepared(
+    components: Components, conditioning: Conditioning, generation: Generation, num_inference_steps: int
+) -> tuple[DDIMScheduler, ClipContext, torch.Tensor]:
+    """Return what a baseline begins with: its timesteps, what is the same in all of them, and the noise."""
+    scheduler = components.scheduler()
+    scheduler.set_timesteps(num_inference_steps)
+    context = encode_context(components.unet, conditioning)
+    return scheduler, context, initial_state(components, generation).latents
 
 
 def guided(prediction: torch.Tensor, guidance_scale: float) -> torch.Tensor:

@@ -23,18 +23,20 @@ import argparse
 import json
 import math
 import os
-import platform
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from i2v.engines.specs import EMBEDDED
 from i2v.settings import ROOT, load_settings
+
+if not __package__:  # run as a file, which has only its own folder on the path
+    sys.path.insert(0, str(ROOT))
+
+from benchmarks.reports import Figures, heading, machine, versions, write
 
 SIDES = ("ours", "stock")
 STAGES = ("load", "condition", "denoise", "decode", "clip")
@@ -104,19 +106,19 @@ def start(mode: str, setting: dict[str, object]) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
-def result(process: subprocess.Popen[str]) -> dict[str, Any]:
+def result(process: subprocess.Popen[str]) -> Figures:
     output, _ = process.communicate()
     if process.returncode:
         raise SystemExit(f"benchmarks.measure failed with code {process.returncode}; its words are above")
-    figures: dict[str, Any] = json.loads(output)
+    figures: Figures = json.loads(output)
     return figures
 
 
-def measure(setting: dict[str, object]) -> dict[str, Any]:
+def measure(setting: dict[str, object]) -> Figures:
     """Return all figures and their comparison, in the form of the JSON file."""
     load_before = os.getloadavg()[0]
     paired = result(start("paired", setting))
-    load_after = os.getloadavg()[0]
+    measured_on = machine(load_before)
     setting = {**setting, "stock_decode_chunk": paired["stock_decode_chunk"]}
     processes = {side: start(side, setting) for side in SIDES}  # untimed: they may overlap
     alone = {side: result(process) for side, process in processes.items()}
@@ -135,16 +137,8 @@ def measure(setting: dict[str, object]) -> dict[str, Any]:
     verdicts = [comparison.verdict for comparison in compared["wall"].values()]
     return {
         "setting": {**setting, "threads": paired["threads"], "dtype": "float32"},
-        "machine": {
-            "cpu": cpu_name(),
-            "cpus": os.cpu_count(),
-            "platform": platform.platform(),
-            "load_average": [load_before, load_after],
-        },
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("i2v", "torch", "diffusers", "transformers", "numpy")},
-        },
+        "machine": measured_on,
+        "versions": versions(),
         "seconds": seconds,
         "stock_decode_seconds_by_chunk": paired["stock_decode_seconds_by_chunk"],
         "ratios": {
@@ -157,25 +151,14 @@ def measure(setting: dict[str, object]) -> dict[str, Any]:
     }
 
 
-def cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:  # not Linux
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
-
-
-def table(report: dict[str, Any]) -> str:
+def table(report: Figures) -> str:
     """Return what a person reads."""
-    setting, machine, versions = (report[key] for key in ("setting", "machine", "versions"))
-    before, after = machine["load_average"]
+    setting, (before, after) = report["setting"], report["machine"]["load_average"]
     side, frames = setting["side"], report["frames_max_difference"]
     ending = {0: "OK: not slower anywhere", 1: "FAILED: slower somewhere, or other frames"}
     return "\n".join(
         (
-            f"i2v {versions['i2v']}, diffusers {versions['diffusers']}, torch {versions['torch']},"
-            f" {setting['dtype']}, {setting['threads']} thread(s) on {machine['cpu']}",
+            heading(report, setting["threads"]),
             f"embedded model, {side} x {side} pixels, {setting['num_inference_steps']} steps,"
             f" guidance {setting['guidance_scale']:g}; {setting['repeats']} pairs,"
             f" load average {before:.1f} before, {after:.1f} after",
@@ -190,7 +173,7 @@ def table(report: dict[str, Any]) -> str:
     )
 
 
-def time_rows(report: dict[str, Any]) -> Iterator[str]:
+def time_rows(report: Figures) -> Iterator[str]:
     seconds, ratios = report["seconds"]["wall"], report["ratios"]
     coverage = f"{ratios['wall']['clip']['coverage']:.0%} interval"
     row = "{:<10}{:>25}{:>25}{:>20}{:>15}{:>10}  {}".format
@@ -204,7 +187,7 @@ def time_rows(report: dict[str, Any]) -> Iterator[str]:
         )
 
 
-def count_rows(report: dict[str, Any]) -> Iterator[str]:
+def count_rows(report: Figures) -> Iterator[str]:
     row = "{:<26}{:>10}{:>10}".format
     ours, stock = (report["alone"][side] for side in SIDES)
     yield row("", *SIDES)
@@ -252,7 +235,7 @@ def main() -> int:
     path: Path | None = options.pop("json")
     report = measure(options)
     if path is not None:
-        path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        write(path, report)
     print(table(report))
     return int(report["exit_code"])
 

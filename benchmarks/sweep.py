@@ -2,8 +2,9 @@
 
     python -m benchmarks.sweep SETTING
 
-SETTING is the JSON of a `benchmarks.race.Race`; the figures are printed as JSON. Clips are shared out among
-as many processes as have a core for each of their threads, so the seconds here are CPU time and no more.
+SETTING is the JSON of a `benchmarks.race.Race`; the figures are printed as JSON, anew on a line of their own
+with each clip that is measured. Clips are shared out among as many processes as have a core for each of their
+threads, so the seconds here are CPU time and no more.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import multiprocessing
 import os
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -77,25 +79,34 @@ def measure(race: Race, case: Case) -> Row | None:
     return None
 
 
-def measure_all(race: Race) -> list[Row]:
+def measure_all(race: Race) -> Iterator[Row]:
+    """Yield each case as soon as it and those before it are measured."""
     chosen = [case.at(race.num_inference_steps) for case in cases(race.guidance_scale, race.clips, race.side)]
     workers = min(len(chosen), max(1, (os.cpu_count() or 1) // race.threads))
     if workers <= 1:
-        rows = [measure(race, case) for case in chosen]
-    else:
-        spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
-            rows = list(pool.map(measure, [race] * len(chosen), chosen))
-    return [row for row in rows if row is not None]
+        yield from filter(None, (measure(race, case) for case in chosen))
+        return
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
+        yield from filter(None, pool.map(measure, [race] * len(chosen), chosen))
 
 
-def report(race: Race) -> dict[str, object]:
-    rows = measure_all(race)
+def reports(race: Race) -> Iterator[dict[str, object]]:
+    """Yield the figures of the cases so far: with each one, or once where none can be measured."""
+    rows: list[Row] = []
+    for row in measure_all(race):
+        rows.append(row)
+        yield report(rows, race.num_inference_steps)
+    if not rows:
+        yield report(rows, race.num_inference_steps)
+
+
+def report(rows: Sequence[Row], num_inference_steps: int) -> dict[str, object]:
     labels = list(rows[0].work) if rows else []
     checks = {
         label: judge(
             [Measured(row.quality[label], row.quality["stock"], row.quality["reference"]) for row in rows],
-            race.num_inference_steps,
+            num_inference_steps,
         )
         for label in labels
     }
@@ -111,4 +122,5 @@ def report(race: Race) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(report(Race(**json.loads(sys.argv[1])))))
+    for found in reports(Race(**json.loads(sys.argv[1]))):
+        print(json.dumps(found), flush=True)

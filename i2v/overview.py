@@ -1,7 +1,7 @@
-"""What there is on this machine and where: device, folders, versions.
+"""What there is on this machine and where: device, folders, versions, processor.
 
-Waits for nothing, reads no file's content and imports none of what it names; whether all of it works is
-`doctor`'s business.
+Waits for nothing, reads no file's content but the kernel's and imports none of what it names; whether all of
+it works is `doctor`'s business.
 """
 
 from __future__ import annotations
@@ -82,3 +82,13 @@ def _version(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
+
+
+def cpu_name() -> str:
+    """Return what the processor calls itself, where the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # not Linux
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()

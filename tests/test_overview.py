@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from i2v.errors import InsufficientMemory
-from i2v.overview import take_overview
+from i2v.overview import cpu_name, take_overview
 from i2v.schema import DeviceInfo
 from tests.rehearsal import stage
 
@@ -37,6 +37,13 @@ def test_what_auto_means_is_open_until_the_device_is_known(tmp_path: Path) -> No
     assert take_overview(settings, error).choice is None
     named = take_overview(stage(tmp_path), CPU)
     assert (named.engine, named.choice) == ("rehearsal", None)
+
+
+def test_the_processor_is_named_as_the_kernel_has_it() -> None:
+    path = Path("/proc/cpuinfo")
+    text = path.read_text() if path.exists() else ""
+    named = next((line for line in text.splitlines() if line.startswith("model name")), None)
+    assert cpu_name() == (named.partition(":")[2].strip() if named else platform.processor())
 
 
 def test_no_torch_is_imported() -> None:

@@ -9,8 +9,9 @@ from typing import cast
 import numpy as np
 
 from i2v.bench.checks import QUICK_STEPS, Lab, attempt, no_room, of_clip
+from i2v.bench.clips import Frames, compare_frames
 from i2v.bench.report import Figures, Row
-from i2v.bench.trials import Frames, Trial, compare_frames, time_clip
+from i2v.bench.trials import Trial, time_clip
 from i2v.errors import Notice
 from i2v.estimate import step_flops
 from i2v.memory import Planned

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -23,7 +22,7 @@ from i2v.doctor.graphics import find_graphics
 from i2v.estimate import step_flops
 from i2v.loading import Proofs, choose_engine
 from i2v.memory import Planned, plan_memory
-from i2v.overview import take_overview
+from i2v.overview import cpu_name, take_overview
 from i2v.pipeline import resolve
 from i2v.schema import DeviceInfo, EngineSpec, Generation, GenerationRequest, PresetName, Speed
 from i2v.settings import Settings, load_presets
@@ -178,7 +177,7 @@ class Bench:
             "versions": overview.versions,
             "machine": {
                 "system": overview.system,
-                "cpu": _cpu_name(),
+                "cpu": cpu_name(),
                 "cores": psutil.cpu_count(logical=False),
                 "ram_bytes": psutil.virtual_memory().total,
             },
@@ -190,12 +189,3 @@ class Bench:
                 ),
             },
         }
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:  # not Linux
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()

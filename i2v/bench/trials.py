@@ -16,23 +16,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
 from i2v import allocator
-from i2v.bench.report import Figures
-from i2v.engines.base import (
-    NO_LADDER,
-    Conditioned,
-    Decoded,
-    Denoised,
-    Engine,
-    Event,
-    Ladder,
-    SteppedDown,
-    engine_class,
+from i2v.bench.clips import (
+    POSTERIOR_SEED,
+    compare_frames,
+    draw_clip_picture,
+    draw_picture,
+    make_clip,
+    rung_of,
 )
-from i2v.errors import Notice
+from i2v.bench.report import Figures
+from i2v.engines.base import Decoded, Denoised, Engine, Event, Ladder, SteppedDown, engine_class
 from i2v.image import Picture
 from i2v.ladder import MemoryLadder
 from i2v.memory import probe_device
@@ -44,10 +39,8 @@ from i2v.settings import EngineSettings
 if TYPE_CHECKING:
     from i2v.bench.device import Gauge
 
-Frames = NDArray[np.uint8]
 Tell = Callable[[float], None]
 
-POSTERIOR_SEED = 0
 WARM_STEPS = 2  # of the clip before the one that is timed: CUDA loads and chooses kernels at their first use
 
 
@@ -107,12 +100,18 @@ def time_clip(trial: Trial, tell: Tell) -> Figures:
     loaded = gauge.now()
     held = gauge.release()
     steps = trial.generation.num_inference_steps
-    warm = trial.with_steps(min(WARM_STEPS, steps))
-    whole = warm.generation.num_inference_steps + steps
-    make_clip(engine, warm, gauge, lambda step: tell(step / whole))
+    warm = min(WARM_STEPS, steps)
+    whole = warm + steps
+    short = trial.with_steps(warm).generation
+    make_clip(engine, short, gauge, lambda share: tell(share * warm / whole))
     warmed = gauge.now()
-    done_before = warm.generation.num_inference_steps
-    clip = make_clip(engine, trial, gauge, lambda step: tell((done_before + step) / whole), trial.ladder())
+    clip = make_clip(
+        engine,
+        trial.generation,
+        gauge,
+        lambda share: tell((warm + share * steps) / whole),
+        trial.ladder(),
+    )
     np.save(trial.scratch / "frames.npy", clip.frames)
     return {
         "seconds": {"load": loaded - start, "first_short_clip": warmed - loaded, **clip.seconds},
@@ -134,7 +133,7 @@ def make_video(trial: Trial, tell: Tell) -> Figures:
 
     def hear(event: object) -> None:
         if isinstance(event, SteppedDown):
-            rungs.append(_rung(event))
+            rungs.append(rung_of(event))
         elif isinstance(event, Denoised):
             finished.append(gauge.now())
             tell(event.step / event.total)
@@ -163,7 +162,7 @@ def make_video(trial: Trial, tell: Tell) -> Figures:
 def find_faults(trial: Trial, tell: Tell) -> Figures:
     """Make one clip whose engine looks at every number; raises `I2VError` (`bench.not_finite`)."""
     gauge, engine = trial.gauge(), trial.load()
-    clip = make_clip(engine, trial, gauge, lambda step: tell(step / trial.generation.num_inference_steps))
+    clip = make_clip(engine, trial.generation, gauge, tell)
     brightest = clip.frames.reshape(len(clip.frames), -1).max(axis=1)
     return {
         "decoded_again": sum(
@@ -177,7 +176,7 @@ def find_faults(trial: Trial, tell: Tell) -> Figures:
 def stop_clips(trial: Trial, tell: Tell) -> Figures:
     """Cancel a clip in the middle of a step, and one while it is decoded, then make a whole one."""
     gauge, engine = trial.gauge(), trial.load()
-    first = make_clip(engine, trial, gauge, lambda step: None)
+    first = make_clip(engine, trial.generation, gauge, lambda share: None)
     tell(0.3)
     floor = gauge.release()
     figures: Figures = {"floor_bytes": floor}
@@ -190,7 +189,7 @@ def stop_clips(trial: Trial, tell: Tell) -> Figures:
         held = gauge.release()
         figures[stage] = {"seconds": stopped, "seconds_each": each, "bytes_after": held}
         tell(0.6)
-    last = make_clip(engine, trial, gauge, lambda step: None)
+    last = make_clip(engine, trial.generation, gauge, lambda share: None)
     figures["frames_after"] = compare_frames(last.frames, first.frames)
     return figures
 
@@ -222,7 +221,7 @@ def run_freely(trial: Trial, tell: Tell) -> Figures:
     gauge.release()
     gauge.peak()
     before = gauge.peak() or 0
-    clip = make_clip(engine, trial, gauge, lambda step: tell(step / trial.generation.num_inference_steps))
+    clip = make_clip(engine, trial.generation, gauge, tell)
     np.save(trial.scratch / "frames.npy", clip.frames)
     return {"needed_bytes": (gauge.peak() or 0) - before, "seconds": clip.seconds}
 
@@ -235,87 +234,6 @@ def run_short(trial: Trial, tell: Tell) -> Figures:
     gauge.release()
     cap = gauge.cappable() + (trial.room or 0)
     with gauge.capped(cap):
-        clip = make_clip(
-            engine,
-            trial,
-            gauge,
-            lambda step: tell(step / trial.generation.num_inference_steps),
-            trial.ladder(),
-        )
+        clip = make_clip(engine, trial.generation, gauge, tell, trial.ladder())
     apart = compare_frames(clip.frames, np.load(trial.scratch / "frames.npy"))
     return {"cap_bytes": cap, "seconds": clip.seconds, "stepped_down": clip.rungs, "frames_apart": apart}
-
-
-# --- one clip
-
-
-@dataclass(frozen=True)
-class Clip:
-    """(F, H, W, 3) frames; seconds by phase, "clip" being all, and the number of steps and of chunks."""
-
-    frames: Frames
-    seconds: dict[str, float]
-    counts: dict[str, int]
-    notices: tuple[Notice, ...]
-    rungs: list[dict[str, object]]
-
-
-def make_clip(
-    engine: Engine, trial: Trial, gauge: Gauge, on_step: Callable[[int], None], ladder: Ladder = NO_LADDER
-) -> Clip:
-    """Run `engine` once. The device is waited for where a phase ends, not within: so does a job."""
-    gauge.seed(POSTERIOR_SEED)
-    chunks: list[Frames] = []
-    notices: list[Notice] = []
-    rungs: list[dict[str, object]] = []
-    marks = {"start": gauge.now()}
-    counts = {"denoise": 0, "decode": 0}
-    for event in engine.generate(trial.generation, draw_clip_picture(trial.generation), ladder):
-        if isinstance(event, Conditioned):
-            marks["condition"] = gauge.now()
-        elif isinstance(event, Denoised):
-            counts["denoise"] += 1
-            on_step(event.step)
-            if event.step == event.total:
-                marks["denoise"] = gauge.now()
-        elif isinstance(event, Decoded):
-            counts["decode"] += 1
-            chunks.append(event.frames)
-        else:
-            rungs.append(_rung(event))
-        if not isinstance(event, Denoised):
-            notices.extend(event.notices)
-    end = gauge.now()
-    seconds = {"clip": end - marks["start"]}
-    if "denoise" in marks:
-        seconds["condition"] = marks["condition"] - marks["start"]
-        seconds["denoise"] = marks["denoise"] - marks["condition"]
-        seconds["decode"] = end - marks["denoise"]
-    return Clip(np.concatenate(chunks), seconds, counts, tuple(notices), rungs)
-
-
-def _rung(event: SteppedDown) -> dict[str, object]:
-    return {"stage": event.stage, "changes": [notice.code for notice in event.notices]}
-
-
-def compare_frames(ones: Frames, others: Frames) -> Figures:
-    """Return how far apart two clips are, in levels of 255."""
-    apart = np.abs(ones.astype(np.int16) - others)
-    return {"max_difference": int(apart.max()), "mean_difference": float(apart.mean())}
-
-
-def draw_clip_picture(generation: Generation) -> Image.Image:
-    return draw_picture(generation.generated_width, generation.generated_height)
-
-
-def draw_picture(width: int, height: int) -> Image.Image:
-    """Draw hills before a sky: the same picture everywhere, so that reports can be compared."""
-    across, down = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
-    sky = np.stack([90 + 120 * down, 140 + 70 * down, 230 - 40 * down], axis=-1)
-    for height_of, colour in ((0.55, (70, 110, 90)), (0.75, (40, 80, 45))):
-        ridge = height_of + 0.08 * np.sin(9 * across + 20 * height_of)
-        sky = np.where((down > ridge)[..., None], np.asarray(colour) * (1.2 - 0.4 * down[..., None]), sky)
-    image = Image.fromarray(sky.clip(0, 255).astype(np.uint8))
-    corner, side = (int(0.68 * width), int(0.14 * height)), min(width, height) // 7
-    ImageDraw.Draw(image).ellipse((*corner, corner[0] + side, corner[1] + side), fill=(255, 236, 170))
-    return image

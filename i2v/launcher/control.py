@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
@@ -59,10 +60,9 @@ def stop(launcher: Launcher) -> int:
     terminal.say("info", "stopping", pid=holder.pid)
     began = time.monotonic()
     try:
-        process.terminate()
-        process.wait(STOP_SECONDS)
-    except psutil.NoSuchProcess:  # it has ended by itself
-        pass
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended by itself meanwhile, as it should
+            process.terminate()
+            process.wait(STOP_SECONDS)
     except psutil.TimeoutExpired:
         terminal.say("problem", "not_stopped", seconds=round(STOP_SECONDS), pid=holder.pid)
         return 1

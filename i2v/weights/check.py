@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from i2v.errors import ModelUnavailable, Notice
+from i2v.model_files import unreadable
 from i2v.schema import EngineSpec, shown
 from i2v.settings import ModelSettings
 from i2v.weights.fetching import list_files, told_notice
@@ -23,7 +24,7 @@ from i2v.weights.records import (
     records_folder,
     write_listing,
 )
-from i2v.weights.tensors import check_tensors, published_shapes, read_shapes, unreadable
+from i2v.weights.tensors import check_tensors, published_shapes, read_shapes
 
 PIPELINE = "I2VGenXLPipeline"  # of diffusers; all our engines are of that kind
 PICKLES = (".bin", ".ckpt", ".pt", ".pth")

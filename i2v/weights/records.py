@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from i2v.errors import ModelUnavailable
+from i2v.model_files import unreadable
 from i2v.schema import EngineSpec
 from i2v.settings import ModelSettings
 from i2v.weights.folders import weights_file
@@ -153,10 +154,7 @@ def weights_digest(spec: EngineSpec, folder: Path, records: Path | None = None) 
         except FileNotFoundError as error:
             raise ModelUnavailable("weights.missing_file", title=spec.title, path=str(path)) from error
         except OSError as error:
-            reason = error.strerror or str(error)
-            raise ModelUnavailable(
-                "weights.unreadable", title=spec.title, path=str(path), reason=reason
-            ) from error
+            raise unreadable(spec, path, error.strerror or str(error)) from error
     if digests is not None:
         digests.save()
     return whole.hexdigest()

@@ -7,22 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from i2v.bench.trials import (
-    Trial,
-    compare_frames,
-    draw_picture,
-    make_video,
-    stop_clips,
-    time_clip,
-)
+from i2v.bench.trials import Trial, make_video, stop_clips, time_clip
 from i2v.schema import DeviceInfo, Generation, MemoryPlan
 from i2v.video import probe
 from tests.rehearsal import REHEARSAL, stage
-
-
-@pytest.fixture
-def trial(tmp_path: Path, generation: Generation) -> Trial:
-    return rehearsed(tmp_path, generation, "nothing")
 
 
 def rehearsed(folder: Path, generation: Generation, prompt: str, steps: int = 3) -> Trial:
@@ -78,17 +66,3 @@ def test_a_cancelled_clip_ends_with_the_step_in_which_it_was_asked_to(
         assert each <= stopped["seconds_each"] < 2 * each
         assert 0 < stopped["seconds"] < 2 * each  # and not all that was left
     assert figures["frames_after"] == {"max_difference": 0, "mean_difference": 0.0}
-
-
-def test_frames_are_compared_without_overflow() -> None:
-    dark, bright = np.zeros((2, 4, 4, 3), np.uint8), np.full((2, 4, 4, 3), 255, np.uint8)
-    assert compare_frames(dark, bright) == {"max_difference": 255, "mean_difference": 255.0}
-    bright[1] = 0
-    assert compare_frames(dark, bright)["mean_difference"] == 127.5
-
-
-def test_the_picture_is_the_same_everywhere_and_has_detail() -> None:
-    picture = np.asarray(draw_picture(96, 64))
-    assert picture.shape == (64, 96, 3)
-    assert np.array_equal(picture, np.asarray(draw_picture(96, 64)))
-    assert picture.std() > 30

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from benchmarks import sweep
+from benchmarks import speed, sweep
 from benchmarks.baselines import Bench, Scheduled
 from benchmarks.cases import Case, Clip, References, cases
 from benchmarks.race import Race
-from benchmarks.speed import STAGES, quality_rows, ratios
+from benchmarks.reports import write
+from benchmarks.speed_tables import STAGES, quality_rows
 from i2v.engines.specs import EMBEDDED
 from i2v.schedules import ddim
 from i2v.settings import ROOT
@@ -33,6 +35,7 @@ def test_a_quick_run_has_every_side_stage_and_measure(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     report: dict[str, Any] = json.loads(path.read_text())
     assert "<svg" in drawing.read_text()
+    assert report["complete"]
     assert report["paired"]["frames_max_difference"] <= 1
     sides = list(report["alone"])
     assert sides[:3] == ["stock", "exact", "fast"]
@@ -65,7 +68,7 @@ def test_quality_is_measured_against_the_kept_references(
     references.get(case.at(200), lambda _: made[3])
     samplers = [Scheduled(f"DDIM-{steps}", ddim(steps)) for steps in (2, 3)]
     monkeypatch.setattr(sweep, "swept", lambda *_: samplers)
-    found = sweep.report(quick)
+    (found,) = sweep.reports(quick)
     (row,) = found["measured"]
     assert row["DDIM-2"] == row["stock"]
     assert row["DDIM-3"] == row["reference"]
@@ -101,10 +104,50 @@ def test_a_ratio_is_stocks_seconds_over_a_sides() -> None:
         }
         for clock in ("wall", "cpu")
     }
-    found = ratios(seconds)
+    found = speed.ratios(seconds)
     assert list(found["wall"]) == ["fast"]
     assert found["cpu"]["fast"]["clip"]["ratios"] == (4, 6, 5)
     assert (found["cpu"]["fast"]["clip"]["median"], found["cpu"]["fast"]["clip"]["low"]) == (5, 4)
+
+
+def test_what_is_measured_is_kept_when_a_later_stage_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The processes are played: each finds in the file what those before it have measured."""
+    path = tmp_path / "speed.json"
+    kept: list[dict[str, Any]] = []
+    ends = False
+
+    def child(module: str, *arguments: str) -> Iterator[dict[str, Any]]:
+        if module == "race":
+            reading = {stage: [{"wall": 2.0, "cpu": 1.0}] for stage in STAGES}
+            readings = {"readings": {"stock": reading, "fast": reading}}
+            kept.append(json.loads(path.read_text()) if path.exists() else {})
+            yield readings if arguments[0] == "paired" else {"peak_rss_mib": 5}
+            return
+        for names in (["first"], ["first", "second"]):
+            yield {"cases": names}
+            kept.append(json.loads(path.read_text()))
+        if not ends:
+            raise SystemExit("out of memory")
+
+    monkeypatch.setattr(speed, "child", child)
+    with pytest.raises(SystemExit):
+        speed.measure({"pairs": 1}, lambda found: write(path, found))
+    assert [list(found.get("alone", ())) for found in kept[:3]] == [[], [], ["stock"]]
+    assert [found["quality"]["cases"] for found in kept[3:]] == [["first"], ["first", "second"]]
+    report = json.loads(path.read_text())
+    assert not report["complete"]
+    assert report["quality"]["cases"] == ["first", "second"]
+    assert report["seconds"]["cpu"]["fast"]["clip"] == [1.0]
+    ends = True
+    speed.measure({"pairs": 1}, lambda found: write(path, found))
+    assert json.loads(path.read_text())["complete"]
+
+
+def test_a_measurement_that_fails_is_told() -> None:
+    with pytest.raises(SystemExit, match=r"benchmarks\.absent failed with code 1"):
+        list(speed.child("absent"))
 
 
 def test_a_side_of_no_multiple_is_refused_in_words() -> None:

@@ -1,21 +1,19 @@
 """A folder in the Hugging Face layout -> the six components of I2VGen-XL, or an error naming file and tensor.
 
-Weights are safetensors only, mapped from the file and assigned without a second copy. Names of both
-transformers 4 (the published files) and 5 are read. What a component computes is not known here.
+Owns which parts there are, how each is built, and where each is at home. How a file is read is `folder`'s
+business; what a component computes is not known here.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, I2VGenXLUNet
-from safetensors import SafetensorError, safe_open
 from torch import nn
 from transformers import (
     CLIPTextConfig,
@@ -25,6 +23,7 @@ from transformers import (
     CLIPVisionModelWithProjection,
 )
 
+from i2v.engines.i2vgen_xl.folder import Folder, Model, assign
 from i2v.engines.i2vgen_xl.layouts import use_channels_last_weights
 from i2v.engines.i2vgen_xl.upsampling import use_phase_convolutions
 from i2v.errors import ModelUnavailable
@@ -115,93 +114,13 @@ def homes(device: torch.device, offload: Offload) -> tuple[torch.device, torch.d
     return cpu if offload == "model" else device, device if offload == "none" else cpu
 
 
-Model = TypeVar("Model", bound=nn.Module)
-
-_SCHEDULE = ("beta_start", "beta_end", "beta_schedule", "num_train_timesteps", "prediction_type")
-# What the sampler has code for (`solvers`, `schedules`), where diffusers' scheduler has more.
-_SAMPLED = {
-    "prediction_type": ("v_prediction", "epsilon", "sample"),
-    "timestep_spacing": ("leading",),
-    "clip_sample": (False,),
-    "thresholding": (False,),
-}
-
-
-class _Folder:
-    """A model folder, and the words for what is wrong with it."""
-
-    def __init__(self, spec: EngineSpec, path: Path) -> None:
-        self.spec = spec
-        self.path = path
-
-    def file(self, name: str) -> Path:
-        path = self.path / name
-        if not path.is_file():
-            raise ModelUnavailable("weights.missing_file", title=self.spec.title, path=str(path))
-        return path
-
-    def json(self, name: str) -> dict[str, Any]:
-        path = self.file(name)
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise self.unreadable(path, error) from error
-        if not isinstance(content, dict):
-            raise self.unreadable(path, "it holds no table")
-        return content
-
-    def build(self, part: str, make: Callable[[dict[str, Any]], Model]) -> Model:
-        """Return the module of `part` as its config.json describes it, on the meta device: without values."""
-        name = f"{part}/config.json"
-        config = self.json(name)
-        try:
-            with torch.device("meta"):
-                return make(config)
-        except Exception as error:  # whatever a library raises at a value of the wrong kind
-            raise self.unreadable(self.path / name, f"{type(error).__name__}: {error}") from error
-
-    def scheduler(self) -> dict[str, Any]:
-        """Return the scheduler's settings: all that decide over the noise, none of them a default."""
-        name = "scheduler/scheduler_config.json"
-        config = self.json(name)
-        missing = [key for key in _SCHEDULE if key not in config]
-        if missing:
-            raise self.unreadable(self.path / name, f"no {missing[0]}")
-        try:
-            effective = DDIMScheduler.from_config(config).config
-        except Exception as error:  # whatever a library raises at a value of the wrong kind
-            raise self.unreadable(self.path / name, f"{type(error).__name__}: {error}") from error
-        for key, known in _SAMPLED.items():
-            if effective[key] not in known:
-                raise self.unreadable(self.path / name, f"{key} is {effective[key]}, known: {known}")
-        return config
-
-    def tensors(self, part: str, stem: str) -> tuple[Path, dict[str, torch.Tensor]]:
-        """Return the mapped tensors of `part`, the fp16 variant where it is there."""
-        variant = self.path / part / f"{stem}.fp16.safetensors"
-        path = variant if variant.is_file() else self.file(f"{part}/{stem}.safetensors")
-        try:
-            with safe_open(str(path), framework="pt") as file:
-                return path, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        except (OSError, SafetensorError) as error:
-            raise self.unreadable(path, error) from error
-
-    def unreadable(self, path: Path, reason: object) -> ModelUnavailable:
-        return ModelUnavailable(
-            "weights.unreadable",
-            title=self.spec.title,
-            path=str(path),
-            reason=" ".join(str(reason).split())[:300],
-        )
-
-
 def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Components:
     """Load every component from `folder` in the plan's dtype, straight to where it is at home.
 
     Raises:
         ModelUnavailable: a file is missing or unreadable, or a tensor is missing, unexpected or misshapen.
     """
-    source = _Folder(spec, folder)
+    source = Folder(spec, folder)
     index = source.json("model_index.json")
     if index.get("_class_name") != "I2VGenXLPipeline":
         raise ModelUnavailable(
@@ -215,7 +134,7 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
 
     def ready(part: str, stem: str, model: Model, home: torch.device = home) -> Model:
         path, tensors = source.tensors(part, stem)
-        _assign(model, path, tensors, home, dtype)
+        assign(model, path, tensors, home, dtype)
         return model.eval().requires_grad_(False)
 
     text_encoder = source.build("text_encoder", lambda config: CLIPTextModel(CLIPTextConfig(**config)))
@@ -248,7 +167,7 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
     )
 
 
-def _load_picture_input(source: _Folder) -> PictureInput:
+def _load_picture_input(source: Folder) -> PictureInput:
     # Four numbers of the file are all that is read; transformers' own class wants torchvision for them.
     name = "feature_extractor/preprocessor_config.json"
     config = source.json(name)
@@ -261,7 +180,7 @@ def _load_picture_input(source: _Folder) -> PictureInput:
         raise source.unreadable(source.path / name, f"no {error}") from error
 
 
-def _load_tokenizer(source: _Folder) -> CLIPTokenizer:
+def _load_tokenizer(source: Folder) -> CLIPTokenizer:
     source.file("tokenizer/vocab.json")
     source.file("tokenizer/merges.txt")
     try:
@@ -270,66 +189,6 @@ def _load_tokenizer(source: _Folder) -> CLIPTokenizer:
         )
     except (OSError, ValueError, KeyError) as error:
         raise source.unreadable(source.path / "tokenizer", error) from error
-
-
-def _assign(
-    model: nn.Module, path: Path, tensors: dict[str, torch.Tensor], device: torch.device, dtype: torch.dtype
-) -> None:
-    """Put `tensors` into `model` (built on the meta device), or say which one does not fit."""
-    expected = model.state_dict()
-    found = {_known_name(name, expected): tensor for name, tensor in tensors.items()}
-    # transformers 4 saved this constant in some files; the module makes its own
-    found = {
-        name: tensor
-        for name, tensor in found.items()
-        if name in expected or not name.endswith("position_ids")
-    }
-    _refuse("weights.missing_tensor", path, expected.keys() - found.keys())
-    _refuse("weights.unexpected_tensor", path, found.keys() - expected.keys())
-    for name, tensor in found.items():
-        if tensor.shape != expected[name].shape:
-            shapes = {"found": str(tuple(tensor.shape)), "expected": str(tuple(expected[name].shape))}
-            raise ModelUnavailable("weights.misshapen_tensor", path=str(path), tensor=name, **shapes)
-    model.load_state_dict({name: tensor.to(device, dtype) for name, tensor in found.items()}, assign=True)
-    _restore_constants(model, device)
-
-
-# The attention of a VAE as diffusers wrote it before 0.17 (June 2023), which files copied since still have.
-_OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
-
-
-def _known_name(name: str, expected: Iterable[str]) -> str:
-    """Return the module's name for a tensor of an older file.
-
-    transformers 4 and 5 differ by the prefix `text_model.`, and diffusers renamed the VAE's attention.
-    """
-    owner, _, kind = name.rpartition(".")
-    rest, _, last = owner.rpartition(".")
-    for candidate in (name.removeprefix("text_model."), f"{rest}.{_OLD_ATTENTION.get(last, last)}.{kind}"):
-        if name not in expected and candidate in expected:
-            return candidate
-    return name
-
-
-def _refuse(code: str, path: Path, names: Iterable[str]) -> None:
-    wrong = sorted(names)
-    if wrong:
-        raise ModelUnavailable(code, path=str(path), tensor=wrong[0], count=len(wrong))
-
-
-def _restore_constants(model: nn.Module, device: torch.device) -> None:
-    """Give the buffers that no file holds their values: the meta device has made them without."""
-    for module in model.modules():
-        for name, buffer in module.named_buffers(recurse=False):
-            if not buffer.is_meta:
-                continue
-            if name != "position_ids":
-                raise TypeError(
-                    f"{type(module).__name__}.{name} has no value:"
-                    " this version of transformers is not supported"
-                )
-            positions = torch.arange(buffer.shape[-1], device=device).expand(buffer.shape)
-            module.register_buffer(name, positions, persistent=False)
 
 
 def _apply_image_gain(unet: I2VGenXLUNet, gain: float) -> None:

@@ -1,0 +1,130 @@
+"""A model folder in the Hugging Face layout as the loader reads it, and its tensors in a module.
+
+Owns which file is opened, what is asked of a configuration, and how values get into a module: weights are
+safetensors only, mapped from the file and assigned without a second copy. Deliberately does not know which
+parts a model has (`components`), nor what tensors were called before (`model_files`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from diffusers import DDIMScheduler
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from i2v.errors import ModelUnavailable
+from i2v.model_files import match_tensors, unreadable
+from i2v.schema import EngineSpec
+
+Model = TypeVar("Model", bound=nn.Module)
+
+_SCHEDULE = ("beta_start", "beta_end", "beta_schedule", "num_train_timesteps", "prediction_type")
+# What the sampler has code for (`solvers`, `schedules`), where diffusers' scheduler has more.
+_SAMPLED = {
+    "prediction_type": ("v_prediction", "epsilon", "sample"),
+    "timestep_spacing": ("leading",),
+    "clip_sample": (False,),
+    "thresholding": (False,),
+}
+
+
+class Folder:
+    """A model folder, and the words for what is wrong with it."""
+
+    def __init__(self, spec: EngineSpec, path: Path) -> None:
+        self.spec = spec
+        self.path = path
+
+    def file(self, name: str) -> Path:
+        path = self.path / name
+        if not path.is_file():
+            raise ModelUnavailable("weights.missing_file", title=self.spec.title, path=str(path))
+        return path
+
+    def json(self, name: str) -> dict[str, Any]:
+        path = self.file(name)
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise self.unreadable(path, error) from error
+        if not isinstance(content, dict):
+            raise self.unreadable(path, "it holds no table")
+        return content
+
+    def build(self, part: str, make: Callable[[dict[str, Any]], Model]) -> Model:
+        """Return the module of `part` as its config.json describes it, on the meta device: without values."""
+        name = f"{part}/config.json"
+        config = self.json(name)
+        try:
+            with torch.device("meta"):
+                return make(config)
+        except Exception as error:  # whatever a library raises at a value of the wrong kind
+            raise self.unreadable(self.path / name, f"{type(error).__name__}: {error}") from error
+
+    def scheduler(self) -> dict[str, Any]:
+        """Return the scheduler's settings: all that decide over the noise, none of them a default."""
+        name = "scheduler/scheduler_config.json"
+        config = self.json(name)
+        missing = [key for key in _SCHEDULE if key not in config]
+        if missing:
+            raise self.unreadable(self.path / name, f"no {missing[0]}")
+        try:
+            effective = DDIMScheduler.from_config(config).config
+        except Exception as error:  # whatever a library raises at a value of the wrong kind
+            raise self.unreadable(self.path / name, f"{type(error).__name__}: {error}") from error
+        for key, known in _SAMPLED.items():
+            if effective[key] not in known:
+                raise self.unreadable(self.path / name, f"{key} is {effective[key]}, known: {known}")
+        return config
+
+    def tensors(self, part: str, stem: str) -> tuple[Path, dict[str, torch.Tensor]]:
+        """Return the mapped tensors of `part`, the fp16 variant where it is there."""
+        variant = self.path / part / f"{stem}.fp16.safetensors"
+        path = variant if variant.is_file() else self.file(f"{part}/{stem}.safetensors")
+        try:
+            with safe_open(str(path), framework="pt") as file:
+                return path, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        except (OSError, SafetensorError) as error:
+            raise self.unreadable(path, error) from error
+
+    def unreadable(self, path: Path, reason: object) -> ModelUnavailable:
+        return unreadable(self.spec, path, str(reason))
+
+
+def assign(
+    model: nn.Module,
+    path: Path,
+    tensors: Mapping[str, torch.Tensor],
+    device: torch.device,
+    dtype: torch.dtype,
+) -> None:
+    """Put `tensors`, those of the file `path`, into `model`, which was built on the meta device.
+
+    Raises `ModelUnavailable` for one that does not fit, as `match_tensors` does.
+    """
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    names = match_tensors(path, found, expected)
+    values = {name: tensors[old].to(device, dtype) for name, old in names.items()}
+    model.load_state_dict(values, assign=True)
+    _restore_constants(model, device)
+
+
+def _restore_constants(model: nn.Module, device: torch.device) -> None:
+    """Give the buffers that no file holds their values: the meta device has made them without."""
+    for module in model.modules():
+        for name, buffer in module.named_buffers(recurse=False):
+            if not buffer.is_meta:
+                continue
+            if name != "position_ids":
+                raise TypeError(
+                    f"{type(module).__name__}.{name} has no value:"
+                    " this version of transformers is not supported"
+                )
+            positions = torch.arange(buffer.shape[-1], device=device).expand(buffer.shape)
+            module.register_buffer(name, positions, persistent=False)

@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "examples" / "clips.png")
     preset = EMBEDDED.presets["standard"]
     parser.add_argument("--steps", type=int, default=preset.num_inference_steps)
+    parser.add_argument("--speed", choices=("exact", "fast"), default="fast")
     parser.add_argument("--guidance-scale", type=float, default=preset.guidance_scale)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

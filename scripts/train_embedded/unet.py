@@ -151,6 +151,7 @@ class Trainer:
     def __init__(self, options: argparse.Namespace, crew: Crew) -> None:
         self.options, self.crew = options, crew
         self.rng = random.Random(options.seed * 1000 + crew.rank)
+        self.shapes = random.Random(options.seed)  # alike in all processes: none waits for a larger batch
         torch.manual_seed(options.seed)  # the same start everywhere
         self.conditions = Conditions(options.checkpoints)
         self.file: Path = options.checkpoints / "unet.pt"
@@ -188,10 +189,11 @@ class Trainer:
     def gradients(self) -> tuple[float, list[torch.Tensor]]:
         """Return the loss on a new batch, and its gradients."""
         options, rng = self.options, self.rng
-        is_pairs = rng.random() < options.pairs
-        num_frames = rng.choice(options.frames)
+        is_pairs = self.shapes.random() < options.pairs
+        num_frames = self.shapes.choice(options.frames)
         shown = PAIRS["shown"] if is_pairs else options.shown or num_frames
-        view = rng.choice(VIEWS[1:]) if rng.random() < options.aspects else self._square()
+        is_oblong = self.shapes.random() < options.aspects
+        view = self.shapes.choice(VIEWS[1:]) if is_oblong else self._square()
         first = PAIRS["first"] if is_pairs else options.first
         size = max(1, options.batch * 8 // shown)
         batch = make_batch(

@@ -19,6 +19,7 @@ class _Run:
     """A finished job: its denoising grows as `work` does, all its other phases as `volume`."""
 
     engine: str
+    upscaler: str
     work: float
     volume: int
     seconds: dict[str, float]  # by phase
@@ -28,7 +29,7 @@ class Forecast:
     """Tells seconds from the loaded engine to the finished video.
 
     Denoising is taken to grow with the operations it needs, the rest with frames and pixels. The nearest
-    finished job of the same engine is what a job is compared with.
+    finished job of the same engine, and by preference of the same upscaler, is what a job is compared with.
     """
 
     def __init__(self, runs: Iterable[tuple[JsonObject, JsonObject]]) -> None:
@@ -46,7 +47,10 @@ class Forecast:
         if not of_engine:
             return None
         work, volume = denoise_flops(generation), _volume(generation)
-        nearest = min(of_engine, key=lambda run: abs(math.log(work / run.work)))
+        nearest = min(
+            of_engine,
+            key=lambda run: (run.upscaler != generation.upscaler, abs(math.log(work / run.work))),
+        )
         grown = dict.fromkeys(nearest.seconds, volume / nearest.volume) | {"denoise": work / nearest.work}
         return {phase: grown[phase] * seconds for phase, seconds in nearest.seconds.items()}
 
@@ -74,7 +78,8 @@ def _run_of(then: JsonObject, result: JsonObject) -> _Run | None:
         return None  # some of its time went to tries that ran out of memory
     generation = Generation(**then)  # type: ignore[arg-type]  # ours, from the store
     phases = {phase: seconds for phase, seconds in spent.items() if phase != "load"}
-    return _Run(generation.engine, denoise_flops(generation), _volume(generation), phases)
+    work, volume = denoise_flops(generation), _volume(generation)
+    return _Run(generation.engine, generation.upscaler, work, volume, phases)
 
 
 def _notices(result: JsonObject) -> list[JsonObject]:

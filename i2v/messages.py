@@ -24,6 +24,18 @@ MESSAGES: dict[str, str] = {
         "{title} generates {generated_width} x {generated_height} pixels; the video is scaled up to"
         " {width} x {height}."
     ),
+    "request.upscaled": (
+        "{title} generates {generated_width} x {generated_height} pixels; the network {upscaler} enlarges"
+        " them to {width} x {height}."
+    ),
+    "upscale.missing": (
+        "{upscaler} is not installed: the video is scaled up by plain resampling, which is less sharp. Fix:"
+        " bash scripts/setup.sh {extra}"
+    ),
+    "upscale.unusable": (
+        "{upscaler} cannot enlarge the frames here ({reason}). Install it again (bash scripts/setup.sh"
+        " {extra}) or set output.upscaler: lanczos for plain resampling."
+    ),
     "request.size_rounded": (
         "{width} x {height} is not a multiple of {multiple}: the model generates"
         " {generated_width} x {generated_height} pixels, which are scaled."

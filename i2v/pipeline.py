@@ -24,9 +24,10 @@ from i2v.loading import LoadedEngine
 from i2v.outputs import OutputTarget
 from i2v.provenance import KEY, Provenance
 from i2v.schedules import evaluations, fast
-from i2v.schema import MAX_SEED, EngineSpec, Generation, GenerationRequest, Language, Preset
+from i2v.schema import MAX_SEED, EngineSpec, Generation, GenerationRequest, Language, Preset, Upscaling
 from i2v.settings import OutputSettings
 from i2v.stages import StageBooks, Stopwatch
+from i2v.upscale import NETWORKS, Upscaler, choose_upscaler
 from i2v.video import Mp4Writer
 
 
@@ -49,7 +50,7 @@ class Result:
         names = (
             "seed", "width", "height", "generated_width", "generated_height", "num_frames", "fps",
             "target_fps", "num_inference_steps", "guidance_scale", "prompt", "negative_prompt", "fit",
-            "engine", "speed",
+            "engine", "speed", "upscaler",
         )  # fmt: skip
         return {
             "path": str(self.path),
@@ -80,6 +81,7 @@ def resolve(
     picture_size: tuple[int, int],
     draw: Callable[[], int] = draw_seed,
     proofs: Sequence[Certificate] | None = None,
+    upscaling: Upscaling = "lanczos",
 ) -> tuple[Generation, tuple[Notice, ...]]:
     """Fill every gap of `request`: explicit fields, then the engine's preset, then the published one.
 
@@ -87,6 +89,7 @@ def resolve(
         picture_size: (width, height) of the upright picture in pixels.
         draw: gives the seed where the request has none.
         proofs: what fast sampling is proven for with these weights; `None` where nobody looked.
+        upscaling: what the settings want; a network is used where it is installed and frames are enlarged.
     Raises:
         InvalidRequest: the prompt is blank and the engine needs one.
     """
@@ -116,6 +119,9 @@ def resolve(
     )
     speed, told = _speed(request, spec, generation, proofs)
     generation = replace(generation, speed=speed)
+    if _scales_up(generation):
+        upscaler, missing = choose_upscaler(upscaling)
+        generation, told = replace(generation, upscaler=upscaler), (*told, *missing)
     return generation, (*_resolve_notices(request, spec, generation), *told)
 
 
@@ -163,6 +169,12 @@ def _even(side: float) -> int:
     return max(2, 2 * round(side / 2))
 
 
+def _scales_up(generation: Generation) -> bool:
+    """Return whether the video is larger than its frames by more than the rounding of a size."""
+    generated = generation.generated_width * generation.generated_height
+    return generation.width * generation.height > 1.1 * generated
+
+
 def _resolve_notices(
     request: GenerationRequest, spec: EngineSpec, generation: Generation
 ) -> Iterator[Notice]:
@@ -182,8 +194,12 @@ def _resolve_notices(
         "width": generation.width, "height": generation.height,
         "generated_width": generation.generated_width, "generated_height": generation.generated_height,
     }  # fmt: skip
-    if generation.width * generation.height > 1.1 * generation.generated_width * generation.generated_height:
-        yield Notice("request.scaled_up", {"title": spec.title, **sizes})
+    if _scales_up(generation):
+        network = NETWORKS.get(generation.upscaler)
+        if network is None:
+            yield Notice("request.scaled_up", {"title": spec.title, **sizes})
+        else:
+            yield Notice("request.upscaled", {"title": spec.title, "upscaler": network.title, **sizes})
     elif (generation.width, generation.height) != (generation.generated_width, generation.generated_height):
         yield Notice("request.size_rounded", {"multiple": spec.multiple, **sizes})
     if request.gradient_checkpointing:
@@ -239,26 +255,45 @@ def generate_video(
     notices = [*picture.notices, *fitted.notices]
     size = (generation.width, generation.height)
     label = VisibleLabel(size, generation.fps, marks.visible) if marks.visible else None
+    upscaler = None
+    if generation.upscaler != "lanczos":
+        with watch.phase("upscale"):
+            upscaler = Upscaler(generation.upscaler)
     with (
         Mp4Writer(output, fps=generation.fps, size=size, tags=marks.tags) as writer,
         closing(engine.generate(generation, image, ladder)) as events,
     ):
-        for event in books.follow(events):
+        followed = books.follow(events)
+        for event in followed if upscaler is None else _frame_by_frame(followed):
             on_event(event)
             notices.extend(event.notices)
             if isinstance(event, Decoded):
-                with _encoding(watch):
-                    frames = resize_frames(event.frames, *size)
+                frames = event.frames
+                if upscaler is not None:
+                    with _booked(watch, "upscale"):
+                        frames = upscaler.enlarge(frames)
+                with _booked(watch, "encode"):
+                    frames = resize_frames(frames, *size)
                     writer.append(label.draw(frames) if label else frames)
-        with _encoding(watch):
+        with _booked(watch, "encode"):
             path = writer.finish().path
     return Result(path, generation, tuple(notices), watch.seconds, tuple(books.to_list()))
 
 
+def _frame_by_frame(events: Iterator[Event]) -> Iterator[Event]:
+    """Pass events on, each frame as one: what takes a while for every frame can be cancelled between two."""
+    for event in events:
+        if isinstance(event, Decoded):
+            for index in range(len(event.frames)):
+                yield Decoded(event.frames[index : index + 1], () if index else event.notices)
+        else:
+            yield event
+
+
 @contextmanager
-def _encoding(watch: Stopwatch) -> Iterator[None]:
+def _booked(watch: Stopwatch, phase: Literal["upscale", "encode"]) -> Iterator[None]:
     try:
-        with watch.phase("encode"):
+        with watch.phase(phase):
             yield
     except MemoryError as error:
         raise InsufficientMemory("encode.out_of_memory", reason=str(error) or "MemoryError") from error

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from i2v.errors import InvalidRequest, Notice
 from i2v.schema import DeviceInfo, Generation, GenerationRequest, Language, MemoryPlan, shown
+from i2v.upscale import NETWORKS
 
 KEY = "i2v"  # the metadata key
 PACKAGES = ("i2v", "torch", "diffusers", "transformers", "imageio-ffmpeg")
@@ -28,7 +29,7 @@ PACKAGES = ("i2v", "torch", "diffusers", "transformers", "imageio-ffmpeg")
 _SIZE_FIELDS = frozenset({"preset", "resolution", "height", "width"})
 _PRESET_FIELDS = frozenset({"num_frames", "fps", "target_fps", "num_inference_steps", "guidance_scale"})
 # Fields of a generation that follow from others.
-_FOLLOWING = {"width", "height", "generated_width", "generated_height"}
+_FOLLOWING = {"width", "height", "generated_width", "generated_height", "upscaler"}
 _PROMPTS = ("prompt", "negative_prompt")
 
 Value = str | int | float | bool | None
@@ -71,6 +72,8 @@ class Provenance(BaseModel):
         device: DeviceInfo,
         visible_label: Language | None,
     ) -> Self:
+        network = NETWORKS.get(generation.upscaler)
+        packages = PACKAGES + (network.packages if network else ())
         return cls(
             generation=asdict(generation),
             size=request.model_dump(include=set(_SIZE_FIELDS), exclude_none=True),
@@ -78,7 +81,7 @@ class Provenance(BaseModel):
             weights_sha256=weights_sha256,
             plan=asdict(plan),
             device=device.name,
-            versions={"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+            versions={"python": platform.python_version(), **{name: version(name) for name in packages}},
             visible_label=visible_label,
         )
 
@@ -134,7 +137,7 @@ class Provenance(BaseModel):
         was = then._bearing_on_frames()
         for what, value in self._bearing_on_frames().items():
             before = was.get(what)
-            if what in expected or before == value:
+            if what in expected or before == value or what not in was:
                 continue
             if what in _PROMPTS and before is None:
                 yield Notice("like.left_out", {"what": what, "path": str(path)})
@@ -145,6 +148,7 @@ class Provenance(BaseModel):
     def _bearing_on_frames(self) -> dict[str, Value]:
         return {
             "speed": "exact",  # what there was before it had a name
+            "upscaler": "lanczos",  # the same
             **self.generation,
             "picture": f"sha256 {self.picture_sha256[:16]}",
             "weights": f"sha256 {self.weights_sha256[:16]}",

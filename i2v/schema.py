@@ -33,6 +33,8 @@ Resolution = Literal["256p", "512p", "768p", "1024p"]
 Language = Literal["en", "zh-CN"]
 Offload = Literal["none", "encoders", "model"]
 Speed = Literal["auto", "exact", "fast"]
+UpscalerName = Literal["lanczos", "span", "real-esrgan"]
+Upscaling = Literal["auto", UpscalerName]
 
 PROMPT_LIMIT = 2000  # characters
 MAX_SEED = 2**32 - 1
@@ -319,8 +321,8 @@ class Generation:
     """What is really run: every gap of the request filled, sizes settled. All sides in pixels.
 
     `width` and `height` are the video's, `generated_width` and `generated_height` the model's; they differ
-    where an engine generates small and the frames are scaled up. With `speed` "fast", `num_inference_steps`
-    is the quality: that of so many steps, made with fewer (`i2v.schedules`).
+    where an engine generates small and the frames are scaled up, by `upscaler`. With `speed` "fast",
+    `num_inference_steps` is the quality: that of so many steps, made with fewer (`i2v.schedules`).
     """
 
     prompt: str
@@ -338,3 +340,4 @@ class Generation:
     seed: int
     engine: str
     speed: Literal["exact", "fast"] = "exact"
+    upscaler: UpscalerName = "lanczos"

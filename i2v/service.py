@@ -335,7 +335,14 @@ class Service:
     ) -> tuple[Generation, tuple[Notice, ...]]:
         device = self._executor.device()
         spec = choose_engine(request.engine, device, self._settings.models, self.engines)
-        return resolve(request, spec, self._presets, picture_size, proofs=self._proofs.of(spec))
+        return resolve(
+            request,
+            spec,
+            self._presets,
+            picture_size,
+            proofs=self._proofs.of(spec),
+            upscaling=self._settings.output.upscaler,
+        )
 
     def _planned(self, generation: Generation) -> Planned:
         spec = find_spec(generation.engine, self.engines)

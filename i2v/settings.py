@@ -19,7 +19,17 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from i2v.errors import InvalidRequest
-from i2v.schema import Language, Offload, Preset, Within, clean_text, invalid_field, nearest_name, shown
+from i2v.schema import (
+    Language,
+    Offload,
+    Preset,
+    Upscaling,
+    Within,
+    clean_text,
+    invalid_field,
+    nearest_name,
+    shown,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT_PREFIX = "I2V_"
@@ -111,6 +121,7 @@ class _Section(BaseModel):
 class OutputSettings(_Section):
     directory: Folder
     format: Literal["mp4"]
+    upscaler: Upscaling
     prefix: Annotated[str, BeforeValidator(_prefix)]
     label: Literal["metadata", "visible", "none"]
     producer: Annotated[Text, Field(min_length=1, max_length=200)]

@@ -70,6 +70,16 @@ def test_the_nearest_run_counts() -> None:
     assert Forecast([]).seconds(like()) is None
 
 
+def test_a_job_is_compared_with_one_of_its_own_upscaler() -> None:
+    generation, result = run(20, 2, num_inference_steps=20, upscaler="span")
+    upscaled = (generation, {"seconds": {**result["seconds"], "upscale": 3}})  # type: ignore[dict-item]
+    forecast = Forecast([run(10, 2), upscaled])
+    assert forecast.seconds(like(upscaler="span", num_frames=16)) == pytest.approx(2 * (10 + 2 + 3))
+    assert forecast.phases(like(num_inference_steps=20)) == Forecast([run(10, 2)]).phases(
+        like(num_inference_steps=20)
+    )
+
+
 def test_a_job_starts_when_those_before_it_have_ended(tmp_path: Path) -> None:
     settings = stage(tmp_path)
     store = JobStore(settings.database)

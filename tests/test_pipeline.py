@@ -8,25 +8,32 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from i2v.certificates import Certificate
-from i2v.engines.base import Denoised, Event
+from i2v.engines.base import Decoded, Denoised, Event
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.specs import EMBEDDED, I2VGEN_XL
-from i2v.errors import Cancelled, InvalidRequest
+from i2v.errors import Cancelled, InsufficientMemory, InvalidRequest, ModelUnavailable
 from i2v.image import Picture
 from i2v.label import AIGC
 from i2v.loading import LoadedEngine
 from i2v.outputs import OutputName
 from i2v.pipeline import Marks, describe, generate_video, mark, resolve
 from i2v.provenance import Provenance
-from i2v.schema import DeviceInfo, EngineSpec, Generation, GenerationRequest, MemoryPlan
+from i2v.schema import DeviceInfo, EngineSpec, Generation, GenerationRequest, MemoryPlan, Upscaling
 from i2v.settings import load_presets, load_settings
+from i2v.upscale import Upscaler, is_installed
 from i2v.video import probe, read_tags
 from tests.clips import WHEN, read_frames
 
 PHOTO = (3000, 2000)
+
+Frames = NDArray[np.uint8]
+needs_span = pytest.mark.skipif(
+    not is_installed("span"), reason="SPAN is not installed: bash scripts/setup.sh upscale"
+)
 
 
 def settle(spec: EngineSpec, size: tuple[int, int] = PHOTO, **fields: object) -> tuple[Generation, list[str]]:
@@ -172,6 +179,36 @@ def test_a_blank_prompt_is_refused_where_the_engine_needs_one(prompt: str) -> No
     assert caught.value.code == "request.blank_prompt"
 
 
+@pytest.mark.parametrize(
+    ("upscaling", "installed", "upscaler", "told"),
+    [
+        ("auto", ["span", "real-esrgan"], "real-esrgan", ["request.upscaled"]),
+        ("auto", ["span"], "span", ["request.upscaled"]),
+        ("auto", [], "lanczos", ["request.scaled_up"]),
+        ("span", [], "lanczos", ["request.scaled_up", "upscale.missing"]),
+        ("span", ["span", "real-esrgan"], "span", ["request.upscaled"]),
+        ("real-esrgan", ["span"], "lanczos", ["request.scaled_up", "upscale.missing"]),
+        ("lanczos", ["span"], "lanczos", ["request.scaled_up"]),
+    ],
+)
+def test_frames_are_enlarged_by_what_is_wanted_and_installed(
+    monkeypatch: pytest.MonkeyPatch,
+    upscaling: Upscaling,
+    installed: list[str],
+    upscaler: str,
+    told: list[str],
+) -> None:
+    monkeypatch.setattr("i2v.upscale.is_installed", lambda name: name in installed)
+    large = GenerationRequest.parse({"prompt": "pan", "resolution": "512p"})
+    generation, notices = resolve(large, EMBEDDED, load_presets(), PHOTO, upscaling=upscaling)
+    assert generation.upscaler == upscaler
+    assert [notice.code for notice in notices] == told
+    native, notices = resolve(
+        GenerationRequest(prompt="pan"), EMBEDDED, load_presets(), PHOTO, upscaling=upscaling
+    )
+    assert (native.upscaler, notices) == ("lanczos", ()), "nothing is enlarged"
+
+
 @pytest.fixture(scope="module")
 def engine(tiny_spec: EngineSpec, tiny_folder: Path) -> I2VGenXLEngine:
     return I2VGenXLEngine.load(tiny_spec, tiny_folder, MemoryPlan("cpu", "float32", decode_chunk=2))
@@ -202,6 +239,73 @@ def test_frames_are_scaled_to_the_videos_size_without_changing_the_pictures_shap
     result = generate_video(engine, asked, picture, OutputName(tmp_path, WHEN), Marks())
     info = probe(result.path)
     assert (info.width, info.height) == (300, 200)
+
+
+@pytest.fixture
+def enlarged(generation: Generation) -> Generation:
+    size = {"width": 250, "height": 166, "generated_width": 96, "generated_height": 64}
+    return replace(generation, upscaler="span", **size)
+
+
+@needs_span
+def test_a_network_makes_another_video_of_the_same_size_and_its_time_is_booked(
+    engine: I2VGenXLEngine, enlarged: Generation, picture: Picture, tmp_path: Path
+) -> None:
+    seen: list[Event] = []
+    resampled = replace(enlarged, upscaler="lanczos")
+    result = generate_video(engine, enlarged, picture, OutputName(tmp_path, WHEN), Marks(), seen.append)
+    plain = generate_video(engine, resampled, picture, OutputName(tmp_path, WHEN), Marks())
+    frames, others = read_frames(result.path), read_frames(plain.path)
+    assert frames.shape == others.shape == (4, 166, 250, 3)
+    assert 0.2 < np.abs(frames.astype(int) - others).mean() < 20
+    assert result.seconds["upscale"] > 0
+    assert "upscale" not in plain.seconds
+    assert result.to_dict()["upscaler"] == "span"
+    assert [len(event.frames) for event in seen if isinstance(event, Decoded)] == [1, 1, 1, 1]
+
+
+@needs_span
+@pytest.mark.parametrize("error", [Cancelled("job.interrupted"), MemoryError("ncnn: -100")])
+def test_stopping_while_frames_are_enlarged_leaves_nothing_behind(
+    engine: I2VGenXLEngine,
+    enlarged: Generation,
+    picture: Picture,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    done: list[Frames] = []
+
+    def enlarge(upscaler: Upscaler, frames: Frames) -> Frames:
+        done.append(frames)
+        if len(done) == 2 and isinstance(error, MemoryError):
+            raise error
+        return frames
+
+    def stop(event: Event) -> None:
+        if len(done) == 2:
+            raise error
+
+    monkeypatch.setattr(Upscaler, "enlarge", enlarge)
+    with pytest.raises((Cancelled, InsufficientMemory)) as caught:
+        generate_video(engine, enlarged, picture, OutputName(tmp_path, WHEN), Marks(), stop)
+    assert caught.value.code in ("job.interrupted", "encode.out_of_memory")
+    assert len(done) == 2, "of the four frames"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_that_is_gone_is_told_before_anything_is_computed(
+    engine: I2VGenXLEngine,
+    enlarged: Generation,
+    picture: Picture,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("i2v.upscale.find_spec", lambda name: None)
+    seen: list[Event] = []
+    with pytest.raises(ModelUnavailable) as caught:
+        generate_video(engine, enlarged, picture, OutputName(tmp_path, WHEN), Marks(), seen.append)
+    assert (caught.value.code, seen, list(tmp_path.iterdir())) == ("upscale.unusable", [], [])
 
 
 def test_what_was_cut_off_the_picture_is_in_the_result(

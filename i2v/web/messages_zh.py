@@ -18,6 +18,17 @@ CHINESE: dict[str, str] = {
     "request.scaled_up": (
         "{title} 生成 {generated_width} x {generated_height} 像素，视频放大到 {width} x {height}。"
     ),
+    "request.upscaled": (
+        "{title} 生成 {generated_width} x {generated_height} 像素，由神经网络 {upscaler} 放大到"
+        " {width} x {height}。"
+    ),
+    "upscale.missing": (
+        "{upscaler} 尚未安装：视频改用普通重采样放大，清晰度较低。解决办法：bash scripts/setup.sh {extra}"
+    ),
+    "upscale.unusable": (
+        "{upscaler} 无法在此放大画面（{reason}）。解决办法：bash scripts/setup.sh {extra}，或设"
+        " output.upscaler: lanczos 改用普通重采样。"
+    ),
     "request.size_rounded": (
         "{width} x {height} 不是 {multiple} 的倍数：模型生成 {generated_width} x {generated_height}"
         " 像素，再缩放。"

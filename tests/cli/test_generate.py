@@ -36,6 +36,7 @@ def test_a_photo_and_a_sentence_become_an_mp4(
 
 
 def test_json_is_one_line_with_everything_that_was_run(environment: dict[str, str], picture: Path) -> None:
+    environment = environment | {"I2V_OUTPUT__UPSCALER": "lanczos"}  # the others have to be installed
     done = generate_here(environment, picture, "--json", "--resolution", "256p", prompt="镜头向左移动")
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.splitlines()

@@ -18,6 +18,7 @@ from typing import Literal, TypedDict
 
 from i2v.schedules import evaluations
 from i2v.schema import EngineSpec, Generation, MemoryPlan
+from i2v.upscale import bytes_of
 
 GIB = 2**30
 # What CUDA's context, its libraries' workspaces and the allocator's waste take on the device. The context
@@ -128,12 +129,13 @@ def estimate(spec: EngineSpec, generation: Generation, plan: MemoryPlan) -> Esti
     )  # fmt: skip
     if plan.device == "cpu":
         stages = tuple(replace(each, activations=int(_CPU_BUFFERS * each.activations)) for each in stages)
-    most = max(stage.bytes for stage in stages)
+    most, enlarging = max(stage.bytes for stage in stages), bytes_of(generation)
     if plan.device == "cpu":
-        return Estimate(stages, most + PROCESS_BYTES, most + PROCESS_BYTES, 0)
+        taken = most + PROCESS_BYTES + enlarging
+        return Estimate(stages, taken, taken, 0)
     away = {"none": 0, "encoders": _encoders(weights), "model": sum(weights.values())}[plan.offload]
     moved = away + (weights["vae"] if plan.offload == "model" else 0)  # it encodes and decodes
-    return Estimate(stages, most + CONTEXT_BYTES, CUDA_PROCESS_BYTES + away, 2 * moved)
+    return Estimate(stages, most + CONTEXT_BYTES, CUDA_PROCESS_BYTES + away + enlarging, 2 * moved)
 
 
 def metered(figures: Estimate, plan: MemoryPlan) -> dict[StageName, int]:

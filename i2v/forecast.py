@@ -12,6 +12,11 @@ from dataclasses import dataclass
 from i2v.estimate import denoise_flops
 from i2v.jobs import Job, JsonObject
 from i2v.schema import Generation
+from i2v.upscale import guessed_seconds
+
+_UPSCALE = "upscale"  # a phase
+# Notices of memory that ran out in the middle of a phase, which was begun again.
+_TRIED_IN_VAIN = ("ladder.condition", "ladder.denoise", "ladder.decode")
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,8 @@ class Forecast:
     """Tells seconds from the loaded engine to the finished video.
 
     Denoising is taken to grow with the operations it needs, the rest with frames and pixels. The nearest
-    finished job of the same engine, and by preference of the same upscaler, is what a job is compared with.
+    finished job of the same engine is what a job is compared with; for enlarging its frames, the nearest one
+    of the same upscaler.
     """
 
     def __init__(self, runs: Iterable[tuple[JsonObject, JsonObject]]) -> None:
@@ -47,12 +53,16 @@ class Forecast:
         if not of_engine:
             return None
         work, volume = denoise_flops(generation), _volume(generation)
-        nearest = min(
-            of_engine,
-            key=lambda run: (run.upscaler != generation.upscaler, abs(math.log(work / run.work))),
-        )
-        grown = dict.fromkeys(nearest.seconds, volume / nearest.volume) | {"denoise": work / nearest.work}
-        return {phase: grown[phase] * seconds for phase, seconds in nearest.seconds.items()}
+        of_engine.sort(key=lambda run: abs(math.log(work / run.work)))
+        nearest, *_ = of_engine
+        grown = {phase: seconds * volume / nearest.volume for phase, seconds in nearest.seconds.items()}
+        grown["denoise"] = nearest.seconds["denoise"] * work / nearest.work
+        grown.pop(_UPSCALE, None)
+        for run in of_engine:
+            if run.upscaler == generation.upscaler and _UPSCALE in run.seconds:
+                return grown | {_UPSCALE: run.seconds[_UPSCALE] * volume / run.volume}
+        guess = guessed_seconds(generation)
+        return grown | {_UPSCALE: guess} if guess else grown
 
     def starts(self, unfinished: Sequence[Job]) -> list[float | None]:
         """Return in how many seconds each job should start; `None`: it runs, or that is not known.
@@ -74,7 +84,7 @@ def _run_of(then: JsonObject, result: JsonObject) -> _Run | None:
     spent = result.get("seconds")
     if not isinstance(spent, dict) or "denoise" not in spent:
         return None  # of an older version
-    if any(str(notice.get("code", "")).startswith("ladder.") for notice in _notices(result)):
+    if any(notice.get("code") in _TRIED_IN_VAIN for notice in _notices(result)):
         return None  # some of its time went to tries that ran out of memory
     generation = Generation(**then)  # type: ignore[arg-type]  # ours, from the store
     phases = {phase: seconds for phase, seconds in spent.items() if phase != "load"}

@@ -16,6 +16,7 @@ from i2v.jobs import Phase, Progress
 from i2v.preview import encode_preview
 from i2v.schedules import evaluations
 from i2v.schema import Generation
+from i2v.upscale import guessed_seconds
 
 LINE_SECONDS = 5.0  # between two lines of the log about one phase, at least
 PREVIEW_SHARE = 0.005  # of a job's time, at most, goes into previews; the first one is always made
@@ -58,6 +59,7 @@ class Meter:
             return _within("denoising", 0, evaluations(asked.speed, asked.num_inference_steps))
         if isinstance(event, Denoised):
             left = self._seconds_each(event.step) * (event.total - event.step + _TAIL * event.total)
+            left += guessed_seconds(self._generation)
             preview = self._preview(event)
             if event.step < event.total:
                 return _within("denoising", event.step, event.total, left, preview)

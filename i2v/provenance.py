@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal, Self
 
@@ -81,7 +82,7 @@ class Provenance(BaseModel):
             weights_sha256=weights_sha256,
             plan=asdict(plan),
             device=device.name,
-            versions={"python": platform.python_version(), **{name: version(name) for name in packages}},
+            versions={"python": platform.python_version(), **_versions(packages)},
             visible_label=visible_label,
         )
 
@@ -158,6 +159,15 @@ class Provenance(BaseModel):
             "visible label": self.visible_label,
             **self.versions,
         }
+
+
+def _versions(packages: Iterable[str]) -> dict[str, str]:
+    """Return those that are known: an upscaler may have gone since, which whoever needs it will say."""
+    found = {}
+    for name in packages:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def picture_digest(picture: Image.Image) -> str:

@@ -65,8 +65,7 @@ def fast(num_inference_steps: int, alphas_cumprod: Sequence[float] | None = None
     first, last = (log_snr[last_step - int(share * len(kept))] for share in (_FIRST, _LAST))
     steps = evaluations("fast", num_inference_steps)
     wanted = [first + (last - first) * (k / max(1, steps - 1)) ** _WARP for k in range(steps)]
-    # where so many steps are wanted that two fall on one timestep, it is asked once
-    return Schedule(tuple(dict.fromkeys(last_step - _nearest(log_snr, value) for value in wanted)), order=3)
+    return Schedule(tuple(last_step - _nearest(log_snr, value) for value in wanted), order=3)
 
 
 def evaluations(speed: str, num_inference_steps: int) -> int:

@@ -1,6 +1,7 @@
 """What the stages of a clip really took, booked as the engine's events go by: seconds, and bytes at the most.
 
-Owns the comparison with the estimate. What happens between the events is not booked here.
+Owns the comparison with the estimate. Of what happens between the events only looking at a step is booked:
+the one who draws its preview waits for the device.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class StageBooks:
                 self._watch.add(stage, time.perf_counter() - start)
                 self._note(stage, self._meter.read())
             if isinstance(event, Denoised):
-                with self._watch.phase("denoise"):  # who draws the preview waits for the device's step
+                with self._watch.phase("denoise"):
                     yield event
             else:
                 yield event

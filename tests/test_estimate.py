@@ -19,6 +19,7 @@ from i2v.engines.i2vgen_xl.sampling import CHUNK_TOKENS
 from i2v.engines.specs import EMBEDDED, ENGINES, I2VGEN_XL
 from i2v.estimate import Estimate, Stage, _tables, estimate, guessed_rate, step_flops
 from i2v.schema import EngineSpec, Generation, MemoryPlan
+from i2v.upscale import bytes_of
 from scripts.full_size.layout import read_table
 from scripts.memory_table import simulate
 from scripts.memory_table.simulate import Model, build
@@ -102,6 +103,15 @@ def test_each_option_takes_less_of_the_device() -> None:
         stage("decode", large, replace(HALF, vae_tiling=True)).activations
         < stage("decode", large).activations
     )
+
+
+@pytest.mark.parametrize("plan", [HALF, MemoryPlan("cpu", "float32")], ids=str)
+def test_a_network_that_enlarges_takes_the_cpus_memory(plan: MemoryPlan) -> None:
+    plainly = clip(I2VGEN_XL, 256, 8)
+    enlarged = replace(plainly, upscaler="real-esrgan")
+    plain, more = (figures(asked, plan) for asked in (plainly, enlarged))
+    assert more.ram_bytes - plain.ram_bytes == bytes_of(enlarged) > 290 * 2**20
+    assert (more.device_bytes > plain.device_bytes) is (plan.device == "cpu")
 
 
 def test_offloaded_parts_are_in_cpu_memory_and_are_moved_twice() -> None:

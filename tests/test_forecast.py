@@ -10,6 +10,7 @@ from i2v.forecast import Forecast
 from i2v.job_store import JobStore
 from i2v.jobs import Progress
 from i2v.schema import Generation
+from i2v.upscale import guessed_seconds
 from tests.rehearsal import stage, submit
 
 
@@ -59,7 +60,7 @@ def test_each_phase_has_its_share_of_the_time() -> None:
 
 def test_a_run_whose_memory_ran_out_on_the_way_tells_nothing() -> None:
     generation, result = run(10, 2)
-    told = [{"code": code, "params": {}, "message": ""} for code in ("speed.unproven", "ladder.denoise")]
+    told = [{"code": code, "params": {}, "message": ""} for code in ("ladder.short", "ladder.denoise")]
     assert Forecast([(generation, {**result, "notices": told[:1]})]).seconds(like()) == pytest.approx(12)
     assert Forecast([(generation, {**result, "notices": told})]).seconds(like()) is None
 
@@ -70,13 +71,16 @@ def test_the_nearest_run_counts() -> None:
     assert Forecast([]).seconds(like()) is None
 
 
-def test_a_job_is_compared_with_one_of_its_own_upscaler() -> None:
-    generation, result = run(20, 2, num_inference_steps=20, upscaler="span")
+def test_enlarging_takes_what_it_took_by_the_same_upscaler_and_all_else_what_the_nearest_run_took() -> None:
+    generation, result = run(1, 1, num_inference_steps=5, upscaler="span")
     upscaled = (generation, {"seconds": {**result["seconds"], "upscale": 3}})  # type: ignore[dict-item]
     forecast = Forecast([run(10, 2), upscaled])
     assert forecast.seconds(like(upscaler="span", num_frames=16)) == pytest.approx(2 * (10 + 2 + 3))
-    assert forecast.phases(like(num_inference_steps=20)) == Forecast([run(10, 2)]).phases(
-        like(num_inference_steps=20)
+    assert forecast.seconds(like(upscaler="real-esrgan")) == pytest.approx(
+        12 + guessed_seconds(like(upscaler="real-esrgan"))
+    ), "not known, so guessed"
+    assert forecast.phases(like(num_inference_steps=5)) == pytest.approx(
+        {"picture": 0, "condition": 0, "denoise": 1, "decode": 1, "encode": 0}
     )
 
 

@@ -15,6 +15,7 @@ from i2v.engines.base import Conditioned, Decoded, Denoised, Event
 from i2v.jobs import Progress
 from i2v.progress import BEGIN, LINE_SECONDS, PREVIEW_SHARE, Meter, Narrator, at_start
 from i2v.schema import Generation
+from i2v.upscale import guessed_seconds
 
 FRAME = np.zeros((1, 8, 8, 3), np.uint8)
 
@@ -76,6 +77,18 @@ def test_the_time_left_is_counted_by_the_pace(generation: Generation) -> None:
     assert left[0] is None, "guessed, before a step was done"
     assert left[1:11] == [pytest.approx(10 * (10 - step) + 10) for step in range(1, 11)]
     assert left[11] == pytest.approx(10), "two frames of four took ten seconds"
+
+
+def test_enlarging_the_frames_is_counted_as_it_usually_takes(generation: Generation) -> None:
+    plain, enlarged = (
+        read(replace(generation, upscaler=upscaler), Clock(), [2, 2], pace=10)[1].eta_seconds
+        for upscaler in ("lanczos", "real-esrgan")
+    )
+    assert plain is not None
+    assert enlarged == pytest.approx(
+        plain + guessed_seconds(replace(generation, upscaler="real-esrgan")), abs=0.01
+    )
+    assert enlarged > plain
 
 
 def test_a_slow_preview_is_made_seldom(generation: Generation, monkeypatch: pytest.MonkeyPatch) -> None:

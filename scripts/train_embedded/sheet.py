@@ -1,4 +1,5 @@
-"""The README's picture: frames of clips that the embedded model makes from the example photographs."""
+"""The README's pictures: frames of clips that the embedded model makes from the example photographs, and one
+of them enlarged in every way that is installed."""
 
 from __future__ import annotations
 
@@ -11,8 +12,9 @@ from PIL import Image, ImageDraw
 
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.specs import EMBEDDED
-from i2v.image import fit_picture
+from i2v.image import fit_picture, resize_frames
 from i2v.schema import MemoryPlan
+from i2v.upscale import NETWORKS, Upscaler
 from scripts.train_embedded.evaluate import generate
 from scripts.train_embedded.photos import ROOT
 
@@ -25,12 +27,22 @@ CLIPS = (
     ("rocket.jpg", "the camera zooms out"),
 )
 CAPTION = 16  # pixels above each row
+ENLARGED = 4  # frames of the first clip further than its first one
+LARGE, SHOWN = 512, 400  # pixels of a side: as enlarged, and in the README
+
+
+def enlarged(frame: np.ndarray) -> Image.Image:
+    """Return (H, W, 3) enlarged by plain resampling and by each network, side by side."""
+    ways = [frame[None], *(Upscaler(name).enlarge(frame[None]) for name in NETWORKS)]
+    large = np.concatenate([resize_frames(way, LARGE, LARGE)[0] for way in ways], axis=1)
+    return Image.fromarray(large).resize((SHOWN * len(ways), SHOWN), Image.Resampling.LANCZOS)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=ROOT / "i2v" / "embedded")
     parser.add_argument("--output", type=Path, default=ROOT / "examples" / "clips.png")
+    parser.add_argument("--enlarged", type=Path, help="write the enlarged frame there too")
     preset = EMBEDDED.presets["standard"]
     parser.add_argument("--steps", type=int, default=preset.num_inference_steps)
     parser.add_argument("--speed", choices=("exact", "fast"), default="fast")
@@ -44,6 +56,8 @@ def main() -> None:
         with Image.open(ROOT / "examples" / name) as file:
             picture = np.array(fit_picture(file.convert("RGB"), 128, 128, "crop").image)
         frames = generate(engine, picture, prompt, options)
+        if options.enlarged and not rows:
+            enlarged(frames[ENLARGED]).save(options.enlarged)
         caption = Image.new("RGB", (128 * len(frames), CAPTION), "white")
         ImageDraw.Draw(caption).text((4, 2), f"{name}: {prompt}", fill="black")
         rows += [np.asarray(caption), np.concatenate(list(frames), axis=1)]

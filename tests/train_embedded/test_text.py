@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+from pathlib import Path
 
 import pytest
 import torch
@@ -82,6 +83,7 @@ def test_an_encoder_that_takes_over_starts_where_the_other_was_and_can_be_kept_t
 ) -> None:
     torch.manual_seed(0)
     earlier, later = new_text_encoder(tokenizer), new_text_encoder(tokenizer)
+    assert tokenizer.backend_tokenizer.model.dropout is None
     prompts = ["the camera pans left", "拉近"]
     with torch.no_grad():
         before = embed(tokenizer, earlier, prompts)[0]
@@ -97,3 +99,17 @@ def test_an_encoder_that_takes_over_starts_where_the_other_was_and_can_be_kept_t
         (states_of_motions(tokenizer, model, random.Random(0)) - kept).norm() for model in (later, freely)
     )
     assert held < free
+    assert tokenizer.backend_tokenizer.model.dropout is None, "only while it learns"
+
+
+def test_a_token_keeps_its_embedding_in_another_vocabulary(tmp_path: Path, tokenizer: CLIPTokenizer) -> None:
+    build_tokenizer(tmp_path, vocabulary=540)
+    smaller = CLIPTokenizer.from_pretrained(tmp_path)
+    earlier, later = new_text_encoder(smaller), new_text_encoder(tokenizer)
+    own = later.get_input_embeddings().weight.clone()
+    take_over(tokenizer, later, smaller, earlier)
+    was, now = (model.get_input_embeddings().weight for model in (earlier, later))
+    known = smaller.get_vocab()
+    assert len(known) < len(tokenizer.get_vocab())
+    for token, row in tokenizer.get_vocab().items():
+        assert torch.equal(now[row], was[known[token]] if token in known else own[row]), token

@@ -10,15 +10,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import DDIMScheduler
 
 from i2v.weights import EMBEDDED as FOLDER
 from scripts.train_embedded import unet
-from scripts.train_embedded.clips import Batch, Recipe, make_batch
+from scripts.train_embedded.clips import Recipe, make_batch
 from scripts.train_embedded.export import restore
 from scripts.train_embedded.motions import EASY
-from scripts.train_embedded.network import SCHEDULER
-from scripts.train_embedded.unet import Crew, Trainer, drawn_drift, train
+from scripts.train_embedded.unet import Crew, Trainer, train
 
 
 def options(checkpoints: Path, **changed: object) -> argparse.Namespace:
@@ -67,49 +65,6 @@ def test_steps_on_one_batch_go_downhill(checkpoints: Path) -> None:
         losses.append(loss.item())
         trainer.update(20 + step, share=0.0)
     assert losses[-1] < 0.98 * losses[0]
-
-
-ALPHAS = DDIMScheduler(**SCHEDULER).alphas_cumprod
-
-
-def two_clips() -> Batch:
-    x0, conditions = torch.randn(2, 4, 3, 8, 8), torch.randn(2, 4, 3, 8, 8)
-    return Batch(x0, conditions, torch.randn(2, 3, 32, 32), torch.tensor([8, 8]), ())
-
-
-def loss_where(batch: Batch, answer: torch.Tensor, t: int, **more: object) -> torch.Tensor:
-    """Return the loss of a network that takes `answer` for the clips, whatever it is shown."""
-
-    def network(
-        noisy: torch.Tensor, t: torch.Tensor, *rest: object, return_dict: bool
-    ) -> tuple[torch.Tensor]:
-        alpha = ALPHAS[t].view(-1, 1, 1, 1, 1)
-        return ((alpha.sqrt() * noisy - answer) / (1 - alpha).sqrt(),)
-
-    times, noise = torch.full((2,), t), torch.randn_like(batch.x0)
-    states = torch.zeros(2, 77, 64)
-    return unet.loss_of(network, batch, states, states[:, :1], times, noise, ALPHAS, **more)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("t", [5, 300, 999])
-def test_the_right_clip_costs_nothing_however_far_frame_0_had_drifted(t: int) -> None:
-    batch = two_clips()
-    drift = drawn_drift(batch.x0[:, :, 0], 0.5)
-    assert drift.shape == (2, 4, 8, 8)
-    assert drift.std() > 0.05
-    assert loss_where(batch, batch.x0, t, drift=drift).max() < 1e-6
-    taken_in = batch.x0.clone()
-    taken_in[:, :, 0] += drift
-    assert loss_where(batch, taken_in, t, drift=drift).min() > 1e-3, "who believes the noisy frame"
-
-
-def test_frame_0_counts_as_often_as_is_asked() -> None:
-    batch = two_clips()
-    for frame, share in ((0, 4 / 6), (1, 1 / 6)):
-        wrong = batch.x0.clone()
-        wrong[:, :, frame] += 1
-        whole = loss_where(batch, wrong, 500, first_weight=1.0)
-        assert loss_where(batch, wrong, 500, first_weight=4.0) == pytest.approx(3 * share * whole, rel=1e-3)
 
 
 def tell(rank: int, folder: str, port: int) -> None:

@@ -34,8 +34,9 @@ class Forward:
         self._compiled = None
         if is_compiled:
             os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(KERNELS.expanduser()))
-            # one for each size, length and guidance: past the limit torch goes on plainly without a word
-            torch._dynamo.config.recompile_limit = MOST_VARIANTS
+            # one for each size, length and guidance: past the limit torch goes on plainly. The name that all
+            # supported versions know.
+            torch._dynamo.config.cache_size_limit = MOST_VARIANTS
             self._compiled = torch.compile(predict, dynamic=False)
 
     def __call__(

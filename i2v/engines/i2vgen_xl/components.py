@@ -64,6 +64,7 @@ class Components:
     home: torch.device
     encoders_home: torch.device
     dtype: torch.dtype
+    is_settled: bool = True  # all parts are at home, or where they compute
 
     @contextmanager
     def on_device(self, *parts: nn.Module) -> Iterator[None]:
@@ -83,14 +84,16 @@ class Components:
 
     def settle(self, offload: Offload) -> None:
         """Have the parts at home where `offload` wants them, from now on."""
-        home, encoders_home = homes(self.device, offload)
-        if (home, encoders_home) == (self.home, self.encoders_home):
+        wanted = homes(self.device, offload)
+        if self.is_settled and wanted == (self.home, self.encoders_home):
             return  # asking every tensor takes 50 ms a clip
+        self.is_settled = False  # until all have moved: memory may run out on the way
+        self.home, self.encoders_home = wanted
         for part in (self.unet, self.vae):
-            part.to(home)
+            part.to(self.home)
         for encoder in (self.image_encoder, self.text_encoder):
-            encoder.to(encoders_home)
-        self.home, self.encoders_home = home, encoders_home  # only now: memory may have run out on the way
+            encoder.to(self.encoders_home)
+        self.is_settled = True
 
     def wait(self) -> None:
         """Return when the device has done all that it was asked: where a stage ends, so must its time."""

@@ -211,6 +211,29 @@ def test_a_part_that_is_not_moved_would_be_noticed(
         condition(offloading.components, offloading.spec, generation, image)
 
 
+def test_parts_whose_move_ran_out_of_memory_are_moved_by_the_next_plan(
+    offloading: I2VGenXLEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Back where they came from, or on where they were to be."""
+    components = offloading.components
+
+    def run_out_halfway() -> None:
+        def run_out(*where: object) -> None:
+            raise torch.OutOfMemoryError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(components.vae, "to", run_out)
+            with pytest.raises(torch.OutOfMemoryError):
+                components.settle("none")
+
+    with second_device():
+        for offload, settled in (("model", set()), ("none", set(PARTS))):
+            run_out_halfway()
+            assert resident(components) == {"unet"}
+            components.settle(offload)
+            assert resident(components) == settled
+
+
 def test_a_closed_stream_and_an_error_leave_every_part_at_home(
     offloading: I2VGenXLEngine, generation: Generation, image: Image.Image
 ) -> None:

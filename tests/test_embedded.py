@@ -91,7 +91,11 @@ def test_weights_are_small_fp16_safetensors_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize(
-    ("photo", "prompt", "size"), [("coffee.jpg", "zoom in", (144, 112)), ("cat.jpg", "镜头左移", (128, 128))]
+    ("photo", "prompt", "size"),
+    [
+        ("coffee.jpg", "zoom in", (144, 112)),
+        pytest.param("cat.jpg", "镜头左移", (128, 128), marks=pytest.mark.slow),
+    ],
 )
 def test_stock_diffusers_gives_the_same_frames(
     engine: I2VGenXLEngine, photo: str, prompt: str, size: tuple[int, int]
@@ -109,7 +113,10 @@ def test_stock_diffusers_gives_the_same_frames(
     assert np.abs(frames.astype(int) - expected.astype(int)).max() <= 1
 
 
-@pytest.mark.parametrize("name", ["pan_left", "tilt_down", "zoom_in", "rotate_cw"])
+@pytest.mark.parametrize(
+    "name",
+    ["tilt_down", "zoom_in", *(pytest.param(n, marks=pytest.mark.slow) for n in ("pan_left", "rotate_cw"))],
+)
 def test_the_clip_moves_as_asked(engine: I2VGenXLEngine, name: str) -> None:
     prompts = {
         "pan_left": "the camera pans left",

@@ -123,6 +123,7 @@ def test_a_limit_on_the_size_of_files_is_a_failure(
 # --- the folder
 
 
+@pytest.mark.slow
 def test_a_folder_that_vanishes_meanwhile_is_named(
     environment: dict[str, str], picture: Path, outputs: Path
 ) -> None:
@@ -285,6 +286,7 @@ def test_a_signal_while_the_video_appears_comes_too_late(
     assert probe(outputs / "clip.mp4").num_frames == 4
 
 
+@pytest.mark.slow
 def test_runs_that_finish_in_the_same_second_get_names_of_their_own(
     environment: dict[str, str], picture: Path, outputs: Path
 ) -> None:

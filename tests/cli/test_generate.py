@@ -154,6 +154,7 @@ def test_a_signal_stops_within_a_step_and_leaves_nothing(
     assert list(outputs.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_a_bar_with_the_time_left(environment: dict[str, str], picture: Path) -> None:
     ours, theirs = pty.openpty()
     arguments = command("generate", picture, "--prompt", PROMPT, "--num-inference-steps", "3")

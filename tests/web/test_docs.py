@@ -64,6 +64,7 @@ def test_the_published_clients_examples_get_their_videos(server: Server, folder:
     assert probe(Path(run([sys.executable, "-c", second], folder).strip())).num_frames == 8
 
 
+@pytest.mark.slow
 def test_the_examples_for_the_network_do_what_they_say(folder: Path) -> None:
     with launched([*APP, "--host", "0.0.0.0", "--port", "0"], folder) as server:
         (shell,) = blocks("bash network", server)

@@ -18,8 +18,8 @@ from scripts.train_embedded import text, vae
 from scripts.train_embedded.motions import Clip, Mix, Motion, render, sample_clip
 from scripts.train_embedded.network import VISION_SIDE, new_image_encoder
 
-# (height, width) of views in pixels: about the area of 128 x 128, sides in multiples of 16
-VIEWS = ((128, 128), (112, 144), (144, 112), (96, 176), (176, 96))
+_SIDE = 128  # pixels: smaller views show a part of a larger frame
+_OBLONGS = ((0.875, 1.125), (1.125, 0.875), (0.75, 1.375), (1.375, 0.75))  # height and width over a square's
 _MARGIN = 1.2  # a photograph's sides over a view's, at least: what comes in must come from somewhere
 
 
@@ -85,14 +85,19 @@ class Recipe:
         num_frames: of the whole clip, which `mix` describes.
         shown: how many of them are shown, frame 0 among them.
         first: the first frame that may be shown after frame 0.
-        view: (height, width) in pixels; smaller ones than `VIEWS` show a part of a larger frame.
+        view: (height, width) in pixels; smaller ones than `_SIDE` show a part of a larger frame.
     """
 
     mix: Mix
     num_frames: int
     shown: int
     first: int = 1
-    view: tuple[int, int] = VIEWS[0]
+    view: tuple[int, int] = (_SIDE, _SIDE)
+
+
+def oblongs(side: int) -> list[tuple[int, int]]:
+    """(height, width) in pixels of views of about the area of a square one, sides in multiples of 16."""
+    return [(round(side * high / 16) * 16, round(side * wide / 16) * 16) for high, wide in _OBLONGS]
 
 
 def make_batch(
@@ -134,10 +139,10 @@ def motion_in(clip: Clip, height: int, width: int) -> Motion:
     In one that is a part of a larger frame pans stay what they are in pixels, and a zoom or a turn grows, so
     that its border moves by as many pixels: what is learned on parts holds for the whole.
     """
-    factor = sum(VIEWS[0]) / (height + width)
+    factor = 2 * _SIDE / (height + width)
     if factor < 1.5:
         return clip.motion(height, width)
-    whole = clip.motion(*VIEWS[0])
+    whole = clip.motion(_SIDE, _SIDE)
     return replace(whole, zoom=whole.zoom * factor, turn=whole.turn * factor)
 
 

@@ -13,21 +13,23 @@ NEAR_SIGMA = 0.2
 BLUR = 7.0  # of drift: as much a part of it as the noise is
 
 
-def drawn_drift(x0: torch.Tensor, amount: float) -> torch.Tensor:
-    """Return errors as a sampler makes them in (B, 4, h, w) latents: blur, and noise of several sizes.
+def drawn_drift(x0: torch.Tensor, first: float, later: float) -> torch.Tensor:
+    """Return errors as a sampler makes them in (B, 4, F, h, w) latents: blur, and noise of several sizes.
 
-    In training a noisy frame 0 is the picture and noise; in sampling it is what earlier steps took for the
-    picture. A UNet that has seen the first alone believes the second (exposure bias, Ning et al. 2023, arXiv
-    2301.11706); with drift it learns to ask the picture that it is given.
+    In training a noisy frame is the truth and noise; in sampling it is what earlier steps took for the truth.
+    A UNet that has seen the first alone believes the second (exposure bias, Ning et al. 2023, arXiv
+    2301.11706); with drift it learns to ask the picture that it is given. `first` and `later` are the largest
+    sizes in frame 0 and in the others.
     """
     drift = torch.empty_like(x0)
-    for clip, out in zip(x0, drift, strict=True):
-        _, height, width = clip.shape
-        size = 2 ** int(torch.randint(0, 4, ()))
-        coarse = torch.randn(1, 4, -(-height // size), -(-width // size))
-        rough = F.interpolate(coarse, (height, width), mode="bilinear")[0]
-        blur = F.avg_pool2d(clip[None], 3, 1, 1, count_include_pad=False)[0] - clip
-        out.copy_(amount * torch.rand(()) * (rough / rough.std() + BLUR * blur))
+    for clip, out in zip(x0.transpose(1, 2), drift.transpose(1, 2), strict=True):
+        for frames, errors, amount in ((clip[:1], out[:1], first), (clip[1:], out[1:], later)):
+            height, width = frames.shape[2:]
+            size = 2 ** int(torch.randint(0, 4, ()))
+            coarse = torch.randn(len(frames), 4, -(-height // size), -(-width // size))
+            rough = F.interpolate(coarse, (height, width), mode="bilinear")
+            blur = F.avg_pool2d(frames, 3, 1, 1, count_include_pad=False) - frames
+            errors.copy_(amount * torch.rand(()) * (rough / rough.std() + BLUR * blur))
     return drift
 
 
@@ -46,15 +48,15 @@ def loss_of(
 
     Args:
         first_weight: how many times frame 0, which is given, counts.
-        drift: (B, 4, h, w): by how much frame 0 is beside the picture before noise is added; the target stays
-            the picture.
+        drift: (B, 4, F, h, w): by how much the frames are beside the truth before noise is added; the target
+            stays the truth.
     """
     alpha = alphas[t].view(-1, 1, 1, 1, 1)
     signal, sigma = alpha.sqrt(), (1 - alpha).sqrt()
     noisy = signal * batch.x0 + sigma * noise
     if drift is not None:
-        near = (sigma / NEAR_SIGMA).clamp(max=1)[:, :, 0]  # the little noise left at the end cannot mend much
-        noisy[:, :, 0] += signal[:, :, 0] * near * drift
+        near = (sigma / NEAR_SIGMA).clamp(max=1)  # the little noise left at the end cannot mend much
+        noisy += signal * near * drift
     target = (signal * noisy - batch.x0) / sigma
     out = unet(noisy, t, batch.fps, batch.image_latents, embeddings, states, return_dict=False)[0]
     weight = torch.ones(out.shape[2])

@@ -12,6 +12,7 @@ from diffusers.models.attention_processor import Attention
 from torch import nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
+from scripts.train_embedded.motions import FPS
 from scripts.train_embedded.text import WIDTH
 
 VISION_SIDE = 32  # pixels of the picture that the image encoder sees
@@ -86,6 +87,15 @@ def boost_text(unet: I2VGenXLUNet, factor: float) -> None:
     for name, module in unet.named_modules():
         if isinstance(module, Attention) and name.endswith("attn2") and ".attentions." in name:
             module.to_out[0].weight *= factor
+
+
+@torch.no_grad()
+def boost_fps(unet: I2VGenXLUNet, factor: float) -> None:
+    """Scale what another fps than the usual one changes; the usual one's embedding stays what it is."""
+    usual = unet.fps_embedding(unet.time_proj(torch.tensor([FPS])).float())[0]
+    last = unet.fps_embedding[-1]
+    last.weight *= factor
+    last.bias.mul_(factor).add_((1 - factor) * usual)
 
 
 class TrainingAttention:

@@ -30,10 +30,17 @@ import torch.distributed
 from diffusers import DDIMScheduler, I2VGenXLUNet
 from torch import nn
 
-from scripts.train_embedded.clips import VIEWS, Batch, Conditions, Recipe, make_batch
+from scripts.train_embedded.clips import Batch, Conditions, Recipe, make_batch, oblongs
 from scripts.train_embedded.losses import drawn_drift, listening, loss_of
 from scripts.train_embedded.motions import EASY, MOTIONS, Mix, plain_prompt
-from scripts.train_embedded.network import SCHEDULER, boost_text, damp, new_unet, prepare_for_training
+from scripts.train_embedded.network import (
+    SCHEDULER,
+    boost_fps,
+    boost_text,
+    damp,
+    new_unet,
+    prepare_for_training,
+)
 from scripts.train_embedded.optimizers import ADAM_SHARE, optimizers
 from scripts.train_embedded.photos import ROOT
 from scripts.train_embedded.vae import load_pyramids
@@ -41,6 +48,7 @@ from scripts.train_embedded.vae import load_pyramids
 SAVE_SECONDS = 120
 PAIRS = {"shown": 2, "first": 3}  # what `--pairs` shows of a clip
 PAIRS_T_MIN = 750
+SIDE_HELP = "pixels of the square view, a step takes one of these; 64 shows a part, in a quarter of the time"
 
 
 @dataclass
@@ -95,15 +103,14 @@ class Trainer:
         else:
             damp(unet)
         boost_text(unet, self.options.boost)
+        boost_fps(unet, self.options.boost_fps)
         return unet, history
 
     def _probe(self) -> Batch:
         """Return clips of held-out photographs that the whole stage is watched with."""
-        recipe = Recipe(EASY, 8, min(8, self.options.shown or 8), self.options.first, self._square())
+        side = self.options.side[0]
+        recipe = Recipe(EASY, 8, min(8, self.options.shown or 8), self.options.first, (side, side))
         return make_batch(load_pyramids("heldout"), self.conditions, 24, recipe, random.Random(7))
-
-    def _square(self) -> tuple[int, int]:
-        return self.options.side, self.options.side
 
     def gradients(self) -> tuple[float, list[torch.Tensor]]:
         """Return the loss on a new batch, and its gradients."""
@@ -112,9 +119,10 @@ class Trainer:
         num_frames = self.shapes.choice(options.frames)
         shown = PAIRS["shown"] if is_pairs else options.shown or num_frames
         is_oblong = self.shapes.random() < options.aspects
-        view = self.shapes.choice(VIEWS[1:]) if is_oblong else self._square()
+        side = self.shapes.choice(options.side)
+        view = self.shapes.choice(oblongs(side)) if is_oblong else (side, side)
         first = PAIRS["first"] if is_pairs else options.first
-        size = max(1, options.batch * 8 // shown)
+        size = max(1, round(options.batch * 8 / shown * (options.side[0] / side) ** 2))
         batch = make_batch(
             self.pyramids, self.conditions, size, Recipe(self.mix, num_frames, shown, first, view), rng
         )
@@ -135,7 +143,7 @@ class Trainer:
         noise = torch.randn_like(batch.x0)
         return loss_of(
             self.unet, batch, self.conditions.text(prompts), embeddings, t, noise, self.alphas,
-            options.first_weight, drawn_drift(batch.x0[:, :, 0], options.drift) if options.drift else None,
+            options.first_weight, drawn_drift(batch.x0, options.drift, options.later_drift),
         ).mean()  # fmt: skip
 
     def update(self, step: int, share: float) -> None:
@@ -211,8 +219,8 @@ def main() -> None:
     add("--frames", type=int, nargs="+", default=[8], help="of a clip; a step takes one of these")
     add("--shown", type=int, default=0, help="how many of them are shown, frame 0 included; 0: all")
     add("--first", type=int, default=1, help="first frame that may be shown after frame 0")
-    add("--batch", type=int, default=2, help="clips of 8 frames in a process's step, or as many frames")
-    add("--side", type=int, default=128, help="pixels of the square view; 64 shows a part, in a quarter")
+    add("--batch", type=int, default=2, help="clips of 8 frames in a process's step, or as many pixels")
+    add("--side", type=int, nargs="+", default=[128], help=SIDE_HELP)
     add("--aspects", type=float, default=0.0, help="share of batches that are not square")
     add("--pairs", type=float, default=0.0, help="share of steps with pairs of frames at high noise instead")
     add("--confine", action="store_true", help="keep temporal convolutions to one frame throughout")
@@ -229,7 +237,9 @@ def main() -> None:
         default=0.0,
         help="size, at most, of errors that are put into the noisy frame 0",
     )
+    add("--later-drift", type=float, default=0.0, help="the same for the frames after it")
     add("--boost", type=float, default=1.0, help="scale cross-attention's output once, at the start")
+    add("--boost-fps", type=float, default=1.0, help="the same for the difference that fps makes")
     add("--ema", type=float, default=0.998)
     add("--from-ema", action="store_true", help="start from the averaged weights")
     add("--every", type=int, default=50, help="steps between probes")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from i2v.weights import EMBEDDED as FOLDER
-from scripts.train_embedded.clips import VIEWS, Conditions, Recipe, make_batch, motion_in, seen_by_encoder
+from scripts.train_embedded.clips import Conditions, Recipe, make_batch, motion_in, oblongs, seen_by_encoder
 from scripts.train_embedded.export import restore
 from scripts.train_embedded.motions import EASY, Clip, Mix, Take
 
@@ -52,12 +52,20 @@ def test_the_same_generator_makes_the_same_batch(conditions: Conditions) -> None
 
 
 def test_in_a_part_of_a_frame_a_border_moves_by_as_many_pixels() -> None:
-    whole, part = motion_in(clip("zoom_in"), *VIEWS[0]), motion_in(clip("zoom_in"), 64, 64)
+    whole, part = motion_in(clip("zoom_in"), 128, 128), motion_in(clip("zoom_in"), 64, 64)
     assert part.zoom == pytest.approx(2 * whole.zoom)
-    assert motion_in(clip("pan_left"), 64, 64).pan == motion_in(clip("pan_left"), *VIEWS[0]).pan
+    assert motion_in(clip("pan_left"), 64, 64).pan == motion_in(clip("pan_left"), 128, 128).pan
 
 
 def test_the_encoder_sees_the_centre_square() -> None:
     picture = torch.zeros(1, 3, 64, 128)
     picture[..., 32:96] = 1
     assert (seen_by_encoder(picture) == 1).all()
+
+
+@pytest.mark.parametrize("side", [128, 160])
+def test_oblong_views_have_a_squares_area_and_sides_that_the_unet_can_halve(side: int) -> None:
+    for height, width in oblongs(side):
+        assert height != width
+        assert height % 16 == width % 16 == 0
+        assert height * width == pytest.approx(side**2, rel=0.13)

@@ -33,15 +33,21 @@ def loss_where(batch: Batch, answer: torch.Tensor, t: int, **more: object) -> to
 
 
 @pytest.mark.parametrize("t", [5, 300, 999])
-def test_the_right_clip_costs_nothing_however_far_frame_0_had_drifted(t: int) -> None:
+def test_the_right_clip_costs_nothing_however_far_its_frames_had_drifted(t: int) -> None:
     batch = two_clips()
-    drift = drawn_drift(batch.x0[:, :, 0], 0.5)
-    assert drift.shape == (2, 4, 8, 8)
-    assert drift.std() > 0.05
+    drift = drawn_drift(batch.x0, 0.5, 0.5)
     assert loss_where(batch, batch.x0, t, drift=drift).max() < 1e-6
-    taken_in = batch.x0.clone()
-    taken_in[:, :, 0] += drift
-    assert loss_where(batch, taken_in, t, drift=drift).min() > 1e-3, "who believes the noisy frame"
+    assert loss_where(batch, batch.x0 + drift, t, drift=drift).min() > 1e-3, "who believes the noisy frames"
+
+
+@pytest.mark.parametrize(("first", "later"), [(0.5, 0.0), (0.0, 0.5), (0.5, 0.5), (0.0, 0.0)])
+def test_frame_0_and_the_others_drift_as_far_as_is_asked_of_each(first: float, later: float) -> None:
+    torch.manual_seed(0)
+    x0 = torch.randn(2, 4, 3, 8, 10)
+    drift = drawn_drift(x0, first, later)
+    assert drift.shape == x0.shape
+    assert (drift[:, :, 0].std() > 0.02) == (first > 0)
+    assert (drift[:, :, 1:].std() > 0.02) == (later > 0)
 
 
 def test_frame_0_counts_as_often_as_is_asked() -> None:

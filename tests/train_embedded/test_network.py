@@ -8,7 +8,7 @@ import pytest
 import torch
 from diffusers import I2VGenXLUNet
 
-from scripts.train_embedded.network import damp, new_unet, prepare_for_training
+from scripts.train_embedded.network import boost_fps, damp, new_unet, prepare_for_training
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +54,20 @@ def test_the_picture_arrives_unchanged_at_the_start(unet: I2VGenXLUNet) -> None:
     picture = torch.randn(2, 4, 16, 16)
     assert torch.allclose(fresh.image_latents_proj_in(picture), picture, atol=1e-5)
     assert fresh(**inputs(8)).sample.abs().max() == 0
+
+
+@torch.no_grad()
+def test_a_boost_of_fps_leaves_the_usual_one_and_moves_the_others_away_from_it(unet: I2VGenXLUNet) -> None:
+    boosted = copy.deepcopy(unet)
+    torch.nn.init.normal_(boosted.fps_embedding[-1].weight)
+    torch.nn.init.normal_(boosted.fps_embedding[-1].bias)
+
+    def embeddings() -> torch.Tensor:
+        return boosted.fps_embedding(boosted.time_proj(torch.tensor([8, 4, 24])).float())
+
+    usual, *others = embeddings()
+    boost_fps(boosted, 3.0)
+    found, *moved = embeddings()
+    assert torch.allclose(found, usual, atol=1e-4)
+    for before, after in zip(others, moved, strict=True):
+        assert torch.allclose(after - usual, 3 * (before - usual), atol=1e-3)

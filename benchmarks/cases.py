@@ -23,9 +23,11 @@ from i2v.image import fit_picture
 from i2v.schema import Generation
 from i2v.settings import ROOT
 from scripts.train_embedded import photos
+from scripts.train_embedded.motions import MOTIONS
 
 REFERENCES = ROOT / "checkpoints" / "references"
 GUIDANCE_SCALES = (1.0, 2.5)  # the embedded model's default, without guidance, and with
+SIDE = EMBEDDED.native_area_side or 0  # pixels of the square pictures
 COUNT = 27  # of the held-out photographs
 
 
@@ -69,13 +71,13 @@ class Case:
         return f"{self.name}-{asked.num_inference_steps}-{digest}"
 
 
-def cases(guidance_scale: float, count: int = COUNT, side: int = 128) -> list[Case]:
+def cases(guidance_scale: float, count: int = COUNT, side: int = SIDE) -> list[Case]:
     """Return the first `count` cases: the k-th photograph, the model's motions in turn, seed k.
 
     Photographs that Python packages bring come first: a few cases need no `photos fetch`.
     """
     chosen = sorted(photos.manifest("heldout"), key=lambda photo: not photo.package.startswith("python:"))
-    prompts = EMBEDDED.motions
+    prompts = EMBEDDED.motions[: len(MOTIONS)]  # where nothing moves there is no motion to be wrong about
     preset = EMBEDDED.presets["standard"]
     return [
         Case(

@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.baselines import EXACT, Bench, Sampler, fast
-from benchmarks.cases import COUNT, REFERENCES, Case, References, cases
+from benchmarks.cases import COUNT, REFERENCES, SIDE, Case, References, cases
 from benchmarks.quality import Quality, Truth
 from i2v.engines.specs import EMBEDDED
 from i2v.schedules import Schedule
@@ -217,7 +217,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--weights", type=Path, default=EMBEDDED_FOLDER, metavar="FOLDER")
     parser.add_argument("--num-inference-steps", type=int, default=50, help="that are asked for")
     parser.add_argument("--guidance-scale", type=float, default=1.0, help="over 1: guided")
-    parser.add_argument("--side", type=int, default=128, help="of the square pictures, in pixels")
+    parser.add_argument("--side", type=int, default=SIDE, help="of the square pictures, in pixels")
     parser.add_argument("--clips", type=int, default=COUNT, help=f"under {ENOUGH} nothing passes")
     parser.add_argument("--references", type=Path, default=REFERENCES, metavar="FOLDER")
     parser.add_argument("--kept-only", action="store_true", help="only clips whose references are kept")

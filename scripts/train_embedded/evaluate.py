@@ -9,7 +9,6 @@ Rows go to `--out` as they are made, and a run that was cut off goes on where it
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import random
 from collections.abc import Iterator
@@ -23,7 +22,10 @@ from PIL import Image, ImageDraw
 from i2v.engines.base import Decoded
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.specs import EMBEDDED
+from i2v.image import fit_size
+from i2v.schedules import evaluations
 from i2v.schema import Generation, MemoryPlan
+from i2v.weights import weights_digest
 from scripts.train_embedded import photos
 from scripts.train_embedded.motions import (
     FPS,
@@ -43,7 +45,9 @@ from scripts.train_embedded.registration import measure as measure
 from scripts.train_embedded.scores import Row, as_json, judge, summary
 
 CAPTION = 16  # pixels above each row of a contact sheet
-WIDE, TALL = (96, 176), (176, 96)
+AREA_SIDE = EMBEDDED.native_area_side or SIDE  # pixels: of the views, as the program makes them by default
+WIDE = fit_size(16, 9, AREA_SIDE, EMBEDDED.multiple, "keep")[::-1]  # (height, width)
+TALL = WIDE[::-1]
 GUIDANCE = 2.5  # of the groups that measure guidance
 _PAIRS = (
     ("pan_left", "zoom_in"),
@@ -64,7 +68,7 @@ class Case:
     number: int
     photo: Photo
     clip: Clip
-    view: tuple[int, int] = (SIDE, SIDE)
+    view: tuple[int, int] = (AREA_SIDE, AREA_SIDE)
     guidance_scale: float = 1.0
     negative_prompt: str = ""
 
@@ -98,13 +102,14 @@ def cases(photo_count: int, extra: int, guidance_scale: float, seed: int) -> Ite
     for group, rounds in (("seen", 3), ("unseen", 2)):
         yield from (case(group, n, one(n)) for n in range(rounds * len(chosen)))
     for n in range(extra):
-        yield case("speed", n, one(n // 2, speed=("slow", "fast")[n % 2]))
-        yield case("fps", n, one(n // 2), fps=(4, 16)[n % 2])
+        both = 3 * (n // 2)  # each motion with either setting; a pan, a tilt and a turn in the first six
+        yield case("speed", n, one(both, speed=("slow", "fast")[n % 2]))
+        yield case("fps", n, one(both), fps=(4, 16)[n % 2])
         yield case("combined", n, Take(_PAIRS[n % len(_PAIRS)]))
-        yield case("eased", n, one(n // 2, easing=("ease_in", "ease_out")[n % 2]))
+        yield case("eased", n, one(both, easing=("ease_in", "ease_out")[n % 2]))
         yield case("static", n, Take(()))
-        yield case("frames16", n, one(n), frames=16, fps=(8, 16)[n % 2])
-        yield case("aspect", n, one(n // 2), view=(WIDE, TALL)[n % 2])
+        yield case("frames16", n, one(n), frames=16, fps=(8, 16)[n // 2 % 2])
+        yield case("aspect", n, one(both), view=(WIDE, TALL)[n % 2])
         guided = case("guided", n, one(n), guidance_scale=GUIDANCE)
         yield guided
         yield case(
@@ -115,7 +120,7 @@ def cases(photo_count: int, extra: int, guidance_scale: float, seed: int) -> Ite
 def generate(
     engine: I2VGenXLEngine, picture: np.ndarray, prompt: str, options: argparse.Namespace, *,
     num_frames: int = NUM_FRAMES, fps: int = FPS, guidance_scale: float | None = None,
-    negative_prompt: str = "",
+    negative_prompt: str = "", seed: int = 0,
 ) -> np.ndarray:  # fmt: skip
     """Return (F, H, W, 3) uint8 frames from a picture (H, W, 3) through the engine that ships."""
     height, width, _ = picture.shape
@@ -124,7 +129,7 @@ def generate(
         generated_width=width, generated_height=height,
         fit="keep", num_frames=num_frames, fps=fps, target_fps=fps, num_inference_steps=options.steps,
         guidance_scale=options.guidance_scale if guidance_scale is None else guidance_scale,
-        seed=options.seed, engine="embedded", speed=options.speed,
+        seed=seed, engine="embedded", speed=options.speed,
     )  # fmt: skip
     events = engine.generate(generation, Image.fromarray(picture))
     return np.concatenate([event.frames for event in events if isinstance(event, Decoded)])
@@ -144,7 +149,9 @@ def reconstruct(engine: I2VGenXLEngine, picture: np.ndarray) -> np.ndarray:
 
 def truth_of(case: Case) -> np.ndarray:
     """Return what the prompt asks for: (F, H, W, 3) uint8."""
-    level = pyramid(photos.open_photo(case.photo), smallest=160, largest=200)[0]
+    photo = photos.open_photo(case.photo)
+    # a quarter more than the view: what comes in must be there, and the program shows whole photographs
+    level = pyramid(photo, smallest=AREA_SIDE * 5 // 4, largest=AREA_SIDE * 5 // 4)[0]
     motion = case.clip.motion(*case.view)
     return to_frames(render(level, motion, *case.view, case.clip.positions, random.Random(0)))
 
@@ -154,6 +161,7 @@ def run(engine: I2VGenXLEngine, case: Case, options: argparse.Namespace) -> tupl
     frames = generate(
         engine, truth[0], case.clip.prompt, options, num_frames=case.clip.num_frames, fps=case.clip.fps,
         guidance_scale=case.guidance_scale, negative_prompt=case.negative_prompt,
+        seed=options.seed + case.number,
     )  # fmt: skip
     photo = case.photo.path.rsplit("/", 1)[-1]
     vae = reconstruct(engine, truth[0])
@@ -191,8 +199,9 @@ class Rows:
         return self.folder / f"{row.key.replace('/', '-')}.png"
 
     def write_sheets(self, count: int = 4) -> None:
-        """Write median.png and worst.png of the clips asked to move, by their gain on a static one."""
-        ordered = sorted((row for row in self.rows if row.motion), key=lambda row: row.gain)
+        """Write median.png and worst.png of the clips asked for one motion, by their gain on a static one."""
+        plain = [row for row in self.rows if row.group in ("seen", "unseen")]
+        ordered = sorted(plain, key=lambda row: row.gain)
         middle = max(0, (len(ordered) - count) // 2)
         self._sheet(ordered[middle : middle + count], "median.png")
         self._sheet(ordered[:count], "worst.png")
@@ -212,11 +221,10 @@ class Rows:
 
 
 def identity_of(options: argparse.Namespace) -> dict[str, object]:
-    weights = options.folder / "unet" / "diffusion_pytorch_model.fp16.safetensors"
     return {
-        "weights": hashlib.sha256(weights.read_bytes()).hexdigest()[:16], "steps": options.steps,
-        "speed": options.speed, "guidance_scale": options.guidance_scale, "seed": options.seed,
-        "photos": options.photos,
+        "weights": weights_digest(EMBEDDED, options.folder), "area_side": AREA_SIDE, "steps": options.steps,
+        "evaluations": evaluations(options.speed, options.steps), "speed": options.speed,
+        "guidance_scale": options.guidance_scale, "seed": options.seed, "photos": options.photos,
     }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from diffusers import I2VGenXLUNet
 from scripts.train_embedded.clips import Batch, Conditions
 from scripts.train_embedded.motions import AXES
 
-NEAR_SIGMA = 0.2
+NEAR_SIGMA = 0.1  # with less noise than this left, errors count less
 BLUR = 7.0  # of drift: as much a part of it as the noise is
 
 

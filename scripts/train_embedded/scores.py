@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from scripts.train_embedded.motions import MOTIONS, Clip
+from scripts.train_embedded.motions import CHINESE_PHRASES, MOTIONS, PHRASES, Clip
 from scripts.train_embedded.registration import explained, flicker, shares_of, track
 
 ENOUGH = 0.5  # of the asked amount: less does not count as obeyed
@@ -182,26 +182,40 @@ def paired(rows: Sequence[Row], base: Sequence[Row]) -> dict[str, object]:
     } if pairs else {"pairs": 0}  # fmt: skip
 
 
+def has_trained_phrase(row: Row) -> bool:
+    """Return whether the prompt holds a whole trained phrase for its motion, whatever stands around it."""
+    prompt = row.prompt.lower()
+    return any(phrase in prompt for phrase in (*PHRASES[row.motion], *CHINESE_PHRASES[row.motion]))
+
+
+def strength(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
+    """Return the median of what was asked and of what moved, in full motions, by frames, fps and speed word.
+
+    `Row.right` has no upper bound: a model that does not hear fps or "slowly" can be right, and is seen here.
+    """
+    settings: dict[tuple[int, int, str], list[Row]] = {}
+    for row in rows:
+        if row.group in ("seen", "fps", "speed", "frames16"):
+            settings.setdefault((row.num_frames, row.fps, row.speed), []).append(row)
+    return {
+        f"{frames} frames at {fps} fps, {speed}": {
+            "asked": round(float(np.median([row.asked for row in same])), 2),
+            "moved": round(float(np.median([row.moved for row in same])), 2),
+            "clips": len(same),
+        }
+        for (frames, fps, speed), same in sorted(settings.items())
+    }
+
+
 def summary(rows: Sequence[Row]) -> dict[str, object]:
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(row.group, []).append(row)
     found: dict[str, object] = {name: group_summary(chosen) for name, chosen in groups.items()}
-    strength = {
-        f"{row.num_frames} frames at {fps} fps": {
-            "asked": round(float(np.median([r.asked for r in same])), 2),
-            "moved": round(float(np.median([r.moved for r in same])), 2),
-            "clips": len(same),
-        }
-        for row in rows
-        if row.group in ("seen", "fps")
-        for fps in [row.fps]
-        for same in [
-            [r for r in rows if r.group in ("seen", "fps") and (r.fps, r.num_frames) == (fps, row.num_frames)]
-        ]
-    }
-    if "fps" in groups:
-        found["strength_by_fps"] = strength
+    new_words = [row for row in groups.get("unseen", []) if not has_trained_phrase(row)]
+    if new_words:
+        found["unseen_without_a_trained_phrase"] = group_summary(new_words)
+    found["strength"] = strength(rows)
     if "eased" in groups:
         signs = [np.sign(r.ease) == np.sign(r.ease_asked) and abs(r.ease) > 0.03 for r in groups["eased"]]
         found["easing_right"] = f"{sum(signs)} of {len(signs)}"

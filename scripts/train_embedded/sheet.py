@@ -50,15 +50,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(2)
+    side = preset.area_side
     engine = I2VGenXLEngine.load(EMBEDDED, options.folder, MemoryPlan("cpu", "float32", decode_chunk=8))
     rows = []
     for name, prompt in CLIPS:
         with Image.open(ROOT / "examples" / name) as file:
-            picture = np.array(fit_picture(file.convert("RGB"), 128, 128, "crop").image)
-        frames = generate(engine, picture, prompt, options)
+            picture = np.array(fit_picture(file.convert("RGB"), side, side, "crop").image)
+        frames = generate(engine, picture, prompt, options, seed=options.seed)
         if options.enlarged and not rows:
             enlarged(frames[ENLARGED]).save(options.enlarged)
-        caption = Image.new("RGB", (128 * len(frames), CAPTION), "white")
+        caption = Image.new("RGB", (side * len(frames), CAPTION), "white")
         ImageDraw.Draw(caption).text((4, 2), f"{name}: {prompt}", fill="black")
         rows += [np.asarray(caption), np.concatenate(list(frames), axis=1)]
     Image.fromarray(np.concatenate(rows, axis=0)).save(options.output)

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from scripts.train_embedded.evaluate import Rows, asked_of, cases, to_frames
+from scripts.train_embedded.evaluate import CAPTION, Rows, asked_of, cases, to_frames
 from scripts.train_embedded.motions import MOTIONS, Clip, Take, render
 from scripts.train_embedded.photos import manifest
 from scripts.train_embedded.registration import flicker, measure, shares_of, track
@@ -168,6 +169,39 @@ def test_seen_and_unseen_are_told_apart_and_effects_are_of_pairs() -> None:
     assert found["guidance_effect"]["amount"]["mean"] == pytest.approx(0.3)
 
 
+def test_what_does_not_hear_fps_or_slowly_is_seen_in_its_strength() -> None:
+    deaf = [
+        replace(row(0, "a", "fps"), fps=4, asked=2.0),
+        replace(row(1, "b", "speed"), speed="slow", asked=0.5),
+    ]
+    assert all(one.right for one in deaf)
+    assert summary([row(0, "a"), *deaf])["strength"] == {
+        "8 frames at 4 fps, normal": {"asked": 2.0, "moved": 1.0, "clips": 1},
+        "8 frames at 8 fps, normal": {"asked": 1.0, "moved": 1.0, "clips": 1},
+        "8 frames at 8 fps, slow": {"asked": 0.5, "moved": 1.0, "clips": 1},
+    }
+
+
+def test_held_out_prompts_with_a_trained_phrase_inside_are_told_apart() -> None:
+    rows = [
+        replace(row(0, "a", "unseen"), prompt="摄影机渐渐向左平移"),
+        replace(row(1, "b", "unseen", 0.2), prompt="the shot drifts leftwards"),
+    ]
+    found = summary(rows)
+    assert found["unseen"]["right"] == 1
+    apart = found["unseen_without_a_trained_phrase"]
+    assert (apart["clips"], apart["right"]) == (1, 0)
+
+
+def test_every_other_group_asks_for_pans_tilts_zooms_and_turns_alike() -> None:
+    planned = list(cases(46, 16, 1.0, 0))
+    for group in ("speed", "fps", "eased", "aspect", "frames16"):
+        told = [case for case in planned if case.group == group]
+        assert {case.clip.take.motions[0] for case in told} == set(MOTIONS), group
+        settings = Counter((c.clip.take.speed, c.clip.take.easing, c.clip.fps, c.view) for c in told)
+        assert list(settings.values()) == [8, 8], group
+
+
 def test_a_full_run_has_200_pairs_on_40_photographs_that_no_training_package_holds() -> None:
     planned = list(cases(46, 16, 1.0, 0))
     told = [case for case in planned if case.group in ("seen", "unseen")]
@@ -193,6 +227,8 @@ def test_a_run_goes_on_where_it_was_cut_off(tmp_path: Path) -> None:
     second.add(row(1, "y"), frames)
     assert [r.key for r in Rows(tmp_path, {"weights": "a"}).rows] == ["seen/0", "seen/1"]
     second.write_sheets()
+    with Image.open(tmp_path / "median.png") as sheet:
+        assert sheet.size == (16, 2 * (8 + CAPTION)), "two clips of two frames"
     assert (tmp_path / "median.png").exists()
     with pytest.raises(ValueError, match="another run"):
         Rows(tmp_path, {"weights": "b"})

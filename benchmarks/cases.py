@@ -27,7 +27,7 @@ from scripts.train_embedded.motions import MOTIONS
 
 REFERENCES = ROOT / "checkpoints" / "references"
 GUIDANCE_SCALES = (1.0, 2.5)  # the embedded model's default, without guidance, and with
-SIDE = EMBEDDED.native_area_side or 0  # pixels of the square pictures
+SIDE = EMBEDDED.presets["standard"].area_side  # pixels of the square pictures
 COUNT = 27  # of the held-out photographs
 
 

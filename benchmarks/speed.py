@@ -137,9 +137,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all raw figures there, as they come")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw quality against speed (.svg, .png)")
-    parser.add_argument(
-        "--side", type=int, default=EMBEDDED.native_area_side, help="of the pictures, in pixels"
-    )
+    side = EMBEDDED.presets["standard"].area_side
+    parser.add_argument("--side", type=int, default=side, help="of the square pictures, in pixels")
     parser.add_argument("--num-inference-steps", type=int, default=50, help="of stock")
     parser.add_argument("--guidance-scale", type=float, default=1.0, help="over 1: guided")
     parser.add_argument(

@@ -31,7 +31,6 @@ from scripts.train_embedded.motions import (
     FPS,
     MOTIONS,
     NUM_FRAMES,
-    SIDE,
     Clip,
     Motion,
     Take,
@@ -45,7 +44,7 @@ from scripts.train_embedded.registration import measure as measure
 from scripts.train_embedded.scores import Row, as_json, judge, summary
 
 CAPTION = 16  # pixels above each row of a contact sheet
-AREA_SIDE = EMBEDDED.native_area_side or SIDE  # pixels: of the views, as the program makes them by default
+AREA_SIDE = EMBEDDED.presets["standard"].area_side  # pixels: of the views
 WIDE = fit_size(16, 9, AREA_SIDE, EMBEDDED.multiple, "keep")[::-1]  # (height, width)
 TALL = WIDE[::-1]
 GUIDANCE = 2.5  # of the groups that measure guidance

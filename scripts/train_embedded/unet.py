@@ -22,6 +22,7 @@ import random
 import signal
 import socket
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -207,7 +208,7 @@ def train(rank: int, options: argparse.Namespace, port: int) -> None:
             trainer.save()
 
 
-def main() -> None:
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
@@ -244,10 +245,15 @@ def main() -> None:
     add("--from-ema", action="store_true", help="start from the averaged weights")
     add("--every", type=int, default=50, help="steps between probes")
     add("--seed", type=int, default=0)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     unknown = set(options.motions) - set(MOTIONS)
     if unknown:
         parser.error(f"unknown motions: {', '.join(sorted(unknown))}; there are {', '.join(MOTIONS)}")
+    return options
+
+
+def main() -> None:
+    options = parse()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

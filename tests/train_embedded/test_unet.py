@@ -16,17 +16,13 @@ from scripts.train_embedded import unet
 from scripts.train_embedded.clips import Recipe, make_batch
 from scripts.train_embedded.export import restore
 from scripts.train_embedded.motions import EASY
-from scripts.train_embedded.unet import Crew, Trainer, train
+from scripts.train_embedded.unet import Crew, Trainer, parse, train
 
 
-def options(checkpoints: Path, **changed: object) -> argparse.Namespace:
-    usual: dict[str, object] = {
-        "checkpoints": checkpoints, "processes": 1, "mix": "full", "motions": (), "frames": [8], "shown": 2,
-        "first": 1, "batch": 1, "side": 64, "aspects": 0.0, "pairs": 0.0, "confine": True, "minutes": 0.02,
-        "lr": 0.01, "lr_end": 0.1, "t_min": 0, "t_power": 2.0, "dropout": 0.1, "boost": 1.0, "ema": 0.9,
-        "from_ema": False, "every": 1000, "seed": 0, "first_weight": 1.0, "drift": 0.1,
-    }  # fmt: skip
-    return argparse.Namespace(**{**usual, **changed})
+def options(checkpoints: Path, *flags: str) -> argparse.Namespace:
+    usual = "--processes 1 --shown 2 --batch 1 --side 64 --confine --minutes 0.02 --ema 0.9 --every 1000"
+    drift = "--drift 0.1 --later-drift 0.1"
+    return parse(["--checkpoints", str(checkpoints), *usual.split(), *drift.split(), *flags])
 
 
 @pytest.fixture
@@ -54,7 +50,7 @@ def test_a_stage_is_saved_with_what_it_came_to_and_the_next_one_goes_on(
 
 
 def test_steps_on_one_batch_go_downhill(checkpoints: Path) -> None:
-    trainer = Trainer(options(checkpoints, dropout=0.0), Crew(0, 1))
+    trainer = Trainer(options(checkpoints, "--dropout", "0"), Crew(0, 1))
     recipe = Recipe(EASY, 8, 2, 3, (64, 64))
     batch = make_batch(trainer.pyramids, trainer.conditions, 4, recipe, random.Random(0))
     losses = []

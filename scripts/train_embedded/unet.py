@@ -220,7 +220,12 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--frames", type=int, nargs="+", default=[8], help="of a clip; a step takes one of these")
     add("--shown", type=int, default=0, help="how many of them are shown, frame 0 included; 0: all")
     add("--first", type=int, default=1, help="first frame that may be shown after frame 0")
-    add("--batch", type=int, default=2, help="clips of 8 frames in a process's step, or as many pixels")
+    add(
+        "--batch",
+        type=int,
+        default=2,
+        help="clips of 8 frames and the first side, or as many pixels, a process",
+    )
     add("--side", type=int, nargs="+", default=[128], help=SIDE_HELP)
     add("--aspects", type=float, default=0.0, help="share of batches that are not square")
     add("--pairs", type=float, default=0.0, help="share of steps with pairs of frames at high noise instead")
@@ -246,6 +251,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--every", type=int, default=50, help="steps between probes")
     add("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
+    odd = [side for side in options.side if side < 64 or side % 16]
+    if odd:
+        parser.error(f"--side {odd[0]}: the UNet halves views three times; give multiples of 16 from 64 on")
     unknown = set(options.motions) - set(MOTIONS)
     if unknown:
         parser.error(f"unknown motions: {', '.join(sorted(unknown))}; there are {', '.join(MOTIONS)}")

@@ -82,3 +82,10 @@ def test_processes_take_the_step_of_their_averaged_gradients(tmp_path: Path) -> 
         assert told == [0.5, 5.0]
         assert torch.equal(gradients[0], torch.full((2, 3), 0.5))
         assert torch.equal(gradients[1], torch.full((4,), 5.0))
+
+
+@pytest.mark.parametrize("side", ["100", "32"])
+def test_a_side_that_the_unet_cannot_halve_is_named(side: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["--side", "128", side])
+    assert f"--side {side}: " in capsys.readouterr().err

@@ -21,7 +21,7 @@ Solver = Literal["ddim", "unipc"]
 # which the first ones are further apart.
 _EVALUATIONS = 11
 _EQUAL = 50
-_FIRST, _LAST = 0.981, 0.006
+_FIRST, _LAST = 0.99, 0.006
 _WARP = 0.85
 
 

@@ -68,22 +68,24 @@ I2VGEN_XL = EngineSpec(
 # Least-squares map from the embedded VAE's latents to colours in [0, 1] (scripts/train_embedded/export.py
 # prints it).
 _EMBEDDED_PREVIEW = (
-    (0.2122, 0.2216, 0.2410),
-    (0.1790, 0.0101, -0.1670),
-    (-0.0507, 0.1011, -0.0483),
-    (0.0, 0.0, 0.0),
-    (0.4854, 0.4851, 0.4185),
+    (0.1798, 0.1965, 0.1945),
+    (0.1821, 0.0080, -0.1352),
+    (-0.0155, 0.0653, -0.0077),
+    (-0.0004, 0.0111, 0.0049),
+    (0.4896, 0.4570, 0.4117),
 )
 
 # The phrasings of scripts/train_embedded/motions.py, and their like.
 _EMBEDDED_MOTIONS = (
     r"\b(pan|tilt)(s|ning|ing)?\b.*\b(left|right|up|down)|\b(left|right|up|down)ward (pan|tilt)"
     r"|\b(camera|view|shot) (moves?|moving|slides?|sliding|drifts?|sweeps?|comes closer|backs away)\b"
-    r"|\bmoves? (closer|away)"
+    r"|\bmov(e|es|ing) (left|right|up|down|closer|away)\b"
     r"|\bzoom(s|ing)?\b|\b(push|dolly)(es|ing)? (in|out)\b|\bpull(s|ing)? back\b"
     r"|\b(counter-?|anti-?)?clockwise\b"
     r"|[向往][左右上下][边方]?(平移|移|摇|横移|抬|压)|[左右上下][移摇]|上升|下降|[拉推][近远开]|推进|向后拉"
     r"|放大|缩小|靠近|远离|前进|后退|[顺逆]时针"
+    r"|\b(still|static|motionless|fixed camera|locked-off|(does not|doesn't|nothing) moves?)\b"
+    r"|\b(no|without any) camera (movement|motion)\b|静止|固定|不动|没有运动"
 )
 
 # Numbers measured on held-out photographs: see scripts/train_embedded/README.md.
@@ -92,7 +94,7 @@ EMBEDDED = EngineSpec(
     title="The embedded demo model",
     implementation="i2v.engines.i2vgen_xl.engine:I2VGenXLEngine",
     multiple=16,
-    native_area_side=128,
+    native_area_side=160,
     trained_frames=(8, 8),
     trained_fps=(8, 8),
     embedded=True,
@@ -107,6 +109,7 @@ EMBEDDED = EngineSpec(
         "the camera zooms out",
         "the picture rotates clockwise",
         "the picture rotates counterclockwise",
+        "the camera stays still",
     ),
     motion_words=_EMBEDDED_MOTIONS,
     default_negative_prompt="",
@@ -115,7 +118,7 @@ EMBEDDED = EngineSpec(
     optional_files=_OPTIONAL_FILES,
     presets={
         "quick": Preset(area_side=128, num_frames=8, num_inference_steps=10, fps=8, guidance_scale=1.0),
-        "standard": Preset(area_side=128, num_frames=8, num_inference_steps=25, fps=8, guidance_scale=1.0),
+        "standard": Preset(area_side=160, num_frames=8, num_inference_steps=25, fps=8, guidance_scale=1.0),
         "high": Preset(area_side=256, num_frames=8, num_inference_steps=50, fps=8, guidance_scale=1.0),
         "extreme": Preset(area_side=512, num_frames=8, num_inference_steps=100, fps=8, guidance_scale=1.0),
     },

@@ -23,9 +23,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     "page.api": ("API", "接口文档"),
     "page.visit": ("Log out", "退出登录"),
     "demo.about": (
-        "This machine runs the embedded demo model: small clips of eight camera motions, nothing else moves."
+        "This machine runs the embedded demo model: small clips of camera motions, nothing else moves."
         " With an NVIDIA card and the published weights (4.98 GB), I2VGen-XL runs instead.",
-        "本机使用内置演示模型：只会八种镜头运动，画面较小，画中物体不会自己动。有 NVIDIA 显卡和公开权重"
+        "本机使用内置演示模型：只会镜头运动，画面较小，画中物体不会自己动。有 NVIDIA 显卡和公开权重"
         "（4.98 GB）时，会改用 I2VGen-XL。",
     ),
     "tab.generate": ("Generate", "生成"),

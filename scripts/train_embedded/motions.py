@@ -23,9 +23,9 @@ from scripts.train_embedded.phrases import plain_prompt as plain_prompt
 from scripts.train_embedded.phrases import sentence
 
 SIDE = 128  # pixels: amounts of pans are told for a view of this side
-PAN = 14.0  # pixels of such a view, over 8 frames at 8 fps
-ZOOM = 0.16  # natural logarithm of the scale, over the same time
-ROTATION = math.radians(9)  # over the same time
+PAN = 9.0  # pixels of such a view, over 8 frames at 8 fps
+ZOOM = 0.105  # natural logarithm of the scale, over the same time
+ROTATION = math.radians(6)  # over the same time
 NUM_FRAMES = 8
 FPS = 8
 

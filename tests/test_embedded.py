@@ -129,7 +129,7 @@ def test_the_clip_moves_as_asked(engine: I2VGenXLEngine, name: str) -> None:
     frames = np.concatenate([e.frames for e in engine.generate(asked, image) if isinstance(e, Decoded)])
     shares, expected = measure(frames), asked_of(MOTIONS[name])
     # a floor under what this version reaches: a static clip has 0, and a wrong direction less
-    assert shares @ expected > 0.3, f"{shares @ expected:.2f} of the asked motion"
+    assert shares @ expected > 0.5, f"{shares @ expected:.2f} of the asked motion"
     assert shares @ expected > np.abs(shares * (expected == 0)).max(), f"more of another motion: {shares}"
     error = ((frames[0].astype(float) - np.asarray(image)) ** 2).mean()
-    assert -10 * np.log10(error / 255**2) > 16, "the first frame is the photograph"
+    assert -10 * np.log10(error / 255**2) > 26, "the first frame is the photograph"

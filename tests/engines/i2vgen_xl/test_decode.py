@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL
+from PIL import Image
 from torch import nn
 
 from i2v.engines.i2vgen_xl.components import load_components
 from i2v.engines.i2vgen_xl.decode import decode_frames, preview, to_uint8
 from i2v.engines.specs import EMBEDDED
 from i2v.errors import I2VError
+from i2v.image import fit_picture
 from i2v.schema import EngineSpec, MemoryPlan
+from i2v.settings import ROOT
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
 from tests.peak_memory import PeakMemory
 
@@ -134,8 +137,9 @@ def test_pixels_are_rounded_and_clamped() -> None:
 
 def test_the_preview_has_the_colours_of_the_decoded_clip() -> None:
     components = load_components(EMBEDDED, EMBEDDED_FOLDER, MemoryPlan("cpu", "float32"))
-    y, x = torch.meshgrid(torch.linspace(-1, 1, 64), torch.linspace(-1, 1, 96), indexing="ij")
-    picture = torch.stack([x, y, -x * y])[None]
+    with Image.open(ROOT / "examples" / "coffee.jpg") as file:
+        pixels = np.array(fit_picture(file.convert("RGB"), 96, 64, "crop").image)
+    picture = torch.tensor(pixels).permute(2, 0, 1)[None] / 127.5 - 1
     with torch.no_grad():
         latents = components.vae.encode(picture).latent_dist.mode()[:, :, None]
     seen = preview(latents, EMBEDDED.preview_factors)[0].astype(float)

@@ -33,7 +33,8 @@ def test_jobs_are_done_in_another_process_one_after_another(house: House) -> Non
         assert house.finish(job).status == "succeeded"
         assert house.files(job) == ["JOB.mp4"]
         assert probe(Path(job.output)).num_frames == 4
-        assert f"{worker.pid} INFO job {job.id}: succeeded" in house.log
+        line = f"{worker.pid} INFO job {job.id}: succeeded"  # written after the table says so
+        wait_until(lambda line=line: line in house.log)
     assert not is_gone(worker)
 
 

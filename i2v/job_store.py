@@ -51,6 +51,7 @@ from i2v.jobs import (
     JobStatus,
     JsonObject,
     OutputTaken,
+    OwnedFiles,
     Page,
     Progress,
     StatusFilter,
@@ -280,6 +281,15 @@ class JobStore:
         """Return the names of all jobs' pictures: when the service starts, any other file is an orphan."""
         with self._database.read() as db:
             return {row["input"] for row in db.execute("SELECT input FROM jobs")}
+
+    def owned(self) -> list[OwnedFiles]:
+        """Return all jobs with the files that they own: those that ended first, then all that have not."""
+        with self._database.read() as db:
+            rows = db.execute(
+                """SELECT id, input, output, finished_at FROM jobs
+                   ORDER BY finished_at IS NULL, finished_at, seq"""
+            )
+            return [OwnedFiles(**row) for row in rows.fetchall()]
 
     def recent_runs(self, limit: int = 100) -> list[tuple[JsonObject, JsonObject]]:
         """Return generation and result of succeeded jobs, newest first, to estimate others by."""

@@ -151,6 +151,16 @@ class Job:
 
 
 @dataclass(frozen=True)
+class OwnedFiles:
+    """What a job owns on the disk: the names of `Job`; `finished_at` is `None` until it has ended."""
+
+    id: str
+    input: str
+    output: str
+    finished_at: float | None
+
+
+@dataclass(frozen=True)
 class Claim:
     """The right to work on a job, and the job as it was when it was claimed."""
 

@@ -11,17 +11,19 @@ import hashlib
 import json
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from i2v.decoder import decode_to_file, examine_bytes, thumbnail_of
 from i2v.engines.specs import find_spec
 from i2v.errors import EncodeError, I2VError, InvalidRequest, Notice
 from i2v.forecast import Forecast
 from i2v.image import ImageLimits
+from i2v.job_files import Removal, check_video, remove_video
 from i2v.job_store import JobStore
 from i2v.jobs import Job, JobStatus, JsonObject, OutputTaken, Page, StatusFilter, Submission, new_job_id
 from i2v.loading import Proofs, choose_engine, explain_choice
@@ -32,11 +34,13 @@ from i2v.overview import Overview, take_overview
 from i2v.picture_facts import PictureFacts
 from i2v.pipeline import resolve
 from i2v.provenance import Provenance
+from i2v.retention import Retention
 from i2v.schema import DeviceInfo, EngineSpec, Generation, GenerationRequest, Preset, shown
 from i2v.settings import Settings, load_presets
 from i2v.video import check_ffmpeg, read_last_frame, read_poster, read_tags
 from i2v.worker.remains import clean_up
 
+DELETED_AT_ONCE = 200  # jobs that are read at a time
 DECODERS = 2  # pictures that are decoded at the same time: each may take gigabytes
 
 log = logging.getLogger(__name__)
@@ -102,6 +106,14 @@ class Unfinished:
     starts_in: float | None
 
 
+@dataclass(frozen=True)
+class Deleted:
+    """A job that is gone, and what became of its video; "none": there was none to have."""
+
+    job: Job
+    video: Removal | Literal["none"]
+
+
 class Service:
     """The application without a front end. `start` it once, `stop` it at the end.
 
@@ -120,6 +132,7 @@ class Service:
         self._decoding = threading.Semaphore(DECODERS)
         self.engines = engines
         self.models = Models(settings.models, engines)
+        self._retention = Retention(settings.storage, store.owned, self._input_bytes, self.delete)
 
     def start(self) -> None:
         """Take up where the last service stopped: interrupted jobs go on, files that nobody owns go away."""
@@ -131,9 +144,11 @@ class Service:
             if file.stem not in owned:
                 file.unlink()
         self._executor.start()
+        self._retention.start()
 
     def stop(self) -> None:
         self.models.stop()
+        self._retention.stop()
         self._executor.stop()
         self._store.close()
 
@@ -218,13 +233,39 @@ class Service:
         self._executor.wake()
         return job
 
-    def delete(self, job_id: str) -> Job:
-        """Forget a finished job, its picture and its video."""
+    def delete(self, job_id: str) -> Deleted:
+        """Remove an ended job: its video, then the job itself, then its picture.
+
+        Wherever this is cut off, nothing is lost sight of: as long as there is a video, there is a job that
+        can be deleted again; a picture without a job is swept at the next start. A file that the job did not
+        make is left alone, whatever its name.
+
+        Raises:
+            InvalidRequest: `job.not_finished`: cancel it first.
+            I2VError: as `remove_video` does; the job is still there, and can be deleted again.
+        """
+        job = self._store.get(job_id)
+        if job.finished_at is None:
+            raise InvalidRequest("job.not_finished", id=job.id, status=job.status)
+        video = remove_video(job) if job.status == "succeeded" else "none"
         job = self._store.delete(job_id)
+        if video == "none":  # after the job has gone: until then, somebody could retry it
+            clean_up(job)
         _remove_picture(self._settings.inputs / job.input)
-        if job.status == "succeeded":
-            Path(job.output).unlink(missing_ok=True)
-        return job
+        log.info("job %s: deleted (video: %s)", job.id, video)
+        return Deleted(job, video)
+
+    def delete_unsuccessful(self) -> int:
+        """Remove all jobs that failed or were cancelled; return how many those were. Raises as `delete`."""
+        count = 0
+        statuses: tuple[StatusFilter, ...] = ("failed", "cancelled")
+        for status in statuses:
+            while jobs := self._store.page(status, limit=DELETED_AT_ONCE).jobs:
+                for job in jobs:
+                    with suppress(InvalidRequest):  # deleted or retried meanwhile
+                        self.delete(job.id)
+                        count += 1
+        return count
 
     def revision(self) -> int:
         """Return a number that is the same as long as no job has changed: cheap to ask often."""
@@ -235,26 +276,37 @@ class Service:
         return self._store.preview(job_id)
 
     def video(self, job_id: str) -> Path:
-        """Return the finished video's path; raise `InvalidRequest` (`job.no_video`) where there is none."""
-        job = self._store.get(job_id)
-        path = Path(job.output)
-        if job.status != "succeeded" or not path.is_file():
-            raise InvalidRequest("job.no_video", id=job.id, status=job.status)
-        return path
+        """Return the finished video's path; raises `InvalidRequest` as `check_video` does."""
+        return check_video(self._store.get(job_id))
 
     def last_frame(self, job_id: str) -> bytes:
-        """Return the finished video's last frame as a PNG file; raises as `video` does, or `EncodeError`."""
-        return read_last_frame(self.video(job_id))
+        """Return the finished video's last frame as a PNG file.
+
+        Raises as `video` does, also where only decoding shows that the video is broken, and `EncodeError`
+        (`encode.no_ffmpeg`).
+        """
+        return self._frame(job_id, read_last_frame)
 
     def poster(self, job_id: str) -> bytes:
         """Return the finished video's first frame, small, as a JPEG file; raises as `last_frame` does."""
-        return read_poster(self.video(job_id))
+        return self._frame(job_id, read_poster)
+
+    def _frame(self, job_id: str, read: Callable[[Path], bytes]) -> bytes:
+        path = self.video(job_id)
+        try:
+            return read(path)
+        except EncodeError as error:
+            if error.code != "encode.broken":
+                raise
+            self.video(job_id)  # it may have gone meanwhile
+            name, reason = shown(str(path), limit=300), error.params["reason"]
+            raise InvalidRequest("job.video_broken", id=job_id, path=name, reason=reason) from error
 
     def picture(self, job: Job) -> bytes | None:
         """Return the picture that the job was given, upright and whole, as PNG; `None` if it is gone."""
         try:
             return (self._settings.inputs / job.input).read_bytes()
-        except FileNotFoundError:  # the job was deleted, or somebody tidied up
+        except OSError:  # the job was deleted, or somebody tidied up
             return None
 
     def settings_of(self, video: Path) -> JsonObject:
@@ -279,9 +331,11 @@ class Service:
         """
         job = self._store.get(job_id)
         try:
-            return thumbnail_of(self._settings.inputs / job.input).read_bytes()
-        except FileNotFoundError as error:  # somebody tidied up
+            if picture := thumbnail_of(self._settings.inputs / job.input).read_bytes():
+                return picture
+        except OSError as error:  # somebody tidied up, or put something else there
             raise InvalidRequest("job.no_thumbnail", id=job.id) from error
+        raise InvalidRequest("job.no_thumbnail", id=job.id)  # it is empty
 
     # --- what can be asked for, and what it would take
 
@@ -326,6 +380,11 @@ class Service:
         return [Unfinished(job, seconds) for job, seconds in zip(jobs, starts, strict=True)]
 
     # --- how
+
+    def _input_bytes(self, name: str) -> int:
+        """Return how much a job's picture takes."""
+        file = self._settings.inputs / name
+        return _size(file) + _size(thumbnail_of(file))
 
     def _forecast(self) -> Forecast:
         return Forecast(self._store.recent_runs())
@@ -372,8 +431,18 @@ def _tags_of(video: Path) -> dict[str, str]:
 
 
 def _remove_picture(file: Path) -> None:
-    file.unlink(missing_ok=True)
-    thumbnail_of(file).unlink(missing_ok=True)
+    for each in (file, thumbnail_of(file)):
+        try:
+            each.unlink(missing_ok=True)
+        except OSError as error:  # the next start sweeps it
+            log.warning("%s cannot be removed: %s", each, error)
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.lstat().st_size
+    except OSError:  # somebody tidied up
+        return 0
 
 
 def _fingerprint(request: GenerationRequest, picture: bytes) -> str:

@@ -163,6 +163,11 @@ class ServiceSettings(_Section):
     max_queued: Annotated[int, Within(1, 10_000)]
 
 
+class StorageSettings(_Section):
+    keep_days: Annotated[float, Within(0, 1_000_000)]
+    keep_gigabytes: Annotated[float, Within(0, 1_000_000)]
+
+
 class WorkerSettings(_Section):
     idle_seconds: Seconds
     start_seconds: Seconds
@@ -193,6 +198,7 @@ class Settings(_Section):
     models: ModelSettings
     image: ImageSettings
     service: ServiceSettings
+    storage: StorageSettings
     worker: WorkerSettings
     server: ServerSettings
     security: SecuritySettings

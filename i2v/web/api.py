@@ -10,7 +10,7 @@ from typing import Annotated
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Header, Query, Request, Response
-from fastapi.responses import PlainTextResponse, StreamingResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 
 from i2v.errors import I2VError, InvalidRequest
 from i2v.jobs import Job
@@ -25,6 +25,7 @@ from i2v.web.schemas import (
     PLANNED,
     SUBMISSION,
     AcceptedBody,
+    DeletedBody,
     EngineBody,
     EnginesBody,
     JobBody,
@@ -86,7 +87,8 @@ async def submit_job(
 async def _accepted(job: Job, request: Request, response: Response) -> AcceptedBody:
     response.headers["Location"] = str(request.url_for("get_job", job_id=job.id))
     seconds = await run_sync(Front.of(request).service.expected_start, job)
-    return AcceptedBody(**vars(job_body(job, request)), expected_start_seconds=seconds)
+    body = await run_sync(job_body, job, request)
+    return AcceptedBody(**vars(body), expected_start_seconds=seconds)
 
 
 @router.get("/jobs", responses=problems(422, 503), tags=["jobs"])
@@ -102,10 +104,31 @@ def get_job(request: Request, job_id: str) -> JobBody:
     return job_body(Front.of(request).service.get(job_id), request)
 
 
-@router.delete("/jobs/{job_id}", status_code=202, responses=problems(404, 409, 503), tags=["jobs"])
-def cancel_job(request: Request, job_id: str) -> JobBody:
-    """Cancel a job: at once if it is queued, at its next step if it is running. It stays in the list."""
-    return job_body(Front.of(request).service.cancel(job_id), request)
+@router.delete(
+    "/jobs/{job_id}",
+    status_code=202,
+    response_model=JobBody,
+    responses={
+        200: {"model": DeletedBody, "description": "With purge: the job is deleted."},
+        202: {"description": "Without purge: the job is cancelled, or will be at its next step."},
+        **problems(404, 409, 422, 503),
+    },
+    tags=["jobs"],
+)
+def cancel_job(
+    request: Request,
+    job_id: str,
+    purge: Annotated[bool, Query(description="delete an ended job with its video and picture")] = False,
+) -> JobBody | Response:
+    """Cancel a job: at once if it is queued, at its next step if it is running. It stays in the list.
+
+    With purge, delete a job that has ended: its video, its picture and all that is known of it. One that is
+    queued or running has to be cancelled first (409).
+    """
+    service = Front.of(request).service
+    if not purge:
+        return job_body(service.cancel(job_id), request)
+    return JSONResponse(DeletedBody.of(service.delete(job_id)).model_dump())
 
 
 @router.post("/jobs/{job_id}/retry", status_code=202, responses=problems(404, 409, 429, 503), tags=["jobs"])

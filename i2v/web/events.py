@@ -122,7 +122,9 @@ async def event_stream(
     last_word = time.monotonic()
     async for job in jobs:
         if job is not None:
-            for known, event in changes(seen, before, job, describe, preview_url):
+            # In a thread: to describe a job is to look at its video, and a disk may not answer.
+            news = await run_sync(list, changes(seen, before, job, describe, preview_url))
+            for known, event in news:
                 yield event
                 seen, last_word = known, time.monotonic()
             before = job

@@ -19,7 +19,7 @@ router = APIRouter(prefix=f"{PREFIX}/jobs/{{job_id}}", tags=["jobs"])
 
 # Of what stays as it is; it is a person's, so no proxy may keep it.
 _LASTING = {"Cache-Control": "private, max-age=31536000, immutable"}
-_VIDEO: dict[int | str, dict[str, object]] = {200: {"content": {"video/mp4": {}}}, **problems(404, 503)}
+_VIDEO: dict[int | str, dict[str, object]] = {200: {"content": {"video/mp4": {}}}, **problems(404, 410, 503)}
 
 
 @router.head("/video", responses=_VIDEO, response_class=FileResponse, name="head_video")
@@ -27,7 +27,17 @@ _VIDEO: dict[int | str, dict[str, object]] = {200: {"content": {"video/mp4": {}}
 def get_video(request: Request, job_id: str) -> FileResponse:
     """Return the finished video, or the ranges of it that are asked for."""
     path = Front.of(request).service.video(job_id)
-    return Ranges(path, media_type="video/mp4", filename=path.name, content_disposition_type="inline")
+    try:
+        found = path.stat()
+    except OSError as error:  # this very moment
+        raise InvalidRequest("job.video_missing", id=job_id, path=str(path)) from error
+    return Ranges(
+        path,
+        media_type="video/mp4",
+        filename=path.name,
+        stat_result=found,
+        content_disposition_type="inline",
+    )
 
 
 @router.get(
@@ -47,7 +57,7 @@ def get_preview(request: Request, job_id: str) -> Response:
 
 @router.get(
     "/last-frame",
-    responses={200: {"content": {"image/png": {}}}, **problems(404, 503)},
+    responses={200: {"content": {"image/png": {}}}, **problems(404, 410, 503)},
     response_class=Response,
 )
 async def get_last_frame(request: Request, job_id: str) -> Response:
@@ -59,7 +69,7 @@ async def get_last_frame(request: Request, job_id: str) -> Response:
 
 @router.get(
     "/poster",
-    responses={200: {"content": {"image/jpeg": {}}}, **problems(404, 503)},
+    responses={200: {"content": {"image/jpeg": {}}}, **problems(404, 410, 503)},
     response_class=Response,
 )
 async def get_poster(request: Request, job_id: str) -> Response:
@@ -71,7 +81,7 @@ async def get_poster(request: Request, job_id: str) -> Response:
 
 @router.get(
     "/thumbnail",
-    responses={200: {"content": {THUMBNAIL_TYPE: {}}}, **problems(404, 503)},
+    responses={200: {"content": {THUMBNAIL_TYPE: {}}}, **problems(404, 410, 503)},
     response_class=Response,
 )
 def get_thumbnail(request: Request, job_id: str) -> Response:

@@ -5,42 +5,67 @@ Pure: a page of jobs goes in, markup comes out, every text escaped. Addresses ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from html import escape
+from types import MappingProxyType
 
+from i2v.job_files import VideoProblem
 from i2v.jobs import Job, Page
 from i2v.schema import Language
+from i2v.web import panels
 from i2v.web.texts import text
 
+NO_PROBLEMS: Mapping[str, VideoProblem] = MappingProxyType({})
 
-def clips(page: Page, language: Language, searched: bool, first: bool) -> str:
+
+def clips(
+    page: Page,
+    language: Language,
+    searched: bool,
+    first: bool,
+    problems: Mapping[str, VideoProblem] = NO_PROBLEMS,
+    deletes: str = "",
+) -> str:
     """Return a page of jobs that succeeded, and the buttons to the pages after and before it.
 
-    searched: the page is what a search has found. first: there is no page before this one.
+    Args:
+        searched: the page is what a search has found.
+        first: there is no page before this one.
+        problems: what keeps videos from being played, by the ids of their jobs.
+        deletes: what the service deletes by itself, in a line of plain text.
     """
-    cards = "".join(_card(job, language) for job in page.jobs)
+    cards = "".join(_card(job, language, problems.get(job.id)) for job in page.jobs)
     if not cards:
         line = text("gallery.none" if searched else "gallery.empty", language)
         cards = f'<li class="i2v-empty">{escape(line)}</li>'
-    return f'<ul class="i2v-clips">{cards}</ul>{_turns(page.next_cursor, language, first)}'
+    line = f'<p class="i2v-subdued i2v-kept">{escape(deletes)}</p>' if deletes else ""
+    return f'<ul class="i2v-clips">{cards}</ul>{_turns(page.next_cursor, language, first)}{line}'
 
 
-def _card(job: Job, language: Language) -> str:
+def _card(job: Job, language: Language, problem: VideoProblem | None) -> str:
     ran = job.generation
     address = f"api/v1/jobs/{job.id}"
     prompt = escape(str(ran["prompt"]))
     facts = " · ".join(f"<span>{escape(fact)}</span>" for fact in _facts(job, language))
-    return (
-        f'<li class="i2v-clip" aria-label="{prompt}">'
+    if problem is None:
         # For the mouse, and only to be looked at: the button below does the same for everybody.
-        f'<div class="i2v-thumb" data-act="open" data-id="{job.id}" aria-hidden="true">'
-        f'<video src="{address}/video" poster="{address}/poster" preload="none" muted loop playsinline>'
-        "</video></div>"
+        thumb = (
+            f'<div class="i2v-thumb" data-act="open" data-id="{job.id}" aria-hidden="true">'
+            f'<video src="{address}/video" poster="{address}/poster" preload="none" muted loop playsinline>'
+            "</video></div>"
+        )
+        download = (
+            f'<a class="i2v-act" href="{address}/video" download>{escape(text("download", language))}</a>'
+        )
+    else:
+        thumb = f'<div class="i2v-thumb i2v-lost">{panels.lost(job, language, problem)}</div>'
+        download = ""
+    return (
+        f'<li class="i2v-clip" aria-label="{prompt}">{thumb}'
         f'<p class="i2v-clip-prompt" title="{prompt}">{prompt}</p><p class="i2v-subdued">{facts}</p>'
         f'<div class="i2v-acts">{_button("open", job.id, text("gallery.open", language))}'
-        f'<a class="i2v-act" href="{address}/video" download>{escape(text("download", language))}</a>'
-        f"{_button('delete', job.id, text('gallery.delete', language), text('gallery.confirm', language))}"
+        f"{download}{_button('delete', job.id, text('gallery.delete', language), text('gallery.confirm', language))}"
         "</div></li>"
     )
 

@@ -11,8 +11,10 @@ from html import escape
 from pathlib import Path
 from typing import cast
 
+from i2v.job_files import VideoProblem
 from i2v.jobs import Job, JsonObject
 from i2v.schema import Language
+from i2v.settings import StorageSettings
 from i2v.web.texts import text, translate
 
 GIB = 2**30
@@ -86,13 +88,18 @@ def notices(told: Iterable[Mapping[str, object]], language: Language) -> str:
     return f'<ul class="i2v-notices">{lines}</ul>' if lines else ""
 
 
-def ending(job: Job, language: Language) -> str:
-    """Return what a finished job has to say: done and where to get it, cancelled, or why it failed."""
+def ending(job: Job, language: Language, problem: VideoProblem | None = None) -> str:
+    """Return what a finished job has to say: done and where to get it, cancelled, or why it failed.
+
+    problem: what keeps its video from being played.
+    """
     if job.status == "failed" and job.error is not None:
         return plain(text("status.failed", language), "i2v-error") + error(job.error, language)
     line = plain(text(f"status.{job.status}", language))
     if job.status != "succeeded":
         return line
+    if problem is not None:
+        return line + plain(text(f"video.{problem}.where", language, path=job.output), "i2v-error")
     name = Path(job.output)
     links = (
         f'<a class="i2v-download" href="api/v1/jobs/{job.id}/{what}" download="{escape(file)}">'
@@ -105,13 +112,31 @@ def ending(job: Job, language: Language) -> str:
     return f'{line}<div class="i2v-downloads">{"".join(links)}</div>'
 
 
-def video(job: Job) -> str:
-    """Return the player of a job that succeeded."""
+def video(job: Job, language: Language, problem: VideoProblem | None = None) -> str:
+    """Return the player of a job that succeeded; its picture and a line where there is a `problem` with it."""
     shape = f"aspect-ratio: {job.generation['width']} / {job.generation['height']}"
+    if problem is not None:
+        return f'<div class="i2v-frame i2v-lost" style="{shape}">{lost(job, language, problem)}</div>'
     return (
         f'<div class="i2v-frame" style="{shape}"><video src="api/v1/jobs/{job.id}/video" controls autoplay'
         " loop muted playsinline></video></div>"
     )
+
+
+def lost(job: Job, language: Language, problem: VideoProblem) -> str:
+    """Return what stands in the place of a video that cannot be played."""
+    line = escape(text(f"video.{problem}", language))
+    return f'<img src="api/v1/jobs/{job.id}/thumbnail" alt="" loading="lazy"><span>{line}</span>'
+
+
+def retention(storage: StorageSettings, language: Language) -> str:
+    """Return in one line of plain text what the service deletes by itself; "" where it deletes nothing."""
+    told = []
+    if storage.keep_days:
+        told.append(text("storage.days", language, days=f"{storage.keep_days:g}"))
+    if storage.keep_gigabytes:
+        told.append(text("storage.gigabytes", language, gigabytes=f"{storage.keep_gigabytes:g}"))
+    return text("storage.both", language, first=told[0], second=told[1]) if len(told) == 2 else "".join(told)
 
 
 def result(job: Job, language: Language) -> str:

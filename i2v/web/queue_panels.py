@@ -39,12 +39,18 @@ def waiting(unfinished: Sequence[Unfinished], language: Language) -> str:
     return _list(rows)
 
 
-def finished(page: Page, language: Language, first: bool, now: float) -> str:
+def finished(page: Page, language: Language, first: bool, now: float, unsuccessful: int) -> str:
     """Return a page of what has ended, and the buttons to the pages after and before it.
 
-    first: there is no page before this one. now: seconds since 1970.
+    Args:
+        first: there is no page before this one.
+        now: seconds since 1970.
+        unsuccessful: how many jobs failed or were cancelled, on all pages.
     """
     heading = f"<h2>{escape(text('queue.finished', language))}</h2>"
+    if unsuccessful:
+        asks = text("queue.clear.confirm", language, count=unsuccessful)
+        heading += f'<div class="i2v-acts i2v-clear">{_button("clear", "", language, confirm=asks)}</div>'
     rows = _list(_finished(job, language, now) for job in page.jobs) or _empty("queue.none", language)
     turns = "" if first else _button("newer", "", language)
     turns += "" if page.next_cursor is None else _button("older", page.next_cursor, language)
@@ -88,7 +94,7 @@ def _finished(job: Job, language: Language, now: float) -> str:
     line = f'<p class="i2v-subdued">{chip} {escape(" · ".join(words))}</p>'
     if job.error is not None:
         line += f'<p class="i2v-error">{escape(translate(job.error, language))}</p>'
-    buttons = ("open",) if job.status == "succeeded" else ("open", "retry")
+    buttons = ("open", "delete") if job.status == "succeeded" else ("open", "retry", "delete")
     return _row(job, job.status, _thumbnail(job), line, buttons, language)
 
 
@@ -98,7 +104,8 @@ def _row(job: Job, kind: str, picture: str, state: str, buttons: Iterable[str], 
     prompt = escape(str(ran["prompt"]))
     length = text("result.length.value", language, frames=ran["num_frames"], fps=ran["fps"])
     facts = escape(f"{ran['width']} x {ran['height']} · {length} · {ran['engine']}")
-    acts = "".join(_button(act, job.id, language, str(ran["prompt"])) for act in buttons)
+    asks = {"delete": text("queue.delete.confirm", language)}
+    acts = "".join(_button(act, job.id, language, str(ran["prompt"]), asks.get(act, "")) for act in buttons)
     return (
         f'<li class="i2v-job i2v-{kind}" aria-label="{prompt}">{picture}<div class="i2v-job-text">'
         f'<p class="i2v-job-prompt" title="{prompt}">{prompt}</p><p class="i2v-subdued">{facts}</p>{state}'
@@ -118,11 +125,19 @@ def _thumbnail(job: Job) -> str:
     return f'<img class="i2v-job-picture" src="api/v1/jobs/{job.id}/thumbnail" loading="lazy" alt="">'
 
 
-def _button(act: str, value: str, language: Language, about: str = "") -> str:
-    """`about`: which of several the button is for, to those who do not see what it stands beside."""
+def _button(act: str, value: str, language: Language, about: str = "", confirm: str = "") -> str:
+    """Return a button.
+
+    about: which of several it is for, to those who do not see what it stands beside.
+    confirm: what it asks before it acts.
+    """
     label = escape(text(f"queue.{act}", language))
     name = f' aria-label="{label}: {escape(about[:100])}"' if about else ""
-    return f'<button type="button" class="i2v-act" data-act="{act}" data-id="{value}"{name}>{label}</button>'
+    asks = f' data-confirm="{escape(confirm)}" aria-live="polite"' if confirm else ""
+    return (
+        f'<button type="button" class="i2v-act" data-act="{act}" data-id="{value}"{name}{asks}>'
+        f"{label}</button>"
+    )
 
 
 def _list(rows: Iterable[str]) -> str:

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, cast
+from typing import Annotated, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
+from i2v.job_files import Removal, has_video
 from i2v.jobs import Job, JobStatus, JsonObject, Phase, StatusFilter
 from i2v.messages import HINTS
 from i2v.schema import EngineSpec, GenerationRequest, Preset
+from i2v.service import Deleted
 from i2v.web.intake import FORM, JSON
 
 JsonSchema = dict[str, object]
@@ -45,6 +47,9 @@ class JobBody(BaseModel):
         description="what to know of it so far, {code, params, message}: also each step down to less memory"
     )
     request: JsonObject = Field(description="what was asked for")
+    video_available: bool = Field(
+        description="whether its video can be fetched now; false of a finished job: the file was moved or cut"
+    )
     result: JsonObject | None = Field(
         description="path, video_url, seed, width, height, generated_width, generated_height, num_frames,"
         " fps, target_fps, num_inference_steps, guidance_scale, prompt, negative_prompt, fit, engine, speed,"
@@ -61,6 +66,22 @@ class AcceptedBody(JobBody):
     """A job that was just put into the queue."""
 
     expected_start_seconds: float | None = Field(description="until it starts; null where it is not known")
+
+
+class DeletedBody(BaseModel):
+    """A job that is gone."""
+
+    id: str
+    deleted: Literal[True] = True
+    video: Removal | Literal["none"] = Field(
+        description="removed; missing: it was gone already; kept: something that the job did not make has its"
+        " name; none: the job had not succeeded"
+    )
+    path: str = Field(description="where the video was, or would have been")
+
+    @classmethod
+    def of(cls, deleted: Deleted) -> DeletedBody:
+        return cls(id=deleted.job.id, video=deleted.video, path=deleted.job.output)
 
 
 class PageBody(BaseModel):
@@ -156,6 +177,7 @@ def job_body(job: Job, request: Request) -> JobBody:
         ),
         notices=list(job.notices),
         request=job.request,
+        video_available=has_video(job),
         result=None if job.result is None else {**job.result, "video_url": video_url(job.id, request)},
         created_at=_time(job.created_at),
         started_at=None if job.started_at is None else _time(job.started_at),

@@ -18,7 +18,8 @@ from i2v.web.texts import text, translate
 GIB = 2**30
 
 
-def overview(found: Overview, language: Language) -> str:
+def overview(found: Overview, language: Language, deletes: str = "") -> str:
+    """`deletes`: what the service deletes by itself, in a line of plain text."""
     docs = f'<a href="docs">{escape(text("system.docs.link", language))}</a>'
     machine = (
         _row("system.device", escape(_device(found, language)), language)
@@ -30,6 +31,8 @@ def overview(found: Overview, language: Language) -> str:
         _row(f"system.folder.{name}", escape(_folder(folder, language)), language)
         for name, folder in found.folders.items()
     )
+    if deletes:
+        folders += _row("system.kept", escape(deletes), language)
     versions = "".join(
         f"<dt>{escape(name)}</dt><dd>{escape(version or text('system.version.none', language))}</dd>"
         for name, version in found.versions.items()

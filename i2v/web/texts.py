@@ -114,6 +114,30 @@ TEXTS: dict[str, tuple[str, str]] = {
     "gallery.turns": ("Pages", "翻页"),
     "gallery.newer": ("Newer", "较新"),
     "gallery.older": ("Older", "较早"),
+    "gallery.deleted.kept": (
+        "The clip is deleted from the list. {path} was left alone: this job did not make that file.",
+        "已从列表中删除。{path} 不是该任务生成的文件，未作改动。",
+    ),
+    # videos that cannot be played, and those that are deleted by themselves
+    "video.missing": ("The video file is missing.", "视频文件已丢失。"),
+    "video.broken": ("The video file is damaged.", "视频文件已损坏。"),
+    "video.missing.where": (
+        "The video file is missing: it is not at {path} any more. Put it back, or delete the job.",
+        "视频文件已丢失：{path} 已不存在。请放回原处，或删除该任务。",
+    ),
+    "video.broken.where": (
+        "The video file {path} is damaged and cannot be played. Put a copy back, or delete the job.",
+        "视频文件 {path} 已损坏，无法播放。请用备份替换，或删除该任务。",
+    ),
+    "storage.days": (
+        "Jobs are deleted {days} days after their end, with their videos and pictures.",
+        "任务结束 {days} 天后会自动删除，视频和图片一并删除。",
+    ),
+    "storage.gigabytes": (
+        "When videos and pictures take more than {gigabytes} GB, the oldest jobs are deleted.",
+        "视频和图片超过 {gigabytes} GB 时，会自动删除最早的任务。",
+    ),
+    "storage.both": ("{first} {second}", "{first}{second}"),
     # a batch
     "batch.pictures": ("Pictures", "图片"),
     "batch.about": (
@@ -171,6 +195,12 @@ TEXTS: dict[str, tuple[str, str]] = {
     "queue.open": ("Open", "打开"),
     "queue.cancel": ("Cancel", "取消"),
     "queue.retry": ("Retry", "重试"),
+    "queue.delete": ("Delete", "删除"),
+    "queue.delete.confirm": ("Delete for good?", "确定删除？"),
+    "queue.deleted": ("The job is deleted, with all its files.", "任务及其文件已删除。"),
+    "queue.clear": ("Delete all that failed or were cancelled", "删除所有失败和已取消的任务"),
+    "queue.clear.confirm": ("Delete {count} jobs for good?", "确定删除 {count} 个任务？"),
+    "queue.cleared": ("{count} jobs are deleted.", "已删除 {count} 个任务。"),
     "queue.turns": ("Pages of finished jobs", "已结束任务的翻页"),
     "queue.newer": ("Newer", "较新"),
     "queue.older": ("Older", "较早"),
@@ -266,6 +296,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "system.folder.data": ("Jobs and their pictures", "任务及其图片"),
     "system.folder.models": ("Downloaded models", "下载的模型"),
     "system.folder.value": ("{path}: {free} of {total} GiB free", "{path}：剩余 {free} GiB，共 {total} GiB"),
+    "system.kept": ("Deleted by itself", "自动删除"),
     "system.versions": ("Versions", "版本"),
     "system.version.none": ("not installed", "未安装"),
     "system.check": ("Check this machine", "检查本机"),

@@ -10,7 +10,7 @@ import logging
 from pathlib import Path
 
 from i2v.errors import EncodeError
-from i2v.jobs import Job
+from i2v.jobs import Job, OwnedFiles
 from i2v.outputs import sweep_parts
 from i2v.video import read_tags
 
@@ -19,7 +19,7 @@ JOB_TAG = "i2v-job"  # metadata key: a file that carries the job's tag is the jo
 log = logging.getLogger(__name__)
 
 
-def tag_of(job: Job) -> str:
+def tag_of(job: Job | OwnedFiles) -> str:
     """Return what the video says of its job: not the id, which gives access to the job."""
     return hashlib.sha256(job.id.encode()).hexdigest()[:32]
 

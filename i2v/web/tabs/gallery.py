@@ -5,6 +5,7 @@ Owns which event of its widgets calls what. What is shown follows the store as l
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -13,9 +14,10 @@ from anyio.to_thread import run_sync
 from gradio.events import Dependency
 
 from i2v.errors import I2VError
+from i2v.job_files import video_problem
 from i2v.schema import Language
 from i2v.web import gallery_panels, panels
-from i2v.web.tabs.live import View, follow, live
+from i2v.web.tabs.live import DISK_SECONDS, View, follow, live
 from i2v.web.tabs.widgets import (
     QUIET,
     Action,
@@ -106,11 +108,12 @@ class GalleryTab:
         looking: Looking = values[self.view]
         looking.language, looking.cursors = self._shared.language_of(values), ()
         # Only what is new is shown: a clip that plays would begin again.
-        news = follow(
-            looking, lambda: self._found(looking), self._front.closing, POLL_SECONDS, self._service.revision
-        )
+        news = follow(looking, lambda: self._found(looking), self._front.closing, POLL_SECONDS, self._version)
         async for updates in news:
             yield updates
+
+    def _version(self) -> object:
+        return self._service.revision(), time.time() // DISK_SECONDS
 
     def _found(self, looking: Looking) -> Updates:
         cursors, search, language = looking.cursors, looking.search, looking.language
@@ -118,7 +121,16 @@ class GalleryTab:
             page = self._service.page("succeeded", cursors[-1] if cursors else None, CLIPS, search)
         except I2VError as error:
             return {self.clips: panels.error(error.to_dict(), language)}
-        return {self.clips: gallery_panels.clips(page, language, searched=search != "", first=not cursors)}
+        problems = {job.id: problem for job in page.jobs if (problem := video_problem(job)) is not None}
+        shown = gallery_panels.clips(
+            page,
+            language,
+            searched=search != "",
+            first=not cursors,
+            problems=problems,
+            deletes=panels.retention(self._front.settings.storage, language),
+        )
+        return {self.clips: shown}
 
     async def speak(self, values: Values) -> None:
         """Take over the page's language."""
@@ -146,9 +158,11 @@ class GalleryTab:
 
     async def _delete(self, job_id: str, language: Language) -> str:
         try:
-            await run_sync(self._service.delete, job_id)
-        except I2VError as error:  # somebody else was faster
+            deleted = await run_sync(self._service.delete, job_id)
+        except I2VError as error:  # somebody else was faster, or the file cannot be removed
             return panels.error(error.to_dict(), language)
+        if deleted.video == "kept":
+            return panels.plain(text("gallery.deleted.kept", language, path=deleted.job.output))
         return panels.plain(text("gallery.deleted", language))
 
     async def take_settings(self, values: Values) -> Updates:

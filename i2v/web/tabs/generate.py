@@ -28,7 +28,7 @@ from i2v.service import Plan
 from i2v.web import models_panels, panels
 from i2v.web.events import POLL_SECONDS
 from i2v.web.tabs.form import Form, draw_seed
-from i2v.web.tabs.live import View, follow
+from i2v.web.tabs.live import DISK_SECONDS, View, follow
 from i2v.web.tabs.screen import Screen
 from i2v.web.tabs.widgets import QUIET, Opened, Shared, Updates, Values, looked_at
 from i2v.web.texts import text, translate
@@ -228,8 +228,11 @@ class GenerateTab:
         """Show what the window looks at, as long as it is open."""
         view: Showing = values[self.view]
         show = partial(self._show, view)
-        async for updates in follow(view, show, self._front.closing, POLL_SECONDS, self._service.revision):
+        async for updates in follow(view, show, self._front.closing, POLL_SECONDS, self._version):
             yield updates
+
+    def _version(self) -> object:
+        return self._service.revision(), time.time() // DISK_SECONDS
 
     def _show(self, view: Showing) -> Updates:
         if view.is_sending:

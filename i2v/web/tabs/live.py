@@ -25,6 +25,7 @@ from i2v.schema import Language
 from i2v.web.tabs.widgets import QUIET, Updates, looked_at
 
 STAY_SECONDS = 5.0
+DISK_SECONDS = 10  # so soon a video that somebody has moved away is no longer promised
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""The tab of all jobs: what runs and waits, what came of the others; cancel, retry, open.
+"""The tab of all jobs: what runs and waits, what came of the others; cancel, retry, open, delete.
 
 Owns which event of its widgets calls what. What is shown follows the store as long as the tab is looked at.
 """
@@ -15,9 +15,12 @@ from anyio.to_thread import run_sync
 from gradio.events import Dependency
 
 from i2v.errors import I2VError
+from i2v.schema import Language
+from i2v.service import Deleted
 from i2v.web import panels, queue_panels
 from i2v.web.tabs.live import View, follow, live
 from i2v.web.tabs.widgets import QUIET, Action, Opened, Shared, Updates, Values, Wired, acting_html
+from i2v.web.texts import text
 
 PAGE = 20  # finished jobs
 POLL_SECONDS = 0.5
@@ -80,6 +83,12 @@ class QueueTab:
                 await run_sync(self._service.cancel, action.id)
             elif action.act == "retry":
                 await run_sync(self._service.retry, action.id)
+            elif action.act == "delete":
+                deleted = await run_sync(self._service.delete, action.id)
+                told = {self.told: panels.plain(_what_is_deleted(deleted, view.language))}
+            elif action.act == "clear":
+                count = await run_sync(self._service.delete_unsuccessful)
+                told = {self.told: panels.plain(text("queue.cleared", view.language, count=count))}
             elif action.act == "older":
                 view.cursors = (*view.cursors, action.id)
             elif action.act == "newer":
@@ -96,6 +105,7 @@ class QueueTab:
         try:
             unfinished = self._service.unfinished()
             page = self._service.page("finished", cursors[-1] if cursors else None, PAGE)
+            counts = self._service.counts()
         except I2VError as error:  # the database is away, or the cursor was none
             view.cursors = ()
             return {self.told: panels.error(error.to_dict(), language)}
@@ -103,5 +113,17 @@ class QueueTab:
             self.told: "",
             self.running: queue_panels.running(unfinished, language),
             self.waiting: queue_panels.waiting(unfinished, language),
-            self.finished: queue_panels.finished(page, language, first=not cursors, now=time.time()),
+            self.finished: queue_panels.finished(
+                page,
+                language,
+                first=not cursors,
+                now=time.time(),
+                unsuccessful=counts["failed"] + counts["cancelled"],
+            ),
         }
+
+
+def _what_is_deleted(deleted: Deleted, language: Language) -> str:
+    if deleted.video == "kept":
+        return text("gallery.deleted.kept", language, path=deleted.job.output)
+    return text("queue.deleted", language)

@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 
+from i2v.job_files import video_problem
 from i2v.jobs import Job
 from i2v.schema import Language
 from i2v.web import panels
@@ -43,10 +44,11 @@ class Screen:
             frame, status = panels.preview(job, language), panels.status(job, language)
             return self._with({self.frame: frame, self.status: status, self.cancel: gr.update(visible=True)})
         done = job.status == "succeeded"
+        problem = video_problem(job) if done else None
         return self._with(
             {
-                self.frame: panels.video(job) if done else panels.idle(language),
-                self.status: panels.ending(job, language),
+                self.frame: panels.video(job, language, problem) if done else panels.idle(language),
+                self.status: panels.ending(job, language, problem),
                 self.again: gr.update(visible=True),
                 self.result: panels.result(job, language) if done else "",
             }

@@ -90,8 +90,9 @@ class SystemTab:
 
     def _show(self, view: SystemView) -> Updates:
         language = view.language
+        deletes = panels.retention(self._front.settings.storage, language)
         return {
-            self.about: system_panels.overview(self._service.overview(), language),
+            self.about: system_panels.overview(self._service.overview(), language, deletes),
             self.report: system_panels.report(view.report, language) if view.report else "",
             self.log: self._log(language),
         }

@@ -34,13 +34,15 @@ _ACTING = """element.addEventListener("click", event => {
   if (!button) return;
   const {act, id, confirm, asked} = button.dataset;
   if (confirm && !asked) {
-    const now = String(Date.now()), label = button.textContent;
+    const now = String(Date.now()), label = button.textContent, name = button.ariaLabel;
     button.dataset.asked = now;
     button.textContent = confirm;
+    if (name) button.ariaLabel = name.replace(label, confirm);
     setTimeout(() => {
       if (button.dataset.asked !== now) return;
       delete button.dataset.asked;
       button.textContent = label;
+      button.ariaLabel = name;
     }, 5000);
   } else if (confirm ? Date.now() - Number(asked) > 400 : event.detail < 2) {  // 2: of a double click
     trigger("click", {act, id: id || ""});

@@ -53,7 +53,7 @@ def has_video(job: Job) -> bool:
 
 
 def remove_video(job: Job) -> Removal:
-    """Remove the job's video and nothing else: "kept" is a link, a folder, or a file that the job did not make.
+    """Remove the job's video, and nothing else: a link, a folder or a file that it did not make is "kept".
 
     Raises `I2VError`: `job.not_removed`, or as `is_published` does; the video is still there then.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -531,6 +532,18 @@ def test_inputs_of_all_jobs_are_owned_until_they_are_deleted(store: JobStore) ->
     assert store.inputs() == {first.input, second.input}
     assert store.delete(first.id).input == first.input
     assert store.inputs() == {second.input}
+
+
+def test_jobs_are_told_with_their_files_those_first_that_ended_first(path: Path) -> None:
+    store = JobStore(path, clock=itertools.count(1.0).__next__)
+    waiting, late, early = (store.submit(submission()) for _ in range(3))
+    for job in (early, late):
+        store.cancel(job.id)
+    owned = store.owned()
+    assert [each.id for each in owned] == [early.id, late.id, waiting.id]
+    assert (owned[0].input, owned[0].output) == (early.input, early.output)
+    assert owned[0].finished_at == store.get(early.id).finished_at
+    assert owned[2].finished_at is None
 
 
 def test_recent_runs_are_the_succeeded_ones_newest_first(store: JobStore) -> None:

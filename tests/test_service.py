@@ -28,7 +28,7 @@ from i2v.service import Service
 from i2v.settings import Settings
 from i2v.video import Mp4Writer
 from tests.clips import SIZE, make_frames, write
-from tests.rehearsal import ENGINES, REHEARSAL, picture, stage
+from tests.rehearsal import ENGINES, REHEARSAL, picture, stage, submit
 
 
 @dataclass
@@ -253,10 +253,10 @@ def test_a_job_without_a_video_says_so(working: Service) -> None:
     failed = working.submit({"prompt": "step 1: refuse"}, picture())
     done = working.submit(FIELDS, picture())
     Path(done.output).unlink()
-    for job in (failed, done):
+    for job, code in ((failed, "job.no_video"), (done, "job.video_missing")):
         with pytest.raises(InvalidRequest) as caught:
             working.video(job.id)
-        assert caught.value.code == "job.no_video"
+        assert caught.value.code == code
     assert working.retry(failed.id).status in ("queued", "failed")
 
 
@@ -430,3 +430,92 @@ def test_the_service_is_there_without_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+# --- deleting
+
+
+def test_what_a_deleted_job_did_not_make_is_left(working: Service) -> None:
+    job = working.submit(FIELDS, picture())
+    Path(job.output).write_text("precious")
+    assert working.delete(job.id).video == "kept"
+    assert Path(job.output).read_text() == "precious"
+    assert working.page().jobs == ()
+
+
+def test_a_job_that_has_not_ended_is_not_deleted(service: Service, settings: Settings) -> None:
+    job = service.submit(FIELDS, picture())
+    with pytest.raises(InvalidRequest) as caught:
+        service.delete(job.id)
+    assert caught.value.code == "job.not_finished"
+    assert service.picture(job) is not None
+
+
+def test_all_that_came_to_nothing_is_deleted_at_once(
+    settings: Settings, executor: Waiting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("i2v.service.DELETED_AT_ONCE", 2)
+    store = JobStore(settings.database)
+    service = Service(settings, store, executor, ENGINES)
+    done, *failed = (submit(store, settings) for _ in range(4))
+    for job in (done, *failed):
+        claim = store.claim("somebody")
+        assert claim is not None
+        if job is done:
+            store.finish(claim, {"seconds": {}})
+        else:
+            store.fail(claim, {"code": "x", "params": {}, "message": ""})
+    waiting, cancelled = (submit(store, settings) for _ in range(2))
+    service.cancel(cancelled.id)
+    assert service.delete_unsuccessful() == 4
+    assert [job.id for job in service.page().jobs] == [waiting.id, done.id]
+    assert inputs(settings) == sorted([done.input, waiting.input])
+    assert service.delete_unsuccessful() == 0
+    service.stop()
+
+
+CUT_OFF = """
+import os, sys
+from pathlib import Path
+import i2v.service
+from i2v.job_store import JobStore
+from tests.rehearsal import ENGINES, stage
+
+settings = stage(Path(sys.argv[1]))
+store = JobStore(settings.database)
+{cut} = lambda *arguments: os._exit(9)
+service = i2v.service.Service(settings, store, None, ENGINES)
+service.delete(sys.argv[2])
+"""
+
+
+@pytest.mark.parametrize("cut", ["store.delete", "i2v.service._remove_picture"])
+def test_a_delete_that_is_cut_off_is_finished_by_the_next_one(
+    working: Service, settings: Settings, tmp_path: Path, cut: str
+) -> None:
+    job = working.submit(FIELDS, picture())
+    order = [sys.executable, "-c", CUT_OFF.format(cut=cut), str(tmp_path), job.id]
+    assert subprocess.run(order, check=False).returncode == 9
+    assert not Path(job.output).exists()
+    if cut == "store.delete":  # it still stands in the list, and says that its video is gone
+        with pytest.raises(InvalidRequest) as caught:
+            working.video(job.id)
+        assert caught.value.code == "job.video_missing"
+        assert working.delete(job.id).video == "missing"
+    else:
+        working.start()  # the next start sweeps what no job owns
+    assert working.page().jobs == ()
+    assert inputs(settings) == []
+
+
+def test_a_picture_that_cannot_be_removed_is_told_and_keeps_no_job(
+    working: Service, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = working.submit(FIELDS, picture())
+    file = settings.inputs / job.input
+    file.unlink()
+    file.mkdir()
+    assert working.picture(job) is None
+    working.delete(job.id)
+    assert working.page().jobs == ()
+    assert str(file) in caplog.text

@@ -61,12 +61,12 @@ def _card(job: Job, language: Language, problem: VideoProblem | None) -> str:
     else:
         thumb = f'<div class="i2v-thumb i2v-lost">{panels.lost(job, language, problem)}</div>'
         download = ""
+    delete = _button("delete", job.id, text("gallery.delete", language), text("gallery.confirm", language))
     return (
         f'<li class="i2v-clip" aria-label="{prompt}">{thumb}'
         f'<p class="i2v-clip-prompt" title="{prompt}">{prompt}</p><p class="i2v-subdued">{facts}</p>'
         f'<div class="i2v-acts">{_button("open", job.id, text("gallery.open", language))}'
-        f"{download}{_button('delete', job.id, text('gallery.delete', language), text('gallery.confirm', language))}"
-        "</div></li>"
+        f"{download}{delete}</div></li>"
     )
 
 

@@ -113,7 +113,7 @@ def ending(job: Job, language: Language, problem: VideoProblem | None = None) ->
 
 
 def video(job: Job, language: Language, problem: VideoProblem | None = None) -> str:
-    """Return the player of a job that succeeded; its picture and a line where there is a `problem` with it."""
+    """Return the player of a job that succeeded; with a `problem`, its picture and a line instead."""
     shape = f"aspect-ratio: {job.generation['width']} / {job.generation['height']}"
     if problem is not None:
         return f'<div class="i2v-frame i2v-lost" style="{shape}">{lost(job, language, problem)}</div>'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import io
 import json
 import os
@@ -17,13 +18,14 @@ import pytest
 import requests
 from PIL import Image
 
-from i2v.jobs import Progress
+from i2v.jobs import Job, Progress
 from i2v.video import probe
+from tests.rehearsal import submit
 from tests.web.house import House, wait_for
 
 FIELDS = {
     "id", "status", "phase", "progress", "eta_seconds", "queue_position", "attempt", "error", "notices",
-    "request", "result", "created_at", "started_at", "finished_at",
+    "request", "video_available", "result", "created_at", "started_at", "finished_at",
 }  # fmt: skip
 
 
@@ -188,6 +190,87 @@ def test_a_running_job_stops_at_its_next_step(house: House) -> None:
         assert house.session.delete(f"{house.api}/jobs/{job_id}", timeout=30).json()["status"] == "running"
         wait_for(lambda: house.get(f"/jobs/{job_id}").json()["status"] == "cancelled")
     assert not list(house.settings.output.directory.glob("*.mp4"))
+
+
+# --- deleting
+
+
+def purge(house: House, job_id: str) -> requests.Response:
+    return house.session.delete(f"{house.api}/jobs/{job_id}?purge=true", timeout=30)
+
+
+def finished_job(house: House, prompt: str = "") -> Job:
+    job = submit(house.store, house.settings, prompt)
+    assert house.executor.run_next()
+    return house.store.get(job.id)
+
+
+def test_an_ended_job_is_purged_with_its_video_picture_and_row_and_only_once(house: House) -> None:
+    other = finished_job(house)
+    job_id = house.submit_id()
+    assert house.executor.run_next()
+    job = house.store.get(job_id)
+    response = purge(house, job.id)
+    told = {"id": job.id, "deleted": True, "video": "removed", "path": job.output}
+    assert (response.status_code, response.json()) == (200, told)
+    assert not Path(job.output).exists()
+    assert job.id not in str(list(house.settings.inputs.iterdir()))
+    assert house.get(f"/jobs/{job.id}").status_code == 404
+    again = purge(house, job.id)
+    assert (again.status_code, again.json()["code"]) == (404, "job.unknown")
+    assert [each["id"] for each in house.get("/jobs").json()["jobs"]] == [other.id]
+    assert house.get(f"/jobs/{other.id}/video").status_code == 200
+    assert house.service.picture(other) is not None
+
+
+def test_what_has_not_ended_is_not_purged_but_cancelled_first(house: House) -> None:
+    job_id = submit(house.store, house.settings).id
+    refused = purge(house, job_id)
+    assert (refused.status_code, refused.json()["code"]) == (409, "job.not_finished")
+    assert house.get(f"/jobs/{job_id}").json()["status"] == "queued"
+    assert house.session.delete(f"{house.api}/jobs/{job_id}", timeout=30).status_code == 202
+    response = purge(house, job_id)
+    assert (response.status_code, response.json()["video"]) == (200, "none")
+    assert list(house.settings.inputs.iterdir()) == []
+
+
+def test_purge_is_yes_or_no(house: House) -> None:
+    job = finished_job(house, "step 1: refuse")
+    for value, status in (("false", 409), ("", 422), ("maybe", 422), ("1", 200)):
+        response = house.session.delete(f"{house.api}/jobs/{job.id}?purge={value}", timeout=30)
+        assert response.status_code == status
+    assert house.get("/jobs").json()["jobs"] == []
+
+
+def test_a_purge_that_cannot_remove_the_video_can_be_tried_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = finished_job(house)
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EROFS, "Read-only file system", str(path))
+
+    with monkeypatch.context() as patch:  # whom the tests run as may be allowed everything
+        patch.setattr(Path, "unlink", refuse)
+        refused = purge(house, job.id)
+    assert (refused.status_code, refused.json()["code"]) == (503, "job.not_removed")
+    assert job.output in refused.json()["detail"]
+    assert house.get(f"/jobs/{job.id}").json()["video_available"] is True
+    assert purge(house, job.id).json()["video"] == "removed"
+
+
+def test_a_video_that_is_being_fetched_is_fetched_to_its_end(house: House) -> None:
+    job = finished_job(house)
+    path = Path(job.output)
+    with path.open("ab") as file:  # a box that players skip, larger than all buffers on the way
+        file.write((2**26 + 8).to_bytes(4) + b"free" + bytes(2**26))
+    whole = path.stat().st_size
+    with requests.get(f"{house.api}/jobs/{job.id}/video", stream=True, timeout=60) as response:
+        chunks = response.iter_content(2**16)
+        count = len(next(chunks))
+        assert purge(house, job.id).json()["video"] == "removed"
+        assert count + sum(map(len, chunks)) == whole
+    assert house.get(f"/jobs/{job.id}/video").status_code == 404
 
 
 # --- server-sent events
@@ -382,7 +465,7 @@ def test_the_thumbnail_is_the_picture_that_was_given(shared_house: House) -> Non
     assert Image.open(io.BytesIO(response.content)).size == (96, 64)
     (shared_house.settings.inputs / f"{job_id}.jpg").unlink()
     gone = shared_house.get(f"/jobs/{job_id}/thumbnail")
-    assert (gone.status_code, gone.json()["code"]) == (404, "job.no_thumbnail")
+    assert (gone.status_code, gone.json()["code"]) == (410, "job.no_thumbnail")
 
 
 def test_what_is_not_there_yet_is_not_found(shared_house: House) -> None:

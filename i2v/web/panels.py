@@ -99,7 +99,7 @@ def ending(job: Job, language: Language, problem: VideoProblem | None = None) ->
     if job.status != "succeeded":
         return line
     if problem is not None:
-        return line + plain(text(f"video.{problem}.where", language, path=job.output), "i2v-error")
+        return line + plain(text(f"video.where.{problem}", language, path=job.output), "i2v-error")
     name = Path(job.output)
     links = (
         f'<a class="i2v-download" href="api/v1/jobs/{job.id}/{what}" download="{escape(file)}">'
@@ -136,7 +136,7 @@ def retention(storage: StorageSettings, language: Language) -> str:
         told.append(text("storage.days", language, days=f"{storage.keep_days:g}"))
     if storage.keep_gigabytes:
         told.append(text("storage.gigabytes", language, gigabytes=f"{storage.keep_gigabytes:g}"))
-    return text("storage.both", language, first=told[0], second=told[1]) if len(told) == 2 else "".join(told)
+    return ("" if language == "zh-CN" else " ").join(told)
 
 
 def result(job: Job, language: Language) -> str:

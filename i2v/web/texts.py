@@ -121,11 +121,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     # videos that cannot be played, and those that are deleted by themselves
     "video.missing": ("The video file is missing.", "视频文件已丢失。"),
     "video.broken": ("The video file is damaged.", "视频文件已损坏。"),
-    "video.missing.where": (
+    "video.where.missing": (
         "The video file is missing: it is not at {path} any more. Put it back, or delete the job.",
         "视频文件已丢失：{path} 已不存在。请放回原处，或删除该任务。",
     ),
-    "video.broken.where": (
+    "video.where.broken": (
         "The video file {path} is damaged and cannot be played. Put a copy back, or delete the job.",
         "视频文件 {path} 已损坏，无法播放。请用备份替换，或删除该任务。",
     ),
@@ -137,7 +137,6 @@ TEXTS: dict[str, tuple[str, str]] = {
         "When videos and pictures take more than {gigabytes} GB, the oldest jobs are deleted.",
         "视频和图片超过 {gigabytes} GB 时，会自动删除最早的任务。",
     ),
-    "storage.both": ("{first} {second}", "{first}{second}"),
     # a batch
     "batch.pictures": ("Pictures", "图片"),
     "batch.about": (
@@ -296,7 +295,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "system.folder.data": ("Jobs and their pictures", "任务及其图片"),
     "system.folder.models": ("Downloaded models", "下载的模型"),
     "system.folder.value": ("{path}: {free} of {total} GiB free", "{path}：剩余 {free} GiB，共 {total} GiB"),
-    "system.kept": ("Deleted by itself", "自动删除"),
+    "system.kept": ("Automatic deletion", "自动删除"),
     "system.versions": ("Versions", "版本"),
     "system.version.none": ("not installed", "未安装"),
     "system.check": ("Check this machine", "检查本机"),

@@ -7,6 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 from html.parser import HTMLParser
 
+import pytest
+
+from i2v.job_files import VideoProblem
 from i2v.jobs import Page
 from i2v.web.gallery_panels import clips
 from tests.web.test_panels import DONE, HOSTILE
@@ -60,6 +63,31 @@ def test_a_clip_is_fetched_when_it_is_played_and_moves_only_then() -> None:
     )
     assert {"muted", "loop", "playsinline"} <= video.keys()
     assert "autoplay" not in video
+
+
+@pytest.mark.parametrize(("problem", "english", "chinese"), [
+    ("missing", "The video file is missing.", "视频文件已丢失。"),
+    ("broken", "The video file is damaged.", "视频文件已损坏。"),
+])  # fmt: skip
+def test_a_clip_that_cannot_be_played_shows_its_picture_and_why(
+    problem: VideoProblem, english: str, chinese: str
+) -> None:
+    markup = clips(page(CLIP), "en", False, True, {CLIP.id: problem})
+    tags = Tags(markup)
+    assert tags.of("video") == []
+    assert tags.of("a") == []  # nothing to download
+    assert [image["src"] for image in tags.of("img")] == [f"api/v1/jobs/{CLIP.id}/thumbnail"]
+    assert [button["data-act"] for button in tags.of("button")] == ["open", "delete"]
+    assert english in markup
+    assert chinese in clips(page(CLIP), "zh-CN", False, True, {CLIP.id: problem})
+    assert english not in clips(page(CLIP), "en", False, True, {"another": problem})
+
+
+def test_what_is_deleted_by_itself_is_said_below_the_clips() -> None:
+    assert "i2v-kept" not in clips(page(CLIP), "en", False, True)
+    assert clips(page(CLIP), "en", False, True, deletes="after <b> 3 days").endswith(
+        "after &lt;b&gt; 3 days</p>"
+    )
 
 
 def test_only_deleting_asks_first() -> None:

@@ -6,7 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from i2v.job_files import VideoProblem
 from i2v.jobs import Job, Phase
+from i2v.schema import Language
+from i2v.settings import StorageSettings
 from i2v.web import panels
 
 HOSTILE = '<img src=x onerror="alert(1)">'
@@ -105,3 +108,30 @@ def test_no_text_of_a_job_becomes_markup() -> None:
     ):  # fmt: skip
         assert "onerror" in panel
         assert "<img" not in panel
+
+
+@pytest.mark.parametrize(("problem", "words"), [("missing", "is missing"), ("broken", "is damaged")])
+def test_a_video_that_cannot_be_played_is_told_with_its_place_and_not_offered(
+    problem: VideoProblem, words: str
+) -> None:
+    done = replace(DONE, output="/videos/<b>.mp4")
+    player, ending = panels.video(done, "en", problem), panels.ending(done, "en", problem)
+    assert "<video" not in player
+    assert f"api/v1/jobs/{DONE.id}/thumbnail" in player
+    assert words in player
+    assert "/videos/&lt;b&gt;.mp4" in ending
+    assert words in ending
+    assert "href" not in ending
+    assert "<video" in panels.video(done, "en")
+    assert "/videos/&lt;b&gt;.mp4" in panels.ending(done, "zh-CN", problem)
+
+
+def test_what_is_deleted_by_itself_is_told_where_something_is() -> None:
+    def told(days: float, gigabytes: float, language: Language = "en") -> str:
+        return panels.retention(StorageSettings(keep_days=days, keep_gigabytes=gigabytes), language)
+
+    assert told(0, 0) == ""
+    assert told(30, 0) == "Jobs are deleted 30 days after their end, with their videos and pictures."
+    assert "more than 2.5 GB" in told(0, 2.5)
+    assert told(30, 2.5) == f"{told(30, 0)} {told(0, 2.5)}"
+    assert told(30, 2.5, "zh-CN") == told(30, 0, "zh-CN") + told(0, 2.5, "zh-CN")

@@ -24,8 +24,14 @@ def acts(markup: str) -> list[str]:
     return re.findall(r'data-act="(\w+)"', markup)
 
 
-def finished(*jobs: Job, cursor: str | None = None, language: Language = "en", first: bool = True) -> str:
-    return queue_panels.finished(Page(jobs, cursor), language, first, NOW)
+def finished(
+    *jobs: Job,
+    cursor: str | None = None,
+    language: Language = "en",
+    first: bool = True,
+    unsuccessful: int = 0,
+) -> str:
+    return queue_panels.finished(Page(jobs, cursor), language, first, NOW, unsuccessful)
 
 
 def test_a_running_job_has_its_step_progress_and_picture() -> None:
@@ -68,20 +74,39 @@ def test_what_has_failed_says_why_and_what_to_do_and_can_be_tried_again() -> Non
     assert "Failed" in markup
     assert str(error["message"]).split("(")[0] in markup
     assert "40 s ago · took 60 s" in markup
-    assert acts(markup) == ["open", "retry"]
+    assert acts(markup) == ["open", "retry", "delete"]
     cancelled = finished(replace(JOB, status="cancelled", started_at=None, finished_at=NOW - 40))
     assert "Cancelled" in cancelled
     assert "took" not in cancelled
-    assert acts(cancelled) == ["open", "retry"]
-    assert acts(finished(replace(DONE, finished_at=NOW))) == ["open"]
+    assert acts(cancelled) == ["open", "retry", "delete"]
+    assert acts(finished(replace(DONE, finished_at=NOW))) == ["open", "delete"]
+
+
+def test_deleting_asks_first_and_says_what_is_meant() -> None:
+    done = replace(DONE, finished_at=NOW)
+    for language, label, question in (("en", "Delete", "Delete for good?"), ("zh-CN", "删除", "确定删除？")):
+        [button] = re.findall(r'<button [^>]*data-act="delete"[^>]*>', finished(done, language=language))  # type: ignore[arg-type]
+        assert f'data-confirm="{question}"' in button
+        assert f'aria-label="{label}: ' in button
+        assert f'data-id="{done.id}"' in button
+    assert "data-confirm" not in queue_panels.running([RUNNING], "en")
+
+
+def test_all_that_came_to_nothing_can_be_deleted_where_there_is_some() -> None:
+    done = replace(DONE, finished_at=NOW)
+    assert acts(finished(done)) == ["open", "delete"]
+    markup = finished(done, unsuccessful=12)
+    assert acts(markup) == ["clear", "open", "delete"]
+    assert 'data-confirm="Delete 12 jobs for good?"' in markup
+    assert 'data-confirm="确定删除 12 个任务？"' in finished(done, unsuccessful=12, language="zh-CN")
 
 
 def test_pages_can_be_turned_where_there_are_some() -> None:
     done = replace(DONE, finished_at=NOW)
-    assert acts(finished(done, cursor="41")) == ["open", "older"]
+    assert acts(finished(done, cursor="41")) == ["open", "delete", "older"]
     assert 'data-act="older" data-id="41"' in finished(done, cursor="41")
-    assert acts(finished(done, cursor="41", first=False)) == ["open", "newer", "older"]
-    assert acts(finished(done, first=False)) == ["open", "newer"]
+    assert acts(finished(done, cursor="41", first=False)) == ["open", "delete", "newer", "older"]
+    assert acts(finished(done, first=False)) == ["open", "delete", "newer"]
 
 
 def test_where_there_is_nothing_it_says_so() -> None:

@@ -90,3 +90,9 @@ def test_nothing_of_this_machine_is_markup() -> None:
     assert "<img" not in system_panels.overview(hostile, "en")
     found = Finding("problem", Notice("doctor.card_silent", {"reason": HOSTILE}))
     assert "<img" not in system_panels.report({"slow": [found]}, "en")
+
+
+def test_what_is_deleted_by_itself_stands_beside_the_folders() -> None:
+    assert "Automatic deletion" not in system_panels.overview(overview(), "en")
+    markup = system_panels.overview(overview(), "zh-CN", "after <b> 3 days")
+    assert "<dt>自动删除</dt><dd>after &lt;b&gt; 3 days</dd>" in markup

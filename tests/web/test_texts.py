@@ -13,6 +13,7 @@ import i2v.web
 from i2v.doctor.examination import CASES
 from i2v.doctor.findings import Status
 from i2v.errors import InvalidRequest, Notice
+from i2v.job_files import VideoProblem
 from i2v.jobs import FinalStatus, Phase
 from i2v.messages import HINTS, MESSAGES
 from i2v.schema import Fit, Language, PresetName, Speed
@@ -53,6 +54,9 @@ def test_a_text_of_the_page_is_there_in_both_languages_with_the_same_params(key:
     assert params(english) == params(chinese)
 
 
+QUEUE_BUTTONS = ("open", "cancel", "retry", "delete", "clear", "older", "newer")
+
+
 def test_every_text_is_used_and_every_used_one_is_there() -> None:
     sources = [file.read_text() for file in Path(i2v.web.__file__).parent.rglob("*.py")]
     code = "\n".join(source for source in sources if "TEXTS: dict" not in source)
@@ -63,7 +67,9 @@ def test_every_text_is_used_and_every_used_one_is_there() -> None:
         "speed": get_args(Speed),
         "forecast": get_args(Fit),
         "status": (*(phase for phase in get_args(Phase) if phase != "queued"), "cancelled", "succeeded"),
-        "queue": ("open", "cancel", "retry", "older", "newer", *get_args(FinalStatus)),
+        "queue": (*QUEUE_BUTTONS, *get_args(FinalStatus)),
+        "video": get_args(VideoProblem),
+        "video.where": get_args(VideoProblem),
         "system.case": [case for case in CASES if case != "page_unreachable"],
         "system.status": get_args(Status),
         "models.state": ("available", "incomplete", "absent", "downloading", "verifying"),

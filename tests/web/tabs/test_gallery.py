@@ -134,6 +134,37 @@ def test_a_clip_is_opened_or_deleted_by_its_buttons(bench: GalleryBench) -> None
     assert "There is no job" in again[bench.tab.told]
 
 
+def test_a_clip_whose_file_was_moved_away_is_no_longer_promised(
+    bench: GalleryBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("i2v.web.tabs.gallery.DISK_SECONDS", 0.5)
+    video = Path(bench.store.get(made(bench, "a toad sings")).output)
+
+    async def look() -> list[str]:
+        news = bench.tab.follow(bench.values())
+        shown = [await next_of(news)]
+        away = video.rename(video.with_suffix(".away"))
+        shown.append(await next_of(news))
+        away.rename(video)
+        shown.append(await next_of(news))
+        return [updates[bench.tab.clips] for updates in shown]
+
+    there, gone, there_again = run(look())
+    assert "<video" in there
+    assert "<video" not in gone
+    assert "The video file is missing." in gone
+    assert there_again == there
+
+
+def test_a_deleted_clip_says_so_where_a_file_of_somebody_else_was_left(bench: GalleryBench) -> None:
+    job_id = made(bench, "a toad sings")
+    video = Path(bench.store.get(job_id).output)
+    video.write_text("precious")
+    deleted = run(bench.tab.act(bench.values(), clicked("delete", job_id)))
+    assert f"{video} was left alone" in deleted[bench.tab.told]
+    assert video.read_text() == "precious"
+
+
 def test_a_dropped_clip_gives_its_settings(bench: GalleryBench, capsys: pytest.CaptureFixture[str]) -> None:
     clip = Path(bench.store.get(made(bench, "nothing at all")).output)
     updates = dropped(bench, clip)

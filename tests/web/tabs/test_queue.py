@@ -101,6 +101,35 @@ def test_open_hands_the_job_to_the_first_tab(bench: Bench[QueueTab]) -> None:
     assert shown == {bench.shared.opened: Opened(job=job.id)}
 
 
+def test_an_ended_job_is_deleted_by_its_button_and_the_list_shows_it(bench: Bench[QueueTab]) -> None:
+    tab, job, other = bench.tab, bench.submit("to be deleted"), bench.submit("to be kept")
+    refused = run(tab.act(bench.values(), clicked("delete", job.id)))
+    assert "cancel it before you delete it" in refused[tab.told]
+    for each in (job, other):
+        bench.service.cancel(each.id)
+    shown = run(tab.act(bench.values(), clicked("delete", job.id)))
+    assert "The job is deleted" in shown[tab.told]
+    assert "to be deleted" not in shown[tab.finished]
+    assert "to be kept" in shown[tab.finished]
+    assert [each.id for each in bench.service.page().jobs] == [other.id]
+
+
+def test_all_that_came_to_nothing_is_deleted_by_one_button(bench: Bench[QueueTab]) -> None:
+    tab = bench.tab
+    done = bench.submit("done")
+    assert bench.executor.run_next()
+    bench.submit("step 1: refuse")
+    assert bench.executor.run_next()
+    bench.service.cancel(bench.submit().id)
+    waiting = bench.submit("waiting")
+    assert 'data-act="clear"' in run(tab.act(bench.values(), clicked("")))[tab.finished]
+    bench.view.language = "zh-CN"
+    shown = run(tab.act(bench.values(), clicked("clear")))
+    assert "已删除 2 个任务" in shown[tab.told]
+    assert 'data-act="clear"' not in shown[tab.finished]
+    assert [job.id for job in bench.service.page().jobs] == [waiting.id, done.id]
+
+
 def test_older_pages_can_be_turned_to_and_back(
     bench: Bench[QueueTab], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,6 +229,44 @@ def test_the_queue_is_used_with_the_keyboard_alone(visit: Visit, house: House) -
     expect(running).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("#i2v-queue-running")).to_contain_text("Nothing is running", timeout=WAIT)
+
+
+@needs_chromium
+def test_an_ended_job_is_deleted_with_the_keyboard_alone(visit: Visit, house: House) -> None:
+    job = house.store.get(house.submit_id("to be deleted by key"))
+    page = visit("queue")
+    wait_for(lambda: house.service.get(job.id).status == "succeeded", 60)
+    delete = row(page, "to be deleted by key").locator("[data-act=delete]")
+    delete.focus()
+    page.keyboard.press("Enter")
+    expect(delete).to_have_text("Delete for good?")
+    expect(delete).to_have_attribute("aria-label", "Delete for good?: to be deleted by key")
+    expect(delete).to_have_attribute("aria-label", "Delete: to be deleted by key", timeout=WAIT)  # left alone
+    assert house.service.get(job.id).status == "succeeded"
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(500)  # a double click is no second press
+    page.keyboard.press("Enter")
+    expect(page.locator("#i2v-queue-told")).to_contain_text("The job is deleted", timeout=WAIT)
+    expect(row(page, "to be deleted by key")).to_have_count(0, timeout=WAIT)
+    assert not Path(job.output).exists()
+
+
+@needs_chromium
+def test_a_clip_whose_file_is_gone_says_so_in_gallery_and_player(visit: Visit, house: House) -> None:
+    job = house.store.get(house.submit_id("its file goes"))
+    wait_for(lambda: house.service.get(job.id).status == "succeeded", 60)
+    page = visit("gallery")
+    card = page.locator(".i2v-clip", has_text="its file goes")
+    expect(card.locator("video")).to_have_count(1, timeout=WAIT)
+    Path(job.output).unlink()
+    expect(card).to_contain_text("The video file is missing.", timeout=WAIT)
+    picture = card.locator("img")
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 96
+    card.get_by_role("button", name="Open").click()
+    is_selected(page, "generate")
+    expect(page.locator("#i2v-frame")).to_contain_text("The video file is missing.", timeout=WAIT)
+    expect(page.locator("#i2v-status")).to_contain_text(job.output)
+    expect(page.locator("#i2v-frame video")).to_have_count(0)
 
 
 @needs_chromium

@@ -163,12 +163,12 @@ def row(page: Page, prompt: str) -> Locator:
 
 @needs_chromium
 def test_a_job_is_watched_and_another_one_cancelled_retried_and_opened(visit: Visit, house: House) -> None:
-    house.submit_id("step: sleep 0.8; the one that runs")
+    page = visit("queue")
+    first = house.submit_id("step: sleep 3; the one that runs")  # until all has been tried
     second = house.submit_id("frame 1: sleep 0; the one that waits")
     third = house.submit_id("the one behind")
-    page = visit("queue")
     steps = row(page, "the one that runs")
-    for step in (2, 4):  # it moves
+    for step in (1, 2):  # it moves
         expect(steps).to_contain_text(re.compile(rf"step ([{step}-9]|10) of 10"), timeout=WAIT)
     expect(steps.locator("img")).to_have_attribute("src", re.compile("preview"))
     waiting = page.locator("#i2v-queue-waiting")
@@ -178,12 +178,14 @@ def test_a_job_is_watched_and_another_one_cancelled_retried_and_opened(visit: Vi
     # The second click finds the next job's button in that place.
     waiting.get_by_role("button", name="Cancel").first.dblclick(delay=200)
     finished = page.locator("#i2v-queue-finished .i2v-job").first
-    expect(finished).to_contain_text("Cancelled", timeout=3000)
+    expect(finished).to_contain_text("Cancelled", timeout=WAIT)
     expect(waiting).not_to_contain_text("the one that waits")
     assert house.service.get(second).status == "cancelled"
     assert house.service.get(third).status == "queued"
     finished.get_by_role("button", name="Retry").click()
-    expect(waiting).to_contain_text("the one that waits", timeout=3000)
+    expect(waiting).to_contain_text("the one that waits", timeout=WAIT)
+    house.service.cancel(first)
+    finished = row(page, "the one that waits")
     expect(finished).to_contain_text("Done", timeout=WAIT)
     row(page, "the one that waits").get_by_role("button", name="Open").click()
     is_selected(page, "generate")

@@ -63,6 +63,8 @@ class Retention:
         while not self._stopping.is_set():
             try:
                 self.sweep()
+            except I2VError as error:  # the database is away
+                log.warning("retention: not now: %s", error)
             except Exception:  # a defect in one round must not end all later ones unnoticed
                 log.exception("retention: this round was given up; the next one is in %d s", PERIOD_SECONDS)
             self._stopping.wait(PERIOD_SECONDS)

@@ -50,8 +50,10 @@ def _card(job: Job, language: Language, problem: VideoProblem | None) -> str:
     facts = " · ".join(f"<span>{escape(fact)}</span>" for fact in _facts(job, language))
     if problem is None:
         # For the mouse, and only to be looked at: the button below does the same for everybody.
+        broken = escape(text("video.broken", language))
         thumb = (
-            f'<div class="i2v-thumb" data-act="open" data-id="{job.id}" aria-hidden="true">'
+            f'<div class="i2v-thumb" data-act="open" data-id="{job.id}" data-broken="{broken}"'
+            ' aria-hidden="true">'
             f'<video src="{address}/video" poster="{address}/poster" preload="none" muted loop playsinline>'
             "</video></div>"
         )

@@ -117,9 +117,10 @@ def video(job: Job, language: Language, problem: VideoProblem | None = None) -> 
     shape = f"aspect-ratio: {job.generation['width']} / {job.generation['height']}"
     if problem is not None:
         return f'<div class="i2v-frame i2v-lost" style="{shape}">{lost(job, language, problem)}</div>'
+    broken = escape(text("video.broken", language))
     return (
-        f'<div class="i2v-frame" style="{shape}"><video src="api/v1/jobs/{job.id}/video" controls autoplay'
-        " loop muted playsinline></video></div>"
+        f'<div class="i2v-frame" style="{shape}" data-broken="{broken}">'
+        f'<video src="api/v1/jobs/{job.id}/video" controls autoplay loop muted playsinline></video></div>'
     )
 
 

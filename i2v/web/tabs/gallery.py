@@ -20,6 +20,7 @@ from i2v.web import gallery_panels, panels
 from i2v.web.tabs.live import DISK_SECONDS, View, follow, live
 from i2v.web.tabs.widgets import (
     QUIET,
+    UNPLAYABLE,
     Action,
     Opened,
     Shared,
@@ -86,7 +87,7 @@ class GalleryTab:
                 self.told = gr.HTML(elem_id="i2v-gallery-told")
             with gr.Column(scale=2, min_width=280):
                 self.dropped = dropped_files("i2v-gallery-drop", "gallery.drop", labels, ".mp4")
-        self.clips = acting_html("i2v-gallery", _PLAYING)
+        self.clips = acting_html("i2v-gallery", _PLAYING + UNPLAYABLE)
         self.view = gr.State(Looking())
 
     def wire(self, title: gr.Tab, switched: Dependency) -> Wired:

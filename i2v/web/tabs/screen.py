@@ -15,14 +15,14 @@ from i2v.jobs import Job
 from i2v.schema import Language
 from i2v.web import panels
 from i2v.web.events import is_final
-from i2v.web.tabs.widgets import Labels, Updates
+from i2v.web.tabs.widgets import UNPLAYABLE, Labels, Updates
 
 
 class Screen:
     """The widgets, made where this is called within a `gr.Blocks`."""
 
     def __init__(self, labels: Labels) -> None:
-        self.frame = gr.HTML(panels.idle("en"), elem_id="i2v-frame")
+        self.frame = gr.HTML(panels.idle("en"), elem_id="i2v-frame", js_on_load=UNPLAYABLE)
         self.status = gr.HTML(elem_id="i2v-status")
         self.cancel = labels.of(
             gr.Button(variant="stop", visible=False, elem_id="i2v-cancel"), value="cancel"

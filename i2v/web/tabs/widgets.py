@@ -50,6 +50,14 @@ _ACTING = """element.addEventListener("click", event => {
 });"""
 
 
+# A video that the browser cannot play, though the file looked whole, says so in its place: `data-broken`.
+UNPLAYABLE = """element.addEventListener("error", event => {
+  if (event.target.tagName !== "VIDEO") return;
+  event.target.closest("[data-broken]")?.classList.add("i2v-unplayable");
+}, true);
+"""
+
+
 class Labels:
     """The widgets' texts in the language of the moment."""
 

@@ -272,6 +272,23 @@ def test_a_clip_whose_file_is_gone_says_so_in_gallery_and_player(visit: Visit, h
 
 
 @needs_chromium
+def test_a_clip_that_the_browser_cannot_play_says_so_in_gallery_and_player(
+    visit: Visit, house: House
+) -> None:
+    job = house.store.get(house.submit_id("its frames are zeros"))
+    wait_for(lambda: house.service.get(job.id).status == "succeeded", 60)
+    data = Path(job.output).read_bytes()
+    frames = data.index(b"mdat") + 4
+    Path(job.output).write_bytes(data[:frames] + bytes(len(data) - frames))
+    page = visit("gallery")
+    card = page.locator(".i2v-clip", has_text="its frames are zeros")
+    card.hover()
+    expect(card.locator(".i2v-unplayable")).to_have_attribute("data-broken", "The video file is damaged.")
+    card.get_by_role("button", name="Open").click()
+    expect(page.locator("#i2v-frame .i2v-unplayable")).to_be_visible(timeout=WAIT)
+
+
+@needs_chromium
 def test_on_a_phone_the_queue_needs_no_sideways_scrolling(visit: Visit, house: House) -> None:
     job = house.submit_id("word" * 100)
     page = visit("queue", width=390)

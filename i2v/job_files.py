@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from i2v.errors import I2VError, InvalidRequest
+from i2v.errors import EncodeError, I2VError, InvalidRequest
 from i2v.jobs import Job, OwnedFiles
 from i2v.schema import shown
 from i2v.worker.remains import is_published, tag_of
@@ -41,6 +42,22 @@ def check_video(job: Job) -> Path:
     if problem == "broken":
         raise InvalidRequest("job.video_broken", id=job.id, path=name, reason=reason)
     return path
+
+
+def read_from_video(job: Job, read: Callable[[Path], bytes]) -> bytes:
+    """Return what `read` finds in the job's video; raises as `check_video` and `read` do.
+
+    A video that only decoding shows to be broken is `job.video_broken` too, and not `encode.broken`.
+    """
+    path = check_video(job)
+    try:
+        return read(path)
+    except EncodeError as error:
+        if error.code != "encode.broken":
+            raise
+        check_video(job)  # it may have gone meanwhile
+        name, reason = shown(str(path), limit=300), error.params["reason"]
+        raise InvalidRequest("job.video_broken", id=job.id, path=name, reason=reason) from error
 
 
 def video_problem(job: Job) -> VideoProblem | None:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -23,7 +23,7 @@ from i2v.engines.specs import find_spec
 from i2v.errors import EncodeError, I2VError, InvalidRequest, Notice
 from i2v.forecast import Forecast
 from i2v.image import ImageLimits
-from i2v.job_files import Removal, check_video, remove_video
+from i2v.job_files import Removal, check_video, read_from_video, remove_video
 from i2v.job_store import JobStore
 from i2v.jobs import Job, JobStatus, JsonObject, OutputTaken, Page, StatusFilter, Submission, new_job_id
 from i2v.loading import Proofs, choose_engine, explain_choice
@@ -285,22 +285,11 @@ class Service:
         Raises as `video` does, also where only decoding shows that the video is broken, and `EncodeError`
         (`encode.no_ffmpeg`).
         """
-        return self._frame(job_id, read_last_frame)
+        return read_from_video(self._store.get(job_id), read_last_frame)
 
     def poster(self, job_id: str) -> bytes:
         """Return the finished video's first frame, small, as a JPEG file; raises as `last_frame` does."""
-        return self._frame(job_id, read_poster)
-
-    def _frame(self, job_id: str, read: Callable[[Path], bytes]) -> bytes:
-        path = self.video(job_id)
-        try:
-            return read(path)
-        except EncodeError as error:
-            if error.code != "encode.broken":
-                raise
-            self.video(job_id)  # it may have gone meanwhile
-            name, reason = shown(str(path), limit=300), error.params["reason"]
-            raise InvalidRequest("job.video_broken", id=job_id, path=name, reason=reason) from error
+        return read_from_video(self._store.get(job_id), read_poster)
 
     def picture(self, job: Job) -> bytes | None:
         """Return the picture that the job was given, upright and whole, as PNG; `None` if it is gone."""

@@ -6,6 +6,7 @@ Deliberately does not know the database, HTTP or the job's picture.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from i2v.worker.remains import is_published, tag_of
 VideoProblem = Literal["missing", "broken"]
 Removal = Literal["removed", "missing", "kept"]
 
+_SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # of this process or machine, not the file's fault
 _BOXES = 32  # of a file, at its top level; ours have four
 _HEAD = 2**22  # bytes of a file's index that are searched for the job's tag; ours take some thousand
 
@@ -119,6 +121,8 @@ def _examine(path: Path) -> tuple[VideoProblem | None, str]:
     except (FileNotFoundError, NotADirectoryError):
         return "missing", ""
     except OSError as error:
+        if error.errno in _SHORTAGES:
+            return None, ""  # nothing is known of the file
         return "broken", error.strerror or str(error)
     if b"ftyp" not in boxes:
         return "broken", "it is no MP4 file"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import time
 from collections.abc import Callable
@@ -124,6 +125,16 @@ def test_a_file_that_may_not_be_read_is_told(job: Job) -> None:
             os.setuid(65534)
         os._exit(0 if video_problem(job) is not None else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_process_without_descriptors_does_not_take_videos_for_broken(job: Job) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        problem = video_problem(job)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert problem is None
 
 
 def test_what_follows_the_frames_is_not_looked_at(job: Job) -> None:

@@ -233,6 +233,19 @@ MESSAGES: dict[str, str] = {
         "The request has more than {allowed} bytes. Send less, or raise security.max_request_megabytes."
     ),
     "http.media_type": "Content-Type = {value} is not accepted: use {allowed}.",
+    "http.content_encoding": "Content-Encoding = {value} is not accepted: send the body uncompressed.",
+    "http.transfer_encoding": (
+        "{field} comes with Content-Transfer-Encoding: {value}. Send it as it is, without that header."
+    ),
+    "http.charset": (
+        "{field} declares the charset {value}, but text is read as UTF-8 only. Send UTF-8, and declare that or"
+        " nothing."
+    ),
+    "http.not_utf8": (
+        "{field} is not UTF-8; it may be GBK, Big5, Shift-JIS or Latin-1, which some programs on Windows send."
+        " Send UTF-8. With curl, save the text as UTF-8 in a file and send that: -F \"prompt=<prompt.txt\" in"
+        " a form, --data-binary @request.json for JSON."
+    ),
     "http.malformed": "The request's body cannot be read: {reason}.",
     "http.repeated_field": "{field} is given more than once. Give it once.",
     "http.internal": "Something went wrong inside i2v ({kind}). The details are in the service's log.",
@@ -324,6 +337,28 @@ MESSAGES: dict[str, str] = {
     ),
     "database.unusable": "{path} cannot be used: {reason}. Check the disk, and who may write there.",
     # image
+    "image.no_space": (
+        "The disk of {path} is full, so the picture cannot be kept ({reason}). Free some space there, then send"
+        " it again."
+    ),
+    "image.address": (
+        "image = {value}: no address or path is opened here. Send the picture's file itself, in a form or as"
+        " base64."
+    ),
+    "image.data_url": (
+        "image = {value}: this data: URL is not marked as base64. It has to begin like data:image/png;base64,"
+    ),
+    "image.not_base64": (
+        "image = {value} is not base64: character {position} is {sign}. Encode the picture's file as base64."
+    ),
+    "image.base64_cut": (
+        "image = {value} has {count} characters of base64, which no file has: part of it was lost. Send it"
+        " again."
+    ),
+    "image.base64_spaces": (
+        "image = {value} has spaces that may be line breaks or lost plus signs. Send base64 without spaces (in"
+        " forms and URLs, + is written %2B)."
+    ),
     "image.empty": "The picture is empty (0 bytes). Choose the file again.",
     "image.too_many_bytes": "The picture has {bytes} bytes; at most {allowed} are accepted. Save it smaller.",
     "image.unknown_format": "This is not a readable picture. Save it in one of these formats: {allowed}.",

@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from i2v.errors import I2VError, InvalidRequest
 from i2v.jobs import Job
 from i2v.schema import shown
+from i2v.web.charsets import check_query
 from i2v.web.events import Seen, event_stream, is_final, watch
 from i2v.web.front import PREFIX, Front
 from i2v.web.intake import read_json, read_submission
@@ -66,7 +67,7 @@ def readyz(request: Request) -> str:
 @router.post(
     "/jobs",
     status_code=202,
-    responses=problems(413, 415, 422, 429, 503),
+    responses=problems(413, 415, 422, 429, 503, 507),
     openapi_extra={"requestBody": SUBMISSION},
     tags=["jobs"],
 )
@@ -94,6 +95,7 @@ async def _accepted(job: Job, request: Request, response: Response) -> AcceptedB
 @router.get("/jobs", responses=problems(422, 503), tags=["jobs"])
 def list_jobs(request: Request, listing: Annotated[Listing, Query()]) -> PageBody:
     """List jobs, newest first, from where the page before ended."""
+    check_query(request.scope["query_string"])
     page = Front.of(request).service.page(listing.status, listing.cursor, listing.limit, listing.search)
     return PageBody(jobs=[job_body(job, request) for job in page.jobs], next_cursor=page.next_cursor)
 

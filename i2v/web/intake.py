@@ -1,40 +1,45 @@
 """Bodies of requests: from the bytes of a form or of JSON to fields and a picture, none of them judged yet.
 
-Owns what the formats themselves allow: which type of body, each field once, JSON without NaN, base64. Which
-fields there are and what they may be is `GenerationRequest`'s business. Names of files that clients send are
-not looked at, and nothing they send is opened as a path or a URL.
+Owns what the formats themselves allow: which type of body, which charset, each field once, JSON without NaN.
+Which fields there are and what they may be is `GenerationRequest`'s business. Names of files that clients send
+are not looked at, and nothing they send is opened as a path or a URL.
 """
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import json
-import re
 from collections import Counter
 
 import anyio.to_thread
-from starlette.datastructures import FormData, UploadFile
+from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
 from i2v.errors import InvalidRequest
 from i2v.jobs import JsonObject
 from i2v.schema import shown
+from i2v.web.base64_picture import decode_base64
+from i2v.web.charsets import check_ascii, check_charset
+from i2v.web.front import Front
+from i2v.web.multipart import receive_form
 
 FORM, JSON = "multipart/form-data", "application/json"
-MAX_PARTS = 64  # the request has some fifteen fields
+
+# JSON itself says which of these it is in: by its first bytes
+_UNICODE = ("utf-16", "utf-16le", "utf-16be", "utf-32", "utf-32le", "utf-32be")
 
 
 async def read_submission(request: Request) -> tuple[JsonObject, bytes]:
     """Return the fields of a form or of a JSON object, and the picture that is its `image`.
 
     Raises:
-        InvalidRequest: `http.*`, or `request.*` about `image`.
+        InvalidRequest: `http.*`, or `request.*` and `image.*` about `image`.
+        I2VError: `image.*`: a large picture has no place to wait.
     """
-    if _media_type(request) == FORM:
+    media_type = _media_type(request)
+    if media_type == FORM:
         return await read_form(request)
-    if _media_type(request) == JSON:
-        body = await request.body()
+    if media_type == JSON:
+        body = await _read_body(request)
         return await anyio.to_thread.run_sync(_fields_and_picture, body)
     raise _refused(request, f"{FORM} or {JSON}")
 
@@ -42,34 +47,25 @@ async def read_submission(request: Request) -> tuple[JsonObject, bytes]:
 async def read_form(request: Request) -> tuple[JsonObject, bytes]:
     if _media_type(request) != FORM:
         raise _refused(request, FORM)
-    async with request.form(max_files=MAX_PARTS, max_fields=MAX_PARTS) as form:
-        fields = _once_each(form)
-        image = fields.pop("image", None)
-        if image is None:
-            raise InvalidRequest("request.missing_field", field="image")
-        if not isinstance(image, UploadFile):
-            allowed = "a file; with curl: -F image=@photo.jpg"
-            raise InvalidRequest("request.invalid", field="image", value=shown(image), allowed=allowed)
-        for name, value in fields.items():
-            if isinstance(value, UploadFile):
-                raise InvalidRequest(
-                    "request.invalid", field=shown(name), value="a file", allowed="plain text"
-                )
-        return fields, await image.read()
-
-
-def _once_each(form: FormData) -> JsonObject:
-    for name, count in Counter(name for name, _ in form.multi_items()).items():
-        if count > 1:  # the framework takes the last one
-            raise InvalidRequest("http.repeated_field", field=shown(name))
-    return dict(form)
+    folder = Front.of(request).settings.service.data_dir
+    form = await receive_form(request.headers["content-type"], request.stream(), folder)
+    return dict(form.texts), form.picture
 
 
 async def read_json(request: Request) -> JsonObject:
     """Return the JSON object that the body is."""
     if _media_type(request) != JSON:
         raise _refused(request, JSON)
-    return await anyio.to_thread.run_sync(parse_object, await request.body())
+    return await anyio.to_thread.run_sync(parse_object, await _read_body(request))
+
+
+async def _read_body(request: Request) -> bytes:
+    """Return the JSON; it is UTF-8, 16 or 32, and must not be declared as anything else."""
+    options = parse_options_header(request.headers["content-type"])[1]
+    charset = check_charset(options.get(b"charset", b"").decode("latin-1"), "Content-Type", _UNICODE)
+    body = await request.body()
+    check_ascii(body, "body", charset)
+    return body
 
 
 def parse_object(body: bytes) -> JsonObject:
@@ -77,7 +73,9 @@ def parse_object(body: bytes) -> JsonObject:
         values = json.loads(body, parse_constant=_no_constant, object_pairs_hook=_no_repetition)
     except RecursionError as error:
         raise InvalidRequest("http.malformed", reason="it is nested too deeply") from error
-    except ValueError as error:  # broken JSON, no UTF-8, an integer of more digits than Python reads
+    except UnicodeDecodeError as error:
+        raise InvalidRequest("http.not_utf8", field="body") from error
+    except ValueError as error:  # broken JSON, an integer of more digits than Python reads
         raise InvalidRequest("http.malformed", reason=shown(str(error), limit=200)) from error
     if not isinstance(values, dict):
         raise InvalidRequest("http.malformed", reason="it is not a JSON object")
@@ -102,17 +100,13 @@ def _fields_and_picture(body: bytes) -> tuple[JsonObject, bytes]:
     return fields, decode_base64(fields.pop("image"))
 
 
-def decode_base64(value: object) -> bytes:
-    """Return the bytes of a base64 text, with or without `data:image/...;base64,` before it."""
-    if isinstance(value, str):
-        text = re.sub(r"\Adata:[^,]{0,100};base64,", "", value)
-        with contextlib.suppress(ValueError):
-            return base64.b64decode("".join(text.split()), validate=True)
-    allowed = "a picture's file in base64, with or without data:image/png;base64, before it"
-    raise InvalidRequest("request.invalid", field="image", value=shown(value), allowed=allowed)
-
-
 def _media_type(request: Request) -> str:
+    """Return the type in small letters; refuse a header that is there twice, and a body that is compressed."""
+    if len(request.headers.getlist("content-type")) > 1:
+        raise InvalidRequest("http.repeated_field", field="Content-Type")
+    encoding = request.headers.get("content-encoding", "identity").strip()
+    if encoding.lower() not in ("", "identity"):
+        raise InvalidRequest("http.content_encoding", value=shown(encoding))
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 

@@ -216,6 +216,14 @@ CHINESE: dict[str, str] = {
     "http.too_many_tokens": "来自该处的错误令牌过多，请在 {seconds} 秒后再试。",
     "http.too_large": "请求超过 {allowed} 字节。请减小内容，或调高 security.max_request_megabytes。",
     "http.media_type": "Content-Type = {value} 不可用，请用 {allowed}。",
+    "http.content_encoding": "Content-Encoding = {value} 不可用：请发送未压缩的内容。",
+    "http.transfer_encoding": "{field} 带有 Content-Transfer-Encoding: {value}。请去掉该请求头，直接发送原内容。",
+    "http.charset": "{field} 声明的字符集是 {value}，但这里只读 UTF-8。请发送 UTF-8，并声明为 UTF-8 或不声明。",
+    "http.not_utf8": (
+        "{field} 不是 UTF-8 文本，可能是 GBK、Big5、Shift-JIS 或 Latin-1（Windows 上的一些程序会这样发送）。"
+        "请发送 UTF-8。用 curl 时，请把文字存成 UTF-8 文件再发送：表单用 -F \"prompt=<prompt.txt\"，"
+        "JSON 用 --data-binary @request.json。"
+    ),
     "http.malformed": "请求内容无法读取：{reason}。",
     "http.repeated_field": "{field} 给出了不止一次，请只给一次。",
     "http.internal": "i2v 内部出错（{kind}），详情见服务日志。",
@@ -244,6 +252,15 @@ CHINESE: dict[str, str] = {
     "database.unusable": "{path} 无法使用：{reason}。请检查磁盘和写入权限。",
     # pictures
     "image.unreadable": "无法读取 {path}：{reason}。",
+    "image.no_space": "{path} 所在磁盘已满，图片无法保存（{reason}）。请腾出空间，再重新发送。",
+    "image.address": "image = {value}：这里不会打开地址或路径。请发送图片文件本身：用表单，或用 base64 文本。",
+    "image.data_url": "image = {value}：该 data: URL 没有注明 base64。请写成 data:image/png;base64,… 的形式。",
+    "image.not_base64": "image = {value} 不是 base64：第 {position} 个字符是 {sign}。请把图片文件编码为 base64。",
+    "image.base64_cut": "image = {value} 有 {count} 个 base64 字符，长度不可能正确：有一部分丢失了。请重新发送。",
+    "image.base64_spaces": (
+        "image = {value} 中有空格，可能是换行，也可能是丢失的加号。请发送不含空格的 base64"
+        "（在表单和网址中，+ 要写成 %2B）。"
+    ),
     "image.empty": "图片为空（0 字节）。请重新选择文件。",
     "image.too_many_bytes": "图片有 {bytes} 字节，最多 {allowed}。请存成更小的文件。",
     "image.unknown_format": "这不是可读取的图片。请存成以下格式之一：{allowed}。",

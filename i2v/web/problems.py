@@ -36,6 +36,7 @@ _TITLES = {
     429: "Too many requests",
     500: "Internal error",
     503: "Service unavailable",
+    507: "Insufficient storage",
 }
 
 # What is not here is 422 if the request can be mended (`_OURS` apart), and else 503.
@@ -63,12 +64,14 @@ _STATUS = {
     "image.too_slow": 413,
     "image.no_memory": 413,
     "http.media_type": 415,
+    "http.content_encoding": 415,
     "image.empty": 415,
     "image.unknown_format": 415,
     "http.bad_host": 421,
     "http.too_many_tokens": 429,
     "http.internal": 500,
     "job.internal": 500,
+    "image.no_space": 507,
 }
 _OURS = ("output.", "settings.")  # an `InvalidRequest` of these is about this machine, not the request
 
@@ -82,6 +85,7 @@ _ABOUT: dict[str, tuple[str, str | None]] = {
     "job.bad_cursor": ("cursor", "cursor"),
     "job.idempotency_conflict": ("Idempotency-Key", "key"),
     "http.media_type": ("Content-Type", "value"),
+    "http.content_encoding": ("Content-Encoding", "value"),
     "http.no_token": ("Authorization", None),
     "http.wrong_token": ("Authorization", None),
     "http.too_many_tokens": ("Authorization", None),
@@ -89,7 +93,7 @@ _ABOUT: dict[str, tuple[str, str | None]] = {
     "http.foreign_origin": ("Origin", "value"),
 }
 
-_RETRY_AFTER = {429: 30, 503: 10}  # seconds
+_RETRY_AFTER = {429: 30, 503: 10, 507: 60}  # seconds
 
 log = logging.getLogger(__name__)
 

@@ -15,9 +15,10 @@ from starlette.requests import ClientDisconnect
 from i2v.errors import I2VError, InvalidRequest
 from i2v.jobs import Job, JsonObject
 from i2v.schema import shown
+from i2v.web.base64_picture import decode_base64
 from i2v.web.events import watch
 from i2v.web.front import Front
-from i2v.web.intake import FORM, JSON, decode_base64, read_form, read_json
+from i2v.web.intake import FORM, JSON, read_form, read_json
 from i2v.web.problems import Problem, Refusal, problem_of, problem_of_job, problems
 from i2v.web.schemas import IMAGE_FILE, GenerateBody, JsonSchema, PredictBody, form_schema, video_url
 
@@ -44,7 +45,7 @@ _PREDICT: JsonSchema = {
 }
 _STEPS: JsonSchema = {"type": "integer", "minimum": 1, "maximum": 200}
 _GENERATE = form_schema({"image": IMAGE_FILE}, {"steps": _STEPS})
-_PROBLEMS = problems(409, 413, 415, 422, 429, 500, 503)
+_PROBLEMS = problems(409, 413, 415, 422, 429, 500, 503, 507)
 
 
 @router.post(

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from i2v.errors import Notice
 from i2v.picture_facts import SIDE, PictureFacts
+from i2v.prompt_syntax import notices_on_syntax
 from i2v.schema import EngineSpec
 
 MAX_ACTIONS = 3
@@ -83,6 +84,7 @@ def _on_prompt(prompt: str, spec: EngineSpec) -> Iterator[Notice]:
     abstract = list(dict.fromkeys(_ABSTRACT.findall(text)))
     if abstract:
         yield Notice("advice.abstract", {"words": ", ".join(abstract)})
+    yield from notices_on_syntax(prompt, "")
     actions = len(set(_ACTIONS.findall(text)))
     if actions > MAX_ACTIONS:
         yield Notice("advice.many_actions", {"count": actions, "allowed": MAX_ACTIONS})

@@ -36,6 +36,10 @@ MESSAGES: dict[str, str] = {
         "{upscaler} cannot enlarge the frames here ({reason}). Install it again (bash scripts/setup.sh"
         " {extra}) or set output.upscaler: lanczos for plain resampling."
     ),
+    "request.size_changed": (
+        "You asked for {asked_width} x {asked_height}; the video is {width} x {height}, because H.264 needs even"
+        " sides."
+    ),
     "request.size_rounded": (
         "{width} x {height} is not a multiple of {multiple}: the model generates"
         " {generated_width} x {generated_height} pixels, which are scaled."
@@ -57,6 +61,14 @@ MESSAGES: dict[str, str] = {
         "gradient_checkpointing saves no memory when generating (it only helps training), so nothing was"
         " changed. What does save memory: a smaller resolution, fewer frames, decoding one frame at a time"
         " (decode_chunk: 1)."
+    ),
+    "prompt.syntax": (
+        "The prompt has {pieces}: here this is plain text. Weights, LoRAs, choices and flags of other programs"
+        " have no effect."
+    ),
+    "prompt.negative_syntax": (
+        "The negative prompt has {pieces}: here this is plain text. Weights, LoRAs, choices and flags of other"
+        " programs have no effect."
     ),
     "prompt.truncated": "The model reads {limit} tokens of a prompt; this was cut off: {removed}",
     "prompt.negative_truncated": (

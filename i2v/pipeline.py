@@ -22,6 +22,7 @@ from i2v.image import Picture, fit_picture, fit_size, resize_frames
 from i2v.label import AIGC, VisibleLabel, aigc_tag
 from i2v.loading import LoadedEngine
 from i2v.outputs import OutputTarget
+from i2v.prompt_syntax import notices_on_syntax
 from i2v.provenance import KEY, Provenance
 from i2v.schedules import evaluations, fast
 from i2v.schema import MAX_SEED, EngineSpec, Generation, GenerationRequest, Language, Preset, Upscaling
@@ -194,6 +195,9 @@ def _resolve_notices(
         "width": generation.width, "height": generation.height,
         "generated_width": generation.generated_width, "generated_height": generation.generated_height,
     }  # fmt: skip
+    if request.width is not None and (request.width, request.height) != (generation.width, generation.height):
+        asked = {"asked_width": request.width, "asked_height": request.height}
+        yield Notice("request.size_changed", {**asked, "width": generation.width, "height": generation.height})
     if _scales_up(generation):
         network = NETWORKS.get(generation.upscaler)
         if network is None:
@@ -204,6 +208,7 @@ def _resolve_notices(
         yield Notice("request.size_rounded", {"multiple": spec.multiple, **sizes})
     if request.gradient_checkpointing:
         yield Notice("request.gradient_checkpointing", {})
+    yield from notices_on_syntax(request.prompt, request.negative_prompt or "")
 
 
 def describe(

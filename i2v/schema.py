@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -38,6 +39,7 @@ Upscaling = Literal["auto", UpscalerName]
 
 PROMPT_LIMIT = 2000  # characters
 MAX_SEED = 2**32 - 1
+RANDOM_SEED = -1  # how other programs ask for a seed that is drawn
 
 
 def clean_text(value: object) -> object:
@@ -58,17 +60,19 @@ class Within:
     """Bounds of an `int` or a `float`, as an annotation: `Annotated[int, Within(4, 128)]`.
 
     Text is read as a number, since forms, flags and the environment have nothing else; a bool, NaN and
-    infinity are none. The complaint always names both bounds: "a whole number from 4 to 128".
+    infinity are none. The complaint always names both bounds: "a whole number from 4 to 128"; `remark` is
+    what there is to add.
     """
 
     low: float
     high: float
+    remark: str = ""
 
     def __get_pydantic_core_schema__(
         self, source: type[int] | type[float], handler: GetCoreSchemaHandler
     ) -> CoreSchema:
         kind = "a whole number" if source is int else "a number"
-        allowed = f"{kind} from {self.low} to {self.high}"
+        allowed = f"{kind} from {self.low} to {self.high}{self.remark}"
         number = (
             core_schema.int_schema(ge=int(self.low), le=int(self.high))
             if source is int
@@ -89,6 +93,16 @@ class Within:
 
 Text = Annotated[str, Field(max_length=PROMPT_LIMIT), BeforeValidator(clean_text)]
 Side = Annotated[int, Within(64, 2048)]
+
+
+def _drawn(seed: int | None) -> int | None:
+    return None if seed == RANDOM_SEED else seed
+
+
+Seed = Annotated[
+    Annotated[int, Within(RANDOM_SEED, MAX_SEED, f", where {RANDOM_SEED} means a random one")] | None,
+    AfterValidator(_drawn),
+]
 
 
 class GenerationRequest(BaseModel):
@@ -113,7 +127,7 @@ class GenerationRequest(BaseModel):
     num_inference_steps: Annotated[int, Within(1, 200)] | None = None
     guidance_scale: Annotated[float, Within(1, 30)] | None = None
     speed: Speed = "auto"
-    seed: Annotated[int, Within(0, MAX_SEED)] | None = None
+    seed: Seed = None
     engine: Text = "auto"
     gradient_checkpointing: bool = False
 

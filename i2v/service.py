@@ -82,7 +82,8 @@ class Plan:
         seconds: from the loaded engine to the finished video, by this machine's finished jobs, or guessed.
         options: what would be run (`Generation`).
         notice: the seconds for a person.
-        memory: the rest of it for a person: whether it fits, and what would; why it is not run fast.
+        memory: the rest of it for a person: whether it fits, and what would; why it is not run fast, or not
+            at the size that was asked for.
     """
 
     fits: bool | None
@@ -336,7 +337,7 @@ class Service:
         """Return what a request would take on this machine; raises `InvalidRequest` as `submit` does."""
         request = GenerationRequest.parse({"engine": self._settings.engine.name} | fields)
         generation, told = self._resolve(request, picture_size)
-        speed = tuple(each for each in told if each.code.startswith("speed."))
+        told = tuple(each for each in told if each.code.startswith(("speed.", "request.size_")))
         planned = self._planned(generation)
         needed = None if planned.estimate is None else planned.estimate.device_bytes
         seconds = self._forecast().seconds(generation)
@@ -345,7 +346,7 @@ class Service:
             notice = Notice("plan.seconds", {"seconds": max(1, round(seconds))})
         elif (seconds := planned.guessed_seconds(self._executor.device())) is not None:
             notice = Notice("plan.seconds_guess", {"seconds": max(1, round(seconds))})
-        return Plan(planned.fits, needed, seconds, asdict(generation), notice, (*planned.notices, *speed))
+        return Plan(planned.fits, needed, seconds, asdict(generation), notice, (*planned.notices, *told))
 
     def examine(self, picture: bytes) -> PictureFacts:
         """Return what is found in a picture that may be submitted; raises `InvalidRequest` (`image.*`)."""

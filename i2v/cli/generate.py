@@ -86,7 +86,9 @@ def _add_request_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--speed", help=f"{', '.join(get_args(Speed))} (default: auto, fast where that is proven)"
     )
-    parser.add_argument("--seed", help="0 to 4294967295: the same seed gives the same video (default: drawn)")
+    parser.add_argument(
+        "--seed", help="0 to 4294967295: the same seed gives the same video (default, and -1: drawn)"
+    )
     parser.add_argument("--engine", help="auto, i2vgen-xl or embedded (default: as in the settings)")
     parser.add_argument(
         "--gradient-checkpointing",

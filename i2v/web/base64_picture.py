@@ -71,6 +71,6 @@ def _joined(text: str, value: object) -> str:
         return without
     if len(with_pluses) % 4 == 0:
         return with_pluses
-    if len(without) % 4 == 0:
+    if (text.endswith("=") and len(without) % 4 == 0) or len(with_pluses) % 4 == 1:
         return without
     raise InvalidRequest("image.base64_spaces", value=shown(value))

@@ -29,6 +29,9 @@ CHINESE: dict[str, str] = {
         "{upscaler} 无法在此放大画面（{reason}）。解决办法：bash scripts/setup.sh {extra}，或设"
         " output.upscaler: lanczos 改用普通重采样。"
     ),
+    "request.size_changed": (
+        "请求的尺寸是 {asked_width} x {asked_height}，视频是 {width} x {height}：H.264 的边长必须是偶数。"
+    ),
     "request.size_rounded": (
         "{width} x {height} 不是 {multiple} 的倍数：模型生成 {generated_width} x {generated_height}"
         " 像素，再缩放。"
@@ -44,6 +47,10 @@ CHINESE: dict[str, str] = {
     "request.gradient_checkpointing": (
         "gradient_checkpointing 在生成时不省内存（只对训练有用），因此没有任何改变。真正省内存的办法："
         "降低分辨率、减少帧数、逐帧解码（decode_chunk: 1）。"
+    ),
+    "prompt.syntax": "提示词中的 {pieces} 在这里只是普通文字：其他程序的权重、LoRA、选项和参数写法不起作用。",
+    "prompt.negative_syntax": (
+        "反向提示词中的 {pieces} 在这里只是普通文字：其他程序的权重、LoRA、选项和参数写法不起作用。"
     ),
     "prompt.truncated": "模型最多读取提示词的 {limit} 个 token，以下部分被截去：{removed}",
     "prompt.negative_truncated": "模型最多读取反向提示词的 {limit} 个 token，以下部分被截去：{removed}",

@@ -245,12 +245,12 @@ MESSAGES: dict[str, str] = {
         "The request has more than {allowed} bytes. Send less, or raise security.max_request_megabytes."
     ),
     "http.media_type": "Content-Type = {value} is not accepted: use {allowed}.",
-    "http.content_encoding": "Content-Encoding = {value} is not accepted: send the body uncompressed.",
+    "http.content_encoding": "Content-Encoding = {value} is not accepted: use a body that is not compressed.",
     "http.transfer_encoding": (
-        "{field} comes with Content-Transfer-Encoding: {value}. Send it as it is, without that header."
+        "{field} comes with Content-Transfer-Encoding: {value}. Give it as it is, without that header."
     ),
     "http.charset": (
-        "{field} declares the charset {value}, but text is read as UTF-8 only. Send UTF-8, and declare that or"
+        "{field} declares the charset {value}, but text is read as UTF-8 only. Use UTF-8, and declare that or"
         " nothing."
     ),
     "http.not_utf8": (
@@ -354,21 +354,21 @@ MESSAGES: dict[str, str] = {
         " it again."
     ),
     "image.address": (
-        "image = {value}: no address or path is opened here. Send the picture's file itself, in a form or as"
+        "image = {value}: no address or path is opened here. Give the picture's file itself, in a form or as"
         " base64."
     ),
     "image.data_url": (
-        "image = {value}: this data: URL is not marked as base64. It has to begin like data:image/png;base64,"
+        "image = {value}: this data: URL is not in base64. Give the file as data:image/png;base64,..."
     ),
     "image.not_base64": (
-        "image = {value} is not base64: character {position} is {sign}. Encode the picture's file as base64."
+        "image = {value} is not base64: character {position} is {sign}. Give the picture's file as base64."
     ),
     "image.base64_cut": (
-        "image = {value} has {count} characters of base64, which no file has: part of it was lost. Send it"
+        "image = {value} has {count} characters of base64, which no file has: part of it was lost. Submit it"
         " again."
     ),
     "image.base64_spaces": (
-        "image = {value} has spaces that may be line breaks or lost plus signs. Send base64 without spaces (in"
+        "image = {value} has spaces that may be line breaks or lost plus signs. Use base64 without spaces (in"
         " forms and URLs, + is written %2B)."
     ),
     "image.empty": "The picture is empty (0 bytes). Choose the file again.",

@@ -132,7 +132,31 @@ def test_a_size_that_the_model_cannot_have_is_generated_near_it_and_delivered_as
     generation, notices = settle(I2VGEN_XL, width=500, height=301)
     assert (generation.width, generation.height) == (500, 300)
     assert (generation.generated_width, generation.generated_height) == (512, 320)
-    assert notices == ["request.size_rounded"]
+    assert notices == ["request.size_changed", "request.size_rounded"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "used"), [((161, 113), (160, 112)), ((161, 112), (160, 112)), ((65, 65), (64, 64))]
+)
+def test_a_size_that_is_changed_is_said_with_both(asked: tuple[int, int], used: tuple[int, int]) -> None:
+    request = GenerationRequest.parse({"prompt": "zoom in", "width": asked[0], "height": asked[1]})
+    _, notices = resolve(request, EMBEDDED, load_presets(), PHOTO)
+    (changed,) = (notice.params for notice in notices if notice.code == "request.size_changed")
+    assert (changed["asked_width"], changed["asked_height"]) == asked
+    assert (changed["width"], changed["height"]) == used
+
+
+@pytest.mark.parametrize("fields", [{"width": 160, "height": 112}, {"resolution": "256p"}, {}])
+def test_a_size_that_is_kept_is_not_said(fields: dict[str, object]) -> None:
+    assert "request.size_changed" not in settle(EMBEDDED, **fields)[1]
+
+
+def test_syntax_of_other_programs_is_said_of_both_prompts() -> None:
+    prompts = {"prompt": "(zoom in:1.2), slowly", "negative_prompt": "((blurry))"}
+    request = GenerationRequest.parse(prompts)
+    _, notices = resolve(request, EMBEDDED, load_presets(), PHOTO)
+    pieces = {notice.code: notice.params["pieces"] for notice in notices if "syntax" in notice.code}
+    assert pieces == {"prompt.syntax": "(zoom in:1.2)", "prompt.negative_syntax": "((blurry))"}
 
 
 @pytest.mark.parametrize("fields", [{"resolution": "1024p"}, {"width": 1536, "height": 1024}])

@@ -20,7 +20,7 @@ WHOLE = {
     "fps": (1, 60),
     "target_fps": (1, 60),
     "num_inference_steps": (1, 200),
-    "seed": (0, MAX_SEED),
+    "seed": (-1, MAX_SEED),
 }
 NUMBERS = {**WHOLE, "guidance_scale": (1, 30)}
 TEXTS = ("prompt", "negative_prompt", "engine")
@@ -77,7 +77,8 @@ def test_gaps_stay_gaps_and_choices_have_the_published_defaults() -> None:
 
 @pytest.mark.parametrize(("field", "bounds"), NUMBERS.items())
 def test_the_bounds_themselves_are_accepted(field: str, bounds: tuple[int, int]) -> None:
-    assert [getattr(parse(**{field: bound}), field) for bound in bounds] == list(bounds)
+    settled = [getattr(parse(**{field: bound}), field) for bound in bounds]
+    assert settled == [None if (field, bound) == ("seed", -1) else bound for bound in bounds]
 
 
 @pytest.mark.parametrize(("field", "bounds"), NUMBERS.items())
@@ -86,10 +87,11 @@ def test_beyond_the_bounds_field_value_and_bounds_are_named(field: str, bounds: 
     for value in (bounds[0] - 1, bounds[1] + 1):
         error = refusal(**{field: value})
         assert error.code == "request.invalid"
+        remark = ", where -1 means a random one" if field == "seed" else ""
         assert error.params == {
             "field": field,
             "value": str(value),
-            "allowed": f"{kind} from {bounds[0]} to {bounds[1]}",
+            "allowed": f"{kind} from {bounds[0]} to {bounds[1]}{remark}",
         }
 
 
@@ -123,6 +125,16 @@ def test_forms_and_flags_may_say_a_number_as_text(text: str, number: int) -> Non
 def test_a_fraction_is_no_whole_number(value: object) -> None:
     assert refusal(num_frames=value).params["allowed"] == "a whole number from 4 to 128"
     assert parse(guidance_scale=value).guidance_scale == float(str(value))
+
+
+@pytest.mark.parametrize("value", [-1, -1.0, "-1", " -1 ", "-1.0"])
+def test_a_seed_of_minus_one_is_none(value: object) -> None:
+    assert parse(seed=value) == parse()
+
+
+@pytest.mark.parametrize("value", [-2, "-2", -1.5, "-1.5", "--1", "random"])
+def test_no_other_seed_below_zero_is_random(value: object) -> None:
+    assert refusal(seed=value).params["field"] == "seed"
 
 
 def test_the_schema_for_clients_tells_the_bounds() -> None:

@@ -42,6 +42,11 @@ def test_gradios_client_gets_a_video(client: Client, house: House, photo_file: P
     assert Path(video).read_bytes() == Path(job.output).read_bytes()
 
 
+def test_a_seed_of_minus_one_is_drawn(client: Client, house: House, photo_file: Path) -> None:
+    client.predict(handle_file(str(photo_file)), QUICK, seed=-1, api_name="/generate")
+    assert house.service.page().jobs[0].generation["seed"] >= 0
+
+
 @pytest.mark.parametrize(
     ("prompt", "said"),
     [("", "prompt"), ("condition: refuse", "unet.safetensors is missing"), ("condition: fail", "went wrong")],

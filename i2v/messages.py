@@ -37,8 +37,8 @@ MESSAGES: dict[str, str] = {
         " {extra}) or set output.upscaler: lanczos for plain resampling."
     ),
     "request.size_changed": (
-        "You asked for {asked_width} x {asked_height}; the video is {width} x {height}, because H.264 needs even"
-        " sides."
+        "You asked for {asked_width} x {asked_height}; the video is {width} x {height}, because H.264 needs"
+        " even sides."
     ),
     "request.size_rounded": (
         "{width} x {height} is not a multiple of {multiple}: the model generates"
@@ -63,12 +63,12 @@ MESSAGES: dict[str, str] = {
         " (decode_chunk: 1)."
     ),
     "prompt.syntax": (
-        "The prompt has {pieces}: here this is plain text. Weights, LoRAs, choices and flags of other programs"
-        " have no effect."
+        "The prompt has {pieces}: here this is plain text. Weights, LoRAs, choices and flags of other"
+        " programs have no effect."
     ),
     "prompt.negative_syntax": (
-        "The negative prompt has {pieces}: here this is plain text. Weights, LoRAs, choices and flags of other"
-        " programs have no effect."
+        "The negative prompt has {pieces}: here this is plain text. Weights, LoRAs, choices and flags of"
+        " other programs have no effect."
     ),
     "prompt.truncated": "The model reads {limit} tokens of a prompt; this was cut off: {removed}",
     "prompt.negative_truncated": (
@@ -254,8 +254,8 @@ MESSAGES: dict[str, str] = {
         " nothing."
     ),
     "http.not_utf8": (
-        "{field} is not UTF-8; it may be GBK, Big5, Shift-JIS or Latin-1, which some programs on Windows send."
-        " Send UTF-8. With curl, save the text as UTF-8 in a file and send that: -F \"prompt=<prompt.txt\" in"
+        "{field} is not UTF-8; it may be GBK, Big5, Shift-JIS or Latin-1, which some Windows programs send."
+        ' Send UTF-8. With curl, save the text as UTF-8 in a file and send that: -F "prompt=<prompt.txt" in'
         " a form, --data-binary @request.json for JSON."
     ),
     "http.malformed": "The request's body cannot be read: {reason}.",
@@ -350,8 +350,8 @@ MESSAGES: dict[str, str] = {
     "database.unusable": "{path} cannot be used: {reason}. Check the disk, and who may write there.",
     # image
     "image.no_space": (
-        "The disk of {path} is full, so the picture cannot be kept ({reason}). Free some space there, then send"
-        " it again."
+        "The disk of {path} is full, so the picture cannot be kept ({reason}). Free some space there, then"
+        " submit it again."
     ),
     "image.address": (
         "image = {value}: no address or path is opened here. Give the picture's file itself, in a form or as"

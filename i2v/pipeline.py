@@ -197,7 +197,9 @@ def _resolve_notices(
     }  # fmt: skip
     if request.width is not None and (request.width, request.height) != (generation.width, generation.height):
         asked = {"asked_width": request.width, "asked_height": request.height}
-        yield Notice("request.size_changed", {**asked, "width": generation.width, "height": generation.height})
+        yield Notice(
+            "request.size_changed", {**asked, "width": generation.width, "height": generation.height}
+        )
     if _scales_up(generation):
         network = NETWORKS.get(generation.upscaler)
         if network is None:

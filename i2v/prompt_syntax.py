@@ -17,8 +17,8 @@ SHOWN = 3  # pieces that are named
 _INSIDE = r"[^()\[\]]"
 _NUMBER = r"[-+]?(?:\d{1,2}(?:\.\d+)?|\.\d+)"
 _FLAGS = (
-    "ar|aspect|no(?! one| longer| more)|v|version|niji|style|stylize|chaos|seed|quality|iw|sref|cref|motion|camera"
-    "|neg|negative_prompt|raw|tile|video|loop|steps|cfg|sampler|fps|gs|width|height"
+    "ar|aspect|no(?! one| longer| more)|v|version|niji|style|stylize|chaos|seed|quality|iw|sref|cref|motion"
+    "|camera|neg|negative_prompt|raw|tile|video|loop|steps|cfg|sampler|fps|gs|width|height"
 )
 _PATTERNS = tuple(
     re.compile(pattern, re.IGNORECASE)
@@ -27,12 +27,12 @@ _PATTERNS = tuple(
         rf"[(\[](?={_INSIDE}*[^\W\d]){_INSIDE}{{1,200}}:[-+]?\d?\.\d+[)\]]",
         rf"[(\[](?={_INSIDE}*[^\W\d]){_INSIDE}{{1,200}}: [01]?\.\d+[)\]]",
         rf"\({_INSIDE}{{0,200}}[^\W\d]:\d\)",
-        rf"[)\]]:[-+]?\d?\.?\d+[)\]]",
+        r"[)\]]:[-+]?\d?\.?\d+[)\]]",
         r"\)(?:\d\.\d+|\++)(?!\w)",
         # ((word)), [[word]], and [word] where it is one of a list of words
         rf"(?<![\w(])\({{2,}}{_INSIDE}{{1,200}}\){{2,}}",
         rf"(?<![\w\[])\[{{2,}}{_INSIDE}{{1,200}}\]{{2,}}",
-        rf"(?:(?<=,)|\A)\s*\[[^\W\d][^()\[\]|:,]{{0,60}}\](?=\s*(?:,|\Z))",
+        r"(?:(?<=,)|\A)\s*\[[^\W\d][^()\[\]|:,]{0,60}\](?=\s*(?:,|\Z))",
         # [from:to:when], [a|b], {a|b}, __wildcard__
         rf"\[[^()\[\]:]{{0,100}}:(?!\d+:)[^()\[\]:]{{0,100}}:{_NUMBER}\]",
         r"\[[^\[\]|]{1,100}(?:\|[^\[\]|]{1,100})+\]",

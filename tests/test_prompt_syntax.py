@@ -1,4 +1,4 @@
-"""Prompts as people write them: what other programs read as instructions is found, ordinary writing is not."""
+"""Prompts as people write them: what other programs take as instructions is found, and nothing else."""
 
 from __future__ import annotations
 
@@ -43,15 +43,20 @@ def test_pieces_are_found_in_their_order(prompt: str, pieces: list[str]) -> None
 @pytest.mark.parametrize(
     "prompt",
     [
-        "a man (left) and a dog", "(slowly)", "scene [night]", "a [red] car, a blue one", "(pause) then (zoom)",
+        "a man (left) and a dog", "(slowly)", "scene [night]", "a [red] car, a blue one",
+        "(pause) then (zoom)",
         "a (very (nested) thing)", "((a) and (b))", "[wide shot] a man walks", "[Scene 1]\nA man", "note [1]",
         "at 10:30", "(at 10:30)", "[00:05]", "[00:00:05] pan", "(16:9)", "(aspect ratio 2.39:1)", "score 2:1",
-        "(see John 3:16)", "(note: slow)", "（左）镜头慢移", "（慢：1.2）", "【夜晚】的街道", "smile :))", "\\(o_o)/",
-        "if (x) { return 1; }", "a || b", "{ x = a | b; }", "{0} {prompt} ${HOME} $(id)", '{"prompt": "zoom in"}',
-        "{{name}}", "{", "f((x))", "def __init__(self): pass", 'if __name__ == "__main__":', "snake__case__name",
+        "(see John 3:16)", "(note: slow)", "（左）镜头慢移", "（慢：1.2）", "【夜晚】的街道",
+        "smile :))", "\\(o_o)/",
+        "if (x) { return 1; }", "a || b", "{ x = a | b; }", "{0} {prompt} ${HOME} $(id)",
+        '{"prompt": "zoom in"}',
+        "{{name}}", "{", "f((x))", "def __init__(self): pass", 'if __name__ == "__main__":',
+        "snake__case__name",
         "std::cout", "key: [value", "<script>alert(1)</script>", "![x](http://127.0.0.1:9/a.png)",
         "a man -- slowly", "word--word", "the house was dark --no one was home", "---", "a -5 degree day",
-        "half-camera", "and/or", "/etc/passwd", "THE WAVES BREAK ON THE SHORE", "waves break", 'a sign "BREAK"',
+        "half-camera", "and/or", "/etc/passwd", "THE WAVES BREAK ON THE SHORE", "waves break",
+        'a sign "BREAK"',
         "a sign BREAK FREE glows", "a cat AND a dog", "(f/2.8)", "%s %d", "'; DROP TABLE jobs; --", "",
     ],
 )  # fmt: skip
@@ -61,7 +66,9 @@ def test_ordinary_writing_is_none(prompt: str) -> None:
 
 @pytest.mark.parametrize("phrases", [PHRASES, HELD_OUT_PHRASES, CHINESE_PHRASES])
 def test_what_the_embedded_model_was_taught_is_none(phrases: dict[str, tuple[str, ...]]) -> None:
-    assert [find_syntax(phrase) for meaning in phrases.values() for phrase in meaning if find_syntax(phrase)] == []
+    assert [
+        find_syntax(phrase) for meaning in phrases.values() for phrase in meaning if find_syntax(phrase)
+    ] == []
 
 
 def test_one_notice_for_each_prompt_names_some_of_many() -> None:
@@ -76,7 +83,8 @@ def test_one_notice_for_each_prompt_names_some_of_many() -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["(", "[", "((a", "[a:", "{a|", "[a|", "__a", "a,[", "<a:", "--a ", "a::", "(a:1.", "BREAK ", ")"]
+    "piece",
+    ["(", "[", "((a", "[a:", "{a|", "[a|", "__a", "a,[", "<a:", "--a ", "a::", "(a:1.", "BREAK ", ")"],
 )
 def test_no_prompt_takes_long(piece: str) -> None:
     started = time.process_time()

@@ -13,7 +13,16 @@ from i2v.schema import shown
 
 UTF_8 = ("utf-8", "utf8")
 # What libraries declare of themselves, whatever the text. Up to 127, their codes are those of UTF-8.
-_ASCII_OR_MORE = ("us-ascii", "ascii", "iso-8859-1", "iso8859-1", "latin-1", "latin1", "windows-1252", "cp1252")
+_ASCII_OR_MORE = (
+    "us-ascii",
+    "ascii",
+    "iso-8859-1",
+    "iso8859-1",
+    "latin-1",
+    "latin1",
+    "windows-1252",
+    "cp1252",
+)
 
 
 def check_charset(declared: str, field: str, more: tuple[str, ...] = ()) -> str:
@@ -49,7 +58,7 @@ def read_text(data: bytes | bytearray, field: str, declared: str = "") -> str:
 
 
 def check_query(query: bytes) -> None:
-    """Raise `http.not_utf8` about the parameter of a URL that is not UTF-8: frameworks replace its letters."""
+    """Raise `http.not_utf8` for a parameter of a URL that is not UTF-8: frameworks replace its letters."""
     for pair in query.split(b"&"):
         name, _, value = pair.partition(b"=")
         field = shown(unquote_to_bytes(name).decode("utf-8", "backslashreplace"))

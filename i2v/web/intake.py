@@ -1,8 +1,8 @@
 """Bodies of requests: from the bytes of a form or of JSON to fields and a picture, none of them judged yet.
 
 Owns what the formats themselves allow: which type of body, which charset, each field once, JSON without NaN.
-Which fields there are and what they may be is `GenerationRequest`'s business. Names of files that clients send
-are not looked at, and nothing they send is opened as a path or a URL.
+Which fields there are and what they may be is `GenerationRequest`'s business. Names of files that clients
+send are not looked at, and nothing they send is opened as a path or a URL.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _fields_and_picture(body: bytes) -> tuple[JsonObject, bytes]:
 
 
 def _media_type(request: Request) -> str:
-    """Return the type in small letters; refuse a header that is there twice, and a body that is compressed."""
+    """Return the type in small letters; refuse a header that is given twice, and a compressed body."""
     if len(request.headers.getlist("content-type")) > 1:
         raise InvalidRequest("http.repeated_field", field="Content-Type")
     encoding = request.headers.get("content-encoding", "identity").strip()

@@ -224,11 +224,15 @@ CHINESE: dict[str, str] = {
     "http.too_large": "请求超过 {allowed} 字节。请减小内容，或调高 security.max_request_megabytes。",
     "http.media_type": "Content-Type = {value} 不可用，请用 {allowed}。",
     "http.content_encoding": "Content-Encoding = {value} 不可用：请发送未压缩的内容。",
-    "http.transfer_encoding": "{field} 带有 Content-Transfer-Encoding: {value}。请去掉该请求头，直接发送原内容。",
-    "http.charset": "{field} 声明的字符集是 {value}，但这里只读 UTF-8。请发送 UTF-8，并声明为 UTF-8 或不声明。",
+    "http.transfer_encoding": (
+        "{field} 带有 Content-Transfer-Encoding: {value}。请去掉该请求头，直接发送原内容。"
+    ),
+    "http.charset": (
+        "{field} 声明的字符集是 {value}，但这里只读 UTF-8。请发送 UTF-8，并声明为 UTF-8 或不声明。"
+    ),
     "http.not_utf8": (
         "{field} 不是 UTF-8 文本，可能是 GBK、Big5、Shift-JIS 或 Latin-1（Windows 上的一些程序会这样发送）。"
-        "请发送 UTF-8。用 curl 时，请把文字存成 UTF-8 文件再发送：表单用 -F \"prompt=<prompt.txt\"，"
+        '请发送 UTF-8。用 curl 时，请把文字存成 UTF-8 文件再发送：表单用 -F "prompt=<prompt.txt"，'
         "JSON 用 --data-binary @request.json。"
     ),
     "http.malformed": "请求内容无法读取：{reason}。",
@@ -260,10 +264,18 @@ CHINESE: dict[str, str] = {
     # pictures
     "image.unreadable": "无法读取 {path}：{reason}。",
     "image.no_space": "{path} 所在磁盘已满，图片无法保存（{reason}）。请腾出空间，再重新发送。",
-    "image.address": "image = {value}：这里不会打开地址或路径。请发送图片文件本身：用表单，或用 base64 文本。",
-    "image.data_url": "image = {value}：该 data: URL 没有注明 base64。请写成 data:image/png;base64,… 的形式。",
-    "image.not_base64": "image = {value} 不是 base64：第 {position} 个字符是 {sign}。请把图片文件编码为 base64。",
-    "image.base64_cut": "image = {value} 有 {count} 个 base64 字符，长度不可能正确：有一部分丢失了。请重新发送。",
+    "image.address": (
+        "image = {value}：这里不会打开地址或路径。请发送图片文件本身：用表单，或用 base64 文本。"
+    ),
+    "image.data_url": (
+        "image = {value}：该 data: URL 没有注明 base64。请写成 data:image/png;base64,… 的形式。"
+    ),
+    "image.not_base64": (
+        "image = {value} 不是 base64：第 {position} 个字符是 {sign}。请把图片文件编码为 base64。"
+    ),
+    "image.base64_cut": (
+        "image = {value} 有 {count} 个 base64 字符，长度不可能正确：有一部分丢失了。请重新发送。"
+    ),
     "image.base64_spaces": (
         "image = {value} 中有空格，可能是换行，也可能是丢失的加号。请发送不含空格的 base64"
         "（在表单和网址中，+ 要写成 %2B）。"

@@ -73,7 +73,7 @@ async def receive_form(content_type: str, chunks: AsyncIterator[bytes], folder: 
         raise _malformed("its Content-Type has no boundary; let the client write that header itself")
     reader = _Reader()
     try:
-        with SpooledTemporaryFile(IN_MEMORY, dir=folder) as file:
+        with SpooledTemporaryFile(IN_MEMORY, dir=str(folder)) as file:
             upload = UploadFile(cast("BinaryIO", file))
             await _read(chunks, boundary, reader, upload)
             _check_kinds(reader.parts)
@@ -139,7 +139,9 @@ class _Reader:
         if part is self._picture:
             self._pieces.append(data[start:end])
         elif part.name == PICTURE or part.is_file:
-            part.data += data[start : min(end, start + 100 - len(part.data))]  # refused below: for the message
+            part.data += data[
+                start : min(end, start + 100 - len(part.data))
+            ]  # refused below: for the message
         else:
             self._text_bytes += end - start
             if self._text_bytes > MAX_TEXT:

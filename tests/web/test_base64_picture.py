@@ -1,4 +1,4 @@
-"""i2v.web.base64_picture: every form of a text that has one meaning is read, all others are refused by name."""
+"""i2v.web.base64_picture: every text with one meaning is read, all others are refused by name."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ READ: dict[str, Callable[[bytes], str]] = {
     "one space": lambda raw: f"{encoded(raw)[:101]} {encoded(raw)[101:]}",
     "pluses that became spaces": lambda raw: encoded(raw).replace("+", " "),
     "data URL": lambda raw: f"data:image/jpeg;base64,{encoded(raw)}",
-    "data URL, pluses that became spaces": lambda raw: f"data:image/jpeg;base64,{encoded(raw)}".replace("+", " "),
+    "data URL, pluses that became spaces": lambda raw: f"data:image/jpeg;base64,{encoded(raw)}".replace(
+        "+", " "
+    ),
     "data URL of another type": lambda raw: f"data:image/png;base64,{encoded(raw)}",
     "data URL without a type": lambda raw: f"data:;base64,{encoded(raw)}",
     "data URL with a charset": lambda raw: f"data:image/jpeg;charset=utf-8;base64,{encoded(raw)}",

@@ -28,7 +28,9 @@ JSON_PATHS = ("/api/v1/jobs", "/api/v1/plan", "/api/predict")
 
 def form_of(picture: bytes, *parts: tuple[bytes, bytes]) -> bytes:
     lines = [b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n' + picture]
-    lines += [b'--b\r\nContent-Disposition: form-data; name="' + name + b'"\r\n\r\n' + text for name, text in parts]
+    lines += [
+        b'--b\r\nContent-Disposition: form-data; name="' + name + b'"\r\n\r\n' + text for name, text in parts
+    ]
     return b"\r\n".join([*lines, b"--b--\r\n"])
 
 
@@ -203,7 +205,9 @@ def odd_form(chance: random.Random, picture: bytes) -> bytes:
 def damaged(chance: random.Random, raw: bytes) -> bytes:
     start = chance.randrange(len(raw))
     end = min(len(raw), start + chance.randrange(40))
-    return chance.choice([raw[:start], raw[:start] + raw[end:], raw[:start] + chance.randbytes(9) + raw[end:]])
+    return chance.choice(
+        [raw[:start], raw[:start] + raw[end:], raw[:start] + chance.randbytes(9) + raw[end:]]
+    )
 
 
 def odd_request(chance: random.Random, picture: bytes) -> tuple[str, bytes, bytes]:
@@ -218,7 +222,7 @@ def odd_request(chance: random.Random, picture: bytes) -> tuple[str, bytes, byte
     return path, declared.encode("latin-1"), body
 
 
-@pytest.mark.parametrize("number", [200, pytest.param(4000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [100, pytest.param(4000, marks=pytest.mark.slow)])
 def test_whatever_is_sent_is_answered_and_never_with_500(
     start_house: Callable[..., AbstractContextManager[House]], number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,11 +231,13 @@ def test_whatever_is_sent_is_answered_and_never_with_500(
     chance = random.Random(16)
     with start_house() as house:
         for _ in range(number):
-            path, declared, body = odd_request(chance, b"\xff\xd8\xff\xe0" + chance.randbytes(chance.randrange(99)))
+            path, declared, body = odd_request(
+                chance, b"\xff\xd8\xff\xe0" + chance.randbytes(chance.randrange(99))
+            )
             answer = house.session.post(
                 house.url + path, data=body, headers={"Content-Type": declared}, timeout=60
             )
             assert answer.status_code < 500, (path, declared, body, answer.text)
             if answer.status_code != 200:  # of a plan
                 problem(answer, answer.status_code)
-                assert 400 <= answer.status_code
+                assert answer.status_code >= 400

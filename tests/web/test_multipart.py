@@ -23,7 +23,9 @@ def text(name: str, value: bytes, headers: bytes = b"") -> bytes:
     return PART + f'"{name}"\r\n'.encode() + headers + b"\r\n" + value + b"\r\n"
 
 
-def receive(body: bytes, folder: Path, content_type: str = "multipart/form-data; boundary=b", size: int = 7) -> Form:
+def receive(
+    body: bytes, folder: Path, content_type: str = "multipart/form-data; boundary=b", size: int = 7
+) -> Form:
     async def chunks() -> AsyncIterator[bytes]:
         for start in range(0, len(body), size):
             yield body[start : start + size]
@@ -51,10 +53,18 @@ def test_texts_and_the_picture_arrive_in_pieces_of_any_size(tmp_path: Path, size
 
 @pytest.mark.parametrize(
     ("value", "encoding"),
-    [(PROMPT, "gbk"), ("鏡頭向左", "big5"), ("カメラ", "shift_jis"), ("la cámara", "latin-1"), (PROMPT, "utf-16")],
+    [
+        (PROMPT, "gbk"),
+        ("鏡頭向左", "big5"),
+        ("カメラ", "shift_jis"),
+        ("la cámara", "latin-1"),
+        (PROMPT, "utf-16"),
+    ],
 )
 @pytest.mark.parametrize("declared", ["nothing", "form", "part", "field"])
-def test_a_text_that_is_not_utf_8_is_refused(tmp_path: Path, value: str, encoding: str, declared: str) -> None:
+def test_a_text_that_is_not_utf_8_is_refused(
+    tmp_path: Path, value: str, encoding: str, declared: str
+) -> None:
     header = f"Content-Type: text/plain; charset={encoding}\r\n".encode() if declared == "part" else b""
     body = PICTURE + text("prompt", value.encode(encoding), header)
     if declared == "field":
@@ -66,9 +76,13 @@ def test_a_text_that_is_not_utf_8_is_refused(tmp_path: Path, value: str, encodin
     assert error.code == "http.charset" or declared == "nothing" or encoding == "latin-1"
 
 
-@pytest.mark.parametrize("charset", ["undefined", "punycode", "idna", "hex", "zip", "utf-7", "x" * 300, "é", "\0"])
+@pytest.mark.parametrize(
+    "charset", ["undefined", "punycode", "idna", "hex", "zip", "utf-7", "x" * 300, "é", "\0"]
+)
 def test_a_charset_that_is_none_is_refused(tmp_path: Path, charset: str) -> None:
-    whole = refusal(PICTURE + END, tmp_path, content_type=f"multipart/form-data; boundary=b; charset={charset}")
+    whole = refusal(
+        PICTURE + END, tmp_path, content_type=f"multipart/form-data; boundary=b; charset={charset}"
+    )
     assert (whole.code, whole.params["field"]) == ("http.charset", "Content-Type")
     header = f"Content-Type: text/plain; charset={charset}\r\n".encode("latin-1")
     part = refusal(PICTURE + text("prompt", b"x", header) + END, tmp_path)
@@ -104,8 +118,15 @@ def test_a_form_that_was_cut_off_is_refused(tmp_path: Path, length: int) -> None
     assert refusal(body[:length], tmp_path).code == "http.malformed"
 
 
-@pytest.mark.parametrize("content_type", ["multipart/form-data", "multipart/form-data; boundary=",
-                                          'multipart/form-data; boundary=""', "multipart/form-data; boundary=" + "x" * 300])
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "multipart/form-data",
+        "multipart/form-data; boundary=",
+        'multipart/form-data; boundary=""',
+        "multipart/form-data; boundary=" + "x" * 300,
+    ],
+)
 def test_a_boundary_is_needed(tmp_path: Path, content_type: str) -> None:
     assert refusal(PICTURE + END, tmp_path, content_type=content_type).code == "http.malformed"
 

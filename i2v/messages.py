@@ -361,7 +361,7 @@ MESSAGES: dict[str, str] = {
         "image = {value}: this data: URL is not in base64. Give the file as data:image/png;base64,..."
     ),
     "image.not_base64": (
-        "image = {value} is not base64: character {position} is {sign}. Give the picture's file as base64."
+        "image = {value} is not base64: it has the character {sign}. Give the picture's file as base64."
     ),
     "image.base64_cut": (
         "image = {value} has {count} characters of base64, which no file has: part of it was lost. Submit it"

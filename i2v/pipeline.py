@@ -94,7 +94,7 @@ def resolve(
     Raises:
         InvalidRequest: the prompt is blank and the engine needs one.
     """
-    if spec.requires_prompt and not request.prompt.strip():
+    if spec.requires_prompt and not _is_visible(request.prompt):
         raise InvalidRequest("request.blank_prompt")
     preset = spec.presets.get(request.preset) or presets[request.preset]
     (width, height), (generated_width, generated_height) = _sizes(request, spec, preset, picture_size)
@@ -124,6 +124,11 @@ def resolve(
         upscaler, missing = choose_upscaler(upscaling)
         generation, told = replace(generation, upscaler=upscaler), (*told, *missing)
     return generation, (*_resolve_notices(request, spec, generation), *told)
+
+
+def _is_visible(text: str) -> bool:
+    """Return whether there is anything to see: neither white space nor letters of no width are."""
+    return any(letter.isprintable() and not letter.isspace() for letter in text)
 
 
 def _speed(

@@ -75,4 +75,4 @@ def notices_on_syntax(prompt: str, negative_prompt: str) -> tuple[Notice, ...]:
 
 def _listed(pieces: list[str]) -> str:
     more = len(pieces) - SHOWN
-    return "  ".join([*(shown(piece) for piece in pieces[:SHOWN]), *([f"(+ {more})"] if more > 0 else [])])
+    return ", ".join([*(shown(piece) for piece in pieces[:SHOWN]), *([f"(+ {more})"] if more > 0 else [])])

@@ -127,7 +127,7 @@ class GenerationRequest(BaseModel):
     num_inference_steps: Annotated[int, Within(1, 200)] | None = None
     guidance_scale: Annotated[float, Within(1, 30)] | None = None
     speed: Speed = "auto"
-    seed: Seed = None
+    seed: Seed = Field(default=None, description=f"{RANDOM_SEED} or none: a random one, which is reported")
     engine: Text = "auto"
     gradient_checkpointing: bool = False
 

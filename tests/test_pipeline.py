@@ -196,7 +196,7 @@ def test_gradient_checkpointing_is_accepted_and_answered() -> None:
     assert settle(I2VGEN_XL, gradient_checkpointing=True)[1] == ["request.gradient_checkpointing"]
 
 
-@pytest.mark.parametrize("prompt", ["", "   ", "\n\t", "\u3000"])
+@pytest.mark.parametrize("prompt", ["", "   ", "\n\t", "\u3000", "\u200b\ufeff"])
 def test_a_blank_prompt_is_refused_where_the_engine_needs_one(prompt: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         settle(EMBEDDED, prompt=prompt)

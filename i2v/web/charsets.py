@@ -39,9 +39,9 @@ def check_charset(declared: str, field: str, more: tuple[str, ...] = ()) -> str:
 
 
 def check_ascii(data: bytes | bytearray, field: str, charset: str) -> None:
-    """Raise `http.not_utf8` if `charset` is one of which only ASCII is read, and `data` is more."""
+    """Raise `http.charset` if `charset` is one of which only ASCII is read, and `data` is more."""
     if charset in _ASCII_OR_MORE and not data.isascii():
-        raise InvalidRequest("http.not_utf8", field=field)
+        raise InvalidRequest("http.charset", field=field, value=shown(charset))
 
 
 def read_text(data: bytes | bytearray, field: str, declared: str = "") -> str:

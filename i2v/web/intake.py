@@ -64,7 +64,7 @@ async def _read_body(request: Request) -> bytes:
     options = parse_options_header(request.headers["content-type"])[1]
     charset = check_charset(options.get(b"charset", b"").decode("latin-1"), "Content-Type", _UNICODE)
     body = await request.body()
-    check_ascii(body, "body", charset)
+    check_ascii(body, "Content-Type", charset)
     return body
 
 

@@ -270,9 +270,7 @@ CHINESE: dict[str, str] = {
     "image.data_url": (
         "image = {value}：该 data: URL 没有注明 base64。请写成 data:image/png;base64,… 的形式。"
     ),
-    "image.not_base64": (
-        "image = {value} 不是 base64：第 {position} 个字符是 {sign}。请把图片文件编码为 base64。"
-    ),
+    "image.not_base64": ("image = {value} 不是 base64：其中有字符 {sign}。请把图片文件编码为 base64。"),
     "image.base64_cut": (
         "image = {value} 有 {count} 个 base64 字符，长度不可能正确：有一部分丢失了。请重新发送。"
     ),

@@ -217,7 +217,8 @@ IMAGE_FILE: JsonSchema = {"type": "string", "format": "binary", "description": "
 _IMAGE_TEXT: JsonSchema = {
     "type": "string",
     "contentEncoding": "base64",
-    "description": "the picture's file; data:image/png;base64, may stand before it",
+    "description": "the picture's file; data:image/png;base64, may stand before it. Either alphabet of"
+    " base64, with or without padding and line breaks",
 }
 _PICTURE_SIZE: JsonSchema = {
     "type": "array",

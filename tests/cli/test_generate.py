@@ -37,13 +37,16 @@ def test_a_photo_and_a_sentence_become_an_mp4(
 
 def test_json_is_one_line_with_everything_that_was_run(environment: dict[str, str], picture: Path) -> None:
     environment = environment | {"I2V_OUTPUT__UPSCALER": "lanczos"}  # the others have to be installed
-    done = generate_here(environment, picture, "--json", "--resolution", "256p", prompt="镜头向左移动")
+    done = generate_here(
+        environment, picture, "--json", "--seed", "-1", "--resolution", "256p", prompt="镜头向左移动"
+    )
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.splitlines()
     told = json.loads(line)
     assert {"path", "seed", "width", "height", "generated_width", "generated_height"} <= told.keys()
     assert {"num_frames", "fps", "target_fps", "engine", "seconds", "notices"} <= told.keys()
     assert told["engine"] == "embedded"
+    assert told["seed"] >= 0
     assert {"load", "picture", "condition", "denoise", "decode", "encode"} == told["seconds"].keys()
     assert "request.scaled_up" in [notice["code"] for notice in told["notices"]]
     assert all({"code", "params", "message"} == notice.keys() for notice in told["notices"])

@@ -21,7 +21,7 @@ def test_what_libraries_declare_by_themselves_is_read_where_it_is_ascii(declared
     assert read_text(b"zoom in", "prompt", declared) == "zoom in"
     with pytest.raises(InvalidRequest) as caught:
         read_text("più lento".encode("latin-1"), "prompt", declared)
-    assert (caught.value.code, caught.value.params) == ("http.not_utf8", {"field": "prompt"})
+    assert (caught.value.code, caught.value.params["field"]) == ("http.charset", "prompt")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, cast
@@ -18,6 +18,7 @@ from typing import Annotated, Literal, cast
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
+from i2v import setting_values as kinds
 from i2v.errors import InvalidRequest
 from i2v.schema import (
     Language,
@@ -25,7 +26,6 @@ from i2v.schema import (
     Preset,
     Upscaling,
     Within,
-    clean_text,
     invalid_field,
     nearest_name,
     shown,
@@ -47,71 +47,10 @@ _HUB_VARIABLES = {
 SECRET = "(not shown)"  # stands in complaints where the value would
 
 
-def _text(value: object) -> object:
-    if not isinstance(value, str):  # YAML: 2025 is a number, and yes is true
-        raise ValueError("a text; put it in quotes if it looks like something else")
-    return clean_text(value)
-
-
-def _prefix(value: object) -> object:
-    text = str(_text(value))
-    if len(text) > 64 or not text.isprintable() or set(text) & set("/\\"):
-        raise ValueError("at most 64 printable characters, neither / nor \\ among them")
-    return text
-
-
-def _folder(value: object) -> object:
-    if not isinstance(value, Path):  # `_absolute` makes one of all that can be a path
-        raise ValueError("the path of a folder")
-    return value
-
-
-def _list(value: object) -> object:
-    """Read a list; text, which is all that the environment has, is separated by commas."""
-    names = value.split(",") if isinstance(value, str) else value
-    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
-        raise ValueError("a list of texts, or one text with commas")
-    return tuple(name.strip() for name in names if name.strip())
-
-
-def check_token(token: str) -> None:
-    """Raise `ValueError` with what is allowed, unless `token` is hard enough to guess and easy to send."""
-    if not (16 <= len(token) <= 200 and token.isascii() and token.isprintable() and " " not in token):
-        raise ValueError("16 to 200 printable ASCII characters without spaces")
-
-
-def _token(value: object) -> object:
-    text = str(_text(value))
-    if text:
-        check_token(text)
-    return text
-
-
-def _folders(value: object) -> object:
-    if not isinstance(value, tuple) or not all(isinstance(path, Path) for path in value):
-        raise ValueError("a list of folders' paths, or one text with commas")
-    return value
-
-
-def _sources(value: object) -> object:
-    try:
-        names = cast("tuple[str, ...]", _list(value))
-        return tuple(name if name == "modelscope" else _endpoint(name) for name in names if name)
-    except ValueError:
-        raise ValueError("a list of addresses such as https://huggingface.co, or modelscope") from None
-
-
-def _endpoint(value: object) -> str:
-    """Check the address of a hub; nothing stands for none."""
-    text = str(_text(value)).strip().rstrip("/")
-    if text and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", text):
-        raise ValueError("an address such as https://huggingface.co, without a password in it")
-    return text
-
-
-Text = Annotated[str, BeforeValidator(_text)]
+Text = Annotated[str, BeforeValidator(kinds.text)]
 Seconds = Annotated[float, Within(0.01, 1_000_000)]
-Folder = Annotated[Path, BeforeValidator(_folder)]
+Folder = Annotated[Path, BeforeValidator(kinds.folder)]
+Origins = Annotated[tuple[str, ...], BeforeValidator(kinds.each(kinds.origin))]
 
 
 class _Section(BaseModel):
@@ -122,7 +61,7 @@ class OutputSettings(_Section):
     directory: Folder
     format: Literal["mp4"]
     upscaler: Upscaling
-    prefix: Annotated[str, BeforeValidator(_prefix)]
+    prefix: Annotated[str, BeforeValidator(kinds.prefix)]
     label: Literal["metadata", "visible", "none"]
     producer: Annotated[Text, Field(min_length=1, max_length=200)]
     language: Language
@@ -144,10 +83,10 @@ class EngineSettings(_Section):
 
 class ModelSettings(_Section):
     directory: Folder
-    search_paths: Annotated[tuple[Path, ...], BeforeValidator(_folders)]
+    search_paths: Annotated[tuple[Path, ...], BeforeValidator(kinds.folders)]
     hub_cache: Folder
-    sources: Annotated[tuple[str, ...], BeforeValidator(_sources)]
-    endpoint: Annotated[str, BeforeValidator(_endpoint)]
+    sources: Annotated[tuple[str, ...], BeforeValidator(kinds.each(kinds.source))]
+    endpoint: Annotated[str, BeforeValidator(kinds.endpoint)]
     offline: bool
     probe_seconds: Seconds
     stall_seconds: Seconds
@@ -179,15 +118,19 @@ class WorkerSettings(_Section):
 
 
 class ServerSettings(_Section):
-    host: Text
+    host: Annotated[str, BeforeValidator(kinds.listening_host)]
     port: Annotated[int, Within(0, 65535)]
     page: bool
+    root_path: Annotated[str, BeforeValidator(kinds.root_path)]
 
 
 class SecuritySettings(_Section):
-    allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(_list)]
+    allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(kinds.each(kinds.host))]
+    trusted_proxies: Annotated[tuple[str, ...], BeforeValidator(kinds.each(kinds.network))]
+    cors_origins: Origins
+    frame_ancestors: Origins
     max_request_megabytes: Annotated[float, Within(0.001, 2000)]
-    token: Annotated[SecretStr, BeforeValidator(_token)]
+    token: Annotated[SecretStr, BeforeValidator(kinds.token)]
 
 
 class Settings(_Section):
@@ -211,6 +154,18 @@ class Settings(_Section):
     def inputs(self) -> Path:
         """The folder of the jobs' pictures."""
         return self.service.data_dir / "inputs"
+
+
+# How paths are read, by the type of the setting.
+_PATHS: Mapping[object, Callable[[object, Path, Mapping[str, str]], object]] = {
+    Path: kinds.absolute,
+    tuple[Path, ...]: kinds.absolutes,
+}
+# What Kubernetes and Docker set for a neighbour that is called "i2v".
+_SERVICE_LINK = re.compile(
+    r"I2V_SERVICE_HOST=|I2V_SERVICE_PORT(_\w+)?=|I2V_PORT(_\d+_(TCP|UDP|SCTP))?=\w+://"
+    r"|I2V_PORT_\d+_(TCP|UDP|SCTP)_(PROTO|PORT|ADDR)="
+)
 
 
 @dataclass(frozen=True)
@@ -245,7 +200,7 @@ def load_settings(
     sources.extend(_from_flags(flags or {}))
     merged: dict[str, dict[str, object]] = {}
     for source in sources:
-        _merge(merged, source)
+        _merge(merged, source, environ)
         _validate(merged, source.name)  # here, so that the complaint names this source
     return _validate(merged, "settings")
 
@@ -255,9 +210,19 @@ def find_user_file(config: Path | None, environ: Mapping[str, str]) -> Path | No
     if config is not None:
         return config
     if environ.get("I2V_CONFIG"):
-        return Path(environ["I2V_CONFIG"])
+        return _named_file(environ["I2V_CONFIG"], environ)
     beside = ROOT / "config.yaml"
     return beside if beside.exists() else None
+
+
+def _named_file(path: str, environ: Mapping[str, str]) -> Path:
+    """Return the path with ~ and variables expanded, which no shell has done in a service's own file."""
+    try:
+        return Path(kinds.expand(path, environ)).expanduser()
+    except (ValueError, RuntimeError) as error:
+        raise InvalidRequest(
+            "settings.unreadable", source="I2V_CONFIG", reason=f"{shown(path)}: {error}"
+        ) from error
 
 
 def load_presets(path: Path = ROOT / "configs" / "presets.yaml") -> dict[str, Preset]:
@@ -269,7 +234,11 @@ def load_presets(path: Path = ROOT / "configs" / "presets.yaml") -> dict[str, Pr
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as usual, but a key that stands twice in a table is an error: the first would be lost silently."""
+    """YAML as usual, but for what would be misread silently.
+
+    A key that stands twice in a table is an error: the first would be lost. And 010 is ten and 1:30 a text:
+    to YAML 1.1, they are eight and ninety.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         seen: set[str] = set()
@@ -280,6 +249,17 @@ class _Loader(yaml.SafeLoader):
                 )
             seen.add(str(key.value))
         return super().construct_mapping(node, deep=deep)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int | str:  # type: ignore[override]
+        is_odd = re.fullmatch(r"[-+]?0[0-7_]+|.*:.*", node.value)
+        return node.value if is_odd else super().construct_yaml_int(node)
+
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float | str:  # type: ignore[override]
+        return node.value if ":" in node.value else super().construct_yaml_float(node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
 
 
 def _read_file(path: Path, base: Path) -> _Source:
@@ -292,11 +272,15 @@ def _read_file(path: Path, base: Path) -> _Source:
             "settings.unreadable", source=name, reason=error.strerror or str(error)
         ) from error
     except UnicodeDecodeError as error:
-        raise InvalidRequest("settings.unreadable", source=name, reason="it is not UTF-8 text") from error
+        raise InvalidRequest(
+            "settings.unreadable", source=name, reason="it is not UTF-8 text: save it as UTF-8"
+        ) from error
     # PyYAML's readers of numbers, dates and tags raise nearly anything (`!!bool x`, 2025-99-99, a deep list).
     except Exception as error:
         words = str(error) if isinstance(error, yaml.YAMLError) else f"{type(error).__name__}: {error}"
         reason = " ".join(words.replace('"<file>", ', "").split())
+        if "'\\t' that cannot start" in reason:
+            reason += "; indent with spaces, not with tabs"
         raise InvalidRequest("settings.unreadable", source=name, reason=shown(reason, limit=300)) from error
     if values is None:
         values = {}
@@ -314,6 +298,9 @@ def _from_environment(environ: Mapping[str, str]) -> list[_Source]:
     for name, value in sorted(environ.items()):
         if not name.startswith(ENVIRONMENT_PREFIX) or name in _OTHER_VARIABLES:
             continue
+        if _SERVICE_LINK.match(f"{name}={value}"):
+            continue
+        value = _unquoted(value)
         key = _SHORT.get(name) or name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".")
         if key in seen:
             raise InvalidRequest(
@@ -323,6 +310,12 @@ def _from_environment(environ: Mapping[str, str]) -> list[_Source]:
         seen[key] = name
         sources.append(_Source(shown(name), _nested(key, value), Path.cwd()))
     return sources
+
+
+def _unquoted(value: str) -> str:
+    """Return the value without the quotes around it, which `docker run --env-file` keeps."""
+    found = re.fullmatch(r"""\s*(?:"([^"]*)"|'([^']*)')\s*""", value)
+    return value if found is None else found[1] or found[2] or ""
 
 
 def _from_hub_variables(environ: Mapping[str, str]) -> list[_Source]:
@@ -357,6 +350,8 @@ def _checked(source: _Source) -> dict[str, dict[str, object]]:
     for name, values in source.values.items():
         if name not in sections:
             raise _unknown(source, str(name), [*sections, *keys])
+        if values is None:  # all that stands below it is commented out
+            continue
         if not isinstance(values, dict):
             allowed = "a section with the keys " + ", ".join(sections[name].model_fields)
             raise InvalidRequest(
@@ -386,38 +381,21 @@ def _unknown(source: _Source, key: str, known: list[str]) -> InvalidRequest:
     return InvalidRequest("settings.unknown_key", source=source.name, key=shown(key), nearest=nearest)
 
 
-def _merge(target: dict[str, dict[str, object]], source: _Source) -> None:
+def _merge(target: dict[str, dict[str, object]], source: _Source, environ: Mapping[str, str]) -> None:
     """Add the values of `source` to `target`, its relative paths made absolute."""
     sections = _sections()
     for name, values in _checked(source).items():
         section = target.setdefault(name, {})
         for key, value in values.items():
             kind = sections[name].model_fields[key].annotation
-            if kind is Path:
-                value = _absolute(value, source.base)
-            elif kind == tuple[Path, ...]:
-                value = _absolutes(value, source.base)
-            section[key] = value
-
-
-def _absolute(value: object, base: Path) -> object:
-    """Return the path below `base`; what is no path stays as it is, for the validator to refuse."""
-    if not isinstance(value, str | Path) or value == "":
-        return value
-    try:
-        clean_text(str(value))
-        return base.absolute() / Path(value).expanduser()
-    except (ValueError, RuntimeError):  # the second: the home of a user who does not exist
-        return value
-
-
-def _absolutes(value: object, base: Path) -> object:
-    """Return the paths below `base`; what is no list of paths stays as it is, for the validator to refuse."""
-    try:
-        names = cast("tuple[str, ...]", _list(value))
-    except ValueError:
-        return value
-    return tuple(_absolute(name, base) for name in names)
+            read = _PATHS.get(kind)
+            try:
+                section[key] = read(value, source.base, environ) if read else value
+            except ValueError as error:
+                raise InvalidRequest(
+                    "settings.invalid",
+                    source=source.name, key=f"{name}.{key}", value=shown(value), allowed=str(error),
+                ) from error  # fmt: skip
 
 
 def _validate(values: Mapping[str, object], source: str) -> Settings:

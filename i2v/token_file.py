@@ -12,7 +12,7 @@ from pathlib import Path
 
 from i2v.errors import I2VError
 from i2v.schema import shown
-from i2v.settings import check_token
+from i2v.setting_values import check_token
 
 BYTES = 32  # of randomness
 

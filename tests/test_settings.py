@@ -214,7 +214,18 @@ def test_a_path_may_be_absolute_or_start_at_home(
 
 
 @pytest.mark.parametrize(
-    "content", ["", "\n", "# nothing but a comment\n", "---\n", "{}", "\ufeff", "output: {}"]
+    "content",
+    [
+        "",
+        "\n",
+        "# nothing but a comment\n",
+        "---\n",
+        "{}",
+        "\ufeff",
+        "output: {}",
+        "output:",
+        "output:\n  # prefix: x\nengine: ~\n",
+    ],
 )
 def test_an_empty_file_changes_nothing(write: Callable[[str], Path], content: str) -> None:
     assert load_settings(write(content)) == load_settings()
@@ -278,6 +289,26 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path, name: str, reason: 
     assert reason in str(error.params["reason"])
 
 
+def test_a_file_from_another_system_is_read_or_refused_with_the_reason(
+    write: Callable[[str | bytes], Path],
+) -> None:
+    windows = "\ufeffoutput:\r\n  prefix: gen_\r\n  directory: clips\r\nserver:\r\n  port: 8000\r\n"
+    loaded = load_settings(write(windows))
+    assert (loaded.output.prefix, loaded.output.directory.name, loaded.server.port) == ("gen_", "clips", 8000)
+    assert "not with tabs" in refusal(config=write("output:\n\tprefix: x")).message
+    assert "save it as UTF-8" in refusal(config=write("output: {}".encode("utf-16"))).message
+
+
+@pytest.mark.parametrize(("text", "port"), [("010", 10), ("7_860", 7860), ("0x50", 80), ("'80'", 80)])
+def test_a_number_is_what_it_looks_like(write: Callable[[str], Path], text: str, port: int) -> None:
+    assert load_settings(write(f"server: {{port: {text}}}")).server.port == port
+
+
+@pytest.mark.parametrize("text", ["1:30", "1:30.5", "7860/tcp", "80 ms", "[80]", "yes", "1,5"])
+def test_what_only_yaml_takes_for_a_number_is_none(write: Callable[[str], Path], text: str) -> None:
+    assert refusal(config=write(f"worker:\n  idle_seconds: {text}")).params["key"] == "worker.idle_seconds"
+
+
 # --- keys
 
 
@@ -339,7 +370,6 @@ THREADS = "a whole number from 0 to 256"
 @pytest.mark.parametrize(
     ("content", "key", "value", "allowed"),
     [
-        ("output:", "output", "None", SECTION),
         ("output: gen_", "output", "gen_", SECTION),
         ("output: [prefix]", "output", "['prefix']", SECTION),
         ("output: true", "output", "True", SECTION),
@@ -460,6 +490,63 @@ def test_the_variables_of_the_scripts_are_not_taken_for_settings(tmp_path: Path)
     (tmp_path / "empty.yaml").touch()
     environ = {**dict.fromkeys(names, "x"), "I2V_CONFIG": str(tmp_path / "empty.yaml")}
     assert load_settings(environ=environ) == load_settings()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "fix"),
+    [
+        ("SECURITY__ALLOWED_HOSTS", "https://x", "write x instead of https://x"),
+        ("SECURITY__ALLOWED_HOSTS", "studio, x:8443", "write x instead of x:8443"),
+        ("SECURITY__ALLOWED_HOSTS", "*", "without scheme, port, path or *"),
+        ("SECURITY__TRUSTED_PROXIES", "nginx", "127.0.0.1"),
+        ("SECURITY__CORS_ORIGINS", "*", "https://studio.example"),
+        ("SECURITY__FRAME_ANCESTORS", "studio", "https://studio.example"),
+        ("SERVER__HOST", "http://0.0.0.0", "server.port"),
+        ("SERVER__ROOT_PATH", "https://studio.example/i2v", "/i2v"),
+        ("MODELS__SEARCH_PATHS", "/a:/b", "commas"),
+        ("DATA_DIR", "$I2V_NOWHERE/x", "the variable I2V_NOWHERE is not set"),
+    ],
+)
+def test_a_value_that_cannot_work_is_refused_with_the_fix(key: str, value: str, fix: str) -> None:
+    error = refusal(environ={f"I2V_{key}": value})
+    assert (error.code, error.params["source"]) == ("settings.invalid", f"I2V_{key}")
+    assert fix in str(error.params["allowed"])
+
+
+@pytest.mark.parametrize("value", ["a,b", "[a, b]", '["a","b"]', '"a","b"', "'a, b'", '"[a, b]"'])
+def test_a_variable_has_a_list_in_every_usual_form(value: str) -> None:
+    loaded = load_settings(environ={"I2V_SECURITY__ALLOWED_HOSTS": value})
+    assert loaded.security.allowed_hosts == ("a", "b")
+
+
+def test_quotes_that_a_file_of_variables_keeps_are_none(tmp_path: Path) -> None:
+    environ = {"I2V_DATA_DIR": f'"{tmp_path}"', "I2V_SERVER__PORT": "'80'", "I2V_OUTPUT__PREFIX": '""'}
+    loaded = load_settings(environ=environ)
+    assert (loaded.service.data_dir, loaded.server.port, loaded.output.prefix) == (tmp_path, 80, "")
+
+
+def test_variables_in_paths_are_expanded_in_files_and_in_the_environment(
+    write: Callable[[str], Path],
+) -> None:
+    environ = {"CLIPS": "/clips", "I2V_DATA_DIR": "${CLIPS}/data"}
+    path = write("output: {directory: $CLIPS/out}\nmodels: {search_paths: [$CLIPS, near]}")
+    loaded = load_settings(path, environ)
+    assert (loaded.output.directory, loaded.service.data_dir) == (Path("/clips/out"), Path("/clips/data"))
+    assert loaded.models.search_paths == (Path("/clips"), path.parent / "near")
+    chosen = {"MINE": str(path.parent), "CLIPS": "/x", "I2V_CONFIG": "$MINE/my config.yaml"}
+    assert load_settings(None, chosen).output.directory == Path("/x/out")
+    error = refusal(config=path, environ={})
+    assert error.params["allowed"] == "the variable CLIPS is not set; write $$ for a dollar sign"
+
+
+def test_what_kubernetes_sets_for_a_neighbour_is_no_setting() -> None:
+    links = {
+        "I2V_SERVICE_HOST": "10.0.0.7", "I2V_SERVICE_PORT": "7860", "I2V_SERVICE_PORT_HTTP": "7860",
+        "I2V_PORT": "tcp://10.0.0.7:7860", "I2V_PORT_7860_TCP": "tcp://10.0.0.7:7860",
+        "I2V_PORT_7860_TCP_PROTO": "tcp", "I2V_PORT_7860_TCP_ADDR": "10.0.0.7",
+    }  # fmt: skip
+    assert load_settings(environ=links) == load_settings()
+    assert refusal(environ={"I2V_PORT": "7860"}).params["nearest"] == "server.port"
 
 
 # --- the token

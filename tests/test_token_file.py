@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from i2v.errors import I2VError
-from i2v.settings import check_token
+from i2v.setting_values import check_token
 from i2v.token_file import read_or_make
 
 

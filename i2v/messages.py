@@ -271,7 +271,7 @@ MESSAGES: dict[str, str] = {
         " alone, 0.0.0.0 for the network."
     ),
     "server.token_file": (
-        "The access token in {path} cannot be used: {reason}. Make it a file of yours alone (chmod 600), or"
+        "The secret in {path} cannot be used: {reason}. Make it a file of yours alone (chmod 600), or"
         " move it away: the next start makes another."
     ),
     "server.port_taken": (

@@ -15,8 +15,11 @@ from i2v.schema import clean_text, shown
 
 # What addresses of ours begin with; a prefix that does so too could not be told from them.
 OWN_SEGMENTS = frozenset(
-    "api assets config docs favicon.ico generate gradio_api healthz login logout manifest.json openapi.json"
-    " readyz robots.txt static svelte theme.css".split()
+    (
+        *("api", "docs", "generate", "healthz", "login", "logout", "openapi.json", "readyz"),
+        *("assets", "config", "favicon.ico", "gradio_api", "manifest.json", "robots.txt", "static", "svelte"),
+        "theme.css",
+    )
 )
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _VARIABLE = re.compile(r"\$(?:\$|\{([^}]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
@@ -256,7 +259,7 @@ def is_segment(part: str) -> bool:
 
 
 def _name(given: str) -> str | None:
-    """Return a host's name in small letters and ASCII, or its address in the usual form; `None` if neither."""
+    """Return a name in small letters and ASCII, or an address in the usual form; `None` if it is neither."""
     try:
         return str(ipaddress.ip_address(given.removeprefix("[").removesuffix("]")))
     except ValueError:

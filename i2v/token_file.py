@@ -1,6 +1,6 @@
-"""The access token that i2v makes itself: a file that only its owner reads.
+"""Secrets that i2v makes itself, such as the access token: files that only their owner reads.
 
-Knows not what it opens.
+Knows not what they open.
 """
 
 from __future__ import annotations

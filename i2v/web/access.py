@@ -2,7 +2,9 @@
 
 One ASGI middleware over the whole application, so that no address can be left out. What a browser keeps is
 not the token but the day on which its visit ends, signed with the token: it survives a restart, and a new
-token ends all visits. Wrong tokens are counted, at the login and in the header alike; a right cookie never
+token ends all visits. Wrong tokens are counted, at the login and in the header alike, and whoever made too
+many has to wait whatever they send next: a right guess that were let in would make waiting worth nothing.
+Cookies are signed with a secret of this machine as well, so that they are no way to guess; a right one never
 waits. This module knows no page.
 """
 
@@ -22,6 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from i2v.errors import I2VError
 from i2v.web.attempts import Attempts, Limit, network_of
+from i2v.web.forwarded import path_of, root_of
 from i2v.web.problems import problem_of, respond
 
 LOGIN = "/login"
@@ -29,9 +32,8 @@ VISIT_SECONDS = 30 * 24 * 3600
 # What is answered without a token; everything else is not, whatever the method.
 OPEN = {(method, path) for path in ("/healthz", LOGIN) for method in ("GET", "HEAD")} | {("POST", LOGIN)}
 
+# For each address alone: a limit over all of them would let one stranger lock everybody out.
 PER_ADDRESS = Limit(burst=10, seconds=6)
-# Over all addresses, for logins only: on the header, it would let one stranger lock every program out.
-ALL_LOGINS = Limit(burst=100, seconds=0.6)
 
 log = logging.getLogger(__name__)
 
@@ -39,33 +41,28 @@ log = logging.getLogger(__name__)
 class Access:
     """Tells right tokens and cookies from wrong ones, in constant time.
 
+    Args:
+        secret: what cookies are signed with besides the token; the same after a restart.
+
     Attributes:
         cookie: its name; another for each token, since a browser gives all ports of a host the same cookies.
     """
 
-    def __init__(self, token: str) -> None:
-        self._token = token.encode("ascii")
-        self._by_address = Attempts(PER_ADDRESS)
-        self._logins = Attempts(ALL_LOGINS)
+    def __init__(self, token: str, secret: str) -> None:
+        self._token = _digest(token.encode("ascii"))
+        self._key = hmac.digest(secret.encode("ascii"), token.encode("ascii"), "sha256")
+        self._guesses = Attempts(PER_ADDRESS)
         self.cookie = f"i2v_{self._sign('name')[:8]}"
 
-    def refusal(self, token: bytes, address: str, *, login: bool = False) -> I2VError | None:
-        """Return why `token` lets nobody at `address` in, or `None` if it does.
-
-        Who guesses has to wait, but a program with the right token does not wait for others at its address.
-        """
-        is_right = hmac.compare_digest(token, self._token)
-        if is_right and not login:
-            return None
+    def refusal(self, token: bytes, address: str) -> I2VError | None:
+        """Return why `token` lets nobody at `address` in, or `None` if it does."""
         client = network_of(address)
-        wait = max(self._by_address.seconds_to_wait(client), self._logins.seconds_to_wait("") if login else 0)
+        wait = self._guesses.seconds_to_wait(client)
         if wait:
             return I2VError("http.too_many_tokens", seconds=wait)
-        if is_right:
+        if hmac.compare_digest(_digest(token), self._token):
             return None
-        self._by_address.add_failure(client)
-        if login:
-            self._logins.add_failure("")
+        self._guesses.add_failure(client)
         log.info("A wrong token from %s", address)
         return I2VError("http.wrong_token")
 
@@ -81,7 +78,7 @@ class Access:
         return time.time() < int(match[1])
 
     def _sign(self, text: str) -> str:
-        return hmac.new(self._token, b"i2v visit " + text.encode("ascii"), hashlib.sha256).hexdigest()
+        return hmac.new(self._key, b"i2v visit " + text.encode("ascii"), hashlib.sha256).hexdigest()
 
 
 class AccessGuard:
@@ -96,7 +93,7 @@ class AccessGuard:
             await self._app(scope, receive, send)
         elif scope["type"] != "http":
             await send({"type": "websocket.close"})  # nothing here speaks it
-        elif (scope["method"], scope["path"]) in OPEN:
+        elif (scope["method"], path_of(scope)) in OPEN:
             await self._app(scope, receive, send)
         elif (refused := self._refused(HTTPConnection(scope))) is not None:
             await refused(scope, receive, send)
@@ -112,6 +109,11 @@ class AccessGuard:
         address = address_of(connection)
         refusal = I2VError("http.no_token") if token is None else self._access.refusal(token, address)
         return None if refusal is None else respond(problem_of(refusal), refusal_headers(refusal))
+
+
+def _digest(token: bytes) -> bytes:
+    """Return what is compared: of one length, whatever was sent."""
+    return hashlib.sha256(token).digest()
 
 
 def address_of(connection: HTTPConnection) -> str:
@@ -138,6 +140,7 @@ def _bearer(connection: HTTPConnection) -> bytes | None:
 def _login_for(scope: Scope) -> str:
     """Return the address of the login page that leads on to what was asked for."""
     query = scope["query_string"].decode("latin-1")
-    wanted = f"{scope['path']}?{query}" if query else scope["path"]
+    path, login = path_of(scope), root_of(scope) + LOGIN
+    wanted = f"{path}?{query}" if query else path
     leads_home = scope["method"] != "GET" or wanted == "/"
-    return LOGIN if leads_home else f"{LOGIN}?{urlencode({'next': wanted})}"
+    return login if leads_home else f"{login}?{urlencode({'next': wanted})}"

@@ -11,15 +11,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from i2v.service import Service
 from i2v.settings import Settings
+from i2v.token_file import read_or_make
 from i2v.web import api, files, login, models_api, problems, published
 from i2v.web.access import Access, AccessGuard
+from i2v.web.answer_headers import AnswerHeaders
 from i2v.web.documentation import render_page
+from i2v.web.forwarded import Forwarded, root_of
 from i2v.web.front import Front
+from i2v.web.heads import Heads
 from i2v.web.security import Guard, Hosts
 
 
@@ -57,16 +61,26 @@ def create_app(
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.front = Front(service, settings, closing, log)
+    app.add_middleware(Heads)  # of middleware, the last one that is added is asked first
     problems.install(app)
     hosts = Hosts.of(settings)
     routers = [api.root, api.router, files.router, models_api.router, published.router]
     if token := settings.security.token.get_secret_value():
-        app.state.access = Access(token)
+        secret, _ = read_or_make(settings.service.data_dir / "cookie-secret")
+        app.state.access = Access(token, secret)
         app.add_middleware(AccessGuard, access=app.state.access)
         routers.append(login.router)
     elif hosts.any_address:
         raise ValueError("a service that others can reach needs a token")
-    app.add_middleware(Guard, hosts=hosts, max_bytes=settings.security.max_request_megabytes * 1e6)
+    app.add_middleware(
+        Guard,
+        hosts=hosts,
+        headers=AnswerHeaders(settings.security),
+        max_bytes=settings.security.max_request_megabytes * 1e6,
+    )
+    app.add_middleware(
+        Forwarded, root_path=settings.server.root_path, proxies=settings.security.trusted_proxies
+    )
     for router in routers:
         app.include_router(router)
 
@@ -75,7 +89,7 @@ def create_app(
         return HTMLResponse(render_page(app.openapi()))
 
     @app.get("/", include_in_schema=False)
-    def home() -> RedirectResponse:
-        return RedirectResponse("/docs")
+    def home(request: Request) -> RedirectResponse:
+        return RedirectResponse(f"{root_of(request.scope)}/docs")
 
     return app

@@ -21,7 +21,7 @@ def render_page(openapi: Json) -> str:
         '<!doctype html><html lang="en"><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width">',
         f"<title>{title}</title><style>{_STYLE}</style><h1>{title}</h1>",
-        '<p>For programs: <a href="/openapi.json">openapi.json</a>. Every error is'
+        '<p>For programs: <a href="openapi.json">openapi.json</a>. Every error is'
         " <code>application/problem+json</code> with status, code, detail, field, value and hint.</p>",
     ]
     models = openapi.get("components", {}).get("schemas", {})

@@ -19,11 +19,13 @@ router = APIRouter(prefix=f"{PREFIX}/jobs/{{job_id}}", tags=["jobs"])
 
 # Of what stays as it is; it is a person's, so no proxy may keep it.
 _LASTING = {"Cache-Control": "private, max-age=31536000, immutable"}
-_VIDEO: dict[int | str, dict[str, object]] = {200: {"content": {"video/mp4": {}}}, **problems(404, 410, 503)}
 
 
-@router.head("/video", responses=_VIDEO, response_class=FileResponse, name="head_video")
-@router.get("/video", responses=_VIDEO, response_class=FileResponse)
+@router.get(
+    "/video",
+    responses={200: {"content": {"video/mp4": {}}}, **problems(404, 410, 503)},
+    response_class=FileResponse,
+)
 def get_video(request: Request, job_id: str) -> FileResponse:
     """Return the finished video, or the ranges of it that are asked for."""
     path = Front.of(request).service.video(job_id)

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from i2v.errors import InvalidRequest
 from i2v.schema import shown
+from i2v.web.forwarded import path_of
 from i2v.web.problems import problem_of, respond
 
 _READ = re.compile(
@@ -40,7 +41,7 @@ class PageMount(Mount):
         if scope["type"] != "http":
             return Match.NONE, {}
         allowed = _WRITE if scope["method"] == "POST" else _READ
-        known = scope["method"] in ("GET", "HEAD", "POST") and allowed.fullmatch(scope["path"])
+        known = scope["method"] in ("GET", "HEAD", "POST") and allowed.fullmatch(path_of(scope))
         return super().matches(scope) if known else (Match.NONE, {})
 
 
@@ -52,7 +53,7 @@ class _Gate:
         self._closing = closing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] == "/gradio_api/queue/join":
+        if path_of(scope) == "/gradio_api/queue/join":
             body = await _read(receive)
             address = next(_addresses(body), None)
             if address is not None:
@@ -62,7 +63,7 @@ class _Gate:
                 await respond(problem_of(told))(scope, receive, send)
                 return
             receive = _again(body, receive)
-        elif _STREAMS.fullmatch(scope["path"]):
+        elif _STREAMS.fullmatch(path_of(scope)):
             await self._stream(scope, receive, send)
             return
         await self._app(scope, receive, send)

@@ -16,16 +16,16 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from i2v.errors import I2VError, InvalidRequest
 from i2v.schema import Language
 from i2v.web.access import LOGIN, VISIT_SECONDS, Access, address_of, refusal_headers
+from i2v.web.forwarded import root_of
 from i2v.web.problems import status_of
 from i2v.web.texts import preferred_language, text, translate
 
 MAX_FORM = 8192  # bytes: a token and a path
 
-# No Referrer-Policy: with no-referrer, browsers send the form with "Origin: null", which is refused.
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self';"
-    " base-uri 'none'; frame-ancestors 'none'",
+    " base-uri 'none'",
 }
 _STYLE = """
 :root { color-scheme: light dark }
@@ -41,8 +41,8 @@ router = APIRouter(include_in_schema=False)
 def login_page(request: Request) -> Response:
     onward = _local(request.query_params.get("next", ""))
     if _access(request).is_visitor(request.cookies):
-        return _page(request, _visiting(_language(request), onward))
-    return _page(request, _form(_language(request), onward))
+        return _page(request, _visiting(request, onward))
+    return _page(request, _form(request, onward))
 
 
 @router.post(LOGIN)
@@ -51,14 +51,15 @@ async def log_in(request: Request) -> Response:
     onward = _local(fields.get("next", ""))
     access = _access(request)
     token = fields.get("token", "").strip().encode("utf-8", "replace")
-    refusal = access.refusal(token, address_of(request), login=True)
+    refusal = access.refusal(token, address_of(request))
     if refusal is not None:
-        return _page(request, _form(_language(request), onward, refusal), refusal)
-    answer = _redirect(onward)
+        return _page(request, _form(request, onward, refusal), refusal)
+    answer = _redirect(root_of(request.scope) + onward)
     answer.set_cookie(
         access.cookie,
         access.new_visit(),
         max_age=VISIT_SECONDS,
+        path=_cookie_path(request),
         httponly=True,
         # Not strict: who follows a link to here from a mail would have to log in again. What changes
         # something takes a POST, which lax keeps other sites from as well.
@@ -71,13 +72,17 @@ async def log_in(request: Request) -> Response:
 @router.post("/logout")
 def log_out(request: Request) -> Response:
     """Let this browser forget its visit. To end all visits, change the token."""
-    answer = _redirect(LOGIN)
-    answer.delete_cookie(_access(request).cookie, httponly=True, samesite="lax")
+    answer = _redirect(root_of(request.scope) + LOGIN)
+    answer.delete_cookie(_access(request).cookie, path=_cookie_path(request), httponly=True, samesite="lax")
     return answer
 
 
 def _access(request: Request) -> Access:
     return cast("Access", request.app.state.access)
+
+
+def _cookie_path(request: Request) -> str:
+    return root_of(request.scope) or "/"
 
 
 def _language(request: Request) -> Language:
@@ -115,20 +120,23 @@ def _page(request: Request, body: str, refusal: I2VError | None = None) -> HTMLR
     return HTMLResponse(page, status, {**_HEADERS, **headers})
 
 
-def _form(language: Language, onward: str, refusal: I2VError | None = None) -> str:
+def _form(request: Request, onward: str, refusal: I2VError | None = None) -> str:
+    language, login = _language(request), escape(root_of(request.scope) + LOGIN)
     about, label = escape(text("login.about", language)), escape(text("login.token", language))
     alert = "" if refusal is None else f'<p role="alert">{escape(translate(refusal.to_dict(), language))}</p>'
     return (
-        f'{alert}<p>{about}</p><form method="post" action="{LOGIN}">'
+        f'{alert}<p>{about}</p><form method="post" action="{login}">'
         f'<input type="hidden" name="next" value="{escape(onward)}"><label for="token">{label}</label>'
         '<input id="token" name="token" type="password" autocomplete="current-password" required autofocus>'
         f"<button>{escape(text('login.enter', language))}</button></form>"
     )
 
 
-def _visiting(language: Language, onward: str) -> str:
+def _visiting(request: Request, onward: str) -> str:
+    language, root = _language(request), root_of(request.scope)
     here, link = escape(text("login.here", language)), escape(text("login.onward", language))
     return (
-        f'<p>{here} <a href="{escape(onward)}">{link}</a></p><form method="post" action="/logout">'
+        f'<p>{here} <a href="{escape(root + onward)}">{link}</a></p>'
+        f'<form method="post" action="{escape(root)}/logout">'
         f"<button>{escape(text('login.leave', language))}</button></form>"
     )

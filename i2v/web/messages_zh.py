@@ -245,8 +245,8 @@ CHINESE: dict[str, str] = {
         "只供本机使用请填 127.0.0.1，供网络使用请填 0.0.0.0。"
     ),
     "server.token_file": (
-        "{path} 中的访问令牌无法使用：{reason}。请让该文件只归您所有（chmod 600），或把它移走，下次启动时会"
-        "生成新的令牌。"
+        "{path} 中的密钥无法使用：{reason}。请让该文件只归您所有（chmod 600），或把它移走，下次启动时会"
+        "生成新的密钥。"
     ),
     "server.port_taken": (
         "{host} 的端口 {port} 无法打开：{reason}。请用 --port 换一个，或查看谁占用了它："

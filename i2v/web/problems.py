@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.routing import Match, Mount
+from starlette.routing import Match
 
 from i2v.errors import I2VError, InvalidRequest, Param, QueueFull
 from i2v.jobs import JsonObject
@@ -202,10 +202,13 @@ def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path = shown(request.url.path)
     headers: dict[str, str] = {}
-    if error.status_code == 404:
+    allowed = _methods(request) if error.status_code in (404, 405) else ""
+    if allowed and request.method == "OPTIONS":
+        return Response(status_code=204, headers={"Allow": allowed})
+    if error.status_code == 404 and not allowed:
         told = InvalidRequest("http.no_such_path", path=path)
-    elif error.status_code == 405:
-        headers["Allow"] = allowed = _methods(request)
+    elif error.status_code in (404, 405):
+        headers["Allow"] = allowed
         told = InvalidRequest("http.bad_method", method=shown(request.method), path=path, allowed=allowed)
     else:  # 400: what the form parser says
         told = InvalidRequest("http.malformed", reason=shown(error.detail, limit=200))
@@ -213,13 +216,21 @@ def _on_http(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> str:
-    """Return all that this path allows; the framework names those of the first route that it finds."""
-    routes = [route for route in request.app.routes if not isinstance(route, Mount)]
-    return ", ".join(
+    """Return all that this path allows, if there is such a path; HEAD goes with GET.
+
+    The framework names those of the first route that it finds, and does not know what Gradio has.
+    """
+    found = {
         method
-        for method in ("DELETE", "GET", "HEAD", "POST")
-        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
-    )
+        for method in ("DELETE", "GET", "POST")
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    }
+    if found:
+        found |= {"HEAD", "OPTIONS"} if "GET" in found else {"OPTIONS"}
+    return ", ".join(sorted(found))
 
 
 def _on_disconnect(request: Request, error: Exception) -> Response:

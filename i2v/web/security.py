@@ -13,15 +13,20 @@ import re
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from i2v.errors import I2VError, InvalidRequest
 from i2v.network import is_loopback, machine_names, resolve
 from i2v.schema import shown
 from i2v.settings import Settings
+from i2v.web.answer_headers import AnswerHeaders, is_preflight
+from i2v.web.forwarded import path_of
 from i2v.web.problems import problem_of, respond
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+# Health probes name no host (HTTP/1.0), or the address that a balancer knows us by; the answer is a word.
+PROBES = ("/healthz", "/readyz")
 _READING = ("GET", "HEAD", "OPTIONS")
 
 
@@ -48,15 +53,16 @@ class Hosts:
         return cls(trusted | known, trusted, beyond)
 
     def include(self, name: str | None) -> bool:
-        return name is not None and (name in self.names or (self.any_address and _is_address(name)))
+        return name is not None and (name in self.names or (self.any_address and _address(name) is not None))
 
 
 class Guard:
     """The middleware."""
 
-    def __init__(self, app: ASGIApp, hosts: Hosts, max_bytes: float) -> None:
+    def __init__(self, app: ASGIApp, hosts: Hosts, headers: AnswerHeaders, max_bytes: float) -> None:
         self._app = app
         self._hosts = hosts
+        self._headers = headers
         self._max_bytes = round(max_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,25 +70,31 @@ class Guard:
             await self._app(scope, receive, send)
             return
         body = _CountedBody(receive, self._max_bytes)
+        method, headers = scope["method"], Headers(scope=scope)
 
         async def send_sealed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 body.answered = True
-                _seal(MutableHeaders(scope=message))
+                self._headers.seal(MutableHeaders(scope=message), method, headers)
             await send(message)
 
-        refusal = self._refusal(Headers(scope=scope), scope["method"])
+        refusal = self._refusal(path_of(scope), method, headers)
         if refusal is not None:
             await respond(problem_of(refusal))(scope, receive, send_sealed)
-            return
-        await self._app(scope, body.receive, send_sealed)
+        elif is_preflight(method, headers) and self._headers.reader(headers):
+            await Response(status_code=204)(scope, receive, send_sealed)  # before anybody asks for a token
+        else:
+            await self._app(scope, body.receive, send_sealed)
 
-    def _refusal(self, headers: Headers, method: str) -> I2VError | None:
+    def _refusal(self, path: str, method: str, headers: Headers) -> I2VError | None:
+        if path in PROBES and method in ("GET", "HEAD"):
+            return None
         hosts = headers.getlist("host")
         host = hosts[0] if len(hosts) == 1 else ", ".join(hosts)
         if not self._hosts.include(_name(host)):
             return InvalidRequest("http.bad_host", value=shown(host))
-        if method in _READING:
+        is_reading = method in _READING and not is_preflight(method, headers)
+        if is_reading or self._headers.reader(headers):
             return None
         for origin in headers.getlist("origin"):  # none: not a web page
             place = origin.partition("://")[2]  # host and port
@@ -91,25 +103,21 @@ class Guard:
         return None
 
 
-def _seal(headers: MutableHeaders) -> None:
-    headers["X-Content-Type-Options"] = "nosniff"
-    # Where it is not called localhost, Gradio lets any page read its answers, with the visitor's cookies.
-    for name in {name for name in headers if name.startswith("access-control-")}:
-        del headers[name]
-
-
-def _is_address(name: str) -> bool:
+def _address(name: str) -> str | None:
+    """Return an IP address in its usual form, `None` if `name` is none."""
     try:
-        ipaddress.ip_address(name)
+        return str(ipaddress.ip_address(name))
     except ValueError:
-        return False
-    return True
+        return None
 
 
 def _name(host: str) -> str | None:
     """Return the name in `name:port`, without the brackets of an IPv6 address; `None` if it is malformed."""
     match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^\[\]:/@\\\s]+))(?::\d{1,5})?", host)
-    return (match[1] or match[2]).lower() if match else None
+    if match is None:
+        return None
+    name = (match[1] or match[2]).lower().removesuffix(".")
+    return _address(name) or name
 
 
 class _CountedBody:

@@ -121,7 +121,9 @@ def running(
     closing = threading.Event()
     app = mount(create_app(service, settings, closing, log), settings)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(app, http="h11", ws="none", log_config=None, timeout_graceful_shutdown=30)
+        config = uvicorn.Config(
+            app, http="h11", ws="none", log_config=None, proxy_headers=False, timeout_graceful_shutdown=30
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()

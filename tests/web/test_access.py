@@ -22,7 +22,7 @@ from starlette.types import Message
 from i2v.job_store import JobStore
 from i2v.service import Service
 from i2v.web import access
-from i2v.web.access import ALL_LOGINS, PER_ADDRESS, VISIT_SECONDS, Access
+from i2v.web.access import PER_ADDRESS, VISIT_SECONDS, Access
 from i2v.web.app import create_app
 from i2v.web.gate import PageMount
 from i2v.web.ui import mount_page
@@ -32,6 +32,7 @@ from tests.web.pages import page_house
 from tests.web.test_published import client_a, client_b
 
 TOKEN = "correct-horse-battery-staple"
+KEY = "what-cookies-are-signed-with"
 NETWORK = {"server__host": "0.0.0.0", "security__token": TOKEN}
 RIGHT = {"Authorization": f"Bearer {TOKEN}"}
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "get")
@@ -279,8 +280,8 @@ def test_who_guesses_waits_and_browsers_that_are_logged_in_do_not(
     start_house: Callable[..., AbstractContextManager[House]],
 ) -> None:
     with start_house(**NETWORK) as house:
-        visitor = Access(TOKEN)
-        cookies = {visitor.cookie: visitor.new_visit()}
+        login = requests.post(f"{house.url}/login", data={"token": TOKEN}, timeout=30, allow_redirects=False)
+        cookies = login.cookies.get_dict()
         wrong = {"Authorization": "Bearer wrong"}
         codes = [
             requests.get(f"{house.api}/jobs", headers=wrong, timeout=30).status_code
@@ -291,7 +292,9 @@ def test_who_guesses_waits_and_browsers_that_are_logged_in_do_not(
         assert refused.json()["code"] == "http.too_many_tokens"
         assert 1 <= int(refused.headers["Retry-After"]) <= PER_ADDRESS.seconds
         assert requests.get(f"{house.api}/jobs", timeout=30).status_code == 401
-        assert requests.get(f"{house.api}/jobs", headers=RIGHT, timeout=30).status_code == 200
+        guessed = requests.get(f"{house.api}/jobs", headers=RIGHT, timeout=30)
+        assert guessed.status_code == 429  # or waiting would be worth nothing
+        assert requests.post(f"{house.url}/login", data={"token": TOKEN}, timeout=30).status_code == 429
         assert requests.get(f"{house.api}/jobs", cookies=cookies, timeout=30).status_code == 200
 
 
@@ -303,33 +306,89 @@ def code(refusal: object) -> str | None:
 
 
 def test_only_the_address_that_guesses_waits() -> None:
-    door = Access(TOKEN)
+    door = Access(TOKEN, KEY)
     for _ in range(PER_ADDRESS.burst):
         assert code(door.refusal(b"wrong", "2001:db8::1")) == "http.wrong_token"
     assert code(door.refusal(b"wrong", "2001:db8::2")) == "http.too_many_tokens"  # the same network
-    assert code(door.refusal(TOKEN.encode(), "2001:db8::2", login=True)) == "http.too_many_tokens"
-    assert door.refusal(TOKEN.encode(), "2001:db8::2") is None  # a program that knows it does not guess
+    assert code(door.refusal(TOKEN.encode(), "2001:db8::2")) == "http.too_many_tokens"  # a lucky guess
     assert door.refusal(TOKEN.encode(), "2001:db8:0:1::1") is None
-    assert door.refusal(TOKEN.encode(), "192.0.2.1", login=True) is None
+    assert door.refusal(TOKEN.encode(), "192.0.2.1") is None
 
 
-def test_logins_from_everywhere_have_a_limit_that_programs_do_not_feel() -> None:
-    door = Access(TOKEN)
-    guesses = [code(door.refusal(b"wrong", f"192.0.2.{n}", login=True)) for n in range(ALL_LOGINS.burst + 1)]
-    assert guesses == ["http.wrong_token"] * ALL_LOGINS.burst + ["http.too_many_tokens"]
+def test_a_right_token_between_wrong_ones_forgives_none_of_them() -> None:
+    door = Access(TOKEN, KEY)
+    for _ in range(PER_ADDRESS.burst):
+        assert door.refusal(TOKEN.encode(), "192.0.2.1") is None
+        assert code(door.refusal(b"wrong", "192.0.2.1")) == "http.wrong_token"
+    assert code(door.refusal(b"wrong", "192.0.2.1")) == "http.too_many_tokens"
+
+
+def test_guesses_from_everywhere_lock_nobody_else_out() -> None:
+    door = Access(TOKEN, KEY)
+    for number in range(10_000):
+        door.refusal(b"wrong", f"10.0.{number // 256}.{number % 256}")
     assert door.refusal(TOKEN.encode(), "198.51.100.1") is None
+
+
+def test_the_ways_to_guess_are_counted_together(
+    start_house: Callable[..., AbstractContextManager[House]],
+) -> None:
+    wrong = {"Authorization": "Bearer wrong"}
+    with start_house(**NETWORK) as house:
+        ways: list[Callable[[], requests.Response]] = [
+            lambda: requests.get(f"{house.api}/jobs", headers=wrong, timeout=30),
+            lambda: requests.head(f"{house.url}/", headers=wrong, timeout=30),
+            lambda: requests.post(f"{house.url}/generate", headers=wrong, timeout=30),
+            lambda: requests.options(f"{house.url}/nothing", headers=wrong, timeout=30),
+            lambda: requests.post(f"{house.url}/login", data={"token": "wrong"}, timeout=30),
+        ]
+        codes = [ways[number % 5]().status_code for number in range(PER_ADDRESS.burst + 5)]
+        assert codes == [401] * PER_ADDRESS.burst + [429] * 5
+
+
+def test_who_guesses_through_a_proxy_waits_alone(
+    start_house: Callable[..., AbstractContextManager[House]],
+) -> None:
+    """And without a proxy of the settings, the header that anybody can write changes nothing."""
+    for proxies, last in (("127.0.0.1", 200), ("", 429)):
+        with start_house(**NETWORK, security__trusted_proxies=proxies) as house:
+            for number in range(PER_ADDRESS.burst + 1):
+                guess = {
+                    "Authorization": "Bearer wrong",
+                    "X-Forwarded-For": f"192.0.2.{number if not proxies else 1}, 198.51.100.1",
+                }
+                refused = requests.get(f"{house.api}/jobs", headers=guess, timeout=30)
+            assert refused.status_code == 429
+            honest = {**RIGHT, "X-Forwarded-For": "198.51.100.1, 203.0.113.9"}
+            assert requests.get(f"{house.api}/jobs", headers=honest, timeout=30).status_code == last
 
 
 # --- the cookie
 
 
-def sign(end: str, token: str = TOKEN) -> str:
-    return hmac.new(token.encode(), f"i2v visit {end}".encode(), hashlib.sha256).hexdigest()
+def sign(end: str, token: str = TOKEN, secret: str = KEY) -> str:
+    key = hmac.digest(secret.encode(), token.encode(), "sha256")
+    return hmac.new(key, f"i2v visit {end}".encode(), hashlib.sha256).hexdigest()
+
+
+def test_a_cookie_is_no_way_to_try_a_token(
+    start_house: Callable[..., AbstractContextManager[House]],
+) -> None:
+    """Who makes a cookie of the right token does not know what else it is signed with."""
+    with start_house(**NETWORK) as house:
+        guess = Access(TOKEN, "")
+        cookies = {guess.cookie: guess.new_visit(), "i2v_00000000": f"{LATER}.{sign(LATER, secret='x')}"}
+        assert requests.get(f"{house.api}/jobs", cookies=cookies, timeout=30).status_code == 401
+        path = house.settings.service.data_dir / "cookie-secret"
+        assert path.stat().st_mode & 0o777 == 0o600
+        real = Access(TOKEN, path.read_text().strip())
+        cookies = {real.cookie: real.new_visit()}  # as another start makes it
+        assert requests.get(f"{house.api}/jobs", cookies=cookies, timeout=30).status_code == 200
 
 
 def test_a_cookie_is_good_until_its_day_whoever_made_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    cookie = Access(TOKEN).new_visit()
-    again = Access(TOKEN)
+    cookie = Access(TOKEN, KEY).new_visit()
+    again = Access(TOKEN, KEY)
     assert TOKEN not in cookie
     assert again.is_visitor({again.cookie: cookie})
     now = time.time()
@@ -340,7 +399,7 @@ def test_a_cookie_is_good_until_its_day_whoever_made_it(monkeypatch: pytest.Monk
 
 
 def test_another_token_ends_all_visits_and_asks_for_another_cookie() -> None:
-    before, after = Access(TOKEN), Access(f"{TOKEN}2")
+    before, after = Access(TOKEN, KEY), Access(f"{TOKEN}2", KEY)
     assert before.cookie != after.cookie
     assert not after.is_visitor({after.cookie: before.new_visit(), before.cookie: before.new_visit()})
 
@@ -354,12 +413,13 @@ LONG_AGO = "1700000000"
     [
         "", TOKEN, LATER, f"{LATER}.", f"{LATER}.{'0' * 64}", f"{LATER}.{sign(LATER)[:-1]}",
         f"{LATER}0.{sign(LATER)}", f"{LATER}.{sign(LATER).upper()}", f"{LATER}.{sign(LATER, 'other' * 5)}",
+        f"{LATER}.{sign(LATER, secret='other')}",
         f"{LONG_AGO}.{sign(LONG_AGO)}", f" {LATER}.{sign(LATER)}", f"{LATER}.{sign(LATER)}\n",
         f"name.{sign('name')}", f".{sign('')}", f"9{'9' * 5000}.{'0' * 64}", f"٣.{sign(LATER)}", "ü" * 70,
     ],
 )  # fmt: skip
 def test_a_cookie_that_was_not_given_opens_nothing(value: str) -> None:
-    door = Access(TOKEN)
+    door = Access(TOKEN, KEY)
     assert door.is_visitor({door.cookie: f"{LATER}.{sign(LATER)}"})
     assert not door.is_visitor({door.cookie: value})
 

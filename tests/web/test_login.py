@@ -23,7 +23,7 @@ WAIT = 30_000  # milliseconds
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory, picture: bytes) -> Iterator[House]:
-    flags = {"server__host": "0.0.0.0", "security__token": TOKEN}
+    flags = {"server__host": "0.0.0.0", "security__token": TOKEN, "security__trusted_proxies": "127.0.0.1"}
     with running(tmp_path_factory.mktemp("house"), picture, **flags) as started:
         yield started
 
@@ -91,10 +91,27 @@ def test_the_cookie_is_for_the_browser_alone_and_is_not_the_token(
 
 
 def test_the_cookie_is_kept_to_https_where_the_visit_is(visitor: requests.Session, house: House) -> None:
-    """From this machine, where a proxy would be, the server takes the scheme of the proxy's word."""
+    """Of the scheme, a proxy of the settings knows."""
     visitor.headers["X-Forwarded-Proto"] = "https"
     visitor.headers["Origin"] = house.url.replace("http:", "https:")
     assert "Secure" in log_in(visitor, house).headers["Set-Cookie"].split("; ")
+
+
+def test_below_a_path_all_of_the_login_is_there(visitor: requests.Session, house: House) -> None:
+    visitor.headers["X-Forwarded-Prefix"] = "/i2v"
+    page = visitor.get(f"{house.url}/docs", timeout=30, allow_redirects=False)
+    assert page.headers["Location"] == "/i2v/login?next=%2Fdocs"
+    form = visitor.get(f"{house.url}/i2v/login?next=%2Fdocs", timeout=30).text
+    assert 'action="/i2v/login"' in form
+    answer = log_in(visitor, house, next="/docs")
+    assert answer.headers["Location"] == "/i2v/docs"
+    assert "Path=/i2v" in answer.headers["Set-Cookie"].split("; ")
+    inside = visitor.get(f"{house.url}/i2v/login", timeout=30).text
+    assert 'action="/i2v/logout"' in inside
+    assert 'href="/i2v/"' in inside
+    left = visitor.post(f"{house.url}/i2v/logout", timeout=30, allow_redirects=False)
+    assert left.headers["Location"] == "/i2v/login"
+    assert "Path=/i2v" in left.headers["Set-Cookie"].split("; ")
 
 
 def test_blanks_around_a_pasted_token_do_not_matter(visitor: requests.Session, house: House) -> None:

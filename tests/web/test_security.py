@@ -28,7 +28,7 @@ def port_of(house: House) -> int:
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "LOCALHOST"])
 def test_the_loopbacks_names_are_ours(shared_house: House, host: str) -> None:
     for value in (host, f"{host}:{port_of(shared_house)}", f"{host}:1"):
-        response = requests.get(f"{shared_house.url}/healthz", headers={"Host": value}, timeout=30)
+        response = requests.get(f"{shared_house.url}/docs", headers={"Host": value}, timeout=30)
         assert response.status_code == 200
 
 
@@ -50,7 +50,9 @@ def test_the_loopbacks_names_are_ours(shared_house: House, host: str) -> None:
         "",
     ],
 )
-@pytest.mark.parametrize("path", ["/", "/api/v1/jobs", "/healthz", "/nothing", "/openapi.json"])
+@pytest.mark.parametrize(
+    "path", ["/", "/api/v1/jobs", "/healthz/", "//healthz", "/healthz/../docs", "/nothing", "/openapi.json"]
+)
 def test_another_name_is_refused_everywhere(shared_house: House, path: str, host: str) -> None:
     response = requests.get(
         shared_house.url + path, headers={"Host": host}, timeout=30, allow_redirects=False
@@ -72,11 +74,43 @@ def test_a_page_that_lets_its_name_point_here_can_submit_nothing(shared_house: H
     assert len(shared_house.get("/jobs").json()["jobs"]) == before
 
 
-def test_two_hosts_or_none_are_refused(shared_house: House) -> None:
-    for head in ("", "Host: localhost\r\nHost: evil.example\r\n"):
-        with socket.create_connection(("127.0.0.1", port_of(shared_house))) as connection:
-            connection.sendall(f"GET /healthz HTTP/1.0\r\n{head}\r\n".encode())
-            assert connection.recv(100).split()[1] in (b"421", b"400")
+def raw(house: House, request: str) -> bytes:
+    """Return the whole answer to a request without a body, up to where the server closes."""
+    with socket.create_connection(("127.0.0.1", port_of(house)), timeout=30) as connection:
+        connection.sendall(request.replace("\n", "\r\n").encode())
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/api/v1/jobs", "/nothing", "/openapi.json"])
+def test_two_hosts_or_none_are_refused(shared_house: House, path: str) -> None:
+    for head in ("", "Host: localhost\nHost: evil.example\n"):
+        answer = raw(shared_house, f"GET {path} HTTP/1.0\n{head}\n")
+        assert answer.split()[1] in (b"421", b"400")
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+@pytest.mark.parametrize("head", ["", "Host: 10.0.0.7\n", "Host: evil.example\n", "Host: \n"])
+def test_a_health_probe_is_answered_whatever_it_calls_us(shared_house: House, path: str, head: str) -> None:
+    """As HAProxy's `option httpchk`, `wget --spider` and the load balancers of clouds send them."""
+    got = raw(shared_house, f"GET {path} HTTP/1.0\n{head}\n")
+    assert got.startswith(b"HTTP/1.1 200 ")
+    assert got.endswith(b"\r\n\r\nok")
+    asked = raw(shared_house, f"HEAD {path} HTTP/1.0\n{head}\n")
+    assert asked.startswith(b"HTTP/1.1 200 ")
+    assert asked.endswith(b"\r\n\r\n")
+    assert raw(shared_house, f"POST {path} HTTP/1.0\n{head}\n").split()[1] == b"421"
+
+
+def test_http_1_0_is_answered_where_the_host_is_named(shared_house: House) -> None:
+    answer = raw(shared_house, "GET /api/v1/jobs HTTP/1.0\nHost: localhost\n\n")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith(b"}")
+
+
+@pytest.mark.parametrize("host", ["localhost.", "[0:0::1]", "[::0001]:80"])
+def test_other_ways_to_write_our_names_are_ours(shared_house: House, host: str) -> None:
+    response = requests.get(f"{shared_house.url}/docs", headers={"Host": host}, timeout=30)
+    assert response.status_code == 200
 
 
 def test_a_name_that_the_settings_allow_is_ours(
@@ -85,7 +119,7 @@ def test_a_name_that_the_settings_allow_is_ours(
     with start_house(security__allowed_hosts="i2v.example, Studio") as house:
         for host in ("i2v.example", "studio:80"):
             headers = {"Host": host, "Origin": f"https://{host}"}
-            assert requests.get(f"{house.url}/healthz", headers=headers, timeout=30).status_code == 200
+            assert requests.get(f"{house.url}/docs", headers=headers, timeout=30).status_code == 200
             assert requests.post(f"{house.api}/jobs", headers=headers, timeout=30).status_code == 415
         headers = {"Origin": "https://i2v.example"}  # through a proxy that names us its own way
         assert requests.post(f"{house.api}/jobs", headers=headers, timeout=30).status_code == 415
@@ -112,7 +146,7 @@ def open_house(tmp_path_factory: pytest.TempPathFactory, picture: bytes) -> Iter
 )
 def test_on_a_network_this_machines_names_and_every_address_are_ours(open_house: House, host: str) -> None:
     for value in (host, host.upper()):
-        response = requests.get(f"{open_house.url}/healthz", headers={"Host": value}, timeout=30)
+        response = requests.get(f"{open_house.url}/login", headers={"Host": value}, timeout=30)
         assert response.status_code == 200
 
 
@@ -122,7 +156,7 @@ def test_on_a_network_this_machines_names_and_every_address_are_ours(open_house:
      "xlocalhost", "local", ".local", f"{socket.gethostname()}.evil.example"],
 )  # fmt: skip
 def test_on_a_network_no_other_name_is(open_house: House, host: str) -> None:
-    for path in ("/", "/healthz", "/login"):
+    for path in ("/", "/docs", "/login"):
         headers = {"Host": host, "Authorization": f"Bearer {TOKEN}"}
         response = requests.get(open_house.url + path, headers=headers, timeout=30)
         assert (response.status_code, response.json()["field"]) == (421, "Host")
@@ -130,7 +164,7 @@ def test_on_a_network_no_other_name_is(open_house: House, host: str) -> None:
 
 @pytest.mark.parametrize("host", ["192.168.1.7", "127.0.0.2", "[::2]"])
 def test_on_the_loopback_no_other_address_is(shared_house: House, host: str) -> None:
-    response = requests.get(f"{shared_house.url}/healthz", headers={"Host": host}, timeout=30)
+    response = requests.get(f"{shared_house.url}/docs", headers={"Host": host}, timeout=30)
     assert response.status_code == 421
 
 
@@ -192,7 +226,7 @@ def test_another_page_may_not_read_either(shared_house: House) -> None:
     assert not any(name.lower().startswith("access-control") for name in response.headers)
     asked = {**headers, "Access-Control-Request-Method": "POST"}
     preflight = requests.options(f"{shared_house.api}/jobs", headers=asked, timeout=30)
-    assert preflight.status_code == 405
+    assert (preflight.status_code, preflight.json()["field"]) == (403, "Origin")
     assert not any(name.lower().startswith("access-control") for name in preflight.headers)
 
 

@@ -348,6 +348,10 @@ MESSAGES: dict[str, str] = {
         "{path} was written by a newer version of the program ({found}; this one knows {known}). Update it."
     ),
     "database.unusable": "{path} cannot be used: {reason}. Check the disk, and who may write there.",
+    # what a person names as a file
+    "path.address": "{value} is an address, and i2v opens none: download it first. Name the saved file then.",
+    "path.file_url": "{value} is an address. Name the file by its path: {path}",
+    "path.data_url": "This is a data: address, not a file. Save the picture as a file first, then name that.",
     # image
     "image.no_space": (
         "The disk of {path} is full, so the picture cannot be kept ({reason}). Free some space there, then"
@@ -370,6 +374,14 @@ MESSAGES: dict[str, str] = {
     "image.base64_spaces": (
         "image = {value} has spaces that may be line breaks or lost plus signs. Use base64 without spaces (in"
         " forms and URLs, + is written %2B)."
+    ),
+    "image.missing": (
+        "{path} cannot be read: there is no such file. Check its name; relative ones begin at {folder}."
+    ),
+    "image.is_folder": "{path} is a folder. Name a picture in it.",
+    "image.is_video": (
+        "{path} is a video, and a picture is needed. Save one of its frames: ffmpeg -i CLIP -frames:v 1"
+        " frame.png. To make a clip like one of i2v's, name that with --like."
     ),
     "image.empty": "The picture is empty (0 bytes). Choose the file again.",
     "image.too_many_bytes": "The picture has {bytes} bytes; at most {allowed} are accepted. Save it smaller.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self, get_args
 
 from i2v.cli.info import read_clip
-from i2v.cli.parsers import Commands
+from i2v.cli.parsers import Commands, local_path
 from i2v.errors import InvalidRequest
 from i2v.schema import Fit, GenerationRequest, PresetName, Resolution, Speed, shown
 
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from i2v.pipeline import Result
     from i2v.provenance import Provenance
     from i2v.settings import Settings
+
+# MP4 and MOV (but not the pictures that are packed alike: heic, avif), Matroska and WebM, AVI.
+_VIDEO = re.compile(
+    rb"....ftyp(?!hei|hev|mif|msf|avif|avis)|....(moov|mdat)|\x1aE\xdf\xa3|RIFF....AVI ", re.DOTALL
+)
 
 EXAMPLES = """\
 examples:
@@ -44,16 +50,15 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("image", metavar="IMAGE", type=Path, help="a PNG, JPEG, WebP, BMP, TIFF or GIF file")
+    parser.add_argument("image", metavar="IMAGE", help="a PNG, JPEG, WebP, BMP, TIFF or GIF file")
     _add_request_flags(parser)
     parser.add_argument(
         "--like",
-        type=Path,
         metavar="CLIP",
         help="take everything that is not given from a video that i2v made",
     )
     parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="the video's path (default: outputs/video_DATE_TIME.mp4)"
+        "--output", metavar="FILE", help="the video's path (default: outputs/video_DATE_TIME.mp4)"
     )
     parser.add_argument("--force", action="store_true", help="replace --output if it exists")
     parser.add_argument("--json", action="store_true", help="print one line of JSON instead of the path")
@@ -106,8 +111,13 @@ def run(arguments: argparse.Namespace) -> int:
     submitted = datetime.now()
     settings = load_settings(arguments.config, os.environ)
     given = _given_fields(arguments)
-    like = _read_provenance(arguments.like) if arguments.like is not None else None
-    request = _request(given, like, arguments.like, settings)
+    image, clip, output = (
+        None if name is None else local_path(name)
+        for name in (arguments.image, arguments.like, arguments.output)
+    )
+    assert image is not None
+    like = _read_provenance(clip) if clip is not None else None
+    request = _request(given, like, clip, settings)
 
     from i2v.image import ImageLimits, decode_picture
     from i2v.memory import plan_memory, probe_device
@@ -115,8 +125,8 @@ def run(arguments: argparse.Namespace) -> int:
     from i2v.video import check_ffmpeg
 
     target: OutputTarget = OutputName(settings.output.directory, submitted, settings.output.prefix)
-    if arguments.output is not None:
-        target = OutputFile(arguments.output, force=arguments.force)
+    if output is not None:
+        target = OutputFile(output, force=arguments.force)
     check_ffmpeg()
     prepare_output(target)
 
@@ -128,7 +138,7 @@ def run(arguments: argparse.Namespace) -> int:
     limits = ImageLimits.of(settings.image)
     watch = Stopwatch()
     with watch.phase("picture"):
-        picture = decode_picture(_read(arguments.image, limits.max_bytes), limits)
+        picture = decode_picture(_read(image, limits.max_bytes), limits)
     with watch.phase("load"):
         device = probe_device(settings.engine.device)
         spec = choose_engine(request.engine, device, settings.models)
@@ -149,8 +159,8 @@ def run(arguments: argparse.Namespace) -> int:
             loaded = load_engine(spec, device, settings, planned.plan, ladder, progress.tell)
             notices += tuple(progress.told)
         provenance = describe(request, generation, picture, loaded, settings.output)
-        if like is not None:
-            notices += tuple(provenance.differences(like, arguments.like, frozenset(given)))
+        if like is not None and clip is not None:
+            notices += tuple(provenance.differences(like, clip, frozenset(given)))
         marks = mark(provenance, settings.output)
         show = progress.show
         result = generate_video(loaded.engine, generation, picture, target, marks, show, watch, ladder)
@@ -164,7 +174,7 @@ def _given_fields(arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def _request(
-    given: dict[str, object], like: Provenance | None, path: Path, settings: Settings
+    given: dict[str, object], like: Provenance | None, path: Path | None, settings: Settings
 ) -> GenerationRequest:
     """Return the request; what is not given comes from the clip `like`, if any, at `path`."""
     if like is None:
@@ -189,13 +199,19 @@ def _read_provenance(path: Path) -> Provenance:
 
 def _read(path: Path, limit: int) -> bytes:
     """Return the file's bytes, one more than `limit` at most: the decoder refuses those."""
+    name = shown(str(path), limit=300)
     try:
         with path.open("rb") as file:
-            return file.read(limit + 1)
+            data = file.read(limit + 1)
+    except FileNotFoundError as error:
+        raise InvalidRequest("image.missing", path=name, folder=shown(str(Path.cwd()), limit=300)) from error
+    except IsADirectoryError as error:
+        raise InvalidRequest("image.is_folder", path=name) from error
     except OSError as error:
-        raise InvalidRequest(
-            "image.unreadable", path=shown(str(path), limit=300), reason=error.strerror or str(error)
-        ) from error
+        raise InvalidRequest("image.unreadable", path=name, reason=error.strerror or str(error)) from error
+    if _VIDEO.match(data[:64]):
+        raise InvalidRequest("image.is_video", path=name)
+    return data
 
 
 class _Progress:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from i2v.cli.parsers import Commands
+from i2v.cli.parsers import Commands, local_path
 from i2v.errors import EncodeError, InvalidRequest, printable
 from i2v.schema import shown
 
@@ -19,7 +19,7 @@ HEADINGS = {"generation": "what was run", "size": "as asked", "plan": "how", "ve
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:
     parser = commands.add_parser("info", help="what a video is, and how it was made")
-    parser.add_argument("video", metavar="CLIP", type=Path, help="an MP4 file")
+    parser.add_argument("video", metavar="CLIP", help="an MP4 file")
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     return parser
 
@@ -29,12 +29,13 @@ def run(arguments: argparse.Namespace) -> int:
     from i2v.provenance import Provenance
     from i2v.video import probe
 
-    tags = read_clip(arguments.video)
-    video = probe(arguments.video)
+    path = local_path(arguments.video)
+    tags = read_clip(path)
+    video = probe(path)
     made: dict[str, object] | None = None
     why_not = ""
     try:
-        made = Provenance.from_tags(tags, arguments.video).model_dump()
+        made = Provenance.from_tags(tags, path).model_dump()
     except InvalidRequest as error:  # somebody else's video is a video too
         why_not = error.message
     if arguments.json:

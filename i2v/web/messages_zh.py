@@ -262,6 +262,15 @@ CHINESE: dict[str, str] = {
     "database.newer": "{path} 由更新版本的程序写入（{found}；本程序只认识 {known}）。请更新程序。",
     "database.unusable": "{path} 无法使用：{reason}。请检查磁盘和写入权限。",
     # pictures
+    "path.address": "{value} 是网址，i2v 不打开网址：请先下载，再给出文件。",
+    "path.file_url": "{value} 是网址。请直接写文件的路径：{path}",
+    "path.data_url": "这是 data: 网址，不是文件。请先把图片存成文件，再给出该文件。",
+    "image.missing": "无法读取 {path}：没有这个文件。请检查文件名；相对路径从 {folder} 开始。",
+    "image.is_folder": "{path} 是文件夹。请给出其中的一张图片。",
+    "image.is_video": (
+        "{path} 是视频，而这里需要图片。请存下它的一帧：ffmpeg -i CLIP -frames:v 1 frame.png。"
+        "要照着 i2v 的某个视频再做一个，请用 --like 给出它。"
+    ),
     "image.unreadable": "无法读取 {path}：{reason}。",
     "image.no_space": "{path} 所在磁盘已满，图片无法保存（{reason}）。请腾出空间，再重新发送。",
     "image.address": (

@@ -127,6 +127,41 @@ def test_a_bad_picture_is_named_with_exit_code_2(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("https://example.com/photo.jpg", "https://example.com/photo.jpg is an address"),
+        ("HTTP://example.com/x?y=1", "download it first"),
+        ("s3://bucket/photo.jpg", "download it first"),
+        ("file:///data/my%20photo.jpg", "by its path: /data/my photo.jpg"),
+        ("data:image/png;base64,iVBORw0KGgo=", "Save the picture as a file first"),
+        ("folder", "is a folder"),
+        ("nothing.png", "no such file"),
+        ("c:photo.jpg", "no such file"),
+        ("clip.mp4", "is a video"),
+        ("clip.png", "is a video"),
+    ],
+)
+def test_what_is_no_file_of_a_picture_is_named_with_what_to_do(
+    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    write(OutputFile(tmp_path / "clip.mp4"))
+    (tmp_path / "clip.png").write_bytes((tmp_path / "clip.mp4").read_bytes())
+    done = run_here(environment, "generate", given, "--prompt", PROMPT)
+    assert (done.returncode, words in done.stderr) == (2, True), done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("flag", ["--like", "--output"])
+def test_no_other_file_is_an_address_either(environment: dict[str, str], picture: Path, flag: str) -> None:
+    done = generate_here(environment, picture, flag, "https://example.com/clip.mp4")
+    assert (done.returncode, "is an address" in done.stderr) == (2, True), done.stderr
+    asked = run_here(environment, "info", "https://example.com/clip.mp4")
+    assert (asked.returncode, "is an address" in asked.stderr) == (2, True), asked.stderr
+
+
 def test_missing_weights_are_a_failure_that_says_where_they_go(
     environment: dict[str, str], picture: Path, tmp_path: Path
 ) -> None:

@@ -109,6 +109,10 @@ MESSAGES: dict[str, str] = {
         "{title}: {file} cannot be fetched from any source ({reasons}). What is there already is kept: try"
         " again later, or set another mirror (models.sources)."
     ),
+    "weights.captive_portal": (
+        "{title}: this network shows a page of its own ({page}) instead of every source, as hotels and trains"
+        " do before one logs in. Open any page in a browser, log in, and try again. What is there is kept."
+    ),
     "weights.disk_full": (
         "{path}: {needed} GB are still needed, and {free} GB of the disk are free. Free some, or set"
         " models.directory to another disk. What is there already is kept."

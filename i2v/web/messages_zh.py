@@ -81,6 +81,10 @@ CHINESE: dict[str, str] = {
         "{title}：无法从任何来源获取 {file}（{reasons}）。已下载的部分会保留：请稍后再试，"
         "或设置其他镜像（models.sources）。"
     ),
+    "weights.captive_portal": (
+        "{title}：当前网络对所有来源都返回它自己的网页（{page}），酒店、列车的网络在登录之前就是这样。请用浏览器"
+        "打开任意网页，登录后重试。已下载的部分会保留。"
+    ),
     "weights.disk_full": (
         "{path}：还需要 {needed} GB，而磁盘只剩 {free} GB。请腾出空间，或把 models.directory 设到别的磁盘。"
         "已下载的部分会保留。"

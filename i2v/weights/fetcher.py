@@ -11,14 +11,14 @@ import errno
 import json
 import os
 import queue
+import ssl
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from i2v.schema import Published
-from i2v.weights.hubs import Hub, make_hub
+from i2v.weights.hubs import CaptivePortal, Hub, causes, make_hub
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -66,37 +66,35 @@ def _do(hub: Hub, task: dict[str, Any]) -> dict[str, object]:
 
 def _failure(error: Exception) -> dict[str, object]:
     """Say why, whether trying again is of no use (`lasting`), and if the disk is to blame (`disk`)."""
-    for cause in _causes(error):
+    for cause in causes(error):
         # of a file, or of writing to one: errors of sockets name no file
         if isinstance(cause, OSError) and cause.errno and (cause.filename or cause.errno in FULL):
             return {"disk": os.strerror(cause.errno), "full": cause.errno in FULL}
+    portal = next((cause for cause in causes(error) if isinstance(cause, CaptivePortal)), None)
+    if portal is not None:
+        return {"failed": str(portal), "lasting": False, "portal": portal.page}
     status = _status(error)
     if status is not None:
         return {"failed": f"HTTP {status}", "lasting": 400 <= status < 500 and status not in (408, 429)}
     if isinstance(error, ModuleNotFoundError):
         return {"failed": f"the package {error.name} is not installed", "lasting": True}
     words = " ".join(str(error).split()) or type(error).__name__
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes(error)):
+        # So does a page to log in show itself where HTTPS is asked for, and a proxy that reads along.
+        words = (
+            f"not its certificate: the network may ask you to log in first, or a proxy reads along ({words})"
+        )
     return {"failed": words[:200], "lasting": False}
 
 
 def _status(error: Exception) -> int | None:
     """Return the HTTP status that the error, of whichever library, is about."""
-    for cause in _causes(error):
+    for cause in causes(error):
         for holder in (getattr(cause, "response", None), cause):
             status = getattr(holder, "status_code", None)
             if isinstance(status, int):
                 return status
     return None
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield the error and what it came of."""
-    seen: set[int] = set()
-    link: BaseException | None = error
-    while link is not None and id(link) not in seen:
-        seen.add(id(link))
-        yield link
-        link = link.__cause__ or link.__context__
 
 
 if __name__ == "__main__":

@@ -101,12 +101,12 @@ class Fetching:
         kept = read_listing(self.folder / RECORDS)
         if kept and (kept.told_by, kept.revision) == (HUB, self.published.revision):
             return kept
-        reasons: dict[str, str] = {}
+        reasons: dict[str, SourceFailed] = {}
         for source in sorted(self.order, key=lambda source: source.name != HUB):
             try:
                 return self._listing(source)
             except SourceFailed as error:
-                reasons[source.name] = error.reason
+                reasons[source.name] = error
                 self._put_last(source)
         raise self._no_source(INDEX, reasons)
 
@@ -141,7 +141,7 @@ class Fetching:
 
     def _fetch(self, name: str, expected: Expected) -> None:
         """Have the file in the folder, from the first source that does it."""
-        reasons: dict[str, str] = {}
+        reasons: dict[str, SourceFailed] = {}
         lasting: set[str] = set()
         pauses = iter(PAUSES)
         while len(lasting) < len(self.order):
@@ -150,7 +150,7 @@ class Fetching:
                 try:
                     return self._fetch_from(source, name, expected)
                 except SourceFailed as error:
-                    reasons[source.name] = error.reason
+                    reasons[source.name] = error
                     if error.is_lasting:
                         lasting.add(source.name)
                     self._put_last(source)
@@ -223,8 +223,12 @@ class Fetching:
 
     # --- what went wrong
 
-    def _no_source(self, name: str, reasons: dict[str, str]) -> ModelUnavailable:
-        told = "; ".join(f"{source}: {reason}" for source, reason in reasons.items())
+    def _no_source(self, name: str, reasons: dict[str, SourceFailed]) -> ModelUnavailable:
+        pages = [error.portal for error in reasons.values()]
+        if pages and None not in pages:
+            page = shown(str(pages[0]), limit=100)
+            return ModelUnavailable("weights.captive_portal", title=self.spec.title, page=page)
+        told = "; ".join(f"{source}: {error.reason}" for source, error in reasons.items())
         reason = shown(told or "no source is set", limit=1000)
         return ModelUnavailable("weights.no_source", title=self.spec.title, file=name, reasons=reason)
 

@@ -7,19 +7,36 @@ may have been begun by another hub. When to give up is `sources`' business, what
 From huggingface_hub the file is taken with its `http_get` and not with `hf_hub_download`, which (2.4.0)
 throws a part away when it is interrupted. Plain HTTP, not Xet: mirrors have no Xet, and ranges resume.
 No token is ever sent: the repositories are public, and mirrors are strangers.
+
+Networks of hotels and trains answer every request with a page to log in. Each answer is looked at before a
+library reads it: such a page would be taken for a broken list, or written over a file that has begun.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
 
 from i2v.schema import Published
 from i2v.weights.folders import INDEX
 from i2v.weights.records import Expected, Listing
 
+if TYPE_CHECKING:
+    import httpx2
+    import requests
+
 CHUNK = 2**16  # bytes; a slow line is seen to move, and little is lost where it is cut
+
+
+class CaptivePortal(Exception):
+    """A web page came instead of a hub's answer. `page`: the host that it came from."""
+
+    def __init__(self, page: str) -> None:
+        self.page = page
+        super().__init__(f"a web page of {page} came instead: the network may ask you to log in there")
 
 
 class Hub(Protocol):
@@ -41,8 +58,9 @@ class HuggingFace:
     """The Hugging Face hub at `endpoint`, or a mirror of it."""
 
     def __init__(self, endpoint: str, published: Published, seconds: float) -> None:
-        from huggingface_hub import HfApi, constants
+        from huggingface_hub import HfApi, constants, set_client_factory
 
+        set_client_factory(_watched_client)
         constants.DOWNLOAD_CHUNK_SIZE = CHUNK  # 10 MB: minutes without a sign of life on a slow line
         self.api = HfApi(endpoint=endpoint, token=False)
         self.endpoint = endpoint
@@ -87,6 +105,7 @@ class ModelScope:
     def __init__(self, published: Published) -> None:
         from modelscope_hub import HubApi
 
+        _watch_requests()
         self.published = published
         self.api = HubApi(token="")
         self.repo = ""
@@ -97,6 +116,8 @@ class ModelScope:
             try:
                 listed = self.api.list_repo_files(repo, "model")
             except Exception as error:  # whatever the library raises: the next id may be right
+                if portal := next((c for c in causes(error) if isinstance(c, CaptivePortal)), None):
+                    raise portal from error
                 reasons.append(f"{repo}: {error}")
                 continue
             files = {
@@ -119,3 +140,53 @@ class ModelScope:
 def part_file(staging: Path, name: str) -> Path:
     """Return where a file grows: modelscope-hub's own name for it, which we take over for all."""
     return staging / f"{name}.incomplete"
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error and what it came of."""
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        yield link
+        link = link.__cause__ or link.__context__
+
+
+def _refuse_portal(status: int, headers: Mapping[str, str], url: str) -> None:
+    """Raise `CaptivePortal` where a page came with success, or status 511 says so (RFC 6585)."""
+    is_page = headers.get("content-type", "").lower().startswith(("text/html", "application/xhtml"))
+    if status == 511 or (200 <= status < 300 and is_page):
+        raise CaptivePortal(urlsplit(url).netloc)
+
+
+def _watched_client() -> httpx2.Client:
+    """Return huggingface_hub's own client, with a look at each answer."""
+    from huggingface_hub.utils._http import default_client_factory
+
+    def look(response: httpx2.Response) -> None:
+        _refuse_portal(response.status_code, response.headers, str(response.url))
+
+    client = default_client_factory()
+    hooks = client.event_hooks
+    client.event_hooks = {**hooks, "response": [*hooks["response"], look]}
+    return client
+
+
+def _watch_requests() -> None:
+    """Look at each answer that comes through requests: modelscope-hub takes no session of ours."""
+    import requests
+    from modelscope_hub.errors import HubError
+
+    send = requests.Session.send
+
+    def watched(
+        session: requests.Session, request: requests.PreparedRequest, **options: object
+    ) -> requests.Response:
+        response = send(session, request, **options)
+        try:
+            _refuse_portal(response.status_code, response.headers, str(response.url))
+        except CaptivePortal as portal:
+            raise HubError(str(portal)) from portal  # which it does not take for a weak line
+        return response
+
+    requests.Session.send = watched

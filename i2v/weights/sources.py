@@ -39,11 +39,17 @@ _ENVIRONMENT = {
 
 
 class SourceFailed(Exception):
-    """The source did not do it. `is_lasting`: to ask it again is of no use."""
+    """The source did not do it.
 
-    def __init__(self, reason: str, is_lasting: bool = False) -> None:
+    Attributes:
+        is_lasting: to ask it again is of no use.
+        portal: the host of the page that the network shows instead of it.
+    """
+
+    def __init__(self, reason: str, is_lasting: bool = False, portal: str | None = None) -> None:
         self.reason = reason
         self.is_lasting = is_lasting
+        self.portal = portal
         super().__init__(reason)
 
 
@@ -158,7 +164,10 @@ class Source:
         if "disk" in answer:
             raise DiskFailed(str(answer["disk"]), bool(answer["full"]))
         if "failed" in answer:
-            raise SourceFailed(str(answer["failed"]), bool(answer["lasting"]))
+            portal = answer.get("portal")
+            raise SourceFailed(
+                str(answer["failed"]), bool(answer["lasting"]), None if portal is None else str(portal)
+            )
         return answer
 
     def _died(self) -> SourceFailed:

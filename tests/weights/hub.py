@@ -98,6 +98,7 @@ class Hub:
     Attributes:
         speed: bytes a second of each line, 0 for as fast as it can.
         tells_hashes: whether the listing has them.
+        portal: what the network does that answers instead: "page", "redirect" (to one) or "511".
         requests: every request's path, proxied ones with the whole address.
     """
 
@@ -106,6 +107,7 @@ class Hub:
     speed: int = 0
     tells_hashes: bool = True
     is_silent: bool = False
+    portal: str = ""
     revision: str = REVISION
     requests: list[str] = field(default_factory=list)
     sent: list[Sent] = field(default_factory=list)
@@ -177,7 +179,9 @@ class _Handler(BaseHTTPRequestHandler):
         if hub.is_silent:
             hub.closing.wait(30)
             return
-        if path == f"/api/models/{REPO}/revision/{REVISION}" and "blobs" in query:
+        if hub.portal:
+            self._log_in(path)
+        elif path == f"/api/models/{REPO}/revision/{REVISION}" and "blobs" in query:
             self._json(hub.listing())
         elif path == f"/api/v1/models/{MODELSCOPE}/repo/files":
             self._json(hub.modelscope_listing())
@@ -189,6 +193,21 @@ class _Handler(BaseHTTPRequestHandler):
             self._redirected(int(found[1]), found[2])
         else:
             self._json({"error": "not found"}, 404)
+
+    def _log_in(self, path: str) -> None:
+        if self.hub.portal == "redirect" and path != "/login":
+            self.send_response(302)
+            self.send_header("Location", "/login?to=there")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        body = b"<!doctype html><title>Welcome</title>" + b"<p>Room number, please." * 20_000
+        self.send_response(511 if self.hub.portal == "511" else 200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
 
     def _resolve(self, name: str) -> None:
         if name in self.hub.files and name.endswith(LARGE):

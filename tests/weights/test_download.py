@@ -495,3 +495,15 @@ def test_a_proxy_of_the_environment_is_used(
         proxy.server_close()
     assert contents(models) == wanted(hub.files)
     assert all(path.startswith("http://hub.invalid/") for path in seen)
+
+
+@pytest.mark.parametrize("portal", ["page", "redirect"])
+def test_a_download_where_the_network_asks_to_log_in_says_so(
+    make_hub: MakeHub, make_models: MakeModels, portal: str
+) -> None:
+    first, second = make_hub(portal=portal), make_hub(portal=portal)
+    with pytest.raises(ModelUnavailable) as caught:
+        fetch(make_models(first, second))
+    assert caught.value.code == "weights.captive_portal"
+    first.portal = ""  # one of them answers
+    assert fetch(make_models(first, second)).folder.missing is None

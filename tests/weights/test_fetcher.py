@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import ssl
 from types import SimpleNamespace
 
 import pytest
 
 from i2v.weights.fetcher import _failure
+from i2v.weights.hubs import CaptivePortal
 
 
 class Refused(Exception):
@@ -43,3 +45,10 @@ def caused(error: Exception, cause: Exception) -> Exception:
 )  # fmt: skip
 def test_an_error_is_told_by_what_can_be_done_about_it(error: Exception, answer: dict[str, object]) -> None:
     assert _failure(error) == answer
+
+
+def test_a_page_to_log_in_is_told_as_one_behind_whatever_a_library_raises() -> None:
+    answer = _failure(caused(ValueError("x"), CaptivePortal("login.hotel.example")))
+    assert (answer["portal"], answer["lasting"]) == ("login.hotel.example", False)
+    other = _failure(caused(ValueError("x"), ssl.SSLCertVerificationError(1, "certificate verify failed")))
+    assert "may ask you to log in" in str(other["failed"])

@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from i2v.engines.specs import I2VGEN_XL
+from i2v.weights.hubs import part_file
 from i2v.weights.sources import DiskFailed, Source, SourceFailed
 from tests.weights.conftest import MakeHub, MakeModels
 from tests.weights.hub import Fault, Hub
@@ -94,3 +95,46 @@ def test_a_hub_that_tells_nonsense_is_a_lasting_failure(make_hub: MakeHub, make_
     with pytest.raises(SourceFailed, match="it has revision main"):
         source.list_files(lambda: None)
     source.close()
+
+
+@pytest.mark.parametrize("portal", ["page", "redirect", "511"])
+def test_a_network_that_asks_to_log_in_is_named_as_one(
+    hub: Hub, source: Source, tmp_path: Path, portal: str
+) -> None:
+    """And what has come of a file before is not written over."""
+    size = len(hub.files[UNET])
+    hub.faults[UNET] = Fault(stall=100_000)
+    with pytest.raises(SourceFailed):
+        source.fetch(UNET, size, tmp_path, lambda done: None)
+    begun = part_file(tmp_path, UNET).read_bytes()
+    assert hub.files[UNET].startswith(begun)
+    hub.portal = portal
+    for ask in (
+        lambda: source.list_files(lambda: None),
+        lambda: source.fetch(UNET, size, tmp_path, lambda done: None),
+    ):
+        with pytest.raises(SourceFailed, match="may ask you to log in") as caught:
+            ask()
+        assert (caught.value.portal, caught.value.is_lasting) == (hub.address.removeprefix("http://"), False)
+    assert part_file(tmp_path, UNET).read_bytes() == begun
+    hub.portal, hub.faults = "", {}
+    source.fetch(UNET, size, tmp_path, lambda done: None)
+    assert (tmp_path / UNET).read_bytes() == hub.files[UNET]
+
+
+def test_modelscope_behind_such_a_network_is_named_too(
+    hub: Hub, make_models: MakeModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELSCOPE_ENDPOINT", hub.address)
+    source = Source("modelscope", I2VGEN_XL.published, make_models(hub, probe_seconds=20), lock=None)
+    try:
+        source.list_files(lambda: None)
+        hub.portal = "page"
+        for ask in (
+            lambda: source.list_files(lambda: None),
+            lambda: source.fetch(UNET, len(hub.files[UNET]), tmp_path, lambda done: None),
+        ):
+            with pytest.raises(SourceFailed, match="may ask you to log in"):
+                ask()
+    finally:
+        source.close()

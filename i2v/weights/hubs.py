@@ -189,4 +189,4 @@ def _watch_requests() -> None:
             raise HubError(str(portal)) from portal  # which it does not take for a weak line
         return response
 
-    requests.Session.send = watched
+    requests.Session.send = watched  # type: ignore[method-assign, assignment]

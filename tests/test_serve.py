@@ -60,6 +60,19 @@ def picture(tmp_path: Path) -> Path:
 # --- starting
 
 
+def test_what_a_stranger_says_of_a_proxy_is_ignored(start: Start, tmp_path: Path, picture: Path) -> None:
+    server = start(staged(tmp_path))
+    said = {"X-Forwarded-Proto": "https", "X-Forwarded-Prefix": "/i2v", "X-Forwarded-Host": "localhost"}
+    job = requests.post(
+        f"{server.url}/api/v1/jobs",
+        data={"prompt": "x", "num_frames": 4},
+        files={"image": picture.read_bytes()},
+        headers=said,
+        timeout=120,
+    )
+    assert job.headers["Location"].startswith(f"{server.url}/api/v1/jobs/")
+
+
 def test_the_web_process_never_loads_torch_while_its_worker_does(tmp_path: Path) -> None:
     with launched([*APP, "--port", "0"], tmp_path, page=True) as server:
         check_for_torch(server)

@@ -1,70 +1,30 @@
-"""Pictures: untrusted bytes to upright RGB pixels, and those pixels to a model's size.
+"""A picture's pixels to a model's size: what is cut, padded and enlarged, and what is said of it.
 
-Owns what a picture may be (format, size, shape), how every kind of pixel becomes 8-bit sRGB, and how a
-picture is cut or padded. Deliberately does not know where the bytes came from or which model the pixels are
-for; a caller that fears a slow decoder runs `decode_picture` in a process with limits. Pillow's own warnings
-are left to the caller's filters, because changing the filters is not thread-safe.
+Owns the arithmetic of sizes. Files are `pictures`' business; what the rest of the program needs of it is
+found here too. Deliberately does not know which model the pixels are for.
 """
 
 from __future__ import annotations
 
-import io
 import math
-import re
 from dataclasses import dataclass
-from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image
 
-from i2v.errors import InvalidRequest, Notice
+from i2v.errors import Notice
+from i2v.pictures.decode import Inspection, Picture, decode_picture, inspect_picture
+from i2v.pictures.kinds import FORMATS
+from i2v.pictures.limits import DEFAULT_LIMITS, ImageLimits
 from i2v.schema import Fit
-from i2v.settings import ImageSettings
 
-# No EPS (runs Ghostscript) and no SVG. A phone's MPO opens as JPEG, with its first picture.
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
+__all__ = [
+    "DEFAULT_LIMITS", "FORMATS", "Fit", "FittedPicture", "ImageLimits", "Inspection", "Picture",
+    "decode_picture", "fit_picture", "fit_size", "inspect_picture", "resize_frames",
+]  # fmt: skip
+
 PADDING_COLOUR = (0, 0, 0)
-
-_EXIF_ORIENTATION = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-
-@dataclass(frozen=True)
-class ImageLimits:
-    """What a picture may be. Its size is read from the file's header, before any pixel is decoded."""
-
-    max_bytes: int = 50_000_000
-    max_pixels: int = 25_000_000
-    min_side: int = 16
-    max_aspect: float = 8.0
-    background: tuple[int, int, int] = (255, 255, 255)
-
-    @classmethod
-    def of(cls, settings: ImageSettings) -> Self:
-        return cls(
-            max_bytes=round(settings.max_megabytes * 1e6), max_pixels=round(settings.max_megapixels * 1e6)
-        )
-
-
-DEFAULT_LIMITS = ImageLimits()
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An upright RGB picture without any metadata; `source_size` is its (width, height)."""
-
-    image: Image.Image
-    source_size: tuple[int, int]
-    notices: tuple[Notice, ...]
 
 
 @dataclass(frozen=True)
@@ -82,129 +42,6 @@ class FittedPicture:
     padding: tuple[int, int, int, int] | None
     scale: tuple[float, float]
     notices: tuple[Notice, ...]
-
-
-def decode_picture(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> Picture:
-    """Return the picture in `data`; raise `InvalidRequest` (`image.*`), and nothing else, if it is unusable.
-
-    Only pixels leave: the result is a fresh image without EXIF, profile or comments.
-    """
-    if not data:
-        raise InvalidRequest("image.empty")
-    if len(data) > limits.max_bytes:
-        raise InvalidRequest("image.too_many_bytes", bytes=len(data), allowed=limits.max_bytes)
-    try:
-        return _decode(data, limits)
-    except InvalidRequest:
-        raise
-    except UnidentifiedImageError as error:
-        raise InvalidRequest("image.unknown_format", allowed=", ".join(FORMATS)) from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        pixels = re.search(r"\d+", str(error))  # Pillow counted them from the header, before our own check
-        size = f"{pixels.group()} pixels" if pixels else str(error)
-        raise InvalidRequest("image.too_large", size=size, allowed=limits.max_pixels) from error
-    except MemoryError as error:
-        raise InvalidRequest("image.no_memory") from error
-    # Hostile bytes make decoders raise nearly anything; it is translated here, not hidden.
-    except Exception as error:
-        # ASCII, because a lone surrogate would break the reply that quotes it.
-        reason = ascii(str(error) or type(error).__name__)[1:-1][:120]
-        raise InvalidRequest("image.damaged", reason=reason) from error
-
-
-def _decode(data: bytes, limits: ImageLimits) -> Picture:
-    notices: list[Notice] = []
-    with Image.open(io.BytesIO(data), formats=FORMATS) as source:
-        _check_size(source.width, source.height, limits)
-        source.load()
-        base, alpha = _split_alpha(source)
-        rgb = _to_srgb(base, source.info.get("icc_profile"), notices)
-        orientation = _orientation(source, notices)
-        # The further pictures of a phone's MPO are depth maps and the like.
-        if source.format != "MPO" and getattr(source, "is_animated", False):
-            notices.append(Notice("image.animated", {}))
-        if alpha is not None and alpha.getextrema() != (255, 255):
-            colour = "#{:02x}{:02x}{:02x}".format(*limits.background)
-            notices.append(Notice("image.transparent", {"background": colour}))
-        image = Image.new("RGB", rgb.size, limits.background)
-        image.paste(rgb, mask=alpha)
-    if orientation in _UPRIGHT:
-        image = image.transpose(_UPRIGHT[orientation])
-    return Picture(image, image.size, tuple(notices))
-
-
-def _check_size(width: int, height: int, limits: ImageLimits) -> None:
-    size = f"{width}x{height}"
-    if width * height > limits.max_pixels:
-        raise InvalidRequest("image.too_large", size=size, allowed=limits.max_pixels)
-    if min(width, height) < limits.min_side:
-        raise InvalidRequest("image.too_small", size=size, allowed=limits.min_side)
-    if max(width, height) > limits.max_aspect * min(width, height):
-        raise InvalidRequest("image.too_narrow", size=size, allowed=limits.max_aspect)
-
-
-def _orientation(source: Image.Image, notices: list[Notice]) -> int:
-    """Return the EXIF orientation, 1 to 8. Ask after `load`, where Pillow turns a TIFF upright by itself."""
-    try:
-        return int(source.getexif().get(_EXIF_ORIENTATION, 1))
-    except Exception:  # the pixels are whole; broken metadata is no reason to refuse them
-        notices.append(Notice("image.orientation_unknown", {}))
-        return 1
-
-
-def _split_alpha(source: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """Return 8-bit colours (mode L, RGB or CMYK) and, where there is transparency, its alpha (mode L)."""
-    if source.mode.startswith(("I", "F")):
-        values = np.asarray(source)
-        grey_8 = Image.fromarray(_to_8_bit(values, is_16_bit=source.mode.startswith("I;16")))
-        if (key := source.info.get("transparency")) is None:
-            return grey_8, None
-        return grey_8, Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8))
-    mode = "L" if source.mode in ("1", "L", "LA") else "RGB"
-    if source.has_transparency_data:
-        rgba = source.convert("RGBA")
-        return rgba.convert(mode), rgba.getchannel("A")
-    if source.mode in (mode, "CMYK"):
-        return source, None
-    return source.convert(mode), None
-
-
-def _to_8_bit(values: NDArray[Any], is_16_bit: bool) -> NDArray[np.uint8]:
-    """Scale grey values (H, W) to 0..255 instead of clipping them, as Pillow would.
-
-    32-bit integers and floats do not say what their white is: the smallest usual one (1, 255, 65535) that
-    holds all values is taken, and failing that, or below zero, the range that is there is stretched.
-    """
-    if is_16_bit:
-        scaled: NDArray[np.uint8] = np.rint(np.arange(65536) / 257).astype(np.uint8)[values]
-        return scaled
-    numbers: NDArray[np.floating[Any]] = np.nan_to_num(values.astype(np.float32), posinf=0.0, neginf=0.0)
-    black, white = float(numbers.min()), float(numbers.max())
-    if black >= 0 and white <= 65535:
-        whites = (1.0, 255.0, 65535.0) if values.dtype.kind == "f" else (255.0, 65535.0)
-        black, white = 0.0, next(usual for usual in whites if white <= usual)
-    else:
-        numbers, black, white = numbers / 2, black / 2, white / 2  # halved: the difference stays finite
-    share = (numbers - np.float32(black)) / np.float32((white - black) or 1.0)
-    scaled = np.rint(share * 255).clip(0, 255).astype(np.uint8)
-    return scaled
-
-
-def _to_srgb(base: Image.Image, profile: bytes | None, notices: list[Notice]) -> Image.Image:
-    """Return `base` (L, RGB or CMYK) as RGB, through its colour profile where that can be applied."""
-    if profile:
-        try:
-            given = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            # sRGB to sRGB would only add rounding.
-            if not ImageCms.getProfileDescription(given).startswith("sRGB"):
-                converted = ImageCms.profileToProfile(
-                    base, given, ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")), outputMode="RGB"
-                )
-                if converted is not None:
-                    return converted
-        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            notices.append(Notice("image.profile_ignored", {}))
-    return base if base.mode == "RGB" else base.convert("RGB")
 
 
 def fit_size(width: int, height: int, area_side: float, multiple: int, fit: Fit) -> tuple[int, int]:

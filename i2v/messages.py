@@ -389,10 +389,28 @@ MESSAGES: dict[str, str] = {
     ),
     "image.empty": "The picture is empty (0 bytes). Choose the file again.",
     "image.too_many_bytes": "The picture has {bytes} bytes; at most {allowed} are accepted. Save it smaller.",
-    "image.unknown_format": "This is not a readable picture. Save it in one of these formats: {allowed}.",
+    "image.unknown_format": (
+        "The file is not a picture that can be read here (it is {found}). Save it in one of these formats:"
+        " {allowed}."
+    ),
     "image.damaged": "The picture is damaged or incomplete ({reason}). Save or upload it again.",
     "image.too_slow": "Decoding the picture took over {allowed} s. Scale it down.",
-    "image.decoder_died": "The picture could not be decoded (status {status}: {reason}). Save it again.",
+    "image.decoder_died": "The picture made its decoder crash (status {status}: {reason}). Save it again.",
+    "image.decoder_stopped": (
+        "The process that reads the picture was ended from outside (status {status}), perhaps because"
+        " memory ran"
+        " out. The picture may be fine: try again."
+    ),
+    "image.decoder_missing": (
+        "The process that reads pictures could not run ({reason}). The picture may be fine: try again"
+        " in a minute."
+    ),
+    "image.decoders_busy": "Too many pictures are being read just now. Try again in a few seconds.",
+    "image.too_many_scans": (
+        "The picture is a JPEG of more than {allowed} scans, which takes too long to read. Save it"
+        " again as an"
+        " ordinary JPEG."
+    ),
     "image.not_stored": "The picture cannot be kept in {path}: {reason}. Check the disk.",
     "image.too_large": "The picture is too large ({size}); at most {allowed} pixels fit. Scale it down.",
     "image.no_memory": "There is not enough memory to decode the picture. Scale it down.",
@@ -400,6 +418,17 @@ MESSAGES: dict[str, str] = {
     "image.too_narrow": "The picture is {size}: one side may be at most {allowed} times the other. Cut it.",
     "image.animated": "The file holds several frames or pages; the first one is used.",
     "image.transparent": "The picture is partly transparent; it was put on the background {background}.",
+    "image.scaled_down": "The picture ({source} pixels) was scaled down to {size}, more than clips have.",
+    "image.extra_skipped": (
+        "The file holds long texts or other data that is not part of the picture. They were left out;"
+        " the picture is"
+        " whole."
+    ),
+    "image.repaired": (
+        "The file is damaged outside of its pixels (a wrong checksum, say, or a missing end). The"
+        " picture is whole."
+    ),
+    "image.hdr": "The picture is HDR (PQ or HLG) and is used as an ordinary one, so it may look flat.",
     "image.profile_ignored": "The picture's colour profile is broken; it was ignored, so colours may differ.",
     "image.orientation_unknown": "The picture's EXIF data is broken. If it lies on its side, turn it.",
     "image.upscaled": "The picture is smaller than {size} and was enlarged {factor} times. Use a larger one.",

@@ -11,21 +11,22 @@ import hashlib
 import json
 import logging
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
-from i2v.decoder import decode_to_file, examine_bytes, thumbnail_of
+from i2v.decoder import examine_bytes, inspect_bytes, thumbnail_of
 from i2v.engines.specs import find_spec
 from i2v.errors import EncodeError, I2VError, InvalidRequest, Notice
 from i2v.forecast import Forecast
-from i2v.image import ImageLimits
+from i2v.image import ImageLimits, Inspection
+from i2v.inputs import Inputs
 from i2v.job_files import Removal, check_video, read_from_video, remove_video
 from i2v.job_store import JobStore
-from i2v.jobs import Job, JobStatus, JsonObject, OutputTaken, Page, StatusFilter, Submission, new_job_id
+from i2v.jobs import Job, JobStatus, JsonObject, OutputTaken, Page, StatusFilter, Submission
 from i2v.loading import Proofs, choose_engine, explain_choice
 from i2v.memory import Planned, plan_memory
 from i2v.model_tasks import Models
@@ -41,7 +42,10 @@ from i2v.video import check_ffmpeg, read_last_frame, read_poster, read_tags
 from i2v.worker.remains import clean_up
 
 DELETED_AT_ONCE = 200  # jobs that are read at a time
-DECODERS = 2  # pictures that are decoded at the same time: each may take gigabytes
+DECODERS = 2  # pictures of jobs that are decoded at the same time: each may take gigabytes
+LOOKERS = 2  # so many more are looked at meanwhile: for advice, and to show one again
+HEADERS = 4  # of so many the header is read
+PATIENCE = 30.0  # seconds that a picture waits for its turn
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +134,10 @@ class Service:
         self._executor = executor
         self._presets = load_presets()
         self._proofs = Proofs(settings.models)
+        self._inputs = Inputs(settings.inputs, store.inputs)
         self._decoding = threading.Semaphore(DECODERS)
+        self._looking = threading.Semaphore(LOOKERS)
+        self._inspecting = threading.Semaphore(HEADERS)
         self.engines = engines
         self.models = Models(settings.models, engines)
         self._retention = Retention(settings.storage, store.owned, self._input_bytes, self.delete)
@@ -177,39 +184,31 @@ class Service:
         Raises:
             InvalidRequest: `request.*`, `image.*`, `output.*` or `job.*`; nothing was accepted.
             QueueFull, InsufficientMemory, EncodeError: not now, or not here.
+            I2VError: `image.decoder*`; the picture could not be read now, whatever is in it.
         """
         submitted = datetime.now()
         request = GenerationRequest.parse({"engine": self._settings.engine.name} | fields)
         check_ffmpeg()
-        job_id = new_job_id()
-        file = self._settings.inputs / f"{job_id}.png"
-        try:
-            with self._decoding:
-                decoded = decode_to_file(picture, ImageLimits.of(self._settings.image), file)
-            generation, notices = self._resolve(request, decoded.size)
+        with _turn(self._decoding):
+            new = self._inputs.decode(picture, ImageLimits.of(self._settings.image))
+        with closing(new):
+            generation, notices = self._resolve(request, new.decoded.size)
             planned = self._planned(generation)
             if planned.fits is False:  # told, not refused: it is an estimate
                 notices += planned.notices
-            job = self._accept(
-                Submission(
-                    id=job_id,
-                    request=request.model_dump(exclude_none=True),
-                    generation=asdict(generation),
-                    notices=tuple(notice.to_dict() for notice in (*notices, *decoded.notices)),
-                    input=file.name,
-                    output="",
-                    fingerprint=_fingerprint(request, picture),
-                    idempotency_key=idempotency_key,
-                ),
-                OutputName(self._settings.output.directory, submitted, self._settings.output.prefix),
+            submission = Submission(
+                request=request.model_dump(exclude_none=True),
+                generation=asdict(generation),
+                notices=tuple(notice.to_dict() for notice in (*notices, *new.decoded.notices)),
+                input=new.name,
+                output="",
+                fingerprint=_fingerprint(request, picture),
+                idempotency_key=idempotency_key,
             )
-        except BaseException:
-            _remove_picture(file)
-            raise
-        if job.id == job_id:
+            names = OutputName(self._settings.output.directory, submitted, self._settings.output.prefix)
+            job = self._inputs.accept(new, lambda: self._accept(submission, names))
+        if job.id == submission.id:  # and not the idempotency key's earlier job
             log.info("job %s: accepted", job.id)
-        else:  # the idempotency key's earlier job
-            _remove_picture(file)
         self._executor.wake()
         return job
 
@@ -249,10 +248,9 @@ class Service:
         if job.finished_at is None:
             raise InvalidRequest("job.not_finished", id=job.id, status=job.status)
         video = remove_video(job) if job.status == "succeeded" else "none"
-        job = self._store.delete(job_id)
+        job = self._inputs.release(job.input, lambda: self._store.delete(job_id))
         if video == "none":  # after the job has gone: until then, somebody could retry it
             clean_up(job)
-        _remove_picture(self._settings.inputs / job.input)
         log.info("job %s: deleted (video: %s)", job.id, video)
         return Deleted(job, video)
 
@@ -293,11 +291,12 @@ class Service:
         return read_from_video(self._store.get(job_id), read_poster)
 
     def picture(self, job: Job) -> bytes | None:
-        """Return the picture that the job was given, upright and whole, as PNG; `None` if it is gone."""
-        try:
-            return (self._settings.inputs / job.input).read_bytes()
-        except OSError:  # the job was deleted, or somebody tidied up
-            return None
+        """Return the picture that the job was given, upright and whole, as PNG; `None` if it is gone.
+
+        Raises `I2VError` (`image.*`) if it cannot be read now.
+        """
+        with _turn(self._looking):
+            return self._inputs.png(job.input)
 
     def settings_of(self, video: Path) -> JsonObject:
         """Return the fields of the request that made the video; prompts that the file leaves out are missing.
@@ -320,12 +319,10 @@ class Service:
         Raises `InvalidRequest` (`job.no_thumbnail`) where it is gone.
         """
         job = self._store.get(job_id)
-        try:
-            if picture := thumbnail_of(self._settings.inputs / job.input).read_bytes():
-                return picture
-        except OSError as error:  # somebody tidied up, or put something else there
-            raise InvalidRequest("job.no_thumbnail", id=job.id) from error
-        raise InvalidRequest("job.no_thumbnail", id=job.id)  # it is empty
+        thumbnail = self._inputs.thumbnail(job.input)
+        if thumbnail is None:  # somebody tidied up
+            raise InvalidRequest("job.no_thumbnail", id=job.id)
+        return thumbnail
 
     # --- what can be asked for, and what it would take
 
@@ -349,9 +346,14 @@ class Service:
         return Plan(planned.fits, needed, seconds, asdict(generation), notice, (*planned.notices, *told))
 
     def examine(self, picture: bytes) -> PictureFacts:
-        """Return what is found in a picture that may be submitted; raises `InvalidRequest` (`image.*`)."""
-        with self._decoding:
+        """Return what is found in a picture that may be submitted; raises as `submit` does because of it."""
+        with _turn(self._looking):
             return examine_bytes(picture, ImageLimits.of(self._settings.image))
+
+    def inspect(self, picture: bytes) -> Inspection:
+        """Return what the picture's header tells; raises what `submit` would raise because of it."""
+        with _turn(self._inspecting):
+            return inspect_bytes(picture, ImageLimits.of(self._settings.image))
 
     def explain_choice(self) -> Notice | None:
         """Return which engine jobs that name none are run by, and why; `None` where the settings name it."""
@@ -420,19 +422,22 @@ def _tags_of(video: Path) -> dict[str, str]:
         raise InvalidRequest("clip.unreadable", path=name, reason=reason) from error
 
 
-def _remove_picture(file: Path) -> None:
-    for each in (file, thumbnail_of(file)):
-        try:
-            each.unlink(missing_ok=True)
-        except OSError as error:  # the next start sweeps it
-            log.warning("%s cannot be removed: %s", each, error)
-
-
 def _size(file: Path) -> int:
     try:
         return file.lstat().st_size
     except OSError:  # somebody tidied up
         return 0
+
+
+@contextmanager
+def _turn(slots: threading.Semaphore) -> Iterator[None]:
+    """Hold one of the `slots`; raise `I2VError` (`image.decoders_busy`) where none gets free in time."""
+    if not slots.acquire(timeout=PATIENCE):
+        raise I2VError("image.decoders_busy")
+    try:
+        yield
+    finally:
+        slots.release()
 
 
 def _fingerprint(request: GenerationRequest, picture: bytes) -> str:

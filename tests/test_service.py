@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from i2v.decoder import DecodedFile
+from i2v.decoder import DecodedFile, thumbnail_of
 from i2v.engines.specs import I2VGEN_XL
-from i2v.errors import InvalidRequest, QueueFull
+from i2v.errors import I2VError, InvalidRequest, QueueFull
 from i2v.executors.inline import InlineExecutor
+from i2v.image import decode_picture
 from i2v.job_store import JobStore
 from i2v.outputs import OutputFile
 from i2v.picture_facts import PictureFacts
 from i2v.schema import DeviceInfo, Generation
 from i2v.service import Service
-from i2v.settings import Settings
+from i2v.settings import ROOT, Settings
 from i2v.video import Mp4Writer
 from tests.clips import SIZE, make_frames, write
 from tests.rehearsal import ENGINES, REHEARSAL, picture, stage, submit
@@ -174,18 +177,70 @@ def test_a_full_queue_refuses_and_keeps_what_it_has(service: Service, settings: 
         service.submit(FIELDS, picture())
     with pytest.raises(QueueFull):
         service.submit(FIELDS, picture())
-    assert len(inputs(settings)) == 2 * 3
+    assert len(inputs(settings)) == 2  # the same picture
+
+
+def test_a_picture_is_kept_once_until_its_last_job_goes(service: Service, settings: Settings) -> None:
+    jobs = [service.submit({**FIELDS, "seed": seed}, picture()) for seed in (1, 2)]
+    other = service.submit(FIELDS, picture() + b"\0")
+    name = jobs[0].input
+    assert (jobs[1].input, Path(name).stem) == (name, hashlib.sha256(picture()).hexdigest())
+    assert len(inputs(settings)) == 2 * 2
+    for job in (*jobs, other):
+        service.cancel(job.id)
+    service.delete(jobs[0].id)
+    assert name in inputs(settings)
+    assert service.thumbnail(jobs[1].id)
+    service.delete(jobs[1].id)
+    assert inputs(settings) == sorted([other.input, f"{Path(other.input).stem}.jpg"])
+
+
+def test_a_deletion_takes_no_picture_from_who_submits_it_meanwhile(settings: Settings) -> None:
+    service = Service(settings, JobStore(settings.database), Waiting(), ENGINES)
+    service.start()
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(2):
+            first = service.submit(FIELDS, picture())
+            service.cancel(first.id)
+            again = pool.submit(service.submit, FIELDS, picture())
+            pool.submit(service.delete, first.id).result()
+            second = again.result()
+            assert service.picture(second) is not None
+            service.cancel(second.id)
+            service.delete(second.id)
+            assert inputs(settings) == []
+    service.stop()
+
+
+def test_what_is_kept_is_no_larger_than_what_was_sent(service: Service, settings: Settings) -> None:
+    data = (ROOT / "examples" / "cat.jpg").read_bytes()
+    job = service.submit(FIELDS, data)
+    assert (settings.inputs / job.input).stat().st_size <= len(data)
+    png = service.picture(job)
+    assert png is not None
+    with Image.open(io.BytesIO(png)) as shown:
+        assert (shown.format, shown.info) == ("PNG", {})
+        assert shown.tobytes() == decode_picture(data).image.tobytes()
+
+
+def test_a_picture_that_an_earlier_version_kept_is_read(service: Service, settings: Settings) -> None:
+    job = service.submit(FIELDS, picture())
+    old = replace(job, input=f"{job.id}.png")
+    (settings.inputs / old.input).write_bytes(picture())
+    assert service.picture(old) is not None
+    (settings.inputs / old.input).unlink()
+    assert service.picture(old) is None
 
 
 def test_a_repeated_key_is_the_same_job(service: Service, settings: Settings) -> None:
     first = service.submit(FIELDS, picture(), "key")
     assert service.submit(FIELDS, picture(), "key").id == first.id
-    assert inputs(settings) == [f"{first.id}.jpg", first.input]
+    assert inputs(settings) == [f"{Path(first.input).stem}.jpg", first.input]
     for fields, data in (({"prompt": "other"}, picture()), (FIELDS, picture() + b" ")):
         with pytest.raises(InvalidRequest) as caught:
             service.submit(fields, data, "key")
         assert caught.value.code == "job.idempotency_conflict"
-    assert inputs(settings) == [f"{first.id}.jpg", first.input]
+    assert inputs(settings) == [f"{Path(first.input).stem}.jpg", first.input]
 
 
 def test_two_pictures_are_decoded_at_a_time_whoever_submits(
@@ -200,10 +255,11 @@ def test_two_pictures_are_decoded_at_a_time_whoever_submits(
         at_once.append(busy)
         time.sleep(0.1)
         busy -= 1
-        Image.new("RGB", (64, 64)).save(output)
+        for file in (output, thumbnail_of(output)):
+            file.write_bytes(b"")
         return DecodedFile((64, 64), ())
 
-    monkeypatch.setattr("i2v.service.decode_to_file", decode)
+    monkeypatch.setattr("i2v.inputs.decode_to_file", decode)
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(lambda _: service.submit(FIELDS, b""), range(3)))
     assert max(at_once) == 2
@@ -238,6 +294,34 @@ def test_examining_waits_for_its_turn_among_the_decoders(
     assert max(at_once) == 2
 
 
+def test_headers_and_advice_do_not_wait_for_submissions_and_submissions_not_for_ever(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, may_end = threading.Semaphore(0), threading.Event()
+
+    def decode(data: bytes, limits: object, output: Path) -> DecodedFile:
+        entered.release()
+        may_end.wait(60)
+        raise InvalidRequest("image.too_slow", allowed=1)
+
+    monkeypatch.setattr("i2v.inputs.decode_to_file", decode)
+    monkeypatch.setattr("i2v.service.PATIENCE", 0.2)
+    with ThreadPoolExecutor(2) as pool:
+        stuck = [pool.submit(service.submit, FIELDS, picture()) for _ in range(2)]
+        for _ in stuck:
+            assert entered.acquire(timeout=60)
+        try:
+            assert service.inspect(picture()).size == (64, 64)
+            assert service.examine(picture()).width == 64
+            assert service.plan(FIELDS).options["width"]
+            with pytest.raises(I2VError) as caught:
+                service.submit(FIELDS, picture())
+            assert caught.value.code == "image.decoders_busy"
+        finally:
+            may_end.set()
+        assert {each.exception(60).code for each in stuck} == {"image.too_slow"}  # type: ignore[union-attr]
+
+
 # --- the whole way, and after
 
 
@@ -262,7 +346,7 @@ def test_a_job_without_a_video_says_so(working: Service) -> None:
 
 def test_a_deleted_job_takes_its_files_with_it(working: Service, settings: Settings) -> None:
     job = working.submit(FIELDS, picture())
-    assert inputs(settings) == [f"{job.id}.jpg", job.input]
+    assert inputs(settings) == [f"{Path(job.input).stem}.jpg", job.input]
     working.delete(job.id)
     assert inputs(settings) == []
     assert not Path(job.output).exists()
@@ -343,7 +427,7 @@ def test_files_that_no_job_owns_are_swept_at_the_start(settings: Settings, execu
     part = Path(job.output).parent / f".{Path(job.output).stem}.0123456789ab.part.mp4"
     part.write_bytes(b"half a video")
     service.start()
-    assert inputs(settings) == [f"{job.id}.jpg", job.input]
+    assert inputs(settings) == [f"{Path(job.input).stem}.jpg", job.input]
     assert not part.exists()
     again = service.get(job.id)
     assert (again.status, again.interruptions) == ("queued", 1)
@@ -413,7 +497,7 @@ def test_a_job_has_a_small_picture_as_long_as_it_is_kept(service: Service, setti
     job = service.submit(FIELDS, buffer.getvalue())
     with Image.open(io.BytesIO(service.thumbnail(job.id))) as small:
         assert (small.format, small.size) == ("JPEG", (256, 128))
-    (settings.inputs / f"{job.id}.jpg").unlink()
+    (settings.inputs / job.input).with_suffix(".jpg").unlink()
     with pytest.raises(InvalidRequest, match="is gone"):
         service.thumbnail(job.id)
 

@@ -50,7 +50,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("image", metavar="IMAGE", help="a PNG, JPEG, WebP, BMP, TIFF or GIF file")
+    parser.add_argument("image", metavar="IMAGE", help="a PNG, JPEG, WebP, HEIC, AVIF, GIF, TIFF or BMP file")
     _add_request_flags(parser)
     parser.add_argument(
         "--like",

@@ -203,7 +203,7 @@ async def plan_job(request: Request) -> PlanBody:
     front = Front.of(request)
     fields = await read_json(request)
     size = _picture_size(fields.pop("picture_size", [512, 512]))
-    plan = await front.heavy(lambda: front.service.plan(fields, size))
+    plan = await front.plan(fields, size)
     return PlanBody(
         fits=plan.fits,
         bytes=plan.bytes,

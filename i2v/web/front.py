@@ -11,11 +11,14 @@ import anyio
 from anyio.to_thread import run_sync
 from starlette.requests import Request
 
+from i2v.errors import I2VError
+from i2v.image import Inspection
 from i2v.jobs import Job, JsonObject
-from i2v.service import Service
+from i2v.service import Plan, Service
 from i2v.settings import Settings
 
 PREFIX = "/api/v1"
+WAITING = 64  # pictures of one kind that are read or wait for it; the next is turned away at once
 
 T = TypeVar("T")
 
@@ -35,7 +38,12 @@ class Front:
         self.settings = settings
         self.closing = closing
         self.log = log
+        # Apart from each other, so that nobody who asks for a plan waits for other people's pictures.
         self._heavy = anyio.CapacityLimiter(2)
+        self._plans = anyio.CapacityLimiter(4)
+        self._submissions = anyio.CapacityLimiter(WAITING)
+        self._looks = anyio.CapacityLimiter(WAITING)
+        self._inspections = anyio.CapacityLimiter(WAITING)
 
     @classmethod
     def of(cls, request: Request) -> Front:
@@ -45,6 +53,25 @@ class Front:
         """Run what takes a process or waits for the worker: only two at once, so that others are answered."""
         return await run_sync(call, limiter=self._heavy)
 
+    async def plan(self, fields: JsonObject, size: tuple[int, int] = (512, 512)) -> Plan:
+        """See `Service.plan`."""
+        return await run_sync(lambda: self.service.plan(fields, size), limiter=self._plans)
+
     async def submit(self, fields: JsonObject, picture: bytes, key: str | None = None) -> Job:
         """See `Service.submit`."""
-        return await self.heavy(lambda: self.service.submit(fields, picture, key))
+        return await _admitted(self._submissions, lambda: self.service.submit(fields, picture, key))
+
+    async def inspect(self, picture: bytes) -> Inspection:
+        """See `Service.inspect`."""
+        return await _admitted(self._inspections, lambda: self.service.inspect(picture))
+
+    async def look(self, call: Callable[[], T]) -> T:
+        """Run what decodes a picture without making a job of it."""
+        return await _admitted(self._looks, call)
+
+
+async def _admitted(room: anyio.CapacityLimiter, call: Callable[[], T]) -> T:
+    """Run a call that waits for its turn by itself; raise `I2VError` where too many wait already."""
+    if room.available_tokens < 1:
+        raise I2VError("image.decoders_busy")
+    return await run_sync(call, limiter=room)

@@ -62,6 +62,7 @@ _STATUS = {
     "image.too_many_bytes": 413,
     "image.too_large": 413,
     "image.too_slow": 413,
+    "image.too_many_scans": 413,
     "image.no_memory": 413,
     "http.media_type": 415,
     "http.content_encoding": 415,

@@ -10,8 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from PIL import Image
-
+from i2v.decoder import read_picture
 from i2v.engines.base import Event, SteppedDown
 from i2v.engines.specs import find_spec
 from i2v.errors import Cancelled, EncodeError, I2VError, InvalidRequest, Notice
@@ -140,12 +139,12 @@ def _generation(job: Job) -> Generation:
 
 
 def _read_picture(path: Path) -> Picture:
-    """Read one of our own files: `i2v.decoder` wrote it."""
+    """Return the picture that the service has kept, decoded as it was at submission."""
     try:
-        with Image.open(path, formats=("PNG",)) as file:
-            image = file.convert("RGB")
+        return read_picture(path)
     except OSError as error:
         raise InvalidRequest(
             "job.picture_lost", path=str(path), reason=error.strerror or str(error)
         ) from error
-    return Picture(image, image.size, ())
+    except InvalidRequest as error:  # it was right when it was kept
+        raise InvalidRequest("job.picture_lost", path=str(path), reason=error.message) from error

@@ -463,7 +463,7 @@ def test_the_thumbnail_is_the_picture_that_was_given(shared_house: House) -> Non
     assert (response.status_code, response.headers["Content-Type"]) == (200, "image/jpeg")
     assert response.headers["Cache-Control"] == "private, max-age=31536000, immutable"
     assert Image.open(io.BytesIO(response.content)).size == (96, 64)
-    (shared_house.settings.inputs / f"{job_id}.jpg").unlink()
+    (shared_house.settings.inputs / shared_house.service.get(job_id).input).with_suffix(".jpg").unlink()
     gone = shared_house.get(f"/jobs/{job_id}/thumbnail")
     assert (gone.status_code, gone.json()["code"]) == (410, "job.no_thumbnail")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Iterator
+from html import escape
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -126,10 +127,39 @@ def test_numbers_that_no_slider_has_are_told_and_not_run(page: Page) -> None:
     assert "num_frames = nan is not accepted" in updates[page.generate.plan]
 
 
-def test_a_picture_that_cannot_be_read_has_no_size(page: Page, tmp_path: Path) -> None:
-    (tmp_path / "x.png").write_text("no picture")
-    assert page.generate.form.picture_size(values(page, picture=str(tmp_path / "x.png"))) is None
-    assert page.generate.form.picture_size(values(page, picture=str(tmp_path / "gone.png"))) is None
+@pytest.mark.parametrize("size", [(8, 8), (600, 50), (64, 64)])
+def test_the_line_below_the_button_and_the_button_agree(
+    page: Page, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    path = tmp_path / "x.png"
+    Image.new("RGB", size).save(path)
+    given = values(page, picture=str(path), prompt="x")
+    shown = run(page.generate.look(given))[page.generate.plan]
+    view = given[page.generate.view] = Showing()
+    run(page.generate.generate(given))
+    refused = view.error is not None
+    assert refused is (size != (64, 64))
+    assert ("i2v-error" in shown) is refused
+    if view.error is not None:
+        assert escape(str(view.error["message"])) in shown
+
+
+def test_damage_that_no_header_tells_is_told_once_the_picture_was_looked_at(
+    page: Page, tmp_path: Path
+) -> None:
+    path = tmp_path / "half.jpg"
+    whole = (ROOT / "examples" / "cat.jpg").read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    given = values(page, picture=str(path))
+    run(page.generate.examine(given))
+    assert "damaged" in run(page.generate.look(given))[page.generate.plan]
+
+
+def test_a_file_that_is_gone_is_told(page: Page, tmp_path: Path) -> None:
+    assert (
+        "cannot be read"
+        in run(page.generate.look(values(page, picture=str(tmp_path / "gone.png"))))[page.generate.plan]
+    )
 
 
 def test_cancelling_what_is_not_there_says_so(page: Page) -> None:

@@ -20,6 +20,7 @@ from PIL import Image
 from i2v.errors import I2VError
 from i2v.messages import MESSAGES
 from i2v.web.problems import _ABOUT, _STATUS, MEDIA_TYPE
+from tests.test_image import png
 from tests.web.house import House, wait_for
 
 Part = tuple[str, tuple[str | None, bytes | str]]
@@ -243,7 +244,7 @@ PICTURES: list[tuple[str, Callable[[], bytes], int, str]] = [
     ("truncated", lambda: encoded((64, 64))[:-40], 422, "image.damaged"),
     ("tiny", lambda: encoded((1, 1)), 422, "image.too_small"),
     ("long", lambda: encoded((3000, 20)), 422, "image.too_narrow"),
-    ("many pixels", lambda: encoded((5100, 5100)), 413, "image.too_large"),
+    ("many pixels", lambda: png(11_000, 11_000, 8, 2, b""), 413, "image.too_large"),
     ("many bytes", lambda: b"\x89PNG" + bytes(51_000_000), 413, "image.too_many_bytes"),
 ]
 

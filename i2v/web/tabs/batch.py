@@ -157,7 +157,7 @@ class BatchTab:
         """Raise now what would be wrong with every picture's request."""
         if not paths:
             raise InvalidRequest("request.missing_field", field=text("picture.label", language))
-        await self._front.heavy(lambda: self._service.plan(fields))
+        await self._front.plan(fields)
 
     async def act(self, event: gr.EventData) -> Updates:
         """Do what a button of the list says."""

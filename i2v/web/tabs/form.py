@@ -15,9 +15,7 @@ from typing import Any, get_args
 import gradio as gr
 from gradio.data_classes import ImageData
 from gradio.processing_utils import save_bytes_to_cache
-from PIL import Image
 
-from i2v.image import FORMATS
 from i2v.jobs import JsonObject
 from i2v.schema import MAX_SEED, EngineSpec, Fit, Language, PresetName, Resolution, Speed
 from i2v.web.tabs.widgets import Choices, Labels, Updates, Values
@@ -156,21 +154,15 @@ class Form:
             return {self.picture: values[self.picture]}
         return {self.picture: save_bytes_to_cache(picture, "picture.png", self.picture.GRADIO_CACHE)}
 
-    def picture_size(self, values: Values) -> tuple[int, int] | None:
-        """Return (width, height) by the file's header; `None` where there is no picture to speak of."""
+    def picture_path(self, values: Values) -> Path | None:
+        """Return where the picture lies that was put in; nothing is known of it."""
         path = values[self.picture]
-        if not path:
-            return None
-        try:
-            with Image.open(path, formats=FORMATS) as header:
-                return header.size
-        except (OSError, ValueError, Image.DecompressionBombError):  # `submit` will say what is wrong with it
-            return None
+        return Path(path) if path else None
 
     def picture_bytes(self, values: Values) -> bytes | None:
         """Return the picture's file, `None` if there is none; raises as `read_upload` does."""
-        path = values[self.picture]
-        return read_upload(Path(path)) if path else None
+        path = self.picture_path(values)
+        return read_upload(path) if path else None
 
 
 def draw_seed() -> str:

@@ -27,6 +27,7 @@ from i2v.schema import EngineSpec, Language
 from i2v.service import Plan
 from i2v.web import models_panels, panels
 from i2v.web.events import POLL_SECONDS
+from i2v.web.inspected import Inspected
 from i2v.web.tabs.form import Form, draw_seed
 from i2v.web.tabs.live import DISK_SECONDS, View, follow
 from i2v.web.tabs.screen import Screen
@@ -52,14 +53,14 @@ class Showing(View):
         is_sending: something was asked for, and is not a job yet.
         error: what went wrong with what was asked for last.
         asked_at: when the button was pressed last (`time.monotonic`).
-        examined: the path of the picture that was looked at last, and what was found.
+        examined: the path of the picture that was looked at last, and what was found, or is wrong with it.
     """
 
     job: str = ""
     is_sending: bool = False
     error: JsonObject | None = None
     asked_at: float = field(default=0.0, compare=False)
-    examined: tuple[str, PictureFacts] | None = field(default=None, compare=False)
+    examined: tuple[str, PictureFacts | InvalidRequest] | None = field(default=None, compare=False)
 
     def turn_to(self, job: str = "", is_sending: bool = False, error: JsonObject | None = None) -> None:
         self.job, self.is_sending, self.error = job, is_sending, error
@@ -73,6 +74,7 @@ class GenerateTab:
         self._front = shared.front
         self._service = shared.front.service
         labels = shared.labels
+        self._inspected = Inspected(shared.front.inspect)
         self.view = gr.State(Showing())
         self.about = gr.HTML(elem_id="i2v-about")
         self.get_model = gr.Button(visible=False, size="sm", elem_id="i2v-get-model")
@@ -138,10 +140,13 @@ class GenerateTab:
         view.turn_to("" if job is None else job.id)
         if job is None:
             return self.form.placed(values, None) | await self._sized({})
-        return await run_sync(self._of_job, values, job)
+        return await self._of_job(values, job)
 
-    def _of_job(self, values: Values, job: Job) -> Updates:
-        placed = self.form.placed(values, self._service.picture(job))
+    async def _of_job(self, values: Values, job: Job) -> Updates:
+        picture = None
+        with suppress(I2VError):  # it cannot be read now: the form stays without it
+            picture = await self._front.look(lambda: self._service.picture(job))
+        placed = await run_sync(self.form.placed, values, picture)
         return placed | self.form.filled(job.request) | self.form.numbers(job.generation)
 
     async def take_over(self, values: Values) -> Updates:
@@ -155,7 +160,7 @@ class GenerateTab:
         if job is not None:
             values[self.view].turn_to(job.id)
             kept = replace(self._shared.remembered_of(values), job=job.id)
-            filled = await run_sync(self._of_job, values, job)
+            filled = await self._of_job(values, job)
             return updates | filled | {self._shared.remembered: asdict(kept)}
         sized = await self._sized(opened.fields | {"prompt": "any"})
         return updates | sized | self.form.repeated(opened.fields)
@@ -185,42 +190,53 @@ class GenerateTab:
     async def examine(self, values: Values) -> None:
         """Have a new picture looked at. It takes a second, so `look` does not wait for it."""
         view: Showing = values[self.view]
-        with suppress(I2VError):  # `submit` will say what is wrong with it
+        with suppress(I2VError):  # not now: there is no advice then, and `submit` is asked again anyway
             picture = await run_sync(self.form.picture_bytes, values)
             if picture is None:
                 return
-            facts = await self._front.heavy(lambda: self._service.examine(picture))
-            view.examined = (values[self.form.picture], facts)
+            found: PictureFacts | InvalidRequest
+            try:
+                found = await self._front.look(lambda: self._service.examine(picture))
+            except InvalidRequest as error:
+                found = error
+            view.examined = (values[self.form.picture], found)
 
     async def look(self, values: Values) -> Updates:
-        """Say what the request would take here, and what might disappoint."""
+        """Say what the request would take here and what might disappoint, or why it would be refused."""
         language = self._shared.language_of(values)
         fields = self.form.fields(values)
-        size = await run_sync(self.form.picture_size, values)
+        path = self.form.picture_path(values)
         try:
-            plan = await self._plan(fields, size)
+            facts = self._facts(values)
+            header = None if path is None else await self._inspected.of(path)
+            plan = await self._plan(fields, None if header is None else header.size)
         except I2VError as error:
             return {self.plan: panels.error(error.to_dict(), language), self.advice: ""}
         spec = self._service.engines[str(plan.options["engine"])]
         guidance, fps = (cast("float", plan.options[name]) for name in ("guidance_scale", "fps"))
-        facts = self._facts(values)
+        size = None if header is None else header.size
         advice = advise(str(fields["prompt"]), facts or size, guidance, fps, spec)
+        told = (*(() if header is None else header.notices), *advice)
         reason = None if "engine" in fields else await self._front.heavy(self._service.explain_choice)
         return {
             self.about: _about(spec, reason, language),
             self.get_model: _way_to_get_model(reason, language),
-            self.plan: _forecast(plan, size, language),
-            self.advice: panels.notices((notice.to_dict() for notice in advice), language),
+            self.plan: _forecast(plan, None if header is None else header.source_size, language),
+            self.advice: panels.notices((notice.to_dict() for notice in told), language),
         }
 
     def _facts(self, values: Values) -> PictureFacts | None:
+        """Return what was found in the picture so far; raise `InvalidRequest` if it cannot be used."""
         examined = values[self.view].examined
-        return examined[1] if examined and examined[0] == values[self.form.picture] else None
+        found = examined[1] if examined and examined[0] == values[self.form.picture] else None
+        if isinstance(found, InvalidRequest):
+            raise InvalidRequest.rebuilt(found.to_dict())
+        return found
 
     async def _plan(self, fields: JsonObject, size: tuple[int, int] | None = None) -> Plan:
         # A prompt, so that a page without one gets numbers and not an error: it changes no number.
         asked = fields | {"prompt": "any"}
-        return await self._front.heavy(lambda: self._service.plan(asked, size or (512, 512)))
+        return await self._front.plan(asked, size or (512, 512))
 
     # --- handlers: jobs
 

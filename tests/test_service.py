@@ -573,7 +573,7 @@ service.delete(sys.argv[2])
 """
 
 
-@pytest.mark.parametrize("cut", ["store.delete", "i2v.service._remove_picture"])
+@pytest.mark.parametrize("cut", ["store.delete", "i2v.inputs._remove"])
 def test_a_delete_that_is_cut_off_is_finished_by_the_next_one(
     working: Service, settings: Settings, tmp_path: Path, cut: str
 ) -> None:

@@ -445,7 +445,22 @@ MESSAGES: dict[str, str] = {
     "output.not_writable": "Nothing can be written to the folder {path} ({reason}). Choose another one, or "
     "change its permissions.",
     "output.no_space": "The disk of {path} has {free_mib} MiB left, {needed_mib} are needed. Free some.",
-    "encode.no_ffmpeg": "No ffmpeg was found ({reason}). Install imageio-ffmpeg, or set IMAGEIO_FFMPEG_EXE.",
+    "encode.no_ffmpeg": (
+        "ffmpeg cannot be run ({reason}). Install imageio-ffmpeg 0.6 or newer, or set IMAGEIO_FFMPEG_EXE to"
+        " an ffmpeg that runs here."
+    ),
+    "encode.no_libx264": (
+        "The ffmpeg at {path} (version {version}) was built without libx264, which encodes the videos. Set"
+        " IMAGEIO_FFMPEG_EXE to one that has it, or unset it and install imageio-ffmpeg 0.6 or newer."
+    ),
+    "encode.old_ffmpeg": (
+        "The ffmpeg at {path} has version {version}; {oldest} or newer is needed. Install imageio-ffmpeg 0.6"
+        " or newer, which brings one, or set IMAGEIO_FFMPEG_EXE to a newer one."
+    ),
+    "encode.unfit_ffmpeg": (
+        "The ffmpeg at {path} (version {version}) failed to make a small test clip: {reason}. Install"
+        " imageio-ffmpeg 0.6 or newer, or set IMAGEIO_FFMPEG_EXE to another ffmpeg."
+    ),
     "encode.bad_input": "{field} = {value} cannot be encoded: {allowed}.",
     "encode.no_frames": "No frame was given, so there is no video to write.",
     "encode.no_space": "The disk of {path} became full while writing ({reason}). Free some space.",
@@ -457,6 +472,20 @@ MESSAGES: dict[str, str] = {
     "encode.frames_lost": "{found} of {expected} frames arrived in the video; it was removed. Try again.",
     "encode.mismatch": "The video came out with {field} = {found} instead of {expected}; it was removed.",
     "encode.broken": "The video {path} cannot be decoded: {reason}.",
+    "unpublished.kept": (
+        "The decoded frames are kept for {days} days: once that is mended, a retry publishes the video"
+        " without computing it again."
+    ),
+    "unpublished.not_kept": (
+        "The decoded frames could not be kept either ({path}: {reason}), so a retry computes them again."
+    ),
+    "unpublished.published": (
+        "The frames of an earlier attempt were kept; the video was published from them, and nothing was"
+        " computed again."
+    ),
+    "unpublished.unreadable": (
+        "{path} holds no frames that can be published ({reason}). Name a file that i2v generate said it kept."
+    ),
     # doctor: what was found, and what to do about it
     "doctor.memory": (
         "{free} of {total} GiB memory are free; the embedded model's largest preset was measured at {needed}."

@@ -108,7 +108,7 @@ def sweep_parts(path: Path) -> None:
     """Remove what writers of the video `path` left that were killed. Nobody may be writing it now."""
     for part in path.parent.glob(f".{glob.escape(_part_stem(path))}.*.part.mp4"):
         part.unlink(missing_ok=True)
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         if path.stat().st_size == 0:  # the name was only reserved, as `_move_to_free_name` does
             path.unlink()
 

@@ -6,69 +6,38 @@ frames while later ones are still being decoded. Where models, jobs and pages li
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from contextlib import closing, nullcontext
+from dataclasses import replace
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from i2v.certificates import Certificate
+from i2v.delivery import Marks, Result, deliver, publish_kept
 from i2v.engines.base import NO_LADDER, Decoded, Engine, Event, Ladder
-from i2v.errors import InsufficientMemory, InvalidRequest, Notice
-from i2v.image import Picture, fit_picture, fit_size, resize_frames
-from i2v.label import AIGC, VisibleLabel, aigc_tag
+from i2v.errors import Cancelled, I2VError, InvalidRequest, Notice
+from i2v.image import Picture, fit_picture, fit_size
+from i2v.label import AIGC, aigc_tag
 from i2v.loading import LoadedEngine
 from i2v.outputs import OutputTarget
 from i2v.prompt_syntax import notices_on_syntax
 from i2v.provenance import KEY, Provenance
-from i2v.schedules import evaluations, fast
-from i2v.schema import MAX_SEED, EngineSpec, Generation, GenerationRequest, Language, Preset, Upscaling
+from i2v.schedules import evaluations
+from i2v.schema import MAX_SEED, EngineSpec, Generation, GenerationRequest, Preset, Upscaling
 from i2v.settings import OutputSettings
 from i2v.stages import StageBooks, Stopwatch
-from i2v.upscale import NETWORKS, Upscaler, choose_upscaler
-from i2v.video import Mp4Writer
+from i2v.unpublished import About, FrameRecorder
+from i2v.upscale import NETWORKS, choose_upscaler
 
+# What may go well the next moment: the encoder was killed, the folder was moved while it wrote.
+PASSING = ("encode.failed", "encode.broken", "encode.frames_lost", "encode.mismatch")
 
-@dataclass(frozen=True)
-class Result:
-    """A finished clip: where it is, what was run, what to know of it, and what it took.
-
-    `seconds` are of each phase, on the wall; `stages` are as `StageBooks.to_list` has them.
-    """
-
-    path: Path
-    generation: Generation
-    notices: tuple[Notice, ...]
-    seconds: dict[str, float]
-    stages: tuple[dict[str, object], ...] = ()
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the fields that `--json` and the API report."""
-        told = asdict(self.generation)
-        names = (
-            "seed", "width", "height", "generated_width", "generated_height", "num_frames", "fps",
-            "target_fps", "num_inference_steps", "guidance_scale", "prompt", "negative_prompt", "fit",
-            "engine", "speed", "upscaler",
-        )  # fmt: skip
-        return {
-            "path": str(self.path),
-            **{name: told[name] for name in names},
-            **_ran(self.generation),
-            "seconds": {phase: round(spent, 3) for phase, spent in self.seconds.items()},
-            "stages": list(self.stages),
-            "notices": [notice.to_dict() for notice in self.notices],
-        }
-
-
-@dataclass(frozen=True)
-class Marks:
-    """What a video carries besides its frames: metadata, and a visible label in a language, if any."""
-
-    tags: dict[str, str] = field(default_factory=dict)
-    visible: Language | None = None
+log = logging.getLogger(__name__)
 
 
 def draw_seed() -> int:
@@ -144,13 +113,6 @@ def _speed(
     if evaluations("fast", generation.num_inference_steps) == generation.num_inference_steps:
         return "exact", ()  # as few as they get
     return "exact", () if proofs is None else (Notice("speed.not_measured", {}),)
-
-
-def _ran(generation: Generation) -> dict[str, object]:
-    """Return what the sampler does for this generation, for the report of a clip."""
-    steps = generation.num_inference_steps
-    solver = fast(steps).solver if generation.speed == "fast" else "ddim"
-    return {"solver": solver, "unet_evaluations": evaluations(generation.speed, steps)}
 
 
 def _sizes(
@@ -249,10 +211,12 @@ def generate_video(
     on_event: Callable[[Event], None] = lambda event: None,
     stopwatch: Stopwatch | None = None,
     ladder: Ladder = NO_LADDER,
+    recorder: FrameRecorder | None = None,
 ) -> Result:
     """Generate the clip and publish it under its final name.
 
-    Raises whatever stops it; nothing is left behind then. `on_event` may raise to cancel.
+    Raises whatever stops it; nothing is left behind then, but the frames in `recorder` where only the end
+    failed: all are decoded first. `on_event` may raise to cancel.
     """
     watch = stopwatch or Stopwatch()
     books = StageBooks(engine.spec, generation, engine.plan, watch)
@@ -265,30 +229,38 @@ def generate_video(
             else fitted.image.resize(model_size, Image.Resampling.LANCZOS)
         )
     notices = [*picture.notices, *fitted.notices]
-    size = (generation.width, generation.height)
-    label = VisibleLabel(size, generation.fps, marks.visible) if marks.visible else None
-    upscaler = None
-    if generation.upscaler != "lanczos":
-        with watch.phase("upscale"):
-            upscaler = Upscaler(generation.upscaler)
-    with (
-        Mp4Writer(output, fps=generation.fps, size=size, tags=marks.tags) as writer,
-        closing(engine.generate(generation, image, ladder)) as events,
-    ):
+
+    def decoded(events: Iterator[Event]) -> Iterator[NDArray[np.uint8]]:
         followed = books.follow(events)
-        for event in followed if upscaler is None else _frame_by_frame(followed):
+        for event in followed if generation.upscaler == "lanczos" else _frame_by_frame(followed):
             on_event(event)
             notices.extend(event.notices)
             if isinstance(event, Decoded):
-                frames = event.frames
-                if upscaler is not None:
-                    with _booked(watch, "upscale"):
-                        frames = upscaler.enlarge(frames)
-                with _booked(watch, "encode"):
-                    frames = resize_frames(frames, *size)
-                    writer.append(label.draw(frames) if label else frames)
-        with _booked(watch, "encode"):
-            path = writer.finish().path
+                if recorder is not None:
+                    recorder.append(event.frames)
+                yield event.frames
+
+    with (
+        recorder.begin(generation) if recorder is not None else nullcontext(),
+        closing(engine.generate(generation, image, ladder)) as events,
+    ):
+        frames = decoded(events)
+        try:
+            path = deliver(frames, generation, marks, output, watch)
+        except I2VError as error:
+            if recorder is None or isinstance(error, Cancelled):
+                raise
+            for _ in frames:  # where the engine itself failed, there are no more
+                pass
+            stages = tuple(books.to_list())
+            about = About(generation, marks.tags, marks.visible, tuple(notices), watch.seconds, stages)
+            kept = recorder.keep(about)
+            if kept is None or error.code not in PASSING:
+                raise
+            log.warning("the video is encoded once more: %s", error)
+            published = replace(publish_kept(kept, output), notices=tuple(notices))
+            recorder.news = None
+            return published
     return Result(path, generation, tuple(notices), watch.seconds, tuple(books.to_list()))
 
 
@@ -300,12 +272,3 @@ def _frame_by_frame(events: Iterator[Event]) -> Iterator[Event]:
                 yield Decoded(event.frames[index : index + 1], () if index else event.notices)
         else:
             yield event
-
-
-@contextmanager
-def _booked(watch: Stopwatch, phase: Literal["upscale", "encode"]) -> Iterator[None]:
-    try:
-        with watch.phase(phase):
-            yield
-    except MemoryError as error:
-        raise InsufficientMemory("encode.out_of_memory", reason=str(error) or "MemoryError") from error

@@ -38,6 +38,7 @@ from i2v.provenance import Provenance
 from i2v.retention import Retention
 from i2v.schema import DeviceInfo, EngineSpec, Generation, GenerationRequest, Preset, shown
 from i2v.settings import Settings, load_presets
+from i2v.unpublished import remove_kept, sweep
 from i2v.video import check_ffmpeg, read_last_frame, read_poster, read_tags
 from i2v.worker.remains import clean_up
 
@@ -146,11 +147,12 @@ class Service:
         """Take up where the last service stopped: interrupted jobs go on, files that nobody owns go away."""
         self._settings.inputs.mkdir(parents=True, exist_ok=True)
         for job in self._store.recover_interrupted():
-            clean_up(job)
+            clean_up(job, self._settings.unpublished)
         owned = {Path(name).stem for name in self._store.inputs()}
         for file in self._settings.inputs.iterdir():
             if file.stem not in owned:
                 file.unlink()
+        sweep(self._settings.unpublished)
         self._executor.start()
         self._retention.start()
 
@@ -226,7 +228,10 @@ class Service:
         return self._store.counts()
 
     def cancel(self, job_id: str) -> Job:
-        return self._store.cancel(job_id)
+        job = self._store.cancel(job_id)
+        if job.status == "cancelled":  # a running one's worker does the same when it has stopped
+            remove_kept(self._settings.unpublished, job.id)
+        return job
 
     def retry(self, job_id: str) -> Job:
         job = self._store.retry(job_id)
@@ -250,7 +255,8 @@ class Service:
         video = remove_video(job) if job.status == "succeeded" else "none"
         job = self._inputs.release(job.input, lambda: self._store.delete(job_id))
         if video == "none":  # after the job has gone: until then, somebody could retry it
-            clean_up(job)
+            clean_up(job, self._settings.unpublished)
+        remove_kept(self._settings.unpublished, job.id)
         log.info("job %s: deleted (video: %s)", job.id, video)
         return Deleted(job, video)
 

@@ -155,6 +155,11 @@ class Settings(_Section):
         """The folder of the jobs' pictures."""
         return self.service.data_dir / "inputs"
 
+    @property
+    def unpublished(self) -> Path:
+        """The folder of frames that are decoded and not yet published."""
+        return self.service.data_dir / "unpublished"
+
 
 # How paths are read, by the type of the setting.
 _PATHS: Mapping[object, Callable[[object, Path, Mapping[str, str]], object]] = {

@@ -319,7 +319,7 @@ def test_stopping_while_frames_are_enlarged_leaves_nothing_behind(
         if len(done) == 2:
             raise error
 
-    monkeypatch.setattr("i2v.pipeline.Upscaler", Network)
+    monkeypatch.setattr("i2v.delivery.Upscaler", Network)
     with pytest.raises(I2VError) as caught:
         generate_video(engine, enlarged, picture, OutputName(tmp_path, WHEN), Marks(), stop)
     assert (type(caught.value), caught.value.code) == told

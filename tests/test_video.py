@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -338,12 +339,36 @@ def test_lost_frames_are_noticed(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
-def test_a_vanished_folder_is_named(tmp_path: Path) -> None:
-    folder = tmp_path / "gone"
-    with pytest.raises(EncodeError, match=r"gone: ffmpeg: .*No such file") as caught:
-        write(OutputName(folder, WHEN))
+def test_a_missing_folder_is_made_again(tmp_path: Path) -> None:
+    write(OutputName(tmp_path / "gone" / "deeper", WHEN))
+    assert names(tmp_path / "gone" / "deeper") == ["video_20250405_142310.mp4"]
+
+
+@pytest.mark.parametrize("instead", ["nothing", "a file", "another folder"])
+def test_a_folder_that_vanishes_while_its_video_is_written_is_named(tmp_path: Path, instead: str) -> None:
+    """And the writer's own clean-up never hides it."""
+    folder = tmp_path / "videos"
+    with (  # noqa: PT012
+        pytest.raises(EncodeError) as caught,
+        Mp4Writer(OutputName(folder, WHEN), fps=8, size=SIZE) as writer,
+    ):
+        writer.append(make_frames(3))
+        while names(folder) == []:  # ffmpeg makes the file when it begins
+            writer.append(make_frames(1))
+        shutil.rmtree(folder)
+        if instead == "a file":
+            folder.touch()
+        elif instead == "another folder":
+            folder.mkdir()
+        writer.finish()
+    assert (caught.value.code, caught.value.params["path"]) == ("encode.failed", str(folder))
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "videos").touch()
+    with pytest.raises(EncodeError) as caught:
+        write(OutputName(tmp_path / "videos" / "deeper", WHEN))
     assert caught.value.code == "encode.failed"
-    assert not folder.exists()
 
 
 def test_a_file_size_limit_is_noticed(tmp_path: Path) -> None:

@@ -318,7 +318,7 @@ def test_a_strangers_file_is_left_alone(settings: Settings, store: WatchedStore,
     code, message = error_of(store.get(job.id))
     assert code == "job.output_taken"
     assert str(path) in message
-    clean_up(store.get(job.id))
+    clean_up(store.get(job.id), settings.unpublished)
     assert path.read_bytes() == b"mine"
     assert videos(settings) == [path.name]
 
@@ -359,7 +359,7 @@ def test_a_job_that_was_cancelled_too_late_keeps_no_video(settings: Settings, st
     assert videos(settings) == [Path(running.output).name]
     (job,) = store.recover("worker")
     assert job.status == "cancelled"
-    clean_up(job)
+    clean_up(job, settings.unpublished)
     assert videos(settings) == []
 
 

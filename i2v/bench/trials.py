@@ -27,12 +27,13 @@ from i2v.bench.clips import (
     rung_of,
 )
 from i2v.bench.report import Figures
+from i2v.delivery import Marks
 from i2v.engines.base import Decoded, Denoised, Engine, Event, Ladder, SteppedDown, engine_class
 from i2v.image import Picture
 from i2v.ladder import MemoryLadder
 from i2v.memory import probe_device
 from i2v.outputs import OutputFile
-from i2v.pipeline import Marks, generate_video
+from i2v.pipeline import generate_video
 from i2v.schema import DeviceInfo, EngineSpec, Generation, MemoryPlan
 from i2v.settings import EngineSettings
 

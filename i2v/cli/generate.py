@@ -6,9 +6,11 @@ import argparse
 import json
 import os
 import re
+import shlex
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -20,12 +22,13 @@ from i2v.errors import InvalidRequest
 from i2v.schema import Fit, GenerationRequest, PresetName, Resolution, Speed, shown
 
 if TYPE_CHECKING:
+    from i2v.delivery import Result
     from i2v.engines.base import Event
     from i2v.errors import Notice
     from i2v.outputs import OutputTarget
-    from i2v.pipeline import Result
     from i2v.provenance import Provenance
     from i2v.settings import Settings
+    from i2v.unpublished import FrameRecorder
 
 # MP4 and MOV (but not the pictures that are packed alike: heic, avif), Matroska and WebM, AVI.
 _VIDEO = re.compile(
@@ -162,10 +165,31 @@ def run(arguments: argparse.Namespace) -> int:
         if like is not None and clip is not None:
             notices += tuple(provenance.differences(like, clip, frozenset(given)))
         marks = mark(provenance, settings.output)
-        show = progress.show
-        result = generate_video(loaded.engine, generation, picture, target, marks, show, watch, ladder)
-    _report(replace(result, notices=(*notices, *result.notices)), progress.told, as_json=arguments.json)
+        with _recorder(settings, submitted) as recorder:
+            result = generate_video(
+                loaded.engine, generation, picture, target, marks, progress.show, watch, ladder, recorder
+            )
+    report(replace(result, notices=(*notices, *result.notices)), progress.told, as_json=arguments.json)
     return 0
+
+
+@contextmanager
+def _recorder(settings: Settings, submitted: datetime) -> Iterator[FrameRecorder]:
+    """Record the frames; where only the end fails, say where they are and how it goes on."""
+    from i2v.errors import I2VError
+    from i2v.unpublished import FrameRecorder, sweep
+
+    sweep(settings.unpublished)
+    name = f"{settings.output.prefix}{submitted:%Y%m%d_%H%M%S}_{os.getpid()}"
+    with FrameRecorder(settings.unpublished, name) as recorder:
+        try:
+            yield recorder
+        except I2VError:
+            if recorder.news is not None:
+                print(f"i2v: {recorder.news.message}", file=sys.stderr)
+            if recorder.path.exists():
+                print(f"i2v: To publish them: i2v finish {shlex.quote(str(recorder.path))}", file=sys.stderr)
+            raise
 
 
 def _given_fields(arguments: argparse.Namespace) -> dict[str, object]:
@@ -258,7 +282,7 @@ class _Progress:
         print(f"\r{line:<70}", end="", file=sys.stderr, flush=True)
 
 
-def _report(result: Result, told: Sequence[Notice], as_json: bool) -> None:
+def report(result: Result, told: Sequence[Notice], as_json: bool) -> None:
     """Print the result, and those of its notices that were not `told`."""
     if as_json:
         print(json.dumps(result.to_dict(), ensure_ascii=False))

@@ -17,11 +17,11 @@ from datetime import datetime
 from importlib.metadata import version
 from types import FrameType
 
-from i2v.cli import bench, doctor, generate, info, models, plan, serve
+from i2v.cli import bench, doctor, finish, generate, info, models, plan, serve
 from i2v.cli.parsers import Parser
 from i2v.errors import Cancelled, I2VError
 
-COMMANDS = (generate, serve, plan, info, models, doctor, bench)
+COMMANDS = (generate, finish, serve, plan, info, models, doctor, bench)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -11,15 +11,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-import numpy as np
-
 from i2v.doctor.findings import Finding, Status
 from i2v.engines.specs import find_spec
 from i2v.errors import EncodeError, I2VError, InvalidRequest, ModelUnavailable, Notice
-from i2v.outputs import OutputFile, OutputName, prepare_output
+from i2v.outputs import OutputName, prepare_output
 from i2v.schema import EngineSpec, shown
 from i2v.settings import ModelSettings, OutputSettings, Settings, find_user_file, load_settings
-from i2v.video import Mp4Writer
+from i2v.video import prove_ffmpeg
 from i2v.weights.folders import find_weights, locate
 
 READ_BYTES, READ_SECONDS = 2**26, 0.3  # reading is tried for as much or as long, whatever ends first
@@ -124,24 +122,15 @@ def _read_speed(path: Path) -> float:
 
 
 def check_ffmpeg() -> Finding:
-    """Make a tiny real clip as every clip is made: encoded, then decoded again and compared."""
-    frames = np.zeros((4, 64, 64, 3), np.uint8)
+    """Make a tiny clip, by the same proof as before every job."""
     start = time.perf_counter()
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            target = OutputFile(Path(folder) / "clip.mp4")
-            with Mp4Writer(target, fps=8, size=(64, 64)) as writer:
-                writer.append(frames)
-                writer.finish()
+        prove_ffmpeg()
     except EncodeError as error:
-        reason = error.message
-    except OSError as error:  # no folder for it, or no program of that name
-        reason = str(error)
-    else:
-        seconds = round(time.perf_counter() - start, 1)
-        return Finding("ok", Notice("doctor.ffmpeg_ok", {"seconds": seconds}))
-    found = Notice("doctor.ffmpeg_broken", {"reason": reason})
-    return Finding("problem", found, Notice("doctor.ffmpeg_broken_fix", {}))
+        found = Notice("doctor.ffmpeg_broken", {"reason": error.message})
+        return Finding("problem", found, Notice("doctor.ffmpeg_broken_fix", {}))
+    seconds = round(time.perf_counter() - start, 1)
+    return Finding("ok", Notice("doctor.ffmpeg_ok", {"seconds": seconds}))
 
 
 def list_variables(environ: Mapping[str, str]) -> Finding:

@@ -139,7 +139,7 @@ class ProcessExecutor:
                 if self._stopping.wait(RETRY_SECONDS):
                     return  # the next service finds it interrupted
         for job in jobs:
-            clean_up(job)
+            clean_up(job, self._settings.unpublished)
 
     def _release(self, owner: str) -> list[Job]:
         running = self._store.page("running").jobs

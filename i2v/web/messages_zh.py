@@ -333,7 +333,22 @@ CHINESE: dict[str, str] = {
     "output.not_a_folder": "输出位置 {path} 不是文件夹。请另选一个。",
     "output.not_writable": "无法写入文件夹 {path}（{reason}）。请另选一个，或更改权限。",
     "output.no_space": "{path} 所在磁盘剩余 {free_mib} MiB，需要 {needed_mib} MiB。请腾出空间。",
-    "encode.no_ffmpeg": "没有找到 ffmpeg（{reason}）。请安装 imageio-ffmpeg，或设置 IMAGEIO_FFMPEG_EXE。",
+    "encode.no_ffmpeg": (
+        "无法运行 ffmpeg（{reason}）。请安装 imageio-ffmpeg 0.6 或更新版本，"
+        "或把 IMAGEIO_FFMPEG_EXE 设为能在本机运行的 ffmpeg。"
+    ),
+    "encode.no_libx264": (
+        "{path} 处的 ffmpeg（版本 {version}）不含编码视频所需的 libx264。请把 IMAGEIO_FFMPEG_EXE 设为含有它的"
+        " ffmpeg，或取消该变量并安装 imageio-ffmpeg 0.6 或更新版本。"
+    ),
+    "encode.old_ffmpeg": (
+        "{path} 处的 ffmpeg 版本为 {version}，需要 {oldest} 或更新版本。请安装自带 ffmpeg 的"
+        " imageio-ffmpeg 0.6 或更新版本，或把 IMAGEIO_FFMPEG_EXE 设为更新的 ffmpeg。"
+    ),
+    "encode.unfit_ffmpeg": (
+        "{path} 处的 ffmpeg（版本 {version}）未能生成测试短片：{reason}。请安装 imageio-ffmpeg"
+        " 0.6 或更新版本，或把 IMAGEIO_FFMPEG_EXE 设为其他 ffmpeg。"
+    ),
     "encode.bad_input": "{field} = {value} 无法编码：{allowed}。",
     "encode.no_frames": "没有任何帧，因此没有视频可写。",
     "encode.no_space": "写入时 {path} 所在磁盘已满（{reason}）。请腾出空间。",
@@ -341,6 +356,10 @@ CHINESE: dict[str, str] = {
     "encode.frames_lost": "视频只有 {found} 帧，应有 {expected} 帧，已删除。请重试。",
     "encode.mismatch": "视频的 {field} 是 {found}，应为 {expected}，已删除。",
     "encode.broken": "视频 {path} 无法解码：{reason}。",
+    "unpublished.kept": "解码好的帧会保留 {days} 天：排除上述问题后重试，即可直接发布视频，无需重新计算。",
+    "unpublished.not_kept": "解码好的帧也未能保留（{path}：{reason}），重试时需要重新计算。",
+    "unpublished.published": "上次尝试的帧已保留；视频由这些帧发布，没有重新计算。",
+    "unpublished.unreadable": "{path} 中没有可以发布的帧（{reason}）。请指定 i2v generate 提示已保留的文件。",
     # doctor
     "doctor.memory": "内存剩余 {free} GiB，共 {total} GiB；内置模型最大的预设实测需要 {needed} GiB。",
     "doctor.memory_unknown": "内存剩余 {free} GiB，共 {total} GiB；没有测过 {title} 在此设备上的占用。",

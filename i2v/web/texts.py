@@ -363,8 +363,16 @@ def text(key: str, language: Language, **params: object) -> str:
 def translate(told: Mapping[str, object], language: Language) -> str:
     """Return the sentence of an error or notice, `{code, params, message}`, with what to do about it.
 
-    An older version may have stored one with another code or other params: then as it was said in English.
+    The error of a job may have a notice that comes `then` (`worker.attempt.with_news`). An older version may
+    have stored one with another code or other params: then as it was said in English.
     """
+    sentence, then = _translated(told, language), told.get("then")
+    if not isinstance(then, Mapping):
+        return sentence
+    return f"{sentence}{'' if language == 'zh-CN' else ' '}{_translated(then, language)}"
+
+
+def _translated(told: Mapping[str, object], language: Language) -> str:
     code = str(told["code"])
     sentences, hints = (messages_zh.CHINESE, messages_zh.HINTS) if language == "zh-CN" else (None, HINTS)
     try:

@@ -22,7 +22,8 @@ from i2v.jobs import Claim, Job, JobLost
 from i2v.memory import measure_held
 from i2v.schema import DeviceInfo, EngineSpec
 from i2v.settings import Settings
-from i2v.worker.attempt import Attempt
+from i2v.unpublished import remove_kept
+from i2v.worker.attempt import Attempt, with_news
 from i2v.worker.floor import FloorWatch
 from i2v.worker.keeper import EngineKeeper
 
@@ -99,19 +100,21 @@ class Worker:
 
     def _run(self, claim: Claim) -> Job:
         store = self._store
+        attempt = Attempt(
+            claim,
+            self._settings,
+            store,
+            self._engines,
+            self._device,
+            self._keeper,
+            lambda: self._tell(Beat(claim.job.id)),
+        )
         try:
-            result = Attempt(
-                claim,
-                self._settings,
-                store,
-                self._engines,
-                self._device,
-                self._keeper,
-                lambda: self._tell(Beat(claim.job.id)),
-            ).result()
+            result = attempt.result()
         except JobLost:
             raise
         except Cancelled:
+            remove_kept(self._settings.unpublished, claim.job.id)
             return _insist(lambda: store.confirm_cancel(claim))
         except I2VError as error:
             failure = error.to_dict()
@@ -125,6 +128,7 @@ class Worker:
             self._is_fit = False
         else:
             return _insist(lambda: store.finish(claim, result))
+        failure = with_news(failure, attempt.news())
         return _insist(lambda: store.fail(claim, failure))
 
     def _sink(self) -> None:

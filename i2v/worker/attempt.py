@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from i2v.decoder import read_picture
+from i2v.delivery import Marks, Result, publish_kept
 from i2v.engines.base import Event, SteppedDown
 from i2v.engines.specs import find_spec
 from i2v.errors import Cancelled, EncodeError, I2VError, InvalidRequest, Notice
@@ -19,14 +20,17 @@ from i2v.job_store import JobStore
 from i2v.jobs import Claim, Job, JsonObject, Progress
 from i2v.ladder import MemoryLadder
 from i2v.outputs import OutputFile, prepare_output, sweep_parts
-from i2v.pipeline import Marks, Result, describe, generate_video, mark
+from i2v.pipeline import describe, generate_video, mark
 from i2v.progress import Meter, Narrator, at_start
 from i2v.schema import DeviceInfo, EngineSpec, Generation, GenerationRequest
 from i2v.settings import Settings
 from i2v.stages import Stopwatch
+from i2v.unpublished import FrameRecorder, find_kept, kept_notice, remove_kept, sweep
 from i2v.video import check_ffmpeg
 from i2v.worker.keeper import EngineKeeper
 from i2v.worker.remains import JOB_TAG, is_published, tag_of
+
+_OF_AN_ATTEMPT = ("ladder.", "unpublished.")  # notices
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +57,11 @@ class Attempt:
         self._keeper = keeper
         self._beat = beat
         self._narrator = Narrator()
-        # what earlier attempts did with less memory is no news of this one
+        # what earlier attempts did with less memory, or left, is no news of this one
         known = claim.job.notices
-        self._notices = [notice for notice in known if not str(notice["code"]).startswith("ladder.")]
+        self._notices = [notice for notice in known if not str(notice["code"]).startswith(_OF_AN_ATTEMPT)]
         self._untold = len(self._notices) < len(known)
+        self._recorder = FrameRecorder(settings.unpublished, claim.job.id)
 
     def result(self) -> JsonObject:
         """Return the job's result: the video is published under the job's name when this returns.
@@ -69,15 +74,36 @@ class Attempt:
         """
         job = self._claim.job
         sweep_parts(Path(job.output))
+        sweep(self._settings.unpublished)
         try:
-            return self._make(job, _generation(job))
+            result = self._publish(job, _generation(job))
         except InvalidRequest as error:
             if error.code != "output.exists":
                 raise
-        if not is_published(job):
-            raise EncodeError("job.output_taken", path=job.output)
-        told = Result(Path(job.output), _generation(job), (), {}).to_dict()
-        return {**told, "notices": list(job.notices)}
+            if not is_published(job):
+                raise EncodeError("job.output_taken", path=job.output) from error
+            told = Result(Path(job.output), _generation(job), (), {}).to_dict()
+            result = {**told, "notices": list(job.notices)}
+        remove_kept(self._settings.unpublished, job.id)
+        return result
+
+    def news(self) -> Notice | None:
+        """Return what became of the frames of an attempt that failed, `None` where it came to none."""
+        kept = find_kept(self._settings.unpublished, self._claim.job.id)
+        return kept_notice() if kept is not None else self._recorder.news
+
+    def _publish(self, job: Job, generation: Generation) -> JsonObject:
+        """Publish what an earlier attempt has computed, or else compute it."""
+        kept = find_kept(self._settings.unpublished, job.id)
+        if kept is None or kept.about.generation != generation:
+            return self._make(job, generation)
+        target = OutputFile(Path(job.output))
+        check_ffmpeg()
+        prepare_output(target)
+        known = list(self._notices)
+        self._note((Notice("unpublished.published", {}),))
+        result = publish_kept(kept, target, lambda number: self._say(at_start("encoding")))
+        return {**result.to_dict(), "notices": [*known, *(notice.to_dict() for notice in result.notices)]}
 
     def _make(self, job: Job, generation: Generation) -> JsonObject:
         self._say(at_start("loading"))
@@ -105,7 +131,10 @@ class Attempt:
                     self._note(event.notices)
                 self._say(meter.read(event))
 
-            result = generate_video(loaded.engine, generation, picture, target, marks, show, watch, ladder)
+            with self._recorder as recorder:
+                result = generate_video(
+                    loaded.engine, generation, picture, target, marks, show, watch, ladder, recorder
+                )
         return {**result.to_dict(), "notices": [*known, *(notice.to_dict() for notice in result.notices)]}
 
     def _tell_loading(self, notices: tuple[Notice, ...]) -> None:
@@ -132,6 +161,13 @@ class Attempt:
         self._untold = False
         if is_cancelled:
             raise Cancelled("job.cancelled")
+
+
+def with_news(failure: JsonObject, news: Notice | None) -> JsonObject:
+    """Return the error of a job with what became of its frames, which pages and programs show after it."""
+    if news is None:
+        return failure
+    return {**failure, "message": f"{failure['message']} {news.message}", "then": news.to_dict()}
 
 
 def _generation(job: Job) -> Generation:

@@ -12,6 +12,7 @@ from pathlib import Path
 from i2v.errors import EncodeError
 from i2v.jobs import Job, OwnedFiles
 from i2v.outputs import sweep_parts
+from i2v.unpublished import remove_kept
 from i2v.video import read_tags
 
 JOB_TAG = "i2v-job"  # metadata key: a file that carries the job's tag is the job's, already published
@@ -37,12 +38,15 @@ def is_published(job: Job) -> bool:
         return False
 
 
-def clean_up(job: Job) -> None:
+def clean_up(job: Job, unpublished: Path) -> None:
     """Remove what an attempt that was cut off left: part files, and a video that the job is not to have.
 
-    That is one of a job that was cancelled or failed after the rename and before the commit.
+    That is one of a job that was cancelled or failed after the rename and before the commit. Frames that were
+    kept in the folder `unpublished` are for a retry, unless the job was cancelled.
     """
     path = Path(job.output)
+    if job.status == "cancelled":
+        remove_kept(unpublished, job.id)
     try:
         sweep_parts(path)
         if job.status in ("cancelled", "failed") and is_published(job):

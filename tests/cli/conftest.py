@@ -27,6 +27,7 @@ def environment(outputs: Path) -> dict[str, str]:
     return {
         **clean,
         "I2V_OUTPUT__DIRECTORY": str(outputs),
+        "I2V_DATA_DIR": str(outputs.with_name("data")),
         "I2V_ENGINE__THREADS": "1",
         "OMP_NUM_THREADS": "1",
     }

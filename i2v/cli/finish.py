@@ -1,0 +1,45 @@
+"""`i2v finish`: publish the frames that `i2v generate` kept when only the end of its work failed."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from i2v.cli.generate import report
+from i2v.cli.parsers import Commands
+
+if TYPE_CHECKING:
+    from i2v.outputs import OutputTarget
+
+
+def add_parser(commands: Commands) -> argparse.ArgumentParser:
+    parser = commands.add_parser("finish", help="publish the frames of a video that could not be written")
+    parser.add_argument("frames", metavar="FRAMES", type=Path, help="the file that i2v generate named")
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="the video's path (default: outputs/video_DATE_TIME.mp4)"
+    )
+    parser.add_argument("--force", action="store_true", help="replace --output if it exists")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON instead of the path")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings to use instead of config.yaml")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from i2v.delivery import publish_kept
+    from i2v.outputs import OutputFile, OutputName, prepare_output
+    from i2v.settings import load_settings
+    from i2v.unpublished import read_kept
+    from i2v.video import check_ffmpeg
+
+    output = load_settings(arguments.config, os.environ).output
+    kept = read_kept(arguments.frames)
+    target: OutputTarget = OutputName(output.directory, datetime.now(), output.prefix)
+    if arguments.output is not None:
+        target = OutputFile(arguments.output, force=arguments.force)
+    check_ffmpeg()
+    prepare_output(target)
+    report(publish_kept(kept, target), (), as_json=arguments.json)
+    return 0

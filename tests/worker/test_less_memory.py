@@ -134,7 +134,7 @@ def test_frames_that_cannot_be_encoded_for_lack_of_memory_leave_nothing_behind(
         calls.append(None)
         return frames if len(calls) < 3 else bytearray(2**60)
 
-    monkeypatch.setattr("i2v.pipeline.resize_frames", resize)
+    monkeypatch.setattr("i2v.delivery.resize_frames", resize)
     job = run(settings, store, "nothing")
     assert job.status == "failed"
     assert job.error is not None

@@ -6,7 +6,8 @@ processes: who finds a worker dead says so by `recover`.
 
 Order is by a counter that every change moves on, never by a clock. Leases are by the machine's monotonic
 clock, which its processes share and nobody sets; SQLite's WAL keeps the store on one machine anyway. After a
-reboot that clock starts again, but then `recover_interrupted`, which does not look at it, ends all leases.
+reboot that clock starts again, but then `recover_interrupted`, which does not look at it, ends all leases;
+and one that ends too far in the future counts as over.
 
 Commits wait for the disk, except those of `heartbeat`: a power cut ends the attempt that they tell of, so
 they may go with it, and waiting would cost milliseconds at each step (`benchmarks/jobs.py`). Previews have a
@@ -23,7 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
 
-from i2v.database import Database
+from i2v.database import BUSY_SECONDS, Database
 from i2v.errors import I2VError, InvalidRequest, QueueFull
 from i2v.job_table import (
     NEXT,
@@ -73,15 +74,18 @@ class JobStore:
         lease_seconds: float = 60.0,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        create: bool = True,
     ) -> None:
-        """Open the store at `path`, or make it.
+        """Open the store at `path`.
 
         Args:
             max_queued: `submit` and `retry` refuse to go beyond.
             lease_seconds: how long after its last heartbeat a worker counts as dead.
             clock: seconds since 1970. monotonic: seconds, the same for all processes of the machine.
+            create: make it if it is not there, which only the service should: to all others, a store that is
+                gone is an error.
         """
-        self._database = Database(path, SCHEMA, VERSION)
+        self._database = Database(path, SCHEMA, VERSION, create)
         self._max_queued = max_queued
         self._lease_seconds = lease_seconds
         self._clock = clock
@@ -89,6 +93,10 @@ class JobStore:
 
     def close(self) -> None:
         self._database.close()
+
+    def check(self) -> None:
+        """Raise `I2VError` (`database.*`) if no job could be kept now."""
+        self._database.check()
 
     # --- what a person does
 
@@ -262,14 +270,21 @@ class JobStore:
 
     # --- what the service does when somebody has died
 
-    def recover(self, owner: str | None = None) -> list[Job]:
+    def recover(self, owner: str | None = None, but_not: str | None = None) -> list[Job]:
         """Take the running jobs away from a dead owner, or, without one, from all whose lease is over.
+
+        but_not: the id of a job that is left alone, as its worker is known to live.
 
         Returns:
             those jobs, which are queued, failed or cancelled now.
         """
-        dead = "lease_until < :now" if owner is None else "owner = :owner"
-        return self._put_back_all(dead, {"owner": owner, "now": self._monotonic()}, "died")
+        if owner is not None:
+            return self._put_back_all("owner = :owner", {"owner": owner}, "died")
+        now = self._monotonic()
+        # None can be much longer than it was given for: such a one is by the clock of an earlier boot.
+        values = {"but_not": but_not, "now": now, "last": now + 2 * self._lease_seconds + BUSY_SECONDS}
+        condition = "lease_until NOT BETWEEN :now AND :last AND id IS NOT :but_not"
+        return self._put_back_all(condition, values, "died")
 
     def recover_interrupted(self) -> list[Job]:
         """Do the same for all running jobs: to be called when the service starts, before any worker."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import uvicorn
 from pydantic import SecretStr
 
+from i2v import data_folder
 from i2v.engines.specs import ENGINES
 from i2v.executors.process import ProcessExecutor
 from i2v.job_store import JobStore
@@ -42,15 +43,18 @@ def serve(
 
     Raises:
         InvalidRequest: the host is not this machine.
-        I2VError: the port or the data folder is taken, or the database (`database.*`) or the token cannot be
-            used.
+        I2VError: the port or the data folder is taken, or the data folder (`data.*`), the database
+            (`database.*`) or the token cannot be used.
     """
+    data_dir = settings.service.data_dir
     with listen(settings.server.host, settings.server.port) as listener, app_log(logs, quiet) as log:
-        store = JobStore(
-            settings.database, settings.service.max_queued, lease_seconds=settings.worker.lease_seconds
-        )
-        with hold(settings.service.data_dir, _urls(listener), log):
+        data_folder.prepare(data_dir)
+        with hold(data_dir, _urls(listener), log):  # before anything there is opened or changed
+            data_folder.restrict(data_dir)
             settings = _with_token(settings, listener)
+            store = JobStore(
+                settings.database, settings.service.max_queued, lease_seconds=settings.worker.lease_seconds
+            )
             service = Service(settings, store, ProcessExecutor(settings, store, engines, logs), engines)
             try:
                 service.start()

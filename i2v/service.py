@@ -18,6 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
+from i2v import data_folder
 from i2v.decoder import examine_bytes, inspect_bytes, thumbnail_of
 from i2v.engines.specs import find_spec
 from i2v.errors import EncodeError, I2VError, InvalidRequest, Notice
@@ -30,16 +31,17 @@ from i2v.jobs import Job, JobStatus, JsonObject, OutputTaken, Page, StatusFilter
 from i2v.loading import Proofs, choose_engine, explain_choice
 from i2v.memory import Planned, plan_memory
 from i2v.model_tasks import Models
-from i2v.outputs import OutputName, prepare_output
+from i2v.outputs import OutputName
 from i2v.overview import Overview, take_overview
 from i2v.picture_facts import PictureFacts
 from i2v.pipeline import resolve
 from i2v.provenance import Provenance
+from i2v.readiness import Readiness
 from i2v.retention import Retention
 from i2v.schema import DeviceInfo, EngineSpec, Generation, GenerationRequest, Preset, shown
 from i2v.settings import Settings, load_presets
 from i2v.unpublished import remove_kept, sweep
-from i2v.video import check_ffmpeg, read_last_frame, read_poster, read_tags
+from i2v.video import read_last_frame, read_poster, read_tags
 from i2v.worker.remains import clean_up
 
 DELETED_AT_ONCE = 200  # jobs that are read at a time
@@ -72,8 +74,12 @@ class Executor(Protocol):
         """Return the same without waiting, `None` as long as it is not known."""
         ...
 
-    def is_ready(self) -> bool:
-        """Tell whether jobs that are queued now would be run."""
+    def problem(self) -> I2VError | None:
+        """Return why jobs that are queued now would not be run, without waiting; `None` if they would."""
+        ...
+
+    def is_alive(self) -> bool:
+        """Tell whether it can run jobs again once what is in the way is gone: if not, only a restart helps."""
         ...
 
 
@@ -136,6 +142,7 @@ class Service:
         self._presets = load_presets()
         self._proofs = Proofs(settings.models)
         self._inputs = Inputs(settings.inputs, store.inputs)
+        self._readiness = Readiness(settings, store)
         self._decoding = threading.Semaphore(DECODERS)
         self._looking = threading.Semaphore(LOOKERS)
         self._inspecting = threading.Semaphore(HEADERS)
@@ -144,14 +151,16 @@ class Service:
         self._retention = Retention(settings.storage, store.owned, self._input_bytes, self.delete)
 
     def start(self) -> None:
-        """Take up where the last service stopped: interrupted jobs go on, files that nobody owns go away."""
-        self._settings.inputs.mkdir(parents=True, exist_ok=True)
+        """Take up where the last service stopped: interrupted jobs go on, files that nobody owns go away.
+
+        Raises `I2VError` (`data.*`) if the data folder cannot be used.
+        """
+        folder = self._settings.service.data_dir
+        data_folder.prepare(folder)
         for job in self._store.recover_interrupted():
             clean_up(job, self._settings.unpublished)
-        owned = {Path(name).stem for name in self._store.inputs()}
-        for file in self._settings.inputs.iterdir():
-            if file.stem not in owned:
-                file.unlink()
+        data_folder.sweep(folder, self._store.inputs())
+        data_folder.empty_trash(folder)
         sweep(self._settings.unpublished)
         self._executor.start()
         self._retention.start()
@@ -162,8 +171,13 @@ class Service:
         self._executor.stop()
         self._store.close()
 
-    def is_ready(self) -> bool:
-        return self._executor.is_ready()
+    def problem(self) -> I2VError | None:
+        """Return why a job that is submitted now would be refused, or not run; `None` if it would be run."""
+        return self._readiness.recent_problem() or self._executor.problem()
+
+    def is_alive(self) -> bool:
+        """Tell whether jobs can be run again without a restart of the service."""
+        return self._executor.is_alive()
 
     def overview(self) -> Overview:
         """Return where jobs run and what they find there; waits for nothing."""
@@ -190,7 +204,7 @@ class Service:
         """
         submitted = datetime.now()
         request = GenerationRequest.parse({"engine": self._settings.engine.name} | fields)
-        check_ffmpeg()
+        self._readiness.check()
         with _turn(self._decoding):
             new = self._inputs.decode(picture, ImageLimits.of(self._settings.image))
         with closing(new):
@@ -407,7 +421,6 @@ class Service:
 
     def _accept(self, new: Submission, names: OutputName) -> Job:
         """Put the job into the queue under the first name that neither a file nor another job has."""
-        prepare_output(names)
         for path in names.candidates():
             if path.exists():
                 continue

@@ -416,8 +416,24 @@ def test_a_reboot_which_starts_the_monotonic_clock_again_strands_no_job(
     store.submit(submission())
     claimed(store)
     clocks.monotonic = 1.0
-    assert store.recover() == []
     assert [job.status for job in store.recover_interrupted()] == ["queued"]
+
+
+def test_a_lease_that_ends_too_far_in_the_future_is_over(store: JobStore, clocks: Clocks) -> None:
+    """It was given by another clock; nobody would wait for its end."""
+    store.submit(submission())
+    held = claimed(store)
+    clocks.monotonic -= 1000
+    assert [job.id for job in store.recover()] == [held.job.id]
+
+
+def test_the_job_of_a_worker_that_is_known_to_live_is_left_to_it(store: JobStore, clocks: Clocks) -> None:
+    store.submit(submission())
+    store.submit(submission())
+    mine, lost = claimed(store, "gpu 0"), claimed(store, "nobody")
+    clocks.monotonic += LEASE + 1
+    assert ids(tuple(store.recover(but_not=mine.job.id))) == [lost.job.id]
+    assert store.heartbeat(mine) is False
 
 
 # --- what is asked

@@ -51,7 +51,10 @@ class Waiting:
     def device(self) -> DeviceInfo:
         return self.device_info
 
-    def is_ready(self) -> bool:
+    def problem(self) -> None:
+        return None
+
+    def is_alive(self) -> bool:
         return True
 
 

@@ -514,7 +514,7 @@ def test_inline_runs_all_there_is_before_it_returns(settings: Settings, store: W
     jobs.append(submit(store, settings))
     executor.wake()
     assert {store.get(job.id).status for job in jobs} == {"succeeded"}
-    assert executor.is_ready()
+    assert executor.problem() is None
     assert executor.device().type == "cpu"
     executor.stop()
 

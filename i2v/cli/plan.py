@@ -103,7 +103,7 @@ def _forecast(settings: Settings) -> Forecast | None:
 
     if not settings.database.is_file():
         return None
-    with closing(JobStore(settings.database)) as store:
+    with closing(JobStore(settings.database, create=False)) as store:
         return Forecast(store.recent_runs())
 
 

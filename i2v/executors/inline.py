@@ -39,5 +39,8 @@ class InlineExecutor:
     def device_now(self) -> DeviceInfo:
         return self._device
 
-    def is_ready(self) -> bool:
+    def problem(self) -> None:
+        return None
+
+    def is_alive(self) -> bool:
         return True

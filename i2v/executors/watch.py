@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class Watch:
-    """Follows a worker's words and acts on them.
+    """Follows a worker's words and acts on them. `sweep` is called often, with the job that it is running.
 
     Attributes:
         is_ready: it has begun to take jobs.
@@ -43,7 +43,9 @@ class Watch:
         channel: Connection,
         options: WorkerSettings,
         stopping: threading.Event,
+        *,
         is_cancelled: Callable[[str], bool],
+        sweep: Callable[[str | None], None],
         hear: Callable[[Ready | Unable], None],
     ) -> None:
         self._process = process
@@ -52,6 +54,7 @@ class Watch:
         self._options = options
         self._stopping = stopping
         self._is_cancelled = is_cancelled
+        self._sweep = sweep
         self._hear = hear
         self._last_word = time.monotonic()
         self._cancelled_since: float | None = None  # the job that is running
@@ -69,6 +72,7 @@ class Watch:
         while self._process.sentinel not in wait(self._sources, TICK_SECONDS):
             self._read()
             self._act(time.monotonic())
+            self._sweep(self.job_id)
         self._read()
         assert self._process.pid is not None  # it was started
         end_session(self._process.pid)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from i2v.errors import I2VError
 from i2v.job_store import JobStore
 from i2v.launcher.answers import status_of
 from i2v.launcher.start import FLAGS, LOGS, Launcher, open_launcher, start, tell_addresses
@@ -41,9 +42,18 @@ def status(launcher: Launcher) -> int:
         )
         if told is not None:  # a service with a token does not tell everybody
             terminal.say("info", told)
-        counts = JobStore(launcher.settings.database).counts()
-        terminal.say("info", "jobs", running=counts["running"], queued=counts["queued"])
+        _tell_jobs(launcher)
     return 0 if is_alive else 1
+
+
+def _tell_jobs(launcher: Launcher) -> None:
+    try:
+        with contextlib.closing(JobStore(launcher.settings.database, create=False)) as store:
+            counts = store.counts()
+    except I2VError as error:  # the database is away: the service says so too
+        launcher.terminal.fail(error)
+    else:
+        launcher.terminal.say("info", "jobs", running=counts["running"], queued=counts["queued"])
 
 
 def stop(launcher: Launcher) -> int:

@@ -202,7 +202,7 @@ def _wait(
 
 def _has_page(holder: Holder) -> bool:
     """Tell whether the page is there, or at least asks who comes."""
-    status = status_of(f"{holder.urls[0]}/", seconds=1)
+    status = status_of(f"{holder.urls[0]}/", seconds=1) if holder.urls else None
     return status is not None and status < 500
 
 

@@ -47,17 +47,19 @@ router = APIRouter(prefix=PREFIX)
 # --- the service itself
 
 
-@root.get("/healthz", response_class=PlainTextResponse)
-async def healthz() -> str:
-    """Say that the process answers."""
+@root.get("/healthz", response_class=PlainTextResponse, responses=problems(503))
+async def healthz(request: Request) -> str:
+    """Say that the process answers, and needs no restart."""
+    if not Front.of(request).service.is_alive():
+        raise I2VError("server.halted")
     return "ok"
 
 
 @root.get("/readyz", response_class=PlainTextResponse, responses=problems(503))
 def readyz(request: Request) -> str:
-    """Say whether jobs that are queued now would be run."""
-    if not Front.of(request).service.is_ready():
-        raise I2VError("server.not_ready")
+    """Say whether a job that is submitted now would be accepted and run; if not, why."""
+    if problem := Front.of(request).service.problem():
+        raise problem
     return "ok"
 
 

@@ -181,6 +181,7 @@ CHINESE: dict[str, str] = {
     "job.interrupted_too_often": (
         "服务在此任务中被中断了 {interruptions} 次。如果不是你停止的，请降低分辨率或减少帧数后重试。"
     ),
+    "worker.no_supervision": "目前无法运行任务（{reason}）。服务会继续重试，详情见服务日志。",
     "worker.not_started": "工作进程无法启动。请查看 {path}，或运行 i2v doctor。",
     "plan.seconds": "约 {seconds} 秒（按本机已完成的任务估计）。",
     "plan.seconds_guess": "初步估计约 {seconds} 秒；完成任务后会更准确。",
@@ -243,6 +244,7 @@ CHINESE: dict[str, str] = {
     "http.repeated_field": "{field} 给出了不止一次，请只给一次。",
     "http.internal": "i2v 内部出错（{kind}），详情见服务日志。",
     "server.not_ready": "工作进程还没有就绪，或无法启动。请一分钟后再试。",
+    "server.halted": "启动任务的部分已经结束。请重新启动服务，任务都已保存。",
     "server.stopping": "服务正在停止。任务 {id} 已保存，下次启动后继续。",
     "server.bad_host": (
         "server.host = {host} 不是本机的地址（{reason}）。"
@@ -259,7 +261,24 @@ CHINESE: dict[str, str] = {
     "server.data_in_use": (
         "另一个服务正在使用文件夹 {path}。请停止它，或用 service.data_dir、I2V_DATA_DIR 为本服务另选一个。"
     ),
+    # the data folder
+    "data.not_a_folder": (
+        "{path} 处应当是文件夹，现在是别的东西。请把它移走，或用 service.data_dir、I2V_DATA_DIR 另选一个数据文件夹。"
+    ),
+    "data.not_a_file": "{path} 处应当是服务的文件，现在是别的东西。请把它移走。",
+    "data.is_link": (
+        "{path} 是链接，服务不会跟随链接离开数据文件夹。请把它指向的内容放到这里。若要把数据存放在别处，"
+        "请用 service.data_dir 或 I2V_DATA_DIR 指定整个文件夹。"
+    ),
+    "data.unusable": (
+        "数据文件夹无法使用（{path}：{reason}）。请检查磁盘和写入权限，或用 service.data_dir、I2V_DATA_DIR"
+        " 另选一个数据文件夹。"
+    ),
+    "data.no_space": "数据文件夹（{path}）所在磁盘只剩 {free_mib} MiB，需要 {needed_mib} MiB。请清理出空间。",
     # databases
+    "database.replaced": (
+        "{path} 在服务运行时被删除或替换。请放回原来的文件，或重新启动服务；在此之前不接受任务。"
+    ),
     "database.damaged": (
         "{path} 已损坏（{reason}）。请停止程序，把该文件和旁边以 -wal、-shm 结尾的文件移走，或放回一份副本。"
     ),

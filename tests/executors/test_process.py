@@ -15,6 +15,7 @@ import pytest
 from i2v.errors import I2VError
 from i2v.executors import process as process_module
 from i2v.executors.process import ProcessExecutor
+from i2v.job_store import JobStore
 from i2v.schema import DeviceInfo
 from i2v.video import probe
 from tests.house import SLACK, House, endings, is_gone, open_house, wait_until
@@ -26,7 +27,7 @@ from tests.rehearsal import ENGINES
 def test_jobs_are_done_in_another_process_one_after_another(house: House) -> None:
     assert house.executor.device().type == "cpu"
     assert house.executor.device_now() == house.executor.device()
-    assert house.executor.is_ready()
+    assert house.executor.problem() is None
     worker = house.worker
     jobs = [house.submit() for _ in range(3)]
     for job in jobs:
@@ -182,9 +183,10 @@ def test_what_keeps_the_worker_from_starting_is_told(tmp_path: Path) -> None:
         with pytest.raises(I2VError) as caught:
             ask()
         assert caught.value.code == "database.unusable"
-    assert not house.executor.is_ready()
+    assert house.executor.problem() is not None
     elsewhere.database.rmdir()
-    wait_until(house.executor.is_ready)
+    JobStore(elsewhere.database).close()
+    wait_until(lambda: house.executor.problem() is None)
     assert house.executor.device().type == "cpu"
     house.executor.stop()
 
@@ -198,9 +200,9 @@ def test_a_worker_that_ends_before_its_first_word_is_told(
     with pytest.raises(I2VError, match="does not start") as caught:
         house.executor.device()
     assert str(tmp_path / "logs" / "worker.log") in caught.value.message
-    assert not house.executor.is_ready()
+    assert house.executor.problem() is not None
     monkeypatch.undo()
-    wait_until(house.executor.is_ready)
+    wait_until(lambda: house.executor.problem() is None)
     house.executor.stop()
 
 
@@ -209,7 +211,7 @@ def test_an_idle_worker_ends_and_the_next_job_starts_another(tmp_path: Path) -> 
         assert house.run().status == "succeeded"
         worker = house.worker
         wait_until(lambda: house.workers == [], 0.5 + SLACK)
-        assert house.executor.is_ready()
+        assert house.executor.problem() is None
         used = time.process_time()
         time.sleep(0.3)
         assert time.process_time() - used < 0.15, "it waits for work, and does not look for it without end"
@@ -229,7 +231,7 @@ def test_no_job_is_forgotten_when_the_worker_is_about_to_end(tmp_path: Path) -> 
 def test_an_executor_that_was_never_started_can_be_stopped(tmp_path: Path) -> None:
     house = House(tmp_path)
     house.executor.stop()
-    assert not house.executor.is_ready()
+    assert house.executor.problem() is not None
 
 
 def test_a_stop_is_not_missed_by_a_supervisor_that_goes_to_sleep(tmp_path: Path) -> None:

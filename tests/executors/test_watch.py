@@ -173,7 +173,7 @@ def test_a_stop_gives_the_job_back(tmp_path: Path, prompt: str, load: str, most:
     assert endings(job) == ["released"]
     assert house.workers == []
     assert house.files(job) == []
-    assert not house.executor.is_ready()
+    assert house.executor.problem() is not None
 
 
 def test_a_stop_does_not_wait_for_a_worker_that_is_starting(

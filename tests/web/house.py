@@ -14,6 +14,7 @@ import requests
 import uvicorn
 from fastapi import FastAPI
 
+from i2v.errors import I2VError
 from i2v.job_store import JobStore
 from i2v.schema import DeviceInfo, EngineSpec
 from i2v.service import Service
@@ -29,7 +30,7 @@ class HeldExecutor:
     def __init__(self, settings: Settings, store: JobStore) -> None:
         self._device = DeviceInfo("cpu", "CPU", 2**33)
         self._worker = Worker(settings, store, ENGINES, self._device, owner="test")
-        self.ready = True
+        self.ready = self.alive = True
 
     def start(self) -> None: ...
 
@@ -43,8 +44,11 @@ class HeldExecutor:
     def device_now(self) -> DeviceInfo:
         return self._device
 
-    def is_ready(self) -> bool:
-        return self.ready
+    def problem(self) -> I2VError | None:
+        return None if self.ready else I2VError("server.not_ready")
+
+    def is_alive(self) -> bool:
+        return self.alive
 
     def run_next(self) -> bool:
         return self._worker.run_next()

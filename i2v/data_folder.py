@@ -78,40 +78,43 @@ def check(folder: Path) -> None:
 def restrict(folder: Path) -> None:
     """Take the rights of others away, in the folder itself and in all of the service's that lies there.
 
-    Files of other users stay as they are, and so does a folder that also holds something else.
+    What another user owns stays as it is, and so does a folder that also holds something else. The token is
+    left to `token_file`: one that others could read is no secret any more.
     """
     names = {path.name for path in folder.iterdir()}
-    if strangers := sorted(names - {*FOLDERS, *FILES}):
+    own = names & {*FOLDERS, *FILES}
+    paths = [path for name in sorted(own - {"token"}) for path in _tree(folder / name)]
+    if strangers := sorted(names - own):
         if folder.stat().st_mode & 0o077:
             log.warning(
-                "Other users of this machine may enter %s. It is left as it is, because it also holds %s:"
-                " give i2v a folder of its own (service.data_dir), or run: chmod 700 %s",
+                "Other users of this machine may enter %s. It stays so, because it also holds %s. Give i2v a"
+                " folder of its own (service.data_dir), or run: chmod 700 %s",
                 folder, shown(strangers[0]), folder,
             )  # fmt: skip
     else:
-        _restrict(folder.resolve())
-    for path in _own_files(folder, names):
-        _restrict(path)
+        paths.insert(0, folder.resolve())
+    if readable := [path for path in paths if not _restricted(path)]:
+        log.warning(
+            "Other users of this machine may read %s (and %d more), which belongs to somebody else. Run, as"
+            " its owner: chmod -R go= %s", readable[0], len(readable) - 1, folder,
+        )  # fmt: skip
 
 
-def _own_files(folder: Path, names: set[str]) -> Iterator[Path]:
-    for name in sorted(names & {*FOLDERS, *FILES}):
-        yield folder / name
-        for parent, folders, files in os.walk(folder / name):  # of a file: nothing
-            yield from (Path(parent) / each for each in (*folders, *files))
+def _tree(path: Path) -> Iterator[Path]:
+    yield path
+    for parent, folders, files in os.walk(path):  # of a file: nothing
+        yield from (Path(parent) / each for each in (*folders, *files))
 
 
-def _restrict(path: Path) -> None:
+def _restricted(path: Path) -> bool:
+    """Return whether nobody but its owner may use the file or folder, after trying to bring that about."""
     found = path.lstat()
     if stat.S_ISLNK(found.st_mode) or not found.st_mode & 0o077:
-        return
-    try:
-        path.chmod(stat.S_IMODE(found.st_mode) & 0o700)
-    except OSError as error:
-        log.warning(
-            "Other users of this machine may read %s, and that cannot be changed: %s. Run, as its owner:"
-            " chmod go= %s", path, error.strerror or error, path,
-        )  # fmt: skip
+        return True
+    if found.st_uid != os.geteuid():
+        return False
+    path.chmod(stat.S_IMODE(found.st_mode) & 0o700)
+    return True
 
 
 def sweep(folder: Path, owned: set[str]) -> None:
@@ -128,7 +131,9 @@ def sweep(folder: Path, owned: set[str]) -> None:
     orphans: list[Path] = []
     for path in inputs.iterdir():
         if not stat.S_ISREG(path.lstat().st_mode):
-            log.warning("%s is no file, and is left alone. Only pictures of jobs belong there: move it.", path)
+            log.warning(
+                "%s is no file, and is left alone. Only pictures of jobs belong there: move it.", path
+            )
         elif path.stem not in stems:
             orphans.append(path)
     if orphans and not stems:
@@ -138,8 +143,8 @@ def sweep(folder: Path, owned: set[str]) -> None:
         )  # fmt: skip
     elif orphans:
         target = trash / f"{datetime.now():{STAMP}}"
-        target.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _restrict(trash)
+        for each in (trash, target):
+            each.mkdir(mode=0o700, exist_ok=True)
         for path in orphans:
             path.rename(target / path.name)
         log.info("%d files that no job owns were moved to %s for %d days", len(orphans), target, TRASH_DAYS)
@@ -163,9 +168,7 @@ def _say_undeleted(function: object, path: str, error: object) -> None:
 
 def unusable(path: Path, error: OSError) -> I2VError:
     """Return the error that says what the system has against the data folder, or something in it."""
-    return I2VError(
-        "data.unusable", path=shown(str(path), limit=300), reason=error.strerror or str(error)
-    )
+    return I2VError("data.unusable", path=shown(str(path), limit=300), reason=error.strerror or str(error))
 
 
 def _error(code: str, path: Path) -> I2VError:

@@ -188,7 +188,7 @@ MESSAGES: dict[str, str] = {
     "job.video_broken": "The video of the job {id}, {path}, cannot be played: {reason}.",
     "job.not_removed": "{path} cannot be removed: {reason}. Check who may write to its folder and try again.",
     "job.picture_lost": "The job's picture {path} cannot be read ({reason}). Submit it again.",
-    "worker.no_supervision": "No job can be run now ({reason}). It is tried again; the service's log says more.",
+    "worker.no_supervision": "No job can be run now ({reason}). Look into the log; it is tried again.",
     "worker.not_started": "The worker does not start. Look into {path}, or run i2v doctor.",
     "plan.seconds": "About {seconds} s, by this machine's finished jobs.",
     "plan.seconds_guess": "About {seconds} s at a first guess; finished jobs will tell.",
@@ -270,7 +270,7 @@ MESSAGES: dict[str, str] = {
     "job.no_preview": "The job {id} has no preview: it is {status}. There is one while it is denoising.",
     # the server
     "server.not_ready": "The worker is not ready yet, or will not start. Try again in a minute.",
-    "server.halted": "What starts the jobs has ended. Restart the service: the jobs are kept.",
+    "server.halted": "Nothing starts jobs any more. Stop the service and start it again: the jobs are kept.",
     "server.stopping": "The service is stopping. The job {id} is kept and goes on when it starts again.",
     "server.bad_host": (
         "server.host = {host} is not an address of this machine ({reason}). Use 127.0.0.1 for this machine"
@@ -356,16 +356,16 @@ MESSAGES: dict[str, str] = {
         " to. To keep the data elsewhere, name the whole folder with service.data_dir or I2V_DATA_DIR."
     ),
     "data.unusable": (
-        "The data folder cannot be used ({path}: {reason}). Check the disk, and who may write there, or choose"
-        " another data folder with service.data_dir or I2V_DATA_DIR."
+        "The data folder cannot be used ({path}: {reason}). Check the disk, and who may write there, or"
+        " choose another data folder with service.data_dir or I2V_DATA_DIR."
     ),
     "data.no_space": (
         "The disk of the data folder ({path}) has {free_mib} MiB left, {needed_mib} are needed. Free some."
     ),
     # databases
     "database.replaced": (
-        "{path} was removed or replaced while the service was running. No job is accepted until the same file"
-        " is put back, or the service is restarted."
+        "{path} was removed or replaced while the service was running. Put the same file back, or restart the"
+        " service: until then, no job is accepted."
     ),
     "database.damaged": (
         "{path} is damaged ({reason}). Stop the program and move the file away, with those beside it that end"

@@ -79,7 +79,7 @@ class Executor(Protocol):
         ...
 
     def is_alive(self) -> bool:
-        """Tell whether it can run jobs again once what is in the way is gone: if not, only a restart helps."""
+        """Tell whether jobs will be run once nothing is in the way; if not, only a restart helps."""
         ...
 
 

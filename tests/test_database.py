@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sqlite3
+import stat
 import subprocess
 import sys
 import threading
@@ -231,3 +233,144 @@ def test_mistakes_in_our_own_sql_are_not_blamed_on_the_file(database: Database) 
         connection.execute("SELECT * FROM nowhere")
     with pytest.raises(sqlite3.IntegrityError), database.write() as connection:
         connection.execute("INSERT INTO words VALUES (NULL)")
+
+
+# --- the file is gone, another one, or emptied
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_nothing_is_answered_or_kept_once_the_file_is_another(
+    database: Database, path: Path, tmp_path: Path, suffix: str, is_replaced: bool
+) -> None:
+    insert(database, "second")
+    file, away = Path(f"{path}{suffix}"), tmp_path / "away"
+    file.rename(away)
+    if is_replaced:
+        file.write_bytes(away.read_bytes())
+    for use in (lambda: words(database), lambda: insert(database, "lost"), database.check):
+        with pytest.raises(I2VError) as caught:
+            use()
+        assert (caught.value.code, caught.value.params["path"]) == ("database.replaced", str(file))
+    away.replace(file)
+    assert words(database) == ["first", "second"]
+    insert(database, "third")
+    database.check()
+    assert words(database) == ["first", "second", "third"]
+
+
+def test_a_commit_to_a_file_that_goes_away_meanwhile_is_no_success(database: Database, path: Path) -> None:
+    def insert_while_it_goes() -> None:
+        with database.write() as connection:
+            connection.execute("INSERT INTO words VALUES ('lost')")
+            path.rename(path.with_name("away"))
+
+    with pytest.raises(I2VError) as caught:
+        insert_while_it_goes()
+    assert caught.value.code == "database.replaced"
+
+
+LOSE_JOURNAL = """
+import os, sys
+from pathlib import Path
+from i2v.database import Database
+from i2v.errors import I2VError
+database = Database(Path(sys.argv[1]), ("CREATE TABLE words (word TEXT NOT NULL)",), 3)
+with database.write() as connection:
+    connection.execute("INSERT INTO words VALUES ('kept')")
+os.unlink(f"{sys.argv[1]}-wal")
+try:
+    database.check()
+except I2VError as error:
+    print(error.code, flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_a_removed_journal_held_is_saved(path: Path) -> None:
+    """Even if the process is killed, as soon as anybody has looked."""
+    command = [sys.executable, "-c", LOSE_JOURNAL, path]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "database.replaced\n", done.stderr
+    database = Database(path, SCHEMA, version=3)
+    assert words(database) == ["kept"]
+    database.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"no database" * 10_000])
+def test_a_file_that_is_overwritten_in_its_place_is_damaged(
+    database: Database, path: Path, content: bytes
+) -> None:
+    insert(database, "x" * 100_000)
+    with database.write() as connection:
+        connection.execute("DELETE FROM words")
+    with database.read() as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    with path.open("r+b") as file:
+        file.truncate(0)
+        file.write(content)
+    with pytest.raises(I2VError) as caught:
+        database.check()
+    assert caught.value.code == "database.damaged"
+
+
+def test_lost_tables_are_no_mistake_in_our_sql(database: Database, path: Path) -> None:
+    other = sqlite3.connect(path)
+    other.execute("DROP TABLE words")
+    other.execute("PRAGMA user_version = 0")
+    other.commit()
+    other.close()
+    for use in (lambda: words(database), database.check):
+        with pytest.raises(I2VError) as caught:
+            use()
+        assert caught.value.code == "database.damaged"
+
+
+def test_an_error_that_goes_on_is_logged_once(
+    database: Database, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.rename(path.with_name("away"))
+    with caplog.at_level(logging.INFO):
+        for _ in range(20):
+            with pytest.raises(I2VError):
+                words(database)
+    assert len(caplog.records) == 1
+    assert str(path) in caplog.text
+
+
+def test_only_who_is_meant_to_makes_the_file(path: Path) -> None:
+    for _ in range(2):  # without the folder, and without the file
+        with pytest.raises(I2VError, match="No such file") as caught:
+            Database(path, SCHEMA, version=3, create=False)
+        assert caught.value.code == "database.unusable"
+        path.parent.mkdir(exist_ok=True)
+    assert list(path.parent.iterdir()) == []
+    path.touch()
+    with pytest.raises(I2VError) as caught:
+        Database(path, SCHEMA, version=3, create=False)
+    assert caught.value.code == "database.damaged"
+    assert path.read_bytes()[:6] != b"CREATE"
+    Database(path, SCHEMA, version=3).close()
+    opened = Database(path, SCHEMA, version=3, create=False)
+    assert words(opened) == ["first"]
+    opened.close()
+
+
+def test_nobody_else_may_read_it_whatever_the_umask(path: Path) -> None:
+    before = os.umask(0)
+    try:
+        database = Database(path, SCHEMA, version=3)
+        insert(database, "second")
+    finally:
+        os.umask(before)
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    assert modes == {"words.db": 0o600, "words.db-wal": 0o600, "words.db-shm": 0o600}
+    database.close()
+
+
+def test_names_that_a_url_would_take_apart_are_names(tmp_path: Path) -> None:
+    path = tmp_path / "100% ?mode=memory#x &ü" / "words.db"
+    database = Database(path, SCHEMA, version=3)
+    database.check()
+    assert path.is_file()
+    database.close()

@@ -99,3 +99,52 @@ def test_a_process_that_does_not_have_the_file_open_is_not_the_holder(tmp_path: 
         assert Holder(os.getppid()).process(tmp_path) is None
         assert Holder(2**22 + 1).process(tmp_path) is None
     assert Holder(os.getpid()).process(tmp_path) is None
+
+
+@pytest.mark.parametrize("replaced_by", [None, "", '{"pid": 1, "urls": [], "log": null}'])
+def test_the_lock_outlives_its_file(tmp_path: Path, replaced_by: str | None) -> None:
+    with holding_process(tmp_path) as process:
+        (tmp_path / NAME).unlink()
+        if replaced_by is not None:
+            (tmp_path / NAME).write_text(replaced_by)
+        with pytest.raises(I2VError) as caught, hold(tmp_path, [], None):
+            pass
+        assert caught.value.code == "server.data_in_use"
+        assert find_holder(tmp_path) is not None
+        assert Holder(process.pid).process(tmp_path) == psutil.Process(process.pid)
+        assert Holder(os.getpid()).process(tmp_path) is None
+    process.wait()
+    with hold(tmp_path, [], None):
+        pass
+
+
+def test_without_its_file_the_holder_is_still_found(tmp_path: Path) -> None:
+    with holding_process(tmp_path) as process:
+        (tmp_path / NAME).unlink()
+        assert find_holder(tmp_path) == Holder(process.pid)
+        assert not (tmp_path / NAME).exists(), "who only looks makes nothing"
+
+
+def test_an_earlier_version_that_locks_the_file_alone_is_not_overlooked(tmp_path: Path) -> None:
+    with (tmp_path / NAME).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        json.dump({"pid": 7, "urls": ["http://127.0.0.1:7"], "log": None}, file)
+        file.flush()
+        assert find_holder(tmp_path) == Holder(7, ("http://127.0.0.1:7",))
+        with pytest.raises(I2VError), hold(tmp_path, [], None):
+            pass
+
+
+def test_the_file_is_the_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        with hold(tmp_path, [], None):
+            assert (tmp_path / NAME).stat().st_mode & 0o777 == 0o600
+    finally:
+        os.umask(before)
+
+
+def test_a_folder_that_is_not_there_is_held_by_nobody(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert find_holder(tmp_path / "nothing") is None
+    assert find_holder(tmp_path / "file") is None

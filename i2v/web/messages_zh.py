@@ -263,7 +263,8 @@ CHINESE: dict[str, str] = {
     ),
     # the data folder
     "data.not_a_folder": (
-        "{path} 处应当是文件夹，现在是别的东西。请把它移走，或用 service.data_dir、I2V_DATA_DIR 另选一个数据文件夹。"
+        "{path} 处应当是文件夹，现在是别的东西。请把它移走，或用 service.data_dir、I2V_DATA_DIR 另选一个数据"
+        "文件夹。"
     ),
     "data.not_a_file": "{path} 处应当是服务的文件，现在是别的东西。请把它移走。",
     "data.is_link": (

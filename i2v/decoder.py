@@ -199,6 +199,7 @@ def _check_end(status: int, stderr: bytes, seconds: int) -> None:
 
 
 def main() -> int:
+    os.umask(0o077)  # what it writes is for the service alone
     order = json.loads(sys.stdin.buffer.readline())
     confines = Confines(**order["confines"])
     resource.setrlimit(resource.RLIMIT_AS, (confines.memory, confines.memory))

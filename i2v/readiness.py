@@ -6,6 +6,7 @@ refuse every job says so. Deliberately does not know requests, nor who runs the 
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from datetime import datetime
@@ -18,6 +19,8 @@ from i2v.settings import Settings
 from i2v.video import check_ffmpeg
 
 KEPT_SECONDS = 3.0  # how old an answer may be that somebody gets who asks all the time
+
+log = logging.getLogger(__name__)
 
 
 class Readiness:
@@ -47,10 +50,17 @@ class Readiness:
         """Return what `check` raises, or raised a few seconds ago: cheap to ask often."""
         with self._asking:  # those who come meanwhile get the answer that is under way
             if self._asked_at is None or time.monotonic() - self._asked_at > KEPT_SECONDS:
-                try:
-                    self.check()
-                    self._problem = None
-                except I2VError as error:
-                    self._problem = error
+                before, self._problem = self._problem, self._find_problem()
+                if self._problem is not None and (before is None or before.code != self._problem.code):
+                    log.warning("no job is accepted: %s", self._problem.message)
+                elif self._problem is None and before is not None:
+                    log.warning("jobs are accepted again")
                 self._asked_at = time.monotonic()
             return self._problem
+
+    def _find_problem(self) -> I2VError | None:
+        try:
+            self.check()
+        except I2VError as error:
+            return error
+        return None

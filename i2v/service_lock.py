@@ -13,7 +13,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -49,9 +49,13 @@ class Holder:
 @contextmanager
 def hold(data_dir: Path, urls: Sequence[str], log: Path | None) -> Iterator[None]:
     """Hold the folder as this process, which answers at `urls`; raise `I2VError` if another one does."""
-    with _opened(data_dir) as folder, open(data_dir / NAME, "a", encoding="utf-8", opener=_private) as file:
-        if not (_lock(folder, PATIENCE) and _lock(file.fileno(), PATIENCE)):
-            raise I2VError("server.data_in_use", path=shown(str(data_dir), limit=300))
+    taken = I2VError("server.data_in_use", path=shown(str(data_dir), limit=300))
+    with ExitStack() as stack:
+        if not _lock(stack.enter_context(_opened(data_dir)), PATIENCE):
+            raise taken
+        file = stack.enter_context(open(data_dir / NAME, "a", encoding="utf-8", opener=_private))
+        if not _lock(file.fileno(), PATIENCE):
+            raise taken
         holder = Holder(os.getpid(), tuple(urls), None if log is None else str(log))
         file.truncate(0)
         file.write(json.dumps(asdict(holder)))
@@ -71,7 +75,9 @@ def find_holder(data_dir: Path) -> Holder | None:
             if _lock(file.fileno()) and not is_held:
                 return None
             told = json.load(file)
-            return Holder(told["pid"], tuple(told["urls"]), told["log"])
+            holder = Holder(told["pid"], tuple(told["urls"]), told["log"])
+            locker = _find_locker(data_dir)
+            return holder if locker in (0, holder.pid) else Holder(locker)  # somebody else's words
     except FileNotFoundError:  # or somebody has removed it
         return Holder(_find_locker(data_dir)) if is_held else None
     except (ValueError, KeyError):  # it is writing it just now

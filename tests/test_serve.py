@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import resource
 import signal
 import socket
 import sqlite3
@@ -278,8 +280,10 @@ def test_a_second_server_on_the_same_folder_is_refused(
 ) -> None:
     first = start(staged(tmp_path))
     job_id = submit(first, picture, "step: sleep 0.05", num_inference_steps=40)
-    code, said = refused(environment, "--port", "0")
-    assert (code, str(tmp_path / "data") in said) == (1, True)
+    for _ in range(2):
+        code, said = refused(environment, "--port", "0")
+        assert (code, str(tmp_path / "data") in said) == (1, True)
+        (tmp_path / "data" / "service.lock").unlink()
     follow(first, job_id)
     assert requests.get(f"{first.url}/api/v1/jobs/{job_id}", timeout=30).json()["attempt"] == 1
 
@@ -289,3 +293,115 @@ def test_a_damaged_database_is_said(environment: dict[str, str], tmp_path: Path)
     (tmp_path / "data" / "jobs.db").write_bytes(b"no database" * 1000)
     code, said = refused(environment, "--port", "0")
     assert (code, "is damaged" in said) == (1, True)
+
+
+def test_what_is_in_the_way_is_said_in_a_sentence(environment: dict[str, str], tmp_path: Path) -> None:
+    path = tmp_path / "data" / "inputs"
+    path.parent.mkdir()
+    path.write_text("in the way")
+    code, said = refused(environment, "--port", "0")
+    assert (code, str(path) in said, "Move it away" in said) == (1, True, True)
+
+
+# --- what goes wrong while it runs
+
+
+def code_of(response: requests.Response) -> tuple[int, str]:
+    return response.status_code, "ok" if response.text == "ok" else response.json().get("code", "")
+
+
+def post(server: Server, picture: Path, prompt: str = "x") -> requests.Response:
+    with picture.open("rb") as file:
+        form = {"prompt": prompt, "num_frames": 4, "num_inference_steps": 2}
+        return requests.post(f"{server.url}/api/v1/jobs", data=form, files={"image": file}, timeout=120)
+
+
+def is_ready(server: Server) -> bool:
+    return requests.get(f"{server.url}/readyz", timeout=30).status_code == 200
+
+
+def test_a_database_that_goes_away_is_said_once_and_nothing_is_lost(
+    start: Start, picture: Path, tmp_path: Path
+) -> None:
+    server = start(staged(tmp_path))
+    wait_for(lambda: is_ready(server), 60)
+    kept = submit(server, picture, "step 2: sleep 1")
+    database, away = tmp_path / "data" / "jobs.db", tmp_path / "away"
+    database.rename(away)
+    assert code_of(post(server, picture)) == (503, "database.replaced")
+    for _ in range(20):
+        assert code_of(requests.get(f"{server.url}/api/v1/jobs", timeout=30)) == (503, "database.replaced")
+    wait_for(lambda: not is_ready(server), 60)
+    assert code_of(requests.get(f"{server.url}/readyz", timeout=30)) == (503, "database.replaced")
+    assert code_of(requests.get(f"{server.url}/healthz", timeout=30)) == (200, "ok")
+    assert not database.exists(), "nobody made another one"
+    assert server.log is not None
+    assert server.log.read_text().count(" ERROR i2v.database: ") <= 2, "service and worker, once each"
+    assert server.log.read_text().count(": no job is accepted: ") == 1
+    assert "WARNING i2v.web" not in server.log.read_text()
+    away.rename(database)
+    wait_for(lambda: is_ready(server), 60)
+    follow(server, kept)
+    follow(server, submit(server, picture, "x"))
+    listed = requests.get(f"{server.url}/api/v1/jobs", timeout=30).json()["jobs"]
+    assert [job["status"] for job in listed] == ["succeeded", "succeeded"]
+
+
+@pytest.mark.slow
+def test_after_a_restart_with_another_database_all_pictures_are_there(
+    start: Start, picture: Path, tmp_path: Path
+) -> None:
+    """As the message advises where a database is damaged; and the old one can be put back."""
+    first = start(staged(tmp_path))
+    old = submit(first, picture, "x")
+    follow(first, old)
+    first.end()
+    data, away = tmp_path / "data", tmp_path / "away"
+    names = {path.name for path in (data / "inputs").iterdir()}
+    away.mkdir()
+    for file in data.glob("jobs.db*"):
+        file.rename(away / file.name)
+    second = start(staged(tmp_path))
+    assert {path.name for path in (data / "inputs").iterdir()} == names
+    new = submit(second, picture, "x")
+    follow(second, new)
+    second.end()
+    third = start(staged(tmp_path))  # a database with a job of its own: the others are orphans
+    assert {path.name for path in data.glob("trash/*/*")} == names
+    third.end()
+    for file in away.iterdir():
+        file.replace(data / file.name)
+    fourth = start(staged(tmp_path))
+    assert requests.get(f"{fourth.url}/api/v1/jobs/{old}/thumbnail", timeout=30).status_code == 200
+    assert names <= {path.name for path in (data / "inputs").iterdir()}
+
+
+def test_nobody_else_may_read_what_it_keeps(start: Start, picture: Path, tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        (tmp_path / "data" / "inputs").mkdir(parents=True)
+        server = start(staged(tmp_path))
+        follow(server, submit(server, picture, "x"))
+    finally:
+        os.umask(before)
+    for path in [tmp_path / "data", *(tmp_path / "data").rglob("*")]:
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_without_a_free_descriptor_no_job_runs_for_ever(start: Start, picture: Path, tmp_path: Path) -> None:
+    """Its worker dies while the service can open nothing; when it can again, the job goes on by itself."""
+    server = start(staged(tmp_path))
+    job_id = submit(server, picture, "step 2: hang once")
+    service = psutil.Process(server.process.pid)
+    wait_for(lambda: len(list((tmp_path / "models" / "rehearsal").iterdir())) > 1, 60)  # it hangs
+    (worker,) = [child for child in service.children() if "spawn_main" in " ".join(child.cmdline())]
+    limits = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+    worker.kill()
+    with closing(sqlite3.connect(tmp_path / "data" / "jobs.db")) as database:
+        question = "SELECT status FROM jobs"
+        wait_for(lambda: database.execute(question).fetchone() == ("queued",), 60)
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, limits)
+    follow(server, job_id)
+    job = requests.get(f"{server.url}/api/v1/jobs/{job_id}", timeout=30).json()
+    assert (job["status"], job["attempt"]) == ("succeeded", 2)

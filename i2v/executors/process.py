@@ -109,7 +109,11 @@ class ProcessExecutor:
                     self._wanted.wait(self._sweep_seconds)
                     continue
                 ended_well, was_useful = self._run_worker()
-            except Exception as error:  # no database, no descriptor, or a defect: this thread has to live
+            except I2VError as error:  # the database is away: it costs little to look for it often
+                self._tell_trouble(error)
+                self._stopping.wait(RETRY_SECONDS)
+                continue
+            except Exception as error:  # no descriptor is free, or a defect: this thread has to live
                 self._tell_trouble(error)
                 ended_well, was_useful = False, False
             if ended_well or was_useful:
@@ -184,7 +188,8 @@ class ProcessExecutor:
 
     def _sweep_beside(self, running: str | None) -> None:
         """Do the same beside a worker, now and then."""
-        if time.monotonic() - self._swept < self._sweep_seconds:
+        pause = RETRY_SECONDS if self._trouble else self._sweep_seconds
+        if time.monotonic() - self._swept < pause:
             return
         try:
             self._sweep(running)

@@ -19,7 +19,7 @@ from i2v.web.charsets import check_query
 from i2v.web.events import Seen, event_stream, is_final, watch
 from i2v.web.front import PREFIX, Front
 from i2v.web.intake import read_json, read_submission
-from i2v.web.problems import problems
+from i2v.web.problems import Refusal, problem_of, problems
 from i2v.web.schemas import (
     EVENT,
     MAX_PICTURE_SIDE,
@@ -59,7 +59,7 @@ async def healthz(request: Request) -> str:
 def readyz(request: Request) -> str:
     """Say whether a job that is submitted now would be accepted and run; if not, why."""
     if problem := Front.of(request).service.problem():
-        raise problem
+        raise Refusal(problem_of(problem))  # the log has it once, and not for each who asks
     return "ok"
 
 

@@ -180,7 +180,9 @@ def install(app: FastAPI) -> None:
 def _on_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, I2VError)
     problem = problem_of(error)
-    if problem.status >= 500:
+    if problem.status >= 500 and not error.code.startswith(
+        "database."
+    ):  # those are logged once, not by request
         log.warning("%s %s: %s", request.method, shown(request.url.path), error.message)
     return respond(problem)
 

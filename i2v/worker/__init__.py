@@ -174,10 +174,11 @@ def _ending(job: Job) -> str:
 
 def _insist(change: Callable[[], T]) -> T:
     """Repeat a transaction that the database refuses: its disk may be full, and what has happened counts."""
-    for _ in range(MAX_RETRIES):
+    for number in range(MAX_RETRIES):
         try:
             return change()
         except I2VError as error:
-            log.error("the database is asked again in %s s: %s", RETRY_SECONDS, error)
+            if number == 0:
+                log.error("the database is asked again every %s s: %s", RETRY_SECONDS, error)
             time.sleep(RETRY_SECONDS)
     return change()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
+import sqlite3
 import subprocess
 import threading
 import time
@@ -14,12 +17,14 @@ import pytest
 
 from i2v.errors import I2VError
 from i2v.executors import process as process_module
+from i2v.executors.entry import Ready
 from i2v.executors.process import ProcessExecutor
 from i2v.job_store import JobStore
+from i2v.jobs import Job
 from i2v.schema import DeviceInfo
 from i2v.video import probe
 from tests.house import SLACK, House, endings, is_gone, open_house, wait_until
-from tests.rehearsal import ENGINES
+from tests.rehearsal import ENGINES, submit
 
 # --- work
 
@@ -249,3 +254,168 @@ def test_a_stop_is_not_missed_by_a_supervisor_that_goes_to_sleep(tmp_path: Path)
     house.executor.start()
     house.executor._thread.join(SLACK)
     assert not house.executor._thread.is_alive()
+
+
+# --- the supervisor lives on
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (sqlite3.OperationalError("no such table: jobs"), "worker.no_supervision"),
+        (OSError(errno.EMFILE, "Too many open files"), "worker.no_supervision"),
+        (ZeroDivisionError("a defect"), "worker.no_supervision"),
+        (I2VError("database.replaced", path="jobs.db"), "database.replaced"),
+    ],
+)
+def test_whatever_goes_wrong_is_told_once_and_the_next_try_is_made(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    code: str,
+) -> None:
+    for name in ("FIRST_BACK_OFF", "LAST_BACK_OFF", "RETRY_SECONDS"):
+        monkeypatch.setattr(process_module, name, 0.01)
+    house = House(tmp_path)
+    tries: list[None] = []
+
+    def fail() -> tuple[bool, bool]:
+        tries.append(None)
+        raise error
+
+    def start() -> tuple[bool, bool]:
+        house.executor._hear(Ready(DeviceInfo("cpu", "CPU", 2**34)))
+        return True, True
+
+    monkeypatch.setattr(house.executor, "_run_worker", fail)
+    with caplog.at_level(logging.ERROR, "i2v.executors.process"):
+        house.executor.start()
+        wait_until(lambda: len(tries) >= 5)
+    problem = house.executor.problem()
+    assert problem is not None
+    assert (problem.code, house.executor.is_alive()) == (code, True)
+    assert len(caplog.records) == 1
+    with pytest.raises(I2VError) as caught:
+        house.executor.device()
+    assert caught.value.code == code
+    monkeypatch.setattr(house.executor, "_run_worker", start)
+    wait_until(lambda: house.executor.problem() is None)
+    house.executor.stop()
+
+
+@pytest.mark.parametrize("idle_seconds", [0.1, 60])
+def test_trouble_is_over_when_the_database_is_back(tmp_path: Path, idle_seconds: float) -> None:
+    """Nothing is queued; with a worker and without one."""
+    away = tmp_path / "away"
+    with open_house(tmp_path, worker__idle_seconds=idle_seconds, worker__lease_seconds=0.4) as house:
+        wait_until(lambda: bool(house.workers) == (idle_seconds > 1))
+        house.settings.database.rename(away)
+        wait_until(lambda: house.executor.problem() is not None)
+        away.rename(house.settings.database)
+        wait_until(lambda: house.executor.problem() is None)
+        assert house.run().status == "succeeded"
+
+
+def test_a_supervisor_that_is_dead_is_said(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    house.executor.start()
+    house.executor.device()
+    house.executor.stop()
+    problem = house.executor.problem()
+    assert problem is not None
+    assert (problem.code, house.executor.is_alive()) == ("server.halted", False)
+    with pytest.raises(I2VError) as caught:
+        house.executor.device()
+    assert caught.value.code == "server.halted"
+
+
+def test_a_job_is_settled_though_nothing_else_can_be_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its worker's death is noticed while no descriptor is free to look for what the worker has started."""
+
+    def refuse(leader: int) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with open_house(tmp_path) as house:
+        job = house.submit("step 2: hang once")
+        house.wait_until_done_once()
+        monkeypatch.setattr("i2v.executors.watch.end_session", refuse)
+        house.worker.kill()
+        assert house.wait(job, lambda found: found.status == "queued" or found.attempt == 2).deaths == 1
+        monkeypatch.undo()
+        assert house.finish(job).status == "succeeded"
+
+
+def test_no_worker_is_left_without_its_watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        monkeypatch.undo()
+        raise RuntimeError("a defect")
+
+    with open_house(tmp_path) as house:
+        worker = house.worker
+        job = house.submit("step 2: hang once")
+        house.wait_until_done_once()
+        monkeypatch.setattr("i2v.executors.watch.Watch._read", fail)
+        assert house.finish(job).deaths == 1
+        assert is_gone(worker)
+
+
+# --- jobs that nobody works on
+
+
+def claim_as_ghost(house: House) -> Job:
+    """Return a job that runs under an owner who says nothing any more."""
+    ghost = JobStore(house.settings.database, lease_seconds=0.1)
+    job = submit(ghost, house.settings)
+    claim = ghost.claim("ghost")
+    assert claim is not None
+    assert claim.job.id == job.id
+    ghost.close()
+    return job
+
+
+def test_a_job_that_nobody_works_on_is_found_while_nothing_else_happens(tmp_path: Path) -> None:
+    with open_house(tmp_path, worker__lease_seconds=0.6, worker__idle_seconds=0.1) as house:
+        wait_until(lambda: house.workers == [])
+        job = house.finish(claim_as_ghost(house))
+        assert (job.status, endings(job)) == ("succeeded", ["died", "succeeded"])
+
+
+def test_a_job_that_nobody_works_on_is_found_beside_a_busy_worker_which_keeps_its_own(tmp_path: Path) -> None:
+    with open_house(tmp_path, worker__lease_seconds=0.6) as house:
+        wait_until(lambda: house.workers != [])
+        ghost = claim_as_ghost(house)
+        own = house.submit("step 1: sleep 3")
+        house.wait(own, lambda found: found.status == "running")
+        found = house.wait(ghost, lambda found: found.status != "running")
+        assert (found.status, found.deaths) == ("queued", 1)
+        assert (house.finish(own).attempt, house.finish(ghost).attempt) == (1, 2)
+
+
+def test_the_job_of_a_worker_that_is_stopped_for_a_while_is_left_to_it(tmp_path: Path) -> None:
+    """Its lease runs out; whether it hangs is the watch's business."""
+    with open_house(tmp_path, worker__lease_seconds=0.3) as house:
+        job = house.submit("step 1: sleep 0.5")
+        house.wait(job, lambda found: found.phase == "denoising")
+        house.worker.suspend()
+        time.sleep(1.2)
+        assert house.get(job).status == "running"
+        house.worker.resume()
+        job = house.finish(job)
+        assert (job.status, job.attempt) == ("succeeded", 1)
+
+
+def test_a_worker_writes_to_no_file_that_is_gone(tmp_path: Path) -> None:
+    """It goes on, and what came of its job is kept when the database is back."""
+    with open_house(tmp_path) as house:
+        job = house.submit("step 1: sleep 1")
+        house.wait(job, lambda found: found.phase == "denoising")
+        away = tmp_path / "away"
+        house.settings.database.rename(away)
+        wait_until(lambda: "the database is asked again" in house.log)
+        assert not house.settings.database.exists(), "nobody made another one"
+        away.rename(house.settings.database)
+        job = house.finish(job)
+        assert (job.status, job.attempt) == ("succeeded", 1)

@@ -282,9 +282,9 @@ class JobStore:
             return self._put_back_all("owner = :owner", {"owner": owner}, "died")
         now = self._monotonic()
         # None can be much longer than it was given for: such a one is by the clock of an earlier boot.
-        values = {"but_not": but_not, "now": now, "last": now + 2 * self._lease_seconds + BUSY_SECONDS}
+        last = now + 2 * self._lease_seconds + BUSY_SECONDS
         condition = "lease_until NOT BETWEEN :now AND :last AND id IS NOT :but_not"
-        return self._put_back_all(condition, values, "died")
+        return self._put_back_all(condition, {"but_not": but_not, "now": now, "last": last}, "died")
 
     def recover_interrupted(self) -> list[Job]:
         """Do the same for all running jobs: to be called when the service starts, before any worker."""

@@ -225,6 +225,7 @@ class Service:
             job = self._inputs.accept(new, lambda: self._accept(submission, names))
         if job.id == submission.id:  # and not the idempotency key's earlier job
             log.info("job %s: accepted", job.id)
+            data_folder.empty_trash(self._settings.service.data_dir)
         self._executor.wake()
         return job
 

@@ -283,7 +283,7 @@ def test_a_second_server_on_the_same_folder_is_refused(
     for _ in range(2):
         code, said = refused(environment, "--port", "0")
         assert (code, str(tmp_path / "data") in said) == (1, True)
-        (tmp_path / "data" / "service.lock").unlink()
+        (tmp_path / "data" / "service.lock").unlink(missing_ok=True)
     follow(first, job_id)
     assert requests.get(f"{first.url}/api/v1/jobs/{job_id}", timeout=30).json()["attempt"] == 1
 

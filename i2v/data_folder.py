@@ -19,8 +19,8 @@ from pathlib import Path
 from i2v.errors import I2VError
 from i2v.schema import shown
 
-INPUTS, PAGE, TRASH = "inputs", "page", "trash"
-FOLDERS = (INPUTS, PAGE, TRASH)
+INPUTS, TRASH = "inputs", "trash"
+FOLDERS = (INPUTS, TRASH, "page", "unpublished")
 FILES = ("jobs.db", "jobs.db-wal", "jobs.db-shm", "service.lock", "token")
 MIN_FREE_BYTES = 16 * 2**20  # for a picture and what the database writes of its job
 TRASH_DAYS = 7
@@ -117,11 +117,12 @@ def _restricted(path: Path) -> bool:
     return True
 
 
-def sweep(folder: Path, owned: set[str]) -> None:
+def sweep(folder: Path, owned: set[str], is_new: bool) -> None:
     """Move pictures that no job owns to the trash, and bring back from there those that one owns again.
 
-    owned: names of pictures; the thumbnail beside one has its stem. Without any, nothing is moved: the
-    database may be a new one, put where a damaged one was, and the pictures are those of the old one.
+    owned: names of pictures; the thumbnail beside one has its stem.
+    is_new: the database has never had a job. Nothing is moved then: it may stand where a damaged one was, and
+    the pictures are those of the old one's jobs.
     """
     inputs, trash = folder / INPUTS, folder / TRASH
     stems = {Path(name).stem for name in owned}
@@ -134,11 +135,13 @@ def sweep(folder: Path, owned: set[str]) -> None:
             log.warning(
                 "%s is no file, and is left alone. Only pictures of jobs belong there: move it.", path
             )
+        elif path.suffix == ".part":  # of an upload that was cut off
+            path.unlink()
         elif path.stem not in stems:
             orphans.append(path)
-    if orphans and not stems:
+    if orphans and is_new:
         log.warning(
-            "The database has no jobs, but %s holds %d files. They are kept, in case another database is put"
+            "The database is new, but %s holds %d files. They are kept, in case another database is put"
             " back. If not, delete them by hand.", inputs, len(orphans),
         )  # fmt: skip
     elif orphans:

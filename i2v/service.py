@@ -159,7 +159,7 @@ class Service:
         data_folder.prepare(folder)
         for job in self._store.recover_interrupted():
             clean_up(job, self._settings.unpublished)
-        data_folder.sweep(folder, self._store.inputs())
+        data_folder.sweep(folder, self._store.inputs(), is_new=self._store.revision() == 0)
         data_folder.empty_trash(folder)
         sweep(self._settings.unpublished)
         self._executor.start()

@@ -174,23 +174,25 @@ def names(folder: Path) -> list[str]:
 
 def test_orphans_go_to_the_trash_and_come_back_when_a_job_owns_them(folder: Path) -> None:
     put(folder, "a.png", "a.jpg", "b.png", "b.jpg")
-    data_folder.sweep(folder, {"a.png"})
+    data_folder.sweep(folder, {"a.png"}, is_new=False)
     assert names(folder / "inputs") == ["a.jpg", "a.png"]
     (day,) = (folder / "trash").iterdir()
     assert names(day) == ["b.jpg", "b.png"]
     assert abs(datetime.strptime(day.name, STAMP) - datetime.now()) < timedelta(minutes=5)
     assert {modes(folder)["trash"], modes(folder)[day.name]} == {0o700}
-    data_folder.sweep(folder, {"a.png", "b.png"})
+    data_folder.sweep(folder, {"a.png", "b.png"}, is_new=False)
     assert names(folder / "inputs") == ["a.jpg", "a.png", "b.jpg", "b.png"]
     assert (folder / "inputs" / "b.png").read_text() == "b.png"
 
 
-def test_a_database_without_jobs_moves_nothing(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_new_database_moves_nothing(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     put(folder, "a.png", "b.png")
-    data_folder.sweep(folder, set())
+    data_folder.sweep(folder, set(), is_new=True)
     assert names(folder / "inputs") == ["a.png", "b.png"]
     assert not (folder / "trash").exists()
     assert "2 files" in caplog.text
+    data_folder.sweep(folder, set(), is_new=False)  # all jobs were deleted
+    assert names(folder / "inputs") == []
 
 
 def test_what_is_no_file_is_left_alone_and_said(
@@ -203,7 +205,7 @@ def test_what_is_no_file_is_left_alone_and_said(
     (folder / "inputs" / "dangling.png").symlink_to("nowhere")
     os.mkfifo(folder / "inputs" / "pipe.png")
     put(folder, "a.png", "orphan.png")
-    data_folder.sweep(folder, {"a.png"})
+    data_folder.sweep(folder, {"a.png"}, is_new=False)
     assert names(folder / "inputs") == ["a.png", "dangling.png", "holiday", "link.png", "pipe.png"]
     assert (tmp_path / "outside" / "precious").exists()
     assert [record.levelno for record in caplog.records].count(logging.WARNING) == 4

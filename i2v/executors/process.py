@@ -184,7 +184,7 @@ class ProcessExecutor:
         self._swept = time.monotonic()
         for job in self._store.recover(but_not=running):
             log.error("job %s: nobody has been heard of who works on it; it is %s now", job.id, job.status)
-            clean_up(job)
+            clean_up(job, self._settings.unpublished)
 
     def _sweep_beside(self, running: str | None) -> None:
         """Do the same beside a worker, now and then."""

@@ -7,7 +7,6 @@ needed. Here is known how long to wait and what an answer means; which source co
 from __future__ import annotations
 
 import json
-import os
 import select
 import subprocess
 import sys
@@ -120,7 +119,7 @@ class Source:
             stdout=subprocess.PIPE,
             stderr=self._words,
             cwd=ROOT,  # where this very package is found
-            env=os.environ | _ENVIRONMENT,
+            env=_environment(),
             pass_fds=() if self._lock is None else (self._lock,),
             start_new_session=True,  # Ctrl-C is for the parent, which ends this one
         )
@@ -182,3 +181,9 @@ class Source:
         self._process.kill()  # what it has written stays, and is gone on from
         self._process.communicate()
         self._process = None
+
+
+def _environment() -> dict[str, str]:
+    """Return ours, with proxies and hubs' tokens, but without this service's own token."""
+    kept = {name: value for name, value in os.environ.items() if name.upper() != "I2V_SECURITY__TOKEN"}
+    return kept | _ENVIRONMENT

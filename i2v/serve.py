@@ -15,6 +15,7 @@ import uvicorn
 from pydantic import SecretStr
 
 from i2v import data_folder
+from i2v.descriptors import connections_within, raise_limit
 from i2v.engines.specs import ENGINES
 from i2v.executors.process import ProcessExecutor
 from i2v.job_store import JobStore
@@ -26,7 +27,9 @@ from i2v.service_lock import hold
 from i2v.settings import ROOT, Settings
 from i2v.token_file import read_or_make
 from i2v.web.app import create_app
+from i2v.web.connections import limited, Connections
 from i2v.web.gradio_import import without_stubs
+from i2v.web.listener import ACCEPTS, Listener
 
 GRACE_SECONDS = 10  # for answers that are under way when the server ends
 
@@ -88,9 +91,12 @@ def _answer(service: Service, settings: Settings, listener: socket.socket, log: 
             from i2v.web.ui import mount_page  # seconds, which an API alone need not take
 
         mount_page(app, settings)
+    connections = Connections(connections_within(raise_limit()))
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=limited(connections),
+        loop="asyncio",  # what takes connections itself would not ask `Listener`
+        backlog=ACCEPTS,
         ws="none",
         log_config=None,  # what we set up
         server_header=False,
@@ -98,8 +104,8 @@ def _answer(service: Service, settings: Settings, listener: socket.socket, log: 
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     server = _Server(config, closing)
-    with suppress(KeyboardInterrupt):  # uvicorn ends in order and raises the signal again
-        server.run([listener])
+    with suppress(KeyboardInterrupt), Listener(listener, connections) as limited_listener:
+        server.run([limited_listener])  # ends in order and raises the signal again
 
 
 class _Server(uvicorn.Server):

@@ -265,6 +265,12 @@ MESSAGES: dict[str, str] = {
     ),
     "http.malformed": "The request's body cannot be read: {reason}.",
     "http.repeated_field": "{field} is given more than once. Give it once.",
+    "page.too_large": "What the page sent has more than {allowed} bytes. Choose fewer pictures at once.",
+    "page.unknown_session": "Nothing is under way for the window {value}. Load the page again.",
+    "page.busy": "Too much is under way on the page at once. Try again in a moment.",
+    "page.uploads_full": (
+        "The pictures uploaded to the page take up all the space they may ({megabytes} MB). Try again in 10 minutes."
+    ),
     "http.internal": "Something went wrong inside i2v ({kind}). The details are in the service's log.",
     "job.no_thumbnail": "The picture of the job {id} is gone.",
     "job.no_preview": "The job {id} has no preview: it is {status}. There is one while it is denoising.",

@@ -1,74 +1,186 @@
 """Which of Gradio's addresses exist here, and what may be sent to them.
 
 Gradio brings far more than the page needs: files by path or URL, proxies, functions past the queue. So there
-is a list of what is let through; every other path is the application's own, or nothing. This module knows no
-widget.
+is a list of what is let through; every other path is the application's own, or nothing. What is let through
+is judged first (`page_requests`), and bounded (`sessions`, `upload_folder`). This module knows no widget.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Container
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
 
 import anyio
+from anyio.to_thread import run_sync
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from i2v.errors import InvalidRequest
+from i2v.errors import I2VError, InvalidRequest
 from i2v.schema import shown
 from i2v.web.forwarded import path_of
-from i2v.web.problems import problem_of, respond
+from i2v.web.page_requests import (
+    MAX_BYTES,
+    check_event,
+    check_form_type,
+    check_json_type,
+    check_name,
+    name_in_query,
+)
+from i2v.web.upload_folder import MAX_AT_ONCE, UploadFolder
 
 _READ = re.compile(
     r"/|/(config|theme\.css|favicon\.ico|manifest\.json|robots\.txt)|/(assets|static|svelte)/.+"
     r"|/gradio_api/(info|app_id|startup-events|theme\.css|upload_progress|queue/data|heartbeat/\w+)"
     r"|/gradio_api/file=/.+"  # a path of this machine: Gradio serves those below its own folder only
 )
-_WRITE = re.compile(r"/gradio_api/(upload|queue/join|cancel|reset)")
-_STREAMS = re.compile(r"/gradio_api/(queue/data|heartbeat/\w+)")
+_EVENTS = ("/gradio_api/queue/join", "/gradio_api/cancel", "/gradio_api/reset")
+_UPLOAD, _PROGRESS = "/gradio_api/upload", "/gradio_api/upload_progress"
+_ANSWERS, _HEARTBEAT = "/gradio_api/queue/data", "/gradio_api/heartbeat/"
 POLL_SECONDS = 0.2
+KEPT_UPLOAD_NAMES = 500
+
+
+class Visitors(Protocol):
+    """See `i2v.web.sessions.Sessions`, which is Gradio's as well."""
+
+    functions: Container[int]
+
+    async def admit(self, session: str) -> None: ...
+
+    def has_answers(self, session: str) -> bool: ...
+
+    def streaming(self, session: str) -> AbstractContextManager[None]: ...
 
 
 class PageMount(Mount):
     """Gradio's application, seen at the paths above only; it may stand before all other routes."""
 
-    def __init__(self, app: ASGIApp, closing: threading.Event) -> None:
-        super().__init__("", app=_Gate(app, closing), name="page")
+    def __init__(
+        self,
+        app: ASGIApp,
+        closing: threading.Event,
+        visitors: Visitors,
+        uploads: UploadFolder,
+        forget_progress: Callable[[str], None],
+    ) -> None:
+        super().__init__("", app=_Gate(app, closing, visitors, uploads, forget_progress), name="page")
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         if scope["type"] != "http":
             return Match.NONE, {}
-        allowed = _WRITE if scope["method"] == "POST" else _READ
-        known = scope["method"] in ("GET", "HEAD", "POST") and allowed.fullmatch(path_of(scope))
+        path, method = path_of(scope), scope["method"]
+        if method == "POST":
+            known = path in (*_EVENTS, _UPLOAD)
+        else:
+            known = method in ("GET", "HEAD") and _READ.fullmatch(path) is not None
         return super().matches(scope) if known else (Match.NONE, {})
 
 
 class _Gate:
-    """Refuses files by URL, and ends streams when the server ends."""
+    """Refuses what Gradio could not answer, bounds the rest, and ends streams when the server ends."""
 
-    def __init__(self, app: ASGIApp, closing: threading.Event) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        closing: threading.Event,
+        visitors: Visitors,
+        uploads: UploadFolder,
+        forget_progress: Callable[[str], None],
+    ) -> None:
         self._app = app
         self._closing = closing
+        self._visitors = visitors
+        self._uploads = uploads
+        self._forget_progress = forget_progress
+        self._uploading = 0
+        self._watching = 0
+        self._upload_names: dict[str, None] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if path_of(scope) == "/gradio_api/queue/join":
-            body = await _read(receive)
-            address = next(_addresses(body), None)
-            if address is not None:
-                told = InvalidRequest(
-                    "request.invalid", field="path", value=shown(address), allowed="an uploaded file"
-                )
-                await respond(problem_of(told))(scope, receive, send)
-                return
-            receive = _again(body, receive)
-        elif _STREAMS.fullmatch(path_of(scope)):
-            await self._stream(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
+        path = path_of(scope)
+        if path in _EVENTS:
+            await self._event(scope, receive, send)
+        elif path == _UPLOAD:
+            await self._upload(scope, receive, send)
+        elif path == _PROGRESS:
+            await self._progress(scope, receive, send)
+        elif path == _ANSWERS:
+            session = name_in_query("session_hash", scope["query_string"])
+            if not self._visitors.has_answers(session):
+                raise InvalidRequest("page.unknown_session", value=shown(session))
+            await self._stream(scope, receive, send, self._visitors.streaming(session))
+        elif path.startswith(_HEARTBEAT):
+            session = check_name("session_hash", path.removeprefix(_HEARTBEAT))
+            await self._stream(scope, receive, send, self._visitors.streaming(session))
+        else:
+            await self._app(scope, receive, send)
 
-    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _event(self, scope: Scope, receive: Receive, send: Send) -> None:
+        check_json_type(Headers(scope=scope).get("content-type", ""))
+        body = await _read(receive)
+        session = await run_sync(check_event, path_of(scope), body, self._visitors.functions)
+        if session is not None:
+            await self._visitors.admit(session)
+        await self._app(_plain_json(scope), _again(body, receive), send)
+
+    async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let one upload in if there is room; what ends it early is answered as anywhere else."""
+        check_form_type(Headers(scope=scope).get("content-type", ""))
+        if b"upload_id=" in scope["query_string"]:
+            self._note_upload(name_in_query("upload_id", scope["query_string"]))
+        if self._uploading >= MAX_AT_ONCE:
+            raise I2VError("page.busy")
+        ends: list[Exception] = []
+
+        async def receive_seen() -> Message:
+            try:
+                return await receive()
+            except I2VError as error:
+                ends.append(error)
+                raise
+
+        async def send_unless_ended(message: Message) -> None:
+            if not ends:
+                await send(message)
+
+        self._uploading += 1
+        try:
+            await run_sync(self._uploads.make_room)
+            await self._app(scope, receive_seen, send_unless_ended)
+        except ClientDisconnect:
+            pass  # nobody is there to be answered
+        except I2VError as error:
+            raise ends[0] if ends else error
+        finally:
+            self._uploading -= 1
+
+    async def _progress(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._note_upload(name_in_query("upload_id", scope["query_string"]))
+        if self._watching >= MAX_AT_ONCE:  # Gradio looks twenty times a second for each
+            raise I2VError("page.busy")
+        self._watching += 1
+        try:
+            await self._stream(scope, receive, send, nullcontext())
+        finally:
+            self._watching -= 1
+
+    def _note_upload(self, name: str) -> None:
+        """Keep the names of the last uploads, and let Gradio forget all others, which it would not by itself."""
+        self._upload_names.pop(name, None)
+        self._upload_names[name] = None
+        while len(self._upload_names) > KEPT_UPLOAD_NAMES:
+            oldest = next(iter(self._upload_names))
+            del self._upload_names[oldest]
+            self._forget_progress(oldest)
+
+    async def _stream(
+        self, scope: Scope, receive: Receive, send: Send, while_open: AbstractContextManager[None]
+    ) -> None:
         """Let the response see the client leave when the server wants to end: it would wait for open tabs."""
         open_response = False
 
@@ -93,18 +205,30 @@ class _Gate:
 
         # With 2.4, Starlette's responses do not listen for the client to leave.
         scope = {**scope, "asgi": {**scope["asgi"], "spec_version": "2.3"}}
-        await self._app(scope, receive_or_leave, send_seen)
+        with while_open:
+            await self._app(scope, receive_or_leave, send_seen)
         if open_response:
             await send({"type": "http.response.body", "body": b""})
 
 
 async def _read(receive: Receive) -> bytes:
-    body = b""
+    body = bytearray()
     while True:
         message = await receive()
-        body += bytes(message.get("body", b""))
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        if len(body) > MAX_BYTES:
+            raise InvalidRequest("page.too_large", allowed=MAX_BYTES)
         if not message.get("more_body", False):
-            return body
+            return bytes(body)
+
+
+def _plain_json(scope: Scope) -> Scope:
+    """Return `scope` with the content type and nothing besides, such as an encoding."""
+    changed = {**scope, "headers": list(scope["headers"])}
+    MutableHeaders(scope=changed)["content-type"] = "application/json"
+    return changed
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
@@ -119,20 +243,3 @@ def _again(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return replay
-
-
-def _addresses(body: bytes) -> Iterator[str]:
-    """Yield the URLs that stand where Gradio expects the path of a file, and would fetch."""
-    try:
-        waiting = [json.loads(body)]
-    except (ValueError, RecursionError):
-        return  # Gradio will refuse it
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            path = value.get("path")
-            if isinstance(path, str) and "://" in path:
-                yield path
-            waiting.extend(value.values())
-        elif isinstance(value, list):
-            waiting.extend(value)

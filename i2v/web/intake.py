@@ -21,6 +21,7 @@ from i2v.web.base64_picture import decode_base64
 from i2v.web.charsets import check_ascii, check_charset
 from i2v.web.front import Front
 from i2v.web.multipart import receive_form
+from i2v.web.json_limits import check_shape
 
 FORM, JSON = "multipart/form-data", "application/json"
 
@@ -69,6 +70,7 @@ async def _read_body(request: Request) -> bytes:
 
 
 def parse_object(body: bytes) -> JsonObject:
+    check_shape(body)
     try:
         values = json.loads(body, parse_constant=_no_constant, object_pairs_hook=_no_repetition)
     except RecursionError as error:

@@ -14,13 +14,18 @@ from typing import cast
 
 import gradio as gr
 from fastapi import FastAPI
+from gradio.routes import App
 from starlette.routing import Mount
 
 from i2v.settings import Settings
+from i2v.web import upload_parser
 from i2v.web.front import Front
 from i2v.web.gate import PageMount
 from i2v.web.page import Page
+from i2v.web.sessions import Sessions
+from i2v.web.upload_folder import UploadFolder
 
+MAX_UPLOAD_BYTES = 2e9  # of all visitors together
 _CSS = Path(__file__).with_name("page.css")
 
 
@@ -34,14 +39,15 @@ def mount_page(app: FastAPI, settings: Settings) -> FastAPI:
     folder.mkdir(parents=True, mode=0o700)
     os.environ["GRADIO_TEMP_DIR"] = str(folder)  # there is no argument for it; read as widgets are made
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    asyncio.run(_mount(app, settings))
+    asyncio.run(_mount(app, settings, folder))
     return app
 
 
-async def _mount(app: FastAPI, settings: Settings) -> None:
+async def _mount(app: FastAPI, settings: Settings, folder: Path) -> None:
     """In a loop, because Gradio, where it finds none, makes one of its own and never closes it."""
     front = cast("Front", app.state.front)
     blocks = Page(front).blocks
+    max_file_size = round(settings.image.max_megabytes * 1e6)
     gr.mount_gradio_app(
         app,
         blocks,
@@ -49,7 +55,7 @@ async def _mount(app: FastAPI, settings: Settings) -> None:
         footer_links=[],
         run_history=False,
         show_error=False,
-        max_file_size=round(settings.image.max_megabytes * 1e6),
+        max_file_size=max_file_size,
         ssr_mode=False,
         enable_monitoring=False,
         pwa=False,
@@ -59,7 +65,11 @@ async def _mount(app: FastAPI, settings: Settings) -> None:
     )
     blocks.has_launched = True  # only `launch` sets it, and without it any file here could be read
     routes = app.router.routes
-    routes.insert(0, PageMount(cast("Mount", routes.pop()).app, front.closing))
+    page = cast("App", cast("Mount", routes.pop()).app)
+    page.state_holder = sessions = Sessions(blocks)
+    upload_parser.install()
+    uploads = UploadFolder(folder, max(MAX_UPLOAD_BYTES, 4 * max_file_size))
+    routes.insert(0, PageMount(page, front.closing, sessions, uploads, upload_parser.forget_progress))
 
 
 def _theme() -> gr.themes.Base:

@@ -5,24 +5,29 @@ One process writes it; what the worker has to say of its jobs comes to it throug
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
 from itertools import count
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
+from i2v import error_output
 from i2v.errors import Notice
+from i2v.log_limits import RepetitionLimit, ShortFormatter
 from i2v.schema import shown
 
 PART_BYTES = 10_000_000  # a longer log goes on in a new file; the full one is called app_....log.1
 PARTS = 5  # of one log are kept besides the one that is written
 LOGS = 20  # are kept, the new one among them
 END_LINES, END_BYTES = 100, 2**20  # of a log are enough to see what it is doing
+
+log = logging.getLogger(__name__)
 
 _REQUEST = " INFO uvicorn.access: "
 _NAME = re.compile(r"(app_\d{8}_\d{6}\.log)(\.\d+)?")
@@ -32,8 +37,12 @@ _NAME = re.compile(r"(app_\d{8}_\d{6}\.log)(\.\d+)?")
 def app_log(folder: Path, quiet: bool = False) -> Iterator[Path | None]:
     """Let all that is logged go to a new file in `folder`, and warnings to standard error too.
 
-    quiet: standard error is left alone. Yields the file's path, `None` where it cannot be written, which is
-    said and no obstacle.
+    What repeats itself is counted instead. Yields the file's path, `None` where it cannot be written, which
+    is said and no obstacle.
+
+    Args:
+        quiet: nobody sees standard error: nothing is logged there, and what is written there, by whomever,
+            goes to the file. So does the stack of a crash.
     """
     handlers: list[logging.Handler] = []
     if not quiet:
@@ -44,9 +53,7 @@ def app_log(folder: Path, quiet: bool = False) -> Iterator[Path | None]:
         folder.mkdir(parents=True, exist_ok=True)
         path = _new_file(folder)
         handlers.append(
-            RotatingFileHandler(
-                path, maxBytes=PART_BYTES, backupCount=PARTS, encoding="utf-8", errors="backslashreplace"
-            )
+            _Parts(path, takes_crashes=quiet and not faulthandler.is_enabled())
         )
         _remove_old(folder)
         print(f"Log: {path}", flush=True)
@@ -54,19 +61,55 @@ def app_log(folder: Path, quiet: bool = False) -> Iterator[Path | None]:
         reason = error.strerror or str(error)
         told = Notice("doctor.logs_unwritable", {"path": shown(str(folder), limit=300), "reason": reason})
         print(f"i2v: {told.message}", file=sys.stderr)
-    root = logging.getLogger()
     for handler in handlers:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        root.addHandler(handler)
+        handler.setFormatter(ShortFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    limit = RepetitionLimit(handlers)
+    root = logging.getLogger()
+    root.addHandler(limit)
     level = root.level
     root.setLevel(logging.INFO)  # and not the attribute, which loggers that were asked before do not see
     try:
-        yield path
+        with error_output.logged_stderr() if quiet else nullcontext():
+            yield path
+    except Exception:
+        log.exception("The server has ended")  # to the console it is told by whoever started it
+        raise
     finally:
         root.setLevel(level)
-        for handler in handlers:
-            root.removeHandler(handler)
-            handler.close()
+        root.removeHandler(limit)
+        limit.close()
+
+
+class _Parts(RotatingFileHandler):
+    """The file, which goes on in a new one when it is full.
+
+    takes_crashes: the interpreter writes its stacks there when it dies.
+    """
+
+    def __init__(self, path: Path, takes_crashes: bool) -> None:
+        super().__init__(
+            path, maxBytes=PART_BYTES, backupCount=PARTS, encoding="utf-8", errors="backslashreplace"
+        )
+        self._takes_crashes = takes_crashes
+        self._take_crashes()
+
+    def doRollover(self) -> None:
+        super().doRollover()
+        self._take_crashes()
+
+    def close(self) -> None:
+        if self._takes_crashes:
+            faulthandler.disable()
+        super().close()
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Complain of a full disk to standard error; but not of what came from there."""
+        if record.name != error_output.NAME:
+            super().handleError(record)
+
+    def _take_crashes(self) -> None:
+        if self._takes_crashes:
+            faulthandler.enable(self.stream)
 
 
 def _new_file(folder: Path) -> Path:

@@ -43,6 +43,7 @@ _UPLOAD, _PROGRESS = "/gradio_api/upload", "/gradio_api/upload_progress"
 _ANSWERS, _HEARTBEAT = "/gradio_api/queue/data", "/gradio_api/heartbeat/"
 POLL_SECONDS = 0.2
 KEPT_UPLOAD_NAMES = 500
+MAX_PATH, MAX_NAME = 2000, 255  # characters, and bytes; Linux has 4096 and 255
 
 
 class Visitors(Protocol):
@@ -77,8 +78,13 @@ class PageMount(Mount):
         if method == "POST":
             known = path in (*_EVENTS, _UPLOAD)
         else:
-            known = method in ("GET", "HEAD") and _READ.fullmatch(path) is not None
+            known = method in ("GET", "HEAD") and _READ.fullmatch(path) is not None and _can_be_a_file(path)
         return super().matches(scope) if known else (Match.NONE, {})
+
+
+def _can_be_a_file(path: str) -> bool:
+    """Tell whether a file system would look for it: for a longer name, Gradio knows no answer."""
+    return len(path) <= MAX_PATH and all(len(part.encode()) <= MAX_NAME for part in path.split("/"))
 
 
 class _Gate:
@@ -121,7 +127,7 @@ class _Gate:
             await self._app(scope, receive, send)
 
     async def _event(self, scope: Scope, receive: Receive, send: Send) -> None:
-        check_json_type(Headers(scope=scope).get("content-type", ""))
+        check_json_type(_content_type(scope))
         body = await _read(receive)
         session = await run_sync(check_event, path_of(scope), body, self._visitors.functions)
         if session is not None:
@@ -130,7 +136,7 @@ class _Gate:
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one upload in if there is room; what ends it early is answered as anywhere else."""
-        check_form_type(Headers(scope=scope).get("content-type", ""))
+        check_form_type(_content_type(scope))
         if b"upload_id=" in scope["query_string"]:
             self._note_upload(name_in_query("upload_id", scope["query_string"]))
         if self._uploading >= MAX_AT_ONCE:
@@ -209,6 +215,11 @@ class _Gate:
             await self._app(scope, receive_or_leave, send_seen)
         if open_response:
             await send({"type": "http.response.body", "body": b""})
+
+
+def _content_type(scope: Scope) -> str:
+    """Return what the body is said to be; twice is nothing that is known."""
+    return ", ".join(Headers(scope=scope).getlist("content-type"))
 
 
 async def _read(receive: Receive) -> bytes:

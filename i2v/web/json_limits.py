@@ -7,6 +7,8 @@ JSON: the parser says that.
 
 from __future__ import annotations
 
+import json
+
 from i2v.errors import InvalidRequest
 
 MAX_DEPTH = 32
@@ -17,6 +19,7 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 def check_shape(body: bytes, max_depth: int = MAX_DEPTH, max_values: int = MAX_VALUES) -> None:
     """Raise `InvalidRequest` (`http.malformed`) if `body` is nested too deeply or has too many values."""
+    body = _in_utf8(body)
     depth = values = position = 0
     while position < len(body):
         quote = body.find(b'"', position)
@@ -32,6 +35,14 @@ def check_shape(body: bytes, max_depth: int = MAX_DEPTH, max_values: int = MAX_V
         if quote < 0:
             return
         position = _end_of_string(body, quote + 1, max_values)
+
+
+def _in_utf8(body: bytes) -> bytes:
+    """Return `body` in UTF-8 as the parser would understand it; JSON may be in UTF-16 and 32, too."""
+    encoding = json.detect_encoding(body)
+    if encoding.startswith("utf-8"):
+        return body
+    return body.decode(encoding, "replace").encode("utf-8", "replace")
 
 
 def _end_of_string(body: bytes, start: int, max_quotes: int) -> int:

@@ -64,19 +64,21 @@ def name_in_query(field: str, query: bytes) -> str:
 
 
 def check_json_type(content_type: str) -> None:
+    _check_charset(content_type)
     if _media_type(content_type) != _JSON:
         raise InvalidRequest("http.media_type", value=shown(content_type), allowed=_JSON)
 
 
 def check_form_type(content_type: str) -> None:
     """Raise `InvalidRequest` unless this is a form with files, with a boundary as it is allowed to be."""
+    _check_charset(content_type)
     boundary = re.search(r'boundary=(?:"([^"]*)"|([^;\s]*))', content_type, re.IGNORECASE)
     given = (boundary[1] or boundary[2] or "").encode("latin-1", "replace") if boundary else b""
     if _media_type(content_type) != _FORM or not _BOUNDARY.fullmatch(given):
         raise InvalidRequest("http.media_type", value=shown(content_type), allowed=f"{_FORM} with a boundary")
 
 
-def check_charset(content_type: str) -> None:
+def _check_charset(content_type: str) -> None:
     """Raise `InvalidRequest` if a text in another encoding than UTF-8 is announced.
 
     Python takes far more for an encoding than there is for texts: `undefined`, `punycode`, `unicode_escape`.

@@ -36,7 +36,7 @@ class Sessions(StateHolder):
         self._streams: Counter[str] = Counter()
         self._last_seen: dict[str, float] = {}  # also of those that have sent an event and no more
         self._tasks: set[asyncio.Task[None]] = set()
-        self.functions: Container[int] = blocks.fns
+        self.functions: Container[int] = {number for number, it in blocks.fns.items() if it.fn is not None}
         self.set_blocks(blocks)
         self.capacity = MAX_SESSIONS
 

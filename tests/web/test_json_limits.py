@@ -90,3 +90,12 @@ def test_many_backslashes_before_a_quote_are_counted_to_the_last() -> None:
         else:
             with pytest.raises(InvalidRequest):
                 check_shape(body)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "utf-8-sig"])
+def test_other_encodings_of_json_hide_nothing(encoding: str) -> None:
+    """The sign has the byte of a quote in UTF-16 and 32."""
+    text = '["\u2222", ' + "[" * MAX_DEPTH + "]" * MAX_DEPTH + ', "字"]'
+    with pytest.raises(InvalidRequest):
+        check_shape(text.encode(encoding))
+    check_shape('["\u2222", [[]], "字字字"]'.encode(encoding), max_depth=3)

@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -29,7 +30,8 @@ from i2v.settings import Settings
 from i2v.worker import Beat, Worker
 
 LOG_NAME = "worker.log"
-LOG_BYTES = 5_000_000  # a worker that finds a longer log starts a new one and keeps this one beside it
+LOG_BYTES = 5_000_000  # a longer log is put aside, and takes the place of the one before it
+LOG_SECONDS, RETRY_LOG_SECONDS = 2.0, 60.0  # between two looks at its length
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 log = logging.getLogger(__name__)
@@ -120,17 +122,46 @@ def _die_with_parent() -> None:
 
 
 def _log_to(path: Path) -> None:
-    """Let all that this process says go to a file: tracebacks, libraries' words, a crash's last stack."""
+    """Let all that this process says go to a file: tracebacks, libraries' words, a crash's last stack.
+
+    The file is never much longer than `LOG_BYTES`; the one before it is kept.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_file() and path.stat().st_size > LOG_BYTES:
-            path.replace(path.with_suffix(".1.log"))
-        with path.open("a") as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
+            path.replace(_before(path))
+        _write_to(path)
     except OSError as error:  # `i2v doctor` warns of it; the service's own standard error is taken instead
         print(f"{path} cannot be written: {error}", file=sys.stderr)
+    else:
+        threading.Thread(target=_keep_short, args=(path,), name="worker-log", daemon=True).start()
     faulthandler.enable(2)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(message)s", stream=sys.stderr
     )
+
+
+def _before(path: Path) -> Path:
+    return path.with_suffix(".1.log")
+
+
+def _write_to(path: Path) -> None:
+    with path.open("a") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+
+
+def _keep_short(path: Path) -> None:
+    """Begin a new file when this one is full, or was taken away; libraries write to its descriptor directly."""
+    while True:
+        time.sleep(LOG_SECONDS)
+        try:
+            now = os.fstat(2)
+            if now.st_size > LOG_BYTES and now.st_nlink:
+                path.replace(_before(path))
+                _write_to(path)
+            elif not now.st_nlink:
+                _write_to(path)
+        except OSError as error:  # a full disk, a folder that is gone: what is written goes where it went
+            log.warning("%s cannot be written anew: %s", path, error)
+            time.sleep(RETRY_LOG_SECONDS)

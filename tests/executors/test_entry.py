@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from i2v.settings import ROOT
 from tests.house import House, endings, is_gone, open_house, wait_until
 
 # --- signals
@@ -39,6 +40,7 @@ def test_a_second_signal_does_not_disturb_the_unwinding(house: House) -> None:
 SERVICE = """
 import sys
 from pathlib import Path
+from i2v.settings import ROOT
 from tests.house import House
 if __name__ == "__main__":
     house = House(Path(sys.argv[1]))
@@ -88,3 +90,34 @@ def test_a_long_log_is_put_aside(tmp_path: Path) -> None:
         house.run()
         assert "old" not in house.log
         assert (tmp_path / "logs" / "worker.1.log").stat().st_size == 6_000_000
+
+
+CHATTER = """
+import os, sys, time
+from pathlib import Path
+import i2v.executors.entry as entry
+entry.LOG_BYTES, entry.LOG_SECONDS = 20_000, 0.02
+path = Path(sys.argv[1])
+entry._log_to(path)
+for number in range(3000):
+    os.write(1 + number % 2, b"line %04d of a library\\n" % number)
+    if number % 500 == 499:
+        until = time.monotonic() + 30
+        while path.stat().st_size > 20_000 and time.monotonic() < until:
+            time.sleep(0.01)
+path.unlink()
+until = time.monotonic() + 30
+while not path.exists() and time.monotonic() < until:
+    time.sleep(0.01)
+print("after it was taken away", flush=True)
+"""
+
+
+def test_the_log_is_put_aside_while_the_worker_runs_and_no_line_is_lost_between(tmp_path: Path) -> None:
+    path = tmp_path / "worker.log"
+    subprocess.run([sys.executable, "-c", CHATTER, str(path)], cwd=ROOT, check=True, timeout=120)
+    assert path.read_text() == "after it was taken away\n"
+    before = path.with_name("worker.1.log").read_text().splitlines()
+    numbers = [int(line[5:9]) for line in before]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    assert 500 <= len(numbers) < 3000

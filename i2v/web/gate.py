@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from i2v.errors import I2VError, InvalidRequest
+from i2v.errors import EncodeError, I2VError, InvalidRequest
 from i2v.schema import shown
 from i2v.web.forwarded import path_of
 from i2v.web.page_requests import (
@@ -124,7 +124,7 @@ class _Gate:
             session = check_name("session_hash", path.removeprefix(_HEARTBEAT))
             await self._stream(scope, receive, send, self._visitors.streaming(session))
         else:
-            await self._app(scope, receive, send)
+            await self._answer(scope, receive, send)
 
     async def _event(self, scope: Scope, receive: Receive, send: Send) -> None:
         check_json_type(_content_type(scope))
@@ -132,38 +132,51 @@ class _Gate:
         session = await run_sync(check_event, path_of(scope), body, self._visitors.functions)
         if session is not None:
             await self._visitors.admit(session)
-        await self._app(_plain_json(scope), _again(body, receive), send)
+        await self._answer(_plain_json(scope), _again(body, receive), send)
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let one upload in if there is room; what ends it early is answered as anywhere else."""
+        """Let one upload in if there is room."""
         check_form_type(_content_type(scope))
         if b"upload_id=" in scope["query_string"]:
             self._note_upload(name_in_query("upload_id", scope["query_string"]))
         if self._uploading >= MAX_AT_ONCE:
             raise I2VError("page.busy")
-        ends: list[Exception] = []
+        self._uploading += 1
+        try:
+            await run_sync(self._uploads.make_room)
+            await self._answer(scope, receive, send)
+        except ClientDisconnect:
+            pass  # nobody is there to be answered
+        except OSError as error:
+            path, reason = str(self._uploads.folder), error.strerror or str(error)
+            raise EncodeError("image.not_stored", path=path, reason=reason) from error
+        finally:
+            self._uploading -= 1
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let Gradio answer, but for its own status 500: that is raised, to be answered as everywhere else."""
+        reasons: list[I2VError] = []
+        has_failed = False
 
         async def receive_seen() -> Message:
             try:
                 return await receive()
             except I2VError as error:
-                ends.append(error)
+                reasons.append(error)
                 raise
 
-        async def send_unless_ended(message: Message) -> None:
-            if not ends:
+        async def send_unless_failed(message: Message) -> None:
+            nonlocal has_failed
+            has_failed = has_failed or message.get("status") == 500
+            if not has_failed and not reasons:
                 await send(message)
 
-        self._uploading += 1
         try:
-            await run_sync(self._uploads.make_room)
-            await self._app(scope, receive_seen, send_unless_ended)
-        except ClientDisconnect:
-            pass  # nobody is there to be answered
+            await self._app(scope, receive_seen, send_unless_failed)
         except I2VError as error:
-            raise ends[0] if ends else error
-        finally:
-            self._uploading -= 1
+            raise (reasons or [error])[0] from None
+        if has_failed or reasons:
+            raise (reasons or [I2VError("http.internal", kind="Gradio")])[0]
 
     async def _progress(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._note_upload(name_in_query("upload_id", scope["query_string"]))

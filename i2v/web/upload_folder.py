@@ -33,10 +33,10 @@ class _Found:
 
 
 class UploadFolder:
-    """Tells whether there is room for one more, and makes it."""
+    """Tells whether there is room for one more in `folder`, and makes it."""
 
     def __init__(self, folder: Path, max_bytes: float) -> None:
-        self._folder = folder
+        self.folder = folder
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._looked = -LOOK_SECONDS
@@ -55,14 +55,16 @@ class UploadFolder:
         """Return how many bytes are left."""
         kept: list[_Found] = []
         for found in self._files():
-            is_unfinished = found.path.parent == self._folder
+            is_unfinished = found.path.parent == self.folder
             if found.age > (LEFT_SECONDS if is_unfinished else KEPT_SECONDS):
                 _remove(found.path)
             else:
                 kept.append(found)
         total = sum(found.size for found in kept)
+        if total < self._max_bytes:
+            return total
         for found in sorted(kept, key=lambda found: -found.age):
-            if total <= self._max_bytes / 2 or found.age < FRESH_SECONDS:  # half: not to do this each time
+            if total <= self._max_bytes / 2 or found.age < FRESH_SECONDS:  # half: not to be here each time
                 break
             _remove(found.path)
             total -= found.size
@@ -70,7 +72,7 @@ class UploadFolder:
 
     def _files(self) -> list[_Found]:
         now, files = time.time(), []
-        for path in [*self._folder.glob(_UNFINISHED), *self._folder.glob("*/*")]:
+        for path in [*self.folder.glob(_UNFINISHED), *self.folder.glob("*/*")]:
             try:
                 status = path.lstat()
             except OSError:  # it has been moved to its place, or removed

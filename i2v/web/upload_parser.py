@@ -12,7 +12,8 @@ from typing import Any
 
 from gradio import route_utils
 from gradio.routes import file_upload_statuses
-from starlette.datastructures import FormData
+from gradio_client.utils import strip_invalid_filename_characters
+from starlette.datastructures import FormData, UploadFile
 
 FIELD = "files"
 MAX_FILES = 200  # each takes a descriptor until the last has arrived
@@ -26,13 +27,22 @@ class UploadParser(route_utils.GradioMultiPartParser):
         arrived: list[object] = []
         try:
             form = await super().parse()
-            arrived = [item.file for name, item in form.multi_items() if name == FIELD and not isinstance(item, str)]
+            for name, item in form.multi_items():
+                if name == FIELD and isinstance(item, UploadFile):
+                    item.filename = _usable(item.filename)
+                    arrived.append(item.file)
             return form
         finally:
             for file in self._files_to_close_on_error:
                 if file not in arrived:
                     file.close()
                     Path(file.name).unlink(missing_ok=True)
+
+
+def _usable(name: str | None) -> str:
+    """Return the name if a file can have it: Gradio fails for others, and the file stays where it was."""
+    last = strip_invalid_filename_characters(Path(name or "").name)
+    return "upload" if not last.strip(". ") or "\0" in last else last
 
 
 def install() -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import socket
 import stat
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
 
-from tests.web.house import House
+import i2v.web.ui
+import i2v.web.upload_folder
+from tests.web.house import House, wait_for
 from tests.web.pages import page_house
 
 CLOSED = [
@@ -218,3 +222,154 @@ def test_an_open_tab_does_not_hold_the_server_up(tmp_path: Path, picture: bytes)
     thread.join(5)
     assert beats[-1:] == ["end"]
     assert "data: ALIVE" in beats
+
+
+# --- what one visitor may do
+
+
+def post_event(house: House, body: bytes, content_type: str = "application/json") -> requests.Response:
+    headers = {"Content-Type": content_type}
+    address = f"{house.url}/gradio_api/queue/join"
+    return house.session.post(address, data=body, headers=headers, timeout=60)
+
+
+@pytest.mark.parametrize("size", [600_000, 24_000_000])
+def test_an_event_of_the_page_is_small(house: House, size: int) -> None:
+    response = post_event(house, b'{"data": ' + b"[" * size)
+    assert (response.status_code, response.json()["code"]) == (413, "page.too_large")
+
+
+def test_nested_lists_keep_nobody_waiting(house: House) -> None:
+    waits: list[float] = []
+    done = threading.Event()
+
+    def ask() -> None:
+        while not done.is_set():
+            began = time.monotonic()
+            assert requests.get(f"{house.url}/healthz", timeout=60).ok
+            waits.append(time.monotonic() - began)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    body = b"[" * 12_000_000 + b"]" * 12_000_000
+    try:
+        for address in ("/gradio_api/queue/join", "/gradio_api/cancel", "/api/predict", "/api/v1/plan"):
+            response = house.session.post(
+                house.url + address, data=body, headers={"Content-Type": "application/json"}, timeout=60
+            )
+            assert response.status_code in (413, 422)
+    finally:
+        done.set()
+        asking.join()
+    assert len(waits) > 3
+    assert max(waits) < 5, "parsing it took 16 s"
+
+
+def test_every_event_that_no_browser_sends_is_answered_with_4xx(
+    house: House, config: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The kinds of surprise that Gradio answers with status 500, over HTTP; `test_page_requests` has them all."""
+    number = next(event["id"] for event in config["dependencies"] if event["api_name"] == "restore")
+    right = {"data": [None, None, None], "fn_index": number, "session_hash": "odd"}
+    wrong: list[dict[str, Any]] = [
+        {"session_hash": ""}, {"session_hash": None}, {"session_hash": 5}, {"fn_index": 10**6},
+        {"fn_index": "x"}, {"fn_index": None}, {"data": None}, {"data": "x"}, {"event_id": 5},
+        {"trigger_id": "x"}, {"trigger_id": []}, {"batched": "x"},
+    ]  # fmt: skip
+    for change in wrong:
+        response = post_event(house, json.dumps(right | change).encode())
+        assert 400 <= response.status_code < 500, change
+    get = ["queue/data", "queue/data?session_hash=", "queue/data?session_hash=unknown", "heartbeat/é", "upload_progress"]
+    for path in (*get, f"heartbeat/{'x' * 65}", "upload_progress?upload_id=", "upload_progress?upload_id=unknown"):
+        response = house.session.get(f"{house.url}/gradio_api/{path}", timeout=30)
+        assert 400 <= response.status_code < 500, path
+    for path in (f"static/{'x' * 300}", f"assets/{'x' * 300}", f"gradio_api/file={'x' * 300}"):
+        assert house.session.get(f"{house.url}/{path}", timeout=30).status_code == 404
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("charset", ["undefined", "punycode", "idna", "unicode_escape", "hex", "zip", "utf-7", "x"])
+def test_encodings_that_are_none_are_refused(house: House, charset: str) -> None:
+    files = b'--x\r\nContent-Disposition: form-data; name="files"; filename="x.png"\r\n\r\nx\r\n--x--\r\n'
+    upload = house.session.post(
+        f"{house.url}/gradio_api/upload",
+        data=files,
+        headers={"Content-Type": f"multipart/form-data; boundary=x; charset={charset}"},
+        timeout=30,
+    )
+    assert upload.status_code == 415
+    assert post_event(house, b"{}", f"application/json; charset={charset}").status_code == 415
+
+
+UPLOADS = [
+    (b'name="files"', b"plain text", 400),
+    (b'name="other"; filename="x.png"', b"x", 200),
+    (b'name="files"; filename="\0"', b"x", 200),
+    (b'name="files"; filename=".."', b"x", 200),
+    (b'filename="x.png"', b"x", 400),
+    (b'name="files"; filename="x.png"\r\nX-Long: ' + b"x" * 9000, b"x", 413),
+]
+
+
+@pytest.mark.parametrize(("disposition", "content", "status"), UPLOADS)
+@pytest.mark.parametrize("query", ["", "?upload_id=abc"])
+def test_odd_uploads_are_answered_and_leave_nothing_unfinished(
+    house: House, disposition: bytes, content: bytes, status: int, query: str
+) -> None:
+    head = b"--x\r\nContent-Disposition: form-data; " + disposition
+    response = house.session.post(
+        f"{house.url}/gradio_api/upload{query}",
+        data=head + b"\r\n\r\n" + content + b"\r\n--x--\r\n",
+        headers={"Content-Type": "multipart/form-data; boundary=x"},
+        timeout=30,
+    )
+    assert response.status_code == status, response.text
+    assert unfinished(house) == []
+
+
+def unfinished(house: House) -> list[Path]:
+    return list((house.settings.service.data_dir / "page").glob("tmp*"))
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(house: House) -> None:
+    head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="x.png"\r\n\r\n'
+    place = urlsplit(house.url)
+    with socket.create_connection((place.hostname, place.port), timeout=30) as client:
+        client.sendall(
+            f"POST /gradio_api/upload HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Length: 9000000\r\n".encode()
+            + b"Content-Type: multipart/form-data; boundary=x\r\n\r\n" + head + bytes(2_000_000)
+        )
+        wait_for(lambda: unfinished(house) != [])
+    wait_for(lambda: unfinished(house) == [])
+
+
+def test_an_upload_without_an_end_leaves_nothing(house: House) -> None:
+    head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="x.png"\r\n\r\n'
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    house.session.post(f"{house.url}/gradio_api/upload", data=head + bytes(99_999), headers=headers, timeout=30)
+    assert unfinished(house) == []
+
+
+def test_an_upload_beyond_the_limits_is_413_and_leaves_nothing(tmp_path: Path, picture: bytes) -> None:
+    with page_house(tmp_path, picture, security__max_request_megabytes=1, image__max_megabytes=0.5) as house:
+        for size in (700_000, 3_000_000):
+            files = {"files": ("x.png", bytes(size))}
+            response = house.session.post(f"{house.url}/gradio_api/upload", files=files, timeout=30)
+            assert response.status_code == 413, response.text
+            assert unfinished(house) == []
+
+
+def test_no_more_is_uploaded_than_there_is_room_for(
+    tmp_path: Path, picture: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(i2v.web.ui, "MAX_UPLOAD_BYTES", 1e6)
+    monkeypatch.setattr(i2v.web.upload_folder, "LOOK_SECONDS", -1.0)
+    with page_house(tmp_path, picture, image__max_megabytes=0.3) as house:
+        answers = [
+            house.session.post(
+                f"{house.url}/gradio_api/upload", files={"files": ("x", bytes([n]) * 299_999)}, timeout=30
+            ).status_code
+            for n in range(8)
+        ]
+    assert answers[:4] == [200] * 4
+    assert answers[-1] == 503

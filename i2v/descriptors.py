@@ -5,13 +5,15 @@ Knows no server. Each process has its own limit, and children inherit it.
 
 from __future__ import annotations
 
-import os
 import resource
+from pathlib import Path
 
 ENOUGH = 65_536
 MOST_CONNECTIONS = 1_000
 LEAST_CONNECTIONS = 4
-PER_CONNECTION = 4  # its socket, and what answers it: a file, or the database (itself, its journal, its index)
+PER_CONNECTION = (
+    4  # its socket, and what answers it: a file, or the database (itself, its journal, its index)
+)
 RESERVE = 64  # the worker's and decoders' pipes, logs, files that are written
 _LISTINGS = ("/proc/self/fd", "/dev/fd")
 
@@ -41,7 +43,7 @@ def connections_within(limit: int, used: int | None = None) -> int:
 
 
 def _count() -> int:
-    for listing in _LISTINGS:
-        if os.path.isdir(listing):
-            return len(os.listdir(listing))
+    for listing in map(Path, _LISTINGS):
+        if listing.is_dir():
+            return len(list(listing.iterdir()))
     return RESERVE

@@ -1,7 +1,7 @@
 """What a process writes to its standard error, as records of its log: tracebacks, warnings, libraries' words.
 
-A server in the background has nobody who sees it. The descriptor itself is taken, so that what is written past
-Python arrives too. Lines that come together become one record. Knows no files.
+A server in the background has nobody who sees it. The descriptor itself is taken, so that what is written
+past Python arrives too. Lines that come together become one record. Knows no files.
 """
 
 from __future__ import annotations

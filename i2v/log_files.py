@@ -52,9 +52,7 @@ def app_log(folder: Path, quiet: bool = False) -> Iterator[Path | None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path = _new_file(folder)
-        handlers.append(
-            _Parts(path, takes_crashes=quiet and not faulthandler.is_enabled())
-        )
+        handlers.append(_Parts(path, takes_crashes=quiet and not faulthandler.is_enabled()))
         _remove_old(folder)
         print(f"Log: {path}", flush=True)
     except OSError as error:
@@ -108,7 +106,7 @@ class _Parts(RotatingFileHandler):
             super().handleError(record)
 
     def _take_crashes(self) -> None:
-        if self._takes_crashes:
+        if self._takes_crashes and self.stream is not None:
             faulthandler.enable(self.stream)
 
 

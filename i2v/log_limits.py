@@ -65,7 +65,8 @@ class RepetitionLimit(logging.Handler):
     def _kind_of(self, record: logging.LogRecord) -> Kind:
         # Some are put together before they are logged; of a traceback, the last line tells which it is.
         text = str(record.msg)
-        kind = record.name, record.levelno, _NUMBERS.sub("#", f"{text[:150]} {text[-150:]}")
+        ends = text if len(text) <= 300 else f"{text[:150]} … {text[-150:]}"
+        kind = record.name, record.levelno, _NUMBERS.sub("#", ends)
         if kind in self._windows or len(self._windows) < MAX_KINDS:
             return kind
         return record.name, record.levelno, "other lines"
@@ -85,9 +86,8 @@ class RepetitionLimit(logging.Handler):
 
 
 def _summary(name: str, level: int, text: str, count: int) -> logging.LogRecord:
-    first = " ".join(text.split())[:100]
-    arguments = (first, count)
-    return logging.LogRecord(name, level, __file__, 0, '"%s …" was repeated %d times', arguments, None)
+    arguments = (" ".join(text.split()), count)
+    return logging.LogRecord(name, level, __file__, 0, '"%s" was repeated %d times', arguments, None)
 
 
 class ShortFormatter(logging.Formatter):
@@ -99,5 +99,3 @@ class ShortFormatter(logging.Formatter):
             return line
         half = MAX_CHARACTERS // 2
         return f"{line[:half]}\n[… {len(line) - 2 * half} characters …]\n{line[-half:]}"
-
-

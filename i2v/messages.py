@@ -269,7 +269,8 @@ MESSAGES: dict[str, str] = {
     "page.unknown_session": "Nothing is under way for the window {value}. Load the page again.",
     "page.busy": "Too much is under way on the page at once. Try again in a moment.",
     "page.uploads_full": (
-        "The pictures uploaded to the page take up all the space they may ({megabytes} MB). Try again in 10 minutes."
+        "The pictures uploaded to the page take up all the space they may ({megabytes} MB). Try again in 10"
+        " minutes."
     ),
     "http.internal": "Something went wrong inside i2v ({kind}). The details are in the service's log.",
     "job.no_thumbnail": "The picture of the job {id} is gone.",

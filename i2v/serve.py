@@ -27,7 +27,7 @@ from i2v.service_lock import hold
 from i2v.settings import ROOT, Settings
 from i2v.token_file import read_or_make
 from i2v.web.app import create_app
-from i2v.web.connections import limited, Connections
+from i2v.web.connections import Connections, limited
 from i2v.web.gradio_import import without_stubs
 from i2v.web.listener import ACCEPTS, Listener
 

@@ -26,7 +26,13 @@ def test_the_soft_limit_becomes_the_hard_one(soft: int, hard: int, found: int) -
 
 @pytest.mark.parametrize(
     ("limit", "used", "connections"),
-    [(64, 17, 9), (256, 30, 48), (1024, 40, 230), (65_536, 40, MOST_CONNECTIONS), (32, 30, LEAST_CONNECTIONS)],
+    [
+        (64, 17, 9),
+        (256, 30, 48),
+        (1024, 40, 230),
+        (65_536, 40, MOST_CONNECTIONS),
+        (32, 30, LEAST_CONNECTIONS),
+    ],
 )
 def test_connections_leave_descriptors_for_what_answers_them(limit: int, used: int, connections: int) -> None:
     assert connections_within(limit, used) == connections

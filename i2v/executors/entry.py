@@ -152,7 +152,7 @@ def _write_to(path: Path) -> None:
 
 
 def _keep_short(path: Path) -> None:
-    """Begin a new file when this one is full, or was taken away; libraries write to its descriptor directly."""
+    """Begin a new file when this one is full or was removed; libraries write to its descriptor directly."""
     while True:
         time.sleep(LOG_SECONDS)
         try:

@@ -77,7 +77,7 @@ class Connections:
         self._leaving -= protocol.was_evicted
 
     def note(self, protocol: LimitedProtocol, is_waiting: bool, is_news: bool) -> None:
-        """Keep in mind whether `protocol` waits for its client, which has just sent something if `is_news`."""
+        """Keep in mind whether `protocol` waits for its client, which has just sent something: `is_news`."""
         if not is_waiting or is_news:
             self._waiting.pop(protocol, None)
         if is_waiting and not protocol.was_evicted:
@@ -90,6 +90,8 @@ class LimitedProtocol(H11Protocol):
     connections_open: ClassVar[Connections]
     patience: ClassVar[Patience]
     was_evicted = False
+    _received = 0  # bytes of this body
+    _unread = 0  # bytes of the answer that are still here
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)

@@ -78,7 +78,7 @@ class PageMount(Mount):
         if method == "POST":
             known = path in (*_EVENTS, _UPLOAD)
         else:
-            known = method in ("GET", "HEAD") and _READ.fullmatch(path) is not None and _can_be_a_file(path)
+            known = method in ("GET", "HEAD") and _can_be_a_file(path) and bool(_READ.fullmatch(path))
         return super().matches(scope) if known else (Match.NONE, {})
 
 
@@ -154,7 +154,7 @@ class _Gate:
             self._uploading -= 1
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let Gradio answer, but for its own status 500: that is raised, to be answered as everywhere else."""
+        """Let Gradio answer, but raise its own status 500, which is then answered as everywhere else."""
         reasons: list[I2VError] = []
         has_failed = False
 
@@ -189,7 +189,7 @@ class _Gate:
             self._watching -= 1
 
     def _note_upload(self, name: str) -> None:
-        """Keep the names of the last uploads, and let Gradio forget all others, which it would not by itself."""
+        """Keep the names of the last uploads, and let Gradio forget others, which it does not by itself."""
         self._upload_names.pop(name, None)
         self._upload_names[name] = None
         while len(self._upload_names) > KEPT_UPLOAD_NAMES:

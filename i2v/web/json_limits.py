@@ -1,8 +1,8 @@
 """How deep JSON may be nested and of how many values it may consist, seen before anything is parsed.
 
-A parsed value takes a hundred times the bytes that it was sent in, and the parser holds the interpreter's lock
-meanwhile. Strings may be as long as the body: a picture in base64 is one value. Does not know whether it is
-JSON: the parser says that.
+A parsed value takes a hundred times the bytes that it was sent in, and the parser holds the interpreter's
+lock meanwhile. Strings may be as long as the body: a picture in base64 is one value. Does not know whether it
+is JSON: the parser says that.
 """
 
 from __future__ import annotations

@@ -19,7 +19,9 @@ from i2v.web.connections import SPARE, Connections
 ACCEPTS = SPARE  # connections that asyncio takes in one go; more come in the next
 _SENT_AWAY_AT_ONCE = 64
 _SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-_FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+)
 
 log = logging.getLogger(__name__)
 

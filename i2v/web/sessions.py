@@ -1,8 +1,8 @@
 """Gradio's memory of its visitors, bounded: how many windows it knows, and what waits for each.
 
-Each window takes a few hundred kilobytes here. Gradio keeps ten thousand, and the answers that nobody fetched.
-A window that is open keeps a stream open (`streaming`), and is the last to be forgotten. One that was
-forgotten begins anew at its next event, as after a restart. Does not know what is on the page.
+Each window takes a few hundred kilobytes here. Gradio keeps ten thousand, and the answers that nobody
+fetches. A window that is open keeps a stream open (`streaming`), and is the last to be forgotten. One that
+was forgotten begins anew at its next event, as after a restart. Does not know what is on the page.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Sessions(StateHolder):
     """Takes the place of Gradio's own."""
 
     def __init__(self, blocks: Blocks) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._queue = blocks._queue
         self._streams: Counter[str] = Counter()
         self._last_seen: dict[str, float] = {}  # also of those that have sent an event and no more
@@ -84,7 +84,9 @@ class Sessions(StateHolder):
             if session_id in self.session_data:
                 self.session_data.move_to_end(session_id)
             closed = (one for one in self.session_data if one != session_id and one not in self._streams)
-            surplus = [one for _, one in zip(range(len(self.session_data) - self.capacity), closed, strict=False)]
+            surplus = [
+                one for _, one in zip(range(len(self.session_data) - self.capacity), closed, strict=False)
+            ]
             if not surplus and len(self.session_data) > MAX_OPEN_SESSIONS:
                 surplus = [next(iter(self.session_data))]
             for one in surplus:
@@ -92,7 +94,7 @@ class Sessions(StateHolder):
 
     def delete_all_expired_state(self) -> None:
         """Forget who has left; Gradio calls this every second, in its event loop."""
-        super().delete_all_expired_state()
+        super().delete_all_expired_state()  # type: ignore[no-untyped-call]
         now = time.monotonic()
         for session, seen in list(self._last_seen.items()):
             if session in self._streams:

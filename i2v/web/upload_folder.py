@@ -1,8 +1,8 @@
 """The folder where a browser's uploads arrive, kept from filling the disk.
 
-Uploads are named by forms that only the browser knows, so they go by age, and by size where many come. What a
-broken upload leaves is removed at its end (`upload_parser`), and here if that failed. Does not know what is in
-the files.
+Uploads are named by forms that only the browser knows, so they go by age, and by size where many come. What
+a broken upload leaves is removed at its end (`upload_parser`), and here if that failed. Does not know what is
+in the files.
 """
 
 from __future__ import annotations

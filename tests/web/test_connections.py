@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import requests
@@ -172,7 +173,9 @@ def test_a_body_that_trickles_in_is_cut_off(tried: Tried) -> None:
 
 def test_a_body_that_the_application_does_not_want_yet_is_not_late(tried: Tried) -> None:
     size = 1_000_000  # more than the server reads ahead
-    opened = tried.connect(b"POST /late HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size, bytes(size))
+    opened = tried.connect(
+        b"POST /late HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size, bytes(size)
+    )
     assert opened.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
@@ -221,7 +224,9 @@ def test_whoever_lets_the_server_wait_makes_room_for_others(words: list[bytes]) 
 
 def test_where_all_are_busy_others_are_refused_and_come_in_afterwards() -> None:
     with serving(3, Patience()) as tried:
-        held = [tried.connect(b"GET /stream HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") for _ in range(3)]
+        held = [
+            tried.connect(b"GET /stream HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") for _ in range(3)
+        ]
         for opened in held:
             assert opened.recv(5)
         refused = tried.connect()
@@ -257,7 +262,10 @@ def few_descriptors() -> Callable[[], AbstractContextManager[None]]:
     @contextmanager
     def few() -> Iterator[None]:
         before = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 1, before[1]))
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE,
+            (max(int(path.name) for path in Path("/proc/self/fd").iterdir()) + 1, before[1]),
+        )
         taken = []
         try:
             while True:

@@ -268,7 +268,7 @@ def test_nested_lists_keep_nobody_waiting(house: House) -> None:
 def test_every_event_that_no_browser_sends_is_answered_with_4xx(
     house: House, config: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The kinds of surprise that Gradio answers with status 500, over HTTP; `test_page_requests` has them all."""
+    """The kinds of surprise that Gradio answers with status 500; `test_page_requests` has them all."""
     number = next(event["id"] for event in config["dependencies"] if event["api_name"] == "restore")
     right = {"data": [None, None, None], "fn_index": number, "session_hash": "odd"}
     wrong: list[dict[str, Any]] = [
@@ -279,8 +279,19 @@ def test_every_event_that_no_browser_sends_is_answered_with_4xx(
     for change in wrong:
         response = post_event(house, json.dumps(right | change).encode())
         assert 400 <= response.status_code < 500, change
-    get = ["queue/data", "queue/data?session_hash=", "queue/data?session_hash=unknown", "heartbeat/é", "upload_progress"]
-    for path in (*get, f"heartbeat/{'x' * 65}", "upload_progress?upload_id=", "upload_progress?upload_id=unknown"):
+    get = [
+        "queue/data",
+        "queue/data?session_hash=",
+        "queue/data?session_hash=unknown",
+        "heartbeat/é",
+        "upload_progress",
+    ]
+    for path in (
+        *get,
+        f"heartbeat/{'x' * 65}",
+        "upload_progress?upload_id=",
+        "upload_progress?upload_id=unknown",
+    ):
         response = house.session.get(f"{house.url}/gradio_api/{path}", timeout=30)
         assert 400 <= response.status_code < 500, path
     for path in (f"static/{'x' * 300}", f"assets/{'x' * 300}", f"gradio_api/file={'x' * 300}"):
@@ -288,7 +299,9 @@ def test_every_event_that_no_browser_sends_is_answered_with_4xx(
     assert "Traceback" not in caplog.text
 
 
-@pytest.mark.parametrize("charset", ["undefined", "punycode", "idna", "unicode_escape", "hex", "zip", "utf-7", "x"])
+@pytest.mark.parametrize(
+    "charset", ["undefined", "punycode", "idna", "unicode_escape", "hex", "zip", "utf-7", "x"]
+)
 def test_encodings_that_are_none_are_refused(house: House, charset: str) -> None:
     files = b'--x\r\nContent-Disposition: form-data; name="files"; filename="x.png"\r\n\r\nx\r\n--x--\r\n'
     upload = house.session.post(
@@ -336,8 +349,11 @@ def test_an_upload_that_breaks_off_leaves_nothing(house: House) -> None:
     place = urlsplit(house.url)
     with socket.create_connection((place.hostname, place.port), timeout=30) as client:
         client.sendall(
-            f"POST /gradio_api/upload HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Length: 9000000\r\n".encode()
-            + b"Content-Type: multipart/form-data; boundary=x\r\n\r\n" + head + bytes(2_000_000)
+            f"POST /gradio_api/upload HTTP/1.1\r\nHost: {place.netloc}\r\n".encode()
+            + b"Content-Length: 9000000\r\n"
+            + b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+            + head
+            + bytes(2_000_000)
         )
         wait_for(lambda: unfinished(house) != [])
     wait_for(lambda: unfinished(house) == [])
@@ -346,7 +362,9 @@ def test_an_upload_that_breaks_off_leaves_nothing(house: House) -> None:
 def test_an_upload_without_an_end_leaves_nothing(house: House) -> None:
     head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="x.png"\r\n\r\n'
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
-    house.session.post(f"{house.url}/gradio_api/upload", data=head + bytes(99_999), headers=headers, timeout=30)
+    house.session.post(
+        f"{house.url}/gradio_api/upload", data=head + bytes(99_999), headers=headers, timeout=30
+    )
     assert unfinished(house) == []
 
 

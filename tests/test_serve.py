@@ -405,3 +405,23 @@ def test_without_a_free_descriptor_no_job_runs_for_ever(start: Start, picture: P
     follow(server, job_id)
     job = requests.get(f"{server.url}/api/v1/jobs/{job_id}", timeout=30).json()
     assert (job["status"], job["attempt"]) == ("succeeded", 2)
+
+
+# --- few descriptors
+
+
+def test_silent_connections_do_not_make_a_server_with_few_descriptors_deaf(tmp_path: Path) -> None:
+    limit = (
+        "import os, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64));"
+        " os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    with launched([sys.executable, "-c", limit, *staged(tmp_path)], tmp_path) as server, ExitStack() as stack:
+        port = int(server.url.rpartition(":")[2])
+        for number in range(150):
+            silent = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
+            if number % 2:
+                silent.sendall(b"GET / HTTP/1.1\r\nHost: ")
+        for _ in range(10):
+            assert requests.get(f"{server.url}/api/v1/jobs", timeout=30).status_code == 200
+        assert server.log is not None
+        assert len(server.log.read_text().splitlines()) < 300

@@ -20,8 +20,8 @@ from i2v.schema import shown
 from i2v.web.base64_picture import decode_base64
 from i2v.web.charsets import check_ascii, check_charset
 from i2v.web.front import Front
-from i2v.web.multipart import receive_form
 from i2v.web.json_limits import check_shape
+from i2v.web.multipart import receive_form
 
 FORM, JSON = "multipart/form-data", "application/json"
 

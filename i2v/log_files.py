@@ -18,7 +18,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from i2v import error_output
-from i2v.errors import Notice
+from i2v.errors import I2VError, Notice
 from i2v.log_limits import RepetitionLimit, ShortFormatter
 from i2v.schema import shown
 
@@ -69,8 +69,9 @@ def app_log(folder: Path, quiet: bool = False) -> Iterator[Path | None]:
     try:
         with error_output.logged_stderr() if quiet else nullcontext():
             yield path
-    except Exception:
-        log.exception("The server has ended")  # to the console it is told by whoever started it
+    except Exception as error:
+        if quiet:  # on a console, whoever called this says it
+            log.error("The server has ended: %s", error, exc_info=not isinstance(error, I2VError))
         raise
     finally:
         root.setLevel(level)

@@ -12,6 +12,7 @@ from typing import Any
 
 from gradio import route_utils
 from gradio.routes import file_upload_statuses
+from gradio_client.utils import strip_invalid_filename_characters
 from starlette.datastructures import FormData, UploadFile
 
 FIELD = "files"
@@ -40,7 +41,7 @@ class UploadParser(route_utils.GradioMultiPartParser):
 
 def _usable(name: str | None) -> str:
     """Return the name if a file can have it: Gradio fails for others, and the file stays where it was."""
-    last = route_utils.client_utils.strip_invalid_filename_characters(Path(name or "").name)
+    last = strip_invalid_filename_characters(Path(name or "").name)
     return "upload" if not last.strip(". ") or "\0" in last else last
 
 

@@ -266,7 +266,9 @@ MESSAGES: dict[str, str] = {
     "http.malformed": "The request's body cannot be read: {reason}.",
     "http.repeated_field": "{field} is given more than once. Give it once.",
     "page.too_large": "What the page sent has more than {allowed} bytes. Choose fewer pictures at once.",
-    "page.unknown_session": "Nothing is under way for the window {value}. Try again after loading the page anew.",
+    "page.unknown_session": (
+        "Nothing is under way for the window {value}. Try again after loading the page anew."
+    ),
     "page.busy": "Too much is under way on the page at once. Try again in a moment.",
     "page.uploads_full": (
         "The pictures uploaded to the page take up all the space they may ({megabytes} MB). Try again in 10"

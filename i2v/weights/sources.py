@@ -7,6 +7,7 @@ needed. Here is known how long to wait and what an answer means; which source co
 from __future__ import annotations
 
 import json
+import os
 import select
 import subprocess
 import sys

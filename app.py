@@ -1,8 +1,11 @@
 """The server, from a checkout: `python app.py` is `i2v serve`, with the same flags."""
 
-import sys
+try:
+    import sys
 
-from i2v.cli.main import main
+    from i2v.__main__ import run
+except KeyboardInterrupt:
+    raise SystemExit(130) from None
 
 if __name__ == "__main__":
-    sys.exit(main(["serve", *sys.argv[1:]]))
+    sys.exit(run(["serve", *sys.argv[1:]]))

@@ -299,6 +299,8 @@ MESSAGES: dict[str, str] = {
     ),
     # command line
     "job.interrupted": "Interrupted. Nothing was left behind.",
+    "cli.result_lost": "The result could not be written to standard output: {reason}.",
+    "cli.video_kept": "The video is at {path}.",
     "image.unreadable": "{path} cannot be read: {reason}.",
     "engine.out_of_memory": (
         "The device ran out of memory ({reason}). What helps: a smaller resolution, fewer frames,"

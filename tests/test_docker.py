@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from i2v.launcher.__main__ import build_parser
+from i2v.launcher.main import build_parser
 from i2v.settings import ROOT, load_settings
 from tests.launcher.conftest import free_port
 from tests.servers import environment_in

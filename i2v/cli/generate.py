@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Self, get_args
 
 from i2v.cli.info import read_clip
 from i2v.cli.parsers import Commands, local_path
-from i2v.errors import InvalidRequest
+from i2v.cli.streams import why_lost
+from i2v.errors import InvalidRequest, Notice
 from i2v.schema import Fit, GenerationRequest, PresetName, Resolution, Speed, shown
 
 if TYPE_CHECKING:
     from i2v.delivery import Result
     from i2v.engines.base import Event
-    from i2v.errors import Notice
     from i2v.outputs import OutputTarget
     from i2v.provenance import Provenance
     from i2v.settings import Settings
@@ -286,6 +286,7 @@ def report(result: Result, told: Sequence[Notice], as_json: bool) -> None:
     """Print the result, and those of its notices that were not `told`."""
     if as_json:
         print(json.dumps(result.to_dict(), ensure_ascii=False))
+        _keep(result.path)
         return
     for notice in result.notices:
         if notice not in told:
@@ -299,3 +300,11 @@ def report(result: Result, told: Sequence[Notice], as_json: bool) -> None:
         file=sys.stderr,
     )
     print(result.path)
+    _keep(result.path)
+
+
+def _keep(path: Path) -> None:
+    """Say where the video is if standard output could not."""
+    if why_lost(sys.stdout) is not None:
+        notice = Notice("cli.video_kept", {"path": shown(str(path), limit=300)})
+        print(f"i2v: {notice.message}", file=sys.stderr)

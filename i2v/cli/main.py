@@ -1,4 +1,4 @@
-"""The entry point: which commands there are, exit codes, signals, and what a person sees of a failure.
+"""The command line: which commands there are, exit codes, and what a person sees of a failure.
 
 Standard output carries results, standard error progress and notices. Exit codes: 0 done, 1 failed, 2 bad
 input, 130 interrupted.
@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import datetime
 from importlib.metadata import version
-from types import FrameType
 
 from i2v.cli import bench, doctor, finish, generate, info, models, plan, serve
 from i2v.cli.parsers import Parser
+from i2v.cli.streams import why_lost
 from i2v.errors import Cancelled, I2VError
+from i2v.signals import stopping
 
 COMMANDS = (generate, finish, serve, plan, info, models, doctor, bench)
 
@@ -43,26 +42,42 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     No traceback reaches the person; it goes to a file in logs/.
     """
-    arguments = build_parser().parse_args(argv)
+    with stopping() as is_stopped:
+        try:
+            return _run(argv)
+        except I2VError as error:
+            return _fail(error.message, error.exit_code)
+        except KeyboardInterrupt:
+            return _interrupted()
+        except Exception as error:
+            if is_stopped():  # and a library made something else of the interruption
+                return _interrupted()
+            return _fail(f"Something went wrong inside i2v ({type(error).__name__}). {_log_traceback()}", 1)
+
+
+def _run(argv: Sequence[str] | None) -> int:
     try:
-        with _stop_on_signals():
-            code: int = arguments.run(arguments)
-            sys.stdout.flush()  # here, where a reader that is gone or a full disk can be told
-            return code
-    except I2VError as error:
-        return _fail(error.message, error.exit_code)
-    except KeyboardInterrupt:
-        return _fail(Cancelled("job.interrupted").message, Cancelled.exit_code)
-    except BrokenPipeError:
-        _close_stdout()
+        arguments = build_parser().parse_args(argv)
+    except SystemExit as end:  # argparse's way: help was printed, or what is wrong with the arguments
+        return int(end.code or 0) or _check_stdout()
+    code: int = arguments.run(arguments)
+    if arguments.run is serve.run:  # its answers go over the network
+        return code
+    return code or _check_stdout()
+
+
+def _check_stdout() -> int:
+    """Return 1 if a result was lost, and say so unless its reader has gone away."""
+    error = why_lost(sys.stdout)
+    if error is None:
+        return 0
+    if isinstance(error, BrokenPipeError):  # as of `head`, which has what it wanted
         return 1
-    except Exception as error:
-        return _fail(f"Something went wrong inside i2v ({type(error).__name__}). {_log_traceback()}", 1)
+    return _fail(I2VError("cli.result_lost", reason=error.strerror).message, 1)
 
 
-def _close_stdout() -> None:
-    """Let what is still buffered go nowhere: Python would complain of it once more at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _interrupted() -> int:
+    return _fail(Cancelled("job.interrupted").message, Cancelled.exit_code)
 
 
 def _fail(message: str, code: int) -> int:
@@ -81,22 +96,3 @@ def _log_traceback() -> str:
     except OSError as error:
         return f"The details could not be written to {path}: {error}."
     return f"The details are in {path}."
-
-
-@contextmanager
-def _stop_on_signals() -> Iterator[None]:
-    """Let SIGTERM and a closed terminal end the job as Ctrl-C does: at once, with nothing left behind."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    numbers = [
-        number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) == signal.SIG_DFL
-    ]
-    for number in numbers:  # SIGHUP is ignored under nohup, and stays so
-        signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)

@@ -1,53 +1,27 @@
-"""`python -m i2v.launcher`: the options of `scripts/start_app.sh`, which has their description."""
+"""`python -m i2v.launcher`: signals and streams first, as for `i2v` itself."""
 
 from __future__ import annotations
 
-import io
-import os
-import sys
-from collections.abc import Callable, Sequence
+try:
+    import sys
 
-from i2v.cli.parsers import Parser
-from i2v.errors import I2VError
-from i2v.launcher import control
-from i2v.launcher.start import FLAGS, SCRIPT, Launcher, open_launcher, start, start_in_foreground
-from i2v.launcher.terminal import Terminal
-from i2v.launcher.texts import language_of
-
-ACTIONS: dict[str, Callable[[Launcher], int]] = {
-    "foreground": start_in_foreground,
-    "stop": control.stop,
-    "status": control.status,
-    "restart": control.restart,
-    "logs": control.show_log,
-}
+    from i2v.signals import die_of_signals, end_at_once
+except KeyboardInterrupt:  # between Python's own start and `end_at_once`
+    raise SystemExit(130) from None
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal that is not UTF-8 shows what it can
-            stream.reconfigure(errors="replace")
-    given = vars(build_parser().parse_args(argv))
-    terminal = Terminal(language_of(os.environ), colours=not os.environ.get("NO_COLOR"))
-    action = next((act for name, act in ACTIONS.items() if given[name]), start)
-    flags = {name: given[name] for name in FLAGS if given[name] is not None}
+def run() -> int:
+    end_at_once()
+    from i2v.cli.streams import open_streams
+
+    open_streams()
+    from i2v.launcher.main import main
+
     try:
-        return action(open_launcher(flags, terminal))
-    except I2VError as error:
-        return terminal.fail(error)
-    except KeyboardInterrupt:
-        return 130
-
-
-def build_parser() -> Parser:
-    parser = Parser(prog=SCRIPT, allow_abbrev=False)
-    choice = parser.add_mutually_exclusive_group()
-    for name in ACTIONS:
-        choice.add_argument(f"--{name}", action="store_true")
-    for name in FLAGS:
-        parser.add_argument(f"--{name}")
-    return parser
+        return main()
+    finally:
+        die_of_signals()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

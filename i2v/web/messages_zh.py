@@ -170,6 +170,8 @@ CHINESE: dict[str, str] = {
     "job.no_thumbnail": "任务 {id} 的图片已不存在。",
     "job.no_preview": "任务 {id} 没有预览：状态为 {status}。去噪阶段才有预览。",
     "job.interrupted": "已中断，没有留下任何文件。",
+    "cli.result_lost": "结果无法写到标准输出：{reason}。",
+    "cli.video_kept": "视频在 {path}。",
     "job.unknown": "没有任务 {id}，它可能已被删除。",
     "job.queue_full": "已有 {queued} 个任务在等待，上限为 {allowed}。请稍后再试。",
     "job.idempotency_conflict": "Idempotency-Key {key} 已用于另一个请求。每个新请求请用新的值。",

@@ -69,6 +69,22 @@ def stopping() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def children_out_of_reach() -> Iterator[None]:
+    """Let processes that `multiprocessing` starts in the block never get SIGINT, not even while they load.
+
+    Ctrl-C at a terminal goes to every process there, but is meant for the first one, which ends the others.
+    """
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # its own start, at the latest with the first child, would undo the mask
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+
+
 def _heeded() -> list[signal.Signals]:
     """Return those that are not ignored, as SIGHUP is under nohup: they stay so."""
     return [number for number in ENDING if signal.getsignal(number) not in (signal.SIG_IGN, None)]

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from i2v.errors import I2VError
+from i2v.signals import children_out_of_reach
 
 LOG = "log.txt"  # in the folder that the process is given: all that it and its libraries say
 _FAREWELL = 30.0  # seconds for the end of a process that has told its figures
@@ -63,7 +64,7 @@ def run_apart(
     process = context.Process(target=_inside, args=(measure, task, theirs, folder / LOG), daemon=True)
     with ours:
         try:
-            with theirs:
+            with theirs, children_out_of_reach():
                 process.start()
             return _follow(process, ours, hear, patience, folder / LOG)
         finally:

@@ -26,6 +26,7 @@ from i2v.job_store import JobStore
 from i2v.jobs import Claim, Job
 from i2v.schema import DeviceInfo, EngineSpec, shown
 from i2v.settings import ROOT, Settings
+from i2v.signals import children_out_of_reach
 from i2v.worker.remains import clean_up
 
 FIRST_BACK_OFF, LAST_BACK_OFF = 0.5, 30.0  # seconds between a death and the next start
@@ -132,7 +133,7 @@ class ProcessExecutor:
         arguments = (self._settings, owner, theirs, self._engines, self._logs)
         process = context.Process(target=work, args=arguments, name="i2v-worker", daemon=True)
         with ours:
-            with theirs:
+            with theirs, children_out_of_reach():
                 process.start()
             watch = Watch(
                 process,

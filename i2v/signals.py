@@ -60,9 +60,9 @@ def stopping() -> Iterator[Callable[[], bool]]:
             os._exit(INTERRUPTED)
 
     previous = {number: signal.getsignal(number) for number in _heeded()}
-    for number in previous:
-        signal.signal(number, stop)
     try:
+        for number in previous:
+            signal.signal(number, stop)
         yield lambda: first is not None
     finally:
         for number, handler in previous.items():
@@ -77,7 +77,7 @@ def children_out_of_reach() -> Iterator[None]:
     """
     from multiprocessing import resource_tracker
 
-    resource_tracker.ensure_running()  # its own start, at the latest with the first child, would undo the mask
+    resource_tracker.ensure_running()  # its start, at the latest with the first child, would undo the mask
     previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -102,9 +102,9 @@ def held_back(drop: bool = False) -> Iterator[None]:
         return
     waiting: list[int] = []
     previous = {number: signal.getsignal(number) for number in _heeded()}
-    for number in previous:
-        signal.signal(number, lambda number, frame: waiting.append(number))
     try:
+        for number in previous:
+            signal.signal(number, lambda number, frame: waiting.append(number))
         yield
     finally:
         for number, handler in previous.items():

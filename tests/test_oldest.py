@@ -1,7 +1,7 @@
 """The lower bounds in pyproject.toml: pip accepts them together, and the core of the suite passes with them.
 
-torch is the exception: its old Linux wheels on PyPI are gigabytes of CUDA. The environment that runs this test lends
-its own, unless I2V_TORCH_INDEX names an index that has the oldest version as a build for the CPU.
+torch is the exception: its old Linux wheels on PyPI are gigabytes of CUDA. The environment that runs this
+test lends its own, unless I2V_TORCH_INDEX names an index that has the oldest version as a build for the CPU.
 """
 
 from __future__ import annotations

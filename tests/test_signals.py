@@ -1,14 +1,15 @@
-"""i2v.signals: a signal waits for the block's end, and is not lost."""
+"""i2v.signals: a signal is not lost, and what it interrupts is brought to its end."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
 
 import pytest
 
-from i2v.signals import ENDING, held_back
+from i2v.signals import ENDING, children_out_of_reach, held_back, stopping
 
 
 def interrupt(reached: list[str], then: BaseException | None = None) -> None:
@@ -67,3 +68,30 @@ def test_other_threads_are_let_through() -> None:
     thread.start()
     thread.join()
     assert done == [True]
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_the_first_signal_stops_and_the_next_ones_leave_the_unwinding_in_peace(
+    number: signal.Signals,
+) -> None:
+    before = [signal.getsignal(each) for each in ENDING]
+    with stopping() as is_stopped:
+        assert not is_stopped()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+        assert is_stopped()
+        for each in ENDING:
+            os.kill(os.getpid(), each)
+    assert [signal.getsignal(each) for each in ENDING] == before
+
+
+def test_children_never_get_what_ctrl_c_sends_to_the_whole_terminal() -> None:
+    context = multiprocessing.get_context("spawn")
+    with children_out_of_reach():
+        child = context.Process(target=os.getpid, daemon=True)
+        child.start()
+    assert child.pid is not None
+    os.kill(child.pid, signal.SIGINT)  # while it starts
+    child.join(60)
+    assert child.exitcode == 0
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())

@@ -1,8 +1,8 @@
 """Standard streams that are closed, full or read by nobody: a print never fails, and what was lost is known.
 
-Python leaves `sys.stdout` at `None` where the descriptor is closed, raises in the middle of the work where a disk
-is full, and complains once more at its end. Here writing never raises: the work goes on to its end, and the
-command line asks `why_lost` for what to say then. Knows no command.
+Python leaves `sys.stdout` at `None` where the descriptor is closed, raises in the middle of the work where a
+disk is full, and complains once more at its end. Here writing never raises: the work goes on to its end, and
+the command line asks `why_lost` for what to say then. Knows no command.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class _Output(io.RawIOBase):
 def open_streams() -> None:
     """Give the process its three streams back, and let writing to them never raise.
 
-    To be called before a file is opened: that one would get the number of a closed stream, and be written into.
+    To be called before a file is opened: that one would get the number of a closed stream, and be written to.
     """
     closed = [number for number in MODES if not _is_open(number)]
     for number in closed:  # in their order: the system gives the lowest number that is free

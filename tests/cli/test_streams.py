@@ -1,4 +1,4 @@
-"""i2v.cli.streams: closed, full and abandoned streams cost nobody their work, and the exit code says what was lost."""
+"""i2v.cli.streams: closed, full and abandoned streams cost nobody their work, and are no traceback."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import errno
 import io
 import os
 import sys
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, cast
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -78,9 +78,10 @@ def _opened(given: TextIO | None, descriptor: int, is_closed: bool) -> TextIO:
     raw = _Output(descriptor, OSError(errno.EBADF, "it is closed") if is_closed else None)
     if not isinstance(given, io.TextIOWrapper):
         return io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8", errors="backslashreplace")
-    is_unbuffered = isinstance(given.buffer, io.RawIOBase)  # PYTHONUNBUFFERED
+    is_unbuffered = isinstance(given.buffer, io.RawIOBase)  # PYTHONUNBUFFERED, as Python has it
+    buffer = cast("io.BufferedWriter[_Output]", raw) if is_unbuffered else io.BufferedWriter(raw)
     return io.TextIOWrapper(
-        raw if is_unbuffered else io.BufferedWriter(raw),  # type: ignore[arg-type]  # as Python does itself
+        buffer,
         encoding=given.encoding,
         errors="backslashreplace" if given.errors == "strict" else given.errors,
         line_buffering=given.line_buffering,

@@ -32,6 +32,7 @@ def find_ffmpeg() -> str:
     try:
         found = str(imageio_ffmpeg.get_ffmpeg_exe())
     except RuntimeError as error:
+        imageio_ffmpeg._utils._get_ffmpeg_exe.cache_clear()  # it would say so for ever, though one came
         raise EncodeError("encode.no_ffmpeg", reason=str(error)) from error
     path = shutil.which(found)
     if path is None:  # imageio-ffmpeg takes $IMAGEIO_FFMPEG_EXE at its word

@@ -107,6 +107,18 @@ def test_what_cannot_be_run_is_named(install: Install, tmp_path: Path) -> None:
     assert code_of(caught) == "encode.no_ffmpeg"
 
 
+def test_a_machine_that_could_start_nothing_for_a_moment_is_forgiven(monkeypatch: pytest.MonkeyPatch) -> None:
+    """imageio-ffmpeg remembers what it found, that there was nothing too."""
+    monkeypatch.delenv("IMAGEIO_FFMPEG_EXE", raising=False)
+    imageio_ffmpeg._utils._get_ffmpeg_exe.cache_clear()
+    with monkeypatch.context() as busy:
+        busy.setattr("imageio_ffmpeg._utils._is_valid_exe", lambda path: False)
+        with pytest.raises(EncodeError) as caught:
+            check_ffmpeg()
+        assert code_of(caught) == "encode.no_ffmpeg"
+    check_ffmpeg()
+
+
 def test_neither_the_proof_nor_a_video_needs_room_for_temporary_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

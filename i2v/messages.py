@@ -620,6 +620,7 @@ HINTS: dict[str, str] = {
     "weights.unexpected_tensor": "Fetch the model again.",
     "weights.misshapen_tensor": "Fetch the model again.",
     "weights.wrong_class": "Fetch the model again.",
+    "cli.result_lost": "Redirect standard output to where it can be written, then run the command again.",
     "job.cancelled": "Retry the job if you want the video after all.",
     "job.no_video": "Follow the job until it has succeeded.",
     "job.video_missing": "Put the file back, make the clip again with the same settings, or delete the job.",

@@ -478,6 +478,7 @@ HINTS: dict[str, str] = {
     "weights.unexpected_tensor": "请重新获取模型。",
     "weights.misshapen_tensor": "请重新获取模型。",
     "weights.wrong_class": "请重新获取模型。",
+    "cli.result_lost": "请把标准输出重定向到可写的位置，然后重新运行命令。",
     "job.cancelled": "如果仍然需要视频，请重试任务。",
     "job.no_video": "请跟踪任务，直到成功。",
     "job.video_missing": "请把文件放回原处，或用相同设置重新生成，或删除该任务。",

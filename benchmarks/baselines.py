@@ -26,6 +26,8 @@ from PIL import Image
 
 from benchmarks.cases import Case, Clip
 from benchmarks.sides import POSTERIOR_SEED, SPEC
+from i2v.core.schedules import Schedule
+from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.i2vgen_xl.attention import spatial_transformer, temporal_transformer
 from i2v.engines.i2vgen_xl.components import Components, load_components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning, condition
@@ -39,8 +41,6 @@ from i2v.engines.i2vgen_xl.unet import (
     layers,
     predict,
 )
-from i2v.schedules import Schedule
-from i2v.schema import Generation, MemoryPlan
 
 PLAN = MemoryPlan("cpu", "float32")
 

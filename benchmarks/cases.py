@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from i2v.core.schema import Generation
+from i2v.core.settings import ROOT
 from i2v.engines.specs import EMBEDDED
-from i2v.image import fit_picture
-from i2v.schema import Generation
-from i2v.settings import ROOT
+from i2v.media.image import fit_picture
 from scripts.train_embedded import photos
 from scripts.train_embedded.motions import MOTIONS
 

@@ -14,7 +14,7 @@ fixed before any schedule was tried, from the error of stock's own steps. With n
 
 Each is asked of the median over the clips and of the worst decile; energy's worst decile is at either end.
 
-With `--certify`, what passed goes into `i2v/certificates.json`, which makes it the default of such requests.
+With `--certify`, what passed goes into `i2v/weights/certificates.json` and is the default of such requests.
 
 Exit codes: 0 passed; 1 failed; 3 too few clips to tell.
 """
@@ -34,14 +34,14 @@ import numpy as np
 from benchmarks.baselines import EXACT, Bench, Sampler, fast
 from benchmarks.cases import COUNT, REFERENCES, SIDE, Case, References, cases
 from benchmarks.quality import Quality, Truth
+from i2v.core.schedules import Schedule
+from i2v.core.schedules import fast as sampled
+from i2v.core.settings import ROOT
 from i2v.engines.specs import EMBEDDED
-from i2v.schedules import Schedule
-from i2v.schedules import fast as sampled
-from i2v.settings import ROOT
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
 from i2v.weights import weights_digest
 
-CERTIFICATES = ROOT / "i2v" / "certificates.json"
+CERTIFICATES = ROOT / "i2v" / "weights" / "certificates.json"
 REFERENCE_STEPS = 200
 ENOUGH = 24  # clips
 WORST = 0.9  # the quantile beyond which the worst decile lies
@@ -176,7 +176,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 def certificate(
     options: argparse.Namespace, schedule: Schedule, checks: Sequence[Check], clips: int
 ) -> dict[str, Any]:
-    """Return what `i2v.certificates` reads: what was measured, and for which requests it holds.
+    """Return what `i2v.weights.certificates` reads: what was measured, and for which requests it holds.
 
     Fewer steps that are answered by the same schedule are held to less.
     """

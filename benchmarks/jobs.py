@@ -22,10 +22,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from i2v.database import Database
-from i2v.job_store import JobStore
-from i2v.job_table import SCHEMA, VERSION, extend_lease
-from i2v.jobs import Claim, JsonObject, Progress, Submission, new_job_id
+from i2v.jobs.database import Database
+from i2v.jobs.model import Claim, JsonObject, Progress, Submission, new_job_id
+from i2v.jobs.store import JobStore
+from i2v.jobs.table import SCHEMA, VERSION, extend_lease
 
 STEP_SECONDS = 0.2  # a denoising step of the embedded model on two CPU cores
 PREVIEW = os.urandom(12_000)  # bytes; a JPEG of 256 pixels has about as many

@@ -25,14 +25,14 @@ from typing import get_args
 import torch
 from diffusers import I2VGenXLPipeline
 
+from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, MemoryPlan, PresetName
+from i2v.core.settings import load_presets, load_settings
 from i2v.engines.i2vgen_xl.decode import CHUNK_PIXELS
 from i2v.engines.specs import I2VGEN_XL
-from i2v.estimate import CONTEXT_BYTES, GIB, StageName, estimate
-from i2v.memory import plan_by_settings, plan_memory
-from i2v.options import explain, ways_down
-from i2v.pipeline import resolve
-from i2v.schema import DeviceInfo, Generation, GenerationRequest, MemoryPlan, PresetName
-from i2v.settings import load_presets, load_settings
+from i2v.memory.estimate import CONTEXT_BYTES, GIB, StageName, estimate
+from i2v.memory.options import explain, ways_down
+from i2v.memory.plan import plan_by_settings, plan_memory
+from i2v.pipeline.clip import resolve
 from scripts.memory_table import simulate
 from scripts.memory_table.simulate import Model, counting
 

@@ -31,21 +31,21 @@ from statistics import median
 from typing import ParamSpec, TypeVar
 from unittest import mock
 
+from i2v.core.schema import EngineSpec, GenerationRequest
+from i2v.core.settings import ROOT, Settings, load_presets, load_settings
 from i2v.engines.specs import EMBEDDED
-from i2v.executors.inline import InlineExecutor
-from i2v.executors.process import ProcessExecutor
-from i2v.image import decode_picture
-from i2v.job_store import JobStore
-from i2v.jobs import Job, JsonObject
-from i2v.loading import LoadedEngine, load_engine
-from i2v.memory import probe_device
-from i2v.outputs import OutputFile
-from i2v.pipeline import describe, generate_video, mark, resolve
-from i2v.progress import Meter
-from i2v.schema import EngineSpec, GenerationRequest
-from i2v.service import Service
-from i2v.settings import ROOT, Settings, load_presets, load_settings
-from i2v.worker.attempt import Attempt
+from i2v.jobs.model import Job, JsonObject
+from i2v.jobs.store import JobStore
+from i2v.media.image import decode_picture
+from i2v.media.outputs import OutputFile
+from i2v.memory.plan import probe_device
+from i2v.pipeline.clip import describe, generate_video, mark, resolve
+from i2v.pipeline.loading import LoadedEngine, load_engine
+from i2v.service.service import Service
+from i2v.workers.attempt import Attempt
+from i2v.workers.executors.inline import InlineExecutor
+from i2v.workers.executors.process import ProcessExecutor
+from i2v.workers.progress import Meter
 
 PICTURE = ROOT / "examples" / "cat.jpg"
 PARTS = ("submit", "queued", "worker", "seen")

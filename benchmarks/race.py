@@ -29,11 +29,11 @@ from benchmarks.cases import References, cases
 from benchmarks.measure import alone as measured_alone
 from benchmarks.measure import clock, peak_rss, time_load
 from benchmarks.sides import Ours, Probe, Reading, Run, Setting, Side, Stock, between
+from i2v.core.schedules import ddim, evaluations
+from i2v.core.schema import Generation
 from i2v.engines.specs import EMBEDDED, I2VGEN_XL
-from i2v.outputs import OutputFile
-from i2v.schedules import ddim, evaluations
-from i2v.schema import Generation
-from i2v.video import Mp4Writer
+from i2v.media.outputs import OutputFile
+from i2v.media.video import Mp4Writer
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
 from i2v.weights import weights_digest
 

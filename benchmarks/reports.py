@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from i2v.overview import cpu_name
+from i2v.service.overview import cpu_name
 
 Figures = dict[str, Any]
 PACKAGES = ("i2v", "torch", "diffusers", "transformers", "numpy")

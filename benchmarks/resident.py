@@ -24,8 +24,8 @@ from statistics import median
 import numpy as np
 
 from benchmarks.sides import STAGES, Ours, Reading, Setting, Side, Stock
-from i2v.settings import ROOT
-from i2v.usage import PeakMeter
+from i2v.core.settings import ROOT
+from i2v.memory.usage import PeakMeter
 
 MIB = 2**20
 FRAME_TOLERANCE = 1  # of 255

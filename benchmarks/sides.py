@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
+from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.settings import ROOT
 from i2v.engines.base import Conditioned, Decoded
 from i2v.engines.specs import EMBEDDED
-from i2v.image import fit_picture
-from i2v.schema import Generation, MemoryPlan
-from i2v.settings import ROOT
+from i2v.media.image import fit_picture
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
 from i2v.weights import weights_digest
 

@@ -37,8 +37,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from i2v.core.settings import ROOT
 from i2v.engines.specs import EMBEDDED
-from i2v.settings import ROOT
 
 if not __package__:  # run as a file, which has only its own folder on the path
     sys.path.insert(0, str(ROOT))

@@ -27,8 +27,8 @@ from benchmarks.gate import Measured, judge, truths
 from benchmarks.measure import counting
 from benchmarks.quality import Quality
 from benchmarks.race import Race, plain
+from i2v.core.schedules import evaluations
 from i2v.engines.specs import EMBEDDED
-from i2v.schedules import evaluations
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
 from i2v.weights import weights_digest
 

@@ -9,7 +9,7 @@ try:
     import sys
     from collections.abc import Sequence
 
-    from i2v.signals import die_of_signals, end_at_once
+    from i2v.core.signals import die_of_signals, end_at_once
 except KeyboardInterrupt:  # between Python's own start and `end_at_once`
     raise SystemExit(130) from None
 

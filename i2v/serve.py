@@ -14,22 +14,22 @@ from pathlib import Path
 import uvicorn
 from pydantic import SecretStr
 
-from i2v import data_folder
-from i2v.descriptors import connections_within, raise_limit
+from i2v.core.schema import EngineSpec
+from i2v.core.settings import ROOT, Settings
 from i2v.engines.specs import ENGINES
-from i2v.executors.process import ProcessExecutor
-from i2v.job_store import JobStore
-from i2v.log_files import app_log
-from i2v.network import addresses, is_loopback, listen
-from i2v.schema import EngineSpec
-from i2v.service import Service
-from i2v.service_lock import hold
-from i2v.settings import ROOT, Settings
-from i2v.token_file import read_or_make
+from i2v.host import data_folder
+from i2v.host.descriptors import connections_within, raise_limit
+from i2v.host.log_files import app_log
+from i2v.host.network import addresses, is_loopback, listen
+from i2v.host.service_lock import hold
+from i2v.host.token_file import read_or_make
+from i2v.jobs.store import JobStore
+from i2v.service.service import Service
 from i2v.web.app import create_app
-from i2v.web.connections import Connections, limited
-from i2v.web.gradio_import import without_stubs
-from i2v.web.listener import ACCEPTS, Listener
+from i2v.web.guard.connections import Connections, limited
+from i2v.web.guard.listener import ACCEPTS, Listener
+from i2v.web.page.gradio_import import without_stubs
+from i2v.workers.executors.process import ProcessExecutor
 
 GRACE_SECONDS = 10  # for answers that are under way when the server ends
 
@@ -88,7 +88,7 @@ def _answer(service: Service, settings: Settings, listener: socket.socket, log: 
     app = create_app(service, settings, closing, log)
     if settings.server.page:
         with without_stubs():
-            from i2v.web.ui import mount_page  # seconds, which an API alone need not take
+            from i2v.web.page.mount import mount_page  # seconds, which an API alone need not take
 
         mount_page(app, settings)
     connections = Connections(connections_within(raise_limit()))

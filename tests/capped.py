@@ -19,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from i2v.core.errors import InsufficientMemory
+from i2v.core.schema import DeviceInfo, Generation, MemoryPlan
+from i2v.core.settings import load_settings
 from i2v.engines.base import NO_LADDER, Decoded, Ladder, SteppedDown
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.specs import EMBEDDED
-from i2v.errors import InsufficientMemory
-from i2v.ladder import MemoryLadder
-from i2v.schema import DeviceInfo, Generation, MemoryPlan
-from i2v.settings import load_settings
-from i2v.usage import PeakMeter
+from i2v.memory.usage import PeakMeter
+from i2v.pipeline.ladder import MemoryLadder
 from i2v.weights import EMBEDDED as FOLDER
 
 PLAIN = MemoryPlan("cpu", "float32", threads=1)

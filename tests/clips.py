@@ -10,8 +10,8 @@ import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
-from i2v.outputs import OutputTarget
-from i2v.video import Mp4Writer, VideoInfo, probe
+from i2v.media.outputs import OutputTarget
+from i2v.media.video import Mp4Writer, VideoInfo, probe
 
 WHEN = datetime(2025, 4, 5, 14, 23, 10)
 SIZE = (64, 48)  # width, height

@@ -22,8 +22,8 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
+from i2v.core.schema import EngineSpec, Generation
 from i2v.engines.specs import I2VGEN_XL
-from i2v.schema import EngineSpec, Generation
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
 
 VISION_SIDE = 16

@@ -1,4 +1,4 @@
-"""A store and an executor with a real worker process, as tests of `i2v.executors` need them."""
+"""A store and an executor with a real worker process, as tests of `i2v.workers.executors` need them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 
 import psutil
 
-from i2v.executors.process import ProcessExecutor
-from i2v.job_store import JobStore
-from i2v.jobs import Job
+from i2v.jobs.model import Job
+from i2v.jobs.store import JobStore
+from i2v.workers.executors.process import ProcessExecutor
 from tests.clips import names
 from tests.rehearsal import ENGINES, find_workers, stage, submit
 

@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from i2v.job_store import JobStore
-from i2v.jobs import JobLost, JsonObject, Progress, Submission, new_job_id
+from i2v.jobs.model import JobLost, JsonObject, Progress, Submission, new_job_id
+from i2v.jobs.store import JobStore
 
 STEPS = 5
 

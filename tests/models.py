@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from i2v.settings import ModelSettings, load_settings
+from i2v.core.settings import ModelSettings, load_settings
 
 
 def models_in(folder: Path, **flags: object) -> ModelSettings:

@@ -29,14 +29,14 @@ import numpy as np
 import psutil
 from PIL import Image
 
+from i2v.core.errors import InsufficientMemory, ModelUnavailable
+from i2v.core.schema import EngineSpec, Generation, GenerationRequest, MemoryPlan, Preset
+from i2v.core.settings import Settings, load_settings
 from i2v.engines.base import NO_LADDER, Conditioned, Decoded, Denoised, Event, Ladder, Stage
 from i2v.engines.recovery import recovering
-from i2v.errors import InsufficientMemory, ModelUnavailable
-from i2v.job_store import JobStore
-from i2v.jobs import Job, Submission, new_job_id
-from i2v.pipeline import resolve
-from i2v.schema import EngineSpec, Generation, GenerationRequest, MemoryPlan, Preset
-from i2v.settings import Settings, load_settings
+from i2v.jobs.model import Job, Submission, new_job_id
+from i2v.jobs.store import JobStore
+from i2v.pipeline.clip import resolve
 
 REHEARSAL = EngineSpec(
     name="rehearsal",

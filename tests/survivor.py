@@ -15,13 +15,13 @@ from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from i2v.executors import entry, process
-from i2v.executors.process import ProcessExecutor
-from i2v.job_store import JobStore
-from i2v.jobs import Claim, Job, JsonObject
-from i2v.schema import EngineSpec
-from i2v.service import Service
-from i2v.settings import Settings
+from i2v.core.schema import EngineSpec
+from i2v.core.settings import Settings
+from i2v.jobs.model import Claim, Job, JsonObject
+from i2v.jobs.store import JobStore
+from i2v.service.service import Service
+from i2v.workers.executors import entry, process
+from i2v.workers.executors.process import ProcessExecutor
 from tests.rehearsal import ENGINES, picture, stage
 
 KILL_WORKER, KILL_BOTH = "; finish: kill worker once", "; finish: kill both once"

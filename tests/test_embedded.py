@@ -11,12 +11,12 @@ from PIL import Image
 from safetensors import safe_open
 
 from benchmarks.peers import load_stock, run_stock
+from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.settings import ROOT
 from i2v.engines.base import Decoded
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.specs import EMBEDDED
-from i2v.image import fit_picture
-from i2v.schema import Generation, MemoryPlan
-from i2v.settings import ROOT
+from i2v.media.image import fit_picture
 from i2v.weights import EMBEDDED as FOLDER
 from scripts.train_embedded.evaluate import asked_of, measure
 from scripts.train_embedded.motions import MOTIONS

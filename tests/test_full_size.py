@@ -22,10 +22,10 @@ import psutil
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from i2v.core.errors import ModelUnavailable
+from i2v.core.schema import MemoryPlan
 from i2v.engines.i2vgen_xl.components import load_components
 from i2v.engines.specs import I2VGEN_XL
-from i2v.errors import ModelUnavailable
-from i2v.schema import MemoryPlan
 from scripts.full_size.layout import FILES, PUBLISHED_SIZES, Shapes, read_table
 from scripts.full_size.write import file_size, header, is_written, write_model
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from i2v.job_store import JobStore
+from i2v.jobs.store import JobStore
 from tests.job_crew import Crew, crew, read_logs, submission
 
 

@@ -16,18 +16,18 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from i2v.settings import ROOT
+from i2v.core.settings import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = ("modelscope", "upscale", "real-esrgan")
 TOOLS = ("pytest", "hypothesis", "requests")  # of the extra `test`: any version that fits
 CORE = (
-    "tests/test_schema.py",
-    "tests/test_settings.py",
-    "tests/test_image.py",
-    "tests/test_video.py",
-    "tests/test_decoder.py",
-    "tests/test_service.py",
+    "tests/core/test_schema.py",
+    "tests/core/test_settings.py",
+    "tests/media/test_image.py",
+    "tests/media/test_video.py",
+    "tests/media/test_decoder.py",
+    "tests/service/test_service.py",
     "tests/test_serve.py",
     "tests/engines/i2vgen_xl/test_engine.py",
     "tests/engines/i2vgen_xl/test_folder.py",

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from i2v.settings import ROOT
+from i2v.core.settings import ROOT
 
 PAGES = {name: (ROOT / name).read_text("utf-8") for name in ("README.md", "README.zh-CN.md")}
 ENGLISH, CHINESE = PAGES.values()

@@ -19,7 +19,7 @@ import psutil
 import pytest
 import requests
 
-from i2v.settings import ROOT
+from i2v.core.settings import ROOT
 from tests.servers import APP, Server, environment_in, launched, staged
 from tests.web.house import wait_for
 
@@ -336,7 +336,7 @@ def test_a_database_that_goes_away_is_said_once_and_nothing_is_lost(
     assert code_of(requests.get(f"{server.url}/healthz", timeout=30)) == (200, "ok")
     assert not database.exists(), "nobody made another one"
     assert server.log is not None
-    assert server.log.read_text().count(" ERROR i2v.database: ") <= 2, "service and worker, once each"
+    assert server.log.read_text().count(" ERROR i2v.jobs.database: ") <= 2, "service and worker, once each"
     assert server.log.read_text().count(": no job is accepted: ") == 1
     assert "WARNING i2v.web" not in server.log.read_text()
     away.rename(database)

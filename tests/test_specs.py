@@ -10,9 +10,9 @@ from typing import get_args
 
 import pytest
 
+from i2v.core.errors import InvalidRequest
+from i2v.core.schema import EngineSpec, GenerationRequest, PresetName
 from i2v.engines.specs import EMBEDDED, ENGINES, I2VGEN_XL, find_spec
-from i2v.errors import InvalidRequest
-from i2v.schema import EngineSpec, GenerationRequest, PresetName
 
 HEAVY = ("torch", "diffusers", "transformers", "accelerate", "safetensors")
 

@@ -14,8 +14,8 @@ import psutil
 import pytest
 import requests
 
-from i2v.service_lock import Holder, find_holder
-from i2v.settings import ROOT
+from i2v.core.settings import ROOT
+from i2v.host.service_lock import Holder, find_holder
 from tests.launcher.conftest import end_service, free_port
 from tests.servers import environment_in
 from tests.web.house import wait_for

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from i2v.job_store import JobStore
-from i2v.jobs import Claim, JsonObject, Progress
+from i2v.jobs.model import Claim, JsonObject, Progress
+from i2v.jobs.store import JobStore
 
 
 class WatchedStore(JobStore):

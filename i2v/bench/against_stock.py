@@ -12,10 +12,10 @@ from i2v.bench.checks import QUICK_STEPS, Lab, attempt, no_room, of_clip
 from i2v.bench.clips import Frames, compare_frames
 from i2v.bench.report import Figures, Row
 from i2v.bench.trials import Trial, time_clip
-from i2v.errors import Notice
-from i2v.estimate import step_flops
-from i2v.memory import Planned
-from i2v.schema import Generation, MemoryPlan, Offload, PresetName
+from i2v.core.errors import Notice
+from i2v.core.schema import Generation, MemoryPlan, Offload, PresetName
+from i2v.memory.estimate import step_flops
+from i2v.memory.plan import Planned
 
 # diffusers' own pipeline behind the contract of engines, by what it is compared with.
 _STOCK = {"i2v.engines.i2vgen_xl.engine:I2VGenXLEngine": "i2v.engines.i2vgen_xl.stock:StockEngine"}

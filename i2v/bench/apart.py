@@ -17,8 +17,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TypeVar
 
-from i2v.errors import I2VError
-from i2v.signals import children_out_of_reach
+from i2v.core.errors import I2VError
+from i2v.core.signals import children_out_of_reach
 
 LOG = "log.txt"  # in the folder that the process is given: all that it and its libraries say
 _FAREWELL = 30.0  # seconds for the end of a process that has told its figures

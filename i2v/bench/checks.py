@@ -13,8 +13,8 @@ from typing import Protocol
 from i2v.bench.apart import MeasureFailed, failure_of
 from i2v.bench.report import Figures, Row
 from i2v.bench.trials import Tell, Trial
-from i2v.memory import Planned
-from i2v.schema import EngineSpec, Generation, MemoryPlan, PresetName, Speed
+from i2v.core.schema import EngineSpec, Generation, MemoryPlan, PresetName, Speed
+from i2v.memory.plan import Planned
 
 QUICK_STEPS = 4  # of a preset that is not run to its end
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from i2v.bench.report import Figures
+from i2v.core.errors import Notice
+from i2v.core.schema import Generation
 from i2v.engines.base import NO_LADDER, Conditioned, Decoded, Denoised, Engine, Ladder, SteppedDown
-from i2v.errors import Notice
-from i2v.schema import Generation
 
 if TYPE_CHECKING:
     from i2v.bench.device import Gauge

@@ -17,9 +17,9 @@ from pathlib import Path
 import psutil
 import torch
 
-from i2v import allocator
-from i2v.schema import DeviceInfo
-from i2v.usage import PeakMeter
+from i2v.core.schema import DeviceInfo
+from i2v.memory import allocator
+from i2v.memory.usage import PeakMeter
 
 _M_MMAP_THRESHOLD, _M_MMAP_MAX = -3, -4  # malloc.h
 _STATUS = Path("/proc/self/status")

@@ -9,8 +9,8 @@ from typing import cast
 from i2v.bench.checks import Lab, attempt, no_room, of_clip
 from i2v.bench.report import Row
 from i2v.bench.trials import find_faults, run_freely, run_short, stop_clips
-from i2v.errors import Notice
-from i2v.estimate import step_flops
+from i2v.core.errors import Notice
+from i2v.memory.estimate import step_flops
 
 # The engine that looks at every number, by the one that it stands for.
 _WATCHED = {"i2v.engines.i2vgen_xl.engine:I2VGenXLEngine": "i2v.engines.i2vgen_xl.finite:FiniteEngine"}

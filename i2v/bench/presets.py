@@ -9,8 +9,8 @@ from i2v.bench.checks import QUICK_STEPS, Lab, attempt, no_room, of_clip
 from i2v.bench.published import PRESETS
 from i2v.bench.report import Figures, Row
 from i2v.bench.trials import make_video
-from i2v.estimate import step_flops
-from i2v.schema import PresetName, Speed
+from i2v.core.schema import PresetName, Speed
+from i2v.memory.estimate import step_flops
 
 
 def check_presets(lab: Lab) -> Iterator[Row]:

@@ -33,8 +33,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from i2v.errors import InvalidRequest
-from i2v.schema import shown
+from i2v.core.errors import InvalidRequest
+from i2v.core.schema import shown
 
 SCHEMA = 1
 

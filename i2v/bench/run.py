@@ -18,14 +18,14 @@ from i2v.bench.faults import check_cancel, check_memory, check_numbers, work_of_
 from i2v.bench.presets import check_presets, work_of_presets
 from i2v.bench.report import Figures, Private, Report, Row
 from i2v.bench.trials import Trial, look
+from i2v.core.schema import DeviceInfo, EngineSpec, Generation, GenerationRequest, PresetName, Speed
+from i2v.core.settings import Settings, load_presets
 from i2v.doctor.graphics import find_graphics
-from i2v.estimate import step_flops
-from i2v.loading import Proofs, choose_engine
-from i2v.memory import Planned, plan_memory
-from i2v.overview import cpu_name, take_overview
-from i2v.pipeline import resolve
-from i2v.schema import DeviceInfo, EngineSpec, Generation, GenerationRequest, PresetName, Speed
-from i2v.settings import Settings, load_presets
+from i2v.memory.estimate import step_flops
+from i2v.memory.plan import Planned, plan_memory
+from i2v.pipeline.clip import resolve
+from i2v.pipeline.loading import Proofs, choose_engine
+from i2v.service.overview import cpu_name, take_overview
 from i2v.weights import find_weights, weights_digest
 from i2v.weights.records import records_folder
 

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from i2v import allocator
 from i2v.bench.clips import (
     POSTERIOR_SEED,
     compare_frames,
@@ -27,15 +26,16 @@ from i2v.bench.clips import (
     rung_of,
 )
 from i2v.bench.report import Figures
-from i2v.delivery import Marks
+from i2v.core.schema import DeviceInfo, EngineSpec, Generation, MemoryPlan
+from i2v.core.settings import EngineSettings
 from i2v.engines.base import Decoded, Denoised, Engine, Event, Ladder, SteppedDown, engine_class
-from i2v.image import Picture
-from i2v.ladder import MemoryLadder
-from i2v.memory import probe_device
-from i2v.outputs import OutputFile
-from i2v.pipeline import generate_video
-from i2v.schema import DeviceInfo, EngineSpec, Generation, MemoryPlan
-from i2v.settings import EngineSettings
+from i2v.media.image import Picture
+from i2v.media.outputs import OutputFile
+from i2v.memory import allocator
+from i2v.memory.plan import probe_device
+from i2v.pipeline.clip import generate_video
+from i2v.pipeline.delivery import Marks
+from i2v.pipeline.ladder import MemoryLadder
 
 if TYPE_CHECKING:
     from i2v.bench.device import Gauge

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from i2v.cli.parsers import Commands
-from i2v.errors import Cancelled, InvalidRequest
-from i2v.schema import nearest_name, shown
+from i2v.core.errors import Cancelled, InvalidRequest
+from i2v.core.schema import nearest_name, shown
 
 if TYPE_CHECKING:
     from i2v.bench.report import Row
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     from i2v.bench.report import check_target
     from i2v.bench.run import NAMES, Asked, Bench
     from i2v.bench.table import heading
-    from i2v.settings import load_settings
+    from i2v.core.settings import load_settings
 
     settings = load_settings(arguments.config, os.environ)
     asked = Asked(

@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 
 from i2v.cli.parsers import Commands
+from i2v.core.errors import InvalidRequest, Notice
 from i2v.doctor.findings import Finding
-from i2v.errors import InvalidRequest, Notice
 
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:

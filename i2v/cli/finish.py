@@ -12,7 +12,7 @@ from i2v.cli.generate import report
 from i2v.cli.parsers import Commands
 
 if TYPE_CHECKING:
-    from i2v.outputs import OutputTarget
+    from i2v.media.outputs import OutputTarget
 
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:
@@ -28,11 +28,11 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from i2v.delivery import publish_kept
-    from i2v.outputs import OutputFile, OutputName, prepare_output
-    from i2v.settings import load_settings
-    from i2v.unpublished import read_kept
-    from i2v.video import check_ffmpeg
+    from i2v.core.settings import load_settings
+    from i2v.media.outputs import OutputFile, OutputName, prepare_output
+    from i2v.media.unpublished import read_kept
+    from i2v.media.video import check_ffmpeg
+    from i2v.pipeline.delivery import publish_kept
 
     output = load_settings(arguments.config, os.environ).output
     kept = read_kept(arguments.frames)

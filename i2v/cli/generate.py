@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING, Self, get_args
 from i2v.cli.info import read_clip
 from i2v.cli.parsers import Commands, local_path
 from i2v.cli.streams import why_lost
-from i2v.errors import InvalidRequest, Notice
-from i2v.schema import Fit, GenerationRequest, PresetName, Resolution, Speed, shown
+from i2v.core.errors import InvalidRequest, Notice
+from i2v.core.schema import Fit, GenerationRequest, PresetName, Resolution, Speed, shown
 
 if TYPE_CHECKING:
-    from i2v.delivery import Result
+    from i2v.core.settings import Settings
     from i2v.engines.base import Event
-    from i2v.outputs import OutputTarget
-    from i2v.provenance import Provenance
-    from i2v.settings import Settings
-    from i2v.unpublished import FrameRecorder
+    from i2v.media.outputs import OutputTarget
+    from i2v.media.provenance import Provenance
+    from i2v.media.unpublished import FrameRecorder
+    from i2v.pipeline.delivery import Result
 
 # MP4 and MOV (but not the pictures that are packed alike: heic, avif), Matroska and WebM, AVI.
 _VIDEO = re.compile(
@@ -107,8 +107,8 @@ def _add_request_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from i2v import allocator
-    from i2v.settings import load_presets, load_settings
+    from i2v.core.settings import load_presets, load_settings
+    from i2v.memory import allocator
 
     allocator.configure()  # before torch is there
     submitted = datetime.now()
@@ -122,10 +122,10 @@ def run(arguments: argparse.Namespace) -> int:
     like = _read_provenance(clip) if clip is not None else None
     request = _request(given, like, clip, settings)
 
-    from i2v.image import ImageLimits, decode_picture
-    from i2v.memory import plan_memory, probe_device
-    from i2v.outputs import OutputFile, OutputName, prepare_output
-    from i2v.video import check_ffmpeg
+    from i2v.media.image import ImageLimits, decode_picture
+    from i2v.media.outputs import OutputFile, OutputName, prepare_output
+    from i2v.media.video import check_ffmpeg
+    from i2v.memory.plan import plan_memory, probe_device
 
     target: OutputTarget = OutputName(settings.output.directory, submitted, settings.output.prefix)
     if output is not None:
@@ -133,10 +133,10 @@ def run(arguments: argparse.Namespace) -> int:
     check_ffmpeg()
     prepare_output(target)
 
-    from i2v.ladder import MemoryLadder
-    from i2v.loading import Proofs, choose_engine, load_engine
-    from i2v.pipeline import describe, generate_video, mark, resolve
-    from i2v.stages import Stopwatch
+    from i2v.pipeline.clip import describe, generate_video, mark, resolve
+    from i2v.pipeline.ladder import MemoryLadder
+    from i2v.pipeline.loading import Proofs, choose_engine, load_engine
+    from i2v.pipeline.stages import Stopwatch
 
     limits = ImageLimits.of(settings.image)
     watch = Stopwatch()
@@ -176,8 +176,8 @@ def run(arguments: argparse.Namespace) -> int:
 @contextmanager
 def _recorder(settings: Settings, submitted: datetime) -> Iterator[FrameRecorder]:
     """Record the frames; where only the end fails, say where they are and how it goes on."""
-    from i2v.errors import I2VError
-    from i2v.unpublished import FrameRecorder, sweep
+    from i2v.core.errors import I2VError
+    from i2v.media.unpublished import FrameRecorder, sweep
 
     sweep(settings.unpublished)
     name = f"{settings.output.prefix}{submitted:%Y%m%d_%H%M%S}_{os.getpid()}"
@@ -216,7 +216,7 @@ def _request(
 
 
 def _read_provenance(path: Path) -> Provenance:
-    from i2v.provenance import Provenance
+    from i2v.media.provenance import Provenance
 
     return Provenance.from_tags(read_clip(path), path)
 

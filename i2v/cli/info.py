@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from i2v.cli.parsers import Commands, local_path
-from i2v.errors import EncodeError, InvalidRequest, printable
-from i2v.schema import shown
+from i2v.core.errors import EncodeError, InvalidRequest, printable
+from i2v.core.schema import shown
 
 if TYPE_CHECKING:
-    from i2v.video import VideoInfo
+    from i2v.media.video import VideoInfo
 
 HEADINGS = {"generation": "what was run", "size": "as asked", "plan": "how", "versions": "with"}
 
@@ -25,9 +25,9 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from i2v.label import AIGC
-    from i2v.provenance import Provenance
-    from i2v.video import probe
+    from i2v.media.label import AIGC
+    from i2v.media.provenance import Provenance
+    from i2v.media.video import probe
 
     path = local_path(arguments.video)
     tags = read_clip(path)
@@ -56,7 +56,7 @@ def read_clip(path: Path) -> dict[str, str]:
 
     Raises `InvalidRequest` (`clip.unreadable`) if it is none.
     """
-    from i2v.video import read_tags
+    from i2v.media.video import read_tags
 
     try:
         return read_tags(path)

@@ -17,8 +17,8 @@ from importlib.metadata import version
 from i2v.cli import bench, doctor, finish, generate, info, models, plan, serve
 from i2v.cli.parsers import Parser
 from i2v.cli.streams import why_lost
-from i2v.errors import Cancelled, I2VError
-from i2v.signals import stopping
+from i2v.core.errors import Cancelled, I2VError
+from i2v.core.signals import stopping
 
 COMMANDS = (generate, finish, serve, plan, info, models, doctor, bench)
 
@@ -87,7 +87,7 @@ def _fail(message: str, code: int) -> int:
 
 def _log_traceback() -> str:
     """Write the traceback to logs/ and return a sentence that says where."""
-    from i2v.settings import ROOT
+    from i2v.core.settings import ROOT
 
     path = ROOT / "logs" / f"error_{datetime.now():%Y%m%d_%H%M%S}_{os.getpid()}.log"
     try:

@@ -12,9 +12,9 @@ from i2v.cli import weights
 from i2v.cli.parsers import Commands, Parser
 
 if TYPE_CHECKING:
-    from i2v.errors import I2VError, Notice
-    from i2v.schema import EngineSpec
-    from i2v.settings import ModelSettings, Settings
+    from i2v.core.errors import I2VError, Notice
+    from i2v.core.schema import EngineSpec
+    from i2v.core.settings import ModelSettings, Settings
     from i2v.weights.folders import ModelFolder
 
 
@@ -45,7 +45,7 @@ def _add_flags(parser: argparse.ArgumentParser, default: object) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from i2v.settings import load_settings
+    from i2v.core.settings import load_settings
 
     code: int = arguments.act(arguments, load_settings(arguments.config, os.environ))
     return code
@@ -80,9 +80,9 @@ def _digest(spec: EngineSpec, folder: ModelFolder, models: ModelSettings) -> str
 
 def _auto(settings: Settings) -> tuple[str | None, Notice | I2VError]:
     """Return the name of the engine that `auto` means, `None` where nothing can run, and why."""
-    from i2v.errors import InsufficientMemory
-    from i2v.loading import choose_engine, explain_choice
-    from i2v.memory import probe_device
+    from i2v.core.errors import InsufficientMemory
+    from i2v.memory.plan import probe_device
+    from i2v.pipeline.loading import choose_engine, explain_choice
 
     try:
         device = probe_device(settings.engine.device)

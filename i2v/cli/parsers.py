@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NoReturn, TypeAlias
 from urllib.parse import unquote, urlsplit
 
-from i2v.errors import InvalidRequest
-from i2v.schema import shown
+from i2v.core.errors import InvalidRequest
+from i2v.core.schema import shown
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 

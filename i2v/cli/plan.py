@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from i2v.cli.parsers import Commands
-from i2v.errors import InvalidRequest
-from i2v.schema import GenerationRequest, PresetName, shown
+from i2v.core.errors import InvalidRequest
+from i2v.core.schema import GenerationRequest, PresetName, shown
 
 if TYPE_CHECKING:
-    from i2v.forecast import Forecast
-    from i2v.memory import Planned
-    from i2v.schema import DeviceInfo, Generation
-    from i2v.settings import Settings
+    from i2v.core.schema import DeviceInfo, Generation
+    from i2v.core.settings import Settings
+    from i2v.jobs.forecast import Forecast
+    from i2v.memory.plan import Planned
 
 PICTURE = (512, 512)
 GIB = 2**30
@@ -53,7 +53,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from i2v.settings import load_settings
+    from i2v.core.settings import load_settings
 
     settings = load_settings(arguments.config, os.environ)
     vram, ram = _bytes("--vram", arguments.vram), _bytes("--ram", arguments.ram)
@@ -85,8 +85,8 @@ def _bytes(flag: str, value: str | None) -> int | None:
 
 
 def _device(settings: Settings, vram: int | None, ram: int | None) -> DeviceInfo:
-    from i2v.memory import probe_device
-    from i2v.schema import DeviceInfo
+    from i2v.core.schema import DeviceInfo
+    from i2v.memory.plan import probe_device
 
     if vram is not None:
         return DeviceInfo("cuda", f"a card with {vram / GIB:g} GB", vram, free_ram=ram)
@@ -98,8 +98,8 @@ def _device(settings: Settings, vram: int | None, ram: int | None) -> DeviceInfo
 
 def _forecast(settings: Settings) -> Forecast | None:
     """Return what this machine's finished jobs tell, `None` where there were none."""
-    from i2v.forecast import Forecast
-    from i2v.job_store import JobStore
+    from i2v.jobs.forecast import Forecast
+    from i2v.jobs.store import JobStore
 
     if not settings.database.is_file():
         return None
@@ -108,10 +108,10 @@ def _forecast(settings: Settings) -> Forecast | None:
 
 
 def _row(preset: str, engine: str, device: DeviceInfo, settings: Settings, past: Forecast | None) -> Row:
-    from i2v.loading import Proofs, choose_engine
-    from i2v.memory import plan_memory
-    from i2v.pipeline import resolve
-    from i2v.settings import load_presets
+    from i2v.core.settings import load_presets
+    from i2v.memory.plan import plan_memory
+    from i2v.pipeline.clip import resolve
+    from i2v.pipeline.loading import Proofs, choose_engine
 
     request = GenerationRequest.parse({"prompt": "any", "preset": preset, "engine": engine, "seed": 0})
     spec = choose_engine(engine, device, settings.models)

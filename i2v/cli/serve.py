@@ -23,8 +23,8 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from i2v.core.settings import load_settings
     from i2v.serve import serve
-    from i2v.settings import load_settings
 
     flags = {"server.host": arguments.host, "server.port": arguments.port}
     serve(load_settings(arguments.config, os.environ, flags), quiet=arguments.quiet)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Self
 from i2v.cli.parsers import Commands
 
 if TYPE_CHECKING:
-    from i2v.schema import EngineSpec
-    from i2v.settings import Settings
+    from i2v.core.schema import EngineSpec
+    from i2v.core.settings import Settings
     from i2v.weights.download import Plan
     from i2v.weights.progress import Progress
 
@@ -41,7 +41,7 @@ def add_parsers(actions: Commands) -> None:
 
 
 def _download(arguments: argparse.Namespace, settings: Settings) -> int:
-    from i2v.errors import Cancelled
+    from i2v.core.errors import Cancelled
     from i2v.weights.download import download, plan_download
 
     spec = _spec(arguments.name)
@@ -101,7 +101,7 @@ def _add(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _remove(arguments: argparse.Namespace, settings: Settings) -> int:
-    from i2v.errors import InvalidRequest
+    from i2v.core.errors import InvalidRequest
     from i2v.weights.shelf import removable, remove_folder
 
     spec = _spec(arguments.name)

@@ -6,15 +6,15 @@ from collections.abc import Iterator, Mapping
 
 import psutil
 
+from i2v.core.schema import DeviceInfo
+from i2v.core.settings import Settings
 from i2v.doctor.device import check_device, find_card
 from i2v.doctor.findings import Finding
 from i2v.doctor.graphics import Card, find_graphics
 from i2v.doctor.machine import check_memory
 from i2v.doctor.packages import find_torch
 from i2v.doctor.product import check_ffmpeg, check_output
-from i2v.loading import choose_engine
-from i2v.schema import DeviceInfo
-from i2v.settings import Settings
+from i2v.pipeline.loading import choose_engine
 
 
 def examine_briefly(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:

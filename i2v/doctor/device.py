@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from i2v.core.errors import InsufficientMemory, Notice
+from i2v.core.schema import shown
+from i2v.core.settings import EngineSettings
 from i2v.doctor.findings import Finding
 from i2v.doctor.graphics import Card, Graphics
 from i2v.doctor.packages import TorchBuild
-from i2v.errors import InsufficientMemory, Notice
-from i2v.schema import shown
-from i2v.settings import EngineSettings
 
 # The oldest driver for any CUDA of that major version, by the first number of its version:
 # https://docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html

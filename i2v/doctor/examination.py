@@ -11,6 +11,9 @@ from pathlib import Path
 
 import psutil
 
+from i2v.core.errors import Notice
+from i2v.core.schema import DeviceInfo, EngineSpec
+from i2v.core.settings import ROOT, Settings
 from i2v.doctor.device import check_device, check_threads, find_card
 from i2v.doctor.findings import Finding, Status
 from i2v.doctor.graphics import Card, Graphics, find_graphics
@@ -26,10 +29,7 @@ from i2v.doctor.product import (
     list_variables,
 )
 from i2v.engines.specs import ENGINES
-from i2v.errors import Notice
-from i2v.loading import choose_engine
-from i2v.schema import DeviceInfo, EngineSpec
-from i2v.settings import ROOT, Settings
+from i2v.pipeline.loading import choose_engine
 
 DEFAULT_PORT = 7860  # the published one, checked where the settings take any
 

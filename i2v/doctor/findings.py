@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from i2v.errors import I2VError, Notice
+from i2v.core.errors import I2VError, Notice
 
 Status = Literal["ok", "info", "warning", "problem"]
 

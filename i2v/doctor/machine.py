@@ -11,10 +11,10 @@ from pathlib import Path
 
 import psutil
 
+from i2v.core.errors import Notice
+from i2v.core.schema import EngineSpec
 from i2v.doctor.findings import Finding
 from i2v.doctor.graphics import Card
-from i2v.errors import Notice
-from i2v.schema import EngineSpec
 
 GIB = 2**30
 MUCH_MEMORY = GIB // 2  # bytes; a process takes 0.2 GiB by importing torch

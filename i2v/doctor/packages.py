@@ -10,8 +10,8 @@ from importlib import metadata
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from i2v.core.errors import Notice
 from i2v.doctor.findings import Finding
-from i2v.errors import Notice
 
 
 @dataclass(frozen=True)

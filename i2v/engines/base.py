@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, Self, cast
 
-from i2v.errors import Notice
-from i2v.schema import EngineSpec, Generation, MemoryPlan
+from i2v.core.errors import Notice
+from i2v.core.schema import EngineSpec, Generation, MemoryPlan
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,7 +65,7 @@ Event = Conditioned | Denoised | Decoded | SteppedDown
 
 
 class Ladder(Protocol):
-    """What an engine asks when memory runs out. `i2v.ladder` has the one of a job."""
+    """What an engine asks when memory runs out. `i2v.pipeline.ladder` has the one of a job."""
 
     def step_down(self, plan: MemoryPlan, stage: Stage) -> MemoryPlan | None:
         """Return a plan that takes less memory in `stage` than `plan`, `None` where there is none."""

@@ -11,10 +11,10 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from typing import Protocol
 
-from i2v import allocator
+from i2v.core.errors import InsufficientMemory, Notice
+from i2v.core.schema import MemoryPlan
 from i2v.engines.base import Event, Ladder, Stage, SteppedDown
-from i2v.errors import InsufficientMemory, Notice
-from i2v.schema import MemoryPlan
+from i2v.memory import allocator
 
 _RAN_OUT: dict[Stage, Notice] = {
     "condition": Notice("ladder.condition", {}),

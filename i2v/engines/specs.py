@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from i2v.errors import InvalidRequest
-from i2v.schema import EngineSpec, Preset, Published, shown
+from i2v.core.errors import InvalidRequest
+from i2v.core.schema import EngineSpec, Preset, Published, shown
 
 # Linear map from latents of Stable Diffusion's VAE to colours, as published with ComfyUI
 # (`latent_formats.py`, SD15), scaled to [0, 1].

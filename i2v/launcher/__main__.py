@@ -5,7 +5,7 @@ from __future__ import annotations
 try:
     import sys
 
-    from i2v.signals import die_of_signals, end_at_once
+    from i2v.core.signals import die_of_signals, end_at_once
 except KeyboardInterrupt:  # between Python's own start and `end_at_once`
     raise SystemExit(130) from None
 

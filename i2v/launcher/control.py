@@ -11,12 +11,12 @@ from pathlib import Path
 
 import psutil
 
-from i2v.errors import I2VError
-from i2v.job_store import JobStore
+from i2v.core.errors import I2VError
+from i2v.host.log_files import find_logs
+from i2v.host.service_lock import find_holder
+from i2v.jobs.store import JobStore
 from i2v.launcher.answers import status_of
 from i2v.launcher.start import FLAGS, LOGS, Launcher, open_launcher, start, tell_addresses
-from i2v.log_files import find_logs
-from i2v.service_lock import find_holder
 
 STOP_SECONDS = 60.0  # answers under way have ten, the worker five
 NOT_RUNNING = 3  # the exit code of `status`, as init scripts have it

@@ -8,12 +8,12 @@ import sys
 from collections.abc import Callable, Sequence
 
 from i2v.cli.parsers import Parser
-from i2v.errors import I2VError
+from i2v.core.errors import I2VError
+from i2v.core.signals import INTERRUPTED, stopping
 from i2v.launcher import control
 from i2v.launcher.start import FLAGS, SCRIPT, Launcher, open_launcher, start, start_in_foreground
 from i2v.launcher.terminal import Terminal
 from i2v.launcher.texts import language_of
-from i2v.signals import INTERRUPTED, stopping
 
 ACTIONS: dict[str, Callable[[Launcher], int]] = {
     "foreground": start_in_foreground,

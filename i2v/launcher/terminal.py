@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from typing import TextIO
 
+from i2v.core.errors import I2VError
+from i2v.core.schema import Language
 from i2v.doctor.findings import Finding, Status
-from i2v.errors import I2VError
 from i2v.launcher.texts import text
-from i2v.schema import Language
 from i2v.web.texts import translate
 
 MARKS: dict[Status, str] = {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from i2v.schema import Language
+from i2v.core.schema import Language
 
 # Each text: English, Chinese.
 TEXTS: dict[str, tuple[str, str]] = {

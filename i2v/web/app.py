@@ -14,17 +14,21 @@ from typing import Any, cast
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from i2v.service import Service
-from i2v.settings import Settings
-from i2v.token_file import read_or_make
-from i2v.web import api, files, login, models_api, problems, published
-from i2v.web.access import Access, AccessGuard
-from i2v.web.answer_headers import AnswerHeaders
-from i2v.web.documentation import render_page
-from i2v.web.forwarded import Forwarded, root_of
+from i2v.core.settings import Settings
+from i2v.host.token_file import read_or_make
+from i2v.service.service import Service
+from i2v.web import problems
+from i2v.web.api import files, published
+from i2v.web.api import models as models_api
+from i2v.web.api import v1 as api
+from i2v.web.api.documentation import render_page
 from i2v.web.front import Front
-from i2v.web.heads import Heads
-from i2v.web.security import Guard, Hosts
+from i2v.web.guard import login
+from i2v.web.guard.access import Access, AccessGuard
+from i2v.web.guard.answer_headers import AnswerHeaders
+from i2v.web.guard.forwarded import Forwarded, root_of
+from i2v.web.guard.heads import Heads
+from i2v.web.guard.security import Guard, Hosts
 
 
 class Application(FastAPI):

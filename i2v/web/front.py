@@ -11,11 +11,11 @@ import anyio
 from anyio.to_thread import run_sync
 from starlette.requests import Request
 
-from i2v.errors import I2VError
-from i2v.image import Inspection
-from i2v.jobs import Job, JsonObject
-from i2v.service import Plan, Service
-from i2v.settings import Settings
+from i2v.core.errors import I2VError
+from i2v.core.settings import Settings
+from i2v.jobs.model import Job, JsonObject
+from i2v.media.image import Inspection
+from i2v.service.service import Plan, Service
 
 PREFIX = "/api/v1"
 WAITING = 64  # pictures of one kind that are read or wait for it; the next is turned away at once

@@ -15,10 +15,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
-from i2v.errors import I2VError, InvalidRequest, Param, QueueFull
-from i2v.jobs import JsonObject
-from i2v.messages import HINTS
-from i2v.schema import shown
+from i2v.core.errors import I2VError, InvalidRequest, Param, QueueFull
+from i2v.core.messages import HINTS
+from i2v.core.schema import shown
+from i2v.jobs.model import JsonObject
 
 MEDIA_TYPE = "application/problem+json"
 

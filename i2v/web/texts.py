@@ -9,10 +9,10 @@ import re
 from collections.abc import Mapping
 from typing import cast
 
-from i2v.errors import Param, render
-from i2v.messages import HINTS
-from i2v.schema import Language
-from i2v.web import messages_zh
+from i2v.core import messages_zh
+from i2v.core.errors import Param, render
+from i2v.core.messages import HINTS
+from i2v.core.schema import Language
 
 LANGUAGES: dict[Language, str] = {"en": "English", "zh-CN": "简体中文"}
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from i2v.errors import ModelUnavailable, Notice
-from i2v.model_files import unreadable
-from i2v.schema import EngineSpec, shown
-from i2v.settings import ModelSettings
+from i2v.core.errors import ModelUnavailable, Notice
+from i2v.core.schema import EngineSpec, shown
+from i2v.core.settings import ModelSettings
 from i2v.weights.fetching import list_files, told_notice
 from i2v.weights.folders import INDEX, ModelFolder, is_file, locate, weights_file
+from i2v.weights.model_files import unreadable
 from i2v.weights.progress import Meter, Progress
 from i2v.weights.records import (
     Digests,

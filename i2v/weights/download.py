@@ -13,9 +13,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from i2v.errors import ModelUnavailable, Notice
-from i2v.schema import EngineSpec
-from i2v.settings import ModelSettings
+from i2v.core.errors import ModelUnavailable, Notice
+from i2v.core.schema import EngineSpec
+from i2v.core.settings import ModelSettings
 from i2v.weights.fetching import (
     HUB,
     Downloaded,

@@ -17,7 +17,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from i2v.schema import Published
+from i2v.core.schema import Published
 from i2v.weights.hubs import CaptivePortal, Hub, causes, make_hub
 
 FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from i2v.errors import InvalidRequest, ModelUnavailable, Notice
-from i2v.schema import EngineSpec, Published, shown
-from i2v.settings import ModelSettings
+from i2v.core.errors import InvalidRequest, ModelUnavailable, Notice
+from i2v.core.schema import EngineSpec, Published, shown
+from i2v.core.settings import ModelSettings
 from i2v.weights.folders import INDEX, ModelFolder, is_file, locate, own_folder, size_of
 from i2v.weights.hubs import part_file
 from i2v.weights.progress import Meter

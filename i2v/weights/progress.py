@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from i2v.errors import Cancelled
+from i2v.core.errors import Cancelled
 
 WINDOW_SECONDS = 10  # that the speed is an average of
 QUIET_SECONDS = 0.1  # between two words on one file, at least

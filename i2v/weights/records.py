@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from i2v.errors import ModelUnavailable
-from i2v.model_files import unreadable
-from i2v.schema import EngineSpec
-from i2v.settings import ModelSettings
+from i2v.core.errors import ModelUnavailable
+from i2v.core.schema import EngineSpec
+from i2v.core.settings import ModelSettings
 from i2v.weights.folders import weights_file
+from i2v.weights.model_files import unreadable
 
 RECORDS = ".i2v"
 BLOCK = 2**23  # bytes read at a time

@@ -11,8 +11,8 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from i2v.model_files import Shape, match_tensors, unreadable
-from i2v.schema import EngineSpec
+from i2v.core.schema import EngineSpec
+from i2v.weights.model_files import Shape, match_tensors, unreadable
 
 HEADER_LIMIT = 100_000_000  # bytes, as safetensors has it
 _TYPES = {"F16": 2, "BF16": 2, "F32": 4}  # bytes a value

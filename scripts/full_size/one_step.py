@@ -22,10 +22,10 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
+from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.base import Decoded
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.specs import I2VGEN_XL
-from i2v.schema import Generation, MemoryPlan
 
 SIDE, FRAMES = 256, 8
 

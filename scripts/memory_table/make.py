@@ -1,8 +1,8 @@
-"""Write `i2v/estimate.json`: what a clip takes of memory and computing, by engine, for `i2v.estimate`.
+"""Write `i2v/memory/estimate.json`: what a clip takes of memory and computing, by engine, for `i2v.memory.estimate`.
 
     python -m scripts.memory_table.make
 
-To be run again whenever the engine's computing changes: tests/test_estimate.py says when. It takes about 5
+To be run again when the engine's computing changes, as tests/memory/test_estimate.py says. It takes about 5
 minutes on one core.
 
 The form of the model, found by simulating (`simulate`):
@@ -36,7 +36,7 @@ from i2v.engines.specs import EMBEDDED, I2VGEN_XL
 from scripts.memory_table import simulate
 from scripts.memory_table.simulate import Model, build
 
-TABLE = Path(__file__).parents[2] / "i2v" / "estimate.json"
+TABLE = Path(__file__).parents[2] / "i2v" / "memory" / "estimate.json"
 FRAMES = 8
 HALVED = 8
 VOLUMES = (

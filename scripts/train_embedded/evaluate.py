@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
+from i2v.core.schedules import evaluations
+from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.base import Decoded
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.specs import EMBEDDED
-from i2v.image import fit_size
-from i2v.schedules import evaluations
-from i2v.schema import Generation, MemoryPlan
+from i2v.media.image import fit_size
 from i2v.weights import weights_digest
 from scripts.train_embedded import photos
 from scripts.train_embedded.motions import (

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
+from i2v.core.schema import MemoryPlan
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.specs import EMBEDDED
-from i2v.image import fit_picture, resize_frames
-from i2v.schema import MemoryPlan
-from i2v.upscale import NETWORKS, Upscaler
+from i2v.media.image import fit_picture, resize_frames
+from i2v.media.upscale import NETWORKS, Upscaler
 from scripts.train_embedded.evaluate import generate
 from scripts.train_embedded.photos import ROOT
 

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from i2v.errors import ModelUnavailable
+from i2v.core.errors import ModelUnavailable
 
 
 def count(task: int, tell: Callable[[float], None]) -> dict[str, object]:

@@ -16,12 +16,20 @@ from i2v.bench.faults import check_cancel, check_memory, check_numbers
 from i2v.bench.presets import check_presets
 from i2v.bench.report import Figures, Row
 from i2v.bench.trials import Trial
+from i2v.core.errors import Notice
+from i2v.core.schema import (
+    DeviceInfo,
+    EngineSpec,
+    Generation,
+    GenerationRequest,
+    MemoryPlan,
+    PresetName,
+    Speed,
+)
+from i2v.core.settings import load_presets, load_settings
 from i2v.engines.specs import I2VGEN_XL
-from i2v.errors import Notice
-from i2v.memory import Planned, plan_memory
-from i2v.pipeline import resolve
-from i2v.schema import DeviceInfo, EngineSpec, Generation, GenerationRequest, MemoryPlan, PresetName, Speed
-from i2v.settings import load_presets, load_settings
+from i2v.memory.plan import Planned, plan_memory
+from i2v.pipeline.clip import resolve
 
 GIB = 2**30
 Answer = Callable[[Trial], Figures]

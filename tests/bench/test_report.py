@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from i2v.bench.report import Private, Report, Row, check_target
-from i2v.errors import InvalidRequest
+from i2v.core.errors import InvalidRequest
 
 
 def about() -> dict[str, object]:

@@ -20,8 +20,8 @@ from benchmarks.gate import (
     table,
 )
 from benchmarks.quality import Quality
-from i2v.certificates import Certificate
-from i2v.schedules import fast
+from i2v.core.schedules import fast
+from i2v.weights.certificates import Certificate
 
 STOCK = Quality(0.016, 0.001, 0.0002, 0.04, 0.0, 1.0, 22.0)
 REFERENCE = Quality(0.0, 0.0, 0.0, 0.0, 0.04, 1.03, 21.95)

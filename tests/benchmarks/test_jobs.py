@@ -9,8 +9,8 @@ from contextlib import closing
 from pathlib import Path
 
 from benchmarks.jobs import fill, submission
-from i2v.job_store import JobStore
-from i2v.settings import ROOT
+from i2v.core.settings import ROOT
+from i2v.jobs.store import JobStore
 
 
 def test_the_table_is_filled_with_jobs_that_the_store_can_go_on_with(tmp_path: Path) -> None:

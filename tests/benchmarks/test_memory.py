@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.memory import CARDS, Ours, Row, card, measure, plans, sizes, table
-from i2v.estimate import CONTEXT_BYTES, GIB
-from i2v.schema import MemoryPlan
+from i2v.core.schema import MemoryPlan
+from i2v.memory.estimate import CONTEXT_BYTES, GIB
 
 HALF = MemoryPlan("cuda", "float16")
 

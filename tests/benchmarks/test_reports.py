@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.reports import heading, machine, versions, write
-from i2v.overview import cpu_name
+from i2v.service.overview import cpu_name
 
 
 def test_a_file_tells_what_it_was_measured_on_and_with() -> None:

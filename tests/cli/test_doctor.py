@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from i2v.cli.main import main
-from i2v.messages import MESSAGES
+from i2v.core.messages import MESSAGES
 from tests.cli.running import run
 
 CASES = [

@@ -16,7 +16,7 @@ from pathlib import Path
 import imageio_ffmpeg
 import pytest
 
-from i2v.video import probe
+from i2v.media.video import probe
 from tests.cli.running import PROMPT, command, generate_here, read_terminal
 
 
@@ -203,17 +203,17 @@ def test_damaged_weights_are_named_by_file_and_tensor(
 
 # Each function is entered in one phase of a run, in this order.
 PHASES = [
-    "i2v.settings.load_presets",
-    "i2v.image.decode_picture",
+    "i2v.core.settings.load_presets",
+    "i2v.media.image.decode_picture",
     "i2v.engines.i2vgen_xl.engine.load_components",
-    "i2v.loading.weights_digest",
+    "i2v.pipeline.loading.weights_digest",
     "i2v.engines.i2vgen_xl.engine.condition",
     "i2v.engines.i2vgen_xl.compiled.predict",
     "i2v.engines.i2vgen_xl.decode.to_uint8",
-    "i2v.video.writer.Encoder._start",
-    "i2v.video.writer.Encoder.write",
-    "i2v.video.writer.Encoder.close",
-    "i2v.video.writer.probe",
+    "i2v.media.video.writer.Encoder._start",
+    "i2v.media.video.writer.Encoder.write",
+    "i2v.media.video.writer.Encoder.close",
+    "i2v.media.video.writer.probe",
 ]
 
 # Runs the command once a phase and signal, in one process so that torch is loaded once: the process sends
@@ -275,16 +275,16 @@ def test_a_signal_while_the_video_appears_comes_too_late(
     arguments += [str(outputs / "clip.mp4"), "--force"]
     arguments += ["--height", "64", "--width", "64", "--num-inference-steps", "1", "--num-frames", "4"]
     done = subprocess.run(
-        [sys.executable, "-c", DRIVER, "i2v.video.publish", *arguments],
+        [sys.executable, "-c", DRIVER, "i2v.media.video.publish", *arguments],
         env=environment,
         capture_output=True,
         text=True,
         check=False,
         timeout=120,
     )
-    told = [line for line in done.stdout.splitlines() if line.startswith("i2v.video.publish")]
+    told = [line for line in done.stdout.splitlines() if line.startswith("i2v.media.video.publish")]
     assert told == [
-        f"i2v.video.publish {number} 0 ['clip.mp4']" for number in ("SIGINT", "SIGTERM", "SIGHUP")
+        f"i2v.media.video.publish {number} 0 ['clip.mp4']" for number in ("SIGINT", "SIGTERM", "SIGHUP")
     ]
     assert probe(outputs / "clip.mp4").num_frames == 4
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import imageio_ffmpeg
 import pytest
 
-from i2v.provenance import KEY
-from i2v.video import probe, read_tags
+from i2v.media.provenance import KEY
+from i2v.media.video import probe, read_tags
 from tests.cli.running import generate_here, run_here
 
 

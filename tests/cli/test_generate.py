@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from i2v.outputs import OutputFile
-from i2v.provenance import Provenance
-from i2v.video import probe, read_tags
+from i2v.media.outputs import OutputFile
+from i2v.media.provenance import Provenance
+from i2v.media.video import probe, read_tags
 from tests.cli.running import PROMPT, command, generate, generate_here, read_terminal, run_here
 from tests.clips import write
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from i2v.outputs import OutputFile
-from i2v.video import Mp4Writer
+from i2v.media.outputs import OutputFile
+from i2v.media.video import Mp4Writer
 from tests.cli.running import command, generate_here, run_here
 from tests.clips import SIZE, make_frames, write
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from i2v.cli.main import main
+from i2v.core.schema import DeviceInfo
 from i2v.engines.specs import EMBEDDED, I2VGEN_XL
-from i2v.loading import choose_engine, explain_choice
-from i2v.schema import DeviceInfo
+from i2v.pipeline.loading import choose_engine, explain_choice
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
 from i2v.weights import weights_digest
 from tests.cli.running import run

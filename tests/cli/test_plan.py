@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from i2v.cli.main import main
-from i2v.job_store import JobStore
-from i2v.settings import load_settings
+from i2v.core.settings import load_settings
+from i2v.jobs.store import JobStore
 from tests.rehearsal import submit
 
 

@@ -6,8 +6,8 @@ import os
 import time
 from pathlib import Path
 
+from i2v.core.settings import load_settings
 from i2v.doctor.brief import examine_briefly
-from i2v.settings import load_settings
 
 
 def test_card_memory_disk_and_ffmpeg_are_looked_at(tmp_path: Path) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from i2v.core.settings import ROOT, EngineSettings, load_settings
 from i2v.doctor.device import check_device, check_threads, find_card
 from i2v.doctor.findings import Finding
 from i2v.doctor.graphics import Card, Graphics
 from i2v.doctor.packages import TorchBuild
-from i2v.settings import ROOT, EngineSettings, load_settings
 
 CPU, CUDA_12, CUDA_13 = (TorchBuild("2.13.0", cuda, None) for cuda in (None, "12.6", "13.0"))
 ROCM = TorchBuild("2.13.0+rocm7.0", None, "7.0")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from i2v.core.errors import InvalidRequest
 from i2v.doctor.examination import CASES, Report, examine, examine_service
-from i2v.errors import InvalidRequest
 from tests.rehearsal import ENGINES, stage
 
 

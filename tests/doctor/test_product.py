@@ -8,6 +8,7 @@ from pathlib import Path
 import imageio_ffmpeg
 import pytest
 
+from i2v.core.settings import ROOT, OutputSettings, load_settings
 from i2v.doctor import product
 from i2v.doctor.findings import Finding, Status
 from i2v.doctor.product import (
@@ -20,7 +21,6 @@ from i2v.doctor.product import (
     list_variables,
 )
 from i2v.engines.specs import I2VGEN_XL
-from i2v.settings import ROOT, OutputSettings, load_settings
 from i2v.weights import EMBEDDED
 from tests.models import models_in
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from i2v.core.schema import EngineSpec, Generation, MemoryPlan
 from i2v.engines.base import Conditioned, Decoded, Denoised, Engine, engine_class
 from i2v.engines.specs import ENGINES
-from i2v.image import fit_picture
-from i2v.schema import EngineSpec, Generation, MemoryPlan
+from i2v.media.image import fit_picture
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
 
 PLAN = MemoryPlan("cpu", "float32", decode_chunk=3)

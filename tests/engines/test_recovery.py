@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from i2v.core.errors import InsufficientMemory
+from i2v.core.schema import MemoryPlan
 from i2v.engines.base import NO_LADDER, Conditioned, Decoded, Denoised, Event, Stage, SteppedDown
 from i2v.engines.recovery import changes, recovering
-from i2v.errors import InsufficientMemory
-from i2v.schema import MemoryPlan
 
 PLAN = MemoryPlan("cuda", "float16")
 FRAME = np.zeros((1, 2, 2, 3), np.uint8)

@@ -12,10 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from i2v.core.settings import ROOT
+from i2v.host.service_lock import find_holder
 from i2v.launcher.start import Launcher
 from i2v.launcher.terminal import Terminal
-from i2v.service_lock import find_holder
-from i2v.settings import ROOT
 from tests.rehearsal import stage
 
 

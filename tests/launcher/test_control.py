@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import requests
 
-from i2v.job_store import JobStore
+from i2v.host.service_lock import NAME, find_holder
+from i2v.jobs.store import JobStore
 from i2v.launcher.control import status, stop
 from i2v.launcher.start import Launcher, start
-from i2v.service_lock import NAME, find_holder
 from tests.rehearsal import picture
 from tests.web.house import wait_for
 

@@ -13,9 +13,9 @@ import psutil
 import pytest
 import requests
 
+from i2v.host.service_lock import NAME, find_holder
 from i2v.launcher.start import Launcher, start
 from i2v.launcher.terminal import Terminal
-from i2v.service_lock import NAME, find_holder
 from tests.launcher.conftest import holding_port, make_launcher
 from tests.rehearsal import picture
 from tests.web.house import wait_for

@@ -10,7 +10,7 @@ from string import Formatter
 import pytest
 
 import i2v.launcher
-from i2v.errors import I2VError
+from i2v.core.errors import I2VError
 from i2v.launcher.terminal import Terminal
 from i2v.launcher.texts import TEXTS, language_of
 

@@ -14,18 +14,18 @@ import requests
 import uvicorn
 from fastapi import FastAPI
 
-from i2v.errors import I2VError
-from i2v.job_store import JobStore
-from i2v.schema import DeviceInfo, EngineSpec
-from i2v.service import Service
-from i2v.settings import Settings
+from i2v.core.errors import I2VError
+from i2v.core.schema import DeviceInfo, EngineSpec
+from i2v.core.settings import Settings
+from i2v.jobs.store import JobStore
+from i2v.service.service import Service
 from i2v.web.app import create_app
-from i2v.worker import Worker
+from i2v.workers.worker import Worker
 from tests.rehearsal import ENGINES, stage
 
 
 class HeldExecutor:
-    """See `i2v.service.Executor`: nothing runs until a test calls `run_next` or works in a thread."""
+    """See `i2v.service.service.Executor`: nothing runs until a test calls `run_next` or works in a thread."""
 
     def __init__(self, settings: Settings, store: JobStore) -> None:
         self._device = DeviceInfo("cpu", "CPU", 2**33)

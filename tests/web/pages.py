@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from i2v.schema import EngineSpec, Preset
-from i2v.web.ui import mount_page
+from i2v.core.schema import EngineSpec, Preset
+from i2v.web.page.mount import mount_page
 from tests.rehearsal import REHEARSAL
 from tests.web.house import House, running
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from i2v.settings import ROOT
-from i2v.video import probe
+from i2v.core.settings import ROOT
+from i2v.media.video import probe
 from tests.servers import APP, Server, launched
 
 PAGE = (ROOT / "docs" / "api.md").read_text("utf-8")

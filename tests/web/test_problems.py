@@ -17,10 +17,10 @@ import pytest
 import requests
 from PIL import Image
 
-from i2v.errors import I2VError
-from i2v.messages import MESSAGES
+from i2v.core.errors import I2VError
+from i2v.core.messages import MESSAGES
 from i2v.web.problems import _ABOUT, _STATUS, MEDIA_TYPE
-from tests.test_image import png
+from tests.media.test_image import png
 from tests.web.house import House, wait_for
 
 Part = tuple[str, tuple[str | None, bytes | str]]

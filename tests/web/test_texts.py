@@ -10,14 +10,14 @@ from typing import get_args
 import pytest
 
 import i2v.web
+from i2v.core import messages_zh
+from i2v.core.errors import InvalidRequest, Notice
+from i2v.core.messages import HINTS, MESSAGES
+from i2v.core.schema import Fit, Language, PresetName, Speed
 from i2v.doctor.examination import CASES
 from i2v.doctor.findings import Status
-from i2v.errors import InvalidRequest, Notice
-from i2v.job_files import VideoProblem
-from i2v.jobs import FinalStatus, Phase
-from i2v.messages import HINTS, MESSAGES
-from i2v.schema import Fit, Language, PresetName, Speed
-from i2v.web import messages_zh
+from i2v.jobs.model import FinalStatus, Phase
+from i2v.service.job_files import VideoProblem
 from i2v.web.texts import LANGUAGES, TEXTS, preferred_language, text, translate
 from i2v.weights.folders import Origin
 from i2v.weights.progress import Phase as FetchingPhase

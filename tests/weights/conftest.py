@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from i2v.settings import ModelSettings
+from i2v.core.settings import ModelSettings
 from tests.models import models_in
 from tests.weights.hub import Hub, make_files, running
 

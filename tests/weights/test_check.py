@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from i2v.core.errors import Cancelled, ModelUnavailable
 from i2v.engines.specs import EMBEDDED, ENGINES, I2VGEN_XL
-from i2v.errors import Cancelled, ModelUnavailable
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
 from i2v.weights import check
 from i2v.weights.check import check_folder, verify

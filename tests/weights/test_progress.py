@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from i2v.errors import Cancelled
+from i2v.core.errors import Cancelled
 from i2v.weights import progress
 from i2v.weights.progress import Meter, Progress
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 from diffusers import I2VGenXLUNet
 
+from i2v.core.errors import Notice
 from i2v.engines.i2vgen_xl.unet import ClipContext, predict
-from i2v.errors import Notice
 
 KERNELS = Path("~/.cache/i2v/kernels")  # unless torch's own variable says otherwise
 MOST_VARIANTS = 64

@@ -23,11 +23,11 @@ from transformers import (
     CLIPVisionModelWithProjection,
 )
 
+from i2v.core.errors import ModelUnavailable
+from i2v.core.schema import EngineSpec, MemoryPlan, Offload
 from i2v.engines.i2vgen_xl.folder import Folder, Model, assign
 from i2v.engines.i2vgen_xl.layouts import use_channels_last_weights
 from i2v.engines.i2vgen_xl.upsampling import use_phase_convolutions
-from i2v.errors import ModelUnavailable
-from i2v.schema import EngineSpec, MemoryPlan, Offload
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from i2v.core.errors import Notice
+from i2v.core.schema import EngineSpec, Generation
 from i2v.engines.i2vgen_xl.components import Components
-from i2v.errors import Notice
-from i2v.schema import EngineSpec, Generation
 
 
 @dataclass(frozen=True)

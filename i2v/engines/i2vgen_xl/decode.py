@@ -10,8 +10,8 @@ from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 from torch import nn
 
+from i2v.core.errors import I2VError, Notice
 from i2v.engines.base import Decoded
-from i2v.errors import I2VError, Notice
 
 # Larger batches than this only take longer on a CPU: measured at 128 and 256 pixels, benchmarks/stock.py.
 CHUNK_PIXELS = 2**15

@@ -12,6 +12,8 @@ from typing import Self
 import torch
 from PIL import Image
 
+from i2v.core.errors import InsufficientMemory, Notice
+from i2v.core.schema import EngineSpec, Generation, MemoryPlan
 from i2v.engines.base import NO_LADDER, Conditioned, Denoised, Event, Ladder, Stage
 from i2v.engines.i2vgen_xl.compiled import Forward
 from i2v.engines.i2vgen_xl.components import Components, load_components
@@ -19,8 +21,6 @@ from i2v.engines.i2vgen_xl.conditioning import Conditioning, condition
 from i2v.engines.i2vgen_xl.decode import decode_frames, preview
 from i2v.engines.i2vgen_xl.sampling import State, denoise, initial_state, schedule_for
 from i2v.engines.recovery import recovering
-from i2v.errors import InsufficientMemory, Notice
-from i2v.schema import EngineSpec, Generation, MemoryPlan
 
 # Torch's words where it has no type for it: its allocators', C++'s, those of CUDA's libraries and of oneDNN,
 # where a primitive whose description was accepted fails for nothing else.

@@ -11,13 +11,13 @@ from functools import partial
 import torch
 from PIL import Image
 
+from i2v.core.errors import I2VError
+from i2v.core.schema import Generation
 from i2v.engines.base import NO_LADDER, Conditioned, Denoised, Event, Ladder
 from i2v.engines.i2vgen_xl.conditioning import condition
 from i2v.engines.i2vgen_xl.decode import decode_frames, preview
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.i2vgen_xl.sampling import denoise, initial_state, schedule_for
-from i2v.errors import I2VError
-from i2v.schema import Generation
 
 
 class FiniteEngine(I2VGenXLEngine):

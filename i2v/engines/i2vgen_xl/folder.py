@@ -17,9 +17,9 @@ from diffusers import DDIMScheduler
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from i2v.errors import ModelUnavailable
-from i2v.model_files import match_tensors, unreadable
-from i2v.schema import EngineSpec
+from i2v.core.errors import ModelUnavailable
+from i2v.core.schema import EngineSpec
+from i2v.weights.model_files import match_tensors, unreadable
 
 Model = TypeVar("Model", bound=nn.Module)
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import torch
 
+from i2v.core.schedules import Schedule, ddim, fast
+from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.i2vgen_xl.compiled import Forward
 from i2v.engines.i2vgen_xl.components import Components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning
 from i2v.engines.i2vgen_xl.solvers import Solver
 from i2v.engines.i2vgen_xl.unet import encode_context
-from i2v.schedules import Schedule, ddim, fast
-from i2v.schema import Generation, MemoryPlan
 
 # Tokens that a transformer takes at a time. More are not faster on a CPU, and what is held of these is little
 # next to a large clip's activations.

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from transformers.utils import logging as transformers_logging
 
+from i2v.core.schema import EngineSpec, Generation, MemoryPlan
 from i2v.engines.base import NO_LADDER, Decoded, Event, Ladder
-from i2v.schema import EngineSpec, Generation, MemoryPlan
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 

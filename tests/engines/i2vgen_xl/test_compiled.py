@@ -21,7 +21,7 @@ from i2v.engines.i2vgen_xl.compiled import Forward
 from i2v.engines.i2vgen_xl.unet import encode_context, predict
 from i2v.engines.specs import EMBEDDED
 from i2v.engines.i2vgen_xl.components import load_components
-from i2v.schema import MemoryPlan
+from i2v.core.schema import MemoryPlan
 
 torch.manual_seed(0)
 unet = load_components(EMBEDDED, Path(sys.argv[1]), MemoryPlan("cpu", "float32")).unet

@@ -11,9 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from i2v.core.errors import ModelUnavailable
+from i2v.core.schema import EngineSpec, MemoryPlan
 from i2v.engines.i2vgen_xl.components import load_components
-from i2v.errors import ModelUnavailable
-from i2v.schema import EngineSpec, MemoryPlan
 
 PLAN = MemoryPlan("cpu", "float32")
 UNET = "unet/diffusion_pytorch_model.fp16.safetensors"

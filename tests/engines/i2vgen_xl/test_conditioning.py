@@ -11,9 +11,9 @@ import torch
 from diffusers.pipelines.deprecated.i2vgen_xl.pipeline_i2vgen_xl import _center_crop_wide
 from PIL import Image
 
+from i2v.core.schema import EngineSpec, Generation, MemoryPlan
 from i2v.engines.i2vgen_xl.components import Components, load_components
 from i2v.engines.i2vgen_xl.conditioning import centre_crop, condition, encode_first_frame, encode_text
-from i2v.schema import EngineSpec, Generation, MemoryPlan
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.peers import load_stock, run_stock
+from i2v.core.errors import InsufficientMemory
+from i2v.core.schema import EngineSpec, Generation, MemoryPlan
 from i2v.engines.base import Conditioned, Decoded, Denoised, Event
 from i2v.engines.i2vgen_xl import engine as engine_module
 from i2v.engines.i2vgen_xl.conditioning import condition
@@ -20,9 +22,7 @@ from i2v.engines.i2vgen_xl.decode import preview
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.i2vgen_xl.sampling import denoise, initial_state
 from i2v.engines.specs import EMBEDDED
-from i2v.errors import InsufficientMemory
-from i2v.image import fit_picture
-from i2v.schema import EngineSpec, Generation, MemoryPlan
+from i2v.media.image import fit_picture
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
 
 PLAN = MemoryPlan("cpu", "float32", decode_chunk=4)

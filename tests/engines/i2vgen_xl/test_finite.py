@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
+from i2v.core.errors import I2VError
+from i2v.core.schema import EngineSpec, Generation, MemoryPlan
 from i2v.engines.base import Decoded, Denoised
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.i2vgen_xl.finite import FiniteEngine
-from i2v.errors import I2VError
-from i2v.schema import EngineSpec, Generation, MemoryPlan
 
 PLAN = MemoryPlan("cpu", "float32", threads=1)
 

@@ -18,14 +18,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from i2v.core.errors import InsufficientMemory
+from i2v.core.schema import DeviceInfo, EngineSpec, Generation, MemoryPlan
+from i2v.core.settings import ROOT, load_settings
 from i2v.engines.base import NO_LADDER, Decoded, Denoised, Event, Ladder, Stage, SteppedDown
 from i2v.engines.i2vgen_xl.components import Components
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine, out_of_memory
-from i2v.errors import InsufficientMemory
-from i2v.image import fit_picture
-from i2v.ladder import MemoryLadder
-from i2v.schema import DeviceInfo, EngineSpec, Generation, MemoryPlan
-from i2v.settings import ROOT, load_settings
+from i2v.media.image import fit_picture
+from i2v.pipeline.ladder import MemoryLadder
 from tests.second_device import DEVICE, second_device
 
 PLAIN = MemoryPlan("cpu", "float32", decode_chunk=2)

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.peers import load_stock, run_stock
+from i2v.core.schema import EngineSpec, Generation, MemoryPlan
 from i2v.engines.base import Decoded, Denoised
 from i2v.engines.i2vgen_xl.components import Components
 from i2v.engines.i2vgen_xl.conditioning import condition
 from i2v.engines.i2vgen_xl.decode import decode_frames
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
-from i2v.image import fit_picture
-from i2v.schema import EngineSpec, Generation, MemoryPlan
+from i2v.media.image import fit_picture
 from tests.peak_memory import PeakMemory
 from tests.second_device import DEVICE, second_device
 

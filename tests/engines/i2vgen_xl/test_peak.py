@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.specs import EMBEDDED
-from i2v.estimate import estimate
-from i2v.schema import Generation, MemoryPlan
+from i2v.memory.estimate import estimate
 from i2v.weights import EMBEDDED as FOLDER
 from scripts.full_size.one_step import generation, memory, picture
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
+from i2v.core.schedules import Schedule
+from i2v.core.schema import EngineSpec, Generation, MemoryPlan
 from i2v.engines.i2vgen_xl.components import Components, load_components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning, condition
 from i2v.engines.i2vgen_xl.sampling import denoise, initial_noise, initial_state
-from i2v.schedules import Schedule
-from i2v.schema import EngineSpec, Generation, MemoryPlan
 
 PLAN = MemoryPlan("cpu", "float32")
 

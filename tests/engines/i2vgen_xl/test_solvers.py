@@ -9,8 +9,8 @@ import pytest
 import torch
 from diffusers import DDIMScheduler
 
+from i2v.core.schedules import Schedule, ddim
 from i2v.engines.i2vgen_xl.solvers import Level, Solver, weights
-from i2v.schedules import Schedule, ddim
 from tests.test_embedded import PUBLISHED_SCHEDULER
 
 Network = Callable[[torch.Tensor, int], torch.Tensor]

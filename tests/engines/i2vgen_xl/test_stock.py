@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from i2v.core.schema import EngineSpec, Generation, MemoryPlan
 from i2v.engines.base import Decoded
 from i2v.engines.i2vgen_xl.stock import StockEngine, load_stock, run_stock
-from i2v.schema import EngineSpec, Generation, MemoryPlan
 
 
 def test_it_makes_what_the_pipeline_makes_when_a_person_calls_it(

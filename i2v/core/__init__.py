@@ -1,0 +1,1 @@
+"""What everything else speaks in: errors, requests, settings. Knows no model, file format or server."""

@@ -1,0 +1,110 @@
+"""What can go wrong, and how it is said.
+
+Every error and every notice is `{code, params, message}`: the code is stable and is what pages translate by,
+the params are the values it is about, the message is the English sentence made from both (`messages` has the
+sentences). This module knows nothing about requests, pictures or models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, Self
+
+from i2v.core.messages import MESSAGES
+
+Param = str | int | float | bool | None
+
+
+def printable(text: str) -> str:
+    """Return `text` with escapes for what breaks a line, a terminal or UTF-8, e.g. lone surrogates."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
+    )
+
+
+def _encodable(value: Param) -> Param:
+    """Escape lone surrogates, which names of files can hold: no reply or log could be written with them."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+
+
+def render(code: str, params: dict[str, Param]) -> str:
+    """Return the English sentence for `code`; a missing code or parameter is a bug (`KeyError`)."""
+    return MESSAGES[code].format_map(params)
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something the person should know although the job goes on, e.g. that a prompt was cut off."""
+
+    code: str
+    params: dict[str, Param]
+
+    def __post_init__(self) -> None:
+        encodable = {name: _encodable(value) for name, value in self.params.items()}
+        object.__setattr__(self, "params", encodable)
+
+    @property
+    def message(self) -> str:
+        return render(self.code, self.params)
+
+    @classmethod
+    def rebuilt(cls, told: Mapping[str, Any]) -> Self:
+        """Return the notice that another process told by code and params."""
+        return cls(told["code"], dict(told["params"]))
+
+    def to_dict(self) -> dict[str, object]:
+        return {"code": self.code, "params": self.params, "message": self.message}
+
+
+class I2VError(Exception):
+    """Base of all errors that a person is meant to read. `exit_code` is what the command line ends with."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, code: str, **params: Param) -> None:
+        self.code = code
+        self.params = {name: _encodable(value) for name, value in params.items()}
+        self.message = render(code, self.params)
+        super().__init__(self.message)
+
+    def __reduce__(self) -> tuple[Callable[[], I2VError], tuple[()]]:
+        """Let the error travel between processes: by default, pickle would pass the message as the code."""
+        return partial(type(self), self.code, **self.params), ()
+
+    @classmethod
+    def rebuilt(cls, told: Mapping[str, Any]) -> Self:
+        """Return the error that another process told by code and params."""
+        return cls(told["code"], **told["params"])
+
+    def to_dict(self) -> dict[str, object]:
+        return {"code": self.code, "params": self.params, "message": self.message}
+
+
+class InvalidRequest(I2VError):
+    """The request, the picture or a setting is wrong; nothing was started."""
+
+    exit_code = 2
+
+
+class ModelUnavailable(I2VError):
+    """The weights are missing, incomplete or do not fit the engine."""
+
+
+class InsufficientMemory(I2VError):
+    """The job does not fit the device, whatever the options."""
+
+
+class EncodeError(I2VError):
+    """The video could not be written; carries ffmpeg's own words."""
+
+
+class Cancelled(I2VError):
+    """The person stopped the job."""
+
+    exit_code = 130
+
+
+class QueueFull(I2VError):
+    """The service takes no more jobs for now."""

@@ -1,0 +1,357 @@
+"""The words the house speaks: what a person asks for, what an engine is, what is really run.
+
+`GenerationRequest` is what was asked, checked once; `Generation` is what is run, with every gap filled.
+Facts about models are `EngineSpec` rows. This module reads no file, touches no device and knows no library
+of models.
+"""
+
+from __future__ import annotations
+
+import difflib
+import reprlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    model_validator,
+)
+from pydantic_core import CoreSchema, core_schema
+
+from i2v.core.errors import InvalidRequest, printable
+
+Fit = Literal["keep", "crop", "pad"]
+PresetName = Literal["quick", "standard", "high", "extreme"]
+Resolution = Literal["256p", "512p", "768p", "1024p"]
+Language = Literal["en", "zh-CN"]
+Offload = Literal["none", "encoders", "model"]
+Speed = Literal["auto", "exact", "fast"]
+UpscalerName = Literal["lanczos", "span", "real-esrgan"]
+Upscaling = Literal["auto", UpscalerName]
+
+PROMPT_LIMIT = 2000  # characters
+MAX_SEED = 2**32 - 1
+RANDOM_SEED = -1  # how other programs ask for a seed that is drawn
+
+
+def clean_text(value: object) -> object:
+    """Refuse (`ValueError`) what no text may hold and what is no text at all."""
+    if not isinstance(value, str):
+        raise ValueError("a text")
+    if "\0" in value:
+        raise ValueError("a text without NUL characters")
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError("a text of valid Unicode (no lone surrogates)") from None
+    return value
+
+
+@dataclass(frozen=True)
+class Within:
+    """Bounds of an `int` or a `float`, as an annotation: `Annotated[int, Within(4, 128)]`.
+
+    Text is read as a number, since forms, flags and the environment have nothing else; a bool, NaN and
+    infinity are none. The complaint always names both bounds: "a whole number from 4 to 128"; `remark` is
+    what there is to add.
+    """
+
+    low: float
+    high: float
+    remark: str = ""
+
+    def __get_pydantic_core_schema__(
+        self, source: type[int] | type[float], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        kind = "a whole number" if source is int else "a number"
+        allowed = f"{kind} from {self.low} to {self.high}{self.remark}"
+        number = (
+            core_schema.int_schema(ge=int(self.low), le=int(self.high))
+            if source is int
+            else core_schema.float_schema(ge=self.low, le=self.high, allow_inf_nan=False)
+        )
+
+        def check(value: object, read: ValidatorFunctionWrapHandler) -> object:
+            underscored = isinstance(value, str) and "_" in value  # Python's 1_000, nobody else's
+            if isinstance(value, bool) or not isinstance(value, int | float | str) or underscored:
+                raise ValueError(allowed)
+            try:
+                return read(value)
+            except ValidationError:
+                raise ValueError(allowed) from None
+
+        return core_schema.no_info_wrap_validator_function(check, number)
+
+
+Text = Annotated[str, Field(max_length=PROMPT_LIMIT), BeforeValidator(clean_text)]
+Side = Annotated[int, Within(64, 2048)]
+
+
+def _drawn(seed: int | None) -> int | None:
+    return None if seed == RANDOM_SEED else seed
+
+
+Seed = Annotated[
+    Annotated[int, Within(RANDOM_SEED, MAX_SEED, f", where {RANDOM_SEED} means a random one")] | None,
+    AfterValidator(_drawn),
+]
+
+
+class GenerationRequest(BaseModel):
+    """What a person asks for. `None` means: as the preset, or the engine, has it.
+
+    "512p" is an area of 512 x 512 pixels. `fps` is the playback rate and, clamped to what the model was
+    trained on, its condition; `target_fps` overrides the condition alone. Sides are pixels.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prompt: Text
+    negative_prompt: Text | None = None
+    preset: PresetName = "standard"
+    resolution: Resolution | None = None
+    fit: Fit = "keep"
+    height: Side | None = None
+    width: Side | None = None
+    num_frames: Annotated[int, Within(4, 128)] | None = None
+    fps: Annotated[int, Within(1, 60)] | None = None
+    target_fps: Annotated[int, Within(1, 60)] | None = None
+    num_inference_steps: Annotated[int, Within(1, 200)] | None = None
+    guidance_scale: Annotated[float, Within(1, 30)] | None = None
+    speed: Speed = "auto"
+    seed: Seed = Field(default=None, description=f"{RANDOM_SEED} or none: a random one, which is reported")
+    engine: Text = "auto"
+    gradient_checkpointing: bool = False
+
+    @model_validator(mode="after")
+    def _one_way_to_say_the_size(self) -> Self:
+        if (self.height is None) != (self.width is None):
+            raise InvalidRequest("request.half_size")
+        if self.height is not None and self.resolution is not None:
+            raise InvalidRequest(
+                "request.two_sizes", resolution=self.resolution, height=self.height, width=self.width
+            )
+        return self
+
+    @classmethod
+    def parse(cls, fields: object) -> Self:
+        """Return the request that a dict of fields describes.
+
+        Raises:
+            InvalidRequest: naming the field, its value and what is allowed, or the nearest known field.
+        """
+        known = tuple(cls.model_fields)
+        unknown = [name for name in fields if name not in known] if isinstance(fields, dict) else []
+        if unknown:
+            nearest = nearest_name(str(unknown[0]), known)
+            raise InvalidRequest(
+                "request.unknown_field", field=shown(unknown[0]), nearest=nearest, allowed=", ".join(known)
+            )
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            raise invalid_field(error) from None
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str:
+    """Return the known name that `name` was most likely meant to be; one that contains it comes first."""
+    name, known = name[:100], list(known)
+    containing = [candidate for candidate in known if name in candidate]
+    return difflib.get_close_matches(name, containing or known, n=1, cutoff=0.0)[0]
+
+
+# Pydantic's types of error (https://docs.pydantic.dev/latest/errors/validation_errors/) in our words.
+_ALLOWED = {
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "literal_error": "one of {expected}",
+    "model_type": "a table of fields",
+    "string_too_short": "at least {min_length} characters",
+    "string_too_long": "at most {max_length} characters",
+    "string_unicode": "a text of valid Unicode (no lone surrogates)",
+    "value_error": "{error}",
+}
+
+
+def invalid_field(error: ValidationError) -> InvalidRequest:
+    """Return the error for the first field that pydantic refused; nested fields are named with dots."""
+    first = error.errors(include_url=False)[0]
+    name = ".".join(str(part) for part in first["loc"] if not isinstance(part, int)) or "request"
+    if first["type"] == "missing":
+        return InvalidRequest("request.missing_field", field=name)
+    words = _ALLOWED.get(first["type"])
+    allowed = words.format_map(first.get("ctx", {})) if words else first["msg"]
+    return InvalidRequest("request.invalid", field=name, value=shown(first["input"]), allowed=allowed)
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """Return a short form of a value for a message: whatever it is, the line it stands in can be printed."""
+    try:
+        text = value if isinstance(value, str) else reprlib.repr(value)
+    except ValueError:  # an int beyond what Python turns into digits
+        return f"a number of over {limit} digits"
+    short = printable(text[:limit])
+    if len(text) > limit:
+        return f"{short}... ({len(text)} characters)"
+    return short if short.strip() == short != "" else f"'{short}'"
+
+
+@dataclass(frozen=True)
+class Preset:
+    """The numbers behind one of the four names.
+
+    `area_side`: the side of the square with the clip's area, in pixels.
+    """
+
+    area_side: int
+    num_frames: int
+    num_inference_steps: int
+    fps: int
+    guidance_scale: float
+
+
+@dataclass(frozen=True)
+class Published:
+    """Where a model's weights are published.
+
+    Attributes:
+        repo: the repository on the Hugging Face hub, "owner/name".
+        revision: its commit; other commits are not asked for.
+        modelscope: ids under which ModelScope may have the same files.
+        size: bytes of what the engine reads, about: for what is said before any hub was asked.
+        licence: as the repository states it.
+    """
+
+    repo: str
+    revision: str
+    modelscope: tuple[str, ...]
+    size: int
+    licence: str
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """What must be known about a model before it is loaded.
+
+    Attributes:
+        multiple: sides in pixels are multiples of this.
+        native_area_side: larger requests are generated at this area and scaled up; `None` where any size is
+            generated.
+        trained_frames, trained_fps: smallest and largest that the weights were trained on.
+        image_gain: factor on the first frame's features at the UNet's input. 2.0 for the published weights,
+            which were trained with the features added twice (VGen, `unet_i2vgen.py`) while diffusers adds
+            them once.
+        sample_posterior: draw the first frame's latents from the VAE's posterior, unseeded, as stock
+            diffusers does, instead of taking the mode. Only for parity with stock.
+        preview_factors: five RGB rows: the linear map from four latent channels (and a constant) to colours
+            in [0, 1].
+        files: what is read of the model's folder; of a .safetensors the .fp16 variant where it is there.
+        optional_files: what is read too where it is there.
+        embedded: the weights ship inside the package.
+        has_fast: the engine knows the fast way (`i2v.core.schedules`), which its weights may be proven for.
+        published: where the weights can be had, if they can.
+        max_prompt_tokens: tokens the text encoder reads, start and end included.
+        languages: that prompts may be written in.
+        motions: phrases for all that it can do, where that is little; empty where it knows the world.
+        motion_words: a regular expression that finds such a phrase in a prompt in small letters.
+    """
+
+    name: str
+    title: str
+    implementation: str  # "module:Class"
+    multiple: int
+    trained_frames: tuple[int, int]
+    trained_fps: tuple[int, int]
+    default_negative_prompt: str
+    preview_factors: tuple[tuple[float, float, float], ...]
+    files: tuple[str, ...]
+    optional_files: tuple[str, ...] = ()
+    native_area_side: int | None = None
+    image_gain: float = 1.0
+    sample_posterior: bool = False
+    max_prompt_tokens: int = 77
+    clip_skip: int = 1
+    requires_prompt: bool = True
+    languages: tuple[Language, ...] = ("en",)
+    motions: tuple[str, ...] = ()
+    motion_words: str = ""
+    embedded: bool = False
+    has_fast: bool = False
+    published: Published | None = None
+    presets: dict[str, Preset] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """Where a model runs: `type` "cpu" or "cuda", its name, and the memory it has in bytes.
+
+    `free_memory` of the device and `free_ram` of the CPU are what others leave to us, in bytes: what our own
+    process holds already counts as free. `None`: not measured.
+    """
+
+    type: Literal["cpu", "cuda"]
+    name: str
+    total_memory: int
+    free_memory: int | None = None
+    free_ram: int | None = None
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """How a job uses the device. Only `dtype` and `vae_tiling` change the frames by more than rounding.
+
+    Attributes:
+        decode_chunk: frames that the VAE decodes at a time; 0 for what is fast at their size.
+        threads: CPU threads, 0 for as many as torch finds.
+        cfg_passes: passes of the UNet a guided step: 1 for both rows at once, 2 for one after the other.
+        offload: "model" keeps each part of the model in CPU memory but for the phase that computes with it,
+            "encoders" only what encodes the prompt and the picture.
+        chunk_tokens: tokens that a transformer of the UNet takes at a time; 0 for what is fast.
+        vae_tiling: decode large frames in tiles: less memory, and frames that differ a little.
+        compile: run the UNet through `torch.compile`.
+    """
+
+    device: Literal["cpu", "cuda"]
+    dtype: Literal["float32", "float16", "bfloat16"]
+    decode_chunk: int = 0
+    threads: int = 0
+    cfg_passes: int = 1
+    offload: Offload = "none"
+    chunk_tokens: int = 0
+    vae_tiling: bool = False
+    compile: bool = False
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What is really run: every gap of the request filled, sizes settled. All sides in pixels.
+
+    `width` and `height` are the video's, `generated_width` and `generated_height` the model's; they differ
+    where an engine generates small and the frames are scaled up, by `upscaler`. With `speed` "fast",
+    `num_inference_steps` is the quality: that of so many steps, made with fewer (`i2v.core.schedules`).
+    """
+
+    prompt: str
+    negative_prompt: str
+    width: int
+    height: int
+    generated_width: int
+    generated_height: int
+    fit: Fit
+    num_frames: int
+    fps: int
+    target_fps: int
+    num_inference_steps: int
+    guidance_scale: float
+    seed: int
+    engine: str
+    speed: Literal["exact", "fast"] = "exact"
+    upscaler: UpscalerName = "lanczos"

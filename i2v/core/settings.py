@@ -1,0 +1,417 @@
+"""Settings: the only reader of YAML files and of environment variables.
+
+Later sources win: `configs/default.yaml`, then the user's `config.yaml` (from `--config`, `$I2V_CONFIG`, or
+beside `app.py`), then the environment (`I2V_OUTPUT__DIRECTORY`), then command-line flags. Every setting
+stands, explained, in `configs/default.yaml`; unknown keys are errors. Relative paths are relative to the file
+that names them, and to the current folder where a variable or a flag does.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+from i2v.core import setting_values as kinds
+from i2v.core.errors import InvalidRequest
+from i2v.core.schema import (
+    Language,
+    Offload,
+    Preset,
+    Upscaling,
+    Within,
+    invalid_field,
+    nearest_name,
+    shown,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENT_PREFIX = "I2V_"
+# Read by scripts/setup.sh, or by `find_user_file` below; not settings of the application.
+_OTHER_VARIABLES = frozenset({"I2V_CONFIG", "I2V_PYTHON", "I2V_TORCH", "I2V_TORCH_INDEX"})
+
+_SHORT = {"I2V_DATA_DIR": "service.data_dir"}
+# huggingface_hub's own variables, for those who have set them already; ours win.
+_HUB_VARIABLES = {
+    "HF_ENDPOINT": "models.endpoint",
+    "HF_HUB_OFFLINE": "models.offline",
+    "HF_HOME": "models.hub_cache",
+    "HF_HUB_CACHE": "models.hub_cache",
+}
+SECRET = "(not shown)"  # stands in complaints where the value would
+
+
+Text = Annotated[str, BeforeValidator(kinds.text)]
+Seconds = Annotated[float, Within(0.01, 1_000_000)]
+Folder = Annotated[Path, BeforeValidator(kinds.folder)]
+Origins = Annotated[tuple[str, ...], BeforeValidator(kinds.each(kinds.origin))]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class OutputSettings(_Section):
+    directory: Folder
+    format: Literal["mp4"]
+    upscaler: Upscaling
+    prefix: Annotated[str, BeforeValidator(kinds.prefix)]
+    label: Literal["metadata", "visible", "none"]
+    producer: Annotated[Text, Field(min_length=1, max_length=200)]
+    language: Language
+    prompts: bool
+
+
+class EngineSettings(_Section):
+    name: Text
+    device: Literal["auto", "cpu", "cuda"]
+    dtype: Literal["auto", "float32", "float16", "bfloat16"]
+    threads: Annotated[int, Within(0, 256)]
+    decode_chunk: Annotated[int, Within(0, 128)]
+    cfg_passes: Annotated[int, Within(1, 2)]
+    offload: Offload
+    chunk_tokens: Annotated[int, Within(0, 1_000_000_000)]
+    vae_tiling: bool
+    compile: bool
+
+
+class ModelSettings(_Section):
+    directory: Folder
+    search_paths: Annotated[tuple[Path, ...], BeforeValidator(kinds.folders)]
+    hub_cache: Folder
+    sources: Annotated[tuple[str, ...], BeforeValidator(kinds.each(kinds.source))]
+    endpoint: Annotated[str, BeforeValidator(kinds.endpoint)]
+    offline: bool
+    probe_seconds: Seconds
+    stall_seconds: Seconds
+
+
+class ImageSettings(_Section):
+    max_megapixels: Annotated[float, Within(0.001, 400)]
+    max_megabytes: Annotated[float, Within(0.001, 1000)]
+
+
+class ServiceSettings(_Section):
+    data_dir: Folder
+    max_queued: Annotated[int, Within(1, 10_000)]
+
+
+class StorageSettings(_Section):
+    keep_days: Annotated[float, Within(0, 1_000_000)]
+    keep_gigabytes: Annotated[float, Within(0, 1_000_000)]
+
+
+class WorkerSettings(_Section):
+    idle_seconds: Seconds
+    start_seconds: Seconds
+    hang_seconds: Seconds
+    lease_seconds: Seconds
+    cancel_seconds: Seconds
+    kill_seconds: Seconds
+    creep_megabytes: Annotated[float, Within(1, 1e6)]
+
+
+class ServerSettings(_Section):
+    host: Annotated[str, BeforeValidator(kinds.listening_host)]
+    port: Annotated[int, Within(0, 65535)]
+    page: bool
+    root_path: Annotated[str, BeforeValidator(kinds.root_path)]
+
+
+class SecuritySettings(_Section):
+    allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(kinds.each(kinds.host))]
+    trusted_proxies: Annotated[tuple[str, ...], BeforeValidator(kinds.each(kinds.network))]
+    cors_origins: Origins
+    frame_ancestors: Origins
+    max_request_megabytes: Annotated[float, Within(0.001, 2000)]
+    token: Annotated[SecretStr, BeforeValidator(kinds.token)]
+
+
+class Settings(_Section):
+    """All settings, checked. See `configs/default.yaml` for what each one does."""
+
+    output: OutputSettings
+    engine: EngineSettings
+    models: ModelSettings
+    image: ImageSettings
+    service: ServiceSettings
+    storage: StorageSettings
+    worker: WorkerSettings
+    server: ServerSettings
+    security: SecuritySettings
+
+    @property
+    def database(self) -> Path:
+        return self.service.data_dir / "jobs.db"
+
+    @property
+    def inputs(self) -> Path:
+        """The folder of the jobs' pictures."""
+        return self.service.data_dir / "inputs"
+
+    @property
+    def unpublished(self) -> Path:
+        """The folder of frames that are decoded and not yet published."""
+        return self.service.data_dir / "unpublished"
+
+
+# How paths are read, by the type of the setting.
+_PATHS: Mapping[object, Callable[[object, Path, Mapping[str, str]], object]] = {
+    Path: kinds.absolute,
+    tuple[Path, ...]: kinds.absolutes,
+}
+# What Kubernetes and Docker set for a neighbour that is called "i2v".
+_SERVICE_LINK = re.compile(
+    r"I2V_SERVICE_HOST=|I2V_SERVICE_PORT(_\w+)?=|I2V_PORT(_\d+_(TCP|UDP|SCTP))?=\w+://"
+    r"|I2V_PORT_\d+_(TCP|UDP|SCTP)_(PROTO|PORT|ADDR)="
+)
+
+
+@dataclass(frozen=True)
+class _Source:
+    name: str
+    values: dict[str, object]
+    base: Path
+
+
+def load_settings(
+    config: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    flags: Mapping[str, object] | None = None,
+) -> Settings:
+    """Merge all sources into `Settings`.
+
+    Args:
+        config: the user's file; must exist if given.
+        environ: environment variables (`os.environ` at the edge; none if `None`).
+        flags: dotted keys from the command line, e.g. `{"output.directory": "clips"}`; `None` is ignored.
+    Raises:
+        InvalidRequest: naming the file or variable, the key, its value, and what is allowed or the nearest
+            known key.
+    """
+    environ = environ or {}
+    sources = [_read_file(ROOT / "configs" / "default.yaml", base=ROOT)]
+    user_file = find_user_file(config, environ)
+    if user_file is not None:
+        sources.append(_read_file(user_file, base=user_file.absolute().parent))
+    sources.extend(_from_hub_variables(environ))
+    sources.extend(_from_environment(environ))
+    sources.extend(_from_flags(flags or {}))
+    merged: dict[str, dict[str, object]] = {}
+    for source in sources:
+        _merge(merged, source, environ)
+        _validate(merged, source.name)  # here, so that the complaint names this source
+    return _validate(merged, "settings")
+
+
+def find_user_file(config: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """Return the user's file: the given one, `$I2V_CONFIG`, or `config.yaml` beside `app.py`, if any."""
+    if config is not None:
+        return config
+    if environ.get("I2V_CONFIG"):
+        return _named_file(environ["I2V_CONFIG"], environ)
+    beside = ROOT / "config.yaml"
+    return beside if beside.exists() else None
+
+
+def _named_file(path: str, environ: Mapping[str, str]) -> Path:
+    """Return the path with ~ and variables expanded, which no shell has done in a service's own file."""
+    try:
+        return Path(kinds.expand(path, environ)).expanduser()
+    except (ValueError, RuntimeError) as error:
+        raise InvalidRequest(
+            "settings.unreadable", source="I2V_CONFIG", reason=f"{shown(path)}: {error}"
+        ) from error
+
+
+def load_presets(path: Path = ROOT / "configs" / "presets.yaml") -> dict[str, Preset]:
+    """Return the published presets by name."""
+    return {
+        name: Preset(**cast("dict[str, int]", row))
+        for name, row in _read_file(path, base=ROOT).values.items()
+    }
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as usual, but for what would be misread silently.
+
+    A key that stands twice in a table is an error: the first would be lost. And 010 is ten and 1:30 a text:
+    to YAML 1.1, they are eight and ninety.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"the key {shown(key.value)} stands here twice", problem_mark=key.start_mark
+                )
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep=deep)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int | str:  # type: ignore[override]
+        is_odd = re.fullmatch(r"[-+]?0[0-7_]+|.*:.*", node.value)
+        return node.value if is_odd else super().construct_yaml_int(node)
+
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float | str:  # type: ignore[override]
+        return node.value if ":" in node.value else super().construct_yaml_float(node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
+
+
+def _read_file(path: Path, base: Path) -> _Source:
+    name = shown(str(path), limit=300)
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = yaml.load(io.StringIO(text), _Loader)  # a stream: of a text, complaints quote the line
+    except OSError as error:
+        raise InvalidRequest(
+            "settings.unreadable", source=name, reason=error.strerror or str(error)
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(
+            "settings.unreadable", source=name, reason="it is not UTF-8 text: save it as UTF-8"
+        ) from error
+    # PyYAML's readers of numbers, dates and tags raise nearly anything (`!!bool x`, 2025-99-99, a deep list).
+    except Exception as error:
+        words = str(error) if isinstance(error, yaml.YAMLError) else f"{type(error).__name__}: {error}"
+        reason = " ".join(words.replace('"<file>", ', "").split())
+        if "'\\t' that cannot start" in reason:
+            reason += "; indent with spaces, not with tabs"
+        raise InvalidRequest("settings.unreadable", source=name, reason=shown(reason, limit=300)) from error
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
+        raise InvalidRequest(
+            "settings.unreadable", source=name, reason="it is not a table of keys and values"
+        )
+    return _Source(name, values, base)
+
+
+def _from_environment(environ: Mapping[str, str]) -> list[_Source]:
+    """Return a source for each variable, so that a complaint names it; two for the same key are an error."""
+    sources: list[_Source] = []
+    seen: dict[str, str] = {}
+    for name, value in sorted(environ.items()):
+        if not name.startswith(ENVIRONMENT_PREFIX) or name in _OTHER_VARIABLES:
+            continue
+        if _SERVICE_LINK.match(f"{name}={value}"):
+            continue
+        value = _unquoted(value)
+        key = _SHORT.get(name) or name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".")
+        if key in seen:
+            raise InvalidRequest(
+                "settings.invalid",
+                source=name, key=key, value=_told(key, value), allowed=f"{seen[key]} sets the same",
+            )  # fmt: skip
+        seen[key] = name
+        sources.append(_Source(shown(name), _nested(key, value), Path.cwd()))
+    return sources
+
+
+def _unquoted(value: str) -> str:
+    """Return the value without the quotes around it, which `docker run --env-file` keeps."""
+    found = re.fullmatch(r"""\s*(?:"([^"]*)"|'([^']*)')\s*""", value)
+    return value if found is None else found[1] or found[2] or ""
+
+
+def _from_hub_variables(environ: Mapping[str, str]) -> list[_Source]:
+    given = {name: environ[name] for name in _HUB_VARIABLES if environ.get(name)}
+    if "HF_HOME" in given:
+        given["HF_HOME"] += "/hub"
+    return [_Source(name, _nested(_HUB_VARIABLES[name], value), Path.cwd()) for name, value in given.items()]
+
+
+def _from_flags(flags: Mapping[str, object]) -> list[_Source]:
+    return [
+        _Source("command line", _nested(key, value), Path.cwd())
+        for key, value in flags.items()
+        if value is not None
+    ]
+
+
+def _nested(key: str, value: object) -> dict[str, object]:
+    section, dot, rest = key.partition(".")
+    return {section: {rest: value} if dot else value}
+
+
+def _sections() -> dict[str, type[BaseModel]]:
+    return {name: cast("type[BaseModel]", info.annotation) for name, info in Settings.model_fields.items()}
+
+
+def _checked(source: _Source) -> dict[str, dict[str, object]]:
+    """Return the source's values by section and key, all of them known."""
+    sections = _sections()
+    keys = [f"{name}.{key}" for name, section in sections.items() for key in section.model_fields]
+    checked: dict[str, dict[str, object]] = {}
+    for name, values in source.values.items():
+        if name not in sections:
+            raise _unknown(source, str(name), [*sections, *keys])
+        if values is None:  # all that stands below it is commented out
+            continue
+        if not isinstance(values, dict):
+            allowed = "a section with the keys " + ", ".join(sections[name].model_fields)
+            raise InvalidRequest(
+                "settings.invalid", source=source.name, key=name, value=_told(name, values), allowed=allowed
+            )
+        for key in values:
+            if key not in sections[name].model_fields:
+                elsewhere = [known for known in keys if known.endswith(f".{key}")]
+                raise _unknown(source, f"{name}.{key}", elsewhere or keys)
+        checked[name] = values
+    return checked
+
+
+def _is_secret(key: str) -> bool:
+    """Tell whether the value at `key` is one that no complaint may show, or a section with such a value."""
+    name, _, rest = key.partition(".")
+    fields = _sections()[name].model_fields if name in _sections() else {}
+    return any(info.annotation is SecretStr for field, info in fields.items() if rest in ("", field))
+
+
+def _told(key: str, value: object) -> str:
+    return SECRET if _is_secret(key) else shown(value)
+
+
+def _unknown(source: _Source, key: str, known: list[str]) -> InvalidRequest:
+    nearest = nearest_name(key, known)
+    return InvalidRequest("settings.unknown_key", source=source.name, key=shown(key), nearest=nearest)
+
+
+def _merge(target: dict[str, dict[str, object]], source: _Source, environ: Mapping[str, str]) -> None:
+    """Add the values of `source` to `target`, its relative paths made absolute."""
+    sections = _sections()
+    for name, values in _checked(source).items():
+        section = target.setdefault(name, {})
+        for key, value in values.items():
+            kind = sections[name].model_fields[key].annotation
+            read = _PATHS.get(kind)
+            try:
+                section[key] = read(value, source.base, environ) if read else value
+            except ValueError as error:
+                raise InvalidRequest(
+                    "settings.invalid",
+                    source=source.name, key=f"{name}.{key}", value=shown(value), allowed=str(error),
+                ) from error  # fmt: skip
+
+
+def _validate(values: Mapping[str, object], source: str) -> Settings:
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        wrong = invalid_field(error).params
+        raise InvalidRequest(
+            "settings.invalid",
+            source=source,
+            key=wrong["field"],
+            value=SECRET if _is_secret(str(wrong["field"])) else wrong.get("value"),
+            allowed=wrong.get("allowed", "it is missing"),
+        ) from None

@@ -1,0 +1,101 @@
+"""How long jobs will take, by what finished ones took on this machine.
+
+Knows generations and results as the store keeps them, not the store.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from i2v.core.schema import Generation
+from i2v.jobs.model import Job, JsonObject
+from i2v.media.upscale import guessed_seconds
+from i2v.memory.estimate import denoise_flops
+
+_UPSCALE = "upscale"  # a phase
+# Notices of memory that ran out in the middle of a phase, which was begun again.
+_TRIED_IN_VAIN = ("ladder.condition", "ladder.denoise", "ladder.decode")
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A finished job: its denoising grows as `work` does, all its other phases as `volume`."""
+
+    engine: str
+    upscaler: str
+    work: float
+    volume: int
+    seconds: dict[str, float]  # by phase
+
+
+class Forecast:
+    """Tells seconds from the loaded engine to the finished video.
+
+    Denoising is taken to grow with the operations it needs, the rest with frames and pixels. The nearest
+    finished job of the same engine is what a job is compared with; for enlarging its frames, the nearest one
+    of the same upscaler.
+    """
+
+    def __init__(self, runs: Iterable[tuple[JsonObject, JsonObject]]) -> None:
+        """Take generation and result of finished jobs, the newest first (`JobStore.recent_runs`)."""
+        self._runs = [run for then, result in runs if (run := _run_of(then, result)) is not None]
+
+    def seconds(self, generation: Generation) -> float | None:
+        """Return what `generation` should take, `None` where no run of its engine is known."""
+        phases = self.phases(generation)
+        return None if phases is None else sum(phases.values())
+
+    def phases(self, generation: Generation) -> dict[str, float] | None:
+        """Return the seconds that each phase of `generation` should take, `None` as `seconds` does."""
+        of_engine = [run for run in self._runs if run.engine == generation.engine]
+        if not of_engine:
+            return None
+        work, volume = denoise_flops(generation), _volume(generation)
+        of_engine.sort(key=lambda run: abs(math.log(work / run.work)))
+        nearest, *_ = of_engine
+        grown = {phase: seconds * volume / nearest.volume for phase, seconds in nearest.seconds.items()}
+        grown["denoise"] = nearest.seconds["denoise"] * work / nearest.work
+        grown.pop(_UPSCALE, None)
+        for run in of_engine:
+            if run.upscaler == generation.upscaler and _UPSCALE in run.seconds:
+                return grown | {_UPSCALE: run.seconds[_UPSCALE] * volume / run.volume}
+        guess = guessed_seconds(generation)
+        return grown | {_UPSCALE: guess} if guess else grown
+
+    def starts(self, unfinished: Sequence[Job]) -> list[float | None]:
+        """Return in how many seconds each job should start; `None`: it runs, or that is not known.
+
+        unfinished: the running jobs, then all queued ones in their order.
+        """
+        found: list[float | None] = []
+        before: float | None = 0.0
+        for job in unfinished:
+            found.append(None if job.queue_position is None else before)
+            left = job.eta_seconds
+            if left is None and before is not None:
+                left = self.seconds(Generation(**job.generation))  # type: ignore[arg-type]  # ours
+            before = None if before is None or left is None else before + left
+        return found
+
+
+def _run_of(then: JsonObject, result: JsonObject) -> _Run | None:
+    spent = result.get("seconds")
+    if not isinstance(spent, dict) or "denoise" not in spent:
+        return None  # of an older version
+    if any(notice.get("code") in _TRIED_IN_VAIN for notice in _notices(result)):
+        return None  # some of its time went to tries that ran out of memory
+    generation = Generation(**then)  # type: ignore[arg-type]  # ours, from the store
+    phases = {phase: seconds for phase, seconds in spent.items() if phase != "load"}
+    work, volume = denoise_flops(generation), _volume(generation)
+    return _Run(generation.engine, generation.upscaler, work, volume, phases)
+
+
+def _notices(result: JsonObject) -> list[JsonObject]:
+    notices = result.get("notices")
+    return notices if isinstance(notices, list) else []
+
+
+def _volume(generation: Generation) -> int:
+    return generation.generated_width * generation.generated_height * generation.num_frames

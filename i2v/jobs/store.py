@@ -1,0 +1,360 @@
+"""The job table: what was accepted is kept, whoever dies.
+
+Owns the queue, who holds which job, and what is told about each. `jobs` has the table of what may happen;
+every method here is one transaction of it. Deliberately does not know models, files (it keeps their names) or
+processes: who finds a worker dead says so by `recover`.
+
+Order is by a counter that every change moves on, never by a clock. Leases are by the machine's monotonic
+clock, which its processes share and nobody sets; SQLite's WAL keeps the store on one machine anyway. After a
+reboot that clock starts again, but then `recover_interrupted`, which does not look at it, ends all leases;
+and one that ends too far in the future counts as over.
+
+Commits wait for the disk, except those of `heartbeat`: a power cut ends the attempt that they tell of, so
+they may go with it, and waiting would cost milliseconds at each step (`benchmarks/jobs.py`). Previews have a
+table of their own, which `page` does not read.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import get_args
+
+from i2v.core.errors import I2VError, InvalidRequest, QueueFull
+from i2v.core.schema import shown
+from i2v.jobs.database import BUSY_SECONDS, Database
+from i2v.jobs.model import (
+    MAX_DEATHS,
+    MAX_INTERRUPTIONS,
+    Claim,
+    Ending,
+    Job,
+    JobLost,
+    JobStatus,
+    JsonObject,
+    OutputTaken,
+    OwnedFiles,
+    Page,
+    Progress,
+    StatusFilter,
+    Submission,
+)
+from i2v.jobs.table import (
+    NEXT,
+    SCHEMA,
+    SELECT,
+    VERSION,
+    claim_job,
+    extend_lease,
+    finish_job,
+    get_job,
+    get_page,
+    get_unfinished,
+    held_job,
+    insert_job,
+    job_of,
+    requeue_job,
+)
+
+
+class JobStore:
+    """The store in one SQLite file; threads share an object, and each process opens its own.
+
+    Every method may raise `I2VError` (`database.*`) if the file cannot be used.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        max_queued: int = 100,
+        lease_seconds: float = 60.0,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        create: bool = True,
+    ) -> None:
+        """Open the store at `path`.
+
+        Args:
+            max_queued: `submit` and `retry` refuse to go beyond.
+            lease_seconds: how long after its last heartbeat a worker counts as dead.
+            clock: seconds since 1970. monotonic: seconds, the same for all processes of the machine.
+            create: make it if it is not there, which only the service should: to all others, a store that is
+                gone is an error.
+        """
+        self._database = Database(path, SCHEMA, VERSION, create)
+        self._max_queued = max_queued
+        self._lease_seconds = lease_seconds
+        self._clock = clock
+        self._monotonic = monotonic
+
+    def close(self) -> None:
+        self._database.close()
+
+    def check(self) -> None:
+        """Raise `I2VError` (`database.*`) if no job could be kept now."""
+        self._database.check()
+
+    # --- what a person does
+
+    def submit(self, new: Submission) -> Job:
+        """Put a job at the end of the queue; when this returns, it is on the disk.
+
+        If the key is an earlier submission's, that job is returned, as `job.id != new.id` tells.
+
+        Raises:
+            InvalidRequest: `job.idempotency_conflict`: the earlier one asked for something else.
+            QueueFull: `job.queue_full`.
+            OutputTaken: another job owns the output.
+        """
+        with self._write() as db:
+            earlier = db.execute(
+                "SELECT id, fingerprint FROM jobs WHERE idempotency_key = ?", [new.idempotency_key]
+            ).fetchone()
+            if earlier is not None:
+                if earlier["fingerprint"] != new.fingerprint:
+                    raise InvalidRequest("job.idempotency_conflict", key=shown(new.idempotency_key))
+                return get_job(db, earlier["id"])
+            self._check_room(db)
+            if db.execute("SELECT 1 FROM jobs WHERE output = ?", [new.output]).fetchone():
+                raise OutputTaken(new.output)
+            insert_job(db, new, self._clock())
+            return get_job(db, new.id)
+
+    def get(self, job_id: str) -> Job:
+        """Return the job; raise `InvalidRequest` (`job.unknown`), as all methods that take an id do."""
+        with self._database.read() as db:
+            return get_job(db, job_id)
+
+    def page(
+        self, status: StatusFilter | None = None, cursor: str | None = None, limit: int = 50, search: str = ""
+    ) -> Page:
+        """Return up to `limit` (at least 1) jobs, newest first, from where the page with the cursor ended.
+
+        search: part of the prompt; a to z match in either case.
+
+        Raises:
+            InvalidRequest: `job.bad_cursor`; `request.invalid` for a `search` that no prompt can hold.
+        """
+        with self._database.read() as db:
+            return get_page(db, status, cursor, limit, search)
+
+    def unfinished(self) -> list[Job]:
+        """Return the running jobs, then all queued ones in their order, as they are at one moment."""
+        with self._database.read() as db:
+            return get_unfinished(db)
+
+    def counts(self) -> dict[JobStatus, int]:
+        """Return how many jobs there are of each status."""
+        with self._database.read() as db:
+            found = dict(db.execute("SELECT status, count(*) FROM jobs GROUP BY status").fetchall())
+        return {status: found.get(status, 0) for status in get_args(JobStatus)}
+
+    def revision(self) -> int:
+        """Return the counter: while it is the same, no job has changed, queue positions included."""
+        with self._database.read() as db:
+            return int(db.execute("SELECT revision FROM counter").fetchone()[0])
+
+    def preview(self, job_id: str) -> bytes | None:
+        """Return the last preview of a running job as the worker gave it, `None` where there is none."""
+        with self._database.read() as db:
+            row = db.execute("SELECT picture FROM previews WHERE id = ?", [job_id]).fetchone()
+        return None if row is None else bytes(row["picture"])
+
+    def cancel(self, job_id: str) -> Job:
+        """Cancel a queued job at once; ask the worker of a running one to stop, at its next heartbeat.
+
+        Raises:
+            InvalidRequest: `job.already_finished`.
+        """
+        with self._write() as db:
+            job = get_job(db, job_id)
+            if job.status == "queued":
+                finish_job(db, job, "cancelled", self._clock())
+            elif job.status == "running":
+                db.execute(
+                    f"""UPDATE jobs SET cancel_requested = 1, revision = {NEXT}
+                        WHERE id = ? AND NOT cancel_requested""",
+                    [job.id],
+                )
+            else:
+                raise InvalidRequest("job.already_finished", id=job.id, status=job.status)
+            return get_job(db, job.id)
+
+    def retry(self, job_id: str) -> Job:
+        """Put a failed or cancelled job at the end of the queue, its deaths and interruptions forgotten.
+
+        Raises:
+            InvalidRequest: `job.not_retryable`.
+            QueueFull: `job.queue_full`.
+        """
+        with self._write() as db:
+            job = get_job(db, job_id)
+            if job.status not in ("failed", "cancelled"):
+                raise InvalidRequest("job.not_retryable", id=job.id, status=job.status)
+            self._check_room(db)
+            db.execute(
+                f"UPDATE jobs SET place = {NEXT}, deaths = 0, interruptions = 0 WHERE id = ?", [job.id]
+            )
+            requeue_job(db, job, self._clock())
+            return get_job(db, job.id)
+
+    def delete(self, job_id: str) -> Job:
+        """Forget a finished job and return it, so that the caller can remove its files.
+
+        Raises:
+            InvalidRequest: `job.not_finished`.
+        """
+        with self._write() as db:
+            job = get_job(db, job_id)
+            if job.status in ("queued", "running"):
+                raise InvalidRequest("job.not_finished", id=job.id, status=job.status)
+            db.execute("DELETE FROM jobs WHERE id = ?", [job.id])
+            return job
+
+    # --- what a worker does
+
+    def claim(self, owner: str) -> Claim | None:
+        """Give the first job of the queue to `owner`, and to nobody else; `None` if nothing is queued.
+
+        `owner` names a process, and never another one after it.
+        """
+        with self._write() as db:
+            job = claim_job(db, owner, self._lease(), self._clock())
+            return Claim(job, owner) if job else None
+
+    def heartbeat(
+        self,
+        claim: Claim,
+        progress: Progress | None = None,
+        notices: Sequence[JsonObject] | None = None,
+    ) -> bool:
+        """Extend the lease, tell the progress, if any, and return whether the job should be cancelled.
+
+        notices: all that the job has from now on; `None` leaves them.
+
+        Raises:
+            JobLost: as do all methods that take a claim.
+        """
+        with self._write(durable=False) as db:
+            return extend_lease(db, claim, self._lease(), progress, notices)
+
+    def finish(self, claim: Claim, result: JsonObject) -> Job:
+        """The output is published: the job has succeeded."""
+        with self._write() as db:
+            finish_job(db, held_job(db, claim), "succeeded", self._clock(), result=result)
+            return get_job(db, claim.job.id)
+
+    def fail(self, claim: Claim, error: JsonObject) -> Job:
+        """The job itself cannot be done, and trying again would not help."""
+        with self._write() as db:
+            finish_job(db, held_job(db, claim), "failed", self._clock(), error=error)
+            return get_job(db, claim.job.id)
+
+    def confirm_cancel(self, claim: Claim) -> Job:
+        """The worker has stopped, as `heartbeat` told it to."""
+        with self._write() as db:
+            job = held_job(db, claim)
+            if not job.cancel_requested:
+                raise JobLost(job.id)
+            finish_job(db, job, "cancelled", self._clock())
+            return get_job(db, job.id)
+
+    def release(self, claim: Claim) -> Job:
+        """The worker has stopped because the service ends: another one goes on."""
+        with self._write() as db:
+            return self._put_back(db, held_job(db, claim), "released")
+
+    # --- what the service does when somebody has died
+
+    def recover(self, owner: str | None = None, but_not: str | None = None) -> list[Job]:
+        """Take the running jobs away from a dead owner, or, without one, from all whose lease is over.
+
+        but_not: the id of a job that is left alone, as its worker is known to live.
+
+        Returns:
+            those jobs, which are queued, failed or cancelled now.
+        """
+        if owner is not None:
+            return self._put_back_all("owner = :owner", {"owner": owner}, "died")
+        now = self._monotonic()
+        # None can be much longer than it was given for: such a one is by the clock of an earlier boot.
+        last = now + 2 * self._lease_seconds + BUSY_SECONDS
+        condition = "lease_until NOT BETWEEN :now AND :last AND id IS NOT :but_not"
+        return self._put_back_all(condition, {"but_not": but_not, "now": now, "last": last}, "died")
+
+    def recover_interrupted(self) -> list[Job]:
+        """Do the same for all running jobs: to be called when the service starts, before any worker."""
+        return self._put_back_all("TRUE", {}, "interrupted")
+
+    # --- what the service asks
+
+    def inputs(self) -> set[str]:
+        """Return the names of all jobs' pictures: when the service starts, any other file is an orphan."""
+        with self._database.read() as db:
+            return {row["input"] for row in db.execute("SELECT input FROM jobs")}
+
+    def owned(self) -> list[OwnedFiles]:
+        """Return all jobs with the files that they own: those that ended first, then all that have not."""
+        with self._database.read() as db:
+            rows = db.execute(
+                """SELECT id, input, output, finished_at FROM jobs
+                   ORDER BY finished_at IS NULL, finished_at, seq"""
+            )
+            return [OwnedFiles(**row) for row in rows.fetchall()]
+
+    def recent_runs(self, limit: int = 100) -> list[tuple[JsonObject, JsonObject]]:
+        """Return generation and result of succeeded jobs, newest first, to estimate others by."""
+        with self._database.read() as db:
+            rows = db.execute(
+                """SELECT generation, result FROM jobs WHERE status = 'succeeded'
+                   ORDER BY seq DESC LIMIT ?""",
+                [limit],
+            ).fetchall()
+        return [(json.loads(row["generation"]), json.loads(row["result"])) for row in rows]
+
+    # --- how
+
+    @contextmanager
+    def _write(self, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        with self._database.write(durable) as db:
+            before = db.total_changes
+            yield db
+            if db.total_changes != before:
+                db.execute("UPDATE counter SET revision = revision + 1")
+
+    def _lease(self) -> float:
+        return self._monotonic() + self._lease_seconds
+
+    def _check_room(self, db: sqlite3.Connection) -> None:
+        queued = db.execute("SELECT count(*) FROM jobs WHERE status = 'queued'").fetchone()[0]
+        if queued >= self._max_queued:
+            raise QueueFull("job.queue_full", queued=queued, allowed=self._max_queued)
+
+    def _put_back_all(self, condition: str, values: dict[str, object], ending: Ending) -> list[Job]:
+        with self._write() as db:
+            rows = db.execute(f"{SELECT} WHERE status = 'running' AND {condition} ORDER BY seq", values)
+            return [self._put_back(db, job_of(row), ending) for row in rows.fetchall()]
+
+    def _put_back(self, db: sqlite3.Connection, job: Job, ending: Ending) -> Job:
+        """End the attempt without a result; what comes of the job is as the table in `jobs` has it."""
+        deaths = job.deaths + (ending == "died")
+        interruptions = job.interruptions + (ending == "interrupted")
+        db.execute(
+            "UPDATE jobs SET deaths = ?, interruptions = ? WHERE id = ?", [deaths, interruptions, job.id]
+        )
+        now = self._clock()
+        if job.cancel_requested:
+            finish_job(db, job, "cancelled", now, ending)
+        elif deaths >= MAX_DEATHS:
+            error = I2VError("job.worker_died", deaths=deaths).to_dict()
+            finish_job(db, job, "failed", now, ending, error=error)
+        elif interruptions > MAX_INTERRUPTIONS:
+            error = I2VError("job.interrupted_too_often", interruptions=interruptions).to_dict()
+            finish_job(db, job, "failed", now, ending, error=error)
+        else:
+            requeue_job(db, job, now, ending)
+        return get_job(db, job.id)

@@ -1,0 +1,275 @@
+"""The job table: its columns, its rows as `Job`s, and the statements that change one.
+
+Owns how a job is written down. Deliberately does not know when a job may change: `job_store` does, and hands
+in the connection with its transaction.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+
+from i2v.core.errors import InvalidRequest
+from i2v.core.schema import PROMPT_LIMIT, clean_text, shown
+from i2v.jobs.model import (
+    MAX_HISTORY,
+    Attempt,
+    Claim,
+    Ending,
+    FinalStatus,
+    Job,
+    JobLost,
+    JsonObject,
+    Page,
+    Progress,
+    StatusFilter,
+    Submission,
+)
+
+VERSION = 1
+SCHEMA = (
+    "CREATE TABLE counter (revision INTEGER NOT NULL) STRICT",
+    "INSERT INTO counter VALUES (0)",
+    """CREATE TABLE jobs (
+        seq INTEGER PRIMARY KEY,    -- the counter when it was submitted
+        place INTEGER NOT NULL,     -- the counter when it was put at the end of the queue
+        revision INTEGER NOT NULL,
+        id TEXT NOT NULL UNIQUE,
+        idempotency_key TEXT UNIQUE,
+        fingerprint TEXT NOT NULL,
+        request TEXT NOT NULL,
+        generation TEXT NOT NULL,
+        notices TEXT NOT NULL,
+        input TEXT NOT NULL,
+        output TEXT NOT NULL UNIQUE,
+        status TEXT NOT NULL DEFAULT 'queued'
+            CHECK (status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
+        owner TEXT CHECK ((owner IS NOT NULL) = (status = 'running')),
+        lease_until REAL CHECK ((lease_until IS NOT NULL) = (status = 'running')),  -- monotonic seconds
+        cancel_requested INTEGER NOT NULL DEFAULT 0 CHECK (status = 'running' OR NOT cancel_requested),
+        attempt INTEGER NOT NULL DEFAULT 0,
+        deaths INTEGER NOT NULL DEFAULT 0,
+        interruptions INTEGER NOT NULL DEFAULT 0,
+        phase TEXT NOT NULL DEFAULT 'queued',
+        progress REAL NOT NULL DEFAULT 0 CHECK (progress BETWEEN 0 AND 1),
+        step INTEGER,
+        total INTEGER,
+        eta_seconds REAL,
+        preview_revision INTEGER,
+        result TEXT CHECK ((result IS NOT NULL) = (status = 'succeeded')),
+        error TEXT CHECK ((error IS NOT NULL) = (status = 'failed')),
+        history TEXT NOT NULL DEFAULT '[]',
+        created_at REAL NOT NULL,   -- these three: seconds since 1970
+        started_at REAL,
+        finished_at REAL CHECK ((finished_at IS NOT NULL) = (status NOT IN ('queued', 'running')))
+    ) STRICT""",
+    "CREATE INDEX jobs_by_status ON jobs (status, seq)",
+    "CREATE INDEX jobs_queue ON jobs (status, place)",
+    """CREATE TABLE previews (
+        id TEXT PRIMARY KEY,        -- of a running job
+        picture BLOB NOT NULL
+    ) STRICT""",
+)
+
+# What the counter will be after this transaction; `job_store` moves it on in each that changes something.
+NEXT = "(SELECT revision + 1 FROM counter)"
+SELECT = """SELECT *, CASE status WHEN 'queued' THEN
+        (SELECT count(*) FROM jobs WHERE status = 'running') + (
+            SELECT count(*) FROM jobs AS earlier
+            WHERE earlier.status = 'queued' AND earlier.place < jobs.place
+        ) END AS queue_position
+    FROM jobs"""
+_HELD = "id = :id AND status = 'running' AND owner = :owner AND attempt = :attempt"
+
+
+def dump(value: object) -> str:
+    """Return `value` as JSON in ASCII, which can carry what UTF-8 cannot (lone surrogates); refuse NaN."""
+    return json.dumps(value, allow_nan=False)
+
+
+def job_of(row: sqlite3.Row) -> Job:
+    """Return a row that `SELECT` made as a job."""
+    values = {field.name: row[field.name] for field in fields(Job)}
+    for name in ("request", "generation", "notices", "result", "error", "history"):
+        values[name] = None if values[name] is None else json.loads(values[name])
+    values["notices"] = tuple(values["notices"])
+    values["history"] = tuple(Attempt(**attempt) for attempt in values["history"])
+    values["cancel_requested"] = bool(values["cancel_requested"])
+    return Job(**values)
+
+
+def get_job(db: sqlite3.Connection, job_id: str) -> Job:
+    """Return the job; raise `InvalidRequest` (`job.unknown`)."""
+    # Ids come from clients, and SQLite takes no lone surrogates; ours are ASCII.
+    row = db.execute(f"{SELECT} WHERE id = ?", [job_id]).fetchone() if job_id.isascii() else None
+    if row is None:
+        raise InvalidRequest("job.unknown", id=shown(job_id))
+    return job_of(row)
+
+
+def get_page(
+    db: sqlite3.Connection, status: StatusFilter | None, cursor: str | None, limit: int, search: str
+) -> Page:
+    """See `JobStore.page`."""
+    if cursor is not None and not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= 18):
+        raise InvalidRequest("job.bad_cursor", cursor=shown(cursor))
+    conditions = {
+        "status = :status": status not in (None, "finished"),
+        "status NOT IN ('queued', 'running')": status == "finished",
+        "seq < :before": cursor is not None,
+        "generation ->> '$.prompt' LIKE :pattern ESCAPE '\\'": search != "",
+    }
+    wanted = [condition for condition, applies in conditions.items() if applies]
+    where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
+    values = {"status": status, "before": int(cursor or 0), "limit": limit + 1, "pattern": _pattern(search)}
+    rows = db.execute(f"{SELECT} {where} ORDER BY seq DESC LIMIT :limit", values).fetchall()
+    more = len(rows) > limit
+    return Page(tuple(job_of(row) for row in rows[:limit]), str(rows[limit - 1]["seq"]) if more else None)
+
+
+def _pattern(search: str) -> str:
+    """Return the pattern of LIKE for texts that contain `search`, which may come from anywhere."""
+    try:
+        clean_text(search)
+    except ValueError as error:
+        raise InvalidRequest(
+            "request.invalid", field="search", value=shown(search), allowed=str(error)
+        ) from None
+    if len(search) > PROMPT_LIMIT:  # SQLite has a limit of its own, in bytes
+        allowed = f"at most {PROMPT_LIMIT} characters"
+        raise InvalidRequest("request.invalid", field="search", value=shown(search), allowed=allowed)
+    return "%" + re.sub(r"[\\%_]", r"\\\g<0>", search) + "%"
+
+
+def get_unfinished(db: sqlite3.Connection) -> list[Job]:
+    """See `JobStore.unfinished`. Counts the places in one go, as `SELECT` would for each job by itself."""
+    rows = db.execute(
+        """SELECT *, iif(status = 'queued', row_number() OVER (ORDER BY status = 'queued', place) - 1, NULL)
+               AS queue_position
+           FROM jobs WHERE status IN ('running', 'queued') ORDER BY status = 'queued', place"""
+    )
+    return [job_of(row) for row in rows.fetchall()]
+
+
+def held_job(db: sqlite3.Connection, claim: Claim) -> Job:
+    """Return the job that the claim still holds; raise `JobLost`."""
+    row = db.execute(f"{SELECT} WHERE {_HELD}", _key(claim)).fetchone()
+    if row is None:
+        raise JobLost(claim.job.id)
+    return job_of(row)
+
+
+def insert_job(db: sqlite3.Connection, new: Submission, now: float) -> None:
+    """Put a new job at the end of the queue."""
+    values = asdict(new) | {
+        "request": dump(new.request),
+        "generation": dump(new.generation),
+        "notices": dump(new.notices),
+        "now": now,
+    }
+    db.execute(
+        f"""INSERT INTO jobs (seq, place, revision, id, idempotency_key, fingerprint, request, generation,
+                notices, input, output, created_at)
+            VALUES ({NEXT}, {NEXT}, {NEXT}, :id, :idempotency_key, :fingerprint, :request, :generation,
+                :notices, :input, :output, :now)""",
+        values,
+    )
+
+
+def claim_job(db: sqlite3.Connection, owner: str, lease_until: float, now: float) -> Job | None:
+    """Give the first job of the queue to `owner`."""
+    rows = db.execute(
+        f"""UPDATE jobs SET status = 'running', owner = :owner, lease_until = :lease_until,
+                attempt = attempt + 1, phase = 'loading', started_at = max(:now, created_at),
+                revision = {NEXT}
+            WHERE seq = (SELECT seq FROM jobs WHERE status = 'queued' ORDER BY place LIMIT 1)
+            RETURNING *, NULL AS queue_position""",
+        {"owner": owner, "lease_until": lease_until, "now": now},
+    ).fetchall()
+    return job_of(rows[0]) if rows else None
+
+
+def extend_lease(
+    db: sqlite3.Connection,
+    claim: Claim,
+    lease_until: float,
+    progress: Progress | None,
+    notices: Sequence[JsonObject] | None = None,
+) -> bool:
+    """Write the new end of the lease, and progress and notices, if any; return whether to cancel."""
+    values = _key(claim) | {"lease_until": lease_until}
+    told = ""
+    if progress is not None:
+        values |= asdict(progress)
+        told = f""", phase = :phase, progress = :fraction, step = :step, total = :total,
+            eta_seconds = :eta_seconds, revision = {NEXT},
+            preview_revision = iif(:preview IS NULL, preview_revision, {NEXT})"""
+    if notices is not None:
+        values["notices"] = dump(notices)
+        told += f", notices = :notices, revision = {NEXT}" if progress is None else ", notices = :notices"
+    rows = db.execute(
+        f"UPDATE jobs SET lease_until = :lease_until{told} WHERE {_HELD} RETURNING cancel_requested", values
+    ).fetchall()
+    if not rows:
+        raise JobLost(claim.job.id)
+    if progress is not None and progress.preview is not None:
+        db.execute("INSERT OR REPLACE INTO previews VALUES (:id, :preview)", values)
+    return bool(rows[0]["cancel_requested"])
+
+
+def finish_job(
+    db: sqlite3.Connection,
+    job: Job,
+    status: FinalStatus,
+    now: float,
+    ending: Ending | None = None,
+    result: JsonObject | None = None,
+    error: JsonObject | None = None,
+) -> None:
+    """Finish the job as `status`; `ending` is the attempt's, where it is not the same."""
+    ended_at = max(now, job.started_at or job.created_at)
+    db.execute(
+        f"""UPDATE jobs SET status = :status, owner = NULL, lease_until = NULL, cancel_requested = 0,
+                progress = iif(:status = 'succeeded', 1, progress), eta_seconds = NULL,
+                preview_revision = NULL, result = :result, error = :error, history = :history,
+                finished_at = :ended_at, revision = {NEXT}
+            WHERE id = :id""",
+        {
+            "id": job.id,
+            "status": status,
+            "result": None if result is None else dump(result),
+            "error": None if error is None else dump(error),
+            "history": _history(job, ending or status, error, ended_at),
+            "ended_at": ended_at,
+        },
+    )
+    db.execute("DELETE FROM previews WHERE id = ?", [job.id])
+
+
+def requeue_job(db: sqlite3.Connection, job: Job, now: float, ending: Ending | None = None) -> None:
+    """Put the job back to its place in the queue; `ending` is the attempt's, if it was running."""
+    ended_at = max(now, job.started_at or job.created_at)
+    db.execute(
+        f"""UPDATE jobs SET status = 'queued', owner = NULL, lease_until = NULL, phase = 'queued',
+                progress = 0, step = NULL, total = NULL, eta_seconds = NULL, preview_revision = NULL,
+                error = NULL, history = :history, started_at = NULL, finished_at = NULL, revision = {NEXT}
+            WHERE id = :id""",
+        {"id": job.id, "history": _history(job, ending, None, ended_at)},
+    )
+    db.execute("DELETE FROM previews WHERE id = ?", [job.id])
+
+
+def _key(claim: Claim) -> dict[str, object]:
+    """Return the parameters of `_HELD`."""
+    return {"id": claim.job.id, "owner": claim.owner, "attempt": claim.job.attempt}
+
+
+def _history(job: Job, ending: Ending | None, error: JsonObject | None, ended_at: float) -> str:
+    """Return the job's history as JSON, with the attempt that ends now, if it is running."""
+    attempts = [asdict(attempt) for attempt in job.history]
+    if job.status == "running" and job.started_at is not None and ending is not None:
+        attempts.append(asdict(Attempt(job.attempt, ending, job.started_at, ended_at, error)))
+    return dump(attempts[-MAX_HISTORY:])

@@ -1,0 +1,137 @@
+"""A picture's pixels to a model's size: what is cut, padded and enlarged, and what is said of it.
+
+Owns the arithmetic of sizes. Files are `pictures`' business; what the rest of the program needs of it is
+found here too. Deliberately does not know which model the pixels are for.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from i2v.core.errors import Notice
+from i2v.core.schema import Fit
+from i2v.media.pictures.decode import Inspection, Picture, decode_picture, inspect_picture
+from i2v.media.pictures.kinds import FORMATS
+from i2v.media.pictures.limits import DEFAULT_LIMITS, ImageLimits
+
+__all__ = [
+    "DEFAULT_LIMITS", "FORMATS", "Fit", "FittedPicture", "ImageLimits", "Inspection", "Picture",
+    "decode_picture", "fit_picture", "fit_size", "inspect_picture", "resize_frames",
+]  # fmt: skip
+
+PADDING_COLOUR = (0, 0, 0)
+
+
+@dataclass(frozen=True)
+class FittedPicture:
+    """A picture at a model's size, and what was done to get there.
+
+    crop: (left, top, right, bottom) of the part that was kept, in the given picture's pixels; fractions of
+        a pixel are meant, they keep the aspect ratio exact. None: all of it was kept.
+    padding: (left, top, right, bottom) pixels of `PADDING_COLOUR` around the picture in `image`. None: none.
+    scale: (horizontal, vertical) factor from kept source pixels to result pixels.
+    """
+
+    image: Image.Image
+    crop: tuple[float, float, float, float] | None
+    padding: tuple[int, int, int, int] | None
+    scale: tuple[float, float]
+    notices: tuple[Notice, ...]
+
+
+def fit_size(width: int, height: int, area_side: float, multiple: int, fit: Fit) -> tuple[int, int]:
+    """Return the (width, height) to generate for a picture of `width` x `height` pixels.
+
+    The area aimed at is `area_side` squared ("512p" is 512 x 512); both sides are multiples of `multiple`, at
+    least one. "keep" has the picture's aspect ratio, each side rounded to the nearest multiple; "crop" and
+    "pad" are square.
+    """
+    if min(width, height, area_side, multiple) < 1:
+        raise ValueError(f"sizes must be positive: {width=}, {height=}, {area_side=}, {multiple=}")
+    if fit == "keep":
+        scale = area_side / math.sqrt(width * height)
+        return _round_to(width * scale, multiple), _round_to(height * scale, multiple)
+    side = _round_to(area_side, multiple)
+    return side, side
+
+
+def _round_to(length: float, multiple: int) -> int:
+    return max(1, math.floor(length / multiple + 0.5)) * multiple
+
+
+def fit_picture(image: Image.Image, width: int, height: int, fit: Fit) -> FittedPicture:
+    """Bring an RGB picture to exactly `width` x `height` without ever stretching it.
+
+    crop: fills the size. What is too wide is cut equally at both sides; what is too tall loses a third of the
+        excess at the top and two thirds at the bottom, because heads are near the top.
+    keep: for a size from `fit_size`, whose rounding leaves a small excess; it is cut equally at both sides.
+    pad: all of the picture, centred on `PADDING_COLOUR`.
+    """
+    if image.mode != "RGB" or min(width, height) < 1:
+        raise ValueError(f"an RGB picture and a positive size are needed: {image.mode}, {width}x{height}")
+    if fit == "pad":
+        return _pad(image, width, height)
+    return _crop(image, width, height, top_share=1 / 3 if fit == "crop" else 1 / 2)
+
+
+def _crop(image: Image.Image, width: int, height: int, top_share: float) -> FittedPicture:
+    scale = max(width / image.width, height / image.height)
+    box, notices = None, _enlarged(scale, width, height)
+    if image.width * height != image.height * width:
+        kept_width = min(image.width, width / scale)
+        kept_height = min(image.height, height / scale)
+        left, top = (image.width - kept_width) / 2, (image.height - kept_height) * top_share
+        box = (left, top, min(left + kept_width, image.width), min(top + kept_height, image.height))
+        notices.append(
+            Notice(
+                "image.cropped",
+                {
+                    "source": f"{image.width}x{image.height}",
+                    "left": round(box[0]),
+                    "top": round(box[1]),
+                    "right": round(image.width - box[2]),
+                    "bottom": round(image.height - box[3]),
+                },
+            )
+        )
+    fitted = image.resize((width, height), Image.Resampling.LANCZOS, box=box)
+    return FittedPicture(fitted, box, None, (scale, scale), tuple(notices))
+
+
+def _pad(image: Image.Image, width: int, height: int) -> FittedPicture:
+    scale = min(width / image.width, height / image.height)
+    # Whole pixels: the two factors may differ by less than half a pixel over the side.
+    inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    notices = _enlarged(scale, width, height)
+    left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
+    padding = (left, top, width - inner[0] - left, height - inner[1] - top)
+    fitted = Image.new("RGB", (width, height), PADDING_COLOUR)
+    fitted.paste(image.resize(inner, Image.Resampling.LANCZOS), (left, top))
+    if any(padding):
+        sides = dict(zip(("left", "top", "right", "bottom"), padding, strict=True))
+        notices.append(Notice("image.padded", {"size": f"{width}x{height}", **sides}))
+    factors = (inner[0] / image.width, inner[1] / image.height)
+    return FittedPicture(fitted, None, padding if any(padding) else None, factors, tuple(notices))
+
+
+def _enlarged(scale: float, width: int, height: int) -> list[Notice]:
+    if scale <= 1:
+        return []
+    return [Notice("image.upscaled", {"factor": round(scale, 2), "size": f"{width}x{height}"})]
+
+
+def resize_frames(frames: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """Return (n, height, width, 3) frames, scaled where (n, H, W, 3) `frames` are of another size."""
+    if frames.shape[1:3] == (height, width):
+        return frames
+    return np.stack(
+        [
+            np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.LANCZOS))
+            for frame in frames
+        ]
+    )

@@ -1,0 +1,177 @@
+"""Where a clip comes from, as it stands in the file: what was run, on which weights, with which versions.
+
+Owns the JSON under the metadata key `i2v`: writing it, reading it back (a file from anywhere is not trusted),
+turning it into a request again, and telling what is different now. Neither files nor engines are opened here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal, Self
+
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from i2v.core.errors import InvalidRequest, Notice
+from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, Language, MemoryPlan, shown
+from i2v.media.upscale import NETWORKS
+
+KEY = "i2v"  # the metadata key
+PACKAGES = ("i2v", "torch", "diffusers", "transformers", "imageio-ffmpeg")
+
+# Fields of a request: those that say a size, and those that a preset settles.
+_SIZE_FIELDS = frozenset({"preset", "resolution", "height", "width"})
+_PRESET_FIELDS = frozenset({"num_frames", "fps", "target_fps", "num_inference_steps", "guidance_scale"})
+# Fields of a generation that follow from others.
+_FOLLOWING = {"width", "height", "generated_width", "generated_height", "upscaler"}
+_PROMPTS = ("prompt", "negative_prompt")
+
+Value = str | int | float | bool | None
+
+
+class Provenance(BaseModel):
+    """What a clip was made from and with.
+
+    Attributes:
+        generation: what was run (`Generation`); prompts are `None` where they were left out.
+        size: how its size was asked for; with the same picture it comes out the same.
+        picture_sha256: of the upright picture's pixels, so that re-saving it losslessly changes nothing.
+        weights_sha256: of the model's files.
+        plan, device: how and where it was begun; the job tells where it went on by a lesser plan, or
+            could not compile.
+        versions: of Python and of the packages that compute or encode.
+        visible_label: the language of the label in the picture, if it has one.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    format: Literal[1] = 1
+    generation: dict[str, Value]
+    size: dict[str, Value]
+    picture_sha256: str
+    weights_sha256: str
+    plan: dict[str, Value]
+    device: str
+    versions: dict[str, str]
+    visible_label: Language | None = None
+
+    @classmethod
+    def of(
+        cls,
+        request: GenerationRequest,
+        generation: Generation,
+        picture: Image.Image,
+        weights_sha256: str,
+        plan: MemoryPlan,
+        device: DeviceInfo,
+        visible_label: Language | None,
+    ) -> Self:
+        network = NETWORKS.get(generation.upscaler)
+        packages = PACKAGES + (network.packages if network else ())
+        return cls(
+            generation=asdict(generation),
+            size=request.model_dump(include=set(_SIZE_FIELDS), exclude_none=True),
+            picture_sha256=picture_digest(picture),
+            weights_sha256=weights_sha256,
+            plan=asdict(plan),
+            device=device.name,
+            versions={"python": platform.python_version(), **_versions(packages)},
+            visible_label=visible_label,
+        )
+
+    def digest(self) -> str:
+        """Return 32 hexadecimal digits that name this content: the same for the same clip made twice."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:32]
+
+    def to_tag(self, with_prompts: bool) -> str:
+        """Return one line of JSON."""
+        left_out = {} if with_prompts else dict.fromkeys(_PROMPTS)
+        told = self.model_dump() | {"generation": self.generation | left_out}
+        return json.dumps(told, ensure_ascii=False)
+
+    @classmethod
+    def from_tags(cls, tags: Mapping[str, str], path: Path) -> Self:
+        """Read a file's metadata; raises `InvalidRequest` (`provenance.*`) where i2v did not write it."""
+        name = shown(str(path), limit=300)
+        if KEY not in tags:
+            raise InvalidRequest("provenance.none", path=name)
+        try:
+            return cls.model_validate_json(tags[KEY])
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            reason = ".".join(map(str, first["loc"])) + ": " + first["msg"]
+            raise InvalidRequest(
+                "provenance.unreadable", path=name, reason=shown(reason, limit=200)
+            ) from None
+
+    def request_fields(self, given: Mapping[str, object]) -> dict[str, object]:
+        """Return the request for this clip again with what is `given` instead.
+
+        A preset that is given takes the place of all that it settles. Prompts that were left out of the file,
+        and are not given, are missing.
+        """
+        known = GenerationRequest.model_fields.keys() - _SIZE_FIELDS
+        if "preset" in given:
+            known -= _PRESET_FIELDS
+        ours = {name: value for name, value in self.generation.items() if name in known and value is not None}
+        size = {name: value for name, value in self.size.items() if name in _SIZE_FIELDS}
+        ours.setdefault("speed", "exact")  # what there was before it had a name
+        return {**ours, **({} if given.keys() & _SIZE_FIELDS else size), **given}
+
+    def differences(self, then: Provenance, path: Path, asked: frozenset[str]) -> Iterator[Notice]:
+        """Yield a notice for all that was otherwise in the clip at `path`, and bears on the frames.
+
+        asked: fields of the request that were changed on purpose.
+        """
+        expected = set(asked)
+        if asked & {*_SIZE_FIELDS, "fit", "engine"}:
+            expected |= _FOLLOWING
+        if "preset" in asked:
+            expected |= _PRESET_FIELDS
+        was = then._bearing_on_frames()
+        for what, value in self._bearing_on_frames().items():
+            before = was.get(what)
+            if what in expected or before == value or what not in was:
+                continue
+            if what in _PROMPTS and before is None:
+                yield Notice("like.left_out", {"what": what, "path": str(path)})
+            else:
+                texts = {"path": str(path), "before": shown(str(before)), "now": shown(str(value))}
+                yield Notice("like.differs", {"what": what, **texts})
+
+    def _bearing_on_frames(self) -> dict[str, Value]:
+        return {
+            "speed": "exact",  # what there was before it had a name
+            "upscaler": "lanczos",  # the same
+            **self.generation,
+            "picture": f"sha256 {self.picture_sha256[:16]}",
+            "weights": f"sha256 {self.weights_sha256[:16]}",
+            "compile": False,  # what there was before it could be asked for
+            **self.plan,
+            "device name": self.device,
+            "visible label": self.visible_label,
+            **self.versions,
+        }
+
+
+def _versions(packages: Iterable[str]) -> dict[str, str]:
+    """Return those that are known: an upscaler may have gone since, which whoever needs it will say."""
+    found = {}
+    for name in packages:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def picture_digest(picture: Image.Image) -> str:
+    """Return the SHA-256 of an RGB picture's size and pixels, in hexadecimal."""
+    digest = hashlib.sha256(f"{picture.width}x{picture.height}".encode())
+    digest.update(picture.tobytes())
+    return digest.hexdigest()

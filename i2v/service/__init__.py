@@ -1,0 +1,1 @@
+"""All that the front ends know: submit, follow, cancel, fetch."""

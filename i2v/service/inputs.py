@@ -1,0 +1,128 @@
+"""The pictures of jobs: kept once for each content, shared by the jobs that have it, gone with the last of
+them.
+
+Owns the folder of inputs while the service runs: the names in it, how a file gets its name, and who may
+take it away. A picture `NAME.picture` has its thumbnail `NAME.jpg` beside it; NAME is the SHA-256 of what
+was uploaded. Earlier versions wrote `JOB.png` for each job, which is read in the same way. What is in the
+files is `decoder`'s business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from i2v.core.errors import EncodeError
+from i2v.jobs.model import Job, new_job_id
+from i2v.media.decoder import DecodedFile, decode_to_file, read_png, thumbnail_of
+from i2v.media.image import ImageLimits
+
+SUFFIX = ".picture"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class NewInput:
+    """A picture that was decoded and is not yet a job's; `close` it at the end, whatever came of it.
+
+    Attributes:
+        name: of the file that it will be.
+        part: where it lies until then.
+    """
+
+    name: str
+    decoded: DecodedFile
+    part: Path
+
+    def close(self) -> None:
+        _remove(self.part)
+
+
+class Inputs:
+    """The folder of inputs. Made for one process: nobody else gives names or takes files away meanwhile."""
+
+    def __init__(self, folder: Path, used: Callable[[], set[str]]) -> None:
+        """`used` returns the names that jobs have (`JobStore.inputs`)."""
+        self._folder = folder
+        self._used = used
+        self._lock = threading.Lock()
+
+    def decode(self, picture: bytes, limits: ImageLimits) -> NewInput:
+        """Return the picture as a file without its final name; raises as `decode_to_file` does."""
+        digest = hashlib.sha256(picture).hexdigest()
+        part = self._folder / f"{digest}-{new_job_id()}.part"  # its stem is nobody's, so that it is swept
+        try:
+            return NewInput(f"{digest}{SUFFIX}", decode_to_file(picture, limits, part), part)
+        except BaseException:
+            _remove(part)
+            raise
+
+    def accept(self, new: NewInput, accept: Callable[[], Job]) -> Job:
+        """Give the file its name, then return what `accept` returns, the job that has it.
+
+        If that raises, or the job has another picture, the file goes. Raises `EncodeError` too:
+        `image.not_stored`.
+        """
+        with self._lock:
+            try:
+                self._publish(new.part, self._folder / new.name)
+                job = accept()
+            except BaseException:
+                self._release(new.name)
+                raise
+            if job.input != new.name:
+                self._release(new.name)
+            return job
+
+    def release(self, name: str, forget: Callable[[], Job]) -> Job:
+        """Return what `forget` returns, which takes a job away, and remove its picture if no other has it."""
+        with self._lock:
+            forgotten = forget()
+            self._release(name)
+        return forgotten
+
+    def png(self, name: str) -> bytes | None:
+        """Return the picture as a PNG file, `None` if it is gone; raises as `decode_to_file` does."""
+        try:
+            return read_png(self._folder / name)
+        except OSError:  # the job was deleted, or somebody tidied up
+            return None
+
+    def thumbnail(self, name: str) -> bytes | None:
+        """Return the picture, small (`decoder.THUMBNAIL_TYPE`); `None` if it is gone."""
+        try:
+            return thumbnail_of(self._folder / name).read_bytes() or None
+        except OSError:
+            return None
+
+    def _publish(self, part: Path, file: Path) -> None:
+        try:
+            thumbnail_of(part).replace(thumbnail_of(file))
+            part.replace(file)
+            folder = os.open(self._folder, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise EncodeError("image.not_stored", path=str(self._folder), reason=reason) from error
+
+    def _release(self, name: str) -> None:
+        if name not in self._used():
+            _remove(self._folder / name)
+
+
+def _remove(file: Path) -> None:
+    """Remove a picture and its thumbnail. What stays in spite of that is found at the next start."""
+    for each in (file, thumbnail_of(file)):
+        try:
+            each.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("%s could not be removed: %s", each, error.strerror or error)

@@ -1,0 +1,262 @@
+"""The models of a running service: which are there, and getting, checking, adding and removing one.
+
+Owns what is under way, one task for each model in a thread of its own, so that it goes on when nobody looks,
+and what came of the last one. How weights are fetched and checked is `weights`' business, which of them a job
+runs on is `loading`'s: that asks what is there each time, so nothing here has to be told to it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from i2v.core.errors import Cancelled, I2VError, InvalidRequest, ModelUnavailable, Notice
+from i2v.core.schema import EngineSpec, shown
+from i2v.core.settings import ModelSettings
+from i2v.engines.specs import find_spec
+from i2v.weights.check import verify
+from i2v.weights.download import Plan, download, plan_download
+from i2v.weights.fetching import published_of, told_notice
+from i2v.weights.folders import ModelFolder, locate
+from i2v.weights.progress import Progress
+from i2v.weights.records import Digests, read_listing, records_folder
+from i2v.weights.shelf import add_folder, removable, remove_folder
+
+STOP_SECONDS = 10  # that a task may take to end with the service
+
+Deed = Literal["download", "verify"]
+State = Literal["available", "incomplete", "absent", "downloading", "verifying"]
+Hear = Callable[[Progress], None]
+Cancel = Callable[[], bool]
+Work = Callable[[Hear, Cancel], Notice]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A download or a check of a model.
+
+    Attributes:
+        progress: the last that was heard of it.
+        ending: what came of it, `None` as long as it is under way.
+    """
+
+    deed: Deed
+    progress: Progress | None = None
+    is_cancelling: bool = False
+    ending: Notice | I2VError | None = None
+
+    @property
+    def has_failed(self) -> bool:
+        if isinstance(self.ending, Notice):
+            return self.ending.code == "weights.bad_files"
+        return self.ending is not None and not isinstance(self.ending, Cancelled)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model as it is now.
+
+    Attributes:
+        plan: what a download would be; `None` for one that is published nowhere.
+        checked: what its files were held to when they were fetched or checked, `None` if that is not known.
+        removable: what `remove` would delete or forget.
+        task: what is under way, or else the last one since the service began.
+    """
+
+    spec: EngineSpec
+    folder: ModelFolder
+    plan: Plan | None
+    checked: Notice | None
+    removable: ModelFolder | None
+    task: Task | None
+
+    @property
+    def state(self) -> State:
+        if self.task is not None and self.task.ending is None:
+            return "downloading" if self.task.deed == "download" else "verifying"
+        if self.folder.missing is None:
+            return "available"
+        return "incomplete" if self.folder.files or (self.plan and self.plan.begun) else "absent"
+
+
+class Models:
+    """What takes a name raises `InvalidRequest` for one that is not of a published model."""
+
+    def __init__(self, settings: ModelSettings, engines: Mapping[str, EngineSpec]) -> None:
+        self._settings = settings
+        self._engines = engines
+        self._lock = threading.Lock()
+        self._runs: dict[str, _Run] = {}
+
+    def all(self) -> list[Model]:
+        return [self._model(spec) for spec in self._engines.values()]
+
+    def get(self, name: str) -> Model:
+        return self._model(self._published(name))
+
+    def download(self, name: str) -> Model:
+        """Begin to fetch the model; raises `InvalidRequest` (`models.busy`) while something is under way."""
+        spec = self._published(name)
+
+        def work(hear: Hear, cancelled: Cancel) -> Notice:
+            return download(spec, self._settings, hear, cancelled).notice
+
+        return self._start(spec, "download", work)
+
+    def verify(self, name: str) -> Model:
+        """Begin to check the model's files; raises as `download` does."""
+        spec = self._published(name)
+
+        def work(hear: Hear, cancelled: Cancel) -> Notice:
+            try:
+                return verify(spec, self._settings, hear, cancelled).notice
+            except Cancelled:
+                raise Cancelled("models.check_stopped", title=spec.title) from None
+
+        return self._start(spec, "verify", work)
+
+    def cancel(self, name: str) -> Model:
+        """Have the task under way end soon; raises `InvalidRequest` (`models.idle`) where there is none."""
+        spec = self._published(name)
+        with self._lock:
+            run = self._runs.get(spec.name)
+            if run is None or not run.is_under_way:
+                raise InvalidRequest("models.idle", title=spec.title)
+            run.cancelled.set()
+        return self._model(spec)
+
+    def add(self, name: str, folder: str) -> Path:
+        """Use the model in `folder`, which stays where it is; see `weights.shelf.add_folder`."""
+        spec = self._published(name)
+        if not folder.strip():
+            raise ModelUnavailable("weights.no_folder", path=shown(folder))
+        try:
+            return add_folder(spec, self._settings, Path(folder.strip()).expanduser())
+        except (OSError, ValueError, RuntimeError) as error:  # a name that no file can have, somebody's home
+            reason = getattr(error, "strerror", None) or str(error)
+            path = shown(folder, limit=300)
+            raise ModelUnavailable(
+                "weights.unreadable", title=spec.title, path=path, reason=shown(reason)
+            ) from error
+
+    def remove(self, name: str) -> ModelFolder:
+        """Delete our own folder or forget an added one; not while something is under way (`models.busy`)."""
+        spec = self._published(name)
+        with self._lock:
+            self._refuse_if_busy(spec)
+            self._runs.pop(spec.name, None)  # it was about what goes away now
+            return remove_folder(spec, self._settings)
+
+    def stop(self) -> None:
+        """End what is under way; what was fetched is kept."""
+        with self._lock:
+            runs = list(self._runs.values())
+        for run in runs:
+            run.cancelled.set()
+        for run in runs:
+            run.thread.join(STOP_SECONDS)
+            if run.thread.is_alive():
+                log.warning("%s does not end: it is left behind", run.thread.name)
+
+    # --- how
+
+    def _published(self, name: str) -> EngineSpec:
+        spec = find_spec(name, self._engines)
+        published_of(spec)
+        return spec
+
+    def _model(self, spec: EngineSpec) -> Model:
+        folder = locate(spec, self._settings)
+        run = self._runs.get(spec.name)
+        task = None if run is None else run.seen()
+        if spec.published is None:
+            return Model(spec, folder, None, None, None, task)
+        try:
+            plan = plan_download(spec, self._settings)
+        except FileNotFoundError:  # a folder went away while it was looked through
+            plan = plan_download(spec, self._settings)
+        checked = _how_checked(spec, self._settings, folder)
+        return Model(spec, folder, plan, checked, _removable(spec, self._settings), task)
+
+    def _start(self, spec: EngineSpec, deed: Deed, work: Work) -> Model:
+        with self._lock:
+            self._refuse_if_busy(spec)
+            run = _Run(spec, deed, work)
+            self._runs[spec.name] = run
+            run.thread.start()
+        return self._model(spec)
+
+    def _refuse_if_busy(self, spec: EngineSpec) -> None:
+        run = self._runs.get(spec.name)
+        if run is not None and run.is_under_way:
+            raise InvalidRequest("models.busy", title=spec.title)
+
+
+class _Run:
+    """A task and its thread, which alone changes `task`."""
+
+    def __init__(self, spec: EngineSpec, deed: Deed, work: Work) -> None:
+        self.task = Task(deed)
+        self.cancelled = threading.Event()
+        self._work = work
+        # The service may end without it: what it leaves behind is gone on from.
+        self.thread = threading.Thread(target=self._run, name=f"{deed} {spec.name}", daemon=True)
+
+    @property
+    def is_under_way(self) -> bool:
+        return self.task.ending is None
+
+    def seen(self) -> Task:
+        task = self.task
+        return replace(task, is_cancelling=task.ending is None and self.cancelled.is_set())
+
+    def _run(self) -> None:
+        name = self.thread.name
+        log.info("%s begins", name)
+        ending: Notice | I2VError
+        try:
+            ending = self._work(self._hear, self.cancelled.is_set)
+        except I2VError as error:
+            ending = error
+        except Exception as error:
+            log.exception("%s", name)
+            ending = I2VError("http.internal", kind=type(error).__name__)
+        self.task = replace(self.task, ending=ending)
+        level = logging.WARNING if self.task.has_failed else logging.INFO
+        log.log(level, "%s ended: %s", name, ending.message)
+
+    def _hear(self, progress: Progress) -> None:
+        self.task = replace(self.task, progress=progress)
+
+
+def _removable(spec: EngineSpec, settings: ModelSettings) -> ModelFolder | None:
+    try:
+        return removable(spec, settings)
+    except InvalidRequest:  # nothing, or nothing of ours
+        return None
+
+
+def _how_checked(spec: EngineSpec, settings: ModelSettings, folder: ModelFolder) -> Notice | None:
+    """Return what the records say that the files as they are now were held to; reads no weights."""
+    records = records_folder(folder.path, settings)
+    listing = read_listing(records)
+    if listing is None or folder.missing is not None:
+        return None
+    digests = Digests(records)
+    hows = set()
+    for path in folder.files:
+        expected = listing.files.get(path.relative_to(folder.path).as_posix())
+        try:
+            known = digests.known(path)
+        except OSError:  # removed at this moment
+            known = None
+        if expected is None or known is None or expected.sha256 not in (None, known):
+            return None
+        hows.add(expected.how)
+    return told_notice(spec, hows, listing.told_by)

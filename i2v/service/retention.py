@@ -1,0 +1,114 @@
+"""How long ended jobs are kept: by their age, and by what all jobs' files take.
+
+Owns which jobs go, oldest end first, and the thread that looks. How one is deleted is handed in; files that
+no job owns are never looked at. Does nothing unless `storage.keep_days` or `storage.keep_gigabytes` is set.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from i2v.core.errors import I2VError
+from i2v.core.settings import StorageSettings
+from i2v.jobs.model import OwnedFiles
+from i2v.service.job_files import video_bytes
+
+PERIOD_SECONDS = 300.0
+DAY = 86400
+GIGABYTE = 10**9
+
+log = logging.getLogger(__name__)
+
+
+class Retention:
+    """`start` it once; `stop` returns when nothing is being deleted any more."""
+
+    def __init__(
+        self,
+        settings: StorageSettings,
+        owned: Callable[[], Sequence[OwnedFiles]],
+        input_bytes: Callable[[str], int],
+        delete: Callable[[str], object],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Args:
+        owned: gives all jobs with their files, those that ended first at the beginning.
+        input_bytes: how much a job's picture takes, by its name. Several jobs may share one.
+        delete: deletes an ended job by its id; raises `I2VError` where it cannot.
+        clock: seconds since 1970.
+        """
+        self._settings = settings
+        self._owned = owned
+        self._input_bytes = input_bytes
+        self._delete = delete
+        self._clock = clock
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
+
+    def start(self) -> None:
+        if self._settings.keep_days or self._settings.keep_gigabytes:
+            self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.sweep()
+            except I2VError as error:  # the database is away
+                log.warning("retention: not now: %s", error)
+            except Exception:  # a defect in one round must not end all later ones unnoticed
+                log.exception("retention: this round was given up; the next one is in %d s", PERIOD_SECONDS)
+            self._stopping.wait(PERIOD_SECONDS)
+
+    def sweep(self) -> None:
+        """Delete the jobs that are too old, then the oldest ones until the rest is small enough."""
+        jobs = self._owned()
+        if self._settings.keep_days:
+            gone = self._delete_old(jobs)
+            jobs = [job for job in jobs if job.id not in gone]
+        if self._settings.keep_gigabytes:
+            self._delete_beyond(jobs)
+
+    def _delete_old(self, jobs: Sequence[OwnedFiles]) -> set[str]:
+        days = self._settings.keep_days
+        end = self._clock() - days * DAY
+        old = [job for job in jobs if job.finished_at is not None and job.finished_at < end]
+        return {job.id for job in old if self._purge(job, f"it ended more than {days:g} days ago")}
+
+    def _delete_beyond(self, jobs: Sequence[OwnedFiles]) -> None:
+        allowed = self._settings.keep_gigabytes * GIGABYTE
+        videos = {job.id: video_bytes(job) for job in jobs}
+        users = Counter(job.input for job in jobs)
+        pictures = {name: self._input_bytes(name) for name in users}
+        total = sum(videos.values()) + sum(pictures.values())
+        for job in jobs:
+            if total <= allowed:
+                return
+            reason = f"all jobs' files take {total / GIGABYTE:.3g} of {self._settings.keep_gigabytes:g} GB"
+            if job.finished_at is None or not self._purge(job, reason):
+                continue
+            users[job.input] -= 1
+            total -= videos[job.id] + (0 if users[job.input] else pictures[job.input])
+
+    def _purge(self, job: OwnedFiles, reason: str) -> bool:
+        """Delete the job unless the service ends; return whether it is gone."""
+        if self._stopping.is_set():
+            return False
+        if not Path(job.output).parent.is_dir():  # its disk is away, and would bring the video back
+            return False
+        try:
+            self._delete(job.id)
+        except (I2VError, OSError) as error:  # deleted or retried meanwhile, or its folder is read-only
+            log.warning("retention: job %s stays for now: %s", job.id, error)
+            return False
+        log.info("retention: job %s was deleted: %s", job.id, reason)
+        return True

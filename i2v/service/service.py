@@ -1,0 +1,466 @@
+"""All that the front ends know: submit a picture and a request, follow the job, fetch what came of it.
+
+Owns what happens between a request and the queue: the picture is decoded elsewhere and kept, every number is
+settled, the video gets a name that no other job has, and only then the job is accepted. Deliberately does not
+know HTTP or pages, nor how jobs are run; torch is never imported here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, Protocol
+
+from i2v.core.errors import EncodeError, I2VError, InvalidRequest, Notice
+from i2v.core.schema import DeviceInfo, EngineSpec, Generation, GenerationRequest, Preset, shown
+from i2v.core.settings import Settings, load_presets
+from i2v.engines.specs import find_spec
+from i2v.host import data_folder
+from i2v.jobs.forecast import Forecast
+from i2v.jobs.model import Job, JobStatus, JsonObject, OutputTaken, Page, StatusFilter, Submission
+from i2v.jobs.store import JobStore
+from i2v.media.decoder import examine_bytes, inspect_bytes, thumbnail_of
+from i2v.media.image import ImageLimits, Inspection
+from i2v.media.outputs import OutputName
+from i2v.media.picture_facts import PictureFacts
+from i2v.media.provenance import Provenance
+from i2v.media.unpublished import remove_kept, sweep
+from i2v.media.video import read_last_frame, read_poster, read_tags
+from i2v.memory.plan import Planned, plan_memory
+from i2v.pipeline.clip import resolve
+from i2v.pipeline.loading import Proofs, choose_engine, explain_choice
+from i2v.service.inputs import Inputs
+from i2v.service.job_files import Removal, check_video, read_from_video, remove_video
+from i2v.service.models import Models
+from i2v.service.overview import Overview, take_overview
+from i2v.service.readiness import Readiness
+from i2v.service.retention import Retention
+from i2v.workers.remains import clean_up
+
+DELETED_AT_ONCE = 200  # jobs that are read at a time
+DECODERS = 2  # pictures of jobs that are decoded at the same time: each may take gigabytes
+LOOKERS = 2  # so many more are looked at meanwhile: for advice, and to show one again
+HEADERS = 4  # of so many the header is read
+PATIENCE = 30.0  # seconds that a picture waits for its turn
+
+log = logging.getLogger(__name__)
+
+
+class Executor(Protocol):
+    """Who runs the jobs of a store. `executors.process` is the one for use, `executors.inline` for tests."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None:
+        """Let a running job go back to the queue, and return when nothing runs any more."""
+        ...
+
+    def wake(self) -> None:
+        """Something was queued."""
+        ...
+
+    def device(self) -> DeviceInfo:
+        """Return where jobs run; may wait for it, and raises what keeps jobs from being run."""
+        ...
+
+    def device_now(self) -> DeviceInfo | None:
+        """Return the same without waiting, `None` as long as it is not known."""
+        ...
+
+    def problem(self) -> I2VError | None:
+        """Return why jobs that are queued now would not be run, without waiting; `None` if they would."""
+        ...
+
+    def is_alive(self) -> bool:
+        """Tell whether jobs will be run once nothing is in the way; if not, only a restart helps."""
+        ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a request would take here. `None`: not known yet.
+
+    Attributes:
+        fits: whether it fits what was free of the device and of CPU memory when the worker started.
+        bytes: of the device, at the most.
+        seconds: from the loaded engine to the finished video, by this machine's finished jobs, or guessed.
+        options: what would be run (`Generation`).
+        notice: the seconds for a person.
+        memory: the rest of it for a person: whether it fits, and what would; why it is not run fast, or not
+            at the size that was asked for.
+    """
+
+    fits: bool | None
+    bytes: int | None
+    seconds: float | None
+    options: JsonObject
+    notice: Notice
+    memory: tuple[Notice, ...] = ()
+
+    @property
+    def message(self) -> str:
+        """What the notices say, in one line."""
+        return " ".join(notice.message for notice in (*self.memory, self.notice))
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A job that runs, or waits to `starts_in` so many seconds; `None`: it runs, or that is not known."""
+
+    job: Job
+    starts_in: float | None
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """A job that is gone, and what became of its video; "none": there was none to have."""
+
+    job: Job
+    video: Removal | Literal["none"]
+
+
+class Service:
+    """The application without a front end. `start` it once, `stop` it at the end.
+
+    Attributes:
+        models: which are there; getting, checking and removing one.
+    """
+
+    def __init__(
+        self, settings: Settings, store: JobStore, executor: Executor, engines: Mapping[str, EngineSpec]
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._executor = executor
+        self._presets = load_presets()
+        self._proofs = Proofs(settings.models)
+        self._inputs = Inputs(settings.inputs, store.inputs)
+        self._readiness = Readiness(settings, store)
+        self._decoding = threading.Semaphore(DECODERS)
+        self._looking = threading.Semaphore(LOOKERS)
+        self._inspecting = threading.Semaphore(HEADERS)
+        self.engines = engines
+        self.models = Models(settings.models, engines)
+        self._retention = Retention(settings.storage, store.owned, self._input_bytes, self.delete)
+
+    def start(self) -> None:
+        """Take up where the last service stopped: interrupted jobs go on, files that nobody owns go away.
+
+        Raises `I2VError` (`data.*`) if the data folder cannot be used.
+        """
+        folder = self._settings.service.data_dir
+        data_folder.prepare(folder)
+        for job in self._store.recover_interrupted():
+            clean_up(job, self._settings.unpublished)
+        data_folder.sweep(folder, self._store.inputs(), is_new=self._store.revision() == 0)
+        data_folder.empty_trash(folder)
+        sweep(self._settings.unpublished)
+        self._executor.start()
+        self._retention.start()
+
+    def stop(self) -> None:
+        self.models.stop()
+        self._retention.stop()
+        self._executor.stop()
+        self._store.close()
+
+    def problem(self) -> I2VError | None:
+        """Return why a job that is submitted now would be refused, or not run; `None` if it would be run."""
+        return self._readiness.recent_problem() or self._executor.problem()
+
+    def is_alive(self) -> bool:
+        """Tell whether jobs can be run again without a restart of the service."""
+        return self._executor.is_alive()
+
+    def overview(self) -> Overview:
+        """Return where jobs run and what they find there; waits for nothing."""
+        device: DeviceInfo | I2VError | None
+        try:
+            device = self._executor.device_now()
+        except I2VError as error:
+            device = error
+        return take_overview(self._settings, device)
+
+    # --- jobs
+
+    def submit(self, fields: JsonObject, picture: bytes, idempotency_key: str | None = None) -> Job:
+        """Accept a job: when this returns, it is on the disk and will be run.
+
+        Args:
+            fields: of `GenerationRequest`.
+            picture: the file's bytes, as somebody sent them.
+            idempotency_key: a second submission with the key returns the first one's job.
+        Raises:
+            InvalidRequest: `request.*`, `image.*`, `output.*` or `job.*`; nothing was accepted.
+            QueueFull, InsufficientMemory, EncodeError: not now, or not here.
+            I2VError: `image.decoder*`; the picture could not be read now, whatever is in it.
+        """
+        submitted = datetime.now()
+        request = GenerationRequest.parse({"engine": self._settings.engine.name} | fields)
+        self._readiness.check()
+        with _turn(self._decoding):
+            new = self._inputs.decode(picture, ImageLimits.of(self._settings.image))
+        with closing(new):
+            generation, notices = self._resolve(request, new.decoded.size)
+            planned = self._planned(generation)
+            if planned.fits is False:  # told, not refused: it is an estimate
+                notices += planned.notices
+            submission = Submission(
+                request=request.model_dump(exclude_none=True),
+                generation=asdict(generation),
+                notices=tuple(notice.to_dict() for notice in (*notices, *new.decoded.notices)),
+                input=new.name,
+                output="",
+                fingerprint=_fingerprint(request, picture),
+                idempotency_key=idempotency_key,
+            )
+            names = OutputName(self._settings.output.directory, submitted, self._settings.output.prefix)
+            job = self._inputs.accept(new, lambda: self._accept(submission, names))
+        if job.id == submission.id:  # and not the idempotency key's earlier job
+            log.info("job %s: accepted", job.id)
+            data_folder.empty_trash(self._settings.service.data_dir)
+        self._executor.wake()
+        return job
+
+    def get(self, job_id: str) -> Job:
+        """Return the job as it is now; raise `InvalidRequest` (`job.unknown`), as all that take an id do."""
+        return self._store.get(job_id)
+
+    def page(
+        self, status: StatusFilter | None = None, cursor: str | None = None, limit: int = 50, search: str = ""
+    ) -> Page:
+        """See `JobStore.page`."""
+        return self._store.page(status, cursor, limit, search)
+
+    def counts(self) -> dict[JobStatus, int]:
+        return self._store.counts()
+
+    def cancel(self, job_id: str) -> Job:
+        job = self._store.cancel(job_id)
+        if job.status == "cancelled":  # a running one's worker does the same when it has stopped
+            remove_kept(self._settings.unpublished, job.id)
+        return job
+
+    def retry(self, job_id: str) -> Job:
+        job = self._store.retry(job_id)
+        self._executor.wake()
+        return job
+
+    def delete(self, job_id: str) -> Deleted:
+        """Remove an ended job: its video, then the job itself, then its picture.
+
+        Wherever this is cut off, nothing is lost sight of: as long as there is a video, there is a job that
+        can be deleted again; a picture without a job is swept at the next start. A file that the job did not
+        make is left alone, whatever its name.
+
+        Raises:
+            InvalidRequest: `job.not_finished`: cancel it first.
+            I2VError: as `remove_video` does; the job is still there, and can be deleted again.
+        """
+        job = self._store.get(job_id)
+        if job.finished_at is None:
+            raise InvalidRequest("job.not_finished", id=job.id, status=job.status)
+        video = remove_video(job) if job.status == "succeeded" else "none"
+        job = self._inputs.release(job.input, lambda: self._store.delete(job_id))
+        if video == "none":  # after the job has gone: until then, somebody could retry it
+            clean_up(job, self._settings.unpublished)
+        remove_kept(self._settings.unpublished, job.id)
+        log.info("job %s: deleted (video: %s)", job.id, video)
+        return Deleted(job, video)
+
+    def delete_unsuccessful(self) -> int:
+        """Remove all jobs that failed or were cancelled; return how many those were. Raises as `delete`."""
+        count = 0
+        statuses: tuple[StatusFilter, ...] = ("failed", "cancelled")
+        for status in statuses:
+            while jobs := self._store.page(status, limit=DELETED_AT_ONCE).jobs:
+                for job in jobs:
+                    with suppress(InvalidRequest):  # deleted or retried meanwhile
+                        self.delete(job.id)
+                        count += 1
+        return count
+
+    def revision(self) -> int:
+        """Return a number that is the same as long as no job has changed: cheap to ask often."""
+        return self._store.revision()
+
+    def preview(self, job_id: str) -> bytes | None:
+        """Return the moving preview of a running job (`preview.MIME_TYPE`), if there is one yet."""
+        return self._store.preview(job_id)
+
+    def video(self, job_id: str) -> Path:
+        """Return the finished video's path; raises `InvalidRequest` as `check_video` does."""
+        return check_video(self._store.get(job_id))
+
+    def last_frame(self, job_id: str) -> bytes:
+        """Return the finished video's last frame as a PNG file.
+
+        Raises as `video` does, also where only decoding shows that the video is broken, and `EncodeError`
+        (`encode.no_ffmpeg`).
+        """
+        return read_from_video(self._store.get(job_id), read_last_frame)
+
+    def poster(self, job_id: str) -> bytes:
+        """Return the finished video's first frame, small, as a JPEG file; raises as `last_frame` does."""
+        return read_from_video(self._store.get(job_id), read_poster)
+
+    def picture(self, job: Job) -> bytes | None:
+        """Return the picture that the job was given, upright and whole, as PNG; `None` if it is gone.
+
+        Raises `I2VError` (`image.*`) if it cannot be read now.
+        """
+        with _turn(self._looking):
+            return self._inputs.png(job.input)
+
+    def settings_of(self, video: Path) -> JsonObject:
+        """Return the fields of the request that made the video; prompts that the file leaves out are missing.
+
+        Anybody may have made it: raises `InvalidRequest` (`clip.unreadable`, `provenance.*`).
+        """
+        made = Provenance.from_tags(_tags_of(video), Path(video.name))
+        fields = made.request_fields({})
+        try:
+            request = GenerationRequest.parse({"prompt": ""} | fields)
+            find_spec(request.engine, self.engines)
+        except InvalidRequest as error:
+            name = shown(video.name, limit=300)
+            raise InvalidRequest("provenance.unreadable", path=name, reason=error.message) from error
+        return request.model_dump(include=set(fields))
+
+    def thumbnail(self, job_id: str) -> bytes:
+        """Return the picture that the job was given, small (`decoder.THUMBNAIL_TYPE`).
+
+        Raises `InvalidRequest` (`job.no_thumbnail`) where it is gone.
+        """
+        job = self._store.get(job_id)
+        thumbnail = self._inputs.thumbnail(job.input)
+        if thumbnail is None:  # somebody tidied up
+            raise InvalidRequest("job.no_thumbnail", id=job.id)
+        return thumbnail
+
+    # --- what can be asked for, and what it would take
+
+    def presets(self, spec: EngineSpec) -> dict[str, Preset]:
+        """Return the presets as `spec` has them."""
+        return {**self._presets, **spec.presets}
+
+    def plan(self, fields: JsonObject, picture_size: tuple[int, int] = (512, 512)) -> Plan:
+        """Return what a request would take on this machine; raises `InvalidRequest` as `submit` does."""
+        request = GenerationRequest.parse({"engine": self._settings.engine.name} | fields)
+        generation, told = self._resolve(request, picture_size)
+        told = tuple(each for each in told if each.code.startswith(("speed.", "request.size_")))
+        planned = self._planned(generation)
+        needed = None if planned.estimate is None else planned.estimate.device_bytes
+        seconds = self._forecast().seconds(generation)
+        notice = Notice("plan.unknown", {})
+        if seconds is not None:
+            notice = Notice("plan.seconds", {"seconds": max(1, round(seconds))})
+        elif (seconds := planned.guessed_seconds(self._executor.device())) is not None:
+            notice = Notice("plan.seconds_guess", {"seconds": max(1, round(seconds))})
+        return Plan(planned.fits, needed, seconds, asdict(generation), notice, (*planned.notices, *told))
+
+    def examine(self, picture: bytes) -> PictureFacts:
+        """Return what is found in a picture that may be submitted; raises as `submit` does because of it."""
+        with _turn(self._looking):
+            return examine_bytes(picture, ImageLimits.of(self._settings.image))
+
+    def inspect(self, picture: bytes) -> Inspection:
+        """Return what the picture's header tells; raises what `submit` would raise because of it."""
+        with _turn(self._inspecting):
+            return inspect_bytes(picture, ImageLimits.of(self._settings.image))
+
+    def explain_choice(self) -> Notice | None:
+        """Return which engine jobs that name none are run by, and why; `None` where the settings name it."""
+        if self._settings.engine.name != "auto":
+            return None
+        return explain_choice(self._executor.device(), self._settings.models)
+
+    def expected_start(self, job: Job) -> float | None:
+        """Return in how many seconds a queued job should start; `None` if it is not queued or not known."""
+        return next((each.starts_in for each in self.unfinished() if each.job.id == job.id), None)
+
+    def unfinished(self) -> list[Unfinished]:
+        """Return the running jobs, then all queued ones in their order."""
+        jobs = self._store.unfinished()
+        starts = self._forecast().starts(jobs)
+        return [Unfinished(job, seconds) for job, seconds in zip(jobs, starts, strict=True)]
+
+    # --- how
+
+    def _input_bytes(self, name: str) -> int:
+        """Return how much a job's picture takes."""
+        file = self._settings.inputs / name
+        return _size(file) + _size(thumbnail_of(file))
+
+    def _forecast(self) -> Forecast:
+        return Forecast(self._store.recent_runs())
+
+    def _resolve(
+        self, request: GenerationRequest, picture_size: tuple[int, int]
+    ) -> tuple[Generation, tuple[Notice, ...]]:
+        device = self._executor.device()
+        spec = choose_engine(request.engine, device, self._settings.models, self.engines)
+        return resolve(
+            request,
+            spec,
+            self._presets,
+            picture_size,
+            proofs=self._proofs.of(spec),
+            upscaling=self._settings.output.upscaler,
+        )
+
+    def _planned(self, generation: Generation) -> Planned:
+        spec = find_spec(generation.engine, self.engines)
+        return plan_memory(spec, generation, self._executor.device(), self._settings.engine)
+
+    def _accept(self, new: Submission, names: OutputName) -> Job:
+        """Put the job into the queue under the first name that neither a file nor another job has."""
+        for path in names.candidates():
+            if path.exists():
+                continue
+            try:
+                return self._store.submit(replace(new, output=str(path.absolute())))
+            except OutputTaken:
+                continue
+        raise AssertionError("names do not end")
+
+
+def _tags_of(video: Path) -> dict[str, str]:
+    try:
+        return read_tags(video)
+    except EncodeError as error:
+        if error.code != "encode.broken":
+            raise
+        name, reason = shown(video.name, limit=300), error.params["reason"]
+        raise InvalidRequest("clip.unreadable", path=name, reason=reason) from error
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.lstat().st_size
+    except OSError:  # somebody tidied up
+        return 0
+
+
+@contextmanager
+def _turn(slots: threading.Semaphore) -> Iterator[None]:
+    """Hold one of the `slots`; raise `I2VError` (`image.decoders_busy`) where none gets free in time."""
+    if not slots.acquire(timeout=PATIENCE):
+        raise I2VError("image.decoders_busy")
+    try:
+        yield
+    finally:
+        slots.release()
+
+
+def _fingerprint(request: GenerationRequest, picture: bytes) -> str:
+    digest = hashlib.sha256(json.dumps(request.model_dump(), sort_keys=True).encode())
+    digest.update(picture)
+    return digest.hexdigest()

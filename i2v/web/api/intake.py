@@ -1,0 +1,117 @@
+"""Bodies of requests: from the bytes of a form or of JSON to fields and a picture, none of them judged yet.
+
+Owns what the formats themselves allow: which type of body, which charset, each field once, JSON without NaN.
+Which fields there are and what they may be is `GenerationRequest`'s business. Names of files that clients
+send are not looked at, and nothing they send is opened as a path or a URL.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import anyio.to_thread
+from python_multipart.multipart import parse_options_header
+from starlette.requests import Request
+
+from i2v.core.errors import InvalidRequest
+from i2v.core.schema import shown
+from i2v.jobs.model import JsonObject
+from i2v.web.api.base64_picture import decode_base64
+from i2v.web.api.charsets import check_ascii, check_charset
+from i2v.web.api.json_limits import check_shape
+from i2v.web.api.multipart import receive_form
+from i2v.web.front import Front
+
+FORM, JSON = "multipart/form-data", "application/json"
+
+# JSON itself says which of these it is in: by its first bytes
+_UNICODE = ("utf-16", "utf-16le", "utf-16be", "utf-32", "utf-32le", "utf-32be")
+
+
+async def read_submission(request: Request) -> tuple[JsonObject, bytes]:
+    """Return the fields of a form or of a JSON object, and the picture that is its `image`.
+
+    Raises:
+        InvalidRequest: `http.*`, or `request.*` and `image.*` about `image`.
+        I2VError: `image.*`: a large picture has no place to wait.
+    """
+    media_type = _media_type(request)
+    if media_type == FORM:
+        return await read_form(request)
+    if media_type == JSON:
+        body = await _read_body(request)
+        return await anyio.to_thread.run_sync(_fields_and_picture, body)
+    raise _refused(request, f"{FORM} or {JSON}")
+
+
+async def read_form(request: Request) -> tuple[JsonObject, bytes]:
+    if _media_type(request) != FORM:
+        raise _refused(request, FORM)
+    folder = Front.of(request).settings.service.data_dir
+    form = await receive_form(request.headers["content-type"], request.stream(), folder)
+    return dict(form.texts), form.picture
+
+
+async def read_json(request: Request) -> JsonObject:
+    """Return the JSON object that the body is."""
+    if _media_type(request) != JSON:
+        raise _refused(request, JSON)
+    return await anyio.to_thread.run_sync(parse_object, await _read_body(request))
+
+
+async def _read_body(request: Request) -> bytes:
+    """Return the JSON; it is UTF-8, 16 or 32, and must not be declared as anything else."""
+    options = parse_options_header(request.headers["content-type"])[1]
+    charset = check_charset(options.get(b"charset", b"").decode("latin-1"), "Content-Type", _UNICODE)
+    body = await request.body()
+    check_ascii(body, "Content-Type", charset)
+    return body
+
+
+def parse_object(body: bytes) -> JsonObject:
+    check_shape(body)
+    try:
+        values = json.loads(body, parse_constant=_no_constant, object_pairs_hook=_no_repetition)
+    except RecursionError as error:
+        raise InvalidRequest("http.malformed", reason="it is nested too deeply") from error
+    except UnicodeDecodeError as error:
+        raise InvalidRequest("http.not_utf8", field="body") from error
+    except ValueError as error:  # broken JSON, an integer of more digits than Python reads
+        raise InvalidRequest("http.malformed", reason=shown(str(error), limit=200)) from error
+    if not isinstance(values, dict):
+        raise InvalidRequest("http.malformed", reason="it is not a JSON object")
+    return values
+
+
+def _no_constant(name: str) -> object:
+    raise InvalidRequest("http.malformed", reason=f"{name} is not JSON")
+
+
+def _no_repetition(pairs: list[tuple[str, object]]) -> JsonObject:
+    for name, count in Counter(name for name, _ in pairs).items():
+        if count > 1:
+            raise InvalidRequest("http.repeated_field", field=shown(name))
+    return dict(pairs)
+
+
+def _fields_and_picture(body: bytes) -> tuple[JsonObject, bytes]:
+    fields = parse_object(body)
+    if "image" not in fields:
+        raise InvalidRequest("request.missing_field", field="image")
+    return fields, decode_base64(fields.pop("image"))
+
+
+def _media_type(request: Request) -> str:
+    """Return the type in small letters; refuse a header that is given twice, and a compressed body."""
+    if len(request.headers.getlist("content-type")) > 1:
+        raise InvalidRequest("http.repeated_field", field="Content-Type")
+    encoding = request.headers.get("content-encoding", "identity").strip()
+    if encoding.lower() not in ("", "identity"):
+        raise InvalidRequest("http.content_encoding", value=shown(encoding))
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _refused(request: Request, allowed: str) -> InvalidRequest:
+    value = shown(request.headers.get("content-type", ""))
+    return InvalidRequest("http.media_type", value=value, allowed=allowed)

@@ -1,0 +1,128 @@
+"""The REST API's part about models: which are there, getting one, and how that is going."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+
+from i2v.core.errors import I2VError
+from i2v.core.messages import HINTS
+from i2v.service.models import Deed, Model, State, Task
+from i2v.web.api.schemas import JobError
+from i2v.web.front import PREFIX, Front
+from i2v.web.problems import problems
+from i2v.weights.folders import Origin
+from i2v.weights.progress import Progress
+
+router = APIRouter(prefix=f"{PREFIX}/models", tags=["models"])
+
+
+class DownloadBody(BaseModel):
+    """What a download would be, said without asking the network. Bytes."""
+
+    size: int = Field(description="of what the engine reads, about")
+    begun: int = Field(description="of it that an earlier download has left")
+    free: int = Field(description="on the disk that it goes to")
+    target: str
+    licence: str
+    origin: str
+    sources: list[str] = Field(description="in the order in which they are asked; none where we are offline")
+
+
+class TaskBody(BaseModel):
+    """A download or a check that is under way, or the last one since the service began."""
+
+    deed: Deed
+    is_cancelling: bool
+    progress: Progress | None = Field(description="bytes, bytes a second, and eta in seconds")
+    message: str | None = Field(description="what came of it; null as long as it is under way")
+    error: JobError | None
+
+
+class ModelBody(BaseModel):
+    """A model and its folder."""
+
+    name: str
+    title: str
+    state: State
+    path: str
+    origin: Origin = Field(description="whose the folder is: only one that was downloaded is changed")
+    missing: str | None = Field(description="the first file that is not there")
+    bytes: int
+    checked: str | None = Field(description="what the files were held to; null where that is not known")
+    download: DownloadBody | None = Field(description="null for a part of i2v")
+    task: TaskBody | None
+
+
+class ModelsBody(BaseModel):
+    models: list[ModelBody]
+
+
+@router.get("")
+def list_models(request: Request) -> ModelsBody:
+    """List the models: where each is, how its files were checked, what a download would be or how it is."""
+    return ModelsBody(models=[_model(model) for model in Front.of(request).service.models.all()])
+
+
+@router.get("/{name}", responses=problems(422))
+def get_model(request: Request, name: str) -> ModelBody:
+    """Tell how a model that can be downloaded is."""
+    return _model(Front.of(request).service.models.get(name))
+
+
+@router.post("/{name}/download", status_code=202, responses=problems(409, 422))
+def download_model(request: Request, name: str) -> ModelBody:
+    """Begin to fetch a model, or go on with it, until it is done or cancelled, or the service ends."""
+    return _model(Front.of(request).service.models.download(name))
+
+
+@router.post("/{name}/verify", status_code=202, responses=problems(409, 422))
+def verify_model(request: Request, name: str) -> ModelBody:
+    """Begin to compare each file with what its hub tells."""
+    return _model(Front.of(request).service.models.verify(name))
+
+
+@router.delete("/{name}/task", status_code=202, responses=problems(409, 422))
+def cancel_task(request: Request, name: str) -> ModelBody:
+    """Cancel the download or check that is under way; what was fetched is kept."""
+    return _model(Front.of(request).service.models.cancel(name))
+
+
+def _model(model: Model) -> ModelBody:
+    folder, plan = model.folder, model.plan
+    return ModelBody(
+        name=model.spec.name,
+        title=model.spec.title,
+        state=model.state,
+        path=str(folder.path),
+        origin=folder.origin,
+        missing=None if folder.missing is None else str(folder.missing.relative_to(folder.path)),
+        bytes=folder.size,
+        checked=None if model.checked is None else model.checked.message,
+        download=None
+        if plan is None
+        else DownloadBody(
+            size=plan.size,
+            begun=plan.begun,
+            free=plan.free,
+            target=str(plan.target),
+            licence=plan.licence,
+            origin=plan.origin,
+            sources=list(plan.sources),
+        ),
+        task=None if model.task is None else _task(model.task),
+    )
+
+
+def _task(task: Task) -> TaskBody:
+    ending = task.ending
+    error = None
+    if ending is not None and (task.has_failed or isinstance(ending, I2VError)):
+        error = JobError(code=ending.code, message=ending.message, hint=HINTS.get(ending.code))
+    return TaskBody(
+        deed=task.deed,
+        is_cancelling=task.is_cancelling,
+        progress=task.progress,
+        message=None if ending is None else ending.message,
+        error=error,
+    )

@@ -1,0 +1,205 @@
+"""Forms of several parts (`multipart/form-data`): from the bytes of a body to its texts and its picture.
+
+Owns how parts are found, that texts are UTF-8, and where a large picture waits while it arrives: in the
+service's own folder, so that the machine's folder for temporary files does not matter. Deliberately does not
+know which fields there are, nor what a picture is.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.datastructures import UploadFile
+
+from i2v.core.errors import I2VError, InvalidRequest
+from i2v.core.schema import shown
+from i2v.web.api.charsets import check_charset, read_text
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
+
+PICTURE = b"image"  # the one part that is a file
+MAX_PARTS = 64  # the request has some fifteen fields
+MAX_TEXT = 2**20  # bytes of all texts together
+IN_MEMORY = 2**20  # bytes of a picture; a larger one waits in a file without a name
+
+_AS_IT_IS = (b"", b"7bit", b"8bit", b"binary")  # what Content-Transfer-Encoding may say
+
+
+@dataclass(frozen=True)
+class Form:
+    """What was sent, each field once."""
+
+    texts: dict[str, str]
+    picture: bytes
+
+
+@dataclass
+class _Part:
+    headers: dict[bytes, bytes] = field(default_factory=dict)
+    name: bytes = b""
+    is_file: bool = False
+    data: bytearray = field(default_factory=bytearray)
+
+    @property
+    def shown_name(self) -> str:
+        return shown(self.name.decode("utf-8", "backslashreplace"))
+
+
+async def receive_form(content_type: str, chunks: AsyncIterator[bytes], folder: Path) -> Form:
+    """Return the form that `chunks` are.
+
+    Args:
+        content_type: the header's value; it has the boundary.
+        folder: where a picture that is large waits.
+    Raises:
+        InvalidRequest: `http.*`, or `request.*` for a picture that is missing, a file where a text belongs
+            and the other way round.
+        I2VError: `image.no_space`, `image.not_stored`: `folder` does not take the picture.
+    """
+    options = parse_options_header(content_type)[1]
+    charset = options.get(b"charset", b"").decode("latin-1")
+    check_charset(charset, "Content-Type")
+    boundary = options.get(b"boundary")
+    if not boundary:
+        raise _malformed("its Content-Type has no boundary; let the client write that header itself")
+    reader = _Reader()
+    try:
+        with SpooledTemporaryFile(IN_MEMORY, dir=str(folder)) as file:
+            upload = UploadFile(cast("BinaryIO", file))
+            await _read(chunks, boundary, reader, upload)
+            _check_kinds(reader.parts)
+            await upload.seek(0)
+            picture = await upload.read()
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        code, reason = "image.no_space" if full else "image.not_stored", error.strerror or str(error)
+        raise I2VError(code, path=str(folder), reason=reason) from error
+    return Form(_texts(reader.parts, charset), picture)
+
+
+class _Reader:
+    """What the parser calls. Bytes of the picture are handed on by `take`, those of texts kept."""
+
+    def __init__(self) -> None:
+        self.parts: list[_Part] = []
+        self.is_complete = False
+        self._header, self._value = bytearray(), bytearray()
+        self._picture: _Part | None = None
+        self._pieces: list[bytes] = []
+        self._text_bytes = 0
+
+    def callbacks(self) -> MultipartCallbacks:
+        return {
+            "on_part_begin": self._begin_part,
+            "on_part_data": self._take_data,
+            "on_header_field": lambda data, start, end: self._header.extend(data[start:end]),
+            "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
+            "on_header_end": self._end_header,
+            "on_headers_finished": self._end_headers,
+            "on_end": self._end,
+        }
+
+    def take(self) -> list[bytes]:
+        pieces, self._pieces = self._pieces, []
+        return pieces
+
+    def _begin_part(self) -> None:
+        if len(self.parts) == MAX_PARTS:
+            raise _malformed(f"it has more than {MAX_PARTS} parts")
+        self.parts.append(_Part())
+
+    def _end_header(self) -> None:
+        self.parts[-1].headers[bytes(self._header.lower())] = bytes(self._value)
+        self._header.clear()
+        self._value.clear()
+
+    def _end_headers(self) -> None:
+        part = self.parts[-1]
+        options = parse_options_header(part.headers.get(b"content-disposition"))[1]
+        if b"name" not in options:
+            raise _malformed("a part has no name in its Content-Disposition")
+        part.name, part.is_file = options[b"name"], b"filename" in options
+        if part.headers.get(b"content-transfer-encoding", b"").lower() not in _AS_IT_IS:
+            value = shown(part.headers[b"content-transfer-encoding"].decode("latin-1"))
+            raise InvalidRequest("http.transfer_encoding", field=part.shown_name, value=value)
+        if part.name == PICTURE and part.is_file and self._picture is None:
+            self._picture = part
+
+    def _take_data(self, data: bytes, start: int, end: int) -> None:
+        part = self.parts[-1]
+        if part is self._picture:
+            self._pieces.append(data[start:end])
+        elif part.name == PICTURE or part.is_file:
+            part.data += data[
+                start : min(end, start + 100 - len(part.data))
+            ]  # refused below: for the message
+        else:
+            self._text_bytes += end - start
+            if self._text_bytes > MAX_TEXT:
+                raise _malformed(f"its texts have more than {MAX_TEXT} bytes")
+            part.data += data[start:end]
+
+    def _end(self) -> None:
+        self.is_complete = True
+
+
+async def _read(chunks: AsyncIterator[bytes], boundary: bytes, reader: _Reader, upload: UploadFile) -> None:
+    """Read everything; pieces of the picture go to `upload`."""
+    try:
+        parser = MultipartParser(boundary, reader.callbacks())
+        async for chunk in chunks:
+            parser.write(chunk)
+            for piece in reader.take():
+                await upload.write(piece)
+        parser.finalize()
+    except FormParserError as error:
+        raise _malformed(f"it is no form of several parts ({shown(str(error), limit=100)})") from error
+    if not reader.is_complete:  # the last part may be cut off, and further ones missing
+        raise _malformed("it ends before the boundary that closes it, so part of it was lost on the way")
+
+
+def _check_kinds(parts: list[_Part]) -> None:
+    """Refuse a field that is given twice, a file where a text belongs, a text where the file belongs."""
+    for name, count in Counter(part.name for part in parts).items():
+        if count > 1:
+            twice = next(part for part in parts if part.name == name)
+            raise InvalidRequest("http.repeated_field", field=twice.shown_name)
+    if not any(part.name == PICTURE for part in parts):
+        raise InvalidRequest("request.missing_field", field=PICTURE.decode())
+    for part in parts:
+        if part.is_file == (part.name == PICTURE):
+            continue
+        value, allowed = "a file", "plain text; with curl: -F name=value, without @"
+        if not part.is_file:
+            value = shown(part.data.decode("utf-8", "backslashreplace"))
+            allowed = "a file with a file name; with curl: -F image=@photo.jpg"
+        raise InvalidRequest("request.invalid", field=part.shown_name, value=value, allowed=allowed)
+
+
+def _texts(parts: list[_Part], charset: str) -> dict[str, str]:
+    """Return the texts by name; `_charset_` is no field: it declares the others' charset (RFC 7578, 4.6)."""
+    texts = {}
+    declared = next((part.data for part in parts if part.name == b"_charset_"), None)
+    if declared is not None:
+        charset = declared.decode("latin-1").strip()
+        check_charset(charset, "_charset_")
+    for part in parts:
+        if part.is_file or part.name == b"_charset_":
+            continue
+        name = read_text(part.name, part.shown_name, charset)
+        own = parse_options_header(part.headers.get(b"content-type"))[1].get(b"charset")
+        texts[name] = read_text(part.data, shown(name), own.decode("latin-1") if own else charset)
+    return texts
+
+
+def _malformed(reason: str) -> InvalidRequest:
+    return InvalidRequest("http.malformed", reason=reason)

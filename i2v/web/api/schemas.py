@@ -1,0 +1,243 @@
+"""The JSON that the API speaks, as models: for OpenAPI, and so that every address says a thing the same way.
+
+Owns names and forms (times in ISO 8601 UTC, absolute URLs). Deliberately does not know where a job is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+
+from i2v.core.messages import HINTS
+from i2v.core.schema import EngineSpec, GenerationRequest, Preset
+from i2v.jobs.model import Job, JobStatus, JsonObject, Phase, StatusFilter
+from i2v.service.job_files import Removal, has_video
+from i2v.service.service import Deleted
+from i2v.web.api.intake import FORM, JSON
+
+JsonSchema = dict[str, object]
+
+MAX_PICTURE_SIDE = 100_000  # pixels
+
+
+class JobError(BaseModel):
+    """Why a job failed; `code` is stable, and `hint` is what to do where the message does not say it."""
+
+    code: str
+    message: str
+    hint: str | None
+
+
+class JobBody(BaseModel):
+    """A job at one moment."""
+
+    id: str
+    status: JobStatus
+    phase: Phase = Field(description="where it is; of a finished job, where it was last")
+    progress: float = Field(description="of the whole job, 0 to 1")
+    eta_seconds: float | None = Field(description="until it is finished; null where it is not known")
+    queue_position: int | None = Field(description="jobs before it; null unless it is queued")
+    attempt: int = Field(description="0 before the first; interrupted and retried jobs have more than one")
+    error: JobError | None
+    notices: list[JsonObject] = Field(
+        description="what to know of it so far, {code, params, message}: also each step down to less memory"
+    )
+    request: JsonObject = Field(description="what was asked for")
+    video_available: bool = Field(
+        description="whether its video can be fetched now; false of a finished job: the file was moved or cut"
+    )
+    result: JsonObject | None = Field(
+        description="path, video_url, seed, width, height, generated_width, generated_height, num_frames,"
+        " fps, target_fps, num_inference_steps, guidance_scale, prompt, negative_prompt, fit, engine, speed,"
+        " upscaler, solver, unet_evaluations (what was really run), seconds (by phase), stages ({name,"
+        " seconds, bytes, estimated_bytes}: memory at the most, null where it was not measured) and notices"
+        " ({code, params, message})"
+    )
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class AcceptedBody(JobBody):
+    """A job that was just put into the queue."""
+
+    expected_start_seconds: float | None = Field(description="until it starts; null where it is not known")
+
+
+class DeletedBody(BaseModel):
+    """A job that is gone."""
+
+    id: str
+    deleted: Literal[True] = True
+    video: Removal | Literal["none"] = Field(
+        description="removed; missing: it was gone already; kept: something that the job did not make has its"
+        " name; none: the job had not succeeded"
+    )
+    path: str = Field(description="where the video was, or would have been")
+
+    @classmethod
+    def of(cls, deleted: Deleted) -> DeletedBody:
+        return cls(id=deleted.job.id, video=deleted.video, path=deleted.job.output)
+
+
+class PageBody(BaseModel):
+    """Some jobs, newest first."""
+
+    jobs: list[JobBody]
+    next_cursor: str | None = Field(description="asks for the older ones; null where there are none")
+
+
+class Listing(BaseModel):
+    """Which jobs are asked for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: StatusFilter | None = None
+    search: str = Field("", description="part of the prompt; a to z match in either case")
+    cursor: str | None = Field(None, description="next_cursor of the page before")
+    limit: int = Field(50, ge=1, le=200)
+
+
+class EngineBody(BaseModel):
+    """A model that jobs can ask for; `available`: its weights are there."""
+
+    name: str
+    title: str
+    available: bool
+    embedded: bool
+    multiple: int
+    native_area_side: int | None
+    trained_frames: tuple[int, int]
+    trained_fps: tuple[int, int]
+    max_prompt_tokens: int
+    requires_prompt: bool
+    default_negative_prompt: str
+
+    @classmethod
+    def of(cls, spec: EngineSpec, available: bool) -> EngineBody:
+        names = cls.model_fields.keys() - {"available"}
+        return cls(available=available, **{name: getattr(spec, name) for name in names})
+
+
+class EnginesBody(BaseModel):
+    engines: list[EngineBody]
+
+
+class PresetsBody(BaseModel):
+    presets: dict[str, dict[str, Preset]] = Field(description="by engine and name")
+
+
+class PlanBody(BaseModel):
+    """What a request would take here; null: not known yet."""
+
+    fits: bool | None
+    bytes: int | None
+    seconds: float | None
+    options: JsonObject = Field(description="what would be run, every gap filled")
+    message: str
+
+
+class PredictBody(BaseModel):
+    """The answer to the first published client."""
+
+    data: Annotated[list[str], Field(description="one element: the video's URL")]
+
+
+class GenerateBody(BaseModel):
+    """The answer to the second published client."""
+
+    output_path: str
+    video_url: str
+    job_id: str
+
+
+def video_url(job_id: str, request: Request) -> str:
+    """Return where the video is, as the client that sent `request` reaches us."""
+    return str(request.url_for("get_video", job_id=job_id))
+
+
+def job_body(job: Job, request: Request) -> JobBody:
+    error = job.error
+    return JobBody(
+        id=job.id,
+        status=job.status,
+        phase=job.phase,
+        progress=job.progress,
+        eta_seconds=job.eta_seconds,
+        queue_position=job.queue_position,
+        attempt=job.attempt,
+        error=None
+        if error is None
+        else JobError(
+            code=str(error["code"]), message=str(error["message"]), hint=HINTS.get(str(error["code"]))
+        ),
+        notices=list(job.notices),
+        request=job.request,
+        video_available=has_video(job),
+        result=None if job.result is None else {**job.result, "video_url": video_url(job.id, request)},
+        created_at=_time(job.created_at),
+        started_at=None if job.started_at is None else _time(job.started_at),
+        finished_at=None if job.finished_at is None else _time(job.finished_at),
+    )
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def body_schema(
+    required: Mapping[str, JsonSchema], optional: Mapping[str, JsonSchema] | None = None
+) -> JsonSchema:
+    """Return the schema of a JSON body: the fields of a request, and some more."""
+    schema = GenerationRequest.model_json_schema()
+    return {
+        **schema,
+        "properties": {**required, **schema["properties"], **(optional or {})},
+        "required": [*required, *schema["required"]],
+    }
+
+
+def form_schema(
+    required: Mapping[str, JsonSchema], optional: Mapping[str, JsonSchema] | None = None
+) -> JsonSchema:
+    """Return the same for a form, which has no null: pydantic puts it last."""
+    schema = body_schema(required, optional)
+    fields = cast("dict[str, dict[str, list[JsonSchema]]]", schema["properties"])
+    return {**schema, "properties": {name: field.get("anyOf", [field])[0] for name, field in fields.items()}}
+
+
+_TEXT: JsonSchema = {"type": "string"}
+_SIDE: JsonSchema = {"type": "integer", "minimum": 1, "maximum": MAX_PICTURE_SIDE}
+
+IMAGE_FILE: JsonSchema = {"type": "string", "format": "binary", "description": "the picture's file"}
+_IMAGE_TEXT: JsonSchema = {
+    "type": "string",
+    "contentEncoding": "base64",
+    "description": "the picture's file; data:image/png;base64, may stand before it. Either alphabet of"
+    " base64, with or without padding and line breaks",
+}
+_PICTURE_SIZE: JsonSchema = {
+    "type": "array",
+    "items": _SIDE,
+    "minItems": 2,
+    "maxItems": 2,
+    "description": "[width, height] of the picture in pixels; [512, 512] if it is not given",
+}
+
+# What OpenAPI is told of bodies that are read without FastAPI, and of the stream of events.
+SUBMISSION: JsonSchema = {
+    "required": True,
+    "content": {
+        FORM: {"schema": form_schema({"image": IMAGE_FILE})},
+        JSON: {"schema": body_schema({"image": _IMAGE_TEXT})},
+    },
+}
+PLANNED: JsonSchema = {
+    "required": True,
+    "content": {JSON: {"schema": body_schema({}, {"picture_size": _PICTURE_SIZE})}},
+}
+EVENT: JsonSchema = {"type": "object", "properties": {"event": _TEXT, "id": _TEXT, "data": _TEXT}}

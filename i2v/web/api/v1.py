@@ -1,0 +1,225 @@
+"""The REST API, version 1: jobs, and what can be asked for.
+
+Owns addresses, methods and headers. What a request may be, what a job goes through and what an error means is
+said elsewhere: every value goes to `Service` as it came.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
+
+from i2v.core.errors import I2VError, InvalidRequest
+from i2v.core.schema import shown
+from i2v.jobs.model import Job
+from i2v.web.api.charsets import check_query
+from i2v.web.api.events import Seen, event_stream, is_final, watch
+from i2v.web.api.intake import read_json, read_submission
+from i2v.web.api.schemas import (
+    EVENT,
+    MAX_PICTURE_SIDE,
+    PLANNED,
+    SUBMISSION,
+    AcceptedBody,
+    DeletedBody,
+    EngineBody,
+    EnginesBody,
+    JobBody,
+    Listing,
+    PageBody,
+    PlanBody,
+    PresetsBody,
+    job_body,
+)
+from i2v.web.front import PREFIX, Front
+from i2v.web.problems import Refusal, problem_of, problems
+from i2v.weights import is_available
+
+MAX_KEY = 255  # characters of an Idempotency-Key
+
+root = APIRouter(tags=["service"])
+router = APIRouter(prefix=PREFIX)
+
+
+# --- the service itself
+
+
+@root.get("/healthz", response_class=PlainTextResponse, responses=problems(503))
+async def healthz(request: Request) -> str:
+    """Say that the process answers, and needs no restart."""
+    if not Front.of(request).service.is_alive():
+        raise I2VError("server.halted")
+    return "ok"
+
+
+@root.get("/readyz", response_class=PlainTextResponse, responses=problems(503))
+def readyz(request: Request) -> str:
+    """Say whether a job that is submitted now would be accepted and run; if not, why."""
+    if problem := Front.of(request).service.problem():
+        raise Refusal(problem_of(problem))  # the log has it once, and not for each who asks
+    return "ok"
+
+
+# --- jobs
+
+
+@router.post(
+    "/jobs",
+    status_code=202,
+    responses=problems(413, 415, 422, 429, 503, 507),
+    openapi_extra={"requestBody": SUBMISSION},
+    tags=["jobs"],
+)
+async def submit_job(
+    request: Request,
+    response: Response,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=MAX_KEY)] = None,
+) -> AcceptedBody:
+    """Put a job into the queue; once this is answered, the job is kept whatever happens.
+
+    A second submission with the same Idempotency-Key and the same content returns the first one's job.
+    """
+    fields, picture = await read_submission(request)
+    job = await Front.of(request).submit(fields, picture, idempotency_key)
+    return await _accepted(job, request, response)
+
+
+async def _accepted(job: Job, request: Request, response: Response) -> AcceptedBody:
+    response.headers["Location"] = str(request.url_for("get_job", job_id=job.id))
+    seconds = await run_sync(Front.of(request).service.expected_start, job)
+    body = await run_sync(job_body, job, request)
+    return AcceptedBody(**vars(body), expected_start_seconds=seconds)
+
+
+@router.get("/jobs", responses=problems(422, 503), tags=["jobs"])
+def list_jobs(request: Request, listing: Annotated[Listing, Query()]) -> PageBody:
+    """List jobs, newest first, from where the page before ended."""
+    check_query(request.scope["query_string"])
+    page = Front.of(request).service.page(listing.status, listing.cursor, listing.limit, listing.search)
+    return PageBody(jobs=[job_body(job, request) for job in page.jobs], next_cursor=page.next_cursor)
+
+
+@router.get("/jobs/{job_id}", responses=problems(404, 503), tags=["jobs"])
+def get_job(request: Request, job_id: str) -> JobBody:
+    """Tell how a job is."""
+    return job_body(Front.of(request).service.get(job_id), request)
+
+
+@router.delete(
+    "/jobs/{job_id}",
+    status_code=202,
+    response_model=JobBody,
+    responses={
+        200: {"model": DeletedBody, "description": "With purge: the job is deleted."},
+        202: {"description": "Without purge: the job is cancelled, or will be at its next step."},
+        **problems(404, 409, 422, 503),
+    },
+    tags=["jobs"],
+)
+def cancel_job(
+    request: Request,
+    job_id: str,
+    purge: Annotated[bool, Query(description="delete an ended job with its video and picture")] = False,
+) -> JobBody | Response:
+    """Cancel a job: at once if it is queued, at its next step if it is running. It stays in the list.
+
+    With purge, delete a job that has ended: its video, its picture and all that is known of it. One that is
+    queued or running has to be cancelled first (409).
+    """
+    service = Front.of(request).service
+    if not purge:
+        return job_body(service.cancel(job_id), request)
+    return JSONResponse(DeletedBody.of(service.delete(job_id)).model_dump())
+
+
+@router.post("/jobs/{job_id}/retry", status_code=202, responses=problems(404, 409, 429, 503), tags=["jobs"])
+async def retry_job(request: Request, response: Response, job_id: str) -> AcceptedBody:
+    """Put a failed or cancelled job at the end of the queue."""
+    job = await run_sync(Front.of(request).service.retry, job_id)
+    return await _accepted(job, request, response)
+
+
+@router.get(
+    "/jobs/{job_id}/events",
+    responses={
+        200: {
+            "content": {"text/event-stream": {"schema": EVENT}},
+            "description": "state: the job's JSON. progress: {phase, progress, step, total, eta_seconds,"
+            " queue_position}. preview: {url, revision}. The stream ends when the job is finished.",
+        },
+        204: {"description": "The job is finished, and Last-Event-ID is its last event: do not come back."},
+        **problems(404, 503),
+    },
+    response_class=StreamingResponse,
+    tags=["jobs"],
+)
+async def get_events(
+    request: Request, job_id: str, last_event_id: Annotated[str | None, Header()] = None
+) -> Response:
+    """Follow a job by server-sent events; with Last-Event-ID, from there on."""
+    front = Front.of(request)
+    job = await run_sync(front.service.get, job_id)
+    seen = Seen.parse(last_event_id)
+    if is_final(job) and seen.knows(job):
+        return Response(status_code=204)
+    stream = event_stream(
+        watch(front.service, job_id, front.closing),
+        seen,
+        lambda now: job_body(now, request).model_dump_json(),
+        str(request.url_for("get_preview", job_id=job_id)),
+    )
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # the second: for nginx
+    return StreamingResponse(stream, headers=headers, media_type="text/event-stream")
+
+
+# --- what can be asked for
+
+
+@router.get("/engines", tags=["what there is"])
+def list_engines(request: Request) -> EnginesBody:
+    """List the models."""
+    front = Front.of(request)
+    models = front.settings.models
+    specs = front.service.engines.values()
+    return EnginesBody(engines=[EngineBody.of(spec, is_available(spec, models)) for spec in specs])
+
+
+@router.get("/presets", tags=["what there is"])
+def list_presets(request: Request) -> PresetsBody:
+    """List the presets as each model has them."""
+    service = Front.of(request).service
+    return PresetsBody(presets={name: service.presets(spec) for name, spec in service.engines.items()})
+
+
+@router.post(
+    "/plan",
+    responses=problems(413, 415, 422, 503),
+    openapi_extra={"requestBody": PLANNED},
+    tags=["what there is"],
+)
+async def plan_job(request: Request) -> PlanBody:
+    """Tell what a request would take on this machine, without a picture and without a job."""
+    front = Front.of(request)
+    fields = await read_json(request)
+    size = _picture_size(fields.pop("picture_size", [512, 512]))
+    plan = await front.plan(fields, size)
+    return PlanBody(
+        fits=plan.fits,
+        bytes=plan.bytes,
+        seconds=plan.seconds,
+        options=plan.options,
+        message=plan.message,
+    )
+
+
+def _picture_size(value: object) -> tuple[int, int]:
+    if isinstance(value, list) and len(value) == 2:
+        width, height = value
+        sides = range(1, MAX_PICTURE_SIDE + 1)
+        if type(width) is int and type(height) is int and width in sides and height in sides:
+            return width, height
+    allowed = f"[width, height] in pixels, each from 1 to {MAX_PICTURE_SIDE}"
+    raise InvalidRequest("request.invalid", field="picture_size", value=shown(value), allowed=allowed)

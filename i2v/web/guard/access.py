@@ -1,0 +1,146 @@
+"""Who may come in where a token is asked for: whoever sends it, or a browser that has logged in with it.
+
+One ASGI middleware over the whole application, so that no address can be left out. What a browser keeps is
+not the token but the day on which its visit ends, signed with the token: it survives a restart, and a new
+token ends all visits. Wrong tokens are counted, at the login and in the header alike, and whoever made too
+many has to wait whatever they send next: a right guess that were let in would make waiting worth nothing.
+Cookies are signed with a secret of this machine as well, so that they are no way to guess; a right one never
+waits. This module knows no page.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import re
+import time
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+from starlette.requests import HTTPConnection
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from i2v.core.errors import I2VError
+from i2v.web.guard.attempts import Attempts, Limit, network_of
+from i2v.web.guard.forwarded import path_of, root_of
+from i2v.web.problems import problem_of, respond
+
+LOGIN = "/login"
+VISIT_SECONDS = 30 * 24 * 3600
+# What is answered without a token; everything else is not, whatever the method.
+OPEN = {(method, path) for path in ("/healthz", LOGIN) for method in ("GET", "HEAD")} | {("POST", LOGIN)}
+
+# For each address alone: a limit over all of them would let one stranger lock everybody out.
+PER_ADDRESS = Limit(burst=10, seconds=6)
+
+log = logging.getLogger(__name__)
+
+
+class Access:
+    """Tells right tokens and cookies from wrong ones, in constant time.
+
+    Args:
+        secret: what cookies are signed with besides the token; the same after a restart.
+
+    Attributes:
+        cookie: its name; another for each token, since a browser gives all ports of a host the same cookies.
+    """
+
+    def __init__(self, token: str, secret: str) -> None:
+        self._token = _digest(token.encode("ascii"))
+        self._key = hmac.digest(secret.encode("ascii"), token.encode("ascii"), "sha256")
+        self._guesses = Attempts(PER_ADDRESS)
+        self.cookie = f"i2v_{self._sign('name')[:8]}"
+
+    def refusal(self, token: bytes, address: str) -> I2VError | None:
+        """Return why `token` lets nobody at `address` in, or `None` if it does."""
+        client = network_of(address)
+        wait = self._guesses.seconds_to_wait(client)
+        if wait:
+            return I2VError("http.too_many_tokens", seconds=wait)
+        if hmac.compare_digest(_digest(token), self._token):
+            return None
+        self._guesses.add_failure(client)
+        log.info("A wrong token from %s", address)
+        return I2VError("http.wrong_token")
+
+    def new_visit(self) -> str:
+        """Return the cookie's value for a browser that has logged in."""
+        end = str(int(time.time()) + VISIT_SECONDS)
+        return f"{end}.{self._sign(end)}"
+
+    def is_visitor(self, cookies: Mapping[str, str]) -> bool:
+        match = re.fullmatch(r"([0-9]{1,12})\.([0-9a-f]{64})", cookies.get(self.cookie, ""))
+        if match is None or not hmac.compare_digest(match[2], self._sign(match[1])):
+            return False
+        return time.time() < int(match[1])
+
+    def _sign(self, text: str) -> str:
+        return hmac.new(self._key, b"i2v visit " + text.encode("ascii"), hashlib.sha256).hexdigest()
+
+
+class AccessGuard:
+    """The middleware."""
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app = app
+        self._access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] != "http":
+            await send({"type": "websocket.close"})  # nothing here speaks it
+        elif (scope["method"], path_of(scope)) in OPEN:
+            await self._app(scope, receive, send)
+        elif (refused := self._refused(HTTPConnection(scope))) is not None:
+            await refused(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _refused(self, connection: HTTPConnection) -> Response | None:
+        if self._access.is_visitor(connection.cookies):
+            return None
+        token = _bearer(connection)
+        if token is None and "text/html" in connection.headers.get("accept", ""):  # a browser opens a page
+            return RedirectResponse(_login_for(connection.scope), 303, {"Cache-Control": "no-store"})
+        address = address_of(connection)
+        refusal = I2VError("http.no_token") if token is None else self._access.refusal(token, address)
+        return None if refusal is None else respond(problem_of(refusal), refusal_headers(refusal))
+
+
+def _digest(token: bytes) -> bytes:
+    """Return what is compared: of one length, whatever was sent."""
+    return hashlib.sha256(token).digest()
+
+
+def address_of(connection: HTTPConnection) -> str:
+    return connection.client.host if connection.client else ""
+
+
+def refusal_headers(refusal: I2VError) -> dict[str, str]:
+    """Return what an answer with `refusal` needs: how to come in, or when to try again (RFC 6750, 9110)."""
+    if refusal.code == "http.too_many_tokens":
+        return {"Retry-After": str(refusal.params["seconds"])}
+    return {
+        "WWW-Authenticate": "Bearer"
+        + (' error="invalid_token"' if refusal.code == "http.wrong_token" else "")
+    }
+
+
+def _bearer(connection: HTTPConnection) -> bytes | None:
+    """Return the token of the Authorization header, `None` if there is no such header."""
+    given = connection.headers.getlist("authorization")
+    scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
+    return token.strip().encode("latin-1") if scheme.lower() == "bearer" else None
+
+
+def _login_for(scope: Scope) -> str:
+    """Return the address of the login page that leads on to what was asked for."""
+    query = scope["query_string"].decode("latin-1")
+    path, login = path_of(scope), root_of(scope) + LOGIN
+    wanted = f"{path}?{query}" if query else path
+    leads_home = scope["method"] != "GET" or wanted == "/"
+    return login if leads_home else f"{login}?{urlencode({'next': wanted})}"

@@ -1,0 +1,161 @@
+"""The page: tabs, in the visitor's language.
+
+Owns the frame around the tabs: the language, what the browser keeps, and which tab takes over what another
+one opens. Handlers call the service, in threads, and nothing else: jobs live in the store and outlive the
+window, so the page only ever watches, and keeps nothing of its visitors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from html import escape
+from pathlib import Path
+from typing import Any, Protocol
+
+import gradio as gr
+from gradio.events import Dependency
+
+from i2v.core.schema import Language
+from i2v.web.front import Front
+from i2v.web.page.endpoint import add_endpoint
+from i2v.web.page.tabs.batch import BatchTab
+from i2v.web.page.tabs.form import Form
+from i2v.web.page.tabs.gallery import GalleryTab
+from i2v.web.page.tabs.generate import GenerateTab
+from i2v.web.page.tabs.queue import QueueTab
+from i2v.web.page.tabs.system import SystemTab
+from i2v.web.page.tabs.widgets import QUIET, Labels, Opened, Remembered, Shared, Updates, Values, Wired
+from i2v.web.texts import LANGUAGES, preferred_language, text
+
+_KEPT_SECONDS = 24 * 3600  # an uploaded picture, for whoever comes back to the window
+_MAX_EVENTS = 400  # that may be under way: one for each open window, and those of what is pressed in it
+
+
+class Tab(Protocol):
+    """What stands under one title besides the first, made where this is called within a `gr.Tab`."""
+
+    def wire(self, title: gr.Tab, switched: Dependency) -> Wired:
+        """Attach its events; after `switched` it has to show its texts in another language."""
+        ...
+
+
+_OTHERS: dict[str, Callable[[Shared, Form], Tab]] = {
+    "queue": lambda shared, _: QueueTab(shared),
+    "gallery": lambda shared, _: GalleryTab(shared),
+    "batch": BatchTab,
+    "system": lambda shared, _: SystemTab(shared),
+}
+
+
+class Page:
+    """One `gr.Blocks` for all visitors."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+        self._labels = Labels()
+        self._titles: dict[str, gr.Tab] = {}
+        with gr.Blocks(
+            title="i2v", analytics_enabled=False, delete_cache=(3600, _KEPT_SECONDS)
+        ) as self.blocks:
+            self._lay_out()
+            # First: an event takes its handler's name, unless that is taken.
+            add_endpoint(front, Path(self.generate.form.picture.GRADIO_CACHE))
+            self._wire()
+        self.blocks.max_threads = _MAX_EVENTS  # Gradio's name for it; our handlers take no threads of its own
+        self.blocks.queue(api_open=False, default_concurrency_limit=None)
+
+    def _lay_out(self) -> None:
+        labels = self._labels
+        with gr.Row(elem_id="i2v-head"):
+            self.title = gr.HTML(self._title("en"))
+            self.language = labels.of(
+                gr.Radio(
+                    [(title, name) for name, title in LANGUAGES.items()],
+                    value="en",
+                    show_label=False,
+                    container=False,
+                    scale=0,
+                    min_width=230,
+                    elem_id="i2v-language",
+                ),
+                label="page.language",
+            )
+        # In this browser, under a fixed key: neither value is a secret.
+        self.remembered = gr.BrowserState(asdict(Remembered()), storage_key="i2v", secret="i2v")
+        opened = gr.State(Opened())
+        with gr.Tabs(elem_id="i2v-tabs") as self.tabs:
+            shared = Shared(self._front, labels, self.language, self.remembered, opened, self.tabs)
+            with self._titled("generate"):
+                self.generate = GenerateTab(shared)
+            self._others: dict[str, Tab] = {}
+            for name, make in _OTHERS.items():
+                with self._titled(name):
+                    self._others[name] = make(shared, self.generate.form)
+
+    def _titled(self, name: str) -> gr.Tab:
+        tab = self._labels.of(gr.Tab(id=name, elem_id=f"i2v-tab-{name}"), label=f"tab.{name}")
+        self._titles[name] = tab
+        return tab
+
+    # --- which event calls what
+
+    def _wire(self) -> None:
+        texts = [self.title, *self._labels.widgets()]
+        form = self.generate.form
+        loaded = self.blocks.load(
+            self.restore,
+            {self.remembered, form.picture, self.generate.view},
+            [self.language, *texts, *form.kept()],
+            **QUIET,
+        )
+        # Under way as long as the window is open, and so is its stream of answers: Gradio closes it when
+        # nothing is, and what is asked for at that very moment is never answered.
+        screen = self.generate.screen
+        self.blocks.load(self.generate.live, {self.generate.view}, screen.widgets(), **QUIET)
+        switched = self.language.input(
+            self.switch, {self.language, self.remembered}, [self.remembered, *texts], **QUIET
+        )
+        self.generate.wire(loaded, switched, self._titles["generate"])
+        for name, tab in self._others.items():
+            wired = tab.wire(self._titles[name], switched)
+            for event in wired.opens:
+                self.generate.wire_opened(event)
+            if wired.live:
+                elsewhere = [title.select for other, title in self._titles.items() if other != name]
+                gr.on(elsewhere, None, cancels=list(wired.live))
+
+    async def restore(self, values: Values, request: gr.Request) -> Updates:
+        """Bring back the language, and the settings of the job that this browser saw last."""
+        remembered = Remembered.of(values[self.remembered])
+        language = remembered.language or preferred_language(request.headers.get("accept-language", ""))
+        updates = self._texts(language)
+        for widget, value in {
+            **await self.generate.restored(values, language),
+            self.language: language,
+        }.items():
+            updates[widget] = _merged(updates[widget], value) if widget in updates else value
+        return updates
+
+    def switch(self, values: Values) -> Updates:
+        language: Language = values[self.language]
+        kept = replace(Remembered.of(values[self.remembered]), language=language)
+        return {**self._texts(language), self.remembered: asdict(kept)}
+
+    def _title(self, language: Language) -> str:
+        return _title(language, has_visits=bool(self._front.settings.security.token.get_secret_value()))
+
+    def _texts(self, language: Language) -> Updates:
+        return {**self._labels.updates(language), self.title: self._title(language)}
+
+
+def _merged(update: dict[str, Any], value: Any) -> dict[str, Any]:
+    """Return an update of a widget's texts that also gives it `value`, itself an update or not."""
+    return update | (value if isinstance(value, dict) else {"value": value})
+
+
+def _title(language: Language, has_visits: bool) -> str:
+    links = {"docs": "page.api"} | ({"login": "page.visit"} if has_visits else {})
+    parts = [escape(text("page.title", language))]
+    parts += [f'<a href="{path}">{escape(text(key, language))}</a>' for path, key in links.items()]
+    return f"<h1>i2v <small>{' · '.join(parts)}</small></h1>"

@@ -1,0 +1,98 @@
+"""The finished clips as HTML: thumbnails that play, with what to do with each.
+
+Pure: a page of jobs goes in, markup comes out, every text escaped. Addresses are relative, as in `panels`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from html import escape
+from types import MappingProxyType
+
+from i2v.core.schema import Language
+from i2v.jobs.model import Job, Page
+from i2v.service.job_files import VideoProblem
+from i2v.web.page import panels
+from i2v.web.texts import text
+
+NO_PROBLEMS: Mapping[str, VideoProblem] = MappingProxyType({})
+
+
+def clips(
+    page: Page,
+    language: Language,
+    searched: bool,
+    first: bool,
+    problems: Mapping[str, VideoProblem] = NO_PROBLEMS,
+    deletes: str = "",
+) -> str:
+    """Return a page of jobs that succeeded, and the buttons to the pages after and before it.
+
+    Args:
+        searched: the page is what a search has found.
+        first: there is no page before this one.
+        problems: what keeps videos from being played, by the ids of their jobs.
+        deletes: what the service deletes by itself, in a line of plain text.
+    """
+    cards = "".join(_card(job, language, problems.get(job.id)) for job in page.jobs)
+    if not cards:
+        line = text("gallery.none" if searched else "gallery.empty", language)
+        cards = f'<li class="i2v-empty">{escape(line)}</li>'
+    line = f'<p class="i2v-subdued i2v-kept">{escape(deletes)}</p>' if deletes else ""
+    return f'<ul class="i2v-clips">{cards}</ul>{_turns(page.next_cursor, language, first)}{line}'
+
+
+def _card(job: Job, language: Language, problem: VideoProblem | None) -> str:
+    ran = job.generation
+    address = f"api/v1/jobs/{job.id}"
+    prompt = escape(str(ran["prompt"]))
+    facts = " · ".join(f"<span>{escape(fact)}</span>" for fact in _facts(job, language))
+    if problem is None:
+        # For the mouse, and only to be looked at: the button below does the same for everybody.
+        broken = escape(text("video.broken", language))
+        thumb = (
+            f'<div class="i2v-thumb" data-act="open" data-id="{job.id}" data-broken="{broken}"'
+            ' aria-hidden="true">'
+            f'<video src="{address}/video" poster="{address}/poster" preload="none" muted loop playsinline>'
+            "</video></div>"
+        )
+        download = (
+            f'<a class="i2v-act" href="{address}/video" download>{escape(text("download", language))}</a>'
+        )
+    else:
+        thumb = f'<div class="i2v-thumb i2v-lost">{panels.lost(job, language, problem)}</div>'
+        download = ""
+    delete = _button("delete", job.id, text("gallery.delete", language), text("gallery.confirm", language))
+    return (
+        f'<li class="i2v-clip" aria-label="{prompt}">{thumb}'
+        f'<p class="i2v-clip-prompt" title="{prompt}">{prompt}</p><p class="i2v-subdued">{facts}</p>'
+        f'<div class="i2v-acts">{_button("open", job.id, text("gallery.open", language))}'
+        f"{download}{delete}</div></li>"
+    )
+
+
+def _facts(job: Job, language: Language) -> Iterable[str]:
+    ran = job.generation
+    yield f"{ran['width']} x {ran['height']}"
+    yield f"{text('result.seed', language)} {ran['seed']}"
+    if job.finished_at is not None:
+        yield datetime.fromtimestamp(job.finished_at).strftime(
+            "%Y-%m-%d %H:%M"
+        )  # this machine's, as in names
+
+
+def _button(act: str, value: str, label: str, confirm: str = "") -> str:
+    asks = f' data-confirm="{escape(confirm)}" aria-live="polite"' if confirm else ""
+    return (
+        f'<button type="button" class="i2v-act" data-act="{act}" data-id="{value}"{asks}>'
+        f"{escape(label)}</button>"
+    )
+
+
+def _turns(older: str | None, language: Language, first: bool) -> str:
+    buttons = "" if first else _button("newer", "", text("gallery.newer", language))
+    if older is not None:
+        buttons += _button("older", older, text("gallery.older", language))
+    label = escape(text("gallery.turns", language))
+    return f'<nav class="i2v-turns" aria-label="{label}">{buttons}</nav>' if buttons else ""

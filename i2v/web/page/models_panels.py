@@ -1,0 +1,170 @@
+"""Models as HTML: which are there, where and how they were checked; what a download would be, and how it is.
+
+Pure: models go in, markup comes out, every text escaped. What is told often (`under_way`) stands apart from
+what has buttons (`models`): a button that is replaced would lose the focus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+
+from i2v.core.schema import Language
+from i2v.service.models import Model, Task
+from i2v.web.page import panels
+from i2v.web.page.queue_panels import duration
+from i2v.web.texts import text, translate
+from i2v.weights.download import Plan
+from i2v.weights.progress import Progress
+
+
+def models(found: Iterable[Model], language: Language) -> str:
+    """Return what there is to know of each model, and its buttons (`data-act`; `data-id`: its name)."""
+    rows = "".join(_model(model, language) for model in found)
+    return f'<ul class="i2v-models">{rows}</ul>'
+
+
+def under_way(found: Iterable[Model], language: Language) -> str:
+    """Return, below a heading, how each download or check is, or what came of it."""
+    tasks = "".join(_task(model, model.task, language) for model in found if model.task is not None)
+    return f"<h2>{escape(text('models.title', language))}</h2>{tasks}"
+
+
+def size(count: float) -> str:
+    """Return bytes as a person reads them: "4.98 GB", "706 MB", "12 KB"."""
+    if count >= 999.5e6:
+        return f"{count / 1e9:.2f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 999.5e3 else f"{count / 1e3:.0f} KB"
+
+
+def _model(model: Model, language: Language) -> str:
+    state, title = model.state, escape(model.spec.title)
+    chip = escape(text(f"models.state.{state}", language))
+    rows = "".join(_facts(model, language))
+    buttons = "".join(_buttons(model, language))
+    return (
+        f'<li class="i2v-model i2v-{state}" aria-label="{title}"><h3>{title} <span class="i2v-chip">{chip}'
+        f'</span></h3><dl class="i2v-facts">{rows}</dl><div class="i2v-acts">{buttons}</div></li>'
+    )
+
+
+def _facts(model: Model, language: Language) -> Iterable[str]:
+    folder, plan, state = model.folder, model.plan, model.state
+    if folder.files:
+        where = text(f"models.where.{folder.origin}", language, path=folder.path)
+        yield _row("models.where", escape(where), language)
+    if state == "incomplete" and folder.files and folder.missing is not None:
+        yield _row("models.missing", escape(str(folder.missing.relative_to(folder.path))), language)
+    if plan is None:
+        yield _row("models.size", size(folder.size), language)
+        return
+    yield _row("models.size", escape(_size(model, plan, language)), language)
+    yield _row("models.licence", escape(plan.licence), language)
+    origin = escape(plan.origin)
+    link = f'<a href="{origin}" target="_blank" rel="noopener noreferrer">{origin}</a>'
+    yield _row("models.origin", link, language)
+    if state == "available":
+        told = translate(model.checked.to_dict(), language) if model.checked else ""
+        yield _row("models.checked", escape(told or text("models.checked.not", language)), language)
+    elif state in ("absent", "incomplete"):
+        yield _row("models.sources", escape(_sources(plan, language)), language)
+        yield _row("models.target", _target(plan, language), language)
+
+
+def _row(key: str, value: str, language: Language) -> str:
+    """`value` is markup."""
+    return f"<dt>{escape(text(key, language))}</dt><dd>{value}</dd>"
+
+
+def _size(model: Model, plan: Plan, language: Language) -> str:
+    if model.folder.missing is None:
+        return size(model.folder.size)
+    if plan.begun and model.state != "downloading":
+        return text("models.size.begun", language, size=size(plan.size), begun=size(plan.begun))
+    return size(plan.size)
+
+
+def _sources(plan: Plan, language: Language) -> str:
+    if not plan.sources:
+        return text("models.sources.offline", language)
+    if len(plan.sources) == 1:
+        return plan.sources[0]
+    return text("models.sources.order", language, sources=", ".join(plan.sources))
+
+
+def _target(plan: Plan, language: Language) -> str:
+    fits = plan.size - plan.begun < plan.free
+    key = "models.target.free" if fits else "models.target.full"
+    line = escape(text(key, language, path=plan.target, free=f"{plan.free / 1e9:.1f} GB"))
+    return line if fits else f'<span class="i2v-error">{line}</span>'
+
+
+def _buttons(model: Model, language: Language) -> Iterable[str]:
+    name, plan, gone = model.spec.name, model.plan, model.removable
+    if plan is None:
+        return
+    if model.task is not None and model.task.ending is None:
+        if not model.task.is_cancelling:
+            yield _button("cancel", "models.cancel", name, language)
+        return
+    if model.state == "available":
+        yield _button("verify", "models.verify", name, language)
+    elif plan.sources:
+        label = "models.resume" if plan.begun else "models.download"
+        confirm = text("models.download.confirm", language, size=size(max(plan.size - plan.begun, 0)))
+        yield _button("download", label, name, language, confirm)
+    if gone is not None and gone.origin == "added":
+        yield _button("remove", "models.forget", name, language, text("models.forget.confirm", language))
+    elif gone is not None:
+        confirm = text("models.remove.confirm", language, size=size(plan.begun))
+        yield _button("remove", "models.remove", name, language, confirm)
+
+
+def _button(act: str, label: str, name: str, language: Language, confirm: str = "") -> str:
+    """`confirm`: what the button asks when it is pressed first; see `widgets.acting_html`."""
+    asks = f' data-confirm="{escape(confirm)}"' if confirm else ""
+    words = escape(text(label, language))
+    return (
+        f'<button type="button" class="i2v-act" data-act="{act}" data-id="{escape(name)}"{asks}>'
+        f"{words}</button>"
+    )
+
+
+def _task(model: Model, task: Task, language: Language) -> str:
+    if task.ending is not None:
+        line = translate(task.ending.to_dict(), language)
+        return panels.plain(line, "i2v-error" if task.has_failed else "")
+    title, progress = model.spec.title, task.progress
+    if task.is_cancelling:
+        return _bar(text("models.phase.cancelling", language, title=title), "", 0.0)
+    if progress is None:
+        return _bar(text("models.phase.beginning", language, title=title), "", 0.0)
+    words = [text(f"models.phase.{progress.phase}", language, title=title, source=progress.source or "")]
+    done = 0.0
+    if progress.total:
+        done = min(progress.done / progress.total, 1.0)
+        amount = {"done": size(progress.done), "total": size(progress.total)}
+        words.append(text("models.done", language, **amount))
+    if progress.speed:
+        words.append(f"{progress.speed / 1e6:.2f} MB/s")
+    if progress.eta is not None and progress.phase == "fetching":
+        words.append(text("models.left", language, time=duration(progress.eta, language)))
+    return _bar(" · ".join(words), _file(progress, language), done)
+
+
+def _file(progress: Progress, language: Language) -> str:
+    if progress.file is None:
+        return ""
+    amount = {"done": size(progress.file_bytes), "total": size(progress.file_size)}
+    line = text("models.file", language, file=progress.file, **amount)
+    return f"{line} · {text('models.from', language, source=progress.source)}" if progress.source else line
+
+
+def _bar(line: str, below: str, done: float) -> str:
+    """Return a line of text over a bar, which is full at 1; no live region, since it changes all the time."""
+    line, percent = escape(line), round(100 * done)
+    return (
+        f'<div class="i2v-task"><p>{line}</p><div class="i2v-bar" role="progressbar" aria-label="{line}"'
+        f' aria-valuenow="{percent}"><div style="width: {percent}%"></div></div>'
+        f'<p class="i2v-subdued">{escape(below)}</p></div>'
+    )

@@ -1,0 +1,186 @@
+"""The output side of the page as HTML: how a job is, its preview, what came of it.
+
+Pure: a job goes in, markup comes out, every text escaped. Addresses are relative, so that the page also works
+behind a proxy's path. This module knows neither widgets nor the service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from html import escape
+from pathlib import Path
+from typing import cast
+
+from i2v.core.schema import Language
+from i2v.core.settings import StorageSettings
+from i2v.jobs.model import Job, JsonObject
+from i2v.service.job_files import VideoProblem
+from i2v.web.texts import text, translate
+
+GIB = 2**30
+
+
+def idle(language: Language) -> str:
+    return f'<div class="i2v-frame i2v-idle">{escape(text("idle", language))}</div>'
+
+
+def preview(job: Job, language: Language) -> str:
+    """Return the moving preview in a frame of the clip's shape; an empty frame before there is one."""
+    shape = f"aspect-ratio: {job.generation['width']} / {job.generation['height']}"
+    if job.preview_revision is None:
+        return f'<div class="i2v-frame i2v-waiting" style="{shape}"></div>'
+    address = f"api/v1/jobs/{job.id}/preview?revision={job.preview_revision}"
+    alt = escape(text("preview.alt", language))
+    return f'<div class="i2v-frame" style="{shape}"><img src="{address}" alt="{alt}"></div>'
+
+
+def status(job: Job, language: Language) -> str:
+    """Return the phase, step and time left of a job that is not finished, with its progress."""
+    return bar(state(job, language), job.progress) + notices(job.notices, language)
+
+
+def bar(line: str, done: float) -> str:
+    """Return a line of text over a bar, which is full at 1."""
+    line, percent = escape(line), round(100 * done)
+    return (
+        f'<div class="i2v-status" role="status">{line}<div class="i2v-bar" role="progressbar"'
+        f' aria-label="{line}" aria-valuenow="{percent}"><div style="width: {percent}%"></div></div></div>'
+    )
+
+
+def state(job: Job, language: Language) -> str:
+    """Return in one line of plain text how the job is, and why it failed if it did."""
+    if job.error is not None:
+        return f"{text('status.failed', language)} {translate(job.error, language)}"
+    if job.finished_at is not None:
+        return text(f"status.{job.status}", language)
+    return " · ".join(_words(job, language))
+
+
+def _words(job: Job, language: Language) -> Iterable[str]:
+    if job.cancel_requested:
+        yield text("status.cancelling", language)
+        return
+    if job.queue_position is not None:
+        key = "status.queued" if job.queue_position else "status.next"
+        yield text(key, language, count=job.queue_position)
+        return
+    yield text(f"status.{job.phase}", language)
+    if job.step is not None and job.total:
+        key = "status.frame" if job.phase == "decoding" else "status.step"
+        yield text(key, language, step=job.step, total=job.total)
+    if job.eta_seconds is not None:
+        yield text("status.left", language, seconds=max(1, round(job.eta_seconds)))
+
+
+def plain(line: str, kind: str = "") -> str:
+    """Return one line of text; `kind` "i2v-error" for what went wrong."""
+    role = "alert" if kind else "status"
+    return f'<div class="i2v-status {kind}" role="{role}">{escape(line)}</div>'
+
+
+def error(told: Mapping[str, object], language: Language) -> str:
+    return plain(translate(told, language), "i2v-error")
+
+
+def notices(told: Iterable[Mapping[str, object]], language: Language) -> str:
+    lines = "".join(f"<li>{escape(translate(notice, language))}</li>" for notice in told)
+    return f'<ul class="i2v-notices">{lines}</ul>' if lines else ""
+
+
+def ending(job: Job, language: Language, problem: VideoProblem | None = None) -> str:
+    """Return what a finished job has to say: done and where to get it, cancelled, or why it failed.
+
+    problem: what keeps its video from being played.
+    """
+    if job.status == "failed" and job.error is not None:
+        return plain(text("status.failed", language), "i2v-error") + error(job.error, language)
+    line = plain(text(f"status.{job.status}", language))
+    if job.status != "succeeded":
+        return line
+    if problem is not None:
+        return line + plain(text(f"video.where.{problem}", language, path=job.output), "i2v-error")
+    name = Path(job.output)
+    links = (
+        f'<a class="i2v-download" href="api/v1/jobs/{job.id}/{what}" download="{escape(file)}">'
+        f"{escape(text(key, language))}</a>"
+        for what, file, key in (
+            ("video", name.name, "download"),
+            ("last-frame", f"{name.stem}.png", "last_frame"),
+        )
+    )
+    return f'{line}<div class="i2v-downloads">{"".join(links)}</div>'
+
+
+def video(job: Job, language: Language, problem: VideoProblem | None = None) -> str:
+    """Return the player of a job that succeeded; with a `problem`, its picture and a line instead."""
+    shape = f"aspect-ratio: {job.generation['width']} / {job.generation['height']}"
+    if problem is not None:
+        return f'<div class="i2v-frame i2v-lost" style="{shape}">{lost(job, language, problem)}</div>'
+    broken = escape(text("video.broken", language))
+    return (
+        f'<div class="i2v-frame" style="{shape}" data-broken="{broken}">'
+        f'<video src="api/v1/jobs/{job.id}/video" controls autoplay loop muted playsinline></video></div>'
+    )
+
+
+def lost(job: Job, language: Language, problem: VideoProblem) -> str:
+    """Return what stands in the place of a video that cannot be played."""
+    line = escape(text(f"video.{problem}", language))
+    return f'<img src="api/v1/jobs/{job.id}/thumbnail" alt="" loading="lazy"><span>{line}</span>'
+
+
+def retention(storage: StorageSettings, language: Language) -> str:
+    """Return in one line of plain text what the service deletes by itself; "" where it deletes nothing."""
+    told = []
+    if storage.keep_days:
+        told.append(text("storage.days", language, days=f"{storage.keep_days:g}"))
+    if storage.keep_gigabytes:
+        told.append(text("storage.gigabytes", language, gigabytes=f"{storage.keep_gigabytes:g}"))
+    return ("" if language == "zh-CN" else " ").join(told)
+
+
+def result(job: Job, language: Language) -> str:
+    """Return what was run, where the video is, and what to know of it, of a job that succeeded."""
+    made = job.result or {}
+    rows = "".join(
+        f"<dt>{escape(text(f'result.{key}', language))}</dt><dd>{escape(value)}</dd>"
+        for key, value in _facts(job, made, language)
+        if value
+    )
+    told = cast("list[JsonObject]", made.get("notices", []))
+    return f'{notices(told, language)}<dl class="i2v-facts">{rows}</dl>'
+
+
+def _facts(job: Job, made: JsonObject, language: Language) -> Iterable[tuple[str, str]]:
+    ran = job.generation
+    yield "prompt", str(ran["prompt"])
+    yield "negative_prompt", str(ran["negative_prompt"])
+    yield "size", f"{ran['width']} x {ran['height']}"
+    yield "length", text("result.length.value", language, frames=ran["num_frames"], fps=ran["fps"])
+    yield "steps", _steps(ran, made, language)
+    yield "guidance", str(ran["guidance_scale"])
+    yield "seed", str(ran["seed"])
+    yield "engine", str(ran["engine"])
+    seconds = cast("dict[str, float]", made.get("seconds", {}))
+    yield "seconds", text("result.seconds.value", language, seconds=f"{sum(seconds.values()):.1f}")
+    yield "memory", _memory(made, language)
+    yield "path", str(made.get("path", job.output))
+
+
+def _steps(ran: JsonObject, made: JsonObject, language: Language) -> str:
+    steps = str(ran["num_inference_steps"])
+    if ran.get("speed") != "fast":
+        return steps
+    return text("result.steps.fast", language, steps=steps, evaluations=made.get("unet_evaluations", "?"))
+
+
+def _memory(made: JsonObject, language: Language) -> str:
+    """Return what the hungriest stage took, and what was estimated for it; "" where it was not measured."""
+    stages = cast("list[dict[str, int | None]]", made.get("stages", []))
+    measured = [(used, stage["estimated_bytes"]) for stage in stages if (used := stage["bytes"])]
+    if not measured:
+        return ""
+    used, estimated = max(measured, key=lambda stage: stage[0])
+    key = "result.memory.value" if estimated is None else "result.memory.beside"
+    return text(key, language, used=f"{used / GIB:.1f}", estimated=f"{(estimated or 0) / GIB:.1f}")

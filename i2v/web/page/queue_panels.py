@@ -1,0 +1,149 @@
+"""All jobs as HTML: those that run, those that wait and when they will start, and what came of the others.
+
+Pure: jobs go in, markup comes out, every text escaped. Addresses are relative, as in `panels`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from i2v.core.schema import Language
+from i2v.jobs.model import Job, Page
+from i2v.service.service import Unfinished
+from i2v.web.page import panels
+from i2v.web.texts import text, translate
+
+SHOWN = 200  # of the jobs that wait; the rest is counted
+_UNITS = ((86400, "time.days"), (3600, "time.hours"), (60, "time.minutes"), (1, "time.seconds"))
+
+
+def running(unfinished: Sequence[Unfinished], language: Language) -> str:
+    """Return how many jobs there are to be done, and those that run, with their previews."""
+    jobs = [each.job for each in unfinished if each.job.status == "running"]
+    heading = escape(text("queue.now", language))
+    if not unfinished:
+        return f"<h2>{heading}</h2>{_empty('queue.nothing', language)}"
+    counts = escape(text("queue.counts", language, running=len(jobs), waiting=len(unfinished) - len(jobs)))
+    return f"<h2>{heading} <small>{counts}</small></h2>" + _list(_running(job, language) for job in jobs)
+
+
+def waiting(unfinished: Sequence[Unfinished], language: Language) -> str:
+    """Return the jobs that wait, in their order, with the time at which each should start."""
+    queued = [each for each in unfinished if each.job.status == "queued"]
+    rows = [_waiting(each, language) for each in queued[:SHOWN]]
+    if len(queued) > SHOWN:
+        line = text("queue.more", language, count=len(queued) - SHOWN)
+        rows.append(f'<li class="i2v-empty">{escape(line)}</li>')
+    return _list(rows)
+
+
+def finished(page: Page, language: Language, first: bool, now: float, unsuccessful: int) -> str:
+    """Return a page of what has ended, and the buttons to the pages after and before it.
+
+    Args:
+        first: there is no page before this one.
+        now: seconds since 1970.
+        unsuccessful: how many jobs failed or were cancelled, on all pages.
+    """
+    heading = f"<h2>{escape(text('queue.finished', language))}</h2>"
+    if unsuccessful:
+        asks = text("queue.clear.confirm", language, count=unsuccessful)
+        heading += f'<div class="i2v-acts i2v-clear">{_button("clear", "", language, confirm=asks)}</div>'
+    rows = _list(_finished(job, language, now) for job in page.jobs) or _empty("queue.none", language)
+    turns = "" if first else _button("newer", "", language)
+    turns += "" if page.next_cursor is None else _button("older", page.next_cursor, language)
+    label = escape(text("queue.turns", language))
+    return heading + rows + (f'<nav class="i2v-turns" aria-label="{label}">{turns}</nav>' if turns else "")
+
+
+def duration(seconds: float, language: Language) -> str:
+    """Return about so much time, in one unit: "40 s", "3 min"."""
+    size, key = next(unit for unit in _UNITS if seconds >= 1.5 * unit[0] or unit[0] == 1)
+    count = max(1, round(seconds / size))
+    if size == 1 and count > 10:
+        count = 10 * round(count / 10)  # so that it does not change all the time
+    return text(key, language, count=count)
+
+
+def _running(job: Job, language: Language) -> str:
+    buttons = ("open",) if job.cancel_requested else ("open", "cancel")
+    line = panels.bar(panels.state(job, language), job.progress)
+    return _row(job, "running", _picture(job, language), line, buttons, language)
+
+
+def _waiting(each: Unfinished, language: Language) -> str:
+    job = each.job
+    words = [panels.state(job, language)]
+    if each.starts_in is not None and each.starts_in >= 1:
+        words.append(text("queue.starts", language, time=duration(each.starts_in, language)))
+    line = f'<p class="i2v-subdued">{escape(" · ".join(words))}</p>'
+    return _row(job, "queued", _thumbnail(job), line, ("open", "cancel"), language)
+
+
+def _finished(job: Job, language: Language, now: float) -> str:
+    words = []
+    if job.finished_at is not None:
+        ago = duration(max(0, now - job.finished_at), language)
+        words.append(text("queue.ago", language, time=ago))
+        if job.started_at is not None:
+            took = duration(math.ceil(job.finished_at - job.started_at), language)
+            words.append(text("queue.took", language, time=took))
+    chip = f'<span class="i2v-chip">{escape(text(f"queue.{job.status}", language))}</span>'
+    line = f'<p class="i2v-subdued">{chip} {escape(" · ".join(words))}</p>'
+    if job.error is not None:
+        line += f'<p class="i2v-error">{escape(translate(job.error, language))}</p>'
+    buttons = ("open", "delete") if job.status == "succeeded" else ("open", "retry", "delete")
+    return _row(job, job.status, _thumbnail(job), line, buttons, language)
+
+
+def _row(job: Job, kind: str, picture: str, state: str, buttons: Iterable[str], language: Language) -> str:
+    """`state` is markup: what stands between the prompt and the `buttons`."""
+    ran = job.generation
+    prompt = escape(str(ran["prompt"]))
+    length = text("result.length.value", language, frames=ran["num_frames"], fps=ran["fps"])
+    facts = escape(f"{ran['width']} x {ran['height']} · {length} · {ran['engine']}")
+    asks = {"delete": text("queue.delete.confirm", language)}
+    acts = "".join(_button(act, job.id, language, str(ran["prompt"]), asks.get(act, "")) for act in buttons)
+    return (
+        f'<li class="i2v-job i2v-{kind}" aria-label="{prompt}">{picture}<div class="i2v-job-text">'
+        f'<p class="i2v-job-prompt" title="{prompt}">{prompt}</p><p class="i2v-subdued">{facts}</p>{state}'
+        f'</div><div class="i2v-acts">{acts}</div></li>'
+    )
+
+
+def _picture(job: Job, language: Language) -> str:
+    """Return what the clip looks like so far, or the picture that the job was given."""
+    if job.preview_revision is None:
+        return _thumbnail(job)
+    address = f"api/v1/jobs/{job.id}/preview?revision={job.preview_revision}"
+    return f'<img class="i2v-job-picture" src="{address}" alt="{escape(text("preview.alt", language))}">'
+
+
+def _thumbnail(job: Job) -> str:
+    return f'<img class="i2v-job-picture" src="api/v1/jobs/{job.id}/thumbnail" loading="lazy" alt="">'
+
+
+def _button(act: str, value: str, language: Language, about: str = "", confirm: str = "") -> str:
+    """Return a button.
+
+    about: which of several it is for, to those who do not see what it stands beside.
+    confirm: what it asks before it acts.
+    """
+    label = escape(text(f"queue.{act}", language))
+    name = f' aria-label="{label}: {escape(about[:100])}"' if about else ""
+    asks = f' data-confirm="{escape(confirm)}" aria-live="polite"' if confirm else ""
+    return (
+        f'<button type="button" class="i2v-act" data-act="{act}" data-id="{value}"{name}{asks}>'
+        f"{label}</button>"
+    )
+
+
+def _list(rows: Iterable[str]) -> str:
+    joined = "".join(rows)
+    return f'<ul class="i2v-jobs">{joined}</ul>' if joined else ""
+
+
+def _empty(key: str, language: Language) -> str:
+    return f'<p class="i2v-empty">{escape(text(key, language))}</p>'

@@ -1,0 +1,129 @@
+"""The tab of all jobs: what runs and waits, what came of the others; cancel, retry, open, delete.
+
+Owns which event of its widgets calls what. What is shown follows the store as long as the tab is looked at.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+from anyio.to_thread import run_sync
+from gradio.events import Dependency
+
+from i2v.core.errors import I2VError
+from i2v.core.schema import Language
+from i2v.service.service import Deleted
+from i2v.web.page import panels, queue_panels
+from i2v.web.page.tabs.live import View, follow, live
+from i2v.web.page.tabs.widgets import QUIET, Action, Opened, Shared, Updates, Values, Wired, acting_html
+from i2v.web.texts import text
+
+PAGE = 20  # finished jobs
+POLL_SECONDS = 0.5
+AGAIN_SECONDS = 30  # "3 min ago" is right for so long
+
+
+@dataclass
+class QueueView(View):
+    """`cursors`: where the pages of finished jobs begin that were turned, the present one last."""
+
+    cursors: tuple[str, ...] = ()
+
+
+class QueueTab:
+    """Its widgets, made where this is called within a `gr.Tab`."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._front = shared.front
+        self._service = shared.front.service
+        self.told = gr.HTML(elem_id="i2v-queue-told")
+        # Three, so that a step of the job that runs does not send all the others again.
+        self.running = acting_html("i2v-queue-running")
+        self.waiting = acting_html("i2v-queue-waiting")
+        self.finished = acting_html("i2v-queue-finished")
+        self.view = gr.State(QueueView())
+
+    def wire(self, title: gr.Tab, switched: Dependency) -> Wired:
+        """See `page.Tab`."""
+        here = self._shared.here() | {self.view}
+        lists = (self.running, self.waiting, self.finished)
+        outputs = [self.told, *lists]
+        switched.then(self.switch, here, outputs, **QUIET)
+        acted = [part.click(self.act, here, [self._shared.opened, *outputs], **QUIET) for part in lists]
+        return Wired(opens=tuple(acted), live=(live(title, self.follow, here, outputs),))
+
+    async def follow(self, values: Values) -> AsyncIterator[Updates]:
+        """Show the jobs, from the newest page, and again when something has changed."""
+        view: QueueView = values[self.view]
+        view.language, view.cursors = self._shared.language_of(values), ()
+        closing = self._front.closing
+        async for updates in follow(view, lambda: self._show(view), closing, POLL_SECONDS, self._version):
+            yield updates
+
+    async def switch(self, values: Values) -> Any:
+        """Show the same in another language, if it is looked at."""
+        view: QueueView = values[self.view]
+        view.language = self._shared.language_of(values)
+        return await run_sync(self._show, view) if view.follower else gr.skip()
+
+    async def act(self, values: Values, event: gr.EventData) -> Updates:
+        """Do what a button says."""
+        view: QueueView = values[self.view]
+        action = Action.of(event)
+        told: Updates = {}
+        try:
+            if action.act == "open":
+                return {self._shared.opened: Opened(job=action.id)}
+            if action.act == "cancel":
+                await run_sync(self._service.cancel, action.id)
+            elif action.act == "retry":
+                await run_sync(self._service.retry, action.id)
+            elif action.act == "delete":
+                deleted = await run_sync(self._service.delete, action.id)
+                told = {self.told: panels.plain(_what_is_deleted(deleted, view.language))}
+            elif action.act == "clear":
+                count = await run_sync(self._service.delete_unsuccessful)
+                told = {self.told: panels.plain(text("queue.cleared", view.language, count=count))}
+            elif action.act == "older":
+                view.cursors = (*view.cursors, action.id)
+            elif action.act == "newer":
+                view.cursors = view.cursors[:-1]
+        except I2VError as error:  # it has just finished, or the queue is full
+            told = {self.told: panels.error(error.to_dict(), view.language)}
+        return await run_sync(self._show, view) | told
+
+    def _version(self) -> object:
+        return self._service.revision(), time.time() // AGAIN_SECONDS
+
+    def _show(self, view: QueueView) -> Updates:
+        language, cursors = view.language, view.cursors
+        try:
+            unfinished = self._service.unfinished()
+            page = self._service.page("finished", cursors[-1] if cursors else None, PAGE)
+            counts = self._service.counts()
+        except I2VError as error:  # the database is away, or the cursor was none
+            view.cursors = ()
+            return {self.told: panels.error(error.to_dict(), language)}
+        return {
+            self.told: "",
+            self.running: queue_panels.running(unfinished, language),
+            self.waiting: queue_panels.waiting(unfinished, language),
+            self.finished: queue_panels.finished(
+                page,
+                language,
+                first=not cursors,
+                now=time.time(),
+                unsuccessful=counts["failed"] + counts["cancelled"],
+            ),
+        }
+
+
+def _what_is_deleted(deleted: Deleted, language: Language) -> str:
+    if deleted.video == "kept":
+        return text("gallery.deleted.kept", language, path=deleted.job.output)
+    return text("queue.deleted", language)

@@ -1,0 +1,111 @@
+"""The tab about this machine: models, where jobs run, folders, versions, doctor's findings, the log.
+
+Owns which event of its widgets calls what. Whoever sees the page sees all of it, so the access token is taken
+out of the log, should it ever stand there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import gradio as gr
+from anyio.to_thread import run_sync
+from gradio.events import Dependency
+
+from i2v.core.errors import I2VError
+from i2v.core.schema import Language
+from i2v.core.settings import ROOT
+from i2v.doctor.examination import Report, examine_service
+from i2v.host.log_files import read_end
+from i2v.web.page import panels, system_panels
+from i2v.web.page.tabs.live import View, follow, live
+from i2v.web.page.tabs.models import ModelsSection
+from i2v.web.page.tabs.widgets import QUIET, Shared, Updates, Values, Wired
+from i2v.web.texts import text
+
+POLL_SECONDS = 2.0
+
+
+@dataclass
+class SystemView(View):
+    """`report`: what the last examination found, by case."""
+
+    report: Report = field(default_factory=dict)
+
+
+class SystemTab:
+    """Its widgets, made where this is called within a `gr.Tab`."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._front = shared.front
+        self._service = shared.front.service
+        self.models = ModelsSection(shared)
+        self.about = gr.HTML(elem_id="i2v-system")
+        self.check = shared.labels.of(gr.Button(elem_id="i2v-system-check"), value="system.check")
+        self.report = gr.HTML(elem_id="i2v-system-report")
+        self.log = gr.HTML(elem_id="i2v-system-log")
+        self.view = gr.State(SystemView())
+
+    def wire(self, title: gr.Tab, switched: Dependency) -> Wired:
+        """See `page.Tab`."""
+        here = self._shared.here() | {self.view}
+        outputs = [self.about, self.report, self.log]
+        switched.then(self.switch, here, outputs, **QUIET)
+        self.check.click(self.examine, here, self.report, **QUIET)
+        models = self.models.wire(title, switched)
+        return Wired(live=(live(title, self.follow, here, outputs), models))
+
+    async def follow(self, values: Values) -> AsyncIterator[Updates]:
+        """Show how things are, and again what has changed."""
+        view: SystemView = values[self.view]
+        view.language = self._shared.language_of(values)
+        async for updates in follow(view, lambda: self._show(view), self._front.closing, POLL_SECONDS):
+            yield updates
+
+    async def switch(self, values: Values) -> Any:
+        """Show the same in another language, if it is looked at."""
+        view: SystemView = values[self.view]
+        view.language = self._shared.language_of(values)
+        return await run_sync(self._show, view) if view.follower else gr.skip()
+
+    async def examine(self, values: Values) -> AsyncIterator[str]:
+        """Let doctor look at this machine."""
+        view: SystemView = values[self.view]
+        yield panels.plain(text("system.checking", view.language))
+        try:
+            view.report = await self._front.heavy(self._examine)
+        except I2VError as error:
+            yield panels.error(error.to_dict(), view.language)
+        else:
+            yield system_panels.report(view.report, view.language)
+
+    def _examine(self) -> Report:
+        front = self._front
+        logs = ROOT / "logs" if front.log is None else front.log.parent
+        return examine_service(front.settings, self._service.engines, os.environ, logs)
+
+    def _show(self, view: SystemView) -> Updates:
+        language = view.language
+        deletes = panels.retention(self._front.settings.storage, language)
+        return {
+            self.about: system_panels.overview(self._service.overview(), language, deletes),
+            self.report: system_panels.report(view.report, language) if view.report else "",
+            self.log: self._log(language),
+        }
+
+    def _log(self, language: Language) -> str:
+        log = self._front.log
+        if log is None:
+            return system_panels.log_end(None, "", language)
+        try:
+            lines = read_end(log)
+        except OSError as error:  # somebody tidied up
+            lines = error.strerror or str(error)
+        token = self._front.settings.security.token.get_secret_value()
+        if token:
+            lines = lines.replace(token, "***")
+        return system_panels.log_end(lines, str(log), language)

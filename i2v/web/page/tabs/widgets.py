@@ -1,0 +1,206 @@
+"""What the tabs share: texts that follow the language, lists whose buttons act, what they are made with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import gradio as gr
+from gradio.components import Component
+from gradio.data_classes import FileData, ListFiles
+from gradio.events import Dependency
+
+from i2v.core.schema import Language
+from i2v.jobs.model import JsonObject
+from i2v.web.front import Front
+from i2v.web.page.uploads import uploaded
+from i2v.web.texts import text
+
+Values = Mapping[Component, Any]  # what Gradio hands to a function whose inputs are a set
+Updates = dict[Any, Any]  # widget -> its new value, or an update of it
+Choices = Callable[[Language], list[tuple[str, str]]]
+Widget = TypeVar("Widget")
+
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+# A click on a button of the list, told as {"act": ..., "id": ...}. One that has `data-confirm` shows those
+# words first, for a while, and is told when it is pressed again: not by a double click.
+_ACTING = """element.addEventListener("click", event => {
+  const button = event.target.closest("[data-act]");
+  if (!button) return;
+  const {act, id, confirm, asked} = button.dataset;
+  if (confirm && !asked) {
+    const now = String(Date.now()), label = button.textContent, name = button.ariaLabel;
+    button.dataset.asked = now;
+    button.textContent = confirm;
+    if (name) button.ariaLabel = name.replace(label, confirm);
+    setTimeout(() => {
+      if (button.dataset.asked !== now) return;
+      delete button.dataset.asked;
+      button.textContent = label;
+      button.ariaLabel = name;
+    }, 5000);
+  } else if (confirm ? Date.now() - Number(asked) > 400 : event.detail < 2) {  // 2: of a double click
+    trigger("click", {act, id: id || ""});
+  }
+});"""
+
+
+# A video that the browser cannot play, though the file looked whole, says so in its place: `data-broken`.
+UNPLAYABLE = """element.addEventListener("error", event => {
+  if (event.target.tagName !== "VIDEO") return;
+  event.target.closest("[data-broken]")?.classList.add("i2v-unplayable");
+}, true);
+"""
+
+
+class Labels:
+    """The widgets' texts in the language of the moment."""
+
+    def __init__(self) -> None:
+        self._updates: list[tuple[object, Callable[[Language], dict[str, Any]]]] = []
+
+    def of(self, widget: Widget, choices: Choices | None = None, **keys: str) -> Widget:
+        """Give `widget` its texts, by attribute (`label="prompt.label"`), and keep them up to date."""
+
+        def attributes(language: Language) -> dict[str, Any]:
+            texts: dict[str, Any] = {name: text(key, language) for name, key in keys.items()}
+            return texts | ({"choices": choices(language)} if choices else {})
+
+        for name, value in attributes("en").items():
+            setattr(widget, name, value)
+        self._updates.append((widget, attributes))
+        return widget
+
+    def widgets(self) -> list[Any]:
+        return [widget for widget, _ in self._updates]
+
+    def updates(self, language: Language) -> Updates:
+        return {widget: gr.update(**attributes(language)) for widget, attributes in self._updates}
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """What the browser keeps. It comes from there, so it may be anything."""
+
+    job: str = ""
+    language: Language | None = None
+
+    @classmethod
+    def of(cls, value: object) -> Remembered:
+        known = value if isinstance(value, dict) else {}
+        job, language = known.get("job"), known.get("language")
+        return cls(job if isinstance(job, str) else "", language if language in get_args(Language) else None)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What every tab is made with.
+
+    Attributes:
+        remembered: `Remembered` as a dict, in this browser, for all of its windows.
+        opened: an `Opened`: what the first tab is to take over; see `Wired.opens`.
+        tabs: all of them, so that a button can select another one.
+    """
+
+    front: Front
+    labels: Labels
+    language: gr.Radio
+    remembered: gr.BrowserState
+    opened: gr.State
+    tabs: gr.Tabs
+
+    def here(self) -> set[Any]:
+        """Return the inputs that the two methods below read."""
+        return {self.language, self.remembered}
+
+    def language_of(self, values: Values) -> Language:
+        chosen: Language = values[self.language]
+        return chosen
+
+    def remembered_of(self, values: Values) -> Remembered:
+        return Remembered.of(values[self.remembered])
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What the first tab is to take over: nothing, a job (shown, with its settings), or settings alone."""
+
+    job: str = ""
+    fields: JsonObject = field(default_factory=dict)  # of a `GenerationRequest`
+
+
+@dataclass(frozen=True)
+class Wired:
+    """What the page has to know of a tab's events.
+
+    Attributes:
+        opens: after these, the first tab takes over what `Shared.opened` holds.
+        live: these go on as long as the tab is looked at, and are cancelled when another one is.
+    """
+
+    opens: tuple[Dependency, ...] = ()
+    live: tuple[Dependency, ...] = ()
+
+
+def looked_at(title: gr.Tab) -> Dependency:
+    """Return the moment at which a tab is selected; what lives as long as it is looked at comes `then`.
+
+    Functions of one event wait for each other in the browser: a generator right there would hold back those
+    that end what lives on the tab before.
+    """
+    selected: Dependency = gr.on([title.select], None)
+    return selected
+
+
+@dataclass(frozen=True)
+class Action:
+    """A click on a button of an `acting_html`. It comes from the browser, so it may be anything.
+
+    id: a job's, the cursor of a page of jobs, or a model's name.
+    """
+
+    act: str = ""
+    id: str = ""
+
+    @classmethod
+    def of(cls, event: gr.EventData) -> Action:
+        told = event._data if isinstance(event._data, dict) else {}
+        act, job = told.get("act"), told.get("id")
+        if not isinstance(act, str) or not isinstance(job, str) or not re.fullmatch(r"[0-9a-z-]{0,32}", job):
+            return cls()
+        return cls(act, job)
+
+
+def acting_html(elem_id: str, script: str = "") -> gr.HTML:
+    """Return an HTML widget whose buttons (`data-act`, `data-id`) make its `click` event: see `Action`.
+
+    A button with `data-confirm` shows those words when it is pressed, and acts when it is pressed again.
+    script: JavaScript to be run once besides, with the widget as `element`.
+    """
+    return gr.HTML(elem_id=elem_id, js_on_load=_ACTING + script)
+
+
+def dropped_files(elem_id: str, label: str, labels: Labels, file_type: str, many: bool = False) -> gr.File:
+    """Return a place to drop files under its label; its value is their paths, in Gradio's own folder."""
+    labels.of(gr.HTML(elem_id=f"{elem_id}-label", elem_classes="i2v-label"), value=label)
+    widget = gr.File(
+        file_count="multiple" if many else "single",
+        file_types=[file_type],
+        show_label=False,
+        height=200 if many else 56,
+        elem_id=elem_id,
+    )
+    # Gradio's own makes a temporary file for each, and refuses some by their names without a word of ours. As
+    # an update of the widget would bring it back, in a copy for that visitor, its label stands by itself.
+    widget.preprocess = partial(_paths, Path(widget.GRADIO_CACHE))  # type: ignore[method-assign,assignment]
+    return widget
+
+
+def _paths(folder: Path, dropped: ListFiles | FileData | None) -> list[Path]:
+    files = dropped.root if isinstance(dropped, ListFiles) else [dropped] if dropped else []
+    return [uploaded(file.path, folder) for file in files]

@@ -1,0 +1,1 @@
+"""Who runs the jobs: the worker, one attempt at a job, and the processes that are watched."""

@@ -1,0 +1,186 @@
+"""One attempt at a job, from its claim to its result: what a job goes through, as a list of named steps.
+
+Owns what is told of it on the way, to the store and to the log. It does not know what becomes of the job when
+the attempt fails, nor what comes before and after it: that is `worker`'s.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from i2v.core.errors import Cancelled, EncodeError, I2VError, InvalidRequest, Notice
+from i2v.core.schema import DeviceInfo, EngineSpec, Generation, GenerationRequest
+from i2v.core.settings import Settings
+from i2v.engines.base import Event, SteppedDown
+from i2v.engines.specs import find_spec
+from i2v.jobs.model import Claim, Job, JsonObject, Progress
+from i2v.jobs.store import JobStore
+from i2v.media.decoder import read_picture
+from i2v.media.image import Picture
+from i2v.media.outputs import OutputFile, prepare_output, sweep_parts
+from i2v.media.unpublished import FrameRecorder, find_kept, kept_notice, remove_kept, sweep
+from i2v.media.video import check_ffmpeg
+from i2v.pipeline.clip import describe, generate_video, mark
+from i2v.pipeline.delivery import Marks, Result, publish_kept
+from i2v.pipeline.ladder import MemoryLadder
+from i2v.pipeline.stages import Stopwatch
+from i2v.workers.keeper import EngineKeeper
+from i2v.workers.progress import Meter, Narrator, at_start
+from i2v.workers.remains import JOB_TAG, is_published, tag_of
+
+_OF_AN_ATTEMPT = ("ladder.", "unpublished.")  # notices
+
+log = logging.getLogger(__name__)
+
+
+class Attempt:
+    """Makes the video of a claimed job."""
+
+    def __init__(
+        self,
+        claim: Claim,
+        settings: Settings,
+        store: JobStore,
+        engines: Mapping[str, EngineSpec],
+        device: DeviceInfo,
+        keeper: EngineKeeper,
+        beat: Callable[[], None],
+    ) -> None:
+        """`beat` is called wherever something is said: the attempt is alive."""
+        self._claim = claim
+        self._settings = settings
+        self._store = store
+        self._engines = engines
+        self._device = device
+        self._keeper = keeper
+        self._beat = beat
+        self._narrator = Narrator()
+        # what earlier attempts did with less memory, or left, is no news of this one
+        known = claim.job.notices
+        self._notices = [notice for notice in known if not str(notice["code"]).startswith(_OF_AN_ATTEMPT)]
+        self._untold = len(self._notices) < len(known)
+        self._recorder = FrameRecorder(settings.unpublished, claim.job.id)
+
+    def result(self) -> JsonObject:
+        """Return the job's result: the video is published under the job's name when this returns.
+
+        Where an earlier attempt died between the rename and its commit, it is there already.
+
+        Raises:
+            Cancelled, JobLost: the job is to end.
+            I2VError: it cannot be done.
+        """
+        job = self._claim.job
+        sweep_parts(Path(job.output))
+        sweep(self._settings.unpublished)
+        try:
+            result = self._publish(job, _generation(job))
+        except InvalidRequest as error:
+            if error.code != "output.exists":
+                raise
+            if not is_published(job):
+                raise EncodeError("job.output_taken", path=job.output) from error
+            told = Result(Path(job.output), _generation(job), (), {}).to_dict()
+            result = {**told, "notices": list(job.notices)}
+        remove_kept(self._settings.unpublished, job.id)
+        return result
+
+    def news(self) -> Notice | None:
+        """Return what became of the frames of an attempt that failed, `None` where it came to none."""
+        kept = find_kept(self._settings.unpublished, self._claim.job.id)
+        return kept_notice() if kept is not None else self._recorder.news
+
+    def _publish(self, job: Job, generation: Generation) -> JsonObject:
+        """Publish what an earlier attempt has computed, or else compute it."""
+        kept = find_kept(self._settings.unpublished, job.id)
+        if kept is None or kept.about.generation != generation:
+            return self._make(job, generation)
+        target = OutputFile(Path(job.output))
+        check_ffmpeg()
+        prepare_output(target)
+        known = list(self._notices)
+        self._note((Notice("unpublished.published", {}),))
+        result = publish_kept(kept, target, lambda number: self._say(at_start("encoding")))
+        return {**result.to_dict(), "notices": [*known, *(notice.to_dict() for notice in result.notices)]}
+
+    def _make(self, job: Job, generation: Generation) -> JsonObject:
+        self._say(at_start("loading"))
+        meter, watch = Meter(generation), Stopwatch()
+        target = OutputFile(Path(job.output))
+        check_ffmpeg()
+        prepare_output(target)
+        with watch.phase("picture"):
+            picture = _read_picture(self._settings.inputs / job.input)
+        spec = find_spec(generation.engine, self._engines)
+        ladder = MemoryLadder(spec, generation, self._device, self._settings.engine)
+        with ladder.explained():
+            with watch.phase("load"):
+                loaded = self._keeper.engine(ladder, job.deaths, self._tell_loading)
+            self._say(at_start("conditioning"))
+            provenance = describe(
+                GenerationRequest.parse(job.request), generation, picture, loaded, self._settings.output
+            )
+            marks = mark(provenance, self._settings.output)
+            marks = Marks({**marks.tags, JOB_TAG: tag_of(job)}, marks.visible)
+            known = list(self._notices)
+
+            def show(event: Event) -> None:
+                if isinstance(event, SteppedDown):
+                    self._note(event.notices)
+                self._say(meter.read(event))
+
+            with self._recorder as recorder:
+                result = generate_video(
+                    loaded.engine, generation, picture, target, marks, show, watch, ladder, recorder
+                )
+        return {**result.to_dict(), "notices": [*known, *(notice.to_dict() for notice in result.notices)]}
+
+    def _tell_loading(self, notices: tuple[Notice, ...]) -> None:
+        self._note(notices)
+        self._say(at_start("loading"))
+
+    def _note(self, notices: tuple[Notice, ...]) -> None:
+        """Have `notices` stand in the job from what is said next."""
+        self._notices += [notice.to_dict() for notice in notices]
+        self._untold = True
+
+    def _say(self, progress: Progress) -> None:
+        """Tell how far the job is; raise `Cancelled` or `JobLost` if it is to end."""
+        job = self._claim.job
+        self._beat()
+        if line := self._narrator.line(progress):
+            log.info("job %s: %s", job.id, line)
+        try:
+            notices = self._notices if self._untold else None
+            is_cancelled = self._store.heartbeat(self._claim, progress, notices)
+        except I2VError as error:  # a full disk, perhaps, and for a while: the job itself goes on
+            log.warning("job %s: its progress could not be told: %s", job.id, error)
+            return
+        self._untold = False
+        if is_cancelled:
+            raise Cancelled("job.cancelled")
+
+
+def with_news(failure: JsonObject, news: Notice | None) -> JsonObject:
+    """Return the error of a job with what became of its frames, which pages and programs show after it."""
+    if news is None:
+        return failure
+    return {**failure, "message": f"{failure['message']} {news.message}", "then": news.to_dict()}
+
+
+def _generation(job: Job) -> Generation:
+    return Generation(**job.generation)  # type: ignore[arg-type]  # written by `Service.submit`
+
+
+def _read_picture(path: Path) -> Picture:
+    """Return the picture that the service has kept, decoded as it was at submission."""
+    try:
+        return read_picture(path)
+    except OSError as error:
+        raise InvalidRequest(
+            "job.picture_lost", path=str(path), reason=error.strerror or str(error)
+        ) from error
+    except InvalidRequest as error:  # it was right when it was kept
+        raise InvalidRequest("job.picture_lost", path=str(path), reason=error.message) from error

@@ -1,0 +1,167 @@
+"""The worker process from inside: how it starts, what it tells the service, and how it ends.
+
+Owns signals, the log, and dying with the service. What a job goes through is `worker`'s business; when the
+process is started and ended is `executors.process`'s.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import FrameType
+
+from i2v.core.errors import I2VError
+from i2v.core.schema import DeviceInfo, EngineSpec
+from i2v.core.settings import Settings
+from i2v.jobs.store import JobStore
+from i2v.memory import allocator
+from i2v.memory.plan import probe_device
+from i2v.workers.worker import Beat, Worker
+
+LOG_NAME = "worker.log"
+LOG_BYTES = 5_000_000  # a longer log is put aside, and takes the place of the one before it
+LOG_SECONDS, RETRY_LOG_SECONDS = 2.0, 60.0  # between two looks at its length
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The worker's first word: it takes jobs from now on."""
+
+    device: DeviceInfo
+
+
+@dataclass(frozen=True)
+class Unable:
+    """The worker's last word: it cannot take jobs."""
+
+    error: I2VError
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A line for the service's log."""
+
+    logger: str
+    level: int
+    text: str
+
+
+Word = Ready | Beat | Unable | Remark
+
+
+def work(
+    settings: Settings, owner: str, channel: Connection, engines: Mapping[str, EngineSpec], logs: Path
+) -> None:
+    """Be the worker process, from its start to its end; `channel` takes its words."""
+    _die_with_parent()
+    os.setsid()  # out of reach of Ctrl-C, which is for the service; and ffmpeg is found by the session
+    _log_to(logs / LOG_NAME)
+    signal.signal(signal.SIGTERM, _end)
+
+    sending = threading.Lock()  # a thread of the worker's may have a remark
+
+    def tell(word: Word) -> None:
+        try:
+            with sending:
+                channel.send(word)
+        except OSError:  # the service is gone, on a system where that has not ended us already
+            raise KeyboardInterrupt from None
+
+    logging.getLogger("i2v").addHandler(_Remarks(tell))
+    allocator.configure()  # before torch is there
+    try:
+        device = probe_device(settings.engine.device)
+        store = JobStore(settings.database, lease_seconds=settings.worker.lease_seconds, create=False)
+        tell(Ready(device))
+        Worker(settings, store, engines, device, owner, tell).run()
+    except KeyboardInterrupt:
+        return
+    except I2VError as error:
+        log.exception("the worker cannot work")
+        tell(Unable(error))
+        sys.exit(1)
+
+
+class _Remarks(logging.Handler):
+    """Lets the service's log have what i2v logs here, without tracebacks and without what libraries log."""
+
+    def __init__(self, tell: Callable[[Remark], None]) -> None:
+        super().__init__(logging.INFO)
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._tell(Remark(record.name, record.levelno, record.getMessage()))
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """Unwind from wherever this is, so that part files go away; a second signal must not disturb that."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if sys.platform == "linux" and parent is not None:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent.pid:  # it died before that took hold
+            os._exit(1)
+
+
+def _log_to(path: Path) -> None:
+    """Let all that this process says go to a file: tracebacks, libraries' words, a crash's last stack.
+
+    The file is never much longer than `LOG_BYTES`; the one before it is kept.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_file() and path.stat().st_size > LOG_BYTES:
+            path.replace(_before(path))
+        _write_to(path)
+    except OSError as error:  # `i2v doctor` warns of it; the service's own standard error is taken instead
+        print(f"{path} cannot be written: {error}", file=sys.stderr)
+    else:
+        threading.Thread(target=_keep_short, args=(path,), name="worker-log", daemon=True).start()
+    faulthandler.enable(2)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(message)s", stream=sys.stderr
+    )
+
+
+def _before(path: Path) -> Path:
+    return path.with_suffix(".1.log")
+
+
+def _write_to(path: Path) -> None:
+    with path.open("a") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+
+
+def _keep_short(path: Path) -> None:
+    """Begin a new file when this one is full or was removed; libraries write to its descriptor directly."""
+    while True:
+        time.sleep(LOG_SECONDS)
+        try:
+            now = os.fstat(2)
+            if now.st_size > LOG_BYTES and now.st_nlink:
+                path.replace(_before(path))
+                _write_to(path)
+            elif not now.st_nlink:
+                _write_to(path)
+        except OSError as error:  # a full disk, a folder that is gone: what is written goes where it went
+            log.warning("%s cannot be written anew: %s", path, error)
+            time.sleep(RETRY_LOG_SECONDS)

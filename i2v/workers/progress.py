@@ -1,0 +1,120 @@
+"""An engine's events as a job's progress: phase, share of the whole, seconds left, at times a preview.
+
+And that progress as lines for a log.
+
+Deliberately does not know who is told: neither store nor process nor page.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from i2v.core.schedules import evaluations
+from i2v.core.schema import Generation
+from i2v.engines.base import Conditioned, Decoded, Denoised, Event, SteppedDown
+from i2v.jobs.model import Phase, Progress
+from i2v.media.preview import encode_preview
+from i2v.media.upscale import guessed_seconds
+
+LINE_SECONDS = 5.0  # between two lines of the log about one phase, at least
+PREVIEW_SHARE = 0.005  # of a job's time, at most, goes into previews; the first one is always made
+
+# Where each phase begins on a job's way from 0 to 1.
+BEGIN: dict[Phase, float] = {
+    "loading": 0.0,
+    "conditioning": 0.02,
+    "denoising": 0.05,
+    "decoding": 0.85,
+    "encoding": 0.97,
+}
+_TAIL = 0.1  # decoding and encoding take about this share of denoising's time
+
+
+class Meter:
+    """Reads the events of one generation, in their order."""
+
+    def __init__(self, generation: Generation, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start the job's time. `clock`: seconds."""
+        self._generation = generation
+        self._clock = clock
+        self._started = self._phase_began = clock()
+        self._preview_seconds = 0.0
+        self._decoded = 0
+        self._last = at_start("conditioning")
+
+    def read(self, event: Event) -> Progress:
+        """Return how far the job is; it never goes back."""
+        if isinstance(event, SteppedDown):  # which finishes nothing
+            return replace(self._last, preview=None)
+        self._last = self._read(event)
+        return self._last
+
+    def _read(self, event: Conditioned | Denoised | Decoded) -> Progress:
+        frames = self._generation.num_frames
+        if isinstance(event, Conditioned):
+            self._phase_began = self._clock()
+            asked = self._generation
+            return _within("denoising", 0, evaluations(asked.speed, asked.num_inference_steps))
+        if isinstance(event, Denoised):
+            left = self._seconds_each(event.step) * (event.total - event.step + _TAIL * event.total)
+            left += guessed_seconds(self._generation)
+            preview = self._preview(event)
+            if event.step < event.total:
+                return _within("denoising", event.step, event.total, left, preview)
+            self._phase_began = self._clock()
+            return _within("decoding", 0, frames, left, preview)
+        self._decoded += len(event.frames)
+        if self._decoded < frames:
+            left = self._seconds_each(self._decoded) * (frames - self._decoded)
+            return _within("decoding", self._decoded, frames, left)
+        return at_start("encoding")
+
+    def _seconds_each(self, done: int) -> float:
+        """Return what each of the steps or frames that are `done` in this phase has taken."""
+        return (self._clock() - self._phase_began) / done
+
+    def _preview(self, event: Denoised) -> bytes | None:
+        now = self._clock()
+        if self._preview_seconds > PREVIEW_SHARE * (now - self._started):
+            return None
+        frames = event.preview()
+        began = self._clock()  # only here: before, this may have waited for the device to end the step
+        preview = encode_preview(frames, self._generation.fps)
+        self._preview_seconds += self._clock() - began
+        return preview
+
+
+class Narrator:
+    """Picks what a log is told of one job: each phase when it begins, then its steps now and then."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._phase: Phase | None = None
+        self._spoke_at = 0.0
+
+    def line(self, progress: Progress) -> str | None:
+        """Return a line such as "denoising, step 12 of 50, about 34 s left", or nothing for now."""
+        now = self._clock()
+        if progress.phase == self._phase and now - self._spoke_at < LINE_SECONDS:
+            return None
+        self._phase, self._spoke_at = progress.phase, now
+        words: list[str] = [progress.phase]
+        if progress.step is not None:
+            words.append(f"step {progress.step} of {progress.total}")
+        if progress.eta_seconds is not None:
+            words.append(f"about {progress.eta_seconds:.0f} s left")
+        return ", ".join(words)
+
+
+def at_start(phase: Phase) -> Progress:
+    return Progress(phase, BEGIN[phase])
+
+
+def _within(
+    phase: Phase, step: int, total: int, left: float | None = None, preview: bytes | None = None
+) -> Progress:
+    end = BEGIN["decoding"] if phase == "denoising" else BEGIN["encoding"]
+    fraction = BEGIN[phase] + (end - BEGIN[phase]) * step / total
+    return Progress(phase, fraction, step, total, left, preview)

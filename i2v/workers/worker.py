@@ -1,0 +1,184 @@
+"""The worker: one device, one loaded engine, one job after another from the store.
+
+Owns which job is next, what becomes of it at its attempt's end, and when the worker itself should end. It
+runs in a process of its own (`executors.process`) or in the caller's (`executors.inline`); who ends it in the
+middle of a job sees to that job, by the store and `remains.clean_up`. It knows neither pages nor people.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from i2v.core.errors import Cancelled, I2VError, InsufficientMemory
+from i2v.core.schema import DeviceInfo, EngineSpec
+from i2v.core.settings import Settings
+from i2v.jobs.model import Claim, Job, JobLost
+from i2v.jobs.store import JobStore
+from i2v.media.unpublished import remove_kept
+from i2v.memory import allocator
+from i2v.memory.plan import measure_held
+from i2v.workers.attempt import Attempt, with_news
+from i2v.workers.floor import FloorWatch
+from i2v.workers.keeper import EngineKeeper
+
+POLL_SECONDS = 0.1
+RETRY_SECONDS = 1.0  # between two requests to a database that cannot be used
+MAX_RETRIES = 60
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Beat:
+    """Said often, so that a hang is noticed; `job_id` is `None` between jobs."""
+
+    job_id: str | None
+
+
+class Worker:
+    """Takes jobs as `owner`, and says by `tell` that it is alive."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: JobStore,
+        engines: Mapping[str, EngineSpec],
+        device: DeviceInfo,
+        owner: str,
+        tell: Callable[[Beat], None] = lambda beat: None,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._engines = engines
+        self._device = device
+        self._owner = owner
+        self._tell = tell
+        self._keeper = EngineKeeper(settings, device)
+        self._floor = FloorWatch(round(settings.worker.creep_megabytes * 1e6))
+        self._is_fit = True
+
+    def run(self) -> None:
+        """Work until there was nothing to do for the settings' time, or until another should take over.
+
+        That is after a failure that was not understood, since a device's error may fail all later work, and
+        where the memory that is held between jobs creeps.
+        """
+        idle_since = time.monotonic()
+        while self._is_fit:
+            if self.run_next():
+                idle_since = time.monotonic()
+            elif time.monotonic() - idle_since > self._settings.worker.idle_seconds:
+                return
+            else:
+                self._tell(Beat(None))
+                time.sleep(POLL_SECONDS)
+
+    def run_next(self) -> bool:
+        """Run the first job of the queue, if there is one, to whatever end."""
+        claim = _insist(lambda: self._store.claim(self._owner))
+        if claim is None:
+            return False
+        log.info("job %s: attempt %s", claim.job.id, claim.job.attempt)
+        self._tell(Beat(claim.job.id))
+        try:
+            with self._lease(claim):
+                ended = self._run(claim)
+            log.info("job %s: %s", claim.job.id, _ending(ended))
+        except JobLost:
+            log.warning("job %s was given to somebody else; its work is dropped", claim.job.id)
+        self._sink()
+        self._tell(Beat(None))
+        return True
+
+    def _run(self, claim: Claim) -> Job:
+        store = self._store
+        attempt = Attempt(
+            claim,
+            self._settings,
+            store,
+            self._engines,
+            self._device,
+            self._keeper,
+            lambda: self._tell(Beat(claim.job.id)),
+        )
+        try:
+            result = attempt.result()
+        except JobLost:
+            raise
+        except Cancelled:
+            remove_kept(self._settings.unpublished, claim.job.id)
+            return _insist(lambda: store.confirm_cancel(claim))
+        except I2VError as error:
+            failure = error.to_dict()
+        except MemoryError as error:
+            reason = str(error) or "MemoryError"
+            failure = InsufficientMemory("engine.out_of_memory", reason=reason).to_dict()
+        except Exception as error:
+            log.exception("job %s", claim.job.id)
+            failure = I2VError("job.internal", kind=type(error).__name__).to_dict()
+            self._keeper.drop()
+            self._is_fit = False
+        else:
+            return _insist(lambda: store.finish(claim, result))
+        failure = with_news(failure, attempt.news())
+        return _insist(lambda: store.fail(claim, failure))
+
+    def _sink(self) -> None:
+        """Give back what the job has left, and see whether the worker should go on."""
+        allocator.release()
+        setup = self._keeper.setup
+        if setup is not None and self._floor.creeps(setup, measure_held(self._device)):
+            megabytes = self._floor.risen / 1e6
+            log.warning("the worker holds %.0f MB more than after its first job: it ends", megabytes)
+            self._is_fit = False
+
+    @contextmanager
+    def _lease(self, claim: Claim) -> Iterator[None]:
+        """Extend the lease from a thread: loading and one step of a large model may take minutes."""
+        done = threading.Event()
+
+        def extend() -> None:
+            while not done.wait(self._settings.worker.lease_seconds / 3):
+                try:
+                    self._store.heartbeat(claim)
+                except JobLost:
+                    return
+                except I2VError as error:
+                    log.warning("job %s: its lease could not be extended: %s", claim.job.id, error)
+
+        thread = threading.Thread(target=extend, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+
+def _ending(job: Job) -> str:
+    """Return how a job ended, for the log: nothing of what was asked for."""
+    if job.status == "succeeded" and job.started_at is not None and job.finished_at is not None:
+        return f"succeeded after {job.finished_at - job.started_at:.1f} s: {job.output}"
+    if job.error is not None:
+        return f"{job.status} ({job.error['code']})"
+    return job.status
+
+
+def _insist(change: Callable[[], T]) -> T:
+    """Repeat a transaction that the database refuses: its disk may be full, and what has happened counts."""
+    for number in range(MAX_RETRIES):
+        try:
+            return change()
+        except I2VError as error:
+            if number == 0:
+                log.error("the database is asked again every %s s: %s", RETRY_SECONDS, error)
+            time.sleep(RETRY_SECONDS)
+    return change()

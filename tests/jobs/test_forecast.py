@@ -1,0 +1,100 @@
+"""i2v.jobs.forecast: how long jobs take, by what others took."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from i2v.core.schema import Generation
+from i2v.jobs.forecast import Forecast
+from i2v.jobs.model import Progress
+from i2v.jobs.store import JobStore
+from i2v.media.upscale import guessed_seconds
+from tests.rehearsal import stage, submit
+
+
+def run(denoise: float, rest: float, **fields: object) -> tuple[dict[str, object], dict[str, object]]:
+    generation = {
+        "prompt": "", "negative_prompt": "", "width": 64, "height": 64, "generated_width": 64,
+        "generated_height": 64, "fit": "keep", "num_frames": 8, "fps": 8, "target_fps": 8,
+        "num_inference_steps": 10, "guidance_scale": 1.0, "seed": 0, "engine": "rehearsal",
+    }  # fmt: skip
+    seconds = {
+        "picture": 0.0,
+        "load": 99.0,
+        "condition": 0.0,
+        "denoise": denoise,
+        "decode": rest,
+        "encode": 0,
+    }
+    return generation | fields, {"seconds": seconds}
+
+
+def like(**fields: object) -> Generation:
+    return Generation(**run(0, 0, **fields)[0])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("generation", "seconds"),
+    [
+        (like(), 12.0),
+        (like(num_inference_steps=20), 22.0),
+        (like(num_frames=16), 24.0),
+        (like(guidance_scale=7.5), 22.0),
+        (like(generated_width=128), 24.0),
+        (like(engine="another"), None),
+    ],
+)
+def test_time_grows_with_what_is_asked_and_loading_is_not_counted(
+    generation: Generation, seconds: float | None
+) -> None:
+    assert Forecast([run(10, 2)]).seconds(generation) == pytest.approx(seconds)
+
+
+def test_each_phase_has_its_share_of_the_time() -> None:
+    phases = Forecast([run(10, 2)]).phases(like(num_frames=16, num_inference_steps=20))
+    assert phases == pytest.approx({"picture": 0, "condition": 0, "denoise": 40, "decode": 4, "encode": 0})
+    assert Forecast([run(10, 2)]).phases(like(engine="another")) is None
+
+
+def test_a_run_whose_memory_ran_out_on_the_way_tells_nothing() -> None:
+    generation, result = run(10, 2)
+    told = [{"code": code, "params": {}, "message": ""} for code in ("ladder.short", "ladder.denoise")]
+    assert Forecast([(generation, {**result, "notices": told[:1]})]).seconds(like()) == pytest.approx(12)
+    assert Forecast([(generation, {**result, "notices": told})]).seconds(like()) is None
+
+
+def test_the_nearest_run_counts() -> None:
+    runs = [run(10, 2), run(30, 4, num_inference_steps=40), ({"engine": "rehearsal"}, {"seconds": {}})]
+    assert Forecast(runs).seconds(like(num_inference_steps=36)) == pytest.approx(30 * 36 / 40 + 4)
+    assert Forecast([]).seconds(like()) is None
+
+
+def test_enlarging_takes_what_it_took_by_the_same_upscaler_and_all_else_what_the_nearest_run_took() -> None:
+    generation, result = run(1, 1, num_inference_steps=5, upscaler="span")
+    upscaled = (generation, {"seconds": {**result["seconds"], "upscale": 3}})  # type: ignore[dict-item]
+    forecast = Forecast([run(10, 2), upscaled])
+    assert forecast.seconds(like(upscaler="span", num_frames=16)) == pytest.approx(2 * (10 + 2 + 3))
+    assert forecast.seconds(like(upscaler="real-esrgan")) == pytest.approx(
+        12 + guessed_seconds(like(upscaler="real-esrgan"))
+    ), "not known, so guessed"
+    assert forecast.phases(like(num_inference_steps=5)) == pytest.approx(
+        {"picture": 0, "condition": 0, "denoise": 1, "decode": 1, "encode": 0}
+    )
+
+
+def test_a_job_starts_when_those_before_it_have_ended(tmp_path: Path) -> None:
+    settings = stage(tmp_path)
+    store = JobStore(settings.database)
+    for steps in (10, 10, 20):
+        submit(store, settings, num_frames=8, num_inference_steps=steps)
+    runs = [run(10, 2)]
+    assert Forecast(runs).starts(store.unfinished()) == pytest.approx([0, 12, 24])
+    claim = store.claim("test")
+    assert claim is not None
+    assert Forecast(runs).starts(store.unfinished()) == pytest.approx([None, 12, 24])
+    store.heartbeat(claim, Progress("denoising", 0.5, 5, 10, eta_seconds=7.5))
+    assert Forecast(runs).starts(store.unfinished()) == pytest.approx([None, 7.5, 19.5])
+    assert Forecast([]).starts(store.unfinished()) == [None, 7.5, None]  # what is not known hides the rest
+    store.close()

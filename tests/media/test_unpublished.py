@@ -1,0 +1,131 @@
+"""i2v.media.unpublished: frames on the disk, whole or not at all, and never without bound."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from i2v.core.errors import InvalidRequest, Notice
+from i2v.core.schema import Generation
+from i2v.media import unpublished
+from i2v.media.unpublished import About, FrameRecorder, Kept, find_kept, read_kept, remove_kept, sweep
+from tests.clips import make_frames, names
+
+SIZE = (96, 64)  # of the fixture `generation`
+
+
+@pytest.fixture
+def about(generation: Generation) -> About:
+    notice = Notice("image.transparent", {"background": "#fff"})
+    stages: tuple[dict[str, object], ...] = ({"name": "denoise", "seconds": 1.5, "bytes": None},)
+    return About(generation, {"i2v": "影 {}"}, "zh-CN", (notice,), {"denoise": 1.5}, stages)
+
+
+def record(folder: Path, about: About, name: str = "clip", count: int = 4) -> Kept | None:
+    frames = make_frames(count, SIZE, noise=True)
+    with FrameRecorder(folder, name).begin(about.generation) as recorder:
+        recorder.append(frames[:1])
+        recorder.append(frames[1:, :, ::-1][:, :, ::-1])
+        return recorder.keep(about)
+
+
+def test_what_is_kept_is_read_again(tmp_path: Path, about: About) -> None:
+    folder = tmp_path / "unpublished"
+    assert find_kept(folder, "clip") is None
+    assert record(folder, about) is not None
+    kept = find_kept(folder, "clip")
+    assert kept is not None
+    assert kept.about == about
+    assert np.array_equal(np.concatenate(list(kept.frames())), make_frames(4, SIZE, noise=True))
+    assert kept.path.stat().st_size < 4 * 96 * 64 * 3 + 10_000, "the room that was not needed is given back"
+    remove_kept(folder, "clip")
+    remove_kept(folder, "clip")
+    assert names(folder) == []
+
+
+def test_nobody_else_may_read_it(tmp_path: Path, about: About) -> None:
+    folder = tmp_path / "unpublished"
+    kept = record(folder, about)
+    assert kept is not None
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE(kept.path.stat().st_mode) == 0o600
+
+
+def test_frames_that_are_missing_are_not_kept_nor_missed(tmp_path: Path, about: About) -> None:
+    """The engine failed: there was never a whole clip."""
+    with FrameRecorder(tmp_path, "clip").begin(about.generation) as recorder:
+        recorder.append(make_frames(3, SIZE))
+        assert recorder.keep(about) is None
+        assert recorder.news is None
+    assert names(tmp_path) == []
+
+
+def test_room_is_taken_at_the_beginning_and_given_back(tmp_path: Path, about: About) -> None:
+    large = replace(about.generation, generated_width=1024, generated_height=1024)
+    with FrameRecorder(tmp_path, "clip").begin(large):
+        (part,) = tmp_path.iterdir()
+        assert part.stat().st_blocks * 512 >= 4 * 1024 * 1024 * 3
+    assert names(tmp_path) == []
+
+
+def test_a_disk_that_would_be_full_is_left_alone(
+    tmp_path: Path, about: About, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unpublished, "SPARE_BYTES", 2**60)
+    with FrameRecorder(tmp_path, "clip").begin(about.generation) as recorder:
+        recorder.append(make_frames(4, SIZE))
+        assert recorder.keep(about) is None
+    assert recorder.news is not None
+    assert recorder.news.code == "unpublished.not_kept"
+    assert recorder.news.params == {"path": str(tmp_path), "reason": os.strerror(28)}
+    assert names(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_made_stops_nobody(tmp_path: Path, about: About) -> None:
+    (tmp_path / "file").touch()
+    assert record(tmp_path / "file" / "unpublished", about) is None
+
+
+@pytest.mark.parametrize("damage", ["end", "start", "all", "other"])
+def test_damaged_files_are_named_and_not_used(tmp_path: Path, about: About, damage: str) -> None:
+    kept = record(tmp_path, about)
+    assert kept is not None
+    data = kept.path.read_bytes()
+    left = {"end": data[:-1], "start": data[5:], "all": b"", "other": b"x" * 99}
+    kept.path.write_bytes(left[damage])
+    with pytest.raises(InvalidRequest, match=r"clip\.frames") as caught:
+        read_kept(kept.path)
+    assert caught.value.code == "unpublished.unreadable"
+    assert find_kept(tmp_path, "clip") is None
+
+
+def test_what_killed_writers_left_is_swept_and_nothing_that_is_being_written(
+    tmp_path: Path, about: About
+) -> None:
+    with FrameRecorder(tmp_path, "busy").begin(about.generation):
+        (tmp_path / ".dead.0123456789ab.part").write_bytes(b"half")
+        sweep(tmp_path)
+        (left,) = names(tmp_path)
+        assert left.startswith(".busy.")
+    sweep(tmp_path / "nowhere")
+
+
+def test_what_is_too_old_or_too_much_is_swept_oldest_first(
+    tmp_path: Path, about: About, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for days, name in ((unpublished.KEEP_DAYS + 1, "old"), (2, "b"), (1, "c")):
+        kept = record(tmp_path, about, name)
+        assert kept is not None
+        when = time.time() - days * 86400
+        os.utime(kept.path, (when, when))
+    sweep(tmp_path)
+    assert names(tmp_path) == ["b.frames", "c.frames"]
+    monkeypatch.setattr(unpublished, "MAX_BYTES", 2 * (tmp_path / "b.frames").stat().st_size)
+    record(tmp_path, about, "d")
+    assert names(tmp_path) == ["c.frames", "d.frames"]

@@ -1,0 +1,73 @@
+"""pipeline.delivery: generated frames to the published video, whether an engine or the disk gives them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from i2v.core.errors import EncodeError, InsufficientMemory
+from i2v.core.schema import Generation
+from i2v.media.outputs import OutputFile
+from i2v.media.unpublished import About, FrameRecorder, Kept
+from i2v.media.video import probe, read_tags
+from i2v.pipeline.delivery import Marks, deliver, publish_kept
+from i2v.pipeline.stages import Stopwatch
+from tests.clips import make_frames, names
+
+SIZE = (96, 64)  # of the fixture `generation`
+MARKS = Marks({"i2v": "made by hand"}, "en")
+
+
+def keep(folder: Path, generation: Generation) -> Kept:
+    with FrameRecorder(folder, "clip").begin(generation) as recorder:
+        recorder.append(make_frames(4, SIZE))
+        kept = recorder.keep(About(generation, MARKS.tags, MARKS.visible, (), {"denoise": 2.0}))
+    assert kept is not None
+    return kept
+
+
+def test_kept_frames_become_the_very_file_that_they_would_have_been(
+    tmp_path: Path, generation: Generation
+) -> None:
+    larger = replace(generation, width=192, height=128)
+    kept = keep(tmp_path / "kept", larger)
+    heard: list[int] = []
+    result = publish_kept(kept, OutputFile(tmp_path / "again.mp4"), heard.append)
+    chunks = iter([make_frames(4, SIZE)[:3], make_frames(4, SIZE)[3:]])
+    plain = deliver(chunks, larger, MARKS, OutputFile(tmp_path / "plain.mp4"), Stopwatch())
+    assert result.path.read_bytes() == plain.read_bytes()
+    assert (probe(plain).width, read_tags(plain)["i2v"]) == (192, "made by hand")
+    assert (heard, names(tmp_path / "kept")) == ([0, 1, 2, 3], [])
+    assert result.seconds.keys() == {"denoise", "encode"}
+    assert [notice.code for notice in result.notices] == ["unpublished.published"]
+
+
+def test_frames_stay_kept_where_publishing_fails_again(tmp_path: Path, generation: Generation) -> None:
+    kept = keep(tmp_path / "kept", generation)
+    (tmp_path / "file").touch()
+    with pytest.raises(EncodeError):
+        publish_kept(kept, OutputFile(tmp_path / "file" / "a.mp4"))
+    assert kept.path.exists()
+
+
+def test_memory_that_runs_out_is_said(
+    tmp_path: Path, generation: Generation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("i2v.pipeline.delivery.resize_frames", exhausted)
+    with pytest.raises(InsufficientMemory) as caught:
+        deliver([make_frames(4, SIZE)], generation, MARKS, OutputFile(tmp_path / "a.mp4"), Stopwatch())
+    assert caught.value.code == "encode.out_of_memory"
+    assert names(tmp_path) == []
+
+
+def test_frames_are_taken_one_after_another(tmp_path: Path, generation: Generation) -> None:
+    """A clip is never held in memory as a whole."""
+    frames = (np.full((1, 64, 96, 3), level, np.uint8) for level in range(4))
+    path = deliver(frames, generation, Marks(), OutputFile(tmp_path / "a.mp4"), Stopwatch())
+    assert probe(path).num_frames == 4

@@ -1,0 +1,153 @@
+"""Advice on prompts that people write, and silence on those that the product itself recommends."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from i2v.core.schema import EngineSpec
+from i2v.engines.specs import EMBEDDED, I2VGEN_XL
+from i2v.media.picture_facts import PictureFacts
+from i2v.service.advice import advise
+from scripts.train_embedded.motions import (
+    CHINESE_PHRASES,
+    HELD_OUT_PHRASES,
+    PHRASES,
+    prompt_for,
+    sample_clip,
+)
+
+GOOD = "Ocean waves crashing on the shore, camera panning left slowly"
+PUBLISHED = (
+    "A person walking forward naturally, slight arm swing",
+    GOOD,
+    "Flowers blooming in slow motion",
+    "Camera slowly zooming in, clouds moving across the sky, water ripples gently",
+    "Product rotating slowly, soft lighting, studio background",
+)
+
+
+def codes(
+    prompt: str = GOOD,
+    size: PictureFacts | tuple[int, int] | None = (512, 512),
+    guidance_scale: float = 9,
+    fps: float = 8,
+    spec: EngineSpec = I2VGEN_XL,
+) -> list[str]:
+    return [notice.code.removeprefix("advice.") for notice in advise(prompt, size, guidance_scale, fps, spec)]
+
+
+@pytest.mark.parametrize("prompt", PUBLISHED)
+def test_the_published_prompts_need_no_advice(prompt: str) -> None:
+    assert codes(prompt) == []
+
+
+def test_an_empty_prompt_and_a_picture_to_come_are_no_reason_for_advice() -> None:
+    assert codes("  ", None) == []
+
+
+@pytest.mark.parametrize(("size", "spec", "told"), [
+    ((511, 2000), I2VGEN_XL, True), ((512, 512), I2VGEN_XL, False),
+    ((159, 500), EMBEDDED, True), ((160, 160), EMBEDDED, False),
+])  # fmt: skip
+def test_a_small_picture_is_one_below_what_the_model_generates(
+    size: tuple[int, int], spec: EngineSpec, told: bool
+) -> None:
+    assert ("small_picture" in codes("the camera pans left", size, spec=spec)) == told
+
+
+@pytest.mark.parametrize(("width", "sharpness", "spec", "told"), [
+    (4000, 640, I2VGEN_XL, False), (4000, 320, I2VGEN_XL, True), (600, 600, I2VGEN_XL, False),
+    (600, 300, I2VGEN_XL, True), (4000, 160, EMBEDDED, False), (4000, 80, EMBEDDED, True),
+])  # fmt: skip
+def test_a_blurred_picture_is_one_with_less_detail_than_the_model_shows(
+    width: int, sharpness: int, spec: EngineSpec, told: bool
+) -> None:
+    facts = PictureFacts(width, 520, sharpness, 0.0)
+    assert codes("the camera pans left", facts, spec=spec) == ["blurred_picture"] * told
+
+
+def test_a_small_picture_is_told_once() -> None:
+    assert codes(size=PictureFacts(300, 200, 300, 0.0)) == ["small_picture"]
+    assert codes(size=PictureFacts(300, 200, 150, 0.0)) == ["small_picture", "blurred_picture"]
+
+
+def test_text_in_the_picture_is_told() -> None:
+    assert codes(size=PictureFacts(800, 600, 640, 0.01)) == ["text_in_picture"]
+    assert codes(size=PictureFacts(800, 600, 640, 0.0)) == []
+
+
+@pytest.mark.parametrize(("number", "told"), [(16, False), (16.5, True)])
+def test_guidance_over_16_is_told(number: float, told: bool) -> None:
+    assert ("high_guidance" in codes(guidance_scale=number)) == told
+
+
+@pytest.mark.parametrize(("fps", "told"), [(5, True), (6, False)])
+def test_under_6_fps_is_told(fps: float, told: bool) -> None:
+    assert ("low_fps" in codes(fps=fps)) == told
+
+
+def test_a_prompt_beyond_the_text_encoder_is_told_with_the_numbers() -> None:
+    long = "the quiet old boat turns slowly towards the far shore " * 8
+    (notice,) = advise(long, None, 9, 8, I2VGEN_XL)
+    assert notice.code == "advice.long_prompt"
+    assert notice.params["limit"] == 77
+    assert codes("the quiet old boat turns slowly towards the far shore " * 4) == []
+
+
+def test_words_that_name_no_motion_are_named() -> None:
+    (notice,) = advise("A perfect, Beautiful lake, perfect", None, 9, 8, I2VGEN_XL)
+    assert notice.params == {"words": "perfect, beautiful"}
+
+
+def test_over_three_actions_are_told_and_repetition_is_not() -> None:
+    assert codes("she walks, turns, waves and smiles") == ["many_actions"]
+    assert codes("she walks, then walks on, still walking, turns and waves") == []
+    assert codes("morning light on a building, a wavy wall, a painting and a ceiling") == []
+
+
+@pytest.mark.parametrize("prompt", ["镜头向左平移", "カメラが左へ動く", "камера движется влево"])
+def test_i2vgen_xl_is_told_to_know_english_only(prompt: str) -> None:
+    assert codes(prompt) == ["language"]
+
+
+def test_some_foreign_letters_do_not_make_another_language() -> None:
+    assert codes("a walk through Café Ω in slow motion") == []
+
+
+def test_the_demo_model_knows_chinese_but_not_russian() -> None:
+    assert codes("镜头向左平移", spec=EMBEDDED) == []
+    assert codes("камера движется влево", spec=EMBEDDED) == ["language"]
+
+
+@pytest.mark.parametrize("prompt", [
+    *(phrase for phrases in PHRASES.values() for phrase in phrases),
+    *(phrase for phrases in CHINESE_PHRASES.values() for phrase in phrases),
+    *(phrase for phrases in HELD_OUT_PHRASES.values() for phrase in phrases),
+    *EMBEDDED.motions,
+])  # fmt: skip
+def test_phrases_that_the_demo_model_was_trained_on_are_known(prompt: str) -> None:
+    assert codes(f"a cat, {prompt}", spec=EMBEDDED) == []
+
+
+def test_whatever_the_demo_model_can_be_asked_is_known() -> None:
+    """Speeds, easing, two motions at once, stillness: in phrasings of its training and in others."""
+    rng = random.Random(0)
+    for k in range(500):
+        prompt = prompt_for(sample_clip(rng).take, rng, unseen=bool(k % 2))
+        assert "unknown_motion" not in codes(prompt, spec=EMBEDDED), prompt
+
+
+@pytest.mark.parametrize(
+    "prompt", ["A person walking forward naturally", "海浪拍打着岸边", "a panda upstairs"]
+)
+def test_other_motions_on_the_demo_model_get_a_notice_that_lists_its_own(prompt: str) -> None:
+    (notice,) = advise(prompt, None, 9, 8, EMBEDDED)
+    assert notice.code == "advice.unknown_motion"
+    assert all(motion in notice.message for motion in EMBEDDED.motions)
+
+
+def test_a_model_without_a_list_of_motions_gets_no_such_notice() -> None:
+    assert codes("a person walking", spec=replace(EMBEDDED, motion_words="")) == []

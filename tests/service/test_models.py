@@ -1,0 +1,233 @@
+"""service.models: real downloads from a hub on this machine, cancelled, gone on with, checked, removed."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from i2v.core.errors import Cancelled, I2VError, InvalidRequest, ModelUnavailable
+from i2v.core.schema import DeviceInfo
+from i2v.core.settings import ModelSettings
+from i2v.engines.specs import EMBEDDED, ENGINES, I2VGEN_XL
+from i2v.pipeline.loading import choose_engine
+from i2v.service.models import Model, Models
+from i2v.weights.download import alone
+from i2v.weights.folders import own_folder
+from i2v.weights.progress import Meter
+from tests.models import models_in
+from tests.web.house import wait_for
+from tests.weights.hub import Hub, make_files, running, wanted
+
+NAME = I2VGEN_XL.name
+VAE = "vae/diffusion_pytorch_model.fp16.safetensors"
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    with running(Hub(make_files())) as started:
+        yield started
+
+
+@pytest.fixture
+def settings(tmp_path: Path, hub: Hub) -> ModelSettings:
+    return models_in(tmp_path / "models", sources=hub.address, probe_seconds=5, stall_seconds=5)
+
+
+@pytest.fixture
+def models(settings: ModelSettings) -> Iterator[Models]:
+    made = Models(settings, ENGINES)
+    yield made
+    made.stop()
+
+
+def ended(models: Models) -> Model:
+    """Return the model once its task has ended."""
+
+    def has_ended() -> bool:
+        task = models.get(NAME).task
+        return task is not None and task.ending is not None
+
+    wait_for(has_ended, 60)
+    return models.get(NAME)
+
+
+def sending(models: Models) -> None:
+    """Wait until bytes of a large file are coming."""
+
+    def comes() -> bool:
+        task = models.get(NAME).task
+        assert task is not None
+        assert task.ending is None, task.ending
+        return bool(task.progress and task.progress.phase == "fetching" and task.progress.file_bytes > 1000)
+
+    wait_for(comes, 60)
+
+
+def test_a_model_is_fetched_while_others_ask_how_it_is_and_is_what_auto_runs_then(
+    models: Models, settings: ModelSettings, hub: Hub
+) -> None:
+    cuda = DeviceInfo("cuda", "a card", 2**36)
+    assert choose_engine("auto", cuda, settings) is EMBEDDED
+    before = models.get(NAME)
+    assert (before.state, before.checked, before.removable, before.task) == ("absent", None, None, None)
+    hub.speed = 200_000
+    assert models.download(NAME).state == "downloading"
+    with pytest.raises(InvalidRequest) as refused:
+        models.download(NAME)
+    assert refused.value.code == "models.busy"
+    for forbidden in (models.verify, models.remove):
+        with pytest.raises(InvalidRequest):
+            forbidden(NAME)
+    sending(models)
+    hub.speed = 0
+    done = ended(models)
+    assert done.state == "available"
+    assert done.task is not None
+    assert not done.task.has_failed
+    assert done.task.ending is not None
+    assert done.task.ending.code == "weights.checked"
+    assert done.checked is not None
+    assert done.checked.params["source"] == hub.address
+    assert done.removable == done.folder
+    assert choose_engine("auto", cuda, settings) is I2VGEN_XL
+
+    removed = models.remove(NAME)
+    assert removed.path == own_folder(I2VGEN_XL, settings)
+    now = models.get(NAME)
+    assert (now.state, now.task) == ("absent", None), "what came of the download is about what is gone"
+
+
+def test_a_cancelled_download_leaves_no_process_and_the_next_one_goes_on_with_it(
+    models: Models, hub: Hub
+) -> None:
+    with pytest.raises(InvalidRequest) as idle:
+        models.cancel(NAME)
+    assert idle.value.code == "models.idle"
+    hub.speed = 100_000
+    models.download(NAME)
+    sending(models)
+    cancelled = models.cancel(NAME)
+    assert cancelled.task is not None
+    stopped = ended(models)
+    assert stopped.task is not None
+    assert isinstance(stopped.task.ending, Cancelled)
+    assert not stopped.task.has_failed
+    assert not [child for child in psutil.Process().children() if "fetcher" in " ".join(child.cmdline())]
+    assert stopped.state == "incomplete"
+    assert stopped.plan is not None
+    assert stopped.plan.begun > 1000
+    hub.speed = 0
+    models.download(NAME)
+    assert ended(models).state == "available"
+    assert sum(sent.count for sent in hub.sent) < sum(map(len, wanted(hub.files).values())) + 200_000
+
+
+def test_the_service_ends_a_download_when_it_stops(models: Models, hub: Hub) -> None:
+    hub.speed = 100_000
+    models.download(NAME)
+    sending(models)
+    models.stop()
+    assert not [thread for thread in threading.enumerate() if NAME in thread.name]
+    assert isinstance(ended(models).task.ending, Cancelled)  # type: ignore[union-attr]
+
+
+def test_a_damaged_file_is_found_and_fetched_again(models: Models, hub: Hub, tmp_path: Path) -> None:
+    models.download(NAME)
+    folder = ended(models).folder.path
+    with (folder / VAE).open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"?")
+    assert models.get(NAME).checked is None, "it is another file than the one that was checked"
+    models.verify(NAME)
+    found = ended(models)
+    assert found.task is not None
+    assert found.task.has_failed
+    assert VAE in found.task.ending.message  # type: ignore[union-attr]
+    assert found.state == "incomplete"
+    models.download(NAME)
+    assert ended(models).state == "available"
+    assert (folder / VAE).read_bytes() == hub.files[VAE]
+    models.verify(NAME)
+    assert ended(models).task.ending.code == "weights.checked"  # type: ignore[union-attr]
+
+
+def test_what_no_source_has_is_told_and_logged(
+    settings: ModelSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    nowhere = settings.model_copy(update={"sources": ("http://127.0.0.1:9",), "probe_seconds": 2})
+    models = Models(nowhere, ENGINES)
+    models.download(NAME)
+    task = ended(models).task
+    assert task is not None
+    assert task.has_failed
+    assert isinstance(task.ending, ModelUnavailable)
+    assert task.ending.code == "weights.no_source"
+    assert task.ending.message in caplog.text
+
+
+def test_an_error_that_nobody_understands_is_told_too(
+    models: Models, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("rehearsed")
+
+    monkeypatch.setattr("i2v.service.models.download", fail)
+    models.download(NAME)
+    task = ended(models).task
+    assert task is not None
+    assert task.has_failed
+    assert isinstance(task.ending, I2VError)
+    assert task.ending.params == {"kind": "RuntimeError"}
+    assert "rehearsed" in caplog.text
+
+
+def test_a_check_that_waits_for_nothing_can_be_stopped(models: Models, settings: ModelSettings) -> None:
+    with alone(I2VGEN_XL, settings, Meter(lambda told: None, lambda: False)):  # as another process would
+        models.download(NAME)
+        wait_for(lambda: (told := models.get(NAME).task.progress) is not None and told.phase == "waiting")  # type: ignore[union-attr]
+        models.cancel(NAME)
+        assert ended(models).state == "absent"
+
+
+@pytest.mark.parametrize("path", ["", "  ", "~nobody-of-that-name/x", "/a\0b", "/" + 300 * "x", "/\udcff"])
+def test_a_folder_that_cannot_be_is_refused_in_words(models: Models, path: str) -> None:
+    with pytest.raises(ModelUnavailable):
+        models.add(NAME, path)
+
+
+def test_a_folder_that_fits_is_added_and_forgotten(models: Models, tmp_path: Path) -> None:
+    from scripts.full_size.layout import read_table
+    from scripts.full_size.write import write_model
+
+    folder = tmp_path / "mount" / NAME
+    write_model(folder, None, read_table())
+    assert models.add(NAME, f" {folder} ") == folder
+    added = models.get(NAME)
+    assert (added.state, added.folder.origin, added.folder.path) == ("available", "added", folder)
+    assert models.remove(NAME).path == folder
+    assert (folder / "model_index.json").is_file()
+    assert models.get(NAME).state == "absent"
+
+
+def test_only_published_models_have_tasks(settings: ModelSettings) -> None:
+    odd = replace(EMBEDDED, name="odd")
+    models = Models(settings, {"odd": odd})
+    (model,) = models.all()
+    assert (model.state, model.plan, model.removable) == ("available", None, None)
+    for name in ("odd", "unknown"):
+        with pytest.raises(InvalidRequest):
+            models.download(name)

@@ -1,0 +1,249 @@
+"""i2v.web.api.published: what the two published clients send, as they send it, over a real socket.
+
+`client_a` and `client_b` are those clients' own requests: addresses, names, order and values are theirs, only
+the host, the paths and (for B) the single picture instead of a folder are ours.
+"""
+
+from __future__ import annotations
+
+import base64
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from i2v.media.video import probe
+from tests.web.house import House, wait_for
+
+PROMPT = "A cat turning its head slowly"
+
+
+def client_a(url: str, picture: bytes, *numbers: object, prompt: str = PROMPT) -> requests.Response:
+    resolution, num_frames, fps, steps, guidance_scale = numbers or (512, 16, 8, 50, 9.0)
+    payload = {
+        "data": [
+            {"name": "input.png", "data": f"data:image/png;base64,{base64.b64encode(picture).decode()}"},
+            prompt,
+            resolution,
+            num_frames,
+            fps,
+            steps,
+            guidance_scale,
+        ]
+    }
+    return requests.post(f"{url}/api/predict", json=payload, timeout=60)
+
+
+def client_b(url: str, path: Path, **changed: object) -> requests.Response:
+    with path.open("rb") as f:
+        files = {"image": f}
+        data = {
+            "prompt": PROMPT,
+            "num_frames": 16,
+            "fps": 8,
+            "resolution": "512p",
+            "steps": 50,
+            "guidance_scale": 9.0,
+        }
+        return requests.post(f"{url}/generate", files=files, data={**data, **changed}, timeout=60)
+
+
+@pytest.fixture
+def photo_file(picture: bytes, tmp_path: Path) -> Path:
+    path = tmp_path / "ein Bild 照片.png"
+    path.write_bytes(picture)
+    return path
+
+
+@pytest.fixture(scope="module")
+def busy(shared_house: House) -> Iterator[House]:
+    """A house whose worker is working."""
+    with shared_house.executor.working():
+        yield shared_house
+
+
+def newest(house: House) -> dict[str, Any]:
+    job: dict[str, Any] = house.get("/jobs?limit=1").json()["jobs"][0]
+    return job
+
+
+# --- as they stand
+
+
+def test_client_a_downloads_its_video(busy: House, picture: bytes, tmp_path: Path) -> None:
+    response = client_a(busy.url, picture)
+    assert response.status_code == 200, response.text
+    video_url = response.json()["data"][0]
+    assert video_url.startswith(busy.url)
+    output_mp4 = tmp_path / "output.mp4"
+    output_mp4.write_bytes(requests.get(video_url, timeout=60).content)
+    video = probe(output_mp4)
+    assert (video.num_frames, round(video.fps), video.codec) == (16, 8, "h264")
+    result = newest(busy)["result"]
+    assert (result["num_inference_steps"], result["guidance_scale"], result["prompt"]) == (50, 9.0, PROMPT)
+    assert newest(busy)["request"]["resolution"] == "512p"
+    assert video.width * video.height == pytest.approx(512 * 512, rel=0.1)
+
+
+def test_client_b_reads_its_video_where_the_answer_says(busy: House, photo_file: Path) -> None:
+    response = client_b(busy.url, photo_file)
+    assert response.status_code == 200, response.text
+    output = Path(response.json()["output_path"])
+    assert output.is_absolute()
+    video = probe(output)
+    assert (video.num_frames, round(video.fps)) == (16, 8)
+    job = newest(busy)
+    assert response.json()["job_id"] == job["id"]
+    assert requests.get(response.json()["video_url"], timeout=60).content == output.read_bytes()
+    assert job["result"]["num_inference_steps"] == 50
+
+
+def test_both_work_with_a_trailing_slash(busy: House, picture: bytes) -> None:
+    quick = {"prompt": "x", "steps": 1, "num_frames": 4, "resolution": "256p"}
+    b = requests.post(f"{busy.url}/generate/", files={"image": picture}, data=quick, timeout=60)
+    image = {"name": "x", "data": base64.b64encode(picture).decode()}
+    data = [image, "x", 256, 4, 8, 1, 1.0]
+    a = requests.post(f"{busy.url}/api/predict/", json={"data": data}, timeout=60)
+    assert (a.status_code, b.status_code) == (200, 200)
+    assert not a.history
+    assert not b.history
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_the_url_is_how_the_client_reached_us(busy: House, picture: bytes, host: str) -> None:
+    """What a stranger says about that is ignored."""
+    port = busy.url.rpartition(":")[2]
+    response = client_a(f"http://{host}:{port}", picture, 256, 4, 8, 1, 1.0)
+    assert response.json()["data"][0].startswith(f"http://{host}:{port}/")
+    proxied = requests.post(
+        f"{busy.url}/generate",
+        files={"image": picture},
+        data={"prompt": "x", "steps": 1, "num_frames": 4, "resolution": "256p"},
+        headers={"X-Forwarded-Proto": "https", "X-Forwarded-Prefix": "/i2v", "Host": host},
+        timeout=60,
+    )
+    assert proxied.json()["video_url"].startswith(f"http://{host}/api/v1/")
+
+
+# --- what goes wrong is another status, with text
+
+
+@pytest.mark.parametrize(
+    ("numbers", "field", "told"),
+    [
+        ((500, 16, 8, 50, 9.0), "resolution", "'256p', '512p', '768p' or '1024p'"),
+        ((512.5, 16, 8, 50, 9.0), "resolution", "'512p'"),
+        ((True, 16, 8, 50, 9.0), "resolution", "'512p'"),
+        ((None, 3, 8, 50, 9.0), "num_frames", "4 to 128"),
+        ((512, 16, 0, 50, 9.0), "fps", "1 to 60"),
+        ((512, 16, 8, 0, 9.0), "num_inference_steps", "1 to 200"),
+        ((512, 16, 8, 50, "much"), "guidance_scale", "1 to 30"),
+    ],
+)
+def test_client_a_is_told_what_is_allowed(
+    busy: House, picture: bytes, numbers: tuple[object, ...], field: str, told: str
+) -> None:
+    response = client_a(busy.url, picture, *numbers)
+    assert response.status_code == 422
+    assert response.json()["field"] == field
+    assert told in response.text
+
+
+@pytest.mark.parametrize(
+    ("changed", "field", "told"),
+    [
+        ({"steps": 0}, "steps", "steps = 0 is not accepted: a whole number from 1 to 200"),
+        ({"num_inference_steps": 0}, "steps", "given more than once"),
+        ({"resolution": "500"}, "resolution", "500p is not accepted: one of '256p', '512p'"),
+        ({"prompt": " "}, "prompt", "prompt is blank"),
+        ({"step": 1}, "step", "Unknown field"),
+    ],
+)
+def test_client_b_is_told_in_its_own_words(
+    busy: House, photo_file: Path, changed: dict[str, object], field: str, told: str
+) -> None:
+    response = client_b(busy.url, photo_file, **changed)
+    assert response.status_code == 422
+    assert response.json()["field"] == field
+    assert told in response.text
+
+
+@pytest.mark.parametrize("value", [512, 512.0, "512", "512p"])
+def test_a_resolution_may_be_a_number_or_its_name(busy: House, picture: bytes, value: object) -> None:
+    assert client_a(busy.url, picture, value, 4, 8, 1, 1.0).status_code == 200
+    assert newest(busy)["request"]["resolution"] == "512p"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        {},
+        [],
+        [1],
+        ["x"] * 8,
+        [{"name": "/etc/passwd"}, "x", 512, 16, 8, 50, 9.0],
+        [{"name": "x.png", "data": "/etc/passwd"}, "x", 512, 16, 8, 50, 9.0],
+        [{"name": "x.png", "data": "http://127.0.0.1:1/x.png"}, "x", 512, 16, 8, 50, 9.0],
+        [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, "x", 512, 16, 8, 50, 9.0],
+        ["/etc/passwd", "x", 512, 16, 8, 50, 9.0],
+        [None, "x", 512, 16, 8, 50, 9.0],
+    ],
+)
+def test_data_that_is_no_call_is_refused(busy: House, data: object) -> None:
+    response = requests.post(f"{busy.url}/api/predict", json={"data": data}, timeout=60)
+    assert response.status_code == 422
+    assert response.json()["field"] in ("data", "image")
+
+
+def test_a_failed_job_is_another_status_with_its_reason(house: House, picture: bytes) -> None:
+    (house.settings.models.directory / "rehearsal" / "model_index.json").unlink()
+    with house.executor.working():
+        response = client_a(house.url, picture, 256, 4, 8, 1, 1.0)
+    assert response.status_code == 500
+    assert response.json()["code"] == "weights.missing_folder"
+    assert "no model folder" in response.text
+
+
+def test_a_cancelled_job_is_another_status(house: House, picture: bytes) -> None:
+    answers: list[requests.Response] = []
+    thread = threading.Thread(target=lambda: answers.append(client_a(house.url, picture)))
+    thread.start()
+    wait_for(lambda: bool(house.get("/jobs").json()["jobs"]))
+    house.service.cancel(newest(house)["id"])
+    thread.join()
+    assert (answers[0].status_code, answers[0].json()["code"]) == (409, "job.cancelled")
+
+
+def test_a_server_that_ends_says_that_the_job_is_kept(house: House, picture: bytes) -> None:
+    answers: list[requests.Response] = []
+    thread = threading.Thread(target=lambda: answers.append(client_a(house.url, picture)))
+    thread.start()
+    wait_for(lambda: bool(house.get("/jobs").json()["jobs"]))
+    job_id = newest(house)["id"]
+    house.closing.set()
+    thread.join()
+    assert (answers[0].status_code, answers[0].json()["code"]) == (503, "server.stopping")
+    assert job_id in answers[0].text
+    assert house.store.get(job_id).status == "queued"
+
+
+def test_if_the_connection_drops_the_job_goes_on_and_is_in_the_list(house: House, picture: bytes) -> None:
+    body = requests.Request(
+        "POST",
+        f"{house.url}/generate",
+        files={"image": ("x.png", picture)},
+        data={"prompt": "dropped", "steps": 2, "num_frames": 4, "resolution": "256p"},
+    ).prepare()
+    host, _, port = house.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port))) as connection:
+        headers = "".join(f"{name}: {value}\r\n" for name, value in body.headers.items())
+        assert isinstance(body.body, bytes)
+        connection.sendall(f"POST /generate HTTP/1.1\r\nHost: {host}\r\n{headers}\r\n".encode() + body.body)
+        wait_for(lambda: bool(house.get("/jobs").json()["jobs"]))
+    assert house.executor.run_next()
+    assert (newest(house)["status"], newest(house)["request"]["prompt"]) == ("succeeded", "dropped")

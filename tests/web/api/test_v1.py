@@ -1,0 +1,554 @@
+"""i2v.web.api.v1: jobs over a real socket, from the submission to the video."""
+
+from __future__ import annotations
+
+import base64
+import errno
+import io
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import requests
+from PIL import Image
+
+from i2v.jobs.model import Job, Progress
+from i2v.media.video import probe
+from tests.rehearsal import submit
+from tests.web.house import House, wait_for
+
+FIELDS = {
+    "id", "status", "phase", "progress", "eta_seconds", "queue_position", "attempt", "error", "notices",
+    "request", "video_available", "result", "created_at", "started_at", "finished_at",
+}  # fmt: skip
+
+
+# --- submitting
+
+
+def test_a_form_becomes_a_job_and_says_where_it_is(house: House) -> None:
+    response = house.submit(seed=5)
+    assert response.status_code == 202
+    job = response.json()
+    assert job.keys() == FIELDS | {"expected_start_seconds"}
+    assert (job["status"], job["phase"], job["queue_position"], job["attempt"]) == ("queued", "queued", 0, 0)
+    assert (job["progress"], job["result"], job["error"]) == (0, None, None)
+    assert job["expected_start_seconds"] == 0
+    assert job["request"]["seed"] == 5
+    location = response.headers["Location"]
+    assert location == f"{house.api}/jobs/{job['id']}"
+    told = requests.get(location, timeout=30).json()
+    assert told == {name: job[name] for name in FIELDS}
+
+
+def test_json_with_base64_is_the_same_request(house: House) -> None:
+    text = base64.b64encode(house.picture).decode()
+    wrapped = "\n".join(text[start : start + 76] for start in range(0, len(text), 76))
+    for image in (text, wrapped, f"data:image/png;base64,{text}"):
+        body = {"image": image, "prompt": "镜头向左移动", "num_frames": 4, "guidance_scale": 1.5}
+        response = house.session.post(f"{house.api}/jobs", json=body, timeout=30)
+        assert response.status_code == 202, response.text
+        assert response.json()["request"]["prompt"] == "镜头向左移动"
+    with_form = house.submit("x", num_frames=" 16 ", fps="8.0", guidance_scale="1.5")
+    assert with_form.json()["request"] | {"num_frames": 16, "fps": 8} == with_form.json()["request"]
+
+
+def test_a_key_makes_a_second_submission_the_first_ones_job(house: House) -> None:
+    def send(**fields: object) -> requests.Response:
+        return house.session.post(
+            f"{house.api}/jobs",
+            data={"prompt": "x", **fields},
+            files={"image": ("anything.png", house.picture)},
+            headers={"Idempotency-Key": "k-1"},
+            timeout=30,
+        )
+
+    first, again, other = send(), send(), send(seed=1)
+    assert first.status_code == again.status_code == 202
+    assert first.json()["id"] == again.json()["id"]
+    assert first.headers["Location"] == again.headers["Location"]
+    assert other.status_code == 422
+    assert (other.json()["code"], other.json()["field"]) == ("job.idempotency_conflict", "Idempotency-Key")
+    assert len(house.get("/jobs").json()["jobs"]) == 1
+
+
+def test_what_was_accepted_is_in_the_store_before_the_answer(house: House) -> None:
+    job = house.store.get(house.submit_id())
+    assert job.status == "queued"
+    assert (house.settings.inputs / job.input).is_file()
+
+
+def test_a_full_queue_says_when_to_come_back(
+    start_house: Callable[..., AbstractContextManager[House]],
+) -> None:
+    with start_house(service__max_queued=1) as house:
+        house.submit_id()
+        response = house.submit()
+        assert response.status_code == 429
+        assert int(response.headers["Retry-After"]) > 0
+        assert response.json()["code"] == "job.queue_full"
+
+
+# --- following
+
+
+def test_a_job_runs_to_its_video(house: House) -> None:
+    job_id = house.submit_id(seed=3)
+    assert house.executor.run_next()
+    job = house.get(f"/jobs/{job_id}").json()
+    assert (job["status"], job["progress"], job["eta_seconds"], job["attempt"]) == ("succeeded", 1, None, 1)
+    result = job["result"]
+    assert Path(result["path"]).is_absolute()
+    assert result.keys() >= {"seed", "width", "height", "num_inference_steps", "seconds", "notices"}
+    assert result["seed"] == 3
+    assert result["video_url"] == f"{house.api}/jobs/{job_id}/video"
+    video = requests.get(result["video_url"], timeout=30)
+    assert video.content == Path(result["path"]).read_bytes()
+    assert video.headers["Content-Type"] == "video/mp4"
+    assert probe(Path(result["path"])).num_frames == 4
+
+
+def test_times_are_iso_8601_in_utc_and_in_order(house: House) -> None:
+    before = datetime.now(UTC)
+    job_id = house.submit_id()
+    house.executor.run_next()
+    job = house.get(f"/jobs/{job_id}").json()
+    times = [datetime.fromisoformat(job[f"{name}_at"]) for name in ("created", "started", "finished")]
+    assert all(job[f"{name}_at"].endswith("Z") for name in ("created", "started", "finished"))
+    moments = [before, *times, datetime.now(UTC)]
+    assert moments == sorted(moments)
+
+
+def test_a_failed_job_says_why_and_what_to_do(house: House) -> None:
+    job_id = house.submit_id()
+    (house.settings.models.directory / "rehearsal" / "model_index.json").unlink()
+    house.executor.run_next()
+    job = house.get(f"/jobs/{job_id}").json()
+    assert job["status"] == "failed"
+    assert job["error"].keys() == {"code", "message", "hint"}
+    assert job["error"]["code"] == "weights.missing_folder"
+    assert house.get(f"/jobs/{job_id}/video").status_code == 404
+
+
+def test_jobs_are_listed_newest_first_in_pages_and_by_status(house: House) -> None:
+    ids = [house.submit_id(f"prompt {number}") for number in range(5)]
+    house.executor.run_next()
+    first = house.get("/jobs?limit=3").json()
+    assert [job["id"] for job in first["jobs"]] == ids[:1:-1]
+    rest = house.get(f"/jobs?limit=3&cursor={first['next_cursor']}").json()
+    assert [job["id"] for job in rest["jobs"]] == ids[1::-1]
+    assert rest["next_cursor"] is None
+    done = house.get("/jobs?status=succeeded").json()["jobs"]
+    assert [job["id"] for job in done] == ids[:1]
+    assert [job["queue_position"] for job in first["jobs"]] == [3, 2, 1]
+
+
+def test_jobs_are_searched_by_their_prompts(house: House) -> None:
+    ids = [house.submit_id(prompt) for prompt in ("a Cat walks", "50% of a dog", "猫在走")]
+    for search, found in (("cAT", ids[:1]), ("%25", ids[1:2]), ("%E7%8C%AB", ids[2:]), ("", ids[::-1])):
+        jobs = house.get(f"/jobs?search={search}").json()["jobs"]
+        assert [job["id"] for job in jobs] == found
+    house.executor.run_next()
+    finished = house.get("/jobs?status=finished").json()["jobs"]
+    assert [job["id"] for job in finished] == ids[:1]
+
+
+def test_the_expected_start_counts_the_jobs_before(house: House) -> None:
+    house.submit_id()
+    assert house.submit().json()["expected_start_seconds"] is None  # nothing is known yet
+    while house.executor.run_next():
+        pass
+    house.submit_id()
+    assert house.submit().json()["expected_start_seconds"] > 0
+
+
+# --- cancelling and trying again
+
+
+def test_a_queued_job_is_cancelled_at_once_and_can_be_retried(house: House) -> None:
+    job_id = house.submit_id()
+    cancelled = house.session.delete(f"{house.api}/jobs/{job_id}", timeout=30)
+    assert (cancelled.status_code, cancelled.json()["status"]) == (202, "cancelled")
+    again = house.session.delete(f"{house.api}/jobs/{job_id}", timeout=30)
+    assert (again.status_code, again.json()["code"]) == (409, "job.already_finished")
+    retried = house.post(f"/jobs/{job_id}/retry")
+    assert (retried.status_code, retried.json()["status"]) == (202, "queued")
+    assert retried.headers["Location"] == f"{house.api}/jobs/{job_id}"
+    assert house.post(f"/jobs/{job_id}/retry").status_code == 409
+
+
+def test_a_running_job_stops_at_its_next_step(house: House) -> None:
+    job_id = house.submit_id("step: sleep 0.05", num_inference_steps=200)
+    with house.executor.working():
+        wait_for(lambda: house.get(f"/jobs/{job_id}").json()["progress"] > 0.05)
+        assert house.session.delete(f"{house.api}/jobs/{job_id}", timeout=30).json()["status"] == "running"
+        wait_for(lambda: house.get(f"/jobs/{job_id}").json()["status"] == "cancelled")
+    assert not list(house.settings.output.directory.glob("*.mp4"))
+
+
+# --- deleting
+
+
+def purge(house: House, job_id: str) -> requests.Response:
+    return house.session.delete(f"{house.api}/jobs/{job_id}?purge=true", timeout=30)
+
+
+def finished_job(house: House, prompt: str = "") -> Job:
+    job = submit(house.store, house.settings, prompt)
+    assert house.executor.run_next()
+    return house.store.get(job.id)
+
+
+def test_an_ended_job_is_purged_with_its_video_picture_and_row_and_only_once(house: House) -> None:
+    other = finished_job(house)
+    job_id = house.submit_id()
+    assert house.executor.run_next()
+    job = house.store.get(job_id)
+    response = purge(house, job.id)
+    told = {"id": job.id, "deleted": True, "video": "removed", "path": job.output}
+    assert (response.status_code, response.json()) == (200, told)
+    assert not Path(job.output).exists()
+    assert job.id not in str(list(house.settings.inputs.iterdir()))
+    assert house.get(f"/jobs/{job.id}").status_code == 404
+    again = purge(house, job.id)
+    assert (again.status_code, again.json()["code"]) == (404, "job.unknown")
+    assert [each["id"] for each in house.get("/jobs").json()["jobs"]] == [other.id]
+    assert house.get(f"/jobs/{other.id}/video").status_code == 200
+    assert house.service.picture(other) is not None
+
+
+def test_what_has_not_ended_is_not_purged_but_cancelled_first(house: House) -> None:
+    job_id = submit(house.store, house.settings).id
+    refused = purge(house, job_id)
+    assert (refused.status_code, refused.json()["code"]) == (409, "job.not_finished")
+    assert house.get(f"/jobs/{job_id}").json()["status"] == "queued"
+    assert house.session.delete(f"{house.api}/jobs/{job_id}", timeout=30).status_code == 202
+    response = purge(house, job_id)
+    assert (response.status_code, response.json()["video"]) == (200, "none")
+    assert list(house.settings.inputs.iterdir()) == []
+
+
+def test_purge_is_yes_or_no(house: House) -> None:
+    job = finished_job(house, "step 1: refuse")
+    for value, status in (("false", 409), ("", 422), ("maybe", 422), ("1", 200)):
+        response = house.session.delete(f"{house.api}/jobs/{job.id}?purge={value}", timeout=30)
+        assert response.status_code == status
+    assert house.get("/jobs").json()["jobs"] == []
+
+
+def test_a_purge_that_cannot_remove_the_video_can_be_tried_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = finished_job(house)
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EROFS, "Read-only file system", str(path))
+
+    with monkeypatch.context() as patch:  # whom the tests run as may be allowed everything
+        patch.setattr(Path, "unlink", refuse)
+        refused = purge(house, job.id)
+    assert (refused.status_code, refused.json()["code"]) == (503, "job.not_removed")
+    assert job.output in refused.json()["detail"]
+    assert house.get(f"/jobs/{job.id}").json()["video_available"] is True
+    assert purge(house, job.id).json()["video"] == "removed"
+
+
+def test_a_video_that_is_being_fetched_is_fetched_to_its_end(house: House) -> None:
+    job = finished_job(house)
+    path = Path(job.output)
+    with path.open("ab") as file:  # a box that players skip, larger than all buffers on the way
+        file.write((2**26 + 8).to_bytes(4) + b"free" + bytes(2**26))
+    whole = path.stat().st_size
+    with requests.get(f"{house.api}/jobs/{job.id}/video", stream=True, timeout=60) as response:
+        chunks = response.iter_content(2**16)
+        count = len(next(chunks))
+        assert purge(house, job.id).json()["video"] == "removed"
+        assert count + sum(map(len, chunks)) == whole
+    assert house.get(f"/jobs/{job.id}/video").status_code == 404
+
+
+# --- server-sent events
+
+
+def events_of(response: requests.Response) -> Iterator[tuple[str, str, dict[str, object]]]:
+    """Yield (event, id, data) as they come."""
+    fields: dict[str, str] = {}
+    for line in response.iter_lines(chunk_size=1, decode_unicode=True):
+        if line:
+            name, _, value = line.partition(": ")
+            fields[name] = value
+        elif "event" in fields:
+            yield fields["event"], fields["id"], json.loads(fields["data"])
+            fields = {}
+
+
+def follow(house: House, job_id: str, last_id: str | None = None) -> requests.Response:
+    headers = {"Last-Event-ID": last_id} if last_id else {}
+    return requests.get(f"{house.api}/jobs/{job_id}/events", headers=headers, stream=True, timeout=30)
+
+
+def test_events_tell_every_state_and_end_with_the_job(house: House) -> None:
+    job_id = house.submit_id(num_inference_steps=4)
+    with follow(house, job_id) as response:
+        assert response.headers["Content-Type"].startswith("text/event-stream")
+        stream = events_of(response)
+        name, _, data = next(stream)
+        assert (name, data["status"], data.keys()) == ("state", "queued", FIELDS)
+        claim = house.store.claim("test")
+        assert claim is not None
+        name, _, data = next(stream)
+        assert (name, data["status"]) == ("state", "running")
+        house.store.heartbeat(claim, Progress("denoising", 0.25, 1, 4, eta_seconds=3.5))
+        name, _, data = next(stream)
+        assert (name, data["phase"]) == ("state", "denoising")
+        house.store.heartbeat(claim, Progress("denoising", 0.5, 2, 4, eta_seconds=2.5, preview=b"webp"))
+        name, _, data = next(stream)
+        assert name == "progress"
+        assert data == {
+            "phase": "denoising", "progress": 0.5, "step": 2, "total": 4, "eta_seconds": 2.5,
+            "queue_position": None,
+        }  # fmt: skip
+        name, _, data = next(stream)
+        assert name == "preview"
+        shown = requests.get(str(data["url"]), timeout=30)
+        assert (shown.content, shown.headers["Content-Type"]) == (b"webp", "image/webp")
+        house.store.fail(claim, {"code": "job.internal", "params": {}, "message": "boom"})
+        (last,) = stream
+        assert (last[0], last[2]["status"]) == ("state", "failed")
+
+
+def test_a_rung_of_the_ladder_is_told_while_the_job_runs(house: House) -> None:
+    job_id = house.submit_id("step 3: memory once; step 4: sleep 2")
+    with follow(house, job_id) as response, house.executor.working():
+        told = [(data["status"], data["notices"]) for name, _, data in events_of(response) if name == "state"]
+    codes = [(status, [notice["code"] for notice in notices]) for status, notices in told]
+    rung = ["ladder.denoise", "ladder.chunk_tokens"]
+    assert ("running", rung) in [(status, found[-2:]) for status, found in codes]
+    job = house.get(f"/jobs/{job_id}").json()
+    assert job["status"] == "succeeded"
+    assert [notice["code"] for notice in job["notices"]][-2:] == rung
+    assert [notice["code"] for notice in job["result"]["notices"]][-2:] == rung
+    assert [stage["name"] for stage in job["result"]["stages"]] == ["condition", "denoise", "decode"]
+
+
+def test_who_comes_back_gets_what_is_new_and_nothing_twice(house: House) -> None:
+    job_id = house.submit_id()
+    with follow(house, job_id) as response:
+        _, last_id, _ = next(events_of(response))
+    claim = house.store.claim("test")
+    assert claim is not None
+    house.store.heartbeat(claim, Progress("denoising", 0.5, 1, 2, preview=b"webp"))
+    with follow(house, job_id, last_id) as response:
+        stream = events_of(response)
+        name, state_id, data = next(stream)
+        assert (name, data["phase"]) == ("state", "denoising")
+        name, preview_id, _ = next(stream)
+        assert name == "preview"
+    with follow(house, job_id, state_id) as response:  # the connection broke before the preview arrived
+        assert next(events_of(response))[0] == "preview"
+    with follow(house, job_id, preview_id) as response:
+        house.store.fail(claim, {"code": "job.internal", "params": {}, "message": "boom"})
+        ((name, last_id, data),) = events_of(response)
+        assert (name, data["status"]) == ("state", "failed")
+    with follow(house, job_id, last_id) as response:
+        assert (response.status_code, response.content) == (204, b"")
+
+
+@pytest.mark.parametrize("last_id", ["", "7", "x-y-z", "1-2-3-4", "9" * 30 + "-0-0", "٣-0-0"])
+def test_a_strange_last_event_id_is_a_new_beginning(shared_house: House, last_id: str) -> None:
+    house, job_id = shared_house, shared_house.submit_id()
+    headers = {"Last-Event-ID": last_id.encode()}
+    with requests.get(
+        f"{house.api}/jobs/{job_id}/events", headers=headers, stream=True, timeout=30
+    ) as response:
+        name, _, data = next(events_of(response))
+        assert (name, data["id"]) == ("state", job_id)
+
+
+def test_a_queued_job_hears_of_its_place(house: House) -> None:
+    first, second = house.submit_id(), house.submit_id()
+    with follow(house, second) as response:
+        stream = events_of(response)
+        assert next(stream)[2]["queue_position"] == 1
+        house.session.delete(f"{house.api}/jobs/{first}", timeout=30)
+        name, _, data = next(stream)
+        assert (name, data["queue_position"]) == ("progress", 0)
+
+
+def test_events_end_when_the_job_is_deleted_or_the_server_closes(house: House) -> None:
+    first, second = house.submit_id(), house.submit_id()
+    with follow(house, first) as response:
+        stream = events_of(response)
+        next(stream)
+        house.service.cancel(first)
+        house.service.delete(first)
+        assert list(stream) == []
+    with follow(house, second) as response:
+        stream = events_of(response)
+        next(stream)
+        house.closing.set()
+        assert list(stream) == []
+
+
+# --- what a job gives
+
+
+@pytest.fixture(scope="module")
+def finished(shared_house: House) -> tuple[str, bytes]:
+    """The address of a finished video, and the video."""
+    job_id = shared_house.submit_id()
+    while shared_house.executor.run_next():
+        pass
+    video = Path(shared_house.store.get(job_id).output).read_bytes()
+    return f"{shared_house.api}/jobs/{job_id}/video", video
+
+
+@pytest.mark.parametrize(
+    ("asked", "start", "end"), [("bytes=0-3", 0, 4), ("bytes=5-", 5, None), ("bytes=-7", -7, None)]
+)
+def test_a_player_can_seek(finished: tuple[str, bytes], asked: str, start: int, end: int | None) -> None:
+    url, video = finished
+    part = requests.get(url, headers={"Range": asked}, timeout=30)
+    assert (part.status_code, part.content) == (206, video[start:end])
+    assert part.headers["Content-Range"].endswith(f"/{len(video)}")
+
+
+@pytest.mark.parametrize(
+    "asked", ["bytes=9-2", "bytes=", "bytes=x-y", "frames=1-2", "junk", "bytes=-", "bytes=1"]
+)
+def test_a_range_that_makes_no_sense_is_ignored(finished: tuple[str, bytes], asked: str) -> None:
+    url, video = finished
+    whole = requests.get(url, headers={"Range": asked}, timeout=30)
+    assert (whole.status_code, whole.content) == (200, video)
+
+
+def test_a_range_beyond_the_end_is_told_the_size(finished: tuple[str, bytes]) -> None:
+    url, video = finished
+    beyond = requests.get(url, headers={"Range": "bytes=99999999-"}, timeout=30)
+    assert (beyond.status_code, beyond.headers["Content-Range"]) == (416, f"bytes */{len(video)}")
+
+
+def test_head_tells_type_and_size(finished: tuple[str, bytes]) -> None:
+    url, video = finished
+    head = requests.head(url, timeout=30)
+    assert (head.status_code, head.content) == (200, b"")
+    assert (head.headers["Content-Type"], int(head.headers["Content-Length"])) == ("video/mp4", len(video))
+    assert head.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_last_frame_is_the_last_one(finished: tuple[str, bytes]) -> None:
+    response = requests.get(finished[0].replace("/video", "/last-frame"), timeout=30)
+    assert response.headers["Content-Type"] == "image/png"
+    frame = Image.open(io.BytesIO(response.content)).convert("L")
+    assert frame.getpixel((5, 5)) == pytest.approx(40, abs=3)  # the frames are 10, 20, 30 and 40
+
+
+def test_the_poster_is_the_first_frame(finished: tuple[str, bytes]) -> None:
+    response = requests.get(finished[0].replace("/video", "/poster"), timeout=30)
+    assert response.headers["Content-Type"] == "image/jpeg"
+    assert response.headers["Cache-Control"] == "private, max-age=31536000, immutable"
+    poster = Image.open(io.BytesIO(response.content)).convert("L")
+    assert poster.getpixel((5, 5)) == pytest.approx(10, abs=3)
+
+
+def test_the_thumbnail_is_the_picture_that_was_given(shared_house: House) -> None:
+    job_id = shared_house.submit_id()
+    response = shared_house.get(f"/jobs/{job_id}/thumbnail")
+    assert (response.status_code, response.headers["Content-Type"]) == (200, "image/jpeg")
+    assert response.headers["Cache-Control"] == "private, max-age=31536000, immutable"
+    assert Image.open(io.BytesIO(response.content)).size == (96, 64)
+    (shared_house.settings.inputs / shared_house.service.get(job_id).input).with_suffix(".jpg").unlink()
+    gone = shared_house.get(f"/jobs/{job_id}/thumbnail")
+    assert (gone.status_code, gone.json()["code"]) == (410, "job.no_thumbnail")
+
+
+def test_what_is_not_there_yet_is_not_found(shared_house: House) -> None:
+    house, job_id = shared_house, shared_house.submit_id()
+    for what in ("video", "preview", "last-frame", "poster"):
+        response = house.get(f"/jobs/{job_id}/{what}")
+        assert (response.status_code, response.json()["hint"] is not None) == (404, True)
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_an_unknown_job_is_not_found(shared_house: House, method: str) -> None:
+    house = shared_house
+    for path in ("", "/events", "/video", "/preview", "/last-frame", "/thumbnail", "/poster"):
+        if method == "DELETE" and path:
+            continue
+        response = house.session.request(method, f"{house.api}/jobs/%00%ff'x{path}", timeout=30)
+        assert (response.status_code, response.json()["code"]) == (404, "job.unknown")
+    assert house.post("/jobs/nothing/retry").status_code == 404
+
+
+# --- what can be asked for, and the service itself
+
+
+def test_engines_and_presets_are_told(house: House) -> None:
+    (engine,) = house.get("/engines").json()["engines"]
+    assert (engine["name"], engine["available"], engine["trained_frames"]) == ("rehearsal", True, [1, 128])
+    presets = house.get("/presets").json()["presets"]["rehearsal"]
+    assert presets["quick"] == {
+        "area_side": 512, "num_frames": 8, "num_inference_steps": 30, "fps": 8, "guidance_scale": 9.0
+    }  # fmt: skip
+
+
+def test_a_plan_tells_what_would_be_run_and_how_long(house: House) -> None:
+    def plan(**fields: object) -> dict[str, object]:
+        response = house.session.post(f"{house.api}/plan", json=fields, timeout=30)
+        assert response.status_code == 200, response.text
+        return dict(response.json())
+
+    unknown = plan(prompt="x", preset="quick", picture_size=[300, 600])
+    assert unknown.keys() == {"fits", "bytes", "seconds", "options", "message"}
+    assert (unknown["fits"], unknown["bytes"], unknown["seconds"]) == (None, None, None)
+    options = unknown["options"]
+    assert isinstance(options, dict)
+    assert (options["num_frames"], options["height"] > options["width"]) == (8, True)
+    house.submit_id()
+    house.executor.run_next()
+    seconds = plan(prompt="x", preset="quick")["seconds"]
+    assert isinstance(seconds, float)
+    assert seconds > 0
+    assert house.get("/jobs").json()["jobs"][0]["status"] == "succeeded"  # a plan is no job
+
+
+def test_health_and_readiness_are_told_apart(house: House) -> None:
+    assert requests.get(f"{house.url}/healthz", timeout=30).text == "ok"
+    assert requests.get(f"{house.url}/readyz", timeout=30).text == "ok"
+    house.executor.ready = False
+    assert requests.get(f"{house.url}/healthz", timeout=30).text == "ok"
+    response = requests.get(f"{house.url}/readyz", timeout=30)
+    assert (response.status_code, response.json()["code"]) == (503, "server.not_ready")
+    assert int(response.headers["Retry-After"]) > 0
+
+
+def test_the_page_at_docs_tells_every_address_and_loads_nothing(shared_house: House) -> None:
+    house = shared_house
+    page = requests.get(house.url, timeout=30)
+    assert page.url == f"{house.url}/docs"
+    for path, methods in requests.get(f"{house.url}/openapi.json", timeout=30).json()["paths"].items():
+        for method in methods:
+            assert f"{method.upper()} {path}" in page.text
+    assert "://" not in page.text
+    assert "<script" not in page.text
+
+
+def test_many_submissions_at_once_leave_the_others_answered(house: House) -> None:
+    threads = [threading.Thread(target=house.submit_id) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    slowest = 0.0
+    while any(thread.is_alive() for thread in threads):
+        started = time.monotonic()
+        assert requests.get(f"{house.url}/healthz", timeout=30).status_code == 200
+        slowest = max(slowest, time.monotonic() - started)
+    for thread in threads:
+        thread.join()
+    assert len(house.get("/jobs").json()["jobs"]) == 6
+    assert slowest < 2 * (os.cpu_count() or 1)

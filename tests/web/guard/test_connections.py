@@ -1,0 +1,282 @@
+"""`i2v.web.guard.connections` and `i2v.web.guard.listener`, on real sockets: who has to go, who has not."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import resource
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+import uvicorn
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive, Scope, Send
+
+from i2v.web.guard.connections import Connections, Patience, limited
+from i2v.web.guard.listener import ACCEPTS, Listener
+from tests.web.house import wait_for
+
+HASTY = Patience(head=0.6, body=0.5, slowest=20_000, answer=1.0, tick=0.05)
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+LARGE = 40_000_000  # bytes: more than sockets hold
+
+
+@dataclass
+class Tried:
+    """A server with limits, and what it saw."""
+
+    port: int
+    connections: Connections
+    gone: list[str]
+    stack: ExitStack
+
+    def connect(self, *words: bytes) -> socket.socket:
+        opened = self.stack.enter_context(socket.create_connection(("127.0.0.1", self.port), timeout=20))
+        for word in words:
+            opened.sendall(word)
+        return opened
+
+    def get(self) -> int:
+        return requests.get(f"http://127.0.0.1:{self.port}/", timeout=20).status_code
+
+
+async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer at once; /stream: a word every 0.1 s, 20 of them; /large: much; /late: the body after 1.5 s."""
+    path = scope["path"]
+    seen = scope["state"]["gone"]
+    try:
+        if path == "/late":
+            await asyncio.sleep(1.5)
+        size = len(await Request(scope, receive).body())
+    except ClientDisconnect:
+        seen.append("body")
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    if path == "/stream":
+        for _ in range(20):
+            await asyncio.sleep(0.1)
+            await send({"type": "http.response.body", "body": b"word\n", "more_body": True})
+    if path == "/large":
+        for _ in range(LARGE // 100_000):
+            await send({"type": "http.response.body", "body": bytes(100_000), "more_body": True})
+        seen.append("answer")
+    await send({"type": "http.response.body", "body": str(size).encode()})
+
+
+@contextmanager
+def serving(limit: int = 100, patience: Patience = HASTY) -> Iterator[Tried]:
+    connections = Connections(limit)
+    gone: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await _answer({**scope, "state": {"gone": gone}}, receive, send)
+
+    config = uvicorn.Config(
+        app,
+        http=limited(connections, patience),
+        loop="asyncio",
+        backlog=ACCEPTS,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
+    with Listener(socket.create_server(("127.0.0.1", 0), backlog=128), connections) as listener:
+        port = listener.getsockname()[1]
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        try:
+            with ExitStack() as stack:
+                yield Tried(port, connections, gone, stack)
+        finally:
+            server.should_exit = True
+            thread.join()
+    assert connections.open == 0
+
+
+@pytest.fixture
+def tried() -> Iterator[Tried]:
+    with serving() as started:
+        yield started
+
+
+def everything(opened: socket.socket) -> bytes:
+    """Return all that comes until the other side ends."""
+    found = b""
+    try:
+        while chunk := opened.recv(65536):
+            found += chunk
+    except ConnectionResetError:
+        pass
+    return found
+
+
+# --- deadlines
+
+
+def test_a_silent_connection_is_closed_without_a_word(tried: Tried) -> None:
+    assert everything(tried.connect()) == b""
+
+
+@pytest.mark.parametrize("words", [b"G", b"GET / HTTP/1.1\r\nHost: x\r\nX: "])
+def test_half_a_head_is_answered_with_408(tried: Tried, words: bytes) -> None:
+    assert everything(tried.connect(words)).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_head_that_trickles_in_is_cut_off(tried: Tried) -> None:
+    opened = tried.connect(b"GET / HTTP/1.1\r\n")
+    opened.settimeout(0.1)
+    began, found = time.monotonic(), b""
+    while not found and time.monotonic() < began + 20:
+        try:
+            opened.sendall(b"X")
+            found = opened.recv(100)
+        except TimeoutError:
+            continue
+    assert found.startswith(b"HTTP/1.1 408 ")
+
+
+def test_the_next_request_has_the_same_deadline(tried: Tried) -> None:
+    opened = tried.connect(GET)
+    assert opened.recv(65536).startswith(b"HTTP/1.1 200 ")
+    opened.sendall(b"GET / HT")
+    assert b"408" in everything(opened)
+
+
+def test_half_a_body_is_cut_off_and_the_application_learns_of_it(tried: Tried) -> None:
+    assert everything(tried.connect(POST % 100, b"half")).startswith(b"HTTP/1.1 408 ")
+    wait_for(lambda: tried.gone == ["body"])
+
+
+def test_a_body_that_trickles_in_is_cut_off(tried: Tried) -> None:
+    opened = tried.connect(POST % 10_000_000)
+    opened.settimeout(0.1)
+    began, found = time.monotonic(), b""
+    while not found and time.monotonic() < began + 20:
+        try:
+            opened.sendall(b"X")
+            found = opened.recv(100)
+        except TimeoutError:
+            continue
+    assert found.startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_body_that_the_application_does_not_want_yet_is_not_late(tried: Tried) -> None:
+    size = 1_000_000  # more than the server reads ahead
+    opened = tried.connect(
+        b"POST /late HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size, bytes(size)
+    )
+    assert opened.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_client_that_waits_to_be_asked_for_its_body_is_not_late(tried: Tried) -> None:
+    head = b"POST /late HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n"
+    opened = tried.connect(head)
+    assert opened.recv(65536).startswith(b"HTTP/1.1 100 ")
+    opened.sendall(b"body")
+    assert opened.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_stream_of_events_is_not_cut_off(tried: Tried) -> None:
+    opened = tried.connect(b"GET /stream HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert everything(opened).count(b"word") == 20
+
+
+def test_a_long_download_is_not_cut_off_while_it_is_read(tried: Tried) -> None:
+    opened = tried.connect(b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    count = 0
+    began = time.monotonic()
+    while chunk := opened.recv(100_000):
+        count += len(chunk)
+        if time.monotonic() - began < 3 * HASTY.answer:
+            time.sleep(0.05)
+    assert count > LARGE
+
+
+def test_an_answer_that_nobody_reads_is_given_up(tried: Tried) -> None:
+    opened = tried.connect(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+    wait_for(lambda: tried.connections.open == 0, seconds=20)
+    assert opened.fileno() > 0
+
+
+# --- how many
+
+
+@pytest.mark.parametrize("words", [[], [b"GET / HTTP/1.1\r\n"], [POST % 100_000, b"half"]])
+def test_whoever_lets_the_server_wait_makes_room_for_others(words: list[bytes]) -> None:
+    with serving(10, Patience()) as tried:
+        held = [tried.connect(*words) for _ in range(100)]
+        for _ in range(20):
+            assert tried.get() == 200
+        assert tried.connections.open <= 10 + ACCEPTS
+        assert len(held) == 100
+
+
+def test_where_all_are_busy_others_are_refused_and_come_in_afterwards() -> None:
+    with serving(3, Patience()) as tried:
+        held = [
+            tried.connect(b"GET /stream HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") for _ in range(3)
+        ]
+        for opened in held:
+            assert opened.recv(5)
+        refused = tried.connect()
+        answer = everything(refused)
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"Retry-After: " in answer
+        for opened in held:
+            everything(opened)
+        wait_for(lambda: tried.connections.open == 0)
+        assert tried.get() == 200
+
+
+def test_a_lack_of_descriptors_is_survived_with_few_words(
+    few_descriptors: Callable[[], AbstractContextManager[None]], caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving() as tried:
+        assert tried.get() == 200
+        waiting = [tried.stack.enter_context(socket.socket()) for _ in range(5)]
+        caplog.set_level(logging.INFO)
+        with few_descriptors():
+            for opened in waiting:
+                opened.settimeout(20)
+                opened.connect(("127.0.0.1", tried.port))
+            assert everything(waiting[-1]).startswith(b"HTTP/1.1 503 ")
+        assert 1 <= len(caplog.records) <= 10
+        assert tried.get() == 200
+
+
+@pytest.fixture
+def few_descriptors() -> Callable[[], AbstractContextManager[None]]:
+    """Return what lets this process have no new descriptor."""
+
+    @contextmanager
+    def few() -> Iterator[None]:
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE,
+            (max(int(path.name) for path in Path("/proc/self/fd").iterdir()) + 1, before[1]),
+        )
+        taken = []
+        try:
+            while True:
+                try:
+                    taken.append(os.open(os.devnull, os.O_RDONLY))
+                except OSError:
+                    break
+            yield
+        finally:
+            for number in taken:
+                os.close(number)
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+    return few

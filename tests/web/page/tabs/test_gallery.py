@@ -1,0 +1,316 @@
+"""The gallery: its handlers, and in a real browser what a person does there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Locator, Page, expect
+
+from i2v.web.page.tabs.gallery import GalleryTab, Looking
+from i2v.web.page.tabs.widgets import Opened, Updates, Values
+from tests.web.browser import WAIT, Visit, is_selected, needs_chromium
+from tests.web.house import House, wait_for
+from tests.web.page.tabs.bench import Bench, clicked, next_of, open_bench, run
+
+GalleryBench = Bench[GalleryTab]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[GalleryBench]:
+    with open_bench(tmp_path, GalleryTab, Looking()) as opened:
+        yield opened
+
+
+def made(bench: GalleryBench, prompt: str) -> str:
+    """Make a clip and return its id."""
+    job = bench.submit(prompt)
+    assert bench.executor.run_next()
+    assert bench.store.get(job.id).status == "succeeded"
+    return job.id
+
+
+def sought(bench: GalleryBench, search: str) -> Values:
+    return {**bench.values(), bench.tab.search: search}
+
+
+def dropped(bench: GalleryBench, *paths: Path) -> Updates:
+    return run(bench.tab.take_settings({**bench.values(), bench.tab.dropped: list(paths)}))
+
+
+# --- handlers
+
+
+def test_what_is_shown_follows_the_store_the_search_and_the_language(bench: GalleryBench) -> None:
+    async def look() -> list[str]:
+        news = bench.tab.follow(bench.values())
+        shown = [await next_of(news)]
+        made(bench, "an otter dives")
+        shown.append(await next_of(news))
+        await bench.tab.seek(sought(bench, " No Otter "))
+        shown.append(await next_of(news))
+        await bench.tab.speak(bench.values("zh-CN"))
+        shown.append(await next_of(news))
+        return [updates[bench.tab.clips] for updates in shown]
+
+    empty, one, none, chinese = run(look())
+    assert "No clips yet" in empty
+    assert "an otter dives" in one
+    assert "No clip has this in its prompt" in none
+    assert "没有提示词包含" in chinese
+
+
+def test_what_changes_nothing_in_the_list_is_not_shown_again(bench: GalleryBench) -> None:
+    """A clip that plays would begin again."""
+
+    async def look() -> str:
+        news = bench.tab.follow(bench.values())
+        await next_of(news)
+        bench.submit("step 1: refuse")
+        waiting = asyncio.create_task(next_of(news))
+        await asyncio.sleep(1.0)
+        bench.executor.run_next()  # it fails: that is no clip either
+        await asyncio.sleep(1.0)
+        assert not waiting.done()
+        made(bench, "a heron lands")
+        return str((await waiting)[bench.tab.clips])
+
+    assert "a heron lands" in run(look())
+
+
+def test_pages_are_turned_and_a_search_begins_at_the_first(
+    bench: GalleryBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("i2v.web.page.tabs.gallery.CLIPS", 1)
+    for prompt in ("an owl sits", "an owl flies"):
+        made(bench, prompt)
+    cursor = str(bench.service.page("succeeded", limit=1).next_cursor)
+
+    async def look() -> list[str]:
+        news = bench.tab.follow(bench.values())
+        shown = [await next_of(news)]
+        for act, value in (("older", cursor), ("newer", "")):
+            await bench.tab.act(bench.values(), clicked(act, value))
+            shown.append(await next_of(news))
+        return [updates[bench.tab.clips] for updates in shown]
+
+    newest, older, newest_again = run(look())
+    assert "an owl flies" in newest
+    assert f'data-id="{cursor}"' in newest
+    assert "an owl sits" in older
+    assert newest_again == newest
+    run(bench.tab.act(bench.values(), clicked("older", cursor)))
+    run(bench.tab.seek(sought(bench, "owl")))
+    assert bench.view == Looking(search="owl")
+
+
+def test_a_search_that_no_prompt_can_hold_is_told_in_words(bench: GalleryBench) -> None:
+    run(bench.tab.seek(sought(bench, "\ud800")))
+    told = run(next_of(bench.tab.follow(bench.values())))[bench.tab.clips]
+    assert "i2v-error" in told
+    assert "search = " in told
+    told.encode()
+
+
+@pytest.mark.parametrize("event", [(3, None), ("open", "<b>"), ("fly", "0" * 32), ("", "")])
+def test_a_button_that_there_is_not_does_nothing(bench: GalleryBench, event: tuple[Any, Any]) -> None:
+    updates = run(bench.tab.act(bench.values(), clicked(*event)))
+    assert updates.get(bench.shared.opened, Opened()) == Opened()
+    assert updates[bench.tab.told] == ""
+    assert bench.view == Looking()
+
+
+def test_a_clip_is_opened_or_deleted_by_its_buttons(bench: GalleryBench) -> None:
+    job_id = made(bench, "a toad sings")
+    opened = run(bench.tab.act(bench.values(), clicked("open", job_id)))
+    assert opened[bench.shared.opened] == Opened(job=job_id)
+    deleted = run(bench.tab.act(bench.values("zh-CN"), clicked("delete", job_id)))
+    assert "视频和图片已删除" in deleted[bench.tab.told]
+    again = run(bench.tab.act(bench.values(), clicked("delete", job_id)))
+    assert "There is no job" in again[bench.tab.told]
+
+
+def test_a_clip_whose_file_was_moved_away_is_no_longer_promised(
+    bench: GalleryBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("i2v.web.page.tabs.gallery.DISK_SECONDS", 0.5)
+    video = Path(bench.store.get(made(bench, "a toad sings")).output)
+
+    async def look() -> list[str]:
+        news = bench.tab.follow(bench.values())
+        shown = [await next_of(news)]
+        away = video.rename(video.with_suffix(".away"))
+        shown.append(await next_of(news))
+        away.rename(video)
+        shown.append(await next_of(news))
+        return [updates[bench.tab.clips] for updates in shown]
+
+    there, gone, there_again = run(look())
+    assert "<video" in there
+    assert "<video" not in gone
+    assert "The video file is missing." in gone
+    assert there_again == there
+
+
+def test_a_deleted_clip_says_so_where_a_file_of_somebody_else_was_left(bench: GalleryBench) -> None:
+    job_id = made(bench, "a toad sings")
+    video = Path(bench.store.get(job_id).output)
+    video.write_text("precious")
+    deleted = run(bench.tab.act(bench.values(), clicked("delete", job_id)))
+    assert f"{video} was left alone" in deleted[bench.tab.told]
+    assert video.read_text() == "precious"
+
+
+def test_a_dropped_clip_gives_its_settings(bench: GalleryBench, capsys: pytest.CaptureFixture[str]) -> None:
+    clip = Path(bench.store.get(made(bench, "nothing at all")).output)
+    updates = dropped(bench, clip)
+    asked = bench.service.settings_of(clip)
+    assert (asked["prompt"], type(asked["seed"])) == ("nothing at all", int)
+    assert updates[bench.shared.opened] == Opened(fields=asked)
+    assert (updates[bench.tab.dropped], updates[bench.tab.told]) == (None, "")
+    assert "settings are in the form" in capsys.readouterr().out  # where no browser listens
+    assert dropped(bench) == {bench.tab.dropped: None, bench.tab.told: ""}
+
+
+def test_a_clip_without_prompts_says_so_and_gives_the_rest(tmp_path: Path) -> None:
+    with open_bench(tmp_path, GalleryTab, Looking(), output__prompts=False) as bench:
+        clip = Path(bench.store.get(made(bench, "nothing at all")).output)
+        with pytest.warns(UserWarning, match="written without its prompts"):  # where no browser listens
+            updates = dropped(bench, clip)
+        assert updates[bench.shared.opened].fields.keys() >= {"seed", "num_frames", "engine"}
+
+
+def test_what_cannot_be_taken_from_a_dropped_file_is_told_by_its_name(
+    bench: GalleryBench, tmp_path: Path
+) -> None:
+    (tmp_path / "<b>.mp4").write_text("no video")
+    updates = dropped(bench, tmp_path / "<b>.mp4")
+    assert "&lt;b&gt;.mp4 cannot be read as a video" in updates[bench.tab.told]
+    assert str(tmp_path) not in updates[bench.tab.told]
+    assert bench.shared.opened not in updates
+
+
+# --- in a browser
+
+
+def make(house: House, prompt: str, **fields: object) -> str:
+    """Make a clip and return its id."""
+    job_id = house.submit_id(prompt, **fields)
+    wait_for(lambda: house.store.get(job_id).status == "succeeded", 60)
+    return job_id
+
+
+@pytest.fixture(scope="module")
+def clips(house: House) -> tuple[str, str]:
+    """Two clips, the older one first."""
+    return make(house, "A Fox runs", seed=7), make(house, '狐狸在跑 <b>"bold"</b>', seed=8)
+
+
+def card(page: Page, job_id: str) -> Locator:
+    return page.locator(".i2v-clip", has=page.locator(f"[data-id='{job_id}']"))
+
+
+def is_playing(page: Page, job_id: str) -> bool:
+    playing = page.evaluate(f"!document.querySelector(\"video[src*='{job_id}']\").paused")
+    return bool(playing)
+
+
+@needs_chromium
+def test_clips_are_searched_and_played_on_hover_and_by_keyboard(
+    visit: Visit, house: House, clips: tuple[str, str]
+) -> None:
+    page = visit("gallery")
+    fox, chinese = (card(page, job_id) for job_id in clips)
+    expect(chinese).to_contain_text('狐狸在跑 <b>"bold"</b>', timeout=WAIT)
+    page.fill("#i2v-gallery-search input", "a fox")
+    expect(page.locator(".i2v-clip")).to_have_count(1, timeout=WAIT)
+    expect(fox).to_contain_text("Seed 7")
+    page.fill("#i2v-gallery-search input", "狐狸")
+    expect(fox).to_have_count(0, timeout=WAIT)
+    expect(chinese).to_be_visible()
+    page.fill("#i2v-gallery-search input", "")
+    expect(fox).to_be_visible(timeout=WAIT)
+    assert not is_playing(page, clips[0])
+    fox.hover()
+    wait_for(lambda: is_playing(page, clips[0]), 30)
+    chinese.get_by_role("button", name="Open").focus()
+    wait_for(lambda: is_playing(page, clips[1]), 30)
+    page.mouse.move(0, 0)
+    wait_for(lambda: not is_playing(page, clips[0]), 30)
+
+
+@needs_chromium
+def test_a_clip_opens_on_the_first_tab_with_its_settings_and_its_picture(
+    visit: Visit, clips: tuple[str, str]
+) -> None:
+    page = visit("gallery")
+    with page.expect_request("**/gradio_api/cancel"):  # the gallery is no longer followed
+        card(page, clips[0]).get_by_role("button", name="Open").click()
+    is_selected(page, "generate")
+    expect(page.locator("#i2v-prompt textarea")).to_have_value("A Fox runs", timeout=WAIT)
+    expect(page.locator("#i2v-picture img")).to_be_visible(timeout=WAIT)
+    expect(page.locator(f"#i2v-frame video[src*='{clips[0]}']")).to_be_visible(timeout=WAIT)
+
+
+@needs_chromium
+def test_a_clip_is_deleted_by_pressing_twice_and_a_new_one_comes_by_itself(
+    visit: Visit, house: House
+) -> None:
+    job = house.store.get(make(house, "to be deleted"))
+    page = visit("gallery")
+    delete = card(page, job.id).locator("[data-act=delete]")
+    delete.dblclick()
+    expect(delete).to_have_text("Delete for good?")
+    page.wait_for_timeout(500)
+    assert Path(job.output).exists()  # a double click is no second press
+    delete.click()
+    expect(page.locator("#i2v-gallery-told")).to_contain_text("are deleted", timeout=WAIT)
+    expect(card(page, job.id)).to_have_count(0, timeout=WAIT)
+    assert not Path(job.output).exists()
+    job_id = make(house, "it comes by itself")
+    expect(card(page, job_id)).to_be_visible(timeout=WAIT)
+
+
+@needs_chromium
+def test_a_dropped_mp4_fills_the_form_with_its_settings_and_its_seed(visit: Visit, house: House) -> None:
+    fields = {"seed": 4242, "num_frames": 9, "fps": 5, "fit": "pad", "negative_prompt": "blur"}
+    clip = Path(house.store.get(make(house, "the moon rises", **fields)).output)
+    page = visit("gallery")
+    page.set_input_files("#i2v-gallery-drop input[type=file]", clip)
+    is_selected(page, "generate")
+    expect(page.get_by_text("The clip's settings are in the form.")).to_be_visible(timeout=WAIT)
+    expect(page.locator("#i2v-prompt textarea")).to_have_value("the moon rises", timeout=WAIT)
+    page.click("#i2v-advanced button")
+    expect(page.locator("#i2v-seed input, #i2v-seed textarea")).to_have_value("4242", timeout=WAIT)
+    for label, value in (("Frames", "9"), ("Frames a second", "5")):
+        expect(page.get_by_role("spinbutton", name=f"number input for {label}", exact=True)).to_have_value(
+            value
+        )
+    expect(page.get_by_label("What should not be there")).to_have_value("blur")
+    expect(page.get_by_label("If the shape does not fit")).to_have_value("Pad to a square")
+    expect(page.get_by_label("Model", exact=True)).to_have_value("Rehearsal")
+
+
+@needs_chromium
+@pytest.mark.parametrize(
+    ("scheme", "motion"),
+    [("light", "reduce"), pytest.param("dark", "no-preference", marks=pytest.mark.slow)],
+)
+def test_the_gallery_is_accessible_and_fits_a_phone_in_two_columns(
+    visit: Visit, clips: tuple[str, str], scheme: str, motion: str
+) -> None:
+    page = visit("gallery", width=390, scheme=scheme, reduced_motion=motion)
+    expect(card(page, clips[0])).to_be_visible(timeout=WAIT)
+    boxes = [page.locator(".i2v-clip").nth(number).bounding_box() for number in (0, 1)]
+    assert boxes[0]["y"] == boxes[1]["y"]  # type: ignore[index]
+    assert all(390 / 3 < box["width"] < 390 / 2 for box in boxes), "no third one fits"  # type: ignore[index]
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    found = Axe().run(page).response["violations"]
+    assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
+    card(page, clips[0]).get_by_role("button", name="Open").focus()
+    page.wait_for_timeout(1000)
+    assert is_playing(page, clips[0]) == (motion != "reduce")

@@ -1,0 +1,148 @@
+"""i2v.web.page.tabs.models: a model is fetched on the page from a hub on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from i2v.core.schema import DeviceInfo
+from i2v.engines.specs import ENGINES
+from i2v.web.page.tabs.models import ModelsSection, ModelsView
+from i2v.weights.folders import own_folder
+from tests.web.browser import WAIT, Visit, is_selected, needs_chromium, select
+from tests.web.house import House
+from tests.web.page.tabs.bench import Bench, clicked, next_of, open_bench, run
+from tests.web.pages import page_house
+from tests.weights import hub as hubs
+from tests.weights.hub import Hub
+
+# --- handlers
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench[ModelsSection]]:
+    with open_bench(tmp_path, ModelsSection, ModelsView()) as opened:
+        yield opened
+
+
+def test_what_cannot_be_done_is_said_until_something_else_is_pressed(bench: Bench[ModelsSection]) -> None:
+    section, values = bench.tab, bench.values()
+
+    async def press() -> None:
+        updates = section.follow(values)
+        assert "Rehearsal" in (await next_of(updates))[section.list]
+        await section.act(values, clicked("download", "rehearsal"))
+        assert "a part of i2v" in (await next_of(updates))[section.told]
+        await section.act(values, clicked("explode", "rehearsal"))
+        assert (await next_of(updates))[section.told] == ""
+        await section.act(values, clicked("remove", "no-such"))
+        assert "engine = no-such" in (await next_of(updates))[section.told]
+        await section.speak(bench.values("zh-CN"))
+        shown = await next_of(updates)
+        assert "模型" in shown[section.progress]
+        assert "可用" in shown[section.list]
+        assert shown[section.told] == ""
+        await updates.aclose()  # type: ignore[attr-defined]
+
+    asyncio.run(press())
+
+
+def test_a_folder_that_does_not_fit_stays_in_the_field(bench: Bench[ModelsSection], tmp_path: Path) -> None:
+    bench.tab._published = "rehearsal"
+    values = bench.values() | {bench.tab.path: str(tmp_path)}
+    assert run(bench.tab.add_folder(values)) != ""
+    assert "i2v-error" in bench.view.told  # type: ignore[attr-defined]
+
+
+# --- in a browser: a machine with a card and without the weights
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[Hub]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            patch.delenv(name, raising=False)
+            patch.delenv(name.lower(), raising=False)
+        with hubs.running(Hub(hubs.make_files())) as started:
+            yield started
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, picture: bytes, hub: Hub) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("models")
+    flags = {"sources": hub.address, "search_paths": (), "hub_cache": folder / "nowhere"}
+    given = {f"models__{name}": value for name, value in flags.items()}
+    with page_house(folder, picture, ENGINES, engine__name="auto", **given) as started:
+        started.executor._device = DeviceInfo("cuda", "NVIDIA H100", 80 * 2**30)
+        yield started
+
+
+def press(page: Page, label: str, confirm: str = "") -> None:
+    page.locator("#i2v-models").get_by_role("button", name=label).click()
+    if confirm:
+        page.wait_for_timeout(500)  # nearer, it is a double click
+        page.locator("#i2v-models").get_by_role("button", name=re.compile(confirm)).click()
+
+
+@needs_chromium
+def test_a_model_is_fetched_checked_and_deleted_and_the_first_tab_follows(
+    visit: Visit, house: House, hub: Hub
+) -> None:
+    hub.speed = 100_000
+    page = visit()
+    about, card = page.locator("#i2v-about"), page.locator(".i2v-model").first
+    progress = page.locator("#i2v-models-progress")
+    expect(about).to_contain_text("no complete model is in", timeout=WAIT)
+    page.get_by_role("button", name="Get I2VGen-XL (4.98 GB)").click()
+    is_selected(page, "system")
+    expect(card).to_contain_text("Not there", timeout=WAIT)
+    expect(card).to_contain_text(hub.address)
+    assert Axe().run(page, "#i2v-models").response["violations"] == []
+
+    press(page, "Download", "Fetch 4.98 GB now")
+    bar = progress.get_by_role("progressbar")
+    expect(bar).to_be_visible(timeout=WAIT)
+    expect(progress).to_contain_text("MB/s", timeout=WAIT)
+    expect(progress).to_contain_text(f"from {hub.address}")
+    expect(card).to_contain_text("Being fetched")
+    page.close()  # it goes on
+
+    page = visit("system")
+    card, progress = page.locator(".i2v-model").first, page.locator("#i2v-models-progress")
+    expect(progress.get_by_role("progressbar")).to_be_visible(timeout=WAIT)
+    press(page, "Cancel")
+    expect(progress).to_contain_text("What was fetched is kept", timeout=WAIT)
+    expect(card).to_contain_text("Incomplete", timeout=WAIT)
+
+    hub.speed = 0
+    press(page, "Go on with the download", "Fetch .* now")
+    expect(card).to_contain_text("Available", timeout=WAIT)
+    expect(progress).to_contain_text("every file has the hash", timeout=WAIT)
+    expect(page.locator("#i2v-system")).to_contain_text("auto runs I2VGen-XL", timeout=WAIT)
+    select(page, "generate")
+    expect(page.locator("#i2v-about")).to_contain_text("auto runs I2VGen-XL", timeout=WAIT)
+    expect(page.locator("#i2v-get-model")).to_be_hidden()
+
+    select(page, "system")
+    press(page, "Verify")
+    expect(progress).to_contain_text("every file has the hash", timeout=WAIT)
+    press(page, "Delete", "for good")
+    expect(card).to_contain_text("Not there", timeout=WAIT)
+    expect(page.locator("#i2v-models-told")).to_contain_text("is not used any more")
+    assert not own_folder(ENGINES["i2vgen-xl"], house.settings.models).exists()
+
+
+@needs_chromium
+def test_a_folder_that_holds_no_model_is_refused_in_words(visit: Visit, tmp_path: Path) -> None:
+    page = visit("system", width=390, locale="zh-CN")
+    page.fill("#i2v-models-path input, #i2v-models-path textarea", str(tmp_path))
+    page.click("#i2v-models-add-go")
+    told = page.locator("#i2v-models-told")
+    expect(told).to_contain_text("没有模型", timeout=WAIT)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

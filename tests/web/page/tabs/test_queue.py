@@ -1,0 +1,297 @@
+"""i2v.web.page.tabs.queue: its handlers over a real store, and the tab in a real browser."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from i2v.jobs.model import Progress
+from i2v.web.page.tabs import queue
+from i2v.web.page.tabs.queue import QueueTab, QueueView
+from i2v.web.page.tabs.widgets import Opened
+from tests.web.browser import WAIT, Visit, is_selected, needs_chromium
+from tests.web.house import House, wait_for
+from tests.web.page.tabs.bench import Bench, clicked, next_of, open_bench, run
+
+# --- handlers
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench[QueueTab]]:
+    with open_bench(tmp_path, QueueTab, QueueView(), service__max_queued=3) as opened:
+        yield opened
+
+
+def test_the_lists_follow_the_store_and_only_what_is_new_is_sent(bench: Bench[QueueTab]) -> None:
+    tab = bench.tab
+
+    async def look() -> None:
+        updates = tab.follow(bench.values())
+        assert "Nothing is running" in (await next_of(updates))[tab.running]
+        first, second = bench.submit("first"), bench.submit("second")
+        shown = await next_of(updates)
+        assert shown.keys() == {tab.running, tab.waiting}
+        assert shown[tab.waiting].index("first") < shown[tab.waiting].index("second")
+        claim = bench.store.claim("test")
+        assert claim is not None
+        assert "first" in (await next_of(updates))[tab.running]
+        bench.store.heartbeat(claim, Progress("denoising", 0.5, 2, 4, eta_seconds=70.0))
+        shown = await next_of(updates)
+        assert "step 2 of 4" in shown[tab.running]
+        assert "starts in about 70 s" in shown[tab.waiting]
+        bench.store.heartbeat(claim, Progress("denoising", 0.6, 3, 4, eta_seconds=69.0))
+        assert (await next_of(updates)).keys() == {tab.running}, "all that wait were sent again"
+        bench.store.finish(claim, {"seconds": {}, "path": "x"})
+        assert "first" in (await next_of(updates))[tab.finished]
+        bench.front.closing.set()
+        assert [later async for later in updates] == []
+        assert (first.id, second.id) != ("", "")
+
+    asyncio.run(look())
+
+
+def test_another_language_is_shown_only_where_somebody_looks(bench: Bench[QueueTab]) -> None:
+    tab = bench.tab
+    assert tab.running not in run(tab.switch(bench.values("zh-CN")))
+
+    async def look() -> None:
+        updates = tab.follow(bench.values())
+        assert "Nothing is running" in (await next_of(updates))[tab.running]
+        assert "没有正在运行" in (await tab.switch(bench.values("zh-CN")))[tab.running]
+        bench.submit()
+        assert "个排队中" in (await next_of(updates))[tab.running], "it fell back into the old language"
+        await updates.aclose()  # type: ignore[attr-defined]
+
+    asyncio.run(look())
+    assert bench.view.follower is None
+
+
+def test_cancel_and_retry_show_what_has_become_of_it_at_once(bench: Bench[QueueTab]) -> None:
+    tab, job = bench.tab, bench.submit()
+    shown = run(tab.act(bench.values(), clicked("cancel", job.id)))
+    assert bench.service.get(job.id).status == "cancelled"
+    assert "Nothing is running" in shown[tab.running]
+    assert "Cancelled" in shown[tab.finished]
+    shown = run(tab.act(bench.values(), clicked("retry", job.id)))
+    assert bench.service.get(job.id).status == "queued"
+    assert "Next in the queue" in shown[tab.waiting]
+
+
+def test_what_cannot_be_done_is_said_in_the_pages_language(bench: Bench[QueueTab]) -> None:
+    tab, job = bench.tab, bench.submit()
+    bench.service.cancel(job.id)
+    bench.view.language = "zh-CN"
+    assert "不能再取消" in run(tab.act(bench.values(), clicked("cancel", job.id)))[tab.told]
+    bench.view.language = "en"
+    for _ in range(3):
+        bench.submit()
+    assert "no more than 3 may" in run(tab.act(bench.values(), clicked("retry", job.id)))[tab.told]
+    assert "There is no job" in run(tab.act(bench.values(), clicked("cancel", "0" * 32)))[tab.told]
+    assert run(tab.act(bench.values(), clicked("<b>")))[tab.told] == ""
+
+
+def test_open_hands_the_job_to_the_first_tab(bench: Bench[QueueTab]) -> None:
+    job = bench.submit()
+    shown = run(bench.tab.act(bench.values(), clicked("open", job.id)))
+    assert shown == {bench.shared.opened: Opened(job=job.id)}
+
+
+def test_an_ended_job_is_deleted_by_its_button_and_the_list_shows_it(bench: Bench[QueueTab]) -> None:
+    tab, job, other = bench.tab, bench.submit("to be deleted"), bench.submit("to be kept")
+    refused = run(tab.act(bench.values(), clicked("delete", job.id)))
+    assert "cancel it before you delete it" in refused[tab.told]
+    for each in (job, other):
+        bench.service.cancel(each.id)
+    shown = run(tab.act(bench.values(), clicked("delete", job.id)))
+    assert "The job is deleted" in shown[tab.told]
+    assert "to be deleted" not in shown[tab.finished]
+    assert "to be kept" in shown[tab.finished]
+    assert [each.id for each in bench.service.page().jobs] == [other.id]
+
+
+def test_all_that_came_to_nothing_is_deleted_by_one_button(bench: Bench[QueueTab]) -> None:
+    tab = bench.tab
+    done = bench.submit("done")
+    assert bench.executor.run_next()
+    bench.submit("step 1: refuse")
+    assert bench.executor.run_next()
+    bench.service.cancel(bench.submit().id)
+    waiting = bench.submit("waiting")
+    assert 'data-act="clear"' in run(tab.act(bench.values(), clicked("")))[tab.finished]
+    bench.view.language = "zh-CN"
+    shown = run(tab.act(bench.values(), clicked("clear")))
+    assert "已删除 2 个任务" in shown[tab.told]
+    assert 'data-act="clear"' not in shown[tab.finished]
+    assert [job.id for job in bench.service.page().jobs] == [waiting.id, done.id]
+
+
+def test_older_pages_can_be_turned_to_and_back(
+    bench: Bench[QueueTab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "PAGE", 2)
+    tab = bench.tab
+    for number in range(5):
+        bench.service.cancel(bench.submit(f"number {number}").id)
+
+    def page(act: str, value: str = "") -> tuple[list[str], str]:
+        markup = run(tab.act(bench.values(), clicked(act, value)))[tab.finished]
+        older = re.search(r'data-act="older" data-id="(\d+)"', markup)
+        return re.findall(r'title="number (\d)"', markup), older[1] if older else ""
+
+    first, cursor = page("")
+    second, further = page("older", cursor)
+    third, end = page("older", further)
+    assert (first, second, third, end) == (["4", "3"], ["2", "1"], ["0"], "")
+    assert page("newer")[0] == second
+    assert page("newer")[0] == first
+    shown = run(tab.act(bench.values(), clicked("older", "abc")))
+    assert "cursor" in shown[tab.told]
+    assert page("")[0] == first, "a cursor that is none was kept"
+
+
+# --- in a browser
+
+
+def row(page: Page, prompt: str) -> Locator:
+    return page.locator(".i2v-job", has_text=prompt)
+
+
+@needs_chromium
+def test_a_job_is_watched_and_another_one_cancelled_retried_and_opened(visit: Visit, house: House) -> None:
+    page = visit("queue")
+    first = house.submit_id("step: sleep 3; the one that runs")  # until all has been tried
+    second = house.submit_id("frame 1: sleep 0; the one that waits")
+    third = house.submit_id("the one behind")
+    steps = row(page, "the one that runs")
+    for step in (1, 2):  # it moves
+        expect(steps).to_contain_text(re.compile(rf"step ([{step}-9]|10) of 10"), timeout=WAIT)
+    expect(steps.locator("img")).to_have_attribute("src", re.compile("preview"))
+    waiting = page.locator("#i2v-queue-waiting")
+    expect(waiting).to_contain_text("the one that waits")
+    picture = waiting.locator("img").first
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 96
+    # The second click finds the next job's button in that place.
+    waiting.get_by_role("button", name="Cancel").first.dblclick(delay=200)
+    finished = page.locator("#i2v-queue-finished .i2v-job").first
+    expect(finished).to_contain_text("Cancelled", timeout=WAIT)
+    expect(waiting).not_to_contain_text("the one that waits")
+    assert house.service.get(second).status == "cancelled"
+    assert house.service.get(third).status == "queued"
+    finished.get_by_role("button", name="Retry").click()
+    expect(waiting).to_contain_text("the one that waits", timeout=WAIT)
+    house.service.cancel(first)
+    finished = row(page, "the one that waits")
+    expect(finished).to_contain_text("Done", timeout=WAIT)
+    row(page, "the one that waits").get_by_role("button", name="Open").click()
+    is_selected(page, "generate")
+    expect(page.locator("#i2v-prompt textarea")).to_have_value("frame 1: sleep 0; the one that waits")
+    expect(page.locator(f"#i2v-frame video[src*='{second}']")).to_be_visible(timeout=WAIT)
+
+
+@needs_chromium
+def test_the_queue_follows_the_language_and_comes_back_after_another_tab(visit: Visit, house: House) -> None:
+    page = visit("queue")
+    heading = page.locator("#i2v-queue-running h2")
+    expect(heading).to_contain_text("Running and waiting", timeout=WAIT)
+    page.click("#i2v-language label:has-text('简体中文')")
+    expect(heading).to_contain_text("正在运行和排队", timeout=WAIT)
+    job = house.submit_id("step 3: fail")
+    failed = row(page, "step 3: fail").first
+    expect(failed).to_contain_text("失败", timeout=WAIT)
+    expect(failed).to_contain_text("请重试任务")
+    page.evaluate(  # at once, before the browser has ended what was shown
+        "for (const tab of ['gallery', 'queue']) document.getElementById(`i2v-tab-${tab}-button`).click()"
+    )
+    house.service.retry(job)
+    wait_for(lambda: house.service.get(job).status == "failed", 30)
+    expect(failed).to_contain_text("失败", timeout=WAIT)
+    house.service.delete(job)
+    expect(row(page, "step 3: fail")).to_have_count(0, timeout=WAIT)
+
+
+@needs_chromium
+def test_the_queue_is_used_with_the_keyboard_alone(visit: Visit, house: House) -> None:
+    house.submit_id("step: sleep 2")
+    job = house.submit_id("to be cancelled")
+    page = visit("queue")
+    button = page.locator("#i2v-queue-waiting").get_by_role("button", name="Cancel: to be cancelled")
+    button.focus()
+    page.wait_for_timeout(1500)  # the list is shown again as the other job goes on
+    expect(button).to_be_focused()
+    page.keyboard.press("Enter")
+    wait_for(lambda: house.service.get(job).status == "cancelled")
+    running = page.locator("#i2v-queue-running").get_by_role("button", name="Cancel")
+    running.focus()
+    page.wait_for_timeout(1500)
+    expect(running).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#i2v-queue-running")).to_contain_text("Nothing is running", timeout=WAIT)
+
+
+@needs_chromium
+def test_an_ended_job_is_deleted_with_the_keyboard_alone(visit: Visit, house: House) -> None:
+    job = house.store.get(house.submit_id("to be deleted by key"))
+    page = visit("queue")
+    wait_for(lambda: house.service.get(job.id).status == "succeeded", 60)
+    delete = row(page, "to be deleted by key").locator("[data-act=delete]")
+    delete.focus()
+    page.keyboard.press("Enter")
+    expect(delete).to_have_text("Delete for good?")
+    expect(delete).to_have_attribute("aria-label", "Delete for good?: to be deleted by key")
+    expect(delete).to_have_attribute("aria-label", "Delete: to be deleted by key", timeout=WAIT)  # left alone
+    assert house.service.get(job.id).status == "succeeded"
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(500)  # a double click is no second press
+    page.keyboard.press("Enter")
+    expect(page.locator("#i2v-queue-told")).to_contain_text("The job is deleted", timeout=WAIT)
+    expect(row(page, "to be deleted by key")).to_have_count(0, timeout=WAIT)
+    assert not Path(job.output).exists()
+
+
+@needs_chromium
+def test_a_clip_whose_file_is_gone_says_so_in_gallery_and_player(visit: Visit, house: House) -> None:
+    job = house.store.get(house.submit_id("its file goes"))
+    wait_for(lambda: house.service.get(job.id).status == "succeeded", 60)
+    page = visit("gallery")
+    card = page.locator(".i2v-clip", has_text="its file goes")
+    expect(card.locator("video")).to_have_count(1, timeout=WAIT)
+    Path(job.output).unlink()
+    expect(card).to_contain_text("The video file is missing.", timeout=WAIT)
+    picture = card.locator("img")
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 96
+    card.get_by_role("button", name="Open").click()
+    is_selected(page, "generate")
+    expect(page.locator("#i2v-frame")).to_contain_text("The video file is missing.", timeout=WAIT)
+    expect(page.locator("#i2v-status")).to_contain_text(job.output)
+    expect(page.locator("#i2v-frame video")).to_have_count(0)
+
+
+@needs_chromium
+def test_a_clip_that_the_browser_cannot_play_says_so_in_gallery_and_player(
+    visit: Visit, house: House
+) -> None:
+    job = house.store.get(house.submit_id("its frames are zeros"))
+    wait_for(lambda: house.service.get(job.id).status == "succeeded", 60)
+    data = Path(job.output).read_bytes()
+    frames = data.index(b"mdat") + 4
+    Path(job.output).write_bytes(data[:frames] + bytes(len(data) - frames))
+    page = visit("gallery")
+    card = page.locator(".i2v-clip", has_text="its frames are zeros")
+    card.hover()
+    expect(card.locator(".i2v-unplayable")).to_have_attribute("data-broken", "The video file is damaged.")
+    card.get_by_role("button", name="Open").click()
+    expect(page.locator("#i2v-frame .i2v-unplayable")).to_be_visible(timeout=WAIT)
+
+
+@needs_chromium
+def test_on_a_phone_the_queue_needs_no_sideways_scrolling(visit: Visit, house: House) -> None:
+    job = house.submit_id("word" * 100)
+    page = visit("queue", width=390)
+    expect(row(page, "wordword").first).to_be_visible(timeout=WAIT)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    wait_for(lambda: house.service.get(job).status == "succeeded", 30)

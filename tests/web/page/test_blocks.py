@@ -1,0 +1,167 @@
+"""The page's handlers without a browser: what they ask the service, and what they say."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Iterator
+from html import escape
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from PIL import Image, ImageFilter
+
+from i2v.core.settings import ROOT
+from i2v.engines.specs import EMBEDDED, ENGINES
+from i2v.jobs.store import JobStore
+from i2v.service.service import Service
+from i2v.web.front import Front
+from i2v.web.page.blocks import Page
+from i2v.web.page.tabs.generate import Showing
+from i2v.web.page.tabs.widgets import Remembered
+from tests.rehearsal import stage
+from tests.web.house import HeldExecutor
+
+T = TypeVar("T")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """A page on a machine without a GPU, with the real engines and none of them at work."""
+    settings = stage(tmp_path_factory.mktemp("page"), engine__name="auto")
+    store = JobStore(settings.database, settings.service.max_queued)
+    service = Service(settings, store, HeldExecutor(settings, store), ENGINES)
+    service.start()
+
+    async def build() -> Page:
+        return Page(Front(service, settings, threading.Event()))
+
+    yield asyncio.run(build())
+    service.stop()
+
+
+def values(page: Page, **changed: Any) -> dict[Any, Any]:
+    """Return what the browser would send of an untouched form, but for `changed`."""
+    widgets = [*page.generate.form.inputs(), page.language, page.remembered]
+    untouched = {widget: getattr(widget, "value", None) for widget in widgets}
+    untouched |= {page.language: "en", page.remembered: {"job": "", "language": None}}
+    untouched[page.generate.view] = Showing()
+    return untouched | {getattr(page.generate.form, name): value for name, value in changed.items()}
+
+
+def run(handler: Awaitable[T]) -> T:
+    async def wait() -> T:
+        return await handler
+
+    return asyncio.run(wait())
+
+
+@pytest.mark.parametrize("kept", [None, 3, "x", [], {}, {"job": 5, "language": "fr"}, {"job": None}])
+def test_whatever_the_browser_kept_is_no_more_than_nothing(kept: object) -> None:
+    assert Remembered.of(kept) == Remembered()
+
+
+def test_what_the_page_kept_comes_back() -> None:
+    kept = Remembered("ab12", "zh-CN")
+    assert Remembered.of({"job": "ab12", "language": "zh-CN", "more": 1}) == kept
+
+
+def test_the_fields_of_an_untouched_form_leave_the_rest_to_the_preset(page: Page) -> None:
+    fields = page.generate.form.fields(values(page, prompt="left"))
+    assert fields == {
+        "prompt": "left", "preset": "standard", "fit": "keep",
+        "num_frames": 16, "fps": 8, "num_inference_steps": 50, "guidance_scale": 9,
+    }  # fmt: skip
+
+
+def test_what_is_filled_in_becomes_a_field(page: Page) -> None:
+    changed = {"seed": "7", "negative_prompt": "blurry", "resolution": "256p", "engine": "embedded"}
+    fields = page.generate.form.fields(values(page, **changed))
+    assert fields.items() >= changed.items()
+
+
+def test_a_preset_sets_the_sliders_as_the_model_has_it(page: Page) -> None:
+    updates = run(page.generate.apply_preset(values(page, preset="quick")))
+    assert updates[page.generate.form.num_inference_steps] == EMBEDDED.presets["quick"].num_inference_steps
+    assert updates[page.generate.form.num_frames] == 8
+    large = run(page.generate.apply_preset(values(page, preset="quick", engine="i2vgen-xl")))
+    form = page.generate.form
+    assert (large[form.num_inference_steps], large[form.guidance_scale]) == (30, 9.0)
+
+
+def test_a_slider_grows_to_what_was_asked_for_elsewhere(page: Page) -> None:
+    form = page.generate.form
+    updates = form.filled({"num_frames": 4, "fps": 24, "num_inference_steps": 150})
+    assert (updates[form.num_frames]["value"], updates[form.num_frames]["minimum"]) == (4, 4)
+    assert updates[form.num_inference_steps]["maximum"] == 150
+    assert updates[form.fps] == 24
+
+
+def test_with_the_demo_model_the_page_says_what_it_is(page: Page) -> None:
+    assert "demo model" in run(page.generate.look(values(page)))[page.generate.about]
+    assert run(page.generate.look(values(page, engine="i2vgen-xl")))[page.generate.about] == ""
+
+
+def test_the_page_tells_what_it_would_take_and_what_might_disappoint(page: Page) -> None:
+    updates = run(page.generate.look(values(page, prompt="a man walks", guidance_scale=18, fps=5)))
+    assert "Not known yet" in updates[page.generate.plan]
+    assert "18" in updates[page.generate.advice]
+    assert "5 frames a second" in updates[page.generate.advice]
+    assert "the camera pans left" in updates[page.generate.advice]
+
+
+def test_a_new_picture_is_looked_at_once_and_then_told_of(page: Page, tmp_path: Path) -> None:
+    blurred = tmp_path / "blurred.png"
+    Image.open(ROOT / "examples" / "coffee.jpg").filter(ImageFilter.GaussianBlur(12)).save(blurred)
+    given = values(page, picture=str(blurred), prompt="the camera pans left")
+    assert "blurred" not in run(page.generate.look(given))[page.generate.advice]
+    run(page.generate.examine(given))
+    assert "blurred" in run(page.generate.look(given))[page.generate.advice]
+    other = {**given, page.generate.form.picture: str(ROOT / "examples" / "cat.jpg")}
+    assert "blurred" not in run(page.generate.look(other))[page.generate.advice]
+
+
+def test_numbers_that_no_slider_has_are_told_and_not_run(page: Page) -> None:
+    updates = run(page.generate.look(values(page, num_frames=float("nan"))))
+    assert "num_frames = nan is not accepted" in updates[page.generate.plan]
+
+
+@pytest.mark.parametrize("size", [(8, 8), (600, 50), (64, 64)])
+def test_the_line_below_the_button_and_the_button_agree(
+    page: Page, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    path = tmp_path / "x.png"
+    Image.new("RGB", size).save(path)
+    given = values(page, picture=str(path), prompt="x")
+    shown = run(page.generate.look(given))[page.generate.plan]
+    view = given[page.generate.view] = Showing()
+    run(page.generate.generate(given))
+    refused = view.error is not None
+    assert refused is (size != (64, 64))
+    assert ("i2v-error" in shown) is refused
+    if view.error is not None:
+        assert escape(str(view.error["message"])) in shown
+
+
+def test_damage_that_no_header_tells_is_told_once_the_picture_was_looked_at(
+    page: Page, tmp_path: Path
+) -> None:
+    path = tmp_path / "half.jpg"
+    whole = (ROOT / "examples" / "cat.jpg").read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    given = values(page, picture=str(path))
+    run(page.generate.examine(given))
+    assert "damaged" in run(page.generate.look(given))[page.generate.plan]
+
+
+def test_a_file_that_is_gone_is_told(page: Page, tmp_path: Path) -> None:
+    assert (
+        "cannot be read"
+        in run(page.generate.look(values(page, picture=str(tmp_path / "gone.png"))))[page.generate.plan]
+    )
+
+
+def test_cancelling_what_is_not_there_says_so(page: Page) -> None:
+    told = run(page.generate.cancel({page.generate.view: Showing(job="gone")}))
+    assert "There is no job gone." in told

@@ -1,0 +1,115 @@
+"""The gallery's markup: what a card says, what its buttons do, and nothing of a job as markup."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import datetime
+from html.parser import HTMLParser
+
+import pytest
+
+from i2v.jobs.model import Page
+from i2v.service.job_files import VideoProblem
+from i2v.web.page.gallery_panels import clips
+from tests.web.page.test_panels import DONE, HOSTILE
+
+CLIP = replace(DONE, finished_at=datetime(2025, 4, 5, 14, 23).timestamp())
+
+
+class Tags(HTMLParser):
+    """All elements by name, with their attributes."""
+
+    def __init__(self, markup: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(markup)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attributes)))
+
+    def of(self, name: str) -> list[dict[str, str | None]]:
+        return [attributes for tag, attributes in self.found if tag == name]
+
+
+def page(*jobs: object, older: str | None = None) -> Page:
+    return Page(jobs, older)  # type: ignore[arg-type]
+
+
+def test_a_card_tells_prompt_size_seed_and_when_in_both_languages() -> None:
+    english, chinese = (clips(page(CLIP), language, False, True) for language in ("en", "zh-CN"))
+    for markup, seed in ((english, "Seed 4"), (chinese, "种子 4")):
+        for fact in ("96 x 64", seed, "2025-04-05 14:23"):
+            assert f"<span>{fact}</span>" in markup
+    assert re.findall(r">(Open|Download|Delete)<", english) == ["Open", "Download", "Delete"]
+    assert re.findall(r">(打开|下载|删除)<", chinese) == ["打开", "下载", "删除"]
+
+
+def test_nothing_of_a_prompt_becomes_markup() -> None:
+    tags = Tags(clips(page(CLIP), "en", False, True))
+    assert tags.of("img") == []
+    assert not any(name.startswith("on") for _, attributes in tags.found for name in attributes)
+    [prompt] = [each for each in tags.of("p") if "title" in each]
+    assert prompt["title"] == HOSTILE
+
+
+def test_a_clip_is_fetched_when_it_is_played_and_moves_only_then() -> None:
+    [video] = Tags(clips(page(CLIP), "en", False, True)).of("video")
+    address = f"api/v1/jobs/{CLIP.id}"
+    assert (video["src"], video["poster"], video["preload"]) == (
+        f"{address}/video",
+        f"{address}/poster",
+        "none",
+    )
+    assert {"muted", "loop", "playsinline"} <= video.keys()
+    assert "autoplay" not in video
+
+
+@pytest.mark.parametrize(("problem", "english", "chinese"), [
+    ("missing", "The video file is missing.", "视频文件已丢失。"),
+    ("broken", "The video file is damaged.", "视频文件已损坏。"),
+])  # fmt: skip
+def test_a_clip_that_cannot_be_played_shows_its_picture_and_why(
+    problem: VideoProblem, english: str, chinese: str
+) -> None:
+    markup = clips(page(CLIP), "en", False, True, {CLIP.id: problem})
+    tags = Tags(markup)
+    assert tags.of("video") == []
+    assert tags.of("a") == []  # nothing to download
+    assert [image["src"] for image in tags.of("img")] == [f"api/v1/jobs/{CLIP.id}/thumbnail"]
+    assert [button["data-act"] for button in tags.of("button")] == ["open", "delete"]
+    assert english in markup
+    assert chinese in clips(page(CLIP), "zh-CN", False, True, {CLIP.id: problem})
+    assert "i2v-lost" not in clips(page(CLIP), "en", False, True, {"another": problem})
+
+
+def test_what_is_deleted_by_itself_is_said_below_the_clips() -> None:
+    assert "i2v-kept" not in clips(page(CLIP), "en", False, True)
+    assert clips(page(CLIP), "en", False, True, deletes="after <b> 3 days").endswith(
+        "after &lt;b&gt; 3 days</p>"
+    )
+
+
+def test_only_deleting_asks_first() -> None:
+    buttons = Tags(clips(page(CLIP), "en", False, True)).of("button")
+    assert [(each["data-act"], each["data-id"], each.get("data-confirm")) for each in buttons] == [
+        ("open", CLIP.id, None),
+        ("delete", CLIP.id, "Delete for good?"),
+    ]
+
+
+def test_pages_are_turned_where_there_are_any() -> None:
+    def turns(older: str | None, first: bool) -> list[tuple[str | None, str | None]]:
+        buttons = Tags(clips(page(CLIP, older=older), "en", False, first)).of("button")
+        return [(each["data-act"], each["data-id"]) for each in buttons[2:]]
+
+    assert turns(None, True) == []
+    assert turns("123", True) == [("older", "123")]
+    assert turns("123", False) == [("newer", ""), ("older", "123")]
+    assert turns(None, False) == [("newer", "")]
+
+
+def test_an_empty_gallery_says_why() -> None:
+    assert "No clips yet" in clips(page(), "en", False, True)
+    assert "No clip has this in its prompt" in clips(page(), "en", True, True)
+    assert "没有提示词包含" in clips(page(), "zh-CN", True, True)

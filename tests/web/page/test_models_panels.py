@@ -1,0 +1,153 @@
+"""The markup of models: what is said of each state, which buttons there are, and nothing of it as markup."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from i2v.core.errors import Cancelled, ModelUnavailable, Notice
+from i2v.engines.specs import EMBEDDED, I2VGEN_XL
+from i2v.service.models import Deed, Model, Task
+from i2v.web.page import models_panels
+from i2v.weights.download import Plan
+from i2v.weights.folders import ModelFolder, Origin
+from i2v.weights.progress import Progress
+from tests.web.page.test_gallery_panels import Tags
+from tests.web.page.test_panels import HOSTILE
+
+PLACE = Path("/models/i2vgen-xl")
+MISSING = PLACE / "unet" / "config.json"
+
+
+def folder(origin: Origin = "downloaded", whole: bool = True) -> ModelFolder:
+    return ModelFolder(
+        PLACE, {PLACE / "a": 4_978_000_000} if whole else {}, None if whole else MISSING, origin
+    )
+
+
+def plan(begun: int = 0, free: int = 60 * 10**9, *sources: str) -> Plan:
+    sources = sources or ("https://huggingface.co", "modelscope")
+    return Plan(
+        folder(whole=False), PLACE, 4_980_000_000, begun, free, "MIT", "https://huggingface.co/x", sources
+    )
+
+
+ABSENT = Model(I2VGEN_XL, folder(whole=False), plan(), None, None, None)
+CHECKED = Notice("weights.checked", {"title": "I2VGen-XL", "source": "https://huggingface.co"})
+THERE = Model(I2VGEN_XL, folder(), plan(4_978_000_000), CHECKED, folder(), None)
+COMING = Progress("fetching", "https://hf-mirror.com", "unet/b", 10**8, 10**9, 10**9, 4 * 10**9, 2e6, 1500.0)
+
+
+def buttons(model: Model) -> dict[str | None, str | None]:
+    """Return what each button asks first, by what it does."""
+    markup = models_panels.models([model], "en")
+    return {button["data-act"]: button.get("data-confirm") for button in Tags(markup).of("button")}
+
+
+def busy(progress: Progress | None = COMING, deed: Deed = "download", cancelling: bool = False) -> Model:
+    return replace(ABSENT, task=Task(deed, progress, cancelling))
+
+
+def test_what_a_download_would_be_is_said_before_it_begins() -> None:
+    markup = models_panels.models([ABSENT], "en")
+    for fact in (
+        "Not there", "4.98 GB", "MIT", "https://huggingface.co/x", "https://huggingface.co, modelscope",
+        "/models/i2vgen-xl, where 60.0 GB are free",
+    ):  # fmt: skip
+        assert fact in markup, fact
+    assert buttons(ABSENT) == {"download": "Fetch 4.98 GB now?"}
+    assert "剩余空间 60.0 GB" in models_panels.models([ABSENT], "zh-CN")
+
+
+def test_a_disk_that_is_too_small_is_named() -> None:
+    assert "only 3.0 GB are free" in models_panels.models([replace(ABSENT, plan=plan(0, 3 * 10**9))], "en")
+    assert "only" not in models_panels.models([replace(ABSENT, plan=plan(3 * 10**9, 3 * 10**9))], "en")
+
+
+def test_a_download_that_was_stopped_can_be_gone_on_with_or_deleted() -> None:
+    half = replace(ABSENT, plan=plan(10**9), removable=folder(whole=False))
+    assert half.state == "incomplete"
+    assert "4.98 GB, of which 1.00 GB are there" in models_panels.models([half], "en")
+    assert buttons(half) == {"download": "Fetch 3.98 GB now?", "remove": "Delete 1.00 GB for good?"}
+
+
+def test_where_we_are_offline_nothing_can_be_fetched() -> None:
+    offline = replace(ABSENT, plan=replace(plan(), sources=()))
+    assert "models.offline is set" in models_panels.models([offline], "en")
+    assert buttons(offline) == {}
+
+
+def test_a_model_that_is_there_says_how_it_was_checked() -> None:
+    markup = models_panels.models([THERE], "en")
+    assert "Available" in markup
+    assert CHECKED.message in markup.replace("&#x27;", "'")
+    assert "are free" not in markup
+    assert buttons(THERE) == {"verify": None, "remove": "Delete 4.98 GB for good?"}
+    assert "press Verify" in models_panels.models([replace(THERE, checked=None)], "en")
+
+
+def test_folders_of_others_are_forgotten_or_left_alone() -> None:
+    added = replace(THERE, folder=folder("added"), removable=folder("added"))
+    assert buttons(added)["remove"] == "Forget it? The folder stays as it is."
+    assert buttons(replace(THERE, folder=folder("found"), removable=None)) == {"verify": None}
+    embedded = Model(EMBEDDED, folder("embedded"), None, None, None, None)
+    assert buttons(embedded) == {}
+    assert "a part of i2v" in models_panels.models([embedded], "en")
+
+
+def test_what_is_under_way_says_how_far_how_fast_and_how_long() -> None:
+    markup = models_panels.under_way([busy()], "en")
+    for fact in (
+        "Fetching I2VGen-XL", "1.00 GB of 4.00 GB", "2.00 MB/s", "about 25 min left",
+        "unet/b: 100 MB of 1.00 GB", "from https://hf-mirror.com",
+    ):  # fmt: skip
+        assert fact in markup, fact
+    (bar,) = [each for each in Tags(markup).of("div") if each.get("role") == "progressbar"]
+    assert bar["aria-valuenow"] == "25"
+    assert buttons(busy()) == {"cancel": None}
+    assert "Being fetched" in models_panels.models([busy()], "en")
+    assert "progressbar" not in models_panels.under_way([ABSENT], "en")
+
+
+@pytest.mark.parametrize("phase", ["waiting", "asking", "checking", "pausing"])
+def test_every_phase_has_words(phase: str) -> None:
+    progress = Progress(phase, None, None, 0, 0, 0, 0, 0.0, None)  # type: ignore[arg-type]
+    for language in ("en", "zh-CN"):
+        assert "I2VGen-XL" in models_panels.under_way([busy(progress)], language)
+
+
+def test_what_is_being_stopped_cannot_be_stopped_again() -> None:
+    assert buttons(busy(cancelling=True)) == {}
+    assert "stopping" in models_panels.under_way([busy(cancelling=True)], "en")
+    assert "beginning" in models_panels.under_way([busy(None)], "en")
+
+
+def test_what_came_of_it_is_told_and_only_a_failure_is_an_error() -> None:
+    ends = [
+        (ModelUnavailable("weights.no_source", title="x", file="y", reasons="z"), True),
+        (Notice("weights.bad_files", {"title": "x", "files": "y", "name": "z"}), True),
+        (Cancelled("weights.cancelled"), False),
+        (CHECKED, False),
+    ]
+    for ending, is_error in ends:
+        markup = models_panels.under_way(
+            [replace(ABSENT, task=Task("download", COMING, False, ending))], "en"
+        )
+        assert ending.message in markup.replace("&#x27;", "'")
+        assert ("i2v-error" in markup) == is_error
+
+
+def test_nothing_of_a_model_is_markup() -> None:
+    place = Path(f"/{HOSTILE}")
+    hostile = Model(
+        replace(I2VGEN_XL, title=HOSTILE),
+        ModelFolder(place, {place / "a": 1}, place / HOSTILE, "found"),
+        replace(plan(), target=place, licence=HOSTILE, origin=HOSTILE, sources=(HOSTILE,)),
+        None,
+        None,
+        Task("download", replace(COMING, source=HOSTILE, file=HOSTILE)),
+    )
+    for model in (hostile, replace(hostile, task=None)):
+        assert "<img" not in models_panels.models([model], "en") + models_panels.under_way([model], "en")

@@ -1,0 +1,137 @@
+"""The output side's markup: what stands there in each state of a job, and nothing of a job as markup."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from i2v.core.schema import Language
+from i2v.core.settings import StorageSettings
+from i2v.jobs.model import Job, Phase
+from i2v.service.job_files import VideoProblem
+from i2v.web.page import panels
+
+HOSTILE = '<img src=x onerror="alert(1)">'
+JOB = Job(
+    id="0" * 32, revision=1, status="running", request={"prompt": HOSTILE}, notices=(), input="a.png",
+    generation={
+        "prompt": HOSTILE, "negative_prompt": "", "width": 96, "height": 64, "num_frames": 8, "fps": 8,
+        "num_inference_steps": 10, "guidance_scale": 9.0, "seed": 4, "engine": "embedded",
+    },
+    output=f"/videos/{HOSTILE}.mp4", phase="denoising", progress=0.5, step=3, total=10, eta_seconds=11.6,
+    preview_revision=None, queue_position=None, owner="w", attempt=1, deaths=0, interruptions=0,
+    cancel_requested=False, result=None, error=None, history=(), created_at=1.0, started_at=2.0,
+    finished_at=None,
+)  # fmt: skip
+DONE = replace(
+    JOB, status="succeeded", result={"path": JOB.output, "seconds": {"denoise": 1.25, "encode": 0.5}}
+)
+NOTICE = {"code": "gone", "params": {}, "message": HOSTILE}
+
+
+def test_a_running_job_tells_phase_step_and_time_left() -> None:
+    assert "Denoising · step 3 of 10 · about 12 s left" in panels.status(JOB, "en")
+    assert "正在去噪 · 第 3 步，共 10 步 · 约剩 12 秒" in panels.status(JOB, "zh-CN")
+    assert 'aria-valuenow="50"' in panels.status(JOB, "en")
+
+
+@pytest.mark.parametrize(("phase", "words"), [
+    ("loading", "Loading the model"), ("decoding", "Decoding frames · frame 3 of 10"),
+    ("encoding", "Writing the video"),
+])  # fmt: skip
+def test_every_phase_has_its_words(phase: Phase, words: str) -> None:
+    assert words in panels.status(replace(JOB, phase=phase), "en")
+
+
+@pytest.mark.parametrize(("position", "words"), [(0, "Next in the queue"), (2, "Waiting, 2 before it")])
+def test_a_queued_job_tells_its_place(position: int, words: str) -> None:
+    queued = replace(JOB, status="queued", phase="queued", queue_position=position)
+    assert words in panels.status(queued, "en")
+
+
+def test_a_job_that_is_asked_to_stop_says_so_and_nothing_else() -> None:
+    told = panels.status(replace(JOB, cancel_requested=True), "en")
+    assert "Cancelling…" in told
+    assert "step" not in told
+
+
+def test_the_preview_has_an_address_for_each_revision_and_the_clips_shape() -> None:
+    shown = panels.preview(replace(JOB, preview_revision=7), "en")
+    assert f"api/v1/jobs/{JOB.id}/preview?revision=7" in shown
+    assert "aspect-ratio: 96 / 64" in shown
+    assert "<img" not in panels.preview(JOB, "en")
+
+
+def test_a_finished_job_offers_the_file_under_its_own_name_and_says_what_was_run() -> None:
+    assert 'download="a.mp4"' in panels.ending(replace(DONE, output="/videos/a.mp4"), "en")
+    facts = panels.result(DONE, "en")
+    assert "<dd>8 frames at 8 fps</dd>" in facts
+    assert "<dd>1.8 s</dd>" in facts
+    assert "Negative prompt" not in facts
+
+
+def test_a_finished_job_says_what_its_hungriest_stage_took_beside_the_estimate() -> None:
+    stages = [
+        {"name": "condition", "seconds": 0.1, "bytes": 2**30, "estimated_bytes": 3 * 2**30},
+        {"name": "denoise", "seconds": 1.0, "bytes": 5 * 2**29, "estimated_bytes": 2 * 2**30},
+        {"name": "decode", "seconds": 1.0, "bytes": None, "estimated_bytes": None},
+    ]
+    told = panels.result(replace(DONE, result={**(DONE.result or {}), "stages": stages}), "en")
+    assert "2.5 GiB at the most (the estimate: 2.0)" in told
+    assert "Memory" not in panels.result(DONE, "en"), "an older job was not measured"
+
+
+def test_a_clip_that_was_made_fast_says_how_often_the_network_was_asked() -> None:
+    fast = replace(
+        DONE,
+        generation={**DONE.generation, "speed": "fast"},
+        result={**(DONE.result or {}), "unet_evaluations": 11},
+    )
+    assert "10, run fast: 11 evaluations of the network" in panels.result(fast, "en")
+    assert "run fast" not in panels.result(DONE, "en")
+
+
+def test_a_failed_job_says_why_and_what_to_do() -> None:
+    error = {"code": "encode.broken", "params": {"path": "/a", "reason": "x"}, "message": "-"}
+    told = panels.ending(replace(JOB, status="failed", error=error), "en")
+    assert 'role="alert"' in told
+    assert "Make the video again." in told
+
+
+def test_no_text_of_a_job_becomes_markup() -> None:
+    failed = replace(JOB, status="failed", error=NOTICE, notices=(NOTICE,))
+    made = replace(DONE, result={**(DONE.result or {}), "notices": [NOTICE]})
+    for panel in (
+        panels.status(failed, "en"), panels.ending(failed, "en"), panels.ending(made, "en"),
+        panels.result(made, "en"), panels.plain(HOSTILE), panels.notices([NOTICE], "zh-CN"),
+    ):  # fmt: skip
+        assert "onerror" in panel
+        assert "<img" not in panel
+
+
+@pytest.mark.parametrize(("problem", "words"), [("missing", "is missing"), ("broken", "is damaged")])
+def test_a_video_that_cannot_be_played_is_told_with_its_place_and_not_offered(
+    problem: VideoProblem, words: str
+) -> None:
+    done = replace(DONE, output="/videos/<b>.mp4")
+    player, ending = panels.video(done, "en", problem), panels.ending(done, "en", problem)
+    assert "<video" not in player
+    assert f"api/v1/jobs/{DONE.id}/thumbnail" in player
+    assert words in player
+    assert "/videos/&lt;b&gt;.mp4" in ending
+    assert words in ending
+    assert "href" not in ending
+    assert "<video" in panels.video(done, "en")
+    assert "/videos/&lt;b&gt;.mp4" in panels.ending(done, "zh-CN", problem)
+
+
+def test_what_is_deleted_by_itself_is_told_where_something_is() -> None:
+    def told(days: float, gigabytes: float, language: Language = "en") -> str:
+        return panels.retention(StorageSettings(keep_days=days, keep_gigabytes=gigabytes), language)
+
+    assert told(0, 0) == ""
+    assert told(30, 0) == "Jobs are deleted 30 days after their end, with their videos and pictures."
+    assert "more than 2.5 GB" in told(0, 2.5)
+    assert told(30, 2.5) == f"{told(30, 0)} {told(0, 2.5)}"
+    assert told(30, 2.5, "zh-CN") == told(30, 0, "zh-CN") + told(0, 2.5, "zh-CN")

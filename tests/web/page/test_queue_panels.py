@@ -1,0 +1,138 @@
+"""The markup of all jobs: what stands there in each state, and nothing of a job as markup."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from i2v.core.errors import InsufficientMemory
+from i2v.core.schema import Language
+from i2v.jobs.model import Job, Page
+from i2v.service.service import Unfinished
+from i2v.web.page import queue_panels
+from i2v.web.page.queue_panels import SHOWN, duration
+from tests.web.page.test_panels import DONE, HOSTILE, JOB
+
+QUEUED = replace(JOB, status="queued", phase="queued", queue_position=1, eta_seconds=None)
+RUNNING = Unfinished(JOB, None)
+NOW = 10_000.0
+
+
+def acts(markup: str) -> list[str]:
+    return re.findall(r'data-act="(\w+)"', markup)
+
+
+def finished(
+    *jobs: Job,
+    cursor: str | None = None,
+    language: Language = "en",
+    first: bool = True,
+    unsuccessful: int = 0,
+) -> str:
+    return queue_panels.finished(Page(jobs, cursor), language, first, NOW, unsuccessful)
+
+
+def test_a_running_job_has_its_step_progress_and_picture() -> None:
+    markup = queue_panels.running([RUNNING, Unfinished(QUEUED, None)], "en")
+    assert "1 running, 1 waiting" in markup
+    assert "Denoising · step 3 of 10 · about 12 s left" in markup
+    assert 'aria-valuenow="50"' in markup
+    assert f"api/v1/jobs/{JOB.id}/thumbnail" in markup
+    assert acts(markup) == ["open", "cancel"]
+    seen = queue_panels.running([Unfinished(replace(JOB, preview_revision=7), None)], "en")
+    assert f"api/v1/jobs/{JOB.id}/preview?revision=7" in seen
+    assert "thumbnail" not in seen
+
+
+def test_a_job_that_is_asked_to_stop_cannot_be_asked_again() -> None:
+    markup = queue_panels.running([Unfinished(replace(JOB, cancel_requested=True), None)], "en")
+    assert "Cancelling" in markup
+    assert acts(markup) == ["open"]
+
+
+def test_a_job_that_waits_has_its_place_and_when_it_should_start() -> None:
+    markup = queue_panels.waiting([RUNNING, Unfinished(QUEUED, 130.0)], "en")
+    assert "Waiting, 1 before it · starts in about 2 min" in markup
+    assert acts(markup) == ["open", "cancel"]
+    assert "约 2 分钟后开始" in queue_panels.waiting([Unfinished(QUEUED, 130.0)], "zh-CN")
+    assert "starts" not in queue_panels.waiting([Unfinished(QUEUED, None)], "en")
+    assert queue_panels.waiting([RUNNING], "en") == ""
+
+
+def test_of_very_many_that_wait_the_last_ones_are_counted() -> None:
+    markup = queue_panels.waiting([Unfinished(QUEUED, None)] * (SHOWN + 5), "en")
+    assert markup.count('class="i2v-job ') == SHOWN
+    assert "and 5 more" in markup
+
+
+def test_what_has_failed_says_why_and_what_to_do_and_can_be_tried_again() -> None:
+    error = InsufficientMemory("device.no_cuda").to_dict()
+    failed = replace(JOB, status="failed", error=error, started_at=NOW - 100, finished_at=NOW - 40)
+    markup = finished(failed)
+    assert "Failed" in markup
+    assert str(error["message"]).split("(")[0] in markup
+    assert "40 s ago · took 60 s" in markup
+    assert acts(markup) == ["open", "retry", "delete"]
+    cancelled = finished(replace(JOB, status="cancelled", started_at=None, finished_at=NOW - 40))
+    assert "Cancelled" in cancelled
+    assert "took" not in cancelled
+    assert acts(cancelled) == ["open", "retry", "delete"]
+    assert acts(finished(replace(DONE, finished_at=NOW))) == ["open", "delete"]
+
+
+def test_deleting_asks_first_and_says_what_is_meant() -> None:
+    done = replace(DONE, finished_at=NOW)
+    for language, label, question in (("en", "Delete", "Delete for good?"), ("zh-CN", "删除", "确定删除？")):
+        [button] = re.findall(r'<button [^>]*data-act="delete"[^>]*>', finished(done, language=language))  # type: ignore[arg-type]
+        assert f'data-confirm="{question}"' in button
+        assert f'aria-label="{label}: ' in button
+        assert f'data-id="{done.id}"' in button
+    assert "data-confirm" not in queue_panels.running([RUNNING], "en")
+
+
+def test_all_that_came_to_nothing_can_be_deleted_where_there_is_some() -> None:
+    done = replace(DONE, finished_at=NOW)
+    assert acts(finished(done)) == ["open", "delete"]
+    markup = finished(done, unsuccessful=12)
+    assert acts(markup) == ["clear", "open", "delete"]
+    assert 'data-confirm="Delete 12 jobs for good?"' in markup
+    assert 'data-confirm="确定删除 12 个任务？"' in finished(done, unsuccessful=12, language="zh-CN")
+
+
+def test_pages_can_be_turned_where_there_are_some() -> None:
+    done = replace(DONE, finished_at=NOW)
+    assert acts(finished(done, cursor="41")) == ["open", "delete", "older"]
+    assert 'data-act="older" data-id="41"' in finished(done, cursor="41")
+    assert acts(finished(done, cursor="41", first=False)) == ["open", "delete", "newer", "older"]
+    assert acts(finished(done, first=False)) == ["open", "delete", "newer"]
+
+
+def test_where_there_is_nothing_it_says_so() -> None:
+    assert "Nothing is running or waiting" in queue_panels.running([], "en")
+    assert "没有正在运行" in queue_panels.running([], "zh-CN")
+    assert "Nothing has finished yet" in finished()
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_nothing_of_a_job_is_markup(language: Language) -> None:
+    error = {"code": "gone", "params": {}, "message": HOSTILE}
+    failed = replace(JOB, status="failed", error=error, finished_at=NOW)
+    for markup in (
+        queue_panels.running([RUNNING], language),
+        queue_panels.waiting([Unfinished(QUEUED, 1.0)], language),
+        finished(failed, language=language),
+    ):
+        assert "<img src=x" not in markup
+        assert '"alert(1)"' not in markup
+        assert "&lt;img src=x" in markup
+
+
+@pytest.mark.parametrize(("seconds", "words"), [
+    (0.2, "1 s"), (7.6, "8 s"), (34, "30 s"), (84, "80 s"), (90, "2 min"), (3600, "60 min"), (5400, "2 h"),
+    (100_000, "28 h"), (10**7, "116 d"),
+])  # fmt: skip
+def test_a_time_is_told_in_one_unit(seconds: float, words: str) -> None:
+    assert duration(seconds, "en") == words
+    assert duration(seconds, "zh-CN").split(" ")[0] == words.split(" ")[0]

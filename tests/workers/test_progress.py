@@ -1,0 +1,163 @@
+"""i2v.workers.progress: what an engine's events say of a job; how often a preview is worth its time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import i2v.workers.progress
+from i2v.core.schema import Generation
+from i2v.engines.base import Conditioned, Decoded, Denoised, Event
+from i2v.jobs.model import Progress
+from i2v.media.upscale import guessed_seconds
+from i2v.workers.progress import BEGIN, LINE_SECONDS, PREVIEW_SHARE, Meter, Narrator, at_start
+
+FRAME = np.zeros((1, 8, 8, 3), np.uint8)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def events(steps: int, chunks: list[int]) -> Iterator[Event]:
+    yield Conditioned()
+    for step in range(1, steps + 1):
+        yield Denoised(step, steps, lambda: FRAME)
+    for size in chunks:
+        yield Decoded(np.repeat(FRAME, size, axis=0))
+
+
+def read(generation: Generation, clock: Clock, chunks: list[int], pace: float) -> list[Progress]:
+    """Read a whole job in which each event takes `pace` seconds."""
+    meter, told = Meter(generation, clock), []
+    for event in events(generation.num_inference_steps, chunks):
+        clock.now += pace
+        told.append(meter.read(event))
+    return told
+
+
+@pytest.mark.parametrize("chunks", [[4], [3, 1], [1, 1, 1, 1]])
+def test_a_job_goes_forward_through_its_phases(generation: Generation, chunks: list[int]) -> None:
+    told = [at_start("loading"), at_start("conditioning"), *read(generation, Clock(), chunks, pace=1)]
+    fractions = [progress.fraction for progress in told]
+    assert fractions == sorted(set(fractions)), "it stands still, or goes back"
+    assert 0 == fractions[0] < fractions[-1] < 1
+    assert [phase for phase in BEGIN for progress in told if progress.phase == phase] == [
+        progress.phase for progress in told
+    ]
+    assert {progress.phase for progress in told} == set(BEGIN)
+
+
+def test_steps_and_frames_are_counted(generation: Generation) -> None:
+    told = read(generation, Clock(), [3, 1], pace=1)
+    counted = [(progress.phase, progress.step, progress.total) for progress in told]
+    assert counted == [
+        ("denoising", 0, 3),
+        ("denoising", 1, 3),
+        ("denoising", 2, 3),
+        ("decoding", 0, 4),
+        ("decoding", 3, 4),
+        ("encoding", None, None),
+    ]
+
+
+def test_the_time_left_is_counted_by_the_pace(generation: Generation) -> None:
+    """Ten seconds a step, and then a tenth of all that for the rest."""
+    told = read(replace(generation, num_inference_steps=10), Clock(), [2, 2], pace=10)
+    left = [progress.eta_seconds for progress in told]
+    assert left[0] is None, "guessed, before a step was done"
+    assert left[1:11] == [pytest.approx(10 * (10 - step) + 10) for step in range(1, 11)]
+    assert left[11] == pytest.approx(10), "two frames of four took ten seconds"
+
+
+def test_enlarging_the_frames_is_counted_as_it_usually_takes(generation: Generation) -> None:
+    plain, enlarged = (
+        read(replace(generation, upscaler=upscaler), Clock(), [2, 2], pace=10)[1].eta_seconds
+        for upscaler in ("lanczos", "real-esrgan")
+    )
+    assert plain is not None
+    assert enlarged == pytest.approx(
+        plain + guessed_seconds(replace(generation, upscaler="real-esrgan")), abs=0.01
+    )
+    assert enlarged > plain
+
+
+def test_a_slow_preview_is_made_seldom(generation: Generation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a preview costs: after the first, at most `PREVIEW_SHARE` of the time and one more."""
+    clock, cost = Clock(), 0.3
+
+    def encode(frames: object, fps: float) -> bytes:
+        clock.now += cost
+        return b"preview"
+
+    monkeypatch.setattr(i2v.workers.progress, "encode_preview", encode)
+    start = clock.now
+    told = read(replace(generation, num_inference_steps=200), clock, [4], pace=1)
+    made = [number for number, progress in enumerate(told) if progress.preview]
+    assert made[0] == 1, "the first step shows something already"
+    assert len(made) > 1
+    assert (len(made) - 1) * cost <= PREVIEW_SHARE * (clock.now - start)
+
+
+def test_a_quick_preview_is_made_at_each_step(
+    generation: Generation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(i2v.workers.progress, "encode_preview", lambda frames, fps: b"preview")
+    told = read(generation, Clock(), [4], pace=1)
+    assert [bool(progress.preview) for progress in told] == [False, True, True, True, False]
+
+
+def test_an_engine_is_asked_only_for_the_previews_that_are_made(
+    generation: Generation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To ask is to wait for the device; and that wait is not the preview's cost."""
+    clock, asked = Clock(), []
+
+    def encode(frames: object, fps: float) -> bytes:
+        clock.now += 0.02  # as `PREVIEW_SHARE` allows every 4 seconds
+        return b"preview"
+
+    def look(step: int) -> NDArray[np.uint8]:
+        clock.now += 0.9
+        asked.append(step)
+        return FRAME
+
+    monkeypatch.setattr(i2v.workers.progress, "encode_preview", encode)
+    meter = Meter(generation, clock)
+    meter.read(Conditioned())
+    for step in range(1, 13):
+        clock.now += 1
+        meter.read(Denoised(step, 12, partial(look, step)))
+    assert asked == [1, 4, 7, 10]
+
+
+# --- lines for the log
+
+
+def test_the_log_is_told_each_phase_and_steps_only_now_and_then() -> None:
+    clock = Clock()
+    narrator = Narrator(clock)
+    told = []
+    for progress in (at_start("loading"), at_start("conditioning"), *(
+        Progress("denoising", 0.1, step, 50, 2.0 * (50 - step)) for step in range(50)
+    ), Progress("decoding", 0.9, 0, 16)):  # fmt: skip
+        clock.now += 2.0
+        told.append(narrator.line(progress))
+    lines = [line for line in told if line is not None]
+    assert lines[:4] == [
+        "loading",
+        "conditioning",
+        "denoising, step 0 of 50, about 100 s left",
+        "denoising, step 3 of 50, about 94 s left",
+    ]
+    assert lines[-1] == "decoding, step 0 of 16"
+    assert len(lines) == 3 + 50 // (LINE_SECONDS // 2 + 1) + 1

@@ -138,7 +138,9 @@ def absolute(value: object, base: Path, environ: Mapping[str, str]) -> object:
 
 
 def absolutes(value: object, base: Path, environ: Mapping[str, str]) -> object:
-    """Return the paths below `base`; what is no list of paths stays as it is, for `folders` to refuse."""
+    """Return the paths below `base`. Raises `ValueError` for what is no list of texts or paths."""
+    if isinstance(value, list | tuple):  # of paths: from a caller in Python
+        value = tuple(str(name) if isinstance(name, Path) else name for name in value)
     names = split(value)
     if isinstance(value, str) and any(re.search(r":[/~$]", name) for name in names):
         raise ValueError("folders' paths with commas between them, not colons")

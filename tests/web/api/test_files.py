@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from i2v.jobs.model import Job
+from i2v.media.decoder import thumbnail_of
 from tests.web.house import House
 
 Change = Callable[[Path], object]
@@ -106,7 +107,8 @@ def test_a_video_that_is_put_back_is_there_again(shared_house: House, job: Job) 
 def test_a_picture_that_is_not_there_any_more_is_gone(shared_house: House, change: Change) -> None:
     job_id = shared_house.submit_id()
     assert shared_house.get(f"/jobs/{job_id}/thumbnail").status_code == 200
-    change(shared_house.settings.inputs / f"{job_id}.jpg")
+    name = shared_house.service.get(job_id).input
+    change(thumbnail_of(shared_house.settings.inputs / name))
     response = shared_house.get(f"/jobs/{job_id}/thumbnail")
     assert (response.status_code, response.json()["code"]) == (410, "job.no_thumbnail")
     shared_house.service.cancel(job_id)

@@ -37,7 +37,7 @@ def test_nothing_that_a_dead_worker_started_goes_on(tmp_path: Path, monkeypatch:
     slow = tmp_path / "ffmpeg"
     slow.write_text(
         f"""#!/bin/bash
-        case "$*" in *libx264*) if mkdir {tmp_path}/once; then
+        case "$*" in *libx264*.part.mp4) if mkdir {tmp_path}/once; then
             cat > /dev/null; sleep 1; touch {tmp_path}/late; touch "${{@: -1}}"; exit
         fi; esac 2> /dev/null
         exec {imageio_ffmpeg.get_ffmpeg_exe()} "$@"
@@ -56,14 +56,15 @@ def test_nothing_that_a_dead_worker_started_goes_on(tmp_path: Path, monkeypatch:
         assert house.files(job) == ["JOB.mp4"]
 
 
-@pytest.mark.parametrize("deed", ["hang", "stuck"])
+@pytest.mark.parametrize("deed", ["hang", pytest.param("stuck", marks=pytest.mark.slow)])
 def test_a_hang_is_noticed_ended_and_tried_again(tmp_path: Path, deed: str) -> None:
-    with open_house(tmp_path, worker__hang_seconds=1.5) as house:
+    seconds = 4.0  # also enough for the process that decodes the picture, on a busy machine
+    with open_house(tmp_path, worker__hang_seconds=seconds) as house:
         job = house.submit(f"step 2: {deed} once")
         house.wait(job, lambda found: found.step == 1)
         start = time.monotonic()
         job = house.wait(job, lambda found: found.deaths == 1)
-        assert 1.3 < time.monotonic() - start < 1.5 + 0.2 + SLACK
+        assert seconds - 0.2 < time.monotonic() - start < seconds + 0.2 + SLACK
         assert house.finish(job).status == "succeeded"
 
 

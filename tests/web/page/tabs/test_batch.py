@@ -99,7 +99,7 @@ def test_a_bad_picture_does_not_stop_the_others(bench: BatchBench, tmp_path: Pat
     assert len(jobs(bench)) == 2
     codes = [entry.error and entry.error["code"] for entry in entries(bench)]
     assert codes == [None, "image.unknown_format", "image.unreadable", None]
-    assert "This is not a readable picture" in rows(bench)
+    assert "not a picture that can be read here" in rows(bench)
     assert "gone.png cannot be read: No such file" in rows(bench)
     assert str(tmp_path) not in rows(bench)
 

@@ -20,6 +20,7 @@ import pytest
 import requests
 
 from i2v.core.settings import ROOT
+from i2v.host.data_folder import FILES, FOLDERS
 from tests.servers import APP, Server, environment_in, launched, staged
 from tests.web.house import wait_for
 
@@ -78,6 +79,12 @@ def test_what_a_stranger_says_of_a_proxy_is_ignored(start: Start, tmp_path: Path
 def test_the_web_process_never_loads_torch_while_its_worker_does(tmp_path: Path) -> None:
     with launched([*APP, "--port", "0"], tmp_path, page=True) as server:
         check_for_torch(server)
+        assert_nothing_is_unknown(tmp_path / "data")
+
+
+def assert_nothing_is_unknown(folder: Path) -> None:
+    """The folder's mode stays as it is beside what is not known to be the service's."""
+    assert {path.name for path in folder.iterdir()} <= {*FOLDERS, *FILES}
 
 
 def check_for_torch(server: Server) -> None:
@@ -149,6 +156,7 @@ def test_on_a_network_a_token_is_made_and_asked_for_at_every_address_that_is_pri
             )
         assert (accepted.status_code, accepted.json()["status"]) == (202, "queued")
         assert accepted.headers["Location"].startswith(url)
+    assert_nothing_is_unknown(tmp_path / "data")
     assert server.end() == 0
     assert token not in "".join(server.process.communicate())
     assert not [

@@ -21,7 +21,9 @@ from i2v.core.schema import shown
 
 INPUTS, TRASH = "inputs", "trash"
 FOLDERS = (INPUTS, TRASH, "page", "unpublished")
-FILES = ("jobs.db", "jobs.db-wal", "jobs.db-shm", "service.lock", "token")
+SECRETS = ("token", "cookie-secret")
+FILES = ("jobs.db", "jobs.db-wal", "jobs.db-shm", "jobs.db-journal", "service.lock", *SECRETS)
+DATABASES = "jobs.db"  # copies of it too, such as a damaged one that was moved away: prompts are in them
 MIN_FREE_BYTES = 16 * 2**20  # for a picture and what the database writes of its job
 TRASH_DAYS = 7
 STAMP = "%Y%m%d_%H%M%S"  # names of the trash's folders
@@ -78,12 +80,17 @@ def check(folder: Path) -> None:
 def restrict(folder: Path) -> None:
     """Take the rights of others away, in the folder itself and in all of the service's that lies there.
 
-    What another user owns stays as it is, and so does a folder that also holds something else. The token is
+    What another user owns stays as it is, and so does a folder that also holds something else. Secrets are
     left to `token_file`: one that others could read is no secret any more.
+
+    Raises `I2VError` (`data.unusable`).
     """
-    names = {path.name for path in folder.iterdir()}
-    own = names & {*FOLDERS, *FILES}
-    paths = [path for name in sorted(own - {"token"}) for path in _tree(folder / name)]
+    try:
+        names = {path.name for path in folder.iterdir()}
+    except OSError as error:
+        raise unusable(folder, error) from error
+    own = {name for name in names if name in (*FOLDERS, *FILES) or name.startswith(DATABASES)}
+    paths = [path for name in sorted(own - {*SECRETS}) for path in _tree(folder / name)]
     if strangers := sorted(names - own):
         if folder.stat().st_mode & 0o077:
             log.warning(
@@ -95,8 +102,8 @@ def restrict(folder: Path) -> None:
         paths.insert(0, folder.resolve())
     if readable := [path for path in paths if not _restricted(path)]:
         log.warning(
-            "Other users of this machine may read %s (and %d more), which belongs to somebody else. Run, as"
-            " its owner: chmod -R go= %s", readable[0], len(readable) - 1, folder,
+            "Other users of this machine may read %s (and %d more), and i2v may not change that. Run, as its"
+            " owner: chmod -R go= %s", readable[0], len(readable) - 1, folder,
         )  # fmt: skip
 
 
@@ -113,7 +120,10 @@ def _restricted(path: Path) -> bool:
         return True
     if found.st_uid != os.geteuid():
         return False
-    path.chmod(stat.S_IMODE(found.st_mode) & 0o700)
+    try:
+        path.chmod(stat.S_IMODE(found.st_mode) & 0o700)
+    except OSError:  # file systems without rights, as of some sticks and shares, refuse it
+        return False
     return True
 
 
@@ -123,7 +133,16 @@ def sweep(folder: Path, owned: set[str], is_new: bool) -> None:
     owned: names of pictures; the thumbnail beside one has its stem.
     is_new: the database has never had a job. Nothing is moved then: it may stand where a damaged one was, and
     the pictures are those of the old one's jobs.
+
+    Raises `I2VError` (`data.unusable`).
     """
+    try:
+        _sweep(folder, owned, is_new)
+    except OSError as error:
+        raise unusable(Path(error.filename or folder), error) from error
+
+
+def _sweep(folder: Path, owned: set[str], is_new: bool) -> None:
     inputs, trash = folder / INPUTS, folder / TRASH
     stems = {Path(name).stem for name in owned}
     for path in trash.glob("*/*"):

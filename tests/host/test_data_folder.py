@@ -38,7 +38,7 @@ def modes(folder: Path) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(
-    "name", ["inputs", "page", "trash", "jobs.db", "jobs.db-wal", "service.lock", "token"]
+    "name", ["inputs", "page", "trash", "jobs.db", "jobs.db-wal", "service.lock", "cookie-secret"]
 )
 @pytest.mark.parametrize("thing", ["file", "folder", "link", "dangling link", "socket", "pipe"])
 def test_what_does_not_belong_there_is_named_and_not_followed(tmp_path: Path, name: str, thing: str) -> None:
@@ -160,7 +160,48 @@ def test_what_another_user_owns_is_left_and_said(
     assert "chmod" in caplog.text
 
 
+def test_a_folder_with_all_that_i2v_makes_there_is_restricted(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in data_folder.FOLDERS:
+        (folder / name).mkdir(mode=0o755, exist_ok=True)
+    for name in (*data_folder.FILES, "jobs.db.damaged"):
+        (folder / name).touch(0o644)
+    folder.chmod(0o755)
+    data_folder.restrict(folder)
+    found = modes(folder)
+    assert found.pop("token") == found.pop("cookie-secret") == 0o644, "left to token_file, which refuses them"
+    assert {mode & 0o077 for mode in found.values()} == {0}
+    assert caplog.text == ""
+
+
+def test_a_file_system_without_rights_is_said_and_no_obstacle(
+    folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.chmod(0o755)
+
+    def refuse(path: Path, mode: int) -> None:
+        raise PermissionError(1, "Operation not permitted", str(path))
+
+    monkeypatch.setattr(Path, "chmod", refuse)
+    data_folder.restrict(folder)
+    assert str(folder) in caplog.text
+
+
 # --- the trash
+
+
+def test_a_picture_that_cannot_be_moved_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = folder / "inputs" / "orphan.picture"
+    picture.touch()
+
+    def refuse(path: Path, target: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(I2VError) as caught:
+        data_folder.sweep(folder, set(), is_new=False)
+    assert (caught.value.code, caught.value.params["path"]) == ("data.unusable", str(picture))
 
 
 def put(folder: Path, *names: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import shlex
 import sys
 import time
@@ -21,6 +20,7 @@ from i2v.cli.parsers import Commands, local_path
 from i2v.cli.streams import why_lost
 from i2v.core.errors import InvalidRequest, Notice
 from i2v.core.schema import Fit, GenerationRequest, PresetName, Resolution, Speed, shown
+from i2v.media.pictures.kinds import is_video
 
 if TYPE_CHECKING:
     from i2v.core.settings import Settings
@@ -29,11 +29,6 @@ if TYPE_CHECKING:
     from i2v.media.provenance import Provenance
     from i2v.media.unpublished import FrameRecorder
     from i2v.pipeline.delivery import Result
-
-# MP4 and MOV (but not the pictures that are packed alike: heic, avif), Matroska and WebM, AVI.
-_VIDEO = re.compile(
-    rb"....ftyp(?!hei|hev|mif|msf|avif|avis)|....(moov|mdat)|\x1aE\xdf\xa3|RIFF....AVI ", re.DOTALL
-)
 
 EXAMPLES = """\
 examples:
@@ -185,8 +180,8 @@ def _recorder(settings: Settings, submitted: datetime) -> Iterator[FrameRecorder
         try:
             yield recorder
         except I2VError:
-            if recorder.news is not None:
-                print(f"i2v: {recorder.news.message}", file=sys.stderr)
+            if recorder.notice is not None:
+                print(f"i2v: {recorder.notice.message}", file=sys.stderr)
             if recorder.path.exists():
                 print(f"i2v: To publish them: i2v finish {shlex.quote(str(recorder.path))}", file=sys.stderr)
             raise
@@ -233,7 +228,7 @@ def _read(path: Path, limit: int) -> bytes:
         raise InvalidRequest("image.is_folder", path=name) from error
     except OSError as error:
         raise InvalidRequest("image.unreadable", path=name, reason=error.strerror or str(error)) from error
-    if _VIDEO.match(data[:64]):
+    if is_video(data[:512]):
         raise InvalidRequest("image.is_video", path=name)
     return data
 

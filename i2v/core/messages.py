@@ -110,8 +110,8 @@ MESSAGES: dict[str, str] = {
         " again later, or set another mirror (models.sources)."
     ),
     "weights.captive_portal": (
-        "{title}: this network shows a page of its own ({page}) instead of every source, as hotels and trains"
-        " do before one logs in. Open any page in a browser, log in, and try again. What is there is kept."
+        "{title}: this network answers with a page of its own ({page}), as in hotels and trains before you"
+        " log in. Open any page in a browser, log in, and try again. What was downloaded is kept."
     ),
     "weights.disk_full": (
         "{path}: {needed} GB are still needed, and {free} GB of the disk are free. Free some, or set"
@@ -188,7 +188,7 @@ MESSAGES: dict[str, str] = {
     "job.video_broken": "The video of the job {id}, {path}, cannot be played: {reason}.",
     "job.not_removed": "{path} cannot be removed: {reason}. Check who may write to its folder and try again.",
     "job.picture_lost": "The job's picture {path} cannot be read ({reason}). Submit it again.",
-    "worker.no_supervision": "No job can be run now ({reason}). Look into the log; it is tried again.",
+    "worker.no_supervision": "No job can be run now ({reason}). The service keeps trying. Look into its log.",
     "worker.not_started": "The worker does not start. Look into {path}, or run i2v doctor.",
     "plan.seconds": "About {seconds} s, by this machine's finished jobs.",
     "plan.seconds_guess": "About {seconds} s at a first guess; finished jobs will tell.",
@@ -279,7 +279,7 @@ MESSAGES: dict[str, str] = {
     "job.no_preview": "The job {id} has no preview: it is {status}. There is one while it is denoising.",
     # the server
     "server.not_ready": "The worker is not ready yet, or will not start. Try again in a minute.",
-    "server.halted": "Nothing starts jobs any more. Stop the service and start it again: the jobs are kept.",
+    "server.halted": "The service no longer starts jobs. Stop it and start it again: the jobs are kept.",
     "server.stopping": "The service is stopping. The job {id} is kept and goes on when it starts again.",
     "server.bad_host": (
         "server.host = {host} is not an address of this machine ({reason}). Use 127.0.0.1 for this machine"
@@ -371,7 +371,8 @@ MESSAGES: dict[str, str] = {
         " choose another data folder with service.data_dir or I2V_DATA_DIR."
     ),
     "data.no_space": (
-        "The disk of the data folder ({path}) has {free_mib} MiB left, {needed_mib} are needed. Free some."
+        "The disk of the data folder ({path}) has {free_mib} MiB left; {needed_mib} are needed."
+        " Free some space."
     ),
     # databases
     "database.replaced": (
@@ -431,19 +432,17 @@ MESSAGES: dict[str, str] = {
     "image.too_slow": "Decoding the picture took over {allowed} s. Scale it down.",
     "image.decoder_died": "The picture made its decoder crash (status {status}: {reason}). Save it again.",
     "image.decoder_stopped": (
-        "The process that reads the picture was ended from outside (status {status}), perhaps because"
-        " memory ran"
-        " out. The picture may be fine: try again."
+        "The process that reads the picture was ended from outside (status {status}), perhaps because memory"
+        " ran out. The picture may be fine: try again."
     ),
     "image.decoder_missing": (
-        "The process that reads pictures could not run ({reason}). The picture may be fine: try again"
-        " in a minute."
+        "The process that reads pictures could not run ({reason}). The picture may be fine: try again in a"
+        " minute."
     ),
     "image.decoders_busy": "Too many pictures are being read just now. Try again in a few seconds.",
     "image.too_many_scans": (
-        "The picture is a JPEG of more than {allowed} scans, which takes too long to read. Save it"
-        " again as an"
-        " ordinary JPEG."
+        "The picture is a JPEG of more than {allowed} scans, which takes too long to read. Save it again as"
+        " an ordinary JPEG."
     ),
     "image.not_stored": "The picture cannot be kept in {path}: {reason}. Check the disk.",
     "image.too_large": "The picture is too large ({size}); at most {allowed} pixels fit. Scale it down.",
@@ -452,15 +451,14 @@ MESSAGES: dict[str, str] = {
     "image.too_narrow": "The picture is {size}: one side may be at most {allowed} times the other. Cut it.",
     "image.animated": "The file holds several frames or pages; the first one is used.",
     "image.transparent": "The picture is partly transparent; it was put on the background {background}.",
-    "image.scaled_down": "The picture ({source} pixels) was scaled down to {size}, more than clips have.",
+    "image.scaled_down": "The picture ({source} pixels) was scaled down to {size}, more than any clip has.",
     "image.extra_skipped": (
-        "The file holds long texts or other data that is not part of the picture. They were left out;"
-        " the picture is"
-        " whole."
+        "The file holds long texts or other data that is not part of the picture. They were left out; the"
+        " picture is whole."
     ),
     "image.repaired": (
-        "The file is damaged outside of its pixels (a wrong checksum, say, or a missing end). The"
-        " picture is whole."
+        "The file is damaged outside of its pixels (a wrong checksum, say, or a missing end). The picture is"
+        " whole."
     ),
     "image.hdr": "The picture is HDR (PQ or HLG) and is used as an ordinary one, so it may look flat.",
     "image.profile_ignored": "The picture's colour profile is broken; it was ignored, so colours may differ.",
@@ -507,7 +505,7 @@ MESSAGES: dict[str, str] = {
     "encode.mismatch": "The video came out with {field} = {found} instead of {expected}; it was removed.",
     "encode.broken": "The video {path} cannot be decoded: {reason}.",
     "unpublished.kept": (
-        "The decoded frames are kept for {days} days: once that is mended, a retry publishes the video"
+        "The decoded frames are kept for {days} days. Once the cause is fixed, a retry publishes the video"
         " without computing it again."
     ),
     "unpublished.not_kept": (
@@ -519,6 +517,10 @@ MESSAGES: dict[str, str] = {
     ),
     "unpublished.unreadable": (
         "{path} holds no frames that can be published ({reason}). Name a file that i2v generate said it kept."
+    ),
+    "unpublished.lost": (
+        "The kept frames in {path} could not be read ({reason}). Make the clip again, or retry its job, which"
+        " computes them again."
     ),
     # doctor: what was found, and what to do about it
     "doctor.memory": (

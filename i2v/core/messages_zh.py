@@ -386,6 +386,7 @@ CHINESE: dict[str, str] = {
     "unpublished.not_kept": "解码好的帧也未能保留（{path}：{reason}），重试时需要重新计算。",
     "unpublished.published": "上次尝试的帧已保留；视频由这些帧发布，没有重新计算。",
     "unpublished.unreadable": "{path} 中没有可以发布的帧（{reason}）。请指定 i2v generate 提示已保留的文件。",
+    "unpublished.lost": "无法读取保留在 {path} 中的帧（{reason}）。请重新制作，或重试该任务（会重新计算）。",
     # doctor
     "doctor.memory": "内存剩余 {free} GiB，共 {total} GiB；内置模型最大的预设实测需要 {needed} GiB。",
     "doctor.memory_unknown": "内存剩余 {free} GiB，共 {total} GiB；没有测过 {title} 在此设备上的占用。",

@@ -19,13 +19,13 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from PIL import Image
 
+from i2v.core.child_environment import child_environment
 from i2v.core.errors import EncodeError, I2VError, InvalidRequest, Notice
 from i2v.media.picture_facts import PictureFacts, examine
 from i2v.media.pictures.decode import (
@@ -48,9 +48,8 @@ Task = Literal["inspect", "examine", "keep", "pixels", "png"]
 
 _ROOT = Path(__file__).resolve().parents[2]  # where this very package is found
 _ALONE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # each further thread reserves address space
-_STORED = ImageLimits(
-    max_bytes=10**9, max_pixels=400_000_000
-)  # of what was let in already, under any settings
+# Of what was let in already, under any settings.
+_STORED = ImageLimits(max_bytes=10**9, max_pixels=400_000_000)
 # Somebody else's signals: the picture cannot send them. The kernel sends the first when memory runs out.
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
@@ -161,7 +160,7 @@ def _ask(
             capture_output=True,
             timeout=confines.clock,
             cwd=_ROOT,
-            env=_environment(os.environ),
+            env=child_environment(_ALONE),
             check=False,
         )
     except subprocess.TimeoutExpired as error:
@@ -177,11 +176,6 @@ def _ask(
     if "error" in answer:
         raise InvalidRequest.rebuilt(answer["error"])
     return answer, sent
-
-
-def _environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what the process needs of the environment: not the settings, which may hold a token."""
-    return {name: value for name, value in environment.items() if not name.startswith("I2V_")} | _ALONE
 
 
 def _check_end(status: int, stderr: bytes, seconds: int) -> None:

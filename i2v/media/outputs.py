@@ -9,9 +9,11 @@ import contextlib
 import glob
 import hashlib
 import itertools
+import logging
 import os
 import secrets
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +24,8 @@ from i2v.core.errors import EncodeError, InvalidRequest
 
 MIN_FREE_BYTES = 64 * 2**20
 MAX_NAME_BYTES = 255  # of every usual filesystem
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -105,12 +109,20 @@ def part_path(target: OutputTarget) -> Path:
 
 
 def sweep_parts(path: Path) -> None:
-    """Remove what writers of the video `path` left that were killed. Nobody may be writing it now."""
-    for part in path.parent.glob(f".{glob.escape(_part_stem(path))}.*.part.mp4"):
-        part.unlink(missing_ok=True)
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        if path.stat().st_size == 0:  # the name was only reserved, as `_move_to_free_name` does
+    """Remove what writers of the video `path` left that were killed. Nobody may be writing it now.
+
+    What cannot be removed is logged: whether a video can be written there is `prepare_output`'s question.
+    """
+    try:
+        for part in path.parent.glob(f".{glob.escape(_part_stem(path))}.*.part.mp4"):
+            part.unlink(missing_ok=True)
+        found = path.lstat()
+        if stat.S_ISREG(found.st_mode) and found.st_size == 0:  # reserved, as `_move_to_free_name` does
             path.unlink()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        log.warning("what was left of %s could not be removed: %s", path, error.strerror or error)
 
 
 def _part_stem(path: Path) -> str:

@@ -20,6 +20,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Self
@@ -27,7 +28,7 @@ from typing import IO, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from i2v.core.errors import InvalidRequest, Notice
+from i2v.core.errors import EncodeError, InvalidRequest, Notice
 from i2v.core.schema import Generation, Language, shown
 
 KEEP_DAYS = 30
@@ -42,7 +43,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class About:
-    """What has to be known of a clip to publish it, and to tell of it: see `pipeline.Marks` and `Result`."""
+    """What has to be known of a clip to publish and to describe it: see `Marks` and `Result`."""
 
     generation: Generation
     tags: dict[str, str] = field(default_factory=dict)
@@ -60,11 +61,18 @@ class Kept:
     about: About
 
     def frames(self) -> Iterator[NDArray[np.uint8]]:
-        """Read them one by one, each uint8 of shape (1, height, width, 3). Raises `OSError`."""
-        shape = _shape(self.about.generation)
-        with self.path.open("rb") as file:
-            for _ in range(shape[0]):
-                yield np.fromfile(file, np.uint8, int(np.prod(shape[1:]))).reshape(1, *shape[1:])
+        """Yield them one by one, each uint8 of shape (1, height, width, 3).
+
+        Raises `EncodeError` (`unpublished.lost`).
+        """
+        count, *shape = _shape(self.about.generation)
+        try:
+            with self.path.open("rb") as file:
+                for _ in range(count):
+                    yield np.fromfile(file, np.uint8, int(np.prod(shape))).reshape(1, *shape)
+        except (OSError, ValueError) as error:  # the disk fails, or somebody has cut the file
+            name = shown(str(self.path), limit=300)
+            raise EncodeError("unpublished.lost", path=name, reason=_reason(error)) from error
 
     def remove(self) -> None:
         _remove(self.path)
@@ -73,15 +81,15 @@ class Kept:
 class FrameRecorder:
     """Copies the frames of one clip. Use it in a `with` statement: what was not kept is gone at its end.
 
-    Recording never fails: where there is no room, nothing is recorded, and `news` says so if it was needed.
+    Recording never fails: where there is no room, nothing is recorded, and `notice` says so if it was needed.
 
     Attributes:
-        news: what became of the frames, once `keep` was called and all of them had come.
+        notice: what became of the frames, once `keep` was called and all of them had come.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
         self.path = folder / f"{name}{_SUFFIX}"
-        self.news: Notice | None = None
+        self.notice: Notice | None = None
         self._part = folder / f".{name}.{secrets.token_hex(6)}.part"
         self._file: IO[bytes] | None = None
         self._missing = 0  # frames that have not come yet
@@ -126,11 +134,11 @@ class FrameRecorder:
             self._give_up(error)
         if self._file is None:
             folder = str(self._part.parent)
-            self.news = Notice("unpublished.not_kept", {"path": folder, "reason": self._problem})
+            self.notice = Notice("unpublished.not_kept", {"path": folder, "reason": self._problem})
             return None
         self._file.close()
         self._file = None
-        self.news = kept_notice()
+        self.notice = kept_notice()
         sweep(self.path.parent)
         return Kept(self.path, about)
 
@@ -181,17 +189,28 @@ def read_kept(path: Path) -> Kept:
             size = file.seek(-_LENGTH_BYTES, os.SEEK_END)
             length = int.from_bytes(file.read())
             file.seek(size - length)
-            told = json.loads(file.read(length))
-        notices = tuple(Notice.rebuilt(notice) for notice in told["notices"])
-        rest = {"generation": Generation(**told["generation"]), "notices": notices}
-        about = About(**{**told, **rest, "stages": tuple(told["stages"])})
+            fields = json.loads(file.read(length))
+        notices = tuple(Notice.rebuilt(notice) for notice in fields["notices"])
+        rest = {"generation": Generation(**fields["generation"]), "notices": notices}
+        about = About(**{**fields, **rest, "stages": tuple(fields["stages"])})
         if size - length != np.prod(_shape(about.generation)):
             raise ValueError("frames are missing")
     except (OSError, ValueError, TypeError, KeyError) as error:  # cut off, or not ours
         name = shown(str(path), limit=300)
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise InvalidRequest("unpublished.unreadable", path=name, reason=shown(reason)) from error
+        raise InvalidRequest("unpublished.unreadable", path=name, reason=_reason(error)) from error
     return Kept(path, about)
+
+
+def _reason(error: Exception) -> str:
+    return shown(error.strerror if isinstance(error, OSError) and error.strerror else str(error))
+
+
+def kept_bytes(folder: Path, name: str) -> int:
+    """Return how much the frames that were kept under `name` take, 0 where there are none."""
+    try:
+        return (folder / f"{name}{_SUFFIX}").stat().st_size
+    except OSError:  # as a rule there are none
+        return 0
 
 
 def remove_kept(folder: Path, name: str) -> None:
@@ -205,7 +224,10 @@ def sweep(folder: Path) -> None:
         if _is_abandoned(part):
             _remove(part)
     oldest, room = time.time() - KEEP_DAYS * 86400, MAX_BYTES
-    kept = [(path.stat(), path) for path in folder.glob(f"*{_SUFFIX}")]
+    kept: list[tuple[os.stat_result, Path]] = []
+    for path in folder.glob(f"*{_SUFFIX}"):
+        with suppress(OSError):  # its job was deleted or has published it meanwhile
+            kept.append((path.stat(), path))
     for status, path in sorted(kept, key=lambda pair: -pair[0].st_mtime):
         room -= status.st_size
         if status.st_mtime < oldest or room < 0:

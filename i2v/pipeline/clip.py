@@ -216,7 +216,7 @@ def generate_video(
     """Generate the clip and publish it under its final name.
 
     Raises whatever stops it; nothing is left behind then, but the frames in `recorder` where only the end
-    failed: all are decoded first. `on_event` may raise to cancel.
+    failed: all are decoded first, unless it failed before the engine began. `on_event` may raise to cancel.
     """
     watch = stopwatch or Stopwatch()
     books = StageBooks(engine.spec, generation, engine.plan, watch)
@@ -230,7 +230,11 @@ def generate_video(
         )
     notices = [*picture.notices, *fitted.notices]
 
+    has_begun = False
+
     def decoded(events: Iterator[Event]) -> Iterator[NDArray[np.uint8]]:
+        nonlocal has_begun
+        has_begun = True
         followed = books.follow(events)
         for event in followed if generation.upscaler == "lanczos" else _frame_by_frame(followed):
             on_event(event)
@@ -247,19 +251,19 @@ def generate_video(
         frames = decoded(events)
         try:
             path = deliver(frames, generation, marks, output, watch)
-        except I2VError as error:
-            if recorder is None or isinstance(error, Cancelled):
+        except Exception as error:  # a defect in the delivery is no reason to lose frames either
+            if recorder is None or not has_begun or isinstance(error, Cancelled):
                 raise
             for _ in frames:  # where the engine itself failed, there are no more
                 pass
             stages = tuple(books.to_list())
             about = About(generation, marks.tags, marks.visible, tuple(notices), watch.seconds, stages)
             kept = recorder.keep(about)
-            if kept is None or error.code not in PASSING:
+            if kept is None or not (isinstance(error, I2VError) and error.code in PASSING):
                 raise
             log.warning("the video is encoded once more: %s", error)
             published = replace(publish_kept(kept, output), notices=tuple(notices))
-            recorder.news = None
+            recorder.notice = None
             return published
     return Result(path, generation, tuple(notices), watch.seconds, tuple(books.to_list()))
 

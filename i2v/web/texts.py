@@ -363,7 +363,7 @@ def text(key: str, language: Language, **params: object) -> str:
 def translate(told: Mapping[str, object], language: Language) -> str:
     """Return the sentence of an error or notice, `{code, params, message}`, with what to do about it.
 
-    The error of a job may have a notice that comes `then` (`worker.attempt.with_news`). An older version may
+    The error of a job may have a notice that comes `then` (`attempt.with_notice`). An older version may
     have stored one with another code or other params: then as it was said in English.
     """
     sentence, then = _translated(told, language), told.get("then")

@@ -57,7 +57,7 @@ class Attempt:
         self._keeper = keeper
         self._beat = beat
         self._narrator = Narrator()
-        # what earlier attempts did with less memory, or left, is no news of this one
+        # what earlier attempts did with less memory, or left, does not concern this one
         known = claim.job.notices
         self._notices = [notice for notice in known if not str(notice["code"]).startswith(_OF_AN_ATTEMPT)]
         self._untold = len(self._notices) < len(known)
@@ -87,10 +87,10 @@ class Attempt:
         remove_kept(self._settings.unpublished, job.id)
         return result
 
-    def news(self) -> Notice | None:
+    def frames_notice(self) -> Notice | None:
         """Return what became of the frames of an attempt that failed, `None` where it came to none."""
         kept = find_kept(self._settings.unpublished, self._claim.job.id)
-        return kept_notice() if kept is not None else self._recorder.news
+        return kept_notice() if kept is not None else self._recorder.notice
 
     def _publish(self, job: Job, generation: Generation) -> JsonObject:
         """Publish what an earlier attempt has computed, or else compute it."""
@@ -102,7 +102,12 @@ class Attempt:
         prepare_output(target)
         known = list(self._notices)
         self._note((Notice("unpublished.published", {}),))
-        result = publish_kept(kept, target, lambda number: self._say(at_start("encoding")))
+        try:
+            result = publish_kept(kept, target, lambda number: self._say(at_start("encoding")))
+        except EncodeError as error:
+            if error.code == "unpublished.lost":  # a retry computes them again
+                kept.remove()
+            raise
         return {**result.to_dict(), "notices": [*known, *(notice.to_dict() for notice in result.notices)]}
 
     def _make(self, job: Job, generation: Generation) -> JsonObject:
@@ -163,11 +168,11 @@ class Attempt:
             raise Cancelled("job.cancelled")
 
 
-def with_news(failure: JsonObject, news: Notice | None) -> JsonObject:
+def with_notice(failure: JsonObject, notice: Notice | None) -> JsonObject:
     """Return the error of a job with what became of its frames, which pages and programs show after it."""
-    if news is None:
+    if notice is None:
         return failure
-    return {**failure, "message": f"{failure['message']} {news.message}", "then": news.to_dict()}
+    return {**failure, "message": f"{failure['message']} {notice.message}", "then": notice.to_dict()}
 
 
 def _generation(job: Job) -> Generation:

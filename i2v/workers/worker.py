@@ -23,7 +23,7 @@ from i2v.jobs.store import JobStore
 from i2v.media.unpublished import remove_kept
 from i2v.memory import allocator
 from i2v.memory.plan import measure_held
-from i2v.workers.attempt import Attempt, with_news
+from i2v.workers.attempt import Attempt, with_notice
 from i2v.workers.floor import FloorWatch
 from i2v.workers.keeper import EngineKeeper
 
@@ -128,7 +128,7 @@ class Worker:
             self._is_fit = False
         else:
             return _insist(lambda: store.finish(claim, result))
-        failure = with_news(failure, attempt.news())
+        failure = with_notice(failure, attempt.frames_notice())
         return _insist(lambda: store.fail(claim, failure))
 
     def _sink(self) -> None:

@@ -1,4 +1,4 @@
-"""Write `i2v/memory/estimate.json`: memory and computing of a clip, by engine, for `i2v.memory.estimate`.
+"""Write `i2v/memory/estimate.json`: what a clip takes of memory and computing, by engine.
 
     python -m scripts.memory_table.make
 

@@ -188,7 +188,7 @@ def test_a_sentence_has_only_plain_names_in_its_braces(code: str) -> None:
 
 
 # Words that begin a sentence, or go on after a comma or the like, and tell somebody what to do.
-DEED = re.compile(
+ADVICE = re.compile(
     r"(^|[.:,?] |\b(and|or) )(add|cancel|check|choose|cut|did you mean|fetch|free|give|install|list|look|make"
     r"|move|name|put|run|save|scale|set|stop|submit|try|unset|update|use|wait|what helps|write)\b",
     re.IGNORECASE,
@@ -203,7 +203,7 @@ ERRORS = sorted(FOUND - COMMAND_LINE)
 
 @pytest.mark.parametrize("code", ERRORS)
 def test_every_error_says_what_to_do_itself_or_has_a_hint(code: str) -> None:
-    says = bool(placeholders(MESSAGES[code]) & {"allowed", "fix"} or DEED.search(MESSAGES[code]))
+    says = bool(placeholders(MESSAGES[code]) & {"allowed", "fix"} or ADVICE.search(MESSAGES[code]))
     assert says != (code in HINTS), MESSAGES[code]
 
 

@@ -10,6 +10,7 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -20,7 +21,6 @@ from i2v.core.errors import EncodeError, I2VError, InvalidRequest
 from i2v.core.settings import ROOT
 from i2v.media.decoder import (
     Confines,
-    _environment,
     decode_to_file,
     examine_bytes,
     inspect_bytes,
@@ -266,9 +266,18 @@ def test_a_decoder_that_cannot_be_started_is_not_the_pictures_fault(
     assert (type(caught.value), caught.value.code) == (I2VError, "image.decoder_missing")
 
 
-def test_the_process_does_not_get_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("I2V_SECURITY__TOKEN", "secret")
-    environment = _environment(os.environ)
+def test_the_process_gets_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, seen = subprocess.run, []
+
+    def noted(*command: Any, env: dict[str, str], **options: Any) -> Any:
+        seen.append(env)
+        return run(*command, env=env, **options)
+
+    monkeypatch.setattr(subprocess, "run", noted)
+    for name in ("I2V_SECURITY__TOKEN", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "secret")
+    inspect_bytes(encoded(photo()), DEFAULT_LIMITS)
+    (environment,) = seen
     assert "secret" not in environment.values()
     assert environment["PATH"] == os.environ["PATH"]
 

@@ -105,6 +105,23 @@ def test_a_name_that_was_only_reserved_is_swept(tmp_path: Path) -> None:
     sweep_parts(tmp_path / "nowhere" / "clip.mp4")
 
 
+def test_what_cannot_be_swept_is_logged_and_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "clip.mp4"
+    path.mkdir()  # on some file systems, an empty folder has no bytes
+    sweep_parts(path)
+    assert path.is_dir()
+    part_path(OutputFile(path)).touch()
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    sweep_parts(path)
+    assert "Permission denied" in caplog.text
+
+
 # --- prepare
 
 

@@ -11,10 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from i2v.core.errors import InvalidRequest, Notice
+from i2v.core.errors import EncodeError, InvalidRequest, Notice
 from i2v.core.schema import Generation
 from i2v.media import unpublished
-from i2v.media.unpublished import About, FrameRecorder, Kept, find_kept, read_kept, remove_kept, sweep
+from i2v.media.unpublished import (
+    About,
+    FrameRecorder,
+    Kept,
+    find_kept,
+    kept_bytes,
+    read_kept,
+    remove_kept,
+    sweep,
+)
 from tests.clips import make_frames, names
 
 SIZE = (96, 64)  # of the fixture `generation`
@@ -62,7 +71,7 @@ def test_frames_that_are_missing_are_not_kept_nor_missed(tmp_path: Path, about: 
     with FrameRecorder(tmp_path, "clip").begin(about.generation) as recorder:
         recorder.append(make_frames(3, SIZE))
         assert recorder.keep(about) is None
-        assert recorder.news is None
+        assert recorder.notice is None
     assert names(tmp_path) == []
 
 
@@ -81,9 +90,9 @@ def test_a_disk_that_would_be_full_is_left_alone(
     with FrameRecorder(tmp_path, "clip").begin(about.generation) as recorder:
         recorder.append(make_frames(4, SIZE))
         assert recorder.keep(about) is None
-    assert recorder.news is not None
-    assert recorder.news.code == "unpublished.not_kept"
-    assert recorder.news.params == {"path": str(tmp_path), "reason": os.strerror(28)}
+    assert recorder.notice is not None
+    assert recorder.notice.code == "unpublished.not_kept"
+    assert recorder.notice.params == {"path": str(tmp_path), "reason": os.strerror(28)}
     assert names(tmp_path) == []
 
 
@@ -129,3 +138,28 @@ def test_what_is_too_old_or_too_much_is_swept_oldest_first(
     monkeypatch.setattr(unpublished, "MAX_BYTES", 2 * (tmp_path / "b.frames").stat().st_size)
     record(tmp_path, about, "d")
     assert names(tmp_path) == ["c.frames", "d.frames"]
+
+
+def test_what_goes_away_during_a_sweep_stops_nobody(
+    tmp_path: Path, about: About, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread may delete a job, another process publish its frames."""
+    glob = Path.glob
+    monkeypatch.setattr(Path, "glob", lambda path, pattern: [*glob(path, pattern), path / "gone.frames"])
+    assert record(tmp_path, about) is not None
+
+
+def test_frames_that_were_cut_after_their_description_was_read_are_named(
+    tmp_path: Path, about: About
+) -> None:
+    kept = record(tmp_path, about)
+    assert kept is not None
+    assert kept_bytes(tmp_path, "clip") == kept.path.stat().st_size
+    kept.path.write_bytes(kept.path.read_bytes()[:100])
+    with pytest.raises(EncodeError, match=r"clip\.frames") as caught:
+        list(kept.frames())
+    assert caught.value.code == "unpublished.lost"
+    kept.remove()
+    with pytest.raises(EncodeError):
+        list(kept.frames())
+    assert kept_bytes(tmp_path, "clip") == 0

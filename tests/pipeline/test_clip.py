@@ -21,6 +21,7 @@ from i2v.media.image import Picture
 from i2v.media.label import AIGC
 from i2v.media.outputs import OutputName
 from i2v.media.provenance import Provenance
+from i2v.media.unpublished import FrameRecorder
 from i2v.media.upscale import is_installed
 from i2v.media.video import probe, read_tags
 from i2v.pipeline.clip import Marks, describe, generate_video, mark, resolve
@@ -336,8 +337,10 @@ def test_a_network_that_is_gone_is_told_before_anything_is_computed(
 ) -> None:
     monkeypatch.setattr("i2v.media.upscale.find_spec", lambda name: None)
     seen: list[Event] = []
+    target, recorder = OutputName(tmp_path, WHEN), FrameRecorder(tmp_path / "kept", "clip")
     with pytest.raises(ModelUnavailable) as caught:
-        generate_video(engine, enlarged, picture, OutputName(tmp_path, WHEN), Marks(), seen.append)
+        generate_video(engine, enlarged, picture, target, Marks(), seen.append, recorder=recorder)
+    (tmp_path / "kept").rmdir()  # nothing is left in it
     assert (caught.value.code, seen, list(tmp_path.iterdir())) == ("upscale.unusable", [], [])
 
 

@@ -238,15 +238,52 @@ def test_damaged_frames_are_computed_again(
     assert kept(settings) == []
 
 
-@pytest.mark.parametrize("deed", ["cancel", "delete"])
+def test_a_defect_in_the_delivery_costs_no_frame(
+    settings: Settings, store: WatchedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("i2v.pipeline.delivery.resize_frames", fail)
+        job = run(settings, store, submit(store, settings))
+    assert codes(job) == ("job.internal", "unpublished.kept")
+    assert_published_from_kept(settings, retry(settings, store, job))
+
+
+def test_kept_frames_that_cannot_be_read_to_their_end_are_computed_again_by_the_next_retry(
+    settings: Settings,
+    store: WatchedStore,
+    break_ffmpeg: Callable[[str], int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store.at["denoising", 2] = lambda claim: break_ffmpeg("exit 1")
+    job = run(settings, store, submit(store, settings))
+    break_ffmpeg("")
+    store.at.clear()
+
+    def fail(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "fromfile", fail)
+        store.retry(job.id)
+        job = run(settings, store, job)
+    assert codes(job) == ("unpublished.lost", None)
+    assert kept(settings) == []
+    store.retry(job.id)
+    assert run(settings, store, job).status == "succeeded"
+
+
+@pytest.mark.parametrize("action", ["cancel", "delete"])
 def test_frames_of_a_job_that_nobody_wants_are_removed(
-    settings: Settings, store: WatchedStore, break_ffmpeg: Callable[[str], int], deed: str
+    settings: Settings, store: WatchedStore, break_ffmpeg: Callable[[str], int], action: str
 ) -> None:
     store.at["denoising", 2] = lambda claim: break_ffmpeg("exit 1")
     job = run(settings, store, submit(store, settings))
     assert kept(settings) == [f"{job.id}.frames"]
     service = Service(settings, store, InlineExecutor(settings, store, ENGINES), ENGINES)
-    if deed == "delete":
+    if action == "delete":
         service.delete(job.id)
     else:
         store.retry(job.id)

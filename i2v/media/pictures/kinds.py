@@ -42,6 +42,7 @@ _OTHERS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x1f\x8b", "gzip"), (0, b"BZh", "bzip2"), (0, b"\xfd7zXZ", "xz"),
     (0, b"\x28\xb5\x2f\xfd", "Zstandard"),
     (257, b"ustar", "tar"),
+    (4, b"moov", "MOV"), (4, b"mdat", "MOV"),
     (0, b"\x1a\x45\xdf\xa3", "WebM / Matroska"), (0, b"FLV\1", "FLV"), (0, b"\0\0\1\xba", "MPEG"),
     (0, b"\0\0\1\xb3", "MPEG"), (0, b"OggS", "Ogg"), (0, b"\x30\x26\xb2\x75", "WMV"), (0, b"ID3", "MP3"),
     (0, b"fLaC", "FLAC"), (0, b"\xd0\xcf\x11\xe0", "Microsoft Office"), (0, b"{\\rtf", "RTF"),
@@ -53,6 +54,7 @@ _BOXED = {  # ISO base media files, by brand
     b"crx ": "RAW (CR3)", b"qt  ": "MOV", b"M4A ": "M4A", b"M4V ": "M4V", b"3gp4": "3GP", b"3gp5": "3GP",
     b"jxl ": "JPEG XL", b"jp2 ": "JPEG 2000", b"jpx ": "JPEG 2000",
 }  # fmt: skip
+_VIDEOS = {"MP4", "MOV", "M4V", "3GP", "AVI", "WebM / Matroska", "FLV", "MPEG", "WMV"}  # of the names above
 _SHOWN = 8  # bytes of a file that nobody knows
 
 
@@ -72,6 +74,11 @@ def kind_of(data: bytes) -> Kind:
     if kind == "TIFF" and (raw := _raw(data)):
         raise unreadable(raw)
     return kind
+
+
+def is_video(data: bytes) -> bool:
+    """Tell whether `data` begins as a video does; an animation is a picture."""
+    return _read_kind(data) is None and _other(data) in _VIDEOS
 
 
 def unreadable(found: str) -> InvalidRequest:

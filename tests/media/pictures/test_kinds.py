@@ -9,7 +9,7 @@ import zipfile
 import pytest
 
 from i2v.core.errors import InvalidRequest
-from i2v.media.pictures.kinds import kind_of, without_blanks
+from i2v.media.pictures.kinds import is_video, kind_of, without_blanks
 from tests.media.pictures.samples import encoded, quadrants
 
 
@@ -64,6 +64,20 @@ def test_what_is_not_read_is_named(data: bytes, name: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         kind_of(without_blanks(data))
     assert (caught.value.code, caught.value.params["found"]) == ("image.unknown_format", name)
+
+
+def test_videos_are_told_from_pictures_and_other_files() -> None:
+    videos = [ftyp(b"isom"), ftyp(b"qt  "), b"\0\0\x10\0moov", b"\x1a\x45\xdf\xa3\0", b"RIFF\0\0\0\0AVI LIST"]
+    others = [
+        ftyp(b"avif"),
+        ftyp(b"heic"),
+        ftyp(b"mif1"),
+        ftyp(b"crx "),
+        encoded(quadrants(), "GIF"),
+        b"text",
+        b"",
+    ]
+    assert [is_video(data) for data in (*videos, *others)] == [True] * len(videos) + [False] * len(others)
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])

@@ -1,6 +1,6 @@
 """The job table: what was accepted is kept, whoever dies.
 
-Owns the queue, who holds which job, and what is told about each. `jobs` has the table of what may happen;
+Owns the queue, who holds which job, and what is told about each. `model` has the table of what may happen;
 every method here is one transaction of it. Deliberately does not know models, files (it keeps their names) or
 processes: who finds a worker dead says so by `recover`.
 
@@ -297,6 +297,11 @@ class JobStore:
         with self._database.read() as db:
             return {row["input"] for row in db.execute("SELECT input FROM jobs")}
 
+    def has_input(self, name: str) -> bool:
+        """Tell whether any job has the picture of this name."""
+        with self._database.read() as db:
+            return db.execute("SELECT 1 FROM jobs WHERE input = ? LIMIT 1", [name]).fetchone() is not None
+
     def owned(self) -> list[OwnedFiles]:
         """Return all jobs with the files that they own: those that ended first, then all that have not."""
         with self._database.read() as db:
@@ -340,7 +345,7 @@ class JobStore:
             return [self._put_back(db, job_of(row), ending) for row in rows.fetchall()]
 
     def _put_back(self, db: sqlite3.Connection, job: Job, ending: Ending) -> Job:
-        """End the attempt without a result; what comes of the job is as the table in `jobs` has it."""
+        """End the attempt without a result; what comes of the job is as the table in `model` has it."""
         deaths = job.deaths + (ending == "died")
         interruptions = job.interruptions + (ending == "interrupted")
         db.execute(

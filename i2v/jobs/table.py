@@ -1,6 +1,6 @@
 """The job table: its columns, its rows as `Job`s, and the statements that change one.
 
-Owns how a job is written down. Deliberately does not know when a job may change: `job_store` does, and hands
+Owns how a job is written down. Deliberately does not know when a job may change: `store` does, and hands
 in the connection with its transaction.
 """
 
@@ -74,7 +74,7 @@ SCHEMA = (
     ) STRICT""",
 )
 
-# What the counter will be after this transaction; `job_store` moves it on in each that changes something.
+# What the counter will be after this transaction; `store` moves it on in each that changes something.
 NEXT = "(SELECT revision + 1 FROM counter)"
 SELECT = """SELECT *, CASE status WHEN 'queued' THEN
         (SELECT count(*) FROM jobs WHERE status = 'running') + (

@@ -47,10 +47,10 @@ class NewInput:
 class Inputs:
     """The folder of inputs. Made for one process: nobody else gives names or takes files away meanwhile."""
 
-    def __init__(self, folder: Path, used: Callable[[], set[str]]) -> None:
-        """`used` returns the names that jobs have (`JobStore.inputs`)."""
+    def __init__(self, folder: Path, is_used: Callable[[str], bool]) -> None:
+        """`is_used` tells whether a job has the picture of this name (`JobStore.has_input`)."""
         self._folder = folder
-        self._used = used
+        self._is_used = is_used
         self._lock = threading.Lock()
 
     def decode(self, picture: bytes, limits: ImageLimits) -> NewInput:
@@ -101,6 +101,11 @@ class Inputs:
         except OSError:
             return None
 
+    def bytes_of(self, name: str) -> int:
+        """Return how much the picture takes, with its thumbnail."""
+        file = self._folder / name
+        return _size(file) + _size(thumbnail_of(file))
+
     def _publish(self, part: Path, file: Path) -> None:
         try:
             thumbnail_of(part).replace(thumbnail_of(file))
@@ -115,7 +120,7 @@ class Inputs:
             raise EncodeError("image.not_stored", path=str(self._folder), reason=reason) from error
 
     def _release(self, name: str) -> None:
-        if name not in self._used():
+        if not self._is_used(name):
             _remove(self._folder / name)
 
 
@@ -126,3 +131,10 @@ def _remove(file: Path) -> None:
             each.unlink(missing_ok=True)
         except OSError as error:
             log.warning("%s could not be removed: %s", each, error.strerror or error)
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.lstat().st_size
+    except OSError:  # somebody tidied up
+        return 0

@@ -16,7 +16,6 @@ from pathlib import Path
 from i2v.core.errors import I2VError
 from i2v.core.settings import StorageSettings
 from i2v.jobs.model import OwnedFiles
-from i2v.service.job_files import video_bytes
 
 PERIOD_SECONDS = 300.0
 DAY = 86400
@@ -32,18 +31,21 @@ class Retention:
         self,
         settings: StorageSettings,
         owned: Callable[[], Sequence[OwnedFiles]],
+        own_bytes: Callable[[OwnedFiles], int],
         input_bytes: Callable[[str], int],
         delete: Callable[[str], object],
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Args:
         owned: gives all jobs with their files, those that ended first at the beginning.
+        own_bytes: how much a job's other files take, which no other job has.
         input_bytes: how much a job's picture takes, by its name. Several jobs may share one.
         delete: deletes an ended job by its id; raises `I2VError` where it cannot.
         clock: seconds since 1970.
         """
         self._settings = settings
         self._owned = owned
+        self._own_bytes = own_bytes
         self._input_bytes = input_bytes
         self._delete = delete
         self._clock = clock
@@ -86,10 +88,10 @@ class Retention:
 
     def _delete_beyond(self, jobs: Sequence[OwnedFiles]) -> None:
         allowed = self._settings.keep_gigabytes * GIGABYTE
-        videos = {job.id: video_bytes(job) for job in jobs}
+        own = {job.id: self._own_bytes(job) for job in jobs}
         users = Counter(job.input for job in jobs)
         pictures = {name: self._input_bytes(name) for name in users}
-        total = sum(videos.values()) + sum(pictures.values())
+        total = sum(own.values()) + sum(pictures.values())
         for job in jobs:
             if total <= allowed:
                 return
@@ -97,7 +99,7 @@ class Retention:
             if job.finished_at is None or not self._purge(job, reason):
                 continue
             users[job.input] -= 1
-            total -= videos[job.id] + (0 if users[job.input] else pictures[job.input])
+            total -= own[job.id] + (0 if users[job.input] else pictures[job.input])
 
     def _purge(self, job: OwnedFiles, reason: str) -> bool:
         """Delete the job unless the service ends; return whether it is gone."""

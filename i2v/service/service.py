@@ -16,33 +16,41 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
-from i2v.core.errors import EncodeError, I2VError, InvalidRequest, Notice
-from i2v.core.schema import DeviceInfo, EngineSpec, Generation, GenerationRequest, Preset, shown
-from i2v.core.settings import Settings, load_presets
-from i2v.engines.specs import find_spec
+from i2v.core.errors import I2VError, InvalidRequest, Notice
+from i2v.core.schema import DeviceInfo, EngineSpec, GenerationRequest, Preset
+from i2v.core.settings import Settings
 from i2v.host import data_folder
-from i2v.jobs.forecast import Forecast
-from i2v.jobs.model import Job, JobStatus, JsonObject, OutputTaken, Page, StatusFilter, Submission
+from i2v.jobs.model import (
+    Job,
+    JobStatus,
+    JsonObject,
+    OutputTaken,
+    OwnedFiles,
+    Page,
+    StatusFilter,
+    Submission,
+)
 from i2v.jobs.store import JobStore
-from i2v.media.decoder import examine_bytes, inspect_bytes, thumbnail_of
+from i2v.media.decoder import examine_bytes, inspect_bytes
 from i2v.media.image import ImageLimits, Inspection
 from i2v.media.outputs import OutputName
 from i2v.media.picture_facts import PictureFacts
-from i2v.media.provenance import Provenance
-from i2v.media.unpublished import remove_kept, sweep
-from i2v.media.video import read_last_frame, read_poster, read_tags
-from i2v.memory.plan import Planned, plan_memory
-from i2v.pipeline.clip import resolve
-from i2v.pipeline.loading import Proofs, choose_engine, explain_choice
+from i2v.media.unpublished import kept_bytes, remove_kept, sweep
+from i2v.media.video import read_last_frame, read_poster
+from i2v.service.clip_settings import settings_of
+from i2v.service.executor import Executor
 from i2v.service.inputs import Inputs
-from i2v.service.job_files import Removal, check_video, read_from_video, remove_video
+from i2v.service.job_files import Removal, check_video, read_from_video, remove_video, video_bytes
 from i2v.service.models import Models
 from i2v.service.overview import Overview, take_overview
+from i2v.service.planning import Plan, Planner, Unfinished
 from i2v.service.readiness import Readiness
 from i2v.service.retention import Retention
 from i2v.workers.remains import clean_up
+
+__all__ = ["Deleted", "Executor", "Plan", "Service", "Unfinished"]
 
 DELETED_AT_ONCE = 200  # jobs that are read at a time
 DECODERS = 2  # pictures of jobs that are decoded at the same time: each may take gigabytes
@@ -51,71 +59,6 @@ HEADERS = 4  # of so many the header is read
 PATIENCE = 30.0  # seconds that a picture waits for its turn
 
 log = logging.getLogger(__name__)
-
-
-class Executor(Protocol):
-    """Who runs the jobs of a store. `executors.process` is the one for use, `executors.inline` for tests."""
-
-    def start(self) -> None: ...
-
-    def stop(self) -> None:
-        """Let a running job go back to the queue, and return when nothing runs any more."""
-        ...
-
-    def wake(self) -> None:
-        """Something was queued."""
-        ...
-
-    def device(self) -> DeviceInfo:
-        """Return where jobs run; may wait for it, and raises what keeps jobs from being run."""
-        ...
-
-    def device_now(self) -> DeviceInfo | None:
-        """Return the same without waiting, `None` as long as it is not known."""
-        ...
-
-    def problem(self) -> I2VError | None:
-        """Return why jobs that are queued now would not be run, without waiting; `None` if they would."""
-        ...
-
-    def is_alive(self) -> bool:
-        """Tell whether jobs will be run once nothing is in the way; if not, only a restart helps."""
-        ...
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a request would take here. `None`: not known yet.
-
-    Attributes:
-        fits: whether it fits what was free of the device and of CPU memory when the worker started.
-        bytes: of the device, at the most.
-        seconds: from the loaded engine to the finished video, by this machine's finished jobs, or guessed.
-        options: what would be run (`Generation`).
-        notice: the seconds for a person.
-        memory: the rest of it for a person: whether it fits, and what would; why it is not run fast, or not
-            at the size that was asked for.
-    """
-
-    fits: bool | None
-    bytes: int | None
-    seconds: float | None
-    options: JsonObject
-    notice: Notice
-    memory: tuple[Notice, ...] = ()
-
-    @property
-    def message(self) -> str:
-        """What the notices say, in one line."""
-        return " ".join(notice.message for notice in (*self.memory, self.notice))
-
-
-@dataclass(frozen=True)
-class Unfinished:
-    """A job that runs, or waits to `starts_in` so many seconds; `None`: it runs, or that is not known."""
-
-    job: Job
-    starts_in: float | None
 
 
 @dataclass(frozen=True)
@@ -139,16 +82,17 @@ class Service:
         self._settings = settings
         self._store = store
         self._executor = executor
-        self._presets = load_presets()
-        self._proofs = Proofs(settings.models)
-        self._inputs = Inputs(settings.inputs, store.inputs)
+        self._planner = Planner(settings, store, executor, engines)
+        self._inputs = Inputs(settings.inputs, store.has_input)
         self._readiness = Readiness(settings, store)
         self._decoding = threading.Semaphore(DECODERS)
         self._looking = threading.Semaphore(LOOKERS)
         self._inspecting = threading.Semaphore(HEADERS)
         self.engines = engines
         self.models = Models(settings.models, engines)
-        self._retention = Retention(settings.storage, store.owned, self._input_bytes, self.delete)
+        self._retention = Retention(
+            settings.storage, store.owned, self._own_bytes, self._inputs.bytes_of, self.delete
+        )
 
     def start(self) -> None:
         """Take up where the last service stopped: interrupted jobs go on, files that nobody owns go away.
@@ -208,8 +152,8 @@ class Service:
         with _turn(self._decoding):
             new = self._inputs.decode(picture, ImageLimits.of(self._settings.image))
         with closing(new):
-            generation, notices = self._resolve(request, new.decoded.size)
-            planned = self._planned(generation)
+            generation, notices = self._planner.resolve(request, new.decoded.size)
+            planned = self._planner.planned(generation)
             if planned.fits is False:  # told, not refused: it is an estimate
                 notices += planned.notices
             submission = Submission(
@@ -320,19 +264,8 @@ class Service:
             return self._inputs.png(job.input)
 
     def settings_of(self, video: Path) -> JsonObject:
-        """Return the fields of the request that made the video; prompts that the file leaves out are missing.
-
-        Anybody may have made it: raises `InvalidRequest` (`clip.unreadable`, `provenance.*`).
-        """
-        made = Provenance.from_tags(_tags_of(video), Path(video.name))
-        fields = made.request_fields({})
-        try:
-            request = GenerationRequest.parse({"prompt": ""} | fields)
-            find_spec(request.engine, self.engines)
-        except InvalidRequest as error:
-            name = shown(video.name, limit=300)
-            raise InvalidRequest("provenance.unreadable", path=name, reason=error.message) from error
-        return request.model_dump(include=set(fields))
+        """See `clip_settings.settings_of`."""
+        return settings_of(video, self.engines)
 
     def thumbnail(self, job_id: str) -> bytes:
         """Return the picture that the job was given, small (`decoder.THUMBNAIL_TYPE`).
@@ -349,22 +282,11 @@ class Service:
 
     def presets(self, spec: EngineSpec) -> dict[str, Preset]:
         """Return the presets as `spec` has them."""
-        return {**self._presets, **spec.presets}
+        return self._planner.presets(spec)
 
     def plan(self, fields: JsonObject, picture_size: tuple[int, int] = (512, 512)) -> Plan:
         """Return what a request would take on this machine; raises `InvalidRequest` as `submit` does."""
-        request = GenerationRequest.parse({"engine": self._settings.engine.name} | fields)
-        generation, told = self._resolve(request, picture_size)
-        told = tuple(each for each in told if each.code.startswith(("speed.", "request.size_")))
-        planned = self._planned(generation)
-        needed = None if planned.estimate is None else planned.estimate.device_bytes
-        seconds = self._forecast().seconds(generation)
-        notice = Notice("plan.unknown", {})
-        if seconds is not None:
-            notice = Notice("plan.seconds", {"seconds": max(1, round(seconds))})
-        elif (seconds := planned.guessed_seconds(self._executor.device())) is not None:
-            notice = Notice("plan.seconds_guess", {"seconds": max(1, round(seconds))})
-        return Plan(planned.fits, needed, seconds, asdict(generation), notice, (*planned.notices, *told))
+        return self._planner.plan(fields, picture_size)
 
     def examine(self, picture: bytes) -> PictureFacts:
         """Return what is found in a picture that may be submitted; raises as `submit` does because of it."""
@@ -378,47 +300,21 @@ class Service:
 
     def explain_choice(self) -> Notice | None:
         """Return which engine jobs that name none are run by, and why; `None` where the settings name it."""
-        if self._settings.engine.name != "auto":
-            return None
-        return explain_choice(self._executor.device(), self._settings.models)
+        return self._planner.explain_choice()
 
     def expected_start(self, job: Job) -> float | None:
         """Return in how many seconds a queued job should start; `None` if it is not queued or not known."""
-        return next((each.starts_in for each in self.unfinished() if each.job.id == job.id), None)
+        return self._planner.expected_start(job)
 
     def unfinished(self) -> list[Unfinished]:
         """Return the running jobs, then all queued ones in their order."""
-        jobs = self._store.unfinished()
-        starts = self._forecast().starts(jobs)
-        return [Unfinished(job, seconds) for job, seconds in zip(jobs, starts, strict=True)]
+        return self._planner.unfinished()
 
     # --- how
 
-    def _input_bytes(self, name: str) -> int:
-        """Return how much a job's picture takes."""
-        file = self._settings.inputs / name
-        return _size(file) + _size(thumbnail_of(file))
-
-    def _forecast(self) -> Forecast:
-        return Forecast(self._store.recent_runs())
-
-    def _resolve(
-        self, request: GenerationRequest, picture_size: tuple[int, int]
-    ) -> tuple[Generation, tuple[Notice, ...]]:
-        device = self._executor.device()
-        spec = choose_engine(request.engine, device, self._settings.models, self.engines)
-        return resolve(
-            request,
-            spec,
-            self._presets,
-            picture_size,
-            proofs=self._proofs.of(spec),
-            upscaling=self._settings.output.upscaler,
-        )
-
-    def _planned(self, generation: Generation) -> Planned:
-        spec = find_spec(generation.engine, self.engines)
-        return plan_memory(spec, generation, self._executor.device(), self._settings.engine)
+    def _own_bytes(self, job: OwnedFiles) -> int:
+        """Return how much the job takes besides its picture."""
+        return video_bytes(job) + kept_bytes(self._settings.unpublished, job.id)
 
     def _accept(self, new: Submission, names: OutputName) -> Job:
         """Put the job into the queue under the first name that neither a file nor another job has."""
@@ -430,23 +326,6 @@ class Service:
             except OutputTaken:
                 continue
         raise AssertionError("names do not end")
-
-
-def _tags_of(video: Path) -> dict[str, str]:
-    try:
-        return read_tags(video)
-    except EncodeError as error:
-        if error.code != "encode.broken":
-            raise
-        name, reason = shown(video.name, limit=300), error.params["reason"]
-        raise InvalidRequest("clip.unreadable", path=name, reason=reason) from error
-
-
-def _size(file: Path) -> int:
-    try:
-        return file.lstat().st_size
-    except OSError:  # somebody tidied up
-        return 0
 
 
 @contextmanager

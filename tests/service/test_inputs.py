@@ -26,7 +26,7 @@ def used() -> set[str]:
 
 @pytest.fixture
 def inputs(tmp_path: Path, used: set[str]) -> Inputs:
-    return Inputs(tmp_path, lambda: used)
+    return Inputs(tmp_path, used.__contains__)
 
 
 def test_a_picture_is_named_when_it_is_a_jobs(inputs: Inputs, used: set[str], tmp_path: Path) -> None:

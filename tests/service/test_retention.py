@@ -55,8 +55,9 @@ class Kept:
             self.service.delete(job_id)
             self.deleted.append(job_id)
 
-        input_bytes = self.service._input_bytes
-        return Retention(storage, self.store.owned, input_bytes, delete, lambda: self.now)
+        service = self.service
+        input_bytes = service._inputs.bytes_of
+        return Retention(storage, self.store.owned, service._own_bytes, input_bytes, delete, lambda: self.now)
 
     def end(self, prompt: str = "x", well: bool = True) -> Job:
         """Return a job that ended a day ago."""
@@ -111,13 +112,26 @@ def test_jobs_that_ended_long_enough_ago_go_with_all_that_is_theirs(
 def test_the_oldest_go_until_the_rest_is_within_the_limit(make: Callable[..., Kept]) -> None:
     kept = make()
     jobs = [kept.end() for _ in range(4)]
-    sizes = [Path(job.output).stat().st_size + kept.service._input_bytes(job.input) for job in jobs]
+    sizes = [Path(job.output).stat().st_size + kept.service._inputs.bytes_of(job.input) for job in jobs]
     assert kept.held() == sum(sizes)
     for allowed, gone in ((sum(sizes), 0), (sum(sizes) - 1, 1), (sizes[3], 3), (sizes[3], 3), (1, 4)):
         kept.made(StorageSettings(keep_days=0, keep_gigabytes=allowed / GIGABYTE)).sweep()
         assert kept.deleted == [job.id for job in jobs[:gone]]
         assert kept.held() <= allowed or gone == 4
     assert kept.left() == set()
+
+
+def test_frames_that_wait_to_be_published_count(make: Callable[..., Kept]) -> None:
+    kept = make()
+    succeeded, failed = kept.end(), kept.end(well=False)
+    folder = kept.settings.unpublished
+    folder.mkdir()
+    (folder / f"{failed.id}.frames").write_bytes(bytes(5_000_000))
+    limit = StorageSettings(keep_days=0, keep_gigabytes=4_000_000 / GIGABYTE)
+    kept.made(limit).sweep()
+    assert kept.left() == set()
+    assert names(folder) == []
+    assert kept.deleted == [succeeded.id, failed.id]
 
 
 def test_nothing_is_deleted_unless_it_is_asked_for(make: Callable[..., Kept]) -> None:
@@ -155,7 +169,7 @@ def test_a_large_file_of_somebody_else_under_a_name_costs_no_other_job(
     first, second = kept.end(), kept.end()
     Path(first.output).write_bytes(bytes(10_000_000))
     limit = 1_000_000
-    assert kept.service._input_bytes(first.input) + kept.held() - 10_000_000 < limit
+    assert kept.service._inputs.bytes_of(first.input) + kept.held() - 10_000_000 < limit
     kept.made(StorageSettings(keep_days=0, keep_gigabytes=limit / GIGABYTE)).sweep()
     assert kept.left() == {first.id, second.id}
     kept.made(StorageSettings(keep_days=0, keep_gigabytes=1 / GIGABYTE)).sweep()

@@ -36,7 +36,7 @@ from tests.rehearsal import ENGINES, REHEARSAL, picture, stage, submit
 
 @dataclass
 class Waiting:
-    """See `i2v.service.service.Executor`: counts how often it is woken, and runs nothing."""
+    """See `i2v.service.executor.Executor`: counts how often it is woken, and runs nothing."""
 
     woken: int = 0
     device_info: DeviceInfo = field(default_factory=lambda: DeviceInfo("cpu", "CPU", 2**33))

@@ -13,7 +13,7 @@ from i2v.workers.worker import Worker
 
 
 class InlineExecutor:
-    """See `i2v.service.service.Executor`."""
+    """See `i2v.service.executor.Executor`."""
 
     def __init__(self, settings: Settings, store: JobStore, engines: Mapping[str, EngineSpec]) -> None:
         self._device = probe_device(settings.engine.device)

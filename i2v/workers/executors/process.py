@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 class ProcessExecutor:
-    """See `i2v.service.service.Executor`."""
+    """See `i2v.service.executor.Executor`."""
 
     def __init__(
         self,

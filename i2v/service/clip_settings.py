@@ -1,0 +1,39 @@
+"""The settings that a video was made with, as fields of a request; the video may come from anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from i2v.core.errors import EncodeError, InvalidRequest
+from i2v.core.schema import EngineSpec, GenerationRequest, shown
+from i2v.engines.specs import find_spec
+from i2v.jobs.model import JsonObject
+from i2v.media.provenance import Provenance
+from i2v.media.video import read_tags
+
+
+def settings_of(video: Path, engines: Mapping[str, EngineSpec]) -> JsonObject:
+    """Return the fields of the request that made the video; prompts that the file leaves out are missing.
+
+    Anybody may have made it: raises `InvalidRequest` (`clip.unreadable`, `provenance.*`).
+    """
+    made = Provenance.from_tags(_tags_of(video), Path(video.name))
+    fields = made.request_fields({})
+    try:
+        request = GenerationRequest.parse({"prompt": ""} | fields)
+        find_spec(request.engine, engines)
+    except InvalidRequest as error:
+        name = shown(video.name, limit=300)
+        raise InvalidRequest("provenance.unreadable", path=name, reason=error.message) from error
+    return request.model_dump(include=set(fields))
+
+
+def _tags_of(video: Path) -> dict[str, str]:
+    try:
+        return read_tags(video)
+    except EncodeError as error:
+        if error.code != "encode.broken":
+            raise
+        name, reason = shown(video.name, limit=300), error.params["reason"]
+        raise InvalidRequest("clip.unreadable", path=name, reason=reason) from error

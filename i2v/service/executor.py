@@ -1,0 +1,38 @@
+"""What the service asks of whoever runs its jobs."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from i2v.core.errors import I2VError
+from i2v.core.schema import DeviceInfo
+
+
+class Executor(Protocol):
+    """Who runs the jobs of a store. `executors.process` is the one for use, `executors.inline` for tests."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None:
+        """Let a running job go back to the queue, and return when nothing runs any more."""
+        ...
+
+    def wake(self) -> None:
+        """Something was queued."""
+        ...
+
+    def device(self) -> DeviceInfo:
+        """Return where jobs run; may wait for it, and raises what keeps jobs from being run."""
+        ...
+
+    def device_now(self) -> DeviceInfo | None:
+        """Return the same without waiting, `None` as long as it is not known."""
+        ...
+
+    def problem(self) -> I2VError | None:
+        """Return why jobs that are queued now would not be run, without waiting; `None` if they would."""
+        ...
+
+    def is_alive(self) -> bool:
+        """Tell whether jobs will be run once nothing is in the way; if not, only a restart helps."""
+        ...

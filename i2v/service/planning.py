@@ -1,0 +1,129 @@
+"""What a request would be and take on this machine, and when queued jobs start; nothing is accepted here.
+
+Owns the way from a request to settled numbers, by the device that the executor found. Deliberately does not
+know files: of a picture, it is given the size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from i2v.core.errors import Notice
+from i2v.core.schema import EngineSpec, Generation, GenerationRequest, Preset
+from i2v.core.settings import Settings, load_presets
+from i2v.engines.specs import find_spec
+from i2v.jobs.forecast import Forecast
+from i2v.jobs.model import Job, JsonObject
+from i2v.jobs.store import JobStore
+from i2v.memory.plan import Planned, plan_memory
+from i2v.pipeline.clip import resolve
+from i2v.pipeline.loading import Proofs, choose_engine, explain_choice
+from i2v.service.executor import Executor
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a request would take here. `None`: not known yet.
+
+    Attributes:
+        fits: whether it fits what was free of the device and of CPU memory when the worker started.
+        bytes: of the device, at the most.
+        seconds: from the loaded engine to the finished video, by this machine's finished jobs, or guessed.
+        options: what would be run (`Generation`).
+        notice: the seconds for a person.
+        memory: the rest of it for a person: whether it fits, and what would; why it is not run fast, or not
+            at the size that was asked for.
+    """
+
+    fits: bool | None
+    bytes: int | None
+    seconds: float | None
+    options: JsonObject
+    notice: Notice
+    memory: tuple[Notice, ...] = ()
+
+    @property
+    def message(self) -> str:
+        """What the notices say, in one line."""
+        return " ".join(notice.message for notice in (*self.memory, self.notice))
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A job that runs, or waits to `starts_in` so many seconds; `None`: it runs, or that is not known."""
+
+    job: Job
+    starts_in: float | None
+
+
+class Planner:
+    """Plans for one service; threads share it."""
+
+    def __init__(
+        self, settings: Settings, store: JobStore, executor: Executor, engines: Mapping[str, EngineSpec]
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._executor = executor
+        self._engines = engines
+        self._presets = load_presets()
+        self._proofs = Proofs(settings.models)
+
+    def presets(self, spec: EngineSpec) -> dict[str, Preset]:
+        """Return the presets as `spec` has them."""
+        return {**self._presets, **spec.presets}
+
+    def plan(self, fields: JsonObject, picture_size: tuple[int, int] = (512, 512)) -> Plan:
+        """Return what a request would take on this machine; raises `InvalidRequest` as `submit` does."""
+        request = GenerationRequest.parse({"engine": self._settings.engine.name} | fields)
+        generation, told = self.resolve(request, picture_size)
+        told = tuple(each for each in told if each.code.startswith(("speed.", "request.size_")))
+        planned = self.planned(generation)
+        needed = None if planned.estimate is None else planned.estimate.device_bytes
+        seconds = self._forecast().seconds(generation)
+        notice = Notice("plan.unknown", {})
+        if seconds is not None:
+            notice = Notice("plan.seconds", {"seconds": max(1, round(seconds))})
+        elif (seconds := planned.guessed_seconds(self._executor.device())) is not None:
+            notice = Notice("plan.seconds_guess", {"seconds": max(1, round(seconds))})
+        return Plan(planned.fits, needed, seconds, asdict(generation), notice, (*planned.notices, *told))
+
+    def resolve(
+        self, request: GenerationRequest, picture_size: tuple[int, int]
+    ) -> tuple[Generation, tuple[Notice, ...]]:
+        """Return what would be run, and what to know of it; raises as `resolve` and `Executor.device` do."""
+        device = self._executor.device()
+        spec = choose_engine(request.engine, device, self._settings.models, self._engines)
+        return resolve(
+            request,
+            spec,
+            self._presets,
+            picture_size,
+            proofs=self._proofs.of(spec),
+            upscaling=self._settings.output.upscaler,
+        )
+
+    def planned(self, generation: Generation) -> Planned:
+        """Return how the generation would use the device; raises as `Executor.device` does."""
+        spec = find_spec(generation.engine, self._engines)
+        return plan_memory(spec, generation, self._executor.device(), self._settings.engine)
+
+    def explain_choice(self) -> Notice | None:
+        """Return which engine jobs that name none are run by, and why; `None` where the settings name it."""
+        if self._settings.engine.name != "auto":
+            return None
+        return explain_choice(self._executor.device(), self._settings.models)
+
+    def expected_start(self, job: Job) -> float | None:
+        """Return in how many seconds a queued job should start; `None` if it is not queued or not known."""
+        return next((each.starts_in for each in self.unfinished() if each.job.id == job.id), None)
+
+    def unfinished(self) -> list[Unfinished]:
+        """Return the running jobs, then all queued ones in their order."""
+        jobs = self._store.unfinished()
+        starts = self._forecast().starts(jobs)
+        return [Unfinished(job, seconds) for job, seconds in zip(jobs, starts, strict=True)]
+
+    def _forecast(self) -> Forecast:
+        return Forecast(self._store.recent_runs())

@@ -546,8 +546,10 @@ def test_inputs_of_all_jobs_are_owned_until_they_are_deleted(store: JobStore) ->
     first, second = store.submit(submission()), store.submit(submission())
     store.cancel(first.id)
     assert store.inputs() == {first.input, second.input}
+    assert store.has_input(first.input)
     assert store.delete(first.id).input == first.input
     assert store.inputs() == {second.input}
+    assert (store.has_input(first.input), store.has_input(second.input)) == (False, True)
 
 
 def test_jobs_are_told_with_their_files_those_first_that_ended_first(path: Path) -> None:

@@ -25,7 +25,7 @@ from tests.rehearsal import ENGINES, stage
 
 
 class HeldExecutor:
-    """See `i2v.service.executor.Executor`: nothing runs until a test calls `run_next` or works in a thread."""
+    """See `service.executor.Executor`: nothing runs until a test calls `run_next` or works in a thread."""
 
     def __init__(self, settings: Settings, store: JobStore) -> None:
         self._device = DeviceInfo("cpu", "CPU", 2**33)

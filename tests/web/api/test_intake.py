@@ -228,7 +228,7 @@ def test_whatever_is_sent_is_answered_and_never_with_500(
 ) -> None:
     """No picture is one: nothing becomes a job, and a process for each would take most of the time."""
     monkeypatch.setattr(
-        "i2v.service.service.decode_to_file", lambda data, limits, file: decode_picture(data, limits)
+        "i2v.service.inputs.decode_to_file", lambda data, limits, file: decode_picture(data, limits)
     )
     chance = random.Random(16)
     with start_house() as house:

@@ -1,0 +1,79 @@
+"""i2v.service.clip_settings: what a video says of its making becomes a request again, or is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from i2v.core.errors import InvalidRequest
+from i2v.jobs.store import JobStore
+from i2v.media.outputs import OutputFile
+from i2v.media.video import Mp4Writer
+from i2v.service.service import Service
+from i2v.workers.executors.inline import InlineExecutor
+from tests.clips import SIZE, make_frames, write
+from tests.rehearsal import ENGINES, picture, stage
+
+
+def test_a_video_gives_back_the_settings_that_it_was_made_with(working: Service) -> None:
+    asked = {"prompt": "镜头 = 左;", "negative_prompt": "blur", "seed": 7, "num_frames": 9, "fit": "pad"}
+    job = working.submit(asked, picture())
+    fields = working.settings_of(Path(job.output))
+    assert fields.items() >= asked.items()
+    assert (fields["engine"], fields["preset"], fields["num_inference_steps"]) == ("rehearsal", "standard", 4)
+    again = working.get(working.submit(fields, picture()).id)
+    assert again.generation == working.get(job.id).generation
+
+
+def test_prompts_that_were_left_out_of_a_video_are_missing(tmp_path: Path) -> None:
+    settings = stage(tmp_path, output__prompts=False)
+    store = JobStore(settings.database)
+    service = Service(settings, store, InlineExecutor(settings, store, ENGINES), ENGINES)
+    service.start()
+    job = service.submit({"prompt": "nothing", "negative_prompt": "blur", "seed": 7}, picture())
+    fields = service.settings_of(Path(job.output))
+    assert fields["seed"] == 7
+    assert fields.keys().isdisjoint({"prompt", "negative_prompt"})
+    service.stop()
+
+
+def tagged(path: Path, **changed: object) -> Path:
+    """Write a video whose provenance says what is `changed`."""
+    generation = {"prompt": "x", "engine": "rehearsal", "seed": 1, **changed}
+    made = {"generation": generation, "size": {}, "plan": {}, "versions": {}, "device": ""}
+    tag = json.dumps({**made, "picture_sha256": "", "weights_sha256": ""})
+    with Mp4Writer(OutputFile(path), fps=8, size=SIZE, tags={"i2v": tag}) as writer:
+        writer.append(make_frames(1))
+        return writer.finish().path
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"engine": "sora"}, "sora"),
+        ({"num_frames": 10**9}, "num_frames = 1000000000"),
+        ({"seed": "'; DROP TABLE"}, "seed"),
+        ({"prompt": "x" * 3000}, "prompt"),
+        ({"fit": {"a": 1}}, "fit"),
+    ],
+)
+def test_settings_that_nobody_could_have_asked_for_are_refused(
+    service: Service, tmp_path: Path, changed: dict[str, object], told: str
+) -> None:
+    assert service.settings_of(tagged(tmp_path / "fine.mp4"))["seed"] == 1
+    with pytest.raises(InvalidRequest, match=re.escape(told)) as caught:
+        service.settings_of(tagged(tmp_path / "odd.mp4", **changed))
+    assert caught.value.code == "provenance.unreadable"
+    assert caught.value.params["path"] == "odd.mp4"  # and not where it lies on this machine
+
+
+def test_what_is_no_video_of_ours_says_so_by_its_name(service: Service, tmp_path: Path) -> None:
+    write(OutputFile(tmp_path / "other.mp4"))
+    (tmp_path / "text.mp4").write_text("no video")
+    for name, code in (("other.mp4", "provenance.none"), ("text.mp4", "clip.unreadable")):
+        with pytest.raises(InvalidRequest) as caught:
+            service.settings_of(tmp_path / name)
+        assert (caught.value.code, caught.value.params["path"]) == (code, name)

@@ -1,0 +1,74 @@
+"""i2v.service.planning: what a request would take, as far as that is known, and when it would begin."""
+
+from __future__ import annotations
+
+import pytest
+
+from i2v.core.schema import DeviceInfo
+from i2v.core.settings import Settings
+from i2v.engines.specs import I2VGEN_XL
+from i2v.jobs.store import JobStore
+from i2v.service.service import Service
+from i2v.workers.executors.inline import InlineExecutor
+from tests.rehearsal import ENGINES, REHEARSAL, picture
+from tests.service.waiting import FIELDS, Waiting
+
+
+def test_a_plan_is_honest_about_what_it_does_not_know(working: Service) -> None:
+    plan = working.plan(FIELDS, (64, 64))
+    assert (plan.fits, plan.bytes, plan.seconds) == (None, None, None)
+    assert "Not known yet" in plan.notice.message
+    working.submit({"prompt": "step: sleep 0.05"}, picture())
+    known = working.plan({"prompt": "x", "num_inference_steps": 40}, (64, 64))
+    assert known.seconds is not None
+    assert 2.0 <= known.seconds < 20
+    assert known.options["num_inference_steps"] == 40
+
+
+def test_a_plan_tells_what_fits_the_card_and_a_job_that_may_not_fit_is_accepted_with_a_notice(
+    settings: Settings,
+) -> None:
+    card = DeviceInfo("cuda", "NVIDIA GeForce RTX 4090", 24 * 2**30, 8 * 2**30, 64 * 2**30)
+    engines = {**ENGINES, I2VGEN_XL.name: I2VGEN_XL}
+    service = Service(settings, JobStore(settings.database), Waiting(device_info=card), engines)
+    service.start()
+    asked = {"prompt": "x", "engine": "i2vgen-xl", "preset": "extreme"}
+    plan = service.plan(asked)
+    assert plan.fits is True
+    assert plan.bytes is not None
+    assert 6 * 2**30 < plan.bytes <= 8 * 2**30
+    assert plan.seconds is not None
+    assert plan.message.startswith("Fits: 7.4 of 7.5 GB. Guidance takes two passes. The encoders wait in")
+    assert plan.message.endswith(f"About {plan.seconds:.0f} s at a first guess; finished jobs will tell.")
+    too_large = service.plan({**asked, "num_frames": 128})
+    assert (too_large.fits, too_large.options["num_frames"]) == (False, 128)
+    told = [notice.code for notice in too_large.memory]
+    assert told == ["plan.too_large", "plan.fewer_frames", "plan.smaller", "speed.not_measured"]
+    job = service.submit({**asked, "num_frames": 128}, picture())
+    assert job.generation["num_frames"] == 128
+    assert set(told) <= {notice["code"] for notice in job.notices}
+    service.stop()
+
+
+def test_the_expected_start_is_the_sum_of_those_before(settings: Settings) -> None:
+    store = JobStore(settings.database)
+    finished = Service(settings, store, InlineExecutor(settings, store, ENGINES), ENGINES)
+    finished.start()
+    finished.submit({"prompt": "step: sleep 0.05"}, picture())
+    waiting = Service(settings, store, Waiting(), ENGINES)
+    first, second, third = (waiting.submit(FIELDS, picture()) for _ in range(3))
+    assert waiting.expected_start(first) == 0
+    start = waiting.expected_start(second)
+    assert start is not None
+    assert start >= 0.2
+    assert waiting.expected_start(third) == pytest.approx(2 * start)
+    listed = waiting.unfinished()
+    assert [each.job for each in listed] == [waiting.get(job.id) for job in (first, second, third)]
+    assert [each.starts_in for each in listed] == pytest.approx([0, start, 2 * start])
+    finished.stop()
+
+
+def test_presets_are_those_of_the_engine(service: Service) -> None:
+    presets = service.presets(REHEARSAL)
+    assert presets["standard"] == REHEARSAL.presets["standard"]
+    assert presets["extreme"].num_frames == 32

@@ -1,0 +1,33 @@
+"""An executor that runs nothing, for tests of what happens before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from i2v.core.schema import DeviceInfo
+
+FIELDS: dict[str, object] = {"prompt": "nothing"}
+
+
+@dataclass
+class Waiting:
+    """See `i2v.service.executor.Executor`: counts how often it is woken, and runs nothing."""
+
+    woken: int = 0
+    device_info: DeviceInfo = field(default_factory=lambda: DeviceInfo("cpu", "CPU", 2**33))
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def wake(self) -> None:
+        self.woken += 1
+
+    def device(self) -> DeviceInfo:
+        return self.device_info
+
+    def problem(self) -> None:
+        return None
+
+    def is_alive(self) -> bool:
+        return True

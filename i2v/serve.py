@@ -100,7 +100,7 @@ def _answer(service: Service, settings: Settings, listener: socket.socket, log: 
         ws="none",
         log_config=None,  # what we set up
         server_header=False,
-        proxy_headers=False,  # whose word counts, the settings say: `web.forwarded`
+        proxy_headers=False,  # whose word counts, the settings say: `web.guard.forwarded`
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     server = _Server(config, closing)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from itertools import chain
 from typing import ClassVar, Literal
 
 import h11
@@ -16,6 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 SPARE = 8  # that may be open beyond the limit until those that had to go have gone
 
 Phase = Literal["head", "body", "answer"]
+Turn = Literal["send", "read"]  # what a client has to do next
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
@@ -46,7 +48,8 @@ class Connections:
         self.open = 0  # sockets
         self._known: set[LimitedProtocol] = set()  # those sockets that have come this far
         self._leaving = 0  # of these, how many have been told to go
-        self._waiting: dict[LimitedProtocol, None] = {}  # for the client; who waits longest comes first
+        # Those that wait for their clients, to send and to read; who waits longest comes first.
+        self._waiting: dict[Turn, dict[LimitedProtocol, None]] = {"send": {}, "read": {}}
 
     def room(self) -> Literal["yes", "soon", "no"]:
         """Tell whether one more may be opened; the one that says nothing for longest has to go for it."""
@@ -58,9 +61,9 @@ class Connections:
         return "soon" if is_moving else "no"
 
     def close_longest_waiting(self) -> bool:
-        """Return whether there was one to close."""
-        for protocol in self._waiting:
-            del self._waiting[protocol]
+        """Return whether there was one to close; a client that is slow to read goes after those to send."""
+        for protocol in chain(*self._waiting.values()):
+            self._stop_waiting(protocol)
             self._leaving += 1
             protocol.was_evicted = True
             protocol.transport.abort()
@@ -69,19 +72,23 @@ class Connections:
 
     def enter(self, protocol: LimitedProtocol) -> None:
         self._known.add(protocol)
-        self._waiting[protocol] = None
+        self._waiting["send"][protocol] = None
 
     def leave(self, protocol: LimitedProtocol) -> None:
         self._known.discard(protocol)
-        self._waiting.pop(protocol, None)
+        self._stop_waiting(protocol)
         self._leaving -= protocol.was_evicted
 
-    def note(self, protocol: LimitedProtocol, is_waiting: bool, is_news: bool) -> None:
-        """Keep in mind whether `protocol` waits for its client, which has just sent something: `is_news`."""
-        if not is_waiting or is_news:
-            self._waiting.pop(protocol, None)
-        if is_waiting and not protocol.was_evicted:
-            self._waiting.setdefault(protocol)
+    def note(self, protocol: LimitedProtocol, turn: Turn | None, is_news: bool) -> None:
+        """Keep in mind what `protocol` waits for its client to do, who has just done some of it: `is_news`."""
+        if turn is None or is_news or protocol not in self._waiting[turn]:
+            self._stop_waiting(protocol)
+        if turn is not None and not protocol.was_evicted:
+            self._waiting[turn].setdefault(protocol)
+
+    def _stop_waiting(self, protocol: LimitedProtocol) -> None:
+        for waiting in self._waiting.values():
+            waiting.pop(protocol, None)
 
 
 class LimitedProtocol(H11Protocol):
@@ -112,7 +119,7 @@ class LimitedProtocol(H11Protocol):
             self._received += len(data)
             self._last = self.loop.time()
         super().data_received(data)
-        self._note(is_news=True)
+        self._note(moved="body")
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -121,18 +128,19 @@ class LimitedProtocol(H11Protocol):
     def resume_writing(self) -> None:
         self._last = self.loop.time()
         super().resume_writing()
+        self._note(moved="answer")
 
     def _begin(self) -> None:
         self._since = self._last = self.loop.time()
         self._received = self._unread = 0
 
-    def _note(self, is_news: bool = False) -> None:
-        """See what the connection is about now, of which the client has just sent something if `is_news`."""
+    def _note(self, moved: Phase | None = None) -> None:
+        """See what the connection is about now; `moved`: of what the client has just sent or read some."""
         phase = self._find_phase()
         if phase != self._phase:
             self._phase = phase
             self._begin()
-        self.connections_open.note(self, not self._is_our_turn(), is_news and phase == "body")
+        self.connections_open.note(self, self._turn(), phase == moved)
 
     def _find_phase(self) -> Phase:
         if self.transport.is_closing():
@@ -142,23 +150,24 @@ class LimitedProtocol(H11Protocol):
         is_idle = self.cycle is None or self.cycle.response_complete
         return "head" if is_idle and not self.transport.get_write_buffer_size() else "answer"
 
-    def _is_our_turn(self) -> bool:
-        """Tell whether the client can do nothing but wait."""
-        if self._phase == "body":  # does anybody want it?
-            return self.flow.read_paused or self.cycle.waiting_for_100_continue
-        return self._phase == "answer"
+    def _turn(self) -> Turn | None:
+        """Return what the client has to do; `None` if it can do nothing but wait."""
+        if self._phase == "answer":
+            return "read" if self.transport.get_write_buffer_size() else None
+        is_unwanted = self.flow.read_paused or (self.cycle and self.cycle.waiting_for_100_continue)
+        return None if self._phase == "body" and is_unwanted else "send"
 
     def _tick(self) -> None:
         self._timer = self.loop.call_later(self.patience.tick, self._tick)
-        self._note()
+        unread = self.transport.get_write_buffer_size()
+        self._note(moved="answer" if unread != self._unread else None)
         now = self.loop.time()
         if self._phase == "answer":
-            unread = self.transport.get_write_buffer_size()
             if unread != self._unread or not unread:
                 self._unread, self._last = unread, now
             if now - self._last > self.patience.answer:
                 self.transport.abort()
-        elif self._is_our_turn():
+        elif self._turn() is None:
             self._since += self.patience.tick
             self._last = now
         elif self._is_too_slow(now):

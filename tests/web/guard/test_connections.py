@@ -27,6 +27,7 @@ from tests.web.house import wait_for
 HASTY = Patience(head=0.6, body=0.5, slowest=20_000, answer=1.0, tick=0.05)
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+UNREAD = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n"
 LARGE = 40_000_000  # bytes: more than sockets hold
 
 
@@ -204,7 +205,7 @@ def test_a_long_download_is_not_cut_off_while_it_is_read(tried: Tried) -> None:
 
 
 def test_an_answer_that_nobody_reads_is_given_up(tried: Tried) -> None:
-    opened = tried.connect(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+    opened = tried.connect(UNREAD)
     wait_for(lambda: tried.connections.open == 0, seconds=20)
     assert opened.fileno() > 0
 
@@ -212,13 +213,23 @@ def test_an_answer_that_nobody_reads_is_given_up(tried: Tried) -> None:
 # --- how many
 
 
-@pytest.mark.parametrize("words", [[], [b"GET / HTTP/1.1\r\n"], [POST % 100_000, b"half"]])
+@pytest.mark.parametrize("words", [[], [b"GET / HTTP/1.1\r\n"], [POST % 100_000, b"half"], [UNREAD]])
 def test_whoever_lets_the_server_wait_makes_room_for_others(words: list[bytes]) -> None:
     with serving(10, Patience()) as tried:
         held = [tried.connect(*words) for _ in range(100)]
         for _ in range(20):
             assert tried.get() == 200
         assert tried.connections.open <= 10 + ACCEPTS
+        assert len(held) == 100
+
+
+def test_a_download_is_not_cut_off_for_those_who_say_nothing() -> None:
+    with serving(10, Patience()) as tried:
+        reader = tried.connect(b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert reader.recv(1)
+        held = [tried.connect() for _ in range(100)]
+        assert [tried.get() for _ in range(20)] == [200] * 20
+        assert len(everything(reader)) >= LARGE
         assert len(held) == 100
 
 

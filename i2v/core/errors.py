@@ -7,12 +7,16 @@ sentences). This module knows nothing about requests, pictures or models.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from os import PathLike
 from typing import Any, ClassVar, Self
 
 from i2v.core.messages import MESSAGES
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Param = str | int | float | bool | None
 
@@ -97,7 +101,13 @@ class InsufficientMemory(I2VError):
 
 
 class EncodeError(I2VError):
-    """The video could not be written; carries ffmpeg's own words."""
+    """A video or a picture could not be written; carries the words of ffmpeg or the system."""
+
+    @classmethod
+    def of_picture(cls, folder: str | PathLike[str], error: OSError) -> Self:
+        """Return why `folder` does not take a picture: its disk is full, or something else."""
+        code = "image.no_space" if error.errno in DISK_FULL else "image.not_stored"
+        return cls(code, path=str(folder), reason=error.strerror or str(error))
 
 
 class Cancelled(I2VError):

@@ -279,6 +279,7 @@ MESSAGES: dict[str, str] = {
     "job.no_preview": "The job {id} has no preview: it is {status}. There is one while it is denoising.",
     # the server
     "server.not_ready": "The worker is not ready yet, or will not start. Try again in a minute.",
+    "server.not_now": "No job can be accepted or run now. With the access token, /readyz says why.",
     "server.halted": "The service no longer starts jobs. Stop it and start it again: the jobs are kept.",
     "server.stopping": "The service is stopping. The job {id} is kept and goes on when it starts again.",
     "server.bad_host": (

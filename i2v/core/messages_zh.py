@@ -250,6 +250,7 @@ CHINESE: dict[str, str] = {
     "page.uploads_full": "页面上传的图片已占满允许的空间（{megabytes} MB），请 10 分钟后再试。",
     "http.internal": "i2v 内部出错（{kind}），详情见服务日志。",
     "server.not_ready": "工作进程还没有就绪，或无法启动。请一分钟后再试。",
+    "server.not_now": "目前无法接收或运行任务。带上访问令牌再查询 /readyz，即可看到原因。",
     "server.halted": "启动任务的部分已经结束。请重新启动服务，任务都已保存。",
     "server.stopping": "服务正在停止。任务 {id} 已保存，下次启动后继续。",
     "server.bad_host": (

@@ -40,7 +40,7 @@ def status(launcher: Launcher) -> int:
         told = {200: "worker_ready", 503: "worker_not_ready"}.get(
             status_of(f"{holder.urls[0]}/readyz", 3) or 0
         )
-        if told is not None:  # a service with a token does not tell everybody
+        if told is not None:
             terminal.say("info", told)
         _tell_jobs(launcher)
     return 0 if is_alive else 1

@@ -107,12 +107,13 @@ def decode_to_file(
 
     Its thumbnail is written too. Raises what follows, and may leave unfinished files then:
         InvalidRequest: `image.*`, as `decode_picture` does, or the process went beyond its confines.
-        EncodeError: `image.not_stored`.
+        EncodeError: `image.no_space`, `image.not_stored`.
         I2VError: `image.decoder_stopped`, `image.decoder_missing`; the picture may be right.
     """
     answer, _ = _ask("keep", data, limits, confines or Confines.of(limits), output.absolute())
     if "unstored" in answer:
-        raise EncodeError("image.not_stored", path=str(output.parent), reason=answer["unstored"])
+        number = answer["unstored"]
+        raise EncodeError.of_picture(output.parent, OSError(number, os.strerror(number)))
     width, height = answer["size"]
     return DecodedFile((width, height), tuple(map(Notice.rebuilt, answer["notices"])))
 
@@ -265,7 +266,7 @@ def _keep(data: bytes, limits: ImageLimits, output: Path) -> dict[str, object]:
     except OSError as error:
         if error.errno is None:  # the encoder's, not the disk's
             raise
-        return {"unstored": os.strerror(error.errno)}
+        return {"unstored": error.errno}
     return _told(picture.image.size, picture.notices, picture.source_size)
 
 

@@ -67,7 +67,7 @@ class Inputs:
         """Give the file its name, then return what `accept` returns, the job that has it.
 
         If that raises, or the job has another picture, the file goes. Raises `EncodeError` too:
-        `image.not_stored`.
+        `image.no_space`, `image.not_stored`.
         """
         with self._lock:
             try:
@@ -116,8 +116,7 @@ class Inputs:
             finally:
                 os.close(folder)
         except OSError as error:
-            reason = error.strerror or str(error)
-            raise EncodeError("image.not_stored", path=str(self._folder), reason=reason) from error
+            raise EncodeError.of_picture(self._folder, error) from error
 
     def _release(self, name: str) -> None:
         if not self._is_used(name):

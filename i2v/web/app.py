@@ -69,6 +69,7 @@ def create_app(
     problems.install(app)
     hosts = Hosts.of(settings)
     routers = [api.root, api.router, files.router, models_api.router, published.router]
+    app.state.access = None
     if token := settings.security.token.get_secret_value():
         secret, _ = read_or_make(settings.service.data_dir / "cookie-secret")
         app.state.access = Access(token, secret)

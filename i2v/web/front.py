@@ -43,6 +43,7 @@ class Front:
         self._plans = anyio.CapacityLimiter(4)
         self._submissions = anyio.CapacityLimiter(WAITING)
         self._looks = anyio.CapacityLimiter(WAITING)
+        self._probes = anyio.CapacityLimiter(1)
         self._inspections = anyio.CapacityLimiter(WAITING)
 
     @classmethod
@@ -52,6 +53,10 @@ class Front:
     async def heavy(self, call: Callable[[], T]) -> T:
         """Run what takes a process or waits for the worker: only two at once, so that others are answered."""
         return await run_sync(call, limiter=self._heavy)
+
+    async def problem(self) -> I2VError | None:
+        """See `Service.problem`; whoever asks meanwhile takes no thread of those that answer others."""
+        return await run_sync(self.service.problem, limiter=self._probes)
 
     async def plan(self, fields: JsonObject, size: tuple[int, int] = (512, 512)) -> Plan:
         """See `Service.plan`."""

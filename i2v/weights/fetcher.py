@@ -7,7 +7,6 @@ task and answers with one line each; it ends when its parent does.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import queue
@@ -17,10 +16,9 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from i2v.core.errors import DISK_FULL
 from i2v.core.schema import Published
 from i2v.weights.hubs import CaptivePortal, Hub, causes, make_hub
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def main() -> int:
@@ -68,8 +66,8 @@ def _failure(error: Exception) -> dict[str, object]:
     """Say why, whether trying again is of no use (`lasting`), and if the disk is to blame (`disk`)."""
     for cause in causes(error):
         # of a file, or of writing to one: errors of sockets name no file
-        if isinstance(cause, OSError) and cause.errno and (cause.filename or cause.errno in FULL):
-            return {"disk": os.strerror(cause.errno), "full": cause.errno in FULL}
+        if isinstance(cause, OSError) and cause.errno and (cause.filename or cause.errno in DISK_FULL):
+            return {"disk": os.strerror(cause.errno), "full": cause.errno in DISK_FULL}
     portal = next((cause for cause in causes(error) if isinstance(cause, CaptivePortal)), None)
     if portal is not None:
         return {"failed": str(portal), "lasting": False, "portal": portal.page}

@@ -290,7 +290,7 @@ def test_a_disk_that_is_full_is_not_the_pictures_fault(tmp_path: Path) -> None:
         noise = np.random.default_rng(7).integers(0, 256, (300, 300, 3), dtype=np.uint8)
         with pytest.raises(EncodeError) as caught:
             decode_to_file(encoded(Image.fromarray(noise)), DEFAULT_LIMITS, tmp_path / "in.png")
-        assert caught.value.code == "image.not_stored"
+        assert caught.value.code == "image.no_space"
         assert "No space left" in caught.value.message
         assert str(tmp_path) in caught.value.message
     finally:

@@ -7,7 +7,6 @@ know what the frames show, which model made them, or what the tags mean.
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import math
 import os
@@ -23,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from i2v.core.child_environment import child_environment
-from i2v.core.errors import EncodeError
+from i2v.core.errors import DISK_FULL, EncodeError
 from i2v.core.signals import held_back
 from i2v.media.outputs import OutputTarget, part_path, publish
 from i2v.media.video.program import cannot_run, find_ffmpeg
@@ -42,7 +41,6 @@ _COLOURS = (
     *("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"),
 )  # fmt: skip
 
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 log = logging.getLogger(__name__)
 
@@ -263,7 +261,7 @@ class Encoder:
             or f"it ended with status {status}"
         )
         # Since 6.0, ffmpeg's exit status is the low byte of its error code, which is a negative errno.
-        full = (number for number in _DISK_FULL if os.strerror(number) in said)
+        full = (number for number in DISK_FULL if os.strerror(number) in said)
         return _write_error(self._path, f"ffmpeg: {words}", next(full, 256 - status))
 
 
@@ -272,5 +270,5 @@ def _memory_file() -> IO[bytes]:
 
 
 def _write_error(part: Path, reason: str, number: int | None = None) -> EncodeError:
-    code = "encode.no_space" if number in _DISK_FULL else "encode.failed"
+    code = "encode.no_space" if number in DISK_FULL else "encode.failed"
     return EncodeError(code, path=str(part.parent), reason=reason)

@@ -7,7 +7,6 @@ know which fields there are, nor what a picture is.
 
 from __future__ import annotations
 
-import errno
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.datastructures import UploadFile
 
-from i2v.core.errors import I2VError, InvalidRequest
+from i2v.core.errors import EncodeError, InvalidRequest
 from i2v.core.schema import shown
 from i2v.web.api.charsets import check_charset, read_text
 
@@ -63,7 +62,7 @@ async def receive_form(content_type: str, chunks: AsyncIterator[bytes], folder: 
     Raises:
         InvalidRequest: `http.*`, or `request.*` for a picture that is missing, a file where a text belongs
             and the other way round.
-        I2VError: `image.no_space`, `image.not_stored`: `folder` does not take the picture.
+        EncodeError: `image.no_space`, `image.not_stored`: `folder` does not take the picture.
     """
     options = parse_options_header(content_type)[1]
     charset = options.get(b"charset", b"").decode("latin-1")
@@ -80,9 +79,7 @@ async def receive_form(content_type: str, chunks: AsyncIterator[bytes], folder: 
             await upload.seek(0)
             picture = await upload.read()
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        code, reason = "image.no_space" if full else "image.not_stored", error.strerror or str(error)
-        raise I2VError(code, path=str(folder), reason=reason) from error
+        raise EncodeError.of_picture(folder, error) from error
     return Form(_texts(reader.parts, charset), picture)
 
 

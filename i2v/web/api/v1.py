@@ -35,6 +35,7 @@ from i2v.web.api.schemas import (
     job_body,
 )
 from i2v.web.front import PREFIX, Front
+from i2v.web.guard.access import may_know
 from i2v.web.problems import Refusal, problem_of, problems
 from i2v.weights import is_available
 
@@ -56,10 +57,11 @@ async def healthz(request: Request) -> str:
 
 
 @root.get("/readyz", response_class=PlainTextResponse, responses=problems(503))
-def readyz(request: Request) -> str:
-    """Say whether a job that is submitted now would be accepted and run; if not, why."""
-    if problem := Front.of(request).service.problem():
-        raise Refusal(problem_of(problem))  # the log has it once, and not for each who asks
+async def readyz(request: Request) -> str:
+    """Say whether a job that is submitted now would be accepted and run; if not, with the token, why."""
+    if problem := await Front.of(request).problem():
+        told = problem if may_know(request) else I2VError("server.not_now")
+        raise Refusal(problem_of(told))  # the log has it once, and not for each who asks
     return "ok"
 
 

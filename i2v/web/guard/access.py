@@ -25,12 +25,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from i2v.core.errors import I2VError
 from i2v.web.guard.attempts import Attempts, Limit, network_of
 from i2v.web.guard.forwarded import path_of, root_of
+from i2v.web.guard.security import PROBES
 from i2v.web.problems import problem_of, respond
 
 LOGIN = "/login"
 VISIT_SECONDS = 30 * 24 * 3600
 # What is answered without a token; everything else is not, whatever the method.
-OPEN = {(method, path) for path in ("/healthz", LOGIN) for method in ("GET", "HEAD")} | {("POST", LOGIN)}
+OPEN = {(method, path) for path in (*PROBES, LOGIN) for method in ("GET", "HEAD")} | {("POST", LOGIN)}
 
 # For each address alone: a limit over all of them would let one stranger lock everybody out.
 PER_ADDRESS = Limit(burst=10, seconds=6)
@@ -65,6 +66,15 @@ class Access:
         self._guesses.add_failure(client)
         log.info("A wrong token from %s", address)
         return I2VError("http.wrong_token")
+
+    def refuse(self, connection: HTTPConnection) -> I2VError | None:
+        """Return why a request lets nobody in, by its cookie or its token, or `None` if it does."""
+        if self.is_visitor(connection.cookies):
+            return None
+        token = _bearer(connection)
+        if token is None:
+            return I2VError("http.no_token")
+        return self.refusal(token, address_of(connection))
 
     def new_visit(self) -> str:
         """Return the cookie's value for a browser that has logged in."""
@@ -101,14 +111,19 @@ class AccessGuard:
             await self._app(scope, receive, send)
 
     def _refused(self, connection: HTTPConnection) -> Response | None:
-        if self._access.is_visitor(connection.cookies):
+        refusal = self._access.refuse(connection)
+        if refusal is None:
             return None
-        token = _bearer(connection)
-        if token is None and "text/html" in connection.headers.get("accept", ""):  # a browser opens a page
+        is_page = "text/html" in connection.headers.get("accept", "")
+        if refusal.code == "http.no_token" and is_page:  # a browser opens it
             return RedirectResponse(_login_for(connection.scope), 303, {"Cache-Control": "no-store"})
-        address = address_of(connection)
-        refusal = I2VError("http.no_token") if token is None else self._access.refusal(token, address)
-        return None if refusal is None else respond(problem_of(refusal), refusal_headers(refusal))
+        return respond(problem_of(refusal), refusal_headers(refusal))
+
+
+def may_know(request: HTTPConnection) -> bool:
+    """Tell whether who asks for one of `OPEN` would be let in everywhere: it has the token, or needs none."""
+    access: Access | None = request.app.state.access
+    return access is None or access.refuse(request) is None
 
 
 def _digest(token: bytes) -> bytes:

@@ -148,8 +148,7 @@ class _Gate:
         except ClientDisconnect:
             pass  # nobody is there to be answered
         except OSError as error:
-            path, reason = str(self._uploads.folder), error.strerror or str(error)
-            raise EncodeError("image.not_stored", path=path, reason=reason) from error
+            raise EncodeError.of_picture(self._uploads.folder, error) from error
         finally:
             self._uploading -= 1
 

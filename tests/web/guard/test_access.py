@@ -116,7 +116,9 @@ def doors(app: FastAPI, paths: Iterable[str]) -> set[tuple[str, str]]:
     return found
 
 
-OPEN = {("GET", "/healthz"), ("HEAD", "/healthz"), ("GET", "/login"), ("HEAD", "/login"), ("POST", "/login")}
+OPEN = {(method, path) for method in ("GET", "HEAD") for path in ("/healthz", "/readyz", "/login")} | {
+    ("POST", "/login")
+}
 
 
 def test_no_route_of_ours_or_of_gradio_answers_a_stranger(app: FastAPI) -> None:
@@ -211,6 +213,26 @@ def test_a_browser_is_sent_to_the_login_and_the_login_knows_where_from(
     response = requests.get(guarded.url + path, headers=headers, timeout=30, allow_redirects=False)
     assert (response.status_code, response.headers["Location"]) == (303, location)
     assert response.headers["Cache-Control"] == "no-store"
+
+
+def test_a_probe_learns_whether_jobs_are_run_and_who_has_the_token_why_not(
+    start_house: Callable[..., AbstractContextManager[House]],
+) -> None:
+    with start_house(**NETWORK) as house:
+
+        def ask(token: str = "") -> tuple[int, str]:
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            response = requests.get(f"{house.url}/readyz", headers=headers, timeout=30)
+            return response.status_code, "ok" if response.ok else response.json()["code"]
+
+        assert ask() == ask(TOKEN) == (200, "ok")
+        house.executor.ready = False
+        assert ask() == (503, "server.not_now")
+        assert ask(TOKEN) == (503, "server.not_ready")
+        for _ in range(10):  # it is no place to guess at, either
+            assert ask("x" * 20) == (503, "server.not_now")
+        assert ask(TOKEN) == (503, "server.not_now")
+        assert house.get("/jobs", Authorization=f"Bearer {TOKEN}").status_code == 429
 
 
 # --- the header

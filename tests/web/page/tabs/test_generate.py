@@ -59,15 +59,16 @@ def test_a_picture_and_a_sentence_become_a_video(visit: Visit, house: House) -> 
 
 def test_a_reload_finds_the_running_job_with_its_preview_and_cancel(visit: Visit, house: House) -> None:
     page = visit()
-    fill(page, house, "step: sleep 0.5")
+    prompt = "step: sleep 2"  # under way until it is cancelled
+    fill(page, house, prompt)
     page.click("#i2v-go")
     expect(status(page)).to_contain_text("Denoising · step", timeout=WAIT)
     page.reload()
     expect(status(page)).to_contain_text("Denoising · step", timeout=WAIT)
     expect(page.locator("#i2v-frame img")).to_be_visible()
-    expect(page.locator("#i2v-prompt textarea")).to_have_value("step: sleep 0.5")
+    expect(page.locator("#i2v-prompt textarea")).to_have_value(prompt)
     page.click("#i2v-cancel")
-    expect(status(page)).to_contain_text(re.compile("Cancelling|Cancelled"), timeout=2000)
+    expect(status(page)).to_contain_text(re.compile("Cancelling|Cancelled"), timeout=WAIT)
     expect(status(page)).to_contain_text("Cancelled.", timeout=WAIT)
     expect(page.locator("#i2v-cancel")).to_be_hidden()
     assert newest(house)["status"] == "cancelled"

@@ -29,6 +29,8 @@ class Front:
     Attributes:
         closing: set when the server ends, so that answers that take long end too.
         log: the file that the server writes, if any.
+        unpacking: whose turn it is to take a large body into memory, where it is as text, parsed and as a
+            picture.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class Front:
         self.settings = settings
         self.closing = closing
         self.log = log
+        self.unpacking = anyio.CapacityLimiter(2)
         # Apart from each other, so that nobody who asks for a plan waits for other people's pictures.
         self._heavy = anyio.CapacityLimiter(2)
         self._plans = anyio.CapacityLimiter(4)

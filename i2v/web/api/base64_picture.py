@@ -19,6 +19,8 @@ _ADDRESS = re.compile(r"(?!data:)(?:[a-z][\w+.-]*:|/(?!9j/|wo)|[^,]*(?:[.~]|\\(?
 _LONGEST_ADDRESS = 2000  # characters
 # data:image/jpeg;base64, with whatever parameters, and what is left of it where clients cut off its beginning
 _HEADER = re.compile(r"(?:data:)?.{0,300}?(?:[;:]|\A)\s*base64\s*,", re.IGNORECASE | re.DOTALL)
+_MOST_PERCENTS = 100  # of other signs, those of the header
+_SHORTEST_LINE = 16  # letters, of a large text
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _LETTERS = string.ascii_letters.encode() + string.digits.encode() + b"+/"
 
@@ -60,9 +62,9 @@ def _without_quotes(text: str) -> str:
 
 
 def _without_percents(text: str) -> str:
-    for sign in "+/=":  # the usual ones; `unquote` takes its time for each
+    for sign in "+/=\r\n ":  # the usual ones: `unquote` takes time and memory for each
         text = text.replace(quote(sign, safe=""), sign).replace(quote(sign, safe="").lower(), sign)
-    return unquote(text, errors="replace").strip() if "%" in text else text
+    return unquote(text, errors="replace").strip() if 0 < text.count("%") <= _MOST_PERCENTS else text
 
 
 def _joined(text: bytes, value: object) -> bytes:
@@ -74,8 +76,11 @@ def _joined(text: bytes, value: object) -> bytes:
     for escape, meant in ((b"\\r", b""), (b"\\n", b""), (b"\\/", b"/")):  # JSON that was escaped twice
         text = text.replace(escape, meant)
     text = text.translate(None, b"\t\n\r\v\f")
-    if b" " not in text:
+    spaces = text.count(b" ")
+    if not spaces:
         return text
+    if spaces > _LONGEST_ADDRESS + len(text) // _SHORTEST_LINE:  # each piece of such takes fifty bytes
+        raise InvalidRequest("image.base64_spaces", value=shown(value))
     pieces = text.split(b" ")
     lengths = {len(piece) for piece in pieces[:-1]}
     in_lines = len(pieces) > 2 and len(lengths) == 1 and len(pieces[-1]) <= max(lengths)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
+from typing import TypeVar
 
-import anyio.to_thread
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
@@ -21,6 +22,7 @@ from i2v.web.api.base64_picture import decode_base64
 from i2v.web.api.charsets import check_ascii, check_charset
 from i2v.web.api.json_limits import check_shape
 from i2v.web.api.multipart import receive_form
+from i2v.web.api.waiting_place import waiting_place
 from i2v.web.front import Front
 
 FORM, JSON = "multipart/form-data", "application/json"
@@ -28,45 +30,54 @@ FORM, JSON = "multipart/form-data", "application/json"
 # JSON itself says which of these it is in: by its first bytes
 _UNICODE = ("utf-16", "utf-16le", "utf-16be", "utf-32", "utf-32le", "utf-32be")
 
+T = TypeVar("T")
+
 
 async def read_submission(request: Request) -> tuple[JsonObject, bytes]:
     """Return the fields of a form or of a JSON object, and the picture that is its `image`.
 
     Raises:
         InvalidRequest: `http.*`, or `request.*` and `image.*` about `image`.
-        I2VError: `image.*`: a large picture has no place to wait.
+        EncodeError: `image.*`: a large body has no place to wait.
     """
     media_type = _media_type(request)
     if media_type == FORM:
         return await read_form(request)
     if media_type == JSON:
-        body = await _read_body(request)
-        return await anyio.to_thread.run_sync(_fields_and_picture, body)
+        return await _read_body(request, _fields_and_picture)
     raise _refused(request, f"{FORM} or {JSON}")
 
 
 async def read_form(request: Request) -> tuple[JsonObject, bytes]:
     if _media_type(request) != FORM:
         raise _refused(request, FORM)
-    folder = Front.of(request).settings.service.data_dir
-    form = await receive_form(request.headers["content-type"], request.stream(), folder)
-    return dict(form.texts), form.picture
+    front = Front.of(request)
+    with waiting_place(front.settings.service.data_dir) as place:
+        texts = await receive_form(request.headers["content-type"], request.stream(), place.write)
+        return dict(texts), await place.read_out(bytes, front.unpacking)
 
 
 async def read_json(request: Request) -> JsonObject:
     """Return the JSON object that the body is."""
     if _media_type(request) != JSON:
         raise _refused(request, JSON)
-    return await anyio.to_thread.run_sync(parse_object, await _read_body(request))
+    return await _read_body(request, parse_object)
 
 
-async def _read_body(request: Request) -> bytes:
-    """Return the JSON; it is UTF-8, 16 or 32, and must not be declared as anything else."""
+async def _read_body(request: Request, parse: Callable[[bytes], T]) -> T:
+    """Return what `parse` makes of JSON; it is UTF-8, 16 or 32, and must not be declared as anything else."""
     options = parse_options_header(request.headers["content-type"])[1]
     charset = check_charset(options.get(b"charset", b"").decode("latin-1"), "Content-Type", _UNICODE)
-    body = await request.body()
-    check_ascii(body, "Content-Type", charset)
-    return body
+
+    def checked(body: bytes) -> T:
+        check_ascii(body, "Content-Type", charset)
+        return parse(body)
+
+    front = Front.of(request)
+    with waiting_place(front.settings.service.data_dir) as place:
+        async for chunk in request.stream():
+            await place.write(chunk)
+        return await place.read_out(checked, front.unpacking)
 
 
 def parse_object(body: bytes) -> JsonObject:

@@ -1,24 +1,20 @@
 """Forms of several parts (`multipart/form-data`): from the bytes of a body to its texts and its picture.
 
-Owns how parts are found, that texts are UTF-8, and where a large picture waits while it arrives: in the
-service's own folder, so that the machine's folder for temporary files does not matter. Deliberately does not
-know which fields there are, nor what a picture is.
+Owns how parts are found and that texts are UTF-8. Deliberately does not know which fields there are, where
+the picture goes, nor what it is.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-from tempfile import SpooledTemporaryFile
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
-from starlette.datastructures import UploadFile
 
-from i2v.core.errors import EncodeError, InvalidRequest
+from i2v.core.errors import InvalidRequest
 from i2v.core.schema import shown
 from i2v.web.api.charsets import check_charset, read_text
 
@@ -28,17 +24,8 @@ if TYPE_CHECKING:
 PICTURE = b"image"  # the one part that is a file
 MAX_PARTS = 64  # the request has some fifteen fields
 MAX_TEXT = 2**20  # bytes of all texts together
-IN_MEMORY = 2**20  # bytes of a picture; a larger one waits in a file without a name
 
 _AS_IT_IS = (b"", b"7bit", b"8bit", b"binary")  # what Content-Transfer-Encoding may say
-
-
-@dataclass(frozen=True)
-class Form:
-    """What was sent, each field once."""
-
-    texts: dict[str, str]
-    picture: bytes
 
 
 @dataclass
@@ -53,16 +40,17 @@ class _Part:
         return shown(self.name.decode("utf-8", "backslashreplace"))
 
 
-async def receive_form(content_type: str, chunks: AsyncIterator[bytes], folder: Path) -> Form:
-    """Return the form that `chunks` are.
+async def receive_form(
+    content_type: str, chunks: AsyncIterator[bytes], write: Callable[[bytes], Awaitable[None]]
+) -> dict[str, str]:
+    """Return the texts of the form that `chunks` are, each field once.
 
     Args:
         content_type: the header's value; it has the boundary.
-        folder: where a picture that is large waits.
+        write: is given the picture, piece by piece.
     Raises:
         InvalidRequest: `http.*`, or `request.*` for a picture that is missing, a file where a text belongs
             and the other way round.
-        EncodeError: `image.no_space`, `image.not_stored`: `folder` does not take the picture.
     """
     options = parse_options_header(content_type)[1]
     charset = options.get(b"charset", b"").decode("latin-1")
@@ -71,16 +59,9 @@ async def receive_form(content_type: str, chunks: AsyncIterator[bytes], folder: 
     if not boundary:
         raise _malformed("its Content-Type has no boundary; let the client write that header itself")
     reader = _Reader()
-    try:
-        with SpooledTemporaryFile(IN_MEMORY, dir=str(folder)) as file:
-            upload = UploadFile(cast("BinaryIO", file))
-            await _read(chunks, boundary, reader, upload)
-            _check_kinds(reader.parts)
-            await upload.seek(0)
-            picture = await upload.read()
-    except OSError as error:
-        raise EncodeError.of_picture(folder, error) from error
-    return Form(_texts(reader.parts, charset), picture)
+    await _read(chunks, boundary, reader, write)
+    _check_kinds(reader.parts)
+    return _texts(reader.parts, charset)
 
 
 class _Reader:
@@ -149,14 +130,18 @@ class _Reader:
         self.is_complete = True
 
 
-async def _read(chunks: AsyncIterator[bytes], boundary: bytes, reader: _Reader, upload: UploadFile) -> None:
-    """Read everything; pieces of the picture go to `upload`."""
+async def _read(
+    chunks: AsyncIterator[bytes],
+    boundary: bytes,
+    reader: _Reader,
+    write: Callable[[bytes], Awaitable[None]],
+) -> None:
     try:
         parser = MultipartParser(boundary, reader.callbacks())
         async for chunk in chunks:
             parser.write(chunk)
             for piece in reader.take():
-                await upload.write(piece)
+                await write(piece)
         parser.finalize()
     except FormParserError as error:
         raise _malformed(f"it is no form of several parts ({shown(str(error), limit=100)})") from error

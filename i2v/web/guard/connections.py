@@ -80,7 +80,7 @@ class Connections:
         self._leaving -= protocol.was_evicted
 
     def note(self, protocol: LimitedProtocol, turn: Turn | None, is_news: bool) -> None:
-        """Keep in mind what `protocol` waits for its client to do, who has just done some of it: `is_news`."""
+        """Keep in mind what the client of `protocol` has to do; it has just done some of it if `is_news`."""
         if turn is None or is_news or protocol not in self._waiting[turn]:
             self._stop_waiting(protocol)
         if turn is not None and not protocol.was_evicted:

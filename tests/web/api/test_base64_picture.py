@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import random
+import time
+import tracemalloc
 from collections.abc import Callable
 from urllib.parse import quote
 
@@ -105,3 +107,23 @@ def test_what_cannot_be_read_is_named(value: object, code: str) -> None:
         decode_base64(value)
     assert caught.value.code == code
     assert len(caught.value.message) < 300
+
+
+@pytest.mark.parametrize(
+    "text", ["%41" * 5_000_000, "a " * 8_000_000, "; " * 8_000_000, ";" + " " * 16_000_000 + "x"]
+)
+def test_a_large_text_that_is_none_takes_little_time_and_memory(text: str) -> None:
+    tracemalloc.start()
+    began = time.thread_time()
+    try:
+        with pytest.raises(InvalidRequest):
+            decode_base64(text)
+        assert tracemalloc.get_traced_memory()[1] < 8 * len(text)
+    finally:
+        tracemalloc.stop()
+    assert time.thread_time() - began < 2
+
+
+def test_lines_of_a_large_text_may_be_percent_encoded() -> None:
+    raw = bytes(range(256)) * 2000
+    assert decode_base64(quote(base64.encodebytes(raw).decode(), safe="")) == raw

@@ -16,12 +16,14 @@ import pytest
 import requests
 
 from i2v.media.image import decode_picture
-from tests.web.api.test_multipart import LARGE_FORM
+from tests.web.api.test_multipart import END, PART
+from tests.web.api.test_waiting_place import LARGE
 from tests.web.house import House
 from tests.web.test_problems import problem
 
 PROMPT = "镜头向左"
 FORM_TYPE = "multipart/form-data; boundary=b"
+LARGE_FORM = PART + b'"image"; filename="a"\r\n\r\n' + LARGE + b"\r\n" + PART + b'"prompt"\r\n\r\nx\r\n' + END
 FORM_PATHS = ("/api/v1/jobs", "/generate")
 JSON_PATHS = ("/api/v1/jobs", "/api/v1/plan", "/api/predict")
 
@@ -142,11 +144,16 @@ def test_a_data_folder_that_takes_no_picture_is_named(
     with start_house() as house:
         monkeypatch.setattr(tempfile, "_mkstemp_inner", is_full)
         monkeypatch.setattr(tempfile, "_O_TMPFILE_WORKS", False)
-        response = post(house, "/generate", LARGE_FORM, FORM_TYPE)
-        told = problem(response, 507)
-        assert told["code"] == "image.no_space"
-        assert str(house.settings.service.data_dir) in told["detail"]
-        assert int(response.headers["Retry-After"]) > 0
+        as_json = json.dumps({"image": base64.b64encode(LARGE).decode(), "prompt": "x"}).encode()
+        for path, body, kind in (
+            ("/generate", LARGE_FORM, FORM_TYPE),
+            ("/api/v1/jobs", as_json, "application/json"),
+        ):
+            response = post(house, path, body, kind)
+            told = problem(response, 507)
+            assert told["code"] == "image.no_space"
+            assert str(house.settings.service.data_dir) in told["detail"]
+            assert int(response.headers["Retry-After"]) > 0
 
 
 # --- seeds

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
+from typing import NamedTuple
 
 import anyio
 import pytest
 
-from i2v.core.errors import I2VError, InvalidRequest
-from i2v.web.api.multipart import IN_MEMORY, Form, receive_form
+from i2v.core.errors import InvalidRequest
+from i2v.web.api.multipart import receive_form
 
 PART = b"--b\r\nContent-Disposition: form-data; name="
 PICTURE = PART + b'"image"; filename="a.jpg"\r\n\r\nPIXELS\r\n'
@@ -23,29 +21,37 @@ def text(name: str, value: bytes, headers: bytes = b"") -> bytes:
     return PART + f'"{name}"\r\n'.encode() + headers + b"\r\n" + value + b"\r\n"
 
 
-def receive(
-    body: bytes, folder: Path, content_type: str = "multipart/form-data; boundary=b", size: int = 7
-) -> Form:
+class Form(NamedTuple):
+    texts: dict[str, str]
+    picture: bytes
+
+
+def receive(body: bytes, content_type: str = "multipart/form-data; boundary=b", size: int = 7) -> Form:
+    picture = bytearray()
+
     async def chunks() -> AsyncIterator[bytes]:
         for start in range(0, len(body), size):
             yield body[start : start + size]
 
-    return anyio.run(receive_form, content_type, chunks(), folder)
+    async def write(piece: bytes) -> None:
+        picture.extend(piece)
+
+    return Form(anyio.run(receive_form, content_type, chunks(), write), bytes(picture))
 
 
 def refusal(
-    body: bytes, folder: Path, content_type: str = "multipart/form-data; boundary=b", size: int = 7
+    body: bytes, content_type: str = "multipart/form-data; boundary=b", size: int = 7
 ) -> InvalidRequest:
     with pytest.raises(InvalidRequest) as caught:
-        receive(body, folder, content_type, size)
+        receive(body, content_type, size)
     assert len(caught.value.message) < 600
     return caught.value
 
 
 @pytest.mark.parametrize("size", [1, 7, 10**6])
-def test_texts_and_the_picture_arrive_in_pieces_of_any_size(tmp_path: Path, size: int) -> None:
+def test_texts_and_the_picture_arrive_in_pieces_of_any_size(size: int) -> None:
     body = text("prompt", PROMPT.encode()) + PICTURE + text("seed", b"") + END
-    assert receive(body, tmp_path, size=size) == Form({"prompt": PROMPT, "seed": ""}, b"PIXELS")
+    assert receive(body, size=size) == Form({"prompt": PROMPT, "seed": ""}, b"PIXELS")
 
 
 # --- charsets
@@ -62,15 +68,13 @@ def test_texts_and_the_picture_arrive_in_pieces_of_any_size(tmp_path: Path, size
     ],
 )
 @pytest.mark.parametrize("declared", ["nothing", "form", "part", "field"])
-def test_a_text_that_is_not_utf_8_is_refused(
-    tmp_path: Path, value: str, encoding: str, declared: str
-) -> None:
+def test_a_text_that_is_not_utf_8_is_refused(value: str, encoding: str, declared: str) -> None:
     header = f"Content-Type: text/plain; charset={encoding}\r\n".encode() if declared == "part" else b""
     body = PICTURE + text("prompt", value.encode(encoding), header)
     if declared == "field":
         body += text("_charset_", encoding.encode())
     of_form = f"; charset={encoding}" if declared == "form" else ""
-    error = refusal(body + END, tmp_path, content_type=f"multipart/form-data; boundary=b{of_form}")
+    error = refusal(body + END, content_type=f"multipart/form-data; boundary=b{of_form}")
     assert error.code in ("http.charset", "http.not_utf8")
     assert error.params["field"] in ("prompt", "Content-Type", "_charset_")
     assert error.code == ("http.not_utf8" if declared == "nothing" else "http.charset")
@@ -79,43 +83,41 @@ def test_a_text_that_is_not_utf_8_is_refused(
 @pytest.mark.parametrize(
     "charset", ["undefined", "punycode", "idna", "hex", "zip", "utf-7", "x" * 300, "é", "\0"]
 )
-def test_a_charset_that_is_none_is_refused(tmp_path: Path, charset: str) -> None:
-    whole = refusal(
-        PICTURE + END, tmp_path, content_type=f"multipart/form-data; boundary=b; charset={charset}"
-    )
+def test_a_charset_that_is_none_is_refused(charset: str) -> None:
+    whole = refusal(PICTURE + END, content_type=f"multipart/form-data; boundary=b; charset={charset}")
     assert (whole.code, whole.params["field"]) == ("http.charset", "Content-Type")
     header = f"Content-Type: text/plain; charset={charset}\r\n".encode("latin-1")
-    part = refusal(PICTURE + text("prompt", b"x", header) + END, tmp_path)
+    part = refusal(PICTURE + text("prompt", b"x", header) + END)
     assert (part.code, part.params["field"]) == ("http.charset", "prompt")
-    field = refusal(PICTURE + text("prompt", b"x") + text("_charset_", charset.encode()) + END, tmp_path)
+    field = refusal(PICTURE + text("prompt", b"x") + text("_charset_", charset.encode()) + END)
     assert (field.code, field.params["field"]) == ("http.charset", "_charset_")
 
 
-def test_utf_8_may_be_declared_everywhere(tmp_path: Path) -> None:
+def test_utf_8_may_be_declared_everywhere() -> None:
     header = b'Content-Type: text/plain; charset="UTF-8"\r\nContent-Transfer-Encoding: 8bit\r\n'
     body = text("_charset_", b"utf-8") + text("prompt", PROMPT.encode(), header) + PICTURE + END
-    form = receive(body, tmp_path, "multipart/form-data; charset=UTF-8; boundary=b")
+    form = receive(body, "multipart/form-data; charset=UTF-8; boundary=b")
     assert form.texts == {"prompt": PROMPT}
 
 
-def test_the_name_of_a_field_is_utf_8(tmp_path: Path) -> None:
-    error = refusal(PICTURE + PART + b'"' + PROMPT.encode("gbk") + b'"\r\n\r\nx\r\n' + END, tmp_path)
+def test_the_name_of_a_field_is_utf_8() -> None:
+    error = refusal(PICTURE + PART + b'"' + PROMPT.encode("gbk") + b'"\r\n\r\nx\r\n' + END)
     assert error.code == "http.not_utf8"
     assert "\\xbe" in str(error.params["field"])
 
 
-def test_the_name_of_the_file_and_the_type_of_the_picture_do_not_matter(tmp_path: Path) -> None:
+def test_the_name_of_the_file_and_the_type_of_the_picture_do_not_matter() -> None:
     name = 'filename="照片.jpg"\r\nContent-Type: image/jpeg; charset=gbk'.encode("gbk")
-    assert receive(PART + b'"image"; ' + name + b"\r\n\r\nx\r\n" + END, tmp_path).picture == b"x"
+    assert receive(PART + b'"image"; ' + name + b"\r\n\r\nx\r\n" + END).picture == b"x"
 
 
 # --- what is no form, or not whole
 
 
 @pytest.mark.parametrize("length", [0, 1, 40, len(PICTURE) - 2, len(PICTURE), len(PICTURE) + 80, -3])
-def test_a_form_that_was_cut_off_is_refused(tmp_path: Path, length: int) -> None:
+def test_a_form_that_was_cut_off_is_refused(length: int) -> None:
     body = (PICTURE + text("prompt", b"x") + text("seed", b"7") + END).removesuffix(b"\r\n")
-    assert refusal(body[:length], tmp_path).code == "http.malformed"
+    assert refusal(body[:length]).code == "http.malformed"
 
 
 @pytest.mark.parametrize(
@@ -127,8 +129,8 @@ def test_a_form_that_was_cut_off_is_refused(tmp_path: Path, length: int) -> None
         "multipart/form-data; boundary=" + "x" * 300,
     ],
 )
-def test_a_boundary_is_needed(tmp_path: Path, content_type: str) -> None:
-    assert refusal(PICTURE + END, tmp_path, content_type=content_type).code == "http.malformed"
+def test_a_boundary_is_needed(content_type: str) -> None:
+    assert refusal(PICTURE + END, content_type=content_type).code == "http.malformed"
 
 
 @pytest.mark.parametrize(
@@ -155,53 +157,6 @@ def test_a_boundary_is_needed(tmp_path: Path, content_type: str) -> None:
         (b"\0" * 100, "http.malformed", None),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_named(tmp_path: Path, body: bytes, code: str, field: str | None) -> None:
-    error = refusal(body, tmp_path, size=100_000)
+def test_what_is_wrong_is_named(body: bytes, code: str, field: str | None) -> None:
+    error = refusal(body, size=100_000)
     assert (error.code, error.params.get("field")) == (code, field)
-
-
-# --- where a large picture waits
-
-LARGE = bytes(range(256)) * (IN_MEMORY // 128)
-LARGE_FORM = PART + b'"image"; filename="a"\r\n\r\n' + LARGE + b"\r\n" + text("prompt", b"x") + END
-
-
-@pytest.fixture
-def full_folder(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 200 KB."""
-    folder = tmp_path / "full"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("only root may mount a small disk")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-def test_the_folder_for_temporary_files_does_not_matter(
-    tmp_path: Path, full_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for useless in (full_folder, tmp_path / "missing"):
-        monkeypatch.setattr(tempfile, "tempdir", str(useless))
-        assert receive(LARGE_FORM, tmp_path, size=64_000) == Form({"prompt": "x"}, LARGE)
-    assert [path.name for path in tmp_path.iterdir()] == ["full"]  # the waiting picture left nothing
-
-
-def test_a_full_disk_is_named(full_folder: Path) -> None:
-    with pytest.raises(I2VError) as caught:
-        receive(LARGE_FORM, full_folder, size=64_000)
-    assert (caught.value.code, caught.value.params["path"]) == ("image.no_space", str(full_folder))
-    assert list(full_folder.iterdir()) == []
-    assert receive(PICTURE + END, full_folder).picture == b"PIXELS"  # a small one needs no disk
-
-
-@pytest.mark.parametrize("kind", ["missing", "a file"])
-def test_a_folder_that_takes_nothing_is_named(tmp_path: Path, kind: str) -> None:
-    folder = tmp_path / "folder"
-    if kind == "a file":
-        folder.write_text("")
-    with pytest.raises(I2VError) as caught:
-        receive(LARGE_FORM, folder, size=64_000)
-    assert (caught.value.code, caught.value.params["path"]) == ("image.not_stored", str(folder))

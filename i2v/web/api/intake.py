@@ -7,8 +7,6 @@ send are not looked at, and nothing they send is opened as a path or a URL.
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -20,7 +18,7 @@ from i2v.core.schema import shown
 from i2v.jobs.model import JsonObject
 from i2v.web.api.base64_picture import decode_base64
 from i2v.web.api.charsets import check_ascii, check_charset
-from i2v.web.api.json_limits import check_shape
+from i2v.web.api.json_body import parse_object
 from i2v.web.api.multipart import receive_form
 from i2v.web.api.waiting_place import waiting_place
 from i2v.web.front import Front
@@ -78,32 +76,6 @@ async def _read_body(request: Request, parse: Callable[[bytes], T]) -> T:
         async for chunk in request.stream():
             await place.write(chunk)
         return await place.read_out(checked, front.unpacking)
-
-
-def parse_object(body: bytes) -> JsonObject:
-    check_shape(body)
-    try:
-        values = json.loads(body, parse_constant=_no_constant, object_pairs_hook=_no_repetition)
-    except RecursionError as error:
-        raise InvalidRequest("http.malformed", reason="it is nested too deeply") from error
-    except UnicodeDecodeError as error:
-        raise InvalidRequest("http.not_utf8", field="body") from error
-    except ValueError as error:  # broken JSON, an integer of more digits than Python reads
-        raise InvalidRequest("http.malformed", reason=shown(str(error), limit=200)) from error
-    if not isinstance(values, dict):
-        raise InvalidRequest("http.malformed", reason="it is not a JSON object")
-    return values
-
-
-def _no_constant(name: str) -> object:
-    raise InvalidRequest("http.malformed", reason=f"{name} is not JSON")
-
-
-def _no_repetition(pairs: list[tuple[str, object]]) -> JsonObject:
-    for name, count in Counter(name for name, _ in pairs).items():
-        if count > 1:
-            raise InvalidRequest("http.repeated_field", field=shown(name))
-    return dict(pairs)
 
 
 def _fields_and_picture(body: bytes) -> tuple[JsonObject, bytes]:

@@ -10,16 +10,18 @@ import re
 from collections.abc import Container, Iterator
 from urllib.parse import parse_qsl
 
+from python_multipart.multipart import parse_options_header
+
 from i2v.core.errors import InvalidRequest
 from i2v.core.schema import shown
 from i2v.jobs.model import JsonObject
-from i2v.web.api.json_limits import check_shape
+from i2v.web.api.charsets import check_charset
+from i2v.web.api.json_body import parse_object
 
 MAX_BYTES = 500_000  # an event sends some hundred bytes, and some hundred more for each file of a batch
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{1,70}")
 _JSON, _FORM = "application/json", "multipart/form-data"
-_UTF8 = ("utf-8", "utf8", "us-ascii", "ascii")
 
 
 def check_event(path: str, body: bytes, functions: Container[int]) -> str | None:
@@ -64,48 +66,31 @@ def name_in_query(field: str, query: bytes) -> str:
 
 
 def check_json_type(content_type: str) -> None:
-    _check_charset(content_type)
-    if _media_type(content_type) != _JSON:
-        raise InvalidRequest("http.media_type", value=shown(content_type), allowed=_JSON)
+    _options(content_type, _JSON)
 
 
 def check_form_type(content_type: str) -> None:
     """Raise `InvalidRequest` unless this is a form with files, with a boundary as it is allowed to be."""
-    _check_charset(content_type)
-    boundary = re.search(r'boundary=(?:"([^"]*)"|([^;\s]*))', content_type, re.IGNORECASE)
-    given = (boundary[1] or boundary[2] or "").encode("latin-1", "replace") if boundary else b""
-    if _media_type(content_type) != _FORM or not _BOUNDARY.fullmatch(given):
+    if not _BOUNDARY.fullmatch(_options(content_type, _FORM).get(b"boundary", b"")):
         raise InvalidRequest("http.media_type", value=shown(content_type), allowed=f"{_FORM} with a boundary")
 
 
-def _check_charset(content_type: str) -> None:
-    """Raise `InvalidRequest` if a text in another encoding than UTF-8 is announced.
-
-    Python takes far more for an encoding than there is for texts: `undefined`, `punycode`, `unicode_escape`.
-    """
-    for quoted, plain in re.findall(r'charset\*?\d*\*?\s*=\s*(?:"([^"]*)"|([^;\s]*))', content_type, re.I):
-        if (quoted or plain).strip().lower() not in _UTF8:
-            raise InvalidRequest("http.media_type", value=shown(content_type), allowed="charset=utf-8")
-
-
-def _media_type(content_type: str) -> str:
-    return content_type.partition(";")[0].strip().lower()
+def _options(content_type: str, allowed: str) -> dict[bytes, bytes]:
+    """Return what stands behind the media type, if that is `allowed` and the charset is one."""
+    media_type, options = parse_options_header(content_type)
+    if media_type.decode("latin-1") != allowed:
+        raise InvalidRequest("http.media_type", value=shown(content_type), allowed=allowed)
+    check_charset(options.get(b"charset", b"").decode("latin-1"), "Content-Type")
+    return options
 
 
 def _parse(body: bytes) -> JsonObject:
-    check_shape(body)
+    values = parse_object(body)
     try:
-        values = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
-        json.dumps(values, ensure_ascii=False).encode("utf-8")  # half a surrogate pair cannot be sent back
-    except ValueError as error:  # broken JSON, no UTF-8, an integer of more digits than Python reads
+        json.dumps(values, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as error:  # half a surrogate pair cannot be sent back
         raise InvalidRequest("http.malformed", reason=shown(str(error), limit=200)) from error
-    if not isinstance(values, dict):
-        raise InvalidRequest("http.malformed", reason="it is not a JSON object")
     return values
-
-
-def _no_constant(name: str) -> object:
-    raise InvalidRequest("http.malformed", reason=f"{name} is not JSON")
 
 
 def _is_number(value: object) -> bool:

@@ -310,8 +310,8 @@ def test_encodings_that_are_none_are_refused(house: House, charset: str) -> None
         headers={"Content-Type": f"multipart/form-data; boundary=x; charset={charset}"},
         timeout=30,
     )
-    assert upload.status_code == 415
-    assert post_event(house, b"{}", f"application/json; charset={charset}").status_code == 415
+    assert upload.status_code == 422
+    assert post_event(house, b"{}", f"application/json; charset={charset}").status_code == 422
 
 
 UPLOADS = [

@@ -55,7 +55,7 @@ def test_values_come_in_a_list(data: object) -> None:
     [
         b"", b"{", b"null", b"[]", b"1", b'"x"', b"\xff\xfe", b"a=b", b'{"data": [NaN]}',
         b'{"a": [Infinity]}',
-        b'{"a": ' + b"1" * 5000 + b"}", b'{"a": "\\ud800"}', b"[" * 5000, json.dumps(EVENT).encode("utf-16"),
+        b'{"a": ' + b"1" * 5000 + b"}", b'{"a": "\\ud800"}', b"[" * 5000,
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("path", [JOIN, CANCEL, RESET])
@@ -86,11 +86,8 @@ def test_utf_8_is_read_under_its_names(charset: str) -> None:
 
 
 def test_every_other_encoding_that_python_knows_is_refused() -> None:
-    names = {module.name for module in pkgutil.iter_modules(encodings.__path__)} - {
-        "aliases",
-        "ascii",
-        "utf_8",
-    }
+    names = {module.name for module in pkgutil.iter_modules(encodings.__path__)}
+    names -= {"aliases", "ascii", "utf_8", "cp1252"}
     assert {"undefined", "punycode", "idna", "hex_codec", "rot_13", "utf_7"} < names
     for name in (*names, "utf-7", "rot13", "zip", "x" * 300, "%", ""):
         if name:
@@ -100,7 +97,7 @@ def test_every_other_encoding_that_python_knows_is_refused() -> None:
             ):
                 with pytest.raises(InvalidRequest) as caught:
                     check(f"{kind}; charset={name}")
-                assert caught.value.code == "http.media_type"
+                assert caught.value.code == "http.charset"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`i2v.web.api.json_limits`: what is let through, what is not, and how long it takes to say so."""
+"""`i2v.web.api.json_body`: what is let through, what is not, and how long it takes to say so."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 import pytest
 
 from i2v.core.errors import InvalidRequest
-from i2v.web.api.json_limits import MAX_DEPTH, MAX_VALUES, check_shape
+from i2v.web.api.json_body import MAX_DEPTH, MAX_VALUES, check_shape
 
 
 def depth_of(value: object) -> int:

@@ -70,6 +70,7 @@ def create_app(
     hosts = Hosts.of(settings)
     routers = [api.root, api.router, files.router, models_api.router, published.router]
     app.state.access = None
+    app.state.larger_bodies = {}  # by path: what a page mounted later takes of several files at once
     if token := settings.security.token.get_secret_value():
         secret, _ = read_or_make(settings.service.data_dir / "cookie-secret")
         app.state.access = Access(token, secret)
@@ -82,6 +83,7 @@ def create_app(
         hosts=hosts,
         headers=AnswerHeaders(settings.security),
         max_bytes=settings.security.max_request_megabytes * 1e6,
+        larger=app.state.larger_bodies,
     )
     app.add_middleware(
         Forwarded, root_path=settings.server.root_path, proxies=settings.security.trusted_proxies

@@ -1,8 +1,8 @@
 """JSON bodies: from bytes to an object without NaN and repeated names, of bounded depth and number of values.
 
 Depth and number are seen before anything is parsed: a parsed value takes a hundred times the bytes that it
-was sent in, and the parser holds the interpreter's lock meanwhile. Strings may be as long as the body: a picture in base64 is
-one value. Does not know what the object is for.
+was sent in, and the parser holds the interpreter's lock meanwhile. Strings may be as long as the body: a
+picture in base64 is one value. Does not know what the object is for.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -57,19 +58,33 @@ class Hosts:
 
 
 class Guard:
-    """The middleware."""
+    """The middleware.
 
-    def __init__(self, app: ASGIApp, hosts: Hosts, headers: AnswerHeaders, max_bytes: float) -> None:
+    Args:
+        max_bytes: that a request may have.
+        larger: how many it may have at those paths that take more.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        hosts: Hosts,
+        headers: AnswerHeaders,
+        max_bytes: float,
+        larger: Mapping[str, int],
+    ) -> None:
         self._app = app
         self._hosts = hosts
         self._headers = headers
         self._max_bytes = round(max_bytes)
+        self._larger = larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = _CountedBody(receive, self._max_bytes)
+        path = path_of(scope)
+        body = _CountedBody(receive, self._larger.get(path, self._max_bytes))
         method, headers = scope["method"], Headers(scope=scope)
 
         async def send_sealed(message: Message) -> None:
@@ -78,7 +93,7 @@ class Guard:
                 self._headers.seal(MutableHeaders(scope=message), method, headers)
             await send(message)
 
-        refusal = self._refusal(path_of(scope), method, headers)
+        refusal = self._refusal(path, method, headers)
         if refusal is not None:
             await respond(problem_of(refusal))(scope, receive, send_sealed)
         elif is_preflight(method, headers) and self._headers.reader(headers):

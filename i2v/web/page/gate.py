@@ -39,10 +39,11 @@ _READ = re.compile(
     r"|/gradio_api/file=/.+"  # a path of this machine: Gradio serves those below its own folder only
 )
 _EVENTS = ("/gradio_api/queue/join", "/gradio_api/cancel", "/gradio_api/reset")
-_UPLOAD, _PROGRESS = "/gradio_api/upload", "/gradio_api/upload_progress"
+UPLOAD, _PROGRESS = "/gradio_api/upload", "/gradio_api/upload_progress"
 _ANSWERS, _HEARTBEAT = "/gradio_api/queue/data", "/gradio_api/heartbeat/"
 POLL_SECONDS = 0.2
 KEPT_UPLOAD_NAMES = 500
+LOOK_BYTES = 8_000_000  # of one upload, between two looks at the room that is left
 MAX_PATH, MAX_NAME = 2000, 255  # characters, and bytes; Linux has 4096 and 255
 
 
@@ -76,7 +77,7 @@ class PageMount(Mount):
             return Match.NONE, {}
         path, method = path_of(scope), scope["method"]
         if method == "POST":
-            known = path in (*_EVENTS, _UPLOAD)
+            known = path in (*_EVENTS, UPLOAD)
         else:
             known = method in ("GET", "HEAD") and _can_be_a_file(path) and bool(_READ.fullmatch(path))
         return super().matches(scope) if known else (Match.NONE, {})
@@ -103,7 +104,6 @@ class _Gate:
         self._visitors = visitors
         self._uploads = uploads
         self._forget_progress = forget_progress
-        self._uploading = 0
         self._watching = 0
         self._upload_names: dict[str, None] = {}
 
@@ -111,7 +111,7 @@ class _Gate:
         path = path_of(scope)
         if path in _EVENTS:
             await self._event(scope, receive, send)
-        elif path == _UPLOAD:
+        elif path == UPLOAD:
             await self._upload(scope, receive, send)
         elif path == _PROGRESS:
             await self._progress(scope, receive, send)
@@ -139,18 +139,29 @@ class _Gate:
         check_form_type(_content_type(scope))
         if b"upload_id=" in scope["query_string"]:
             self._note_upload(name_in_query("upload_id", scope["query_string"]))
-        if self._uploading >= MAX_AT_ONCE:
-            raise I2VError("page.busy")
-        self._uploading += 1
-        try:
-            await run_sync(self._uploads.make_room)
-            await self._answer(scope, receive, send)
-        except ClientDisconnect:
-            pass  # nobody is there to be answered
-        except OSError as error:
-            raise EncodeError.of_picture(self._uploads.folder, error) from error
-        finally:
-            self._uploading -= 1
+        with self._uploads.receiving():
+            try:
+                await run_sync(self._uploads.make_room)
+                await self._answer(scope, self._with_room(receive), send)
+            except ClientDisconnect:
+                pass  # nobody is there to be answered
+            except OSError as error:
+                raise EncodeError.of_picture(self._uploads.folder, error) from error
+
+    def _with_room(self, receive: Receive) -> Receive:
+        """Return a `receive` that looks now and then whether there still is room for what arrives."""
+        unseen = 0
+
+        async def receive_with_room() -> Message:
+            nonlocal unseen
+            message = await receive()
+            unseen += len(message.get("body", b""))
+            if unseen > LOOK_BYTES:
+                unseen = 0
+                await run_sync(self._uploads.make_room)
+            return message
+
+        return receive_with_room
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let Gradio answer, but raise its own status 500, which is then answered as everywhere else."""

@@ -21,7 +21,7 @@ from i2v.core.settings import Settings
 from i2v.web.front import Front
 from i2v.web.page import upload_parser
 from i2v.web.page.blocks import Page
-from i2v.web.page.gate import PageMount
+from i2v.web.page.gate import UPLOAD, PageMount
 from i2v.web.page.sessions import Sessions
 from i2v.web.page.upload_folder import UploadFolder
 
@@ -68,7 +68,9 @@ async def _mount(app: FastAPI, settings: Settings, folder: Path) -> None:
     page = cast("App", cast("Mount", routes.pop()).app)
     page.state_holder = sessions = Sessions(blocks)
     upload_parser.install()
-    uploads = UploadFolder(folder, max(MAX_UPLOAD_BYTES, 4 * max_file_size))
+    max_bytes = round(max(MAX_UPLOAD_BYTES, 4 * max_file_size))
+    uploads = UploadFolder(folder, max_bytes)
+    app.state.larger_bodies[UPLOAD] = max_bytes  # a batch comes in one request
     routes.insert(0, PageMount(page, front.closing, sessions, uploads, upload_parser.forget_progress))
 
 

@@ -1,8 +1,8 @@
 """The folder where a browser's uploads arrive, kept from filling the disk.
 
 Uploads are named by forms that only the browser knows, so they go by age, and by size where many come. What
-a broken upload leaves is removed at its end (`upload_parser`), and here if that failed. Does not know what is
-in the files.
+a broken upload leaves is removed at its end (`upload_parser`), and here if that failed; what arrives is left
+alone until it has arrived, however long it takes. Does not know what is in the files.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from i2v.core.errors import I2VError
 
 KEPT_SECONDS = 24 * 3600.0  # for whoever comes back to the window
 FRESH_SECONDS = 600.0  # nothing that is younger goes, whatever comes
-LEFT_SECONDS = 120.0  # an unfinished file that has not grown for so long belongs to nobody
+LEFT_SECONDS = 120.0  # an unfinished file of no upload under way is removed when it is so old
 LOOK_SECONDS = 2.0
 MAX_AT_ONCE = 64
 _UNFINISHED = "tmp*"  # directly in the folder; finished ones lie in folders of their own
@@ -41,6 +43,19 @@ class UploadFolder:
         self._lock = threading.Lock()
         self._looked = -LOOK_SECONDS
         self._bytes = 0
+        self._begun: dict[object, float] = {}  # when each upload did that is under way
+
+    @contextmanager
+    def receiving(self) -> Iterator[None]:
+        """Know of an upload within the block; raise `I2VError` (`page.busy`) if too many are under way."""
+        if len(self._begun) >= MAX_AT_ONCE:
+            raise I2VError("page.busy")
+        upload = object()
+        self._begun[upload] = time.time()
+        try:
+            yield
+        finally:
+            del self._begun[upload]
 
     def make_room(self) -> None:
         """Remove what nobody needs any more; raise `I2VError` (`page.uploads_full`) if that is not enough."""
@@ -53,17 +68,20 @@ class UploadFolder:
 
     def _sweep(self) -> int:
         """Return how many bytes are left."""
-        kept: list[_Found] = []
+        finished: list[_Found] = []
+        total = 0
+        longest = time.time() - min(self._begun.values(), default=time.time())
         for found in self._files():
-            is_unfinished = found.path.parent == self.folder
-            if found.age > (LEFT_SECONDS if is_unfinished else KEPT_SECONDS):
+            is_finished = found.path.parent != self.folder
+            if found.age > (KEPT_SECONDS if is_finished else max(LEFT_SECONDS, longest + 1)):
                 _remove(found.path)
-            else:
-                kept.append(found)
-        total = sum(found.size for found in kept)
+                continue
+            total += found.size
+            if is_finished:
+                finished.append(found)
         if total < self._max_bytes:
             return total
-        for found in sorted(kept, key=lambda found: -found.age):
+        for found in sorted(finished, key=lambda found: -found.age):
             if total <= self._max_bytes / 2 or found.age < FRESH_SECONDS:  # half: not to be here each time
                 break
             _remove(found.path)

@@ -37,6 +37,25 @@ def test_old_uploads_and_broken_ones_go_and_others_stay(tmp_path: Path) -> None:
     assert arriving.exists()
 
 
+def test_what_a_slow_upload_has_brought_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of its files waits until the last has arrived."""
+    uploads = UploadFolder(tmp_path, 10_000)
+    with uploads.receiving():
+        now = time.time
+        monkeypatch.setattr(time, "time", lambda: now() + 2000)
+        first = put(tmp_path / "tmpfirst", 1990)
+        others = put(tmp_path / "tmpothers", 3000)  # was left before
+        finished = [put(tmp_path / str(number) / "x.png", 700) for number in range(10)]
+        uploads.make_room()
+    assert first.exists()
+    assert not others.exists()
+    assert not finished[0].exists()
+    UploadFolder(tmp_path, 10_000).make_room()
+    assert not first.exists()
+
+
 def test_where_much_came_the_oldest_go_first(tmp_path: Path) -> None:
     files = [put(tmp_path / str(number) / "x.png", FRESH_SECONDS + 100 - number) for number in range(10)]
     UploadFolder(tmp_path, 10_001).make_room()

@@ -103,11 +103,13 @@ class InsufficientMemory(I2VError):
 class EncodeError(I2VError):
     """A video or a picture could not be written; carries the words of ffmpeg or the system."""
 
-    @classmethod
-    def of_picture(cls, folder: str | PathLike[str], error: OSError) -> Self:
-        """Return why `folder` does not take a picture: its disk is full, or something else."""
-        code = "image.no_space" if error.errno in DISK_FULL else "image.not_stored"
-        return cls(code, path=str(folder), reason=error.strerror or str(error))
+
+def not_stored(folder: str | PathLike[str], error: OSError) -> EncodeError:
+    """Return why `folder` does not take a picture: its disk is full, or something else."""
+    path, reason = str(folder), error.strerror or str(error)
+    if error.errno in DISK_FULL:
+        return EncodeError("image.no_space", path=path, reason=reason)
+    return EncodeError("image.not_stored", path=path, reason=reason)
 
 
 class Cancelled(I2VError):

@@ -26,7 +26,7 @@ from typing import Any, Literal, Self
 from PIL import Image
 
 from i2v.core.child_environment import child_environment
-from i2v.core.errors import EncodeError, I2VError, InvalidRequest, Notice
+from i2v.core.errors import I2VError, InvalidRequest, Notice, not_stored
 from i2v.media.picture_facts import PictureFacts, examine
 from i2v.media.pictures.decode import (
     Inspection,
@@ -113,7 +113,7 @@ def decode_to_file(
     answer, _ = _ask("keep", data, limits, confines or Confines.of(limits), output.absolute())
     if "unstored" in answer:
         number = answer["unstored"]
-        raise EncodeError.of_picture(output.parent, OSError(number, os.strerror(number)))
+        raise not_stored(output.parent, OSError(number, os.strerror(number)))
     width, height = answer["size"]
     return DecodedFile((width, height), tuple(map(Notice.rebuilt, answer["notices"])))
 

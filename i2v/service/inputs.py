@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from i2v.core.errors import EncodeError
+from i2v.core.errors import not_stored
 from i2v.jobs.model import Job, new_job_id
 from i2v.media.decoder import DecodedFile, decode_to_file, read_png, thumbnail_of
 from i2v.media.image import ImageLimits
@@ -116,7 +116,7 @@ class Inputs:
             finally:
                 os.close(folder)
         except OSError as error:
-            raise EncodeError.of_picture(self._folder, error) from error
+            raise not_stored(self._folder, error) from error
 
     def _release(self, name: str) -> None:
         if not self._is_used(name):

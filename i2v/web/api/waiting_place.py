@@ -16,7 +16,7 @@ from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from starlette.datastructures import UploadFile
 
-from i2v.core.errors import EncodeError
+from i2v.core.errors import not_stored
 
 IN_MEMORY = 2**20  # bytes; what is larger waits on the disk
 
@@ -54,4 +54,4 @@ def waiting_place(folder: Path) -> Iterator[WaitingPlace]:
         with SpooledTemporaryFile(IN_MEMORY, dir=str(folder)) as file:
             yield WaitingPlace(cast("BinaryIO", file))
     except OSError as error:
-        raise EncodeError.of_picture(folder, error) from error
+        raise not_stored(folder, error) from error

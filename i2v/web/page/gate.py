@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from i2v.core.errors import EncodeError, I2VError, InvalidRequest
+from i2v.core.errors import I2VError, InvalidRequest, not_stored
 from i2v.core.schema import shown
 from i2v.web.guard.forwarded import path_of
 from i2v.web.page.requests import (
@@ -146,7 +146,7 @@ class _Gate:
             except ClientDisconnect:
                 pass  # nobody is there to be answered
             except OSError as error:
-                raise EncodeError.of_picture(self._uploads.folder, error) from error
+                raise not_stored(self._uploads.folder, error) from error
 
     def _with_room(self, receive: Receive) -> Receive:
         """Return a `receive` that looks now and then whether there still is room for what arrives."""

@@ -378,9 +378,7 @@ def test_an_upload_beyond_the_limits_is_413_and_leaves_nothing(tmp_path: Path, p
             assert unfinished(house) == []
 
 
-def test_a_batch_may_be_larger_than_any_other_request(
-    tmp_path: Path, picture: bytes
-) -> None:
+def test_a_batch_may_be_larger_than_any_other_request(tmp_path: Path, picture: bytes) -> None:
     with page_house(tmp_path, picture, security__max_request_megabytes=1, image__max_megabytes=0.5) as house:
         files = [("files", (f"{number}.png", bytes([number]) * 400_000)) for number in range(10)]
         response = house.session.post(f"{house.url}/gradio_api/upload", files=files, timeout=30)

@@ -21,13 +21,12 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from PIL import Image
 
 from i2v.core.child_environment import child_environment
 from i2v.core.errors import I2VError, InvalidRequest, Notice, not_stored
-from i2v.media.picture_facts import PictureFacts, examine
 from i2v.media.pictures.decode import (
     Inspection,
     Picture,
@@ -37,6 +36,9 @@ from i2v.media.pictures.decode import (
     inspect_picture,
 )
 from i2v.media.pictures.limits import KEPT_PIXELS, ImageLimits
+
+if TYPE_CHECKING:
+    from i2v.media.picture_facts import PictureFacts
 
 THUMBNAIL_SIDE = 256  # pixels, of the longer side
 THUMBNAIL_TYPE = "image/jpeg"
@@ -120,6 +122,8 @@ def decode_to_file(
 
 def examine_bytes(data: bytes, limits: ImageLimits, confines: Confines | None = None) -> PictureFacts:
     """Return what is found in the picture `data`; nothing is written. Raises as `decode_to_file` does."""
+    from i2v.media.picture_facts import PictureFacts
+
     answer, _ = _ask("examine", data, limits, confines or Confines.of(limits))
     return PictureFacts(**answer["facts"])
 
@@ -242,6 +246,8 @@ def _answer(
             return _keep(data, limits, output), b""
         picture = decode_picture(data, limits)
         if task == "examine":
+            from i2v.media.picture_facts import examine  # numpy: half of the time that other tasks take
+
             return {"facts": asdict(examine(picture.image))}, b""
         sent = _png(picture.image) if task == "png" else picture.image.tobytes()
         return {"size": picture.image.size}, sent

@@ -6,10 +6,7 @@ It does not know files: what a file says of its colours is handed in.
 from __future__ import annotations
 
 import io
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from i2v.core.errors import Notice
@@ -28,7 +25,7 @@ def reduce(source: Image.Image, factor: int) -> Image.Image:
     if factor == 1:
         return source
     if source.mode.startswith("I;16"):
-        source = Image.fromarray(_to_8_bit(np.asarray(source), is_16_bit=True))
+        source, _ = _deep_grey(source)
     elif source.mode in ("P", "PA") or "transparency" in source.info:
         source = source.convert("RGBA" if source.has_transparency_data else "RGB")
     elif source.mode == "1":
@@ -39,11 +36,7 @@ def reduce(source: Image.Image, factor: int) -> Image.Image:
 def split_alpha(source: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """Return 8-bit colours (mode L, RGB or CMYK) and, where there is transparency, its alpha (mode L)."""
     if source.mode.startswith(("I", "F")):
-        values = np.asarray(source)
-        grey_8 = Image.fromarray(_to_8_bit(values, is_16_bit=source.mode.startswith("I;16")))
-        if (key := source.info.get("transparency")) is None:
-            return grey_8, None
-        return grey_8, Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8))
+        return _deep_grey(source)
     mode = "L" if source.mode in ("1", "L", "LA") else "RGB"
     if source.has_transparency_data:
         rgba = source.convert("RGBA")
@@ -53,25 +46,11 @@ def split_alpha(source: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     return source.convert(mode), None
 
 
-def _to_8_bit(values: NDArray[Any], is_16_bit: bool) -> NDArray[np.uint8]:
-    """Scale grey values (H, W) to 0..255 instead of clipping them, as Pillow would.
+def _deep_grey(source: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    # It needs numpy, whose import takes half of the process's time; hardly any picture is of this kind.
+    from i2v.media.pictures.deep_grey import split_deep_grey
 
-    32-bit integers and floats do not say what their white is: the smallest usual one (1, 255, 65535) that
-    holds all values is taken, and failing that, or below zero, the range that is there is stretched.
-    """
-    if is_16_bit:
-        scaled: NDArray[np.uint8] = np.rint(np.arange(65536) / 257).astype(np.uint8)[values]
-        return scaled
-    numbers: NDArray[np.floating[Any]] = np.nan_to_num(values.astype(np.float32), posinf=0.0, neginf=0.0)
-    black, white = float(numbers.min()), float(numbers.max())
-    if black >= 0 and white <= 65535:
-        whites = (1.0, 255.0, 65535.0) if values.dtype.kind == "f" else (255.0, 65535.0)
-        black, white = 0.0, next(usual for usual in whites if white <= usual)
-    else:
-        numbers, black, white = numbers / 2, black / 2, white / 2  # halved: the difference stays finite
-    share = (numbers - np.float32(black)) / np.float32((white - black) or 1.0)
-    scaled = np.rint(share * 255).clip(0, 255).astype(np.uint8)
-    return scaled
+    return split_deep_grey(source)
 
 
 def to_srgb(

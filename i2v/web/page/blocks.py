@@ -105,8 +105,8 @@ class Page:
         form = self.generate.form
         loaded = self.blocks.load(
             self.restore,
-            {self.remembered, form.picture, self.generate.view},
-            [self.language, *texts, *form.kept()],
+            {self.remembered, self.generate.view},
+            [self.language, *texts, *form.kept(), self.generate.brought_back],
             **QUIET,
         )
         # Under way as long as the window is open, and so is its stream of answers: Gradio closes it when

@@ -107,9 +107,9 @@ class Form:
         return [self.resolution, *(getattr(self, name) for name in _NUMBERS)]
 
     def kept(self) -> list[Any]:
-        """Return the widgets that are brought back with a job, or with a clip's settings."""
+        """Return the widgets, but for the picture, that are brought back with a job or a clip's settings."""
         return [
-            self.picture, self.prompt, self.preset, self.fit, self.negative_prompt, self.seed, self.speed,
+            self.prompt, self.preset, self.fit, self.negative_prompt, self.seed, self.speed,
             self.engine, *self.sized(),
         ]  # fmt: skip
 

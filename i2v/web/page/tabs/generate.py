@@ -76,6 +76,9 @@ class GenerateTab:
         labels = shared.labels
         self._inspected = Inspected(shared.front.inspect)
         self.view = gr.State(Showing())
+        self.brought_back = gr.State(
+            ""
+        )  # the id of the job that the form was filled from when the page opened
         self.about = gr.HTML(elem_id="i2v-about")
         self.get_model = gr.Button(visible=False, size="sm", elem_id="i2v-get-model")
         with gr.Row():
@@ -116,6 +119,9 @@ class GenerateTab:
         # A result, since what was finished tells what the next one will take.
         changes = [widget.change for widget in (*form.settings(), screen.result)]
         gr.on(changes, self.look, everything, seen, trigger_mode="always_last", **QUIET)
+        self.brought_back.change(
+            self.bring_back_picture, {self.brought_back, form.picture}, form.picture, **QUIET
+        )
         examined = form.picture.change(self.examine, {form.picture, self.view}, **QUIET)
         examined.then(self.look, everything, seen, **QUIET)
         gr.on([form.preset.input, form.engine.input], self.apply_preset, everything, form.sized(), **QUIET)
@@ -127,27 +133,40 @@ class GenerateTab:
         """Attach what happens after another tab's event, which has put something into `Shared.opened`."""
         shared = self._shared
         inputs = shared.here() | {shared.opened, self.form.picture, self.view}
-        outputs = [shared.opened, shared.remembered, shared.tabs, *self.form.kept()]
+        outputs = [shared.opened, shared.remembered, shared.tabs, self.form.picture, *self.form.kept()]
         opened.then(self.take_over, inputs, outputs, **QUIET)
 
     # --- handlers: what is asked for
 
     async def restored(self, values: Values, language: Language) -> Updates:
-        """Return the form as it was when this browser's last job was asked for, or as the preset has it."""
+        """Return the form as it was when this browser's last job was asked for, or as the preset has it.
+
+        All but the picture: on a slow line one may have been dropped already, and an answer, even one that
+        leaves the picture as it was when the page asked, would take it away again.
+        """
         view: Showing = values[self.view]
         job = await self._find(self._shared.remembered_of(values).job)
         view.language = language
         view.turn_to("" if job is None else job.id)
         if job is None:
-            return self.form.placed(values, None) | await self._sized({})
-        return await self._of_job(values, job)
+            return await self._sized({})
+        return {self.brought_back: job.id} | self._of_job(job)
 
-    async def _of_job(self, values: Values, job: Job) -> Updates:
+    async def bring_back_picture(self, values: Values) -> Updates:
+        """Put the picture of that job into the form, unless there is one already."""
+        job = await self._find(values[self.brought_back])
+        if job is None or self.form.picture_path(values):
+            return self.form.placed(values, None)
+        return await self._picture_of(values, job)
+
+    async def _picture_of(self, values: Values, job: Job) -> Updates:
         picture = None
         with suppress(I2VError):  # it cannot be read now: the form stays without it
             picture = await self._front.look(lambda: self._service.picture(job))
-        placed = await run_sync(self.form.placed, values, picture)
-        return placed | self.form.filled(job.request) | self.form.numbers(job.generation)
+        return await run_sync(self.form.placed, values, picture)
+
+    def _of_job(self, job: Job) -> Updates:
+        return self.form.filled(job.request) | self.form.numbers(job.generation)
 
     async def take_over(self, values: Values) -> Updates:
         """Show the job, or the settings, that another tab has opened."""
@@ -160,7 +179,7 @@ class GenerateTab:
         if job is not None:
             values[self.view].turn_to(job.id)
             kept = replace(self._shared.remembered_of(values), job=job.id)
-            filled = await self._of_job(values, job)
+            filled = await self._picture_of(values, job) | self._of_job(job)
             return updates | filled | {self._shared.remembered: asdict(kept)}
         sized = await self._sized(opened.fields | {"prompt": "any"})
         return updates | sized | self.form.repeated(opened.fields)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.web.browser import WAIT, Visit, needs_chromium
 from tests.web.house import House, wait_for
@@ -59,19 +59,32 @@ def test_a_picture_and_a_sentence_become_a_video(visit: Visit, house: House) -> 
 
 def test_a_reload_finds_the_running_job_with_its_preview_and_cancel(visit: Visit, house: House) -> None:
     page = visit()
-    prompt = "step: sleep 2"  # under way until it is cancelled
-    fill(page, house, prompt)
+    fill(page, house, "step: sleep 2")  # under way until it is cancelled
     page.click("#i2v-go")
     expect(status(page)).to_contain_text("Denoising · step", timeout=WAIT)
     page.reload()
     expect(status(page)).to_contain_text("Denoising · step", timeout=WAIT)
     expect(page.locator("#i2v-frame img")).to_be_visible()
-    expect(page.locator("#i2v-prompt textarea")).to_have_value(prompt)
+    expect(page.locator("#i2v-prompt textarea")).to_have_value("step: sleep 2")
     page.click("#i2v-cancel")
     expect(status(page)).to_contain_text(re.compile("Cancelling|Cancelled"), timeout=WAIT)
     expect(status(page)).to_contain_text("Cancelled.", timeout=WAIT)
     expect(page.locator("#i2v-cancel")).to_be_hidden()
     assert newest(house)["status"] == "cancelled"
+
+
+def test_a_picture_dropped_while_the_page_still_loads_stays(browser: Browser, house: House) -> None:
+    page = browser.new_page()
+    held: list[Route] = []  # what the page asks for when it opens
+    page.route("**/gradio_api/queue/join*", lambda route: held.append(route))
+    page.goto(house.url)
+    fill(page, house, QUICK)
+    for route in held:
+        route.continue_()
+    page.unroute("**/gradio_api/queue/join*")
+    expect(page.locator("#i2v-plan")).to_contain_text("96 x 64", timeout=WAIT)  # the picture's own size
+    expect(page.locator("#i2v-picture img")).to_be_visible()
+    page.close()
 
 
 def test_after_a_reload_a_variation_takes_the_same_picture_and_another_seed(

@@ -449,7 +449,7 @@ MESSAGES: dict[str, str] = {
     "image.too_large": "The picture is too large ({size}); at most {allowed} pixels fit. Scale it down.",
     "image.no_memory": "There is not enough memory to decode the picture. Scale it down.",
     "image.too_small": "The picture is {size} pixels; each side needs at least {allowed}. Use a larger one.",
-    "image.too_narrow": "The picture is {size}: one side may be at most {allowed} times the other. Cut it.",
+    "image.too_narrow": "The picture is {size}: one side may be at most {allowed} times the other. Crop it.",
     "image.animated": "The file holds several frames or pages; the first one is used.",
     "image.transparent": "The picture is partly transparent; it was put on the background {background}.",
     "image.scaled_down": "The picture ({source} pixels) was scaled down to {size}, more than any clip has.",

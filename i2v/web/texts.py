@@ -91,6 +91,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{width} x {height} 像素，{num_frames} 帧，时长 {seconds} 秒",
     ),
     "forecast.keep": ("the whole picture ({size})", "使用整张图片（{size}）"),
+    "forecast.keep_cut": (
+        "the picture ({size}) without {percent} % at its edges",
+        "使用图片（{size}），边缘裁去 {percent}%",
+    ),
     "forecast.crop": ("the middle of the picture ({size})", "裁取图片中间（{size}）"),
     "forecast.pad": ("the picture ({size}) with borders", "图片（{size}）加边框"),
     # the gallery

@@ -49,7 +49,7 @@ class ImageLimits:
         if min(width, height) < self.min_side:
             raise InvalidRequest("image.too_small", size=size, allowed=self.min_side)
         if max(width, height) > self.max_aspect * min(width, height):
-            raise InvalidRequest("image.too_narrow", size=size, allowed=self.max_aspect)
+            raise InvalidRequest("image.too_narrow", size=size, allowed=f"{self.max_aspect:g}")
 
 
 DEFAULT_LIMITS = ImageLimits()

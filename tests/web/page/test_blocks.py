@@ -127,6 +127,18 @@ def test_numbers_that_no_slider_has_are_told_and_not_run(page: Page) -> None:
     assert "num_frames = nan is not accepted" in updates[page.generate.plan]
 
 
+@pytest.mark.parametrize(("size", "said"), [((320, 224), "whole"), ((451, 300), "without 5 % at")])
+def test_the_line_below_the_button_says_what_is_cut_off(
+    page: Page, tmp_path: Path, size: tuple[int, int], said: str
+) -> None:
+    path = tmp_path / "x.png"
+    Image.new("RGB", size).save(path)
+    plan = run(page.generate.look(values(page, picture=str(path), prompt="x", preset="quick")))[
+        page.generate.plan
+    ]
+    assert said in plan
+
+
 @pytest.mark.parametrize("size", [(8, 8), (600, 50), (64, 64)])
 def test_the_line_below_the_button_and_the_button_agree(
     page: Page, tmp_path: Path, size: tuple[int, int]

@@ -358,9 +358,18 @@ def _forecast(plan: Plan, size: tuple[int, int] | None, language: Language) -> s
     clip = {name: made[name] for name in ("width", "height", "num_frames")}
     parts = [text("forecast.clip", language, **clip, seconds=f"{_playing_seconds(made):.1f}")]
     if size is not None:
-        parts.append(text(f"forecast.{made['fit']}", language, size=f"{size[0]} x {size[1]}"))
+        parts.append(_framing(made, size, language))
     told = (translate(notice.to_dict(), language) for notice in (*plan.memory, plan.notice))
     return _subdued(" · ".join(parts)) + _subdued(" ".join(told))
+
+
+def _framing(made: Mapping[str, object], size: tuple[int, int], language: Language) -> str:
+    """Return what becomes of a picture of that size; where it is cut only a little, how much."""
+    width, height = (cast("int", made[name]) for name in ("width", "height"))
+    scale = max(width / size[0], height / size[1])
+    percent = round(100 - 100 * width * height / (scale**2 * size[0] * size[1]))
+    name = "forecast.keep_cut" if made["fit"] == "keep" and percent else f"forecast.{made['fit']}"
+    return text(name, language, size=f"{size[0]} x {size[1]}", percent=percent)
 
 
 def _playing_seconds(made: Mapping[str, object]) -> float:

@@ -100,9 +100,10 @@ def test_after_a_reload_a_variation_takes_the_same_picture_and_another_seed(
     expect(page.locator("#i2v-picture img")).to_be_visible()
     page.click("#i2v-variation")
     wait_for(lambda: newest(house)["id"] != first["id"])
-    expect(page.locator(f"#i2v-frame video[src*='{newest(house)['id']}']")).to_be_visible(timeout=WAIT)
+    variation = newest(house)["id"]
+    expect(page.locator(f"#i2v-frame video[src*='{variation}']")).to_be_visible(timeout=WAIT)
     page.click("#i2v-same-seed")
-    wait_for(lambda: len(house.get("/jobs").json()["jobs"]) == 3)
+    wait_for(lambda: newest(house)["id"] != variation)
     same, other, first = house.get("/jobs").json()["jobs"][:3]
     assert [job["request"]["prompt"] for job in (same, other, first)] == [QUICK] * 3
     seeds = [house.service.get(job["id"]).generation["seed"] for job in (same, other, first)]

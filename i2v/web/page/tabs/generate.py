@@ -36,11 +36,17 @@ from i2v.web.texts import text, translate
 
 DOUBLE_CLICK_SECONDS = 0.5  # the browser lets two clicks through that come at once
 
-# On a phone the frame stands below the form; where it is in sight, this does nothing.
+# On a phone the frame stands below the form; where it is in sight, this does nothing. The frame takes the
+# clip's shape when the job is accepted, which may push it out of sight again.
 _SHOW_FRAME = """() => {
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const frame = document.querySelector("#i2v-frame");
-  frame?.scrollIntoView({block: "nearest", behavior: calm ? "auto" : "smooth"});
+  if (!frame) return;
+  const show = () => frame.scrollIntoView({block: "nearest", behavior: calm ? "auto" : "smooth"});
+  show();
+  const watch = new ResizeObserver(show);
+  watch.observe(frame);
+  setTimeout(() => watch.disconnect(), 5000);
 }"""
 
 
@@ -76,9 +82,8 @@ class GenerateTab:
         labels = shared.labels
         self._inspected = Inspected(shared.front.inspect)
         self.view = gr.State(Showing())
-        self.brought_back = gr.State(
-            ""
-        )  # the id of the job that the form was filled from when the page opened
+        # The id of the job that the form was filled from when the page opened.
+        self.brought_back = gr.State("")
         self.about = gr.HTML(elem_id="i2v-about")
         self.get_model = gr.Button(visible=False, size="sm", elem_id="i2v-get-model")
         with gr.Row():

@@ -20,6 +20,7 @@ import os
 import random
 import resource
 import socket
+import subprocess
 import tempfile
 import threading
 import time
@@ -296,7 +297,7 @@ def main() -> None:
     figures: list[dict[str, object]] = []
     with (
         tempfile.TemporaryDirectory(prefix="attack-") as name,
-        launched(APP, Path(name), page=True) as server,
+        launched(APP, Path(name), page=True, stderr=subprocess.DEVNULL) as server,
     ):
         target = Target(server, Path(name))
         for title, attack in attacks(arguments.scale):

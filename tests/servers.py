@@ -51,13 +51,16 @@ class Server:
 
 
 @contextmanager
-def launched(command: list[str], folder: Path, page: bool = False) -> Iterator[Server]:
+def launched(
+    command: list[str], folder: Path, page: bool = False, stderr: int = subprocess.PIPE
+) -> Iterator[Server]:
+    """Start a server and end it at the end. A pipe holds 64 KB of standard error; more stops the server."""
     process = subprocess.Popen(
         command,
         cwd=ROOT,
         env=environment_in(folder) | {"I2V_SERVER__PAGE": str(page)},
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
     )
     log: Path | None = None
@@ -71,7 +74,7 @@ def launched(command: list[str], folder: Path, page: bool = False) -> Iterator[S
             elif address := re.search(r"i2v listens at (http://[\d.]+:\d+) ", line):
                 yield Server(process, address[1], log, said)
                 return
-        raise AssertionError(said + process.communicate(timeout=30)[1])
+        raise AssertionError(said + (process.communicate(timeout=30)[1] or ""))
     finally:
         process.kill()
         process.communicate()

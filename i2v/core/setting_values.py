@@ -265,7 +265,7 @@ def _name(given: str) -> str | None:
     try:
         return str(ipaddress.ip_address(given.removeprefix("[").removesuffix("]")))
     except ValueError:
-        pass
+        pass  # no address: perhaps a name
     try:
         name = given.removesuffix(".").encode("idna").decode("ascii").lower()
     except UnicodeError:

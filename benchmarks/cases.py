@@ -20,7 +20,7 @@ from PIL import Image
 
 from i2v.core.schema import Generation
 from i2v.core.settings import ROOT
-from i2v.engines.specs import EMBEDDED
+from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.media.image import fit_picture
 from scripts.train_embedded import photos
 from scripts.train_embedded.motions import MOTIONS

@@ -27,18 +27,20 @@ from diffusers import I2VGenXLPipeline
 
 from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, MemoryPlan, PresetName
 from i2v.core.settings import load_presets, load_settings
+from i2v.core.stages import Stage
 from i2v.engines.i2vgen_xl.decode import CHUNK_PIXELS
-from i2v.engines.specs import I2VGEN_XL
-from i2v.memory.estimate import CONTEXT_BYTES, GIB, StageName, estimate
-from i2v.memory.options import explain, ways_down
+from i2v.engines.i2vgen_xl.memory import CONTEXT_BYTES, MEMORY
+from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
+from i2v.memory.model import GIB
+from i2v.memory.options import explain
 from i2v.memory.plan import plan_by_settings, plan_memory
-from i2v.pipeline.clip import resolve
+from i2v.pipeline.resolve import resolve
 from scripts.memory_table import simulate
 from scripts.memory_table.simulate import Model, counting
 
 BYTES = 2  # of a float16
 CARDS = (24, 12, 8)  # GB
-Peaks = dict[StageName, int]  # bytes
+Peaks = dict[Stage, int]  # bytes
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ def ours(model: Model, asked: Generation) -> dict[str, Ours]:
         resident = replace(plan, offload="none")
         if resident not in simulated:
             simulated[resident] = activations(model, asked, resident)
-        figures = estimate(I2VGEN_XL, asked, plan)
+        figures = MEMORY.estimate(I2VGEN_XL, asked, plan)
         assert figures is not None
         peaks = {stage.name: stage.weights + simulated[resident][stage.name] for stage in figures.stages}
         found[label] = Ours(plan, fits, peaks)
@@ -163,7 +165,7 @@ def plans(asked: Generation) -> Iterator[tuple[str, MemoryPlan, bool | None]]:
     for gib in CARDS:
         planned = plan_memory(I2VGEN_XL, asked, card(gib), options)
         yield f"{gib} GB", planned.plan, planned.fits
-    *_, least = ways_down(plan_by_settings(card(CARDS[-1]), options), asked)
+    *_, least = MEMORY.ways_down(plan_by_settings(card(CARDS[-1]), options), asked)
     yield "least", least, None
 
 

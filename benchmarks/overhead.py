@@ -31,16 +31,17 @@ from statistics import median
 from typing import ParamSpec, TypeVar
 from unittest import mock
 
-from i2v.core.schema import EngineSpec, GenerationRequest
-from i2v.core.settings import ROOT, Settings, load_presets, load_settings
-from i2v.engines.specs import EMBEDDED
+from i2v.core.engine_spec import EngineSpec
+from i2v.core.settings import ROOT, Settings, load_settings
+from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.jobs.model import Job, JsonObject
 from i2v.jobs.store import JobStore
 from i2v.media.image import decode_picture
 from i2v.media.outputs import OutputFile
 from i2v.memory.plan import probe_device
-from i2v.pipeline.clip import describe, generate_video, mark, resolve
-from i2v.pipeline.loading import LoadedEngine, load_engine
+from i2v.pipeline.engines import EngineCache
+from i2v.pipeline.make import Output, make_clip
+from i2v.pipeline.plan import ClipPlanner
 from i2v.service.service import Service
 from i2v.workers.attempt import Attempt
 from i2v.workers.executors.inline import InlineExecutor
@@ -77,22 +78,19 @@ class Bare:
 
     def __init__(self, settings: Settings, spec: EngineSpec) -> None:
         self._settings = settings
-        self._spec = spec
-        self._presets = load_presets()
-        self._loaded: LoadedEngine = load_engine(spec, probe_device(settings.engine.device), settings)
+        self._planner = ClipPlanner(settings, {spec.name: spec})
+        self._cache = EngineCache(settings.models)
+        self._device = probe_device(settings.engine.device)
         self._made = 0
 
     def run(self, fields: JsonObject, data: bytes) -> dict[str, float]:
         start = time.perf_counter()
-        request = GenerationRequest.parse({"engine": self._spec.name} | fields)
         picture = decode_picture(data)
-        generation, _ = resolve(request, self._spec, self._presets, picture.image.size)
-        output = self._settings.output
-        marks = mark(describe(request, generation, picture, self._loaded, output), output)
+        plan = self._planner.plan_clip(self._planner.parse(fields), picture.image.size, self._device)
         self._made += 1
         target = OutputFile(self._settings.output.directory / f"bare_{self._made}.mp4")
         target.folder.mkdir(parents=True, exist_ok=True)
-        generate_video(self._loaded.engine, generation, picture, target, marks)
+        make_clip(plan, picture, Output(target), self._cache, self._settings)
         return {"bare": time.perf_counter() - start}
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from i2v.engines.specs import I2VGEN_XL
+from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from i2v.media.picture_facts import SIDE, examine
 from i2v.service.advice import advise
 from scripts.train_embedded.photos import manifest, open_photo

@@ -31,7 +31,7 @@ from benchmarks.measure import clock, peak_rss, time_load
 from benchmarks.sides import Ours, Probe, Reading, Run, Setting, Side, Stock, between
 from i2v.core.schedules import ddim, evaluations
 from i2v.core.schema import Generation
-from i2v.engines.specs import EMBEDDED, I2VGEN_XL
+from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.media.outputs import OutputFile
 from i2v.media.video import Mp4Writer
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
@@ -195,7 +195,7 @@ def full_size(race: Race, name: str, folder: str) -> dict[str, object]:
     side: Stock | Exact = {"stock": Stock, "exact": Exact}[name](race.setting())
     side.folder = Path(folder)
     if isinstance(side, Exact):
-        side.spec = replace(I2VGEN_XL, sample_posterior=True)
+        side.spec = replace(I2VGEN_XL, facts=replace(I2VGEN_XL.facts, sample_posterior=True))
     case = cases(9.0, 1, 256)[0].at(race.num_inference_steps)
     side.ask(case.generation, case.picture)
     start = clock()

@@ -26,8 +26,8 @@ from torch import nn
 
 from i2v.core.schema import Generation, MemoryPlan
 from i2v.core.settings import ROOT
-from i2v.engines.base import Conditioned, Decoded
-from i2v.engines.specs import EMBEDDED
+from i2v.engines.base import Conditioned, Decoded, Inputs
+from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.media.image import fit_picture
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
 from i2v.weights import weights_digest
@@ -97,7 +97,7 @@ def example(generation: Generation) -> Image.Image:
 
 
 # Stock draws the first frame from the VAE's posterior, without a seed of its own: both do, from the same one.
-SPEC = replace(EMBEDDED, sample_posterior=True)
+SPEC = replace(EMBEDDED, facts=replace(EMBEDDED.facts, sample_posterior=True))
 POSTERIOR_SEED = 0
 
 
@@ -133,7 +133,7 @@ class Ours:
     def run(self, probe: Probe) -> Run:
         torch.manual_seed(POSTERIOR_SEED)
         marks, chunks = [probe()], []
-        for event in self._engine.generate(self._generation, self._image):
+        for event in self._engine.generate(self._generation, Inputs(self._image)):
             if isinstance(event, Decoded):
                 chunks.append(event.frames)
             elif isinstance(event, Conditioned) or event.step == event.total:

@@ -38,7 +38,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from i2v.core.settings import ROOT
-from i2v.engines.specs import EMBEDDED
+from i2v.engines.i2vgen_xl.specs import EMBEDDED
 
 if not __package__:  # run as a file, which has only its own folder on the path
     sys.path.insert(0, str(ROOT))

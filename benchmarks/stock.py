@@ -31,7 +31,7 @@ from pathlib import Path
 from statistics import median
 
 from i2v.core.settings import ROOT, load_settings
-from i2v.engines.specs import EMBEDDED
+from i2v.engines.i2vgen_xl.specs import EMBEDDED
 
 if not __package__:  # run as a file, which has only its own folder on the path
     sys.path.insert(0, str(ROOT))

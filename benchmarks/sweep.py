@@ -28,7 +28,7 @@ from benchmarks.measure import counting
 from benchmarks.quality import Quality
 from benchmarks.race import Race, plain
 from i2v.core.schedules import evaluations
-from i2v.engines.specs import EMBEDDED
+from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
 from i2v.weights import weights_digest
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import uvicorn
 from pydantic import SecretStr
 
-from i2v.core.schema import EngineSpec
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.settings import ROOT, Settings
-from i2v.engines.specs import ENGINES
+from i2v.engines.registry import engines as all_engines
 from i2v.host import data_folder
 from i2v.host.descriptors import connections_within, raise_limit
 from i2v.host.log_files import app_log
@@ -36,7 +36,7 @@ GRACE_SECONDS = 10  # for answers that are under way when the server ends
 
 def serve(
     settings: Settings,
-    engines: Mapping[str, EngineSpec] = ENGINES,
+    engines: Mapping[str, EngineSpec] | None = None,
     logs: Path = ROOT / "logs",
     quiet: bool = False,
 ) -> None:
@@ -50,6 +50,7 @@ def serve(
             (`database.*`) or the token cannot be used.
     """
     data_dir = settings.service.data_dir
+    engines = all_engines() if engines is None else engines
     with listen(settings.server.host, settings.server.port) as listener, app_log(logs, quiet) as log:
         data_folder.prepare(data_dir)
         with hold(data_dir, _urls(listener), log):  # before anything there is opened or changed

@@ -22,9 +22,9 @@ from PIL import Image
 from i2v.core.errors import InsufficientMemory
 from i2v.core.schema import DeviceInfo, Generation, MemoryPlan
 from i2v.core.settings import load_settings
-from i2v.engines.base import NO_LADDER, Decoded, Ladder, SteppedDown
+from i2v.engines.base import NO_LADDER, Decoded, Inputs, Ladder, SteppedDown
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
-from i2v.engines.specs import EMBEDDED
+from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.memory.usage import PeakMeter
 from i2v.pipeline.ladder import MemoryLadder
 from i2v.weights import EMBEDDED as FOLDER
@@ -61,7 +61,7 @@ class Capped:
     def run(self, plan: MemoryPlan, ladder: Ladder = NO_LADDER) -> NDArray[np.int_]:
         self.engine.plan = plan
         frames = []
-        for event in self.engine.generate(ASKED, self.image, ladder):
+        for event in self.engine.generate(ASKED, Inputs(self.image), ladder):
             if isinstance(event, Decoded):
                 frames.append(event.frames.astype(int))
             if isinstance(event, SteppedDown):

@@ -22,8 +22,10 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from i2v.core.schema import EngineSpec, Generation
-from i2v.engines.specs import I2VGEN_XL
+from i2v.core.engine_spec import EngineSpec
+from i2v.core.schema import Generation
+from i2v.engines.i2vgen_xl.facts import AS_STOCK, Facts
+from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
 
 VISION_SIDE = 16
@@ -52,6 +54,9 @@ def tiny_spec() -> EngineSpec:
         title="Tiny",
         implementation="i2v.engines.i2vgen_xl.engine:I2VGenXLEngine",
         multiple=16,
+        memory="i2v.engines.i2vgen_xl.memory:MEMORY",
+        facts=Facts(),
+        stock_facts=AS_STOCK,
         trained_frames=(4, 8),
         trained_fps=(8, 8),
         default_negative_prompt="blurry",

@@ -29,25 +29,28 @@ import numpy as np
 import psutil
 from PIL import Image
 
+from i2v.core.engine_spec import EngineSpec, Preset
 from i2v.core.errors import InsufficientMemory, ModelUnavailable
-from i2v.core.schema import EngineSpec, Generation, GenerationRequest, MemoryPlan, Preset
+from i2v.core.schema import Generation, GenerationRequest, MemoryPlan
 from i2v.core.settings import Settings, load_settings
-from i2v.engines.base import NO_LADDER, Conditioned, Decoded, Denoised, Event, Ladder, Stage
+from i2v.core.stages import Stage
+from i2v.engines.base import NO_LADDER, Conditioned, Decoded, Denoised, Event, Inputs, Ladder
 from i2v.engines.recovery import recovering
 from i2v.jobs.model import Job, Submission, new_job_id
 from i2v.jobs.store import JobStore
-from i2v.pipeline.clip import resolve
+from i2v.pipeline.resolve import resolve
 
 REHEARSAL = EngineSpec(
     name="rehearsal",
     title="Rehearsal",
     implementation="tests.rehearsal:RehearsalEngine",
+    memory="i2v.engines.i2vgen_xl.memory:MEMORY",  # its ways; it has no figures there
     multiple=16,
     trained_frames=(1, 128),
     trained_fps=(1, 60),
     default_negative_prompt="",
     preview_factors=(),
-    files=(),
+    files=("model_index.json",),
     presets={
         "standard": Preset(area_side=64, num_frames=4, num_inference_steps=4, fps=8, guidance_scale=1.0)
     },
@@ -153,36 +156,39 @@ class RehearsalEngine:
             raise InsufficientMemory("engine.out_of_memory", reason="rehearsed") from None
         return cls(spec, folder, plan)
 
+    def adopt(self, plan: MemoryPlan) -> None:
+        self.plan = plan
+
     def generate(
-        self, generation: Generation, image: Image.Image, ladder: Ladder = NO_LADDER
+        self, generation: Generation, inputs: Inputs, ladder: Ladder = NO_LADDER
     ) -> Generator[Event]:
         clip = _Clip(self, generation, Script(generation.prompt, self._folder))
         return recovering(clip, self.plan, ladder, out_of_memory)
 
 
 class _Clip:
-    """See `i2v.engines.recovery.Clip`."""
+    """See `i2v.engines.recovery.Work`."""
 
     def __init__(self, engine: RehearsalEngine, generation: Generation, script: Script) -> None:
         self._engine = engine
         self._generation = generation
         self._script = script
         self._steps = self._frames = 0  # that are finished
-        self.stage: Stage | None = "condition"
+        self.stage: Stage | None = Stage.CONDITION
 
     def events(self, plan: MemoryPlan) -> Generator[Event]:
         self._engine.plan = plan
         asked = self._generation
-        if self.stage == "condition":
+        if self.stage is Stage.CONDITION:
             self._script.reach("condition", 1)
-            self.stage = "denoise"
+            self.stage = Stage.DENOISE
             yield Conditioned()
         while self._steps < asked.num_inference_steps:
             self._script.reach("step", self._steps + 1)
             self._steps += 1
             preview = partial(np.full, (asked.num_frames, 8, 8, 3), 20 * self._steps % 256, np.uint8)
             yield Denoised(self._steps, asked.num_inference_steps, preview)
-        self.stage = "decode"
+        self.stage = Stage.DECODE
         while self._frames < asked.num_frames:
             self._script.reach("frame", self._frames + 1)
             self._frames += 1
@@ -200,11 +206,11 @@ class PictureEngine(RehearsalEngine):
     """Makes frames of the picture, the seed added to all colours: another picture or seed is seen."""
 
     def generate(
-        self, generation: Generation, image: Image.Image, ladder: Ladder = NO_LADDER
+        self, generation: Generation, inputs: Inputs, ladder: Ladder = NO_LADDER
     ) -> Generator[Event]:
-        for event in super().generate(generation, image, ladder):
+        for event in super().generate(generation, inputs, ladder):
             if isinstance(event, Decoded):
-                event = Decoded((np.asarray(image) + np.uint8(generation.seed % 256))[None])
+                event = Decoded((np.asarray(inputs.image) + np.uint8(generation.seed % 256))[None])
             yield event
 
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from i2v.core.schema import EngineSpec
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.settings import Settings
 from i2v.jobs.model import Claim, Job, JsonObject
 from i2v.jobs.store import JobStore

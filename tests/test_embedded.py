@@ -13,9 +13,9 @@ from safetensors import safe_open
 from benchmarks.peers import load_stock, run_stock
 from i2v.core.schema import Generation, MemoryPlan
 from i2v.core.settings import ROOT
-from i2v.engines.base import Decoded
+from i2v.engines.base import Decoded, Inputs
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
-from i2v.engines.specs import EMBEDDED
+from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.media.image import fit_picture
 from i2v.weights import EMBEDDED as FOLDER
 from scripts.train_embedded.evaluate import asked_of, measure
@@ -109,7 +109,9 @@ def test_stock_diffusers_gives_the_same_frames(
     )
     image = example(photo, asked)
     _, expected = run_stock(load_stock(FOLDER), asked, image)
-    frames = np.concatenate([e.frames for e in engine.generate(asked, image) if isinstance(e, Decoded)])
+    frames = np.concatenate(
+        [e.frames for e in engine.generate(asked, Inputs(image)) if isinstance(e, Decoded)]
+    )
     assert np.abs(frames.astype(int) - expected.astype(int)).max() <= 1
 
 
@@ -126,7 +128,9 @@ def test_the_clip_moves_as_asked(engine: I2VGenXLEngine, name: str) -> None:
     }
     asked = standard(prompt=prompts[name], speed="fast")
     image = example("coffee.jpg", asked)
-    frames = np.concatenate([e.frames for e in engine.generate(asked, image) if isinstance(e, Decoded)])
+    frames = np.concatenate(
+        [e.frames for e in engine.generate(asked, Inputs(image)) if isinstance(e, Decoded)]
+    )
     shares, expected = measure(frames), asked_of(MOTIONS[name])
     # a floor under what this version reaches: a static clip has 0, and a wrong direction less
     assert shares @ expected > 0.5, f"{shares @ expected:.2f} of the asked motion"

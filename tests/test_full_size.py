@@ -25,7 +25,7 @@ from safetensors.numpy import load_file, save_file
 from i2v.core.errors import ModelUnavailable
 from i2v.core.schema import MemoryPlan
 from i2v.engines.i2vgen_xl.components import load_components
-from i2v.engines.specs import I2VGEN_XL
+from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from scripts.full_size.layout import FILES, PUBLISHED_SIZES, Shapes, read_table
 from scripts.full_size.write import file_size, header, is_written, write_model
 

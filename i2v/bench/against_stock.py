@@ -14,7 +14,6 @@ from i2v.bench.report import Figures, Row
 from i2v.bench.trials import Trial, time_clip
 from i2v.core.errors import Notice
 from i2v.core.schema import Generation, MemoryPlan, Offload, PresetName
-from i2v.memory.estimate import step_flops
 from i2v.memory.plan import Planned
 
 # diffusers' own pipeline behind the contract of engines, by what it is compared with.
@@ -38,7 +37,7 @@ def check_stock(lab: Lab) -> Iterator[Row]:
         return
     trial = lab.trial(generation, planned)
     # as stock has it: the picture enters once, and its latents are drawn
-    ours = replace(trial, spec=replace(lab.spec, image_gain=1.0, sample_posterior=True))
+    ours = replace(trial, spec=replace(lab.spec, facts=lab.spec.stock_facts))
     theirs = replace(trial, spec=replace(lab.spec, implementation=stock), is_ours=False)
     row = attempt("stock", "ours", lambda: _timed(lab, "ours", ours))
     yield row
@@ -113,4 +112,4 @@ def _apart(lab: Lab, ours: Trial, frames: Frames, others: Frames) -> Row:
 def work_of_stock(lab: Lab) -> float:
     generation, planned = _stock_clip(lab)
     clips = 3 if planned.plan.dtype != "float32" and generation.guidance_scale > 1 else 2
-    return clips * step_flops(generation) * generation.num_inference_steps
+    return clips * lab.work(generation)

@@ -13,7 +13,8 @@ from typing import Protocol
 from i2v.bench.apart import MeasureFailed, failure_of
 from i2v.bench.report import Figures, Row
 from i2v.bench.trials import Tell, Trial
-from i2v.core.schema import EngineSpec, Generation, MemoryPlan, PresetName, Speed
+from i2v.core.engine_spec import EngineSpec
+from i2v.core.schema import Generation, MemoryPlan, PresetName, Speed
 from i2v.memory.plan import Planned
 
 QUICK_STEPS = 4  # of a preset that is not run to its end
@@ -44,6 +45,10 @@ class Lab(Protocol):
         ...
 
     def guessed_seconds(self, planned: Planned) -> float | None: ...
+
+    def work(self, generation: Generation) -> float:
+        """Return what denoising the clip with all its steps grows with."""
+        ...
 
 
 @dataclass(frozen=True)

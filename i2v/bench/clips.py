@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 from i2v.bench.report import Figures
 from i2v.core.errors import Notice
 from i2v.core.schema import Generation
-from i2v.engines.base import NO_LADDER, Conditioned, Decoded, Denoised, Engine, Ladder, SteppedDown
+from i2v.engines.base import NO_LADDER, Conditioned, Decoded, Denoised, Engine, Inputs, Ladder, SteppedDown
 
 if TYPE_CHECKING:
     from i2v.bench.device import Gauge
@@ -38,7 +38,7 @@ class Clip:
     rungs: list[dict[str, object]]
 
 
-def make_clip(
+def run_clip(
     engine: Engine,
     generation: Generation,
     gauge: Gauge,
@@ -55,7 +55,7 @@ def make_clip(
     rungs: list[dict[str, object]] = []
     marks = {"start": gauge.now()}
     counts = {"denoise": 0, "decode": 0}
-    for event in engine.generate(generation, draw_clip_picture(generation), ladder):
+    for event in engine.generate(generation, Inputs(draw_clip_picture(generation)), ladder):
         if isinstance(event, Conditioned):
             marks["condition"] = gauge.now()
         elif isinstance(event, Denoised):

@@ -10,7 +10,6 @@ from i2v.bench.checks import Lab, attempt, no_room, of_clip
 from i2v.bench.report import Row
 from i2v.bench.trials import find_faults, run_freely, run_short, stop_clips
 from i2v.core.errors import Notice
-from i2v.memory.estimate import step_flops
 
 # The engine that looks at every number, by the one that it stands for.
 _WATCHED = {"i2v.engines.i2vgen_xl.engine:I2VGenXLEngine": "i2v.engines.i2vgen_xl.finite:FiniteEngine"}
@@ -133,11 +132,11 @@ def work_of_small(clips: int) -> Callable[[Lab], float]:
 
     def work(lab: Lab) -> float:
         generation, _ = lab.small_clip()
-        return clips * step_flops(generation) * generation.num_inference_steps
+        return clips * lab.work(generation)
 
     return work
 
 
 def work_of_large(lab: Lab) -> float:
     generation, _ = lab.large_clip()
-    return 2 * step_flops(generation) * generation.num_inference_steps
+    return 2 * lab.work(generation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import cast, get_args
 
 from i2v.bench.checks import QUICK_STEPS, Lab, attempt, no_room, of_clip
@@ -10,7 +11,6 @@ from i2v.bench.published import PRESETS
 from i2v.bench.report import Figures, Row
 from i2v.bench.trials import make_video
 from i2v.core.schema import PresetName, Speed
-from i2v.memory.estimate import step_flops
 
 
 def check_presets(lab: Lab) -> Iterator[Row]:
@@ -63,6 +63,7 @@ def work_of_presets(lab: Lab) -> float:
     work = 0.0
     for name in get_args(PresetName):
         generation, planned = lab.preset(name, _speed(lab))
-        steps = QUICK_STEPS if lab.is_quick else generation.num_inference_steps
-        work += 0.0 if planned.fits is False else step_flops(generation) * steps
+        if lab.is_quick:
+            generation = replace(generation, num_inference_steps=QUICK_STEPS)
+        work += 0.0 if planned.fits is False else lab.work(generation)
     return work

@@ -18,13 +18,15 @@ from i2v.bench.faults import check_cancel, check_memory, check_numbers, work_of_
 from i2v.bench.presets import check_presets, work_of_presets
 from i2v.bench.report import Figures, Private, Report, Row
 from i2v.bench.trials import Trial, look
-from i2v.core.schema import DeviceInfo, EngineSpec, Generation, GenerationRequest, PresetName, Speed
-from i2v.core.settings import Settings, load_presets
+from i2v.core.engine_spec import EngineSpec
+from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, PresetName, Speed
+from i2v.core.settings import Settings
 from i2v.doctor.graphics import find_graphics
-from i2v.memory.estimate import step_flops
+from i2v.engines.registry import engines
+from i2v.memory.model import memory_model
 from i2v.memory.plan import Planned, plan_memory
-from i2v.pipeline.clip import resolve
-from i2v.pipeline.loading import Proofs, choose_engine
+from i2v.pipeline.choice import choose_engine
+from i2v.pipeline.plan import ClipPlanner
 from i2v.service.overview import cpu_name, take_overview
 from i2v.weights import find_weights, weights_digest
 from i2v.weights.records import records_folder
@@ -74,13 +76,13 @@ class Bench:
         """
         self.is_quick = asked.is_quick
         self._asked, self._settings, self._screen, self._scratch = asked, settings, screen, scratch
-        self._presets, self._proofs = load_presets(), Proofs(settings.models)
+        self._planner = ClipPlanner(settings, engines())
         self._began = time.monotonic()
         self._done = self._outstanding = 0.0  # work
         wanted, patience = settings.engine.device, settings.worker.start_seconds
         seen = run_apart(look, wanted, scratch, lambda share: None, patience)
         self.device = DeviceInfo(**{field.name: seen[field.name] for field in fields(DeviceInfo)})  # type: ignore[arg-type]
-        self.spec: EngineSpec = choose_engine(asked.engine, self.device, settings.models)
+        self.spec: EngineSpec = choose_engine(asked.engine, self.device, settings.models, engines())
         self._folder = find_weights(self.spec, settings.models)
         self.report = Report(self._about(seen, environ))
 
@@ -108,7 +110,7 @@ class Bench:
     # --- as the checks see it
 
     def measure(self, measure: Measure, trial: Trial, name: str) -> Figures:
-        work = step_flops(trial.generation) * trial.generation.num_inference_steps
+        work = self.work(trial.generation)
         done = self._done
 
         def hear(share: float) -> None:
@@ -128,7 +130,7 @@ class Bench:
             generation,
             planned.plan,
             self.device,
-            self._settings.engine,
+            self._settings,
             self._scratch,
         )
 
@@ -150,6 +152,9 @@ class Bench:
     def guessed_seconds(self, planned: Planned) -> float | None:
         return planned.guessed_seconds(self.device)
 
+    def work(self, generation: Generation) -> float:
+        return memory_model(self.spec).step_flops(generation) * generation.num_inference_steps
+
     # --- within
 
     def _size(self) -> dict[str, object]:
@@ -158,9 +163,8 @@ class Bench:
 
     def _planned(self, asked: Mapping[str, object]) -> tuple[Generation, Planned]:
         request = GenerationRequest.parse({"prompt": PROMPT, "seed": 0, "engine": self.spec.name, **asked})
-        proofs = self._proofs.of(self.spec)
-        generation, _ = resolve(request, self.spec, self._presets, PICTURE, proofs=proofs)
-        return generation, plan_memory(self.spec, generation, self.device, self._settings.engine)
+        clip = self._planner.plan_clip(request, PICTURE, self.device)
+        return clip.generation, clip.memory
 
     def _left(self) -> float | None:
         spent = time.monotonic() - self._began

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import cast
 
 from i2v.bench.report import Figures, Report, Row
-from i2v.memory.estimate import GIB
+from i2v.memory.model import GIB
 
 
 def heading(report: Report) -> str:

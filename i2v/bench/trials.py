@@ -22,20 +22,22 @@ from i2v.bench.clips import (
     compare_frames,
     draw_clip_picture,
     draw_picture,
-    make_clip,
+    run_clip,
     rung_of,
 )
 from i2v.bench.report import Figures
-from i2v.core.schema import DeviceInfo, EngineSpec, Generation, MemoryPlan
-from i2v.core.settings import EngineSettings
-from i2v.engines.base import Decoded, Denoised, Engine, Event, Ladder, SteppedDown, engine_class
+from i2v.core.engine_spec import EngineSpec
+from i2v.core.schema import DeviceInfo, Generation, MemoryPlan
+from i2v.core.settings import Settings
+from i2v.engines.base import Decoded, Denoised, Engine, Event, Inputs, Ladder, SteppedDown, engine_class
 from i2v.media.image import Picture
 from i2v.media.outputs import OutputFile
 from i2v.memory import allocator
-from i2v.memory.plan import probe_device
-from i2v.pipeline.clip import generate_video
-from i2v.pipeline.delivery import Marks
+from i2v.memory.plan import Planned, probe_device
+from i2v.pipeline.engines import EngineCache
 from i2v.pipeline.ladder import MemoryLadder
+from i2v.pipeline.make import Output, make_clip
+from i2v.pipeline.plan import ClipPlan
 
 if TYPE_CHECKING:
     from i2v.bench.device import Gauge
@@ -60,7 +62,7 @@ class Trial:
     generation: Generation
     plan: MemoryPlan
     device: DeviceInfo
-    options: EngineSettings
+    settings: Settings
     scratch: Path
     room: int | None = None
     is_ours: bool = True
@@ -72,7 +74,7 @@ class Trial:
         return engine_class(self.spec).load(self.spec, self.folder, self.plan)
 
     def ladder(self) -> Ladder:
-        return MemoryLadder(self.spec, self.generation, self.device, self.options)
+        return MemoryLadder(self.spec, self.generation, self.device, self.settings.engine)
 
     def with_steps(self, count: int) -> Trial:
         return replace(self, generation=replace(self.generation, num_inference_steps=count))
@@ -104,9 +106,9 @@ def time_clip(trial: Trial, tell: Tell) -> Figures:
     warm = min(WARM_STEPS, steps)
     whole = warm + steps
     short = trial.with_steps(warm).generation
-    make_clip(engine, short, gauge, lambda share: tell(share * warm / whole))
+    run_clip(engine, short, gauge, lambda share: tell(share * warm / whole))
     warmed = gauge.now()
-    clip = make_clip(
+    clip = run_clip(
         engine,
         trial.generation,
         gauge,
@@ -127,8 +129,6 @@ def make_video(trial: Trial, tell: Tell) -> Figures:
     gauge = trial.gauge()
     gauge.peak()
     start = gauge.now()
-    engine = trial.load()
-    loaded = gauge.now()
     rungs: list[dict[str, object]] = []
     finished: list[float] = []  # when each step was
 
@@ -141,9 +141,10 @@ def make_video(trial: Trial, tell: Tell) -> Figures:
 
     size = (trial.generation.width, trial.generation.height)
     picture = Picture(draw_picture(*size), size, ())
-    target = OutputFile(trial.scratch / "clip.mp4", force=True)
-    result = generate_video(engine, trial.generation, picture, target, Marks(), hear, ladder=trial.ladder())
-    seconds = {"load": loaded - start, **result.seconds, "clip": gauge.now() - loaded}
+    output = Output(OutputFile(trial.scratch / "clip.mp4", force=True))
+    plan = ClipPlan({}, trial.spec, trial.generation, trial.device, Planned(trial.plan))
+    result = make_clip(plan, picture, output, EngineCache(trial.settings.models), trial.settings, hear)
+    seconds = {**result.seconds, "clip": gauge.now() - start - result.seconds["load"]}
     if len(finished) > 1:
         seconds["step"] = (finished[-1] - finished[0]) / (len(finished) - 1)
     counted = [count for stage in result.stages if isinstance(count := stage["bytes"], int)]
@@ -163,7 +164,7 @@ def make_video(trial: Trial, tell: Tell) -> Figures:
 def find_faults(trial: Trial, tell: Tell) -> Figures:
     """Make one clip whose engine looks at every number; raises `I2VError` (`bench.not_finite`)."""
     gauge, engine = trial.gauge(), trial.load()
-    clip = make_clip(engine, trial.generation, gauge, tell)
+    clip = run_clip(engine, trial.generation, gauge, tell)
     brightest = clip.frames.reshape(len(clip.frames), -1).max(axis=1)
     return {
         "decoded_again": sum(
@@ -177,20 +178,20 @@ def find_faults(trial: Trial, tell: Tell) -> Figures:
 def stop_clips(trial: Trial, tell: Tell) -> Figures:
     """Cancel a clip in the middle of a step, and one while it is decoded, then make a whole one."""
     gauge, engine = trial.gauge(), trial.load()
-    first = make_clip(engine, trial.generation, gauge, lambda share: None)
+    first = run_clip(engine, trial.generation, gauge, lambda share: None)
     tell(0.3)
     floor = gauge.release()
     figures: Figures = {"floor_bytes": floor}
     for stage, kind in (("denoise", Denoised), ("decode", Decoded)):
         each = first.seconds[stage] / first.counts[stage]
         gauge.seed(POSTERIOR_SEED)
-        events = engine.generate(trial.generation, draw_clip_picture(trial.generation))
+        events = engine.generate(trial.generation, Inputs(draw_clip_picture(trial.generation)))
         stopped = _stop(events, kind, each / 2, gauge)
         del events
         held = gauge.release()
         figures[stage] = {"seconds": stopped, "seconds_each": each, "bytes_after": held}
         tell(0.6)
-    last = make_clip(engine, trial.generation, gauge, lambda share: None)
+    last = run_clip(engine, trial.generation, gauge, lambda share: None)
     figures["frames_after"] = compare_frames(last.frames, first.frames)
     return figures
 
@@ -222,7 +223,7 @@ def run_freely(trial: Trial, tell: Tell) -> Figures:
     gauge.release()
     gauge.peak()
     before = gauge.peak() or 0
-    clip = make_clip(engine, trial.generation, gauge, tell)
+    clip = run_clip(engine, trial.generation, gauge, tell)
     np.save(trial.scratch / "frames.npy", clip.frames)
     return {"needed_bytes": (gauge.peak() or 0) - before, "seconds": clip.seconds}
 
@@ -235,6 +236,6 @@ def run_short(trial: Trial, tell: Tell) -> Figures:
     gauge.release()
     cap = gauge.cappable() + (trial.room or 0)
     with gauge.capped(cap):
-        clip = make_clip(engine, trial.generation, gauge, tell, trial.ladder())
+        clip = run_clip(engine, trial.generation, gauge, tell, trial.ladder())
     apart = compare_frames(clip.frames, np.load(trial.scratch / "frames.npy"))
     return {"cap_bytes": cap, "seconds": clip.seconds, "stepped_down": clip.rungs, "frames_apart": apart}

@@ -29,17 +29,16 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     from i2v.core.settings import load_settings
-    from i2v.media.outputs import OutputFile, OutputName, prepare_output
+    from i2v.media.outputs import OutputFile, OutputName
     from i2v.media.unpublished import read_kept
-    from i2v.media.video import check_ffmpeg
     from i2v.pipeline.delivery import publish_kept
+    from i2v.pipeline.make import check_output
 
     output = load_settings(arguments.config, os.environ).output
     kept = read_kept(arguments.frames)
     target: OutputTarget = OutputName(output.directory, datetime.now(), output.prefix)
     if arguments.output is not None:
         target = OutputFile(arguments.output, force=arguments.force)
-    check_ffmpeg()
-    prepare_output(target)
+    check_output(target)
     report(publish_kept(kept, target), (), as_json=arguments.json)
     return 0

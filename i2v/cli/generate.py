@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, get_args
@@ -24,11 +24,11 @@ from i2v.media.pictures.kinds import is_video
 
 if TYPE_CHECKING:
     from i2v.core.settings import Settings
-    from i2v.engines.base import Event
     from i2v.media.outputs import OutputTarget
     from i2v.media.provenance import Provenance
     from i2v.media.unpublished import FrameRecorder
     from i2v.pipeline.delivery import Result
+    from i2v.pipeline.make import ClipEvent
 
 EXAMPLES = """\
 examples:
@@ -92,7 +92,15 @@ def _add_request_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", help="0 to 4294967295: the same seed gives the same video (default, and -1: drawn)"
     )
-    parser.add_argument("--engine", help="auto, i2vgen-xl or embedded (default: as in the settings)")
+    parser.add_argument(
+        "--engine", help="auto, or a model that i2v models lists (default: as in the settings)"
+    )
+    parser.add_argument(
+        "--option",
+        action="append",
+        metavar="NAME=VALUE",
+        help="what only one model has, e.g. zoom=1.2 for camera-move; can be given several times",
+    )
     parser.add_argument(
         "--gradient-checkpointing",
         action="store_true",
@@ -102,7 +110,7 @@ def _add_request_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from i2v.core.settings import load_presets, load_settings
+    from i2v.core.settings import load_settings
     from i2v.memory import allocator
 
     allocator.configure()  # before torch is there
@@ -114,58 +122,58 @@ def run(arguments: argparse.Namespace) -> int:
         for name in (arguments.image, arguments.like, arguments.output)
     )
     assert image is not None
-    like = _read_provenance(clip) if clip is not None else None
-    request = _request(given, like, clip, settings)
+    like = _Like(_read_provenance(clip), clip, frozenset(given)) if clip is not None else None
+    request = _request(given, like, settings)
 
-    from i2v.media.image import ImageLimits, decode_picture
-    from i2v.media.outputs import OutputFile, OutputName, prepare_output
-    from i2v.media.video import check_ffmpeg
-    from i2v.memory.plan import plan_memory, probe_device
+    from i2v.media.outputs import OutputFile, OutputName
+    from i2v.pipeline.make import check_output
 
     target: OutputTarget = OutputName(settings.output.directory, submitted, settings.output.prefix)
     if output is not None:
         target = OutputFile(output, force=arguments.force)
-    check_ffmpeg()
-    prepare_output(target)
+    check_output(target)  # before torch is loaded, which takes seconds
+    with _recorder(settings, submitted) as recorder, _Progress(like) as progress:
+        result = _make(request, image, target, recorder, settings, progress)
+    report(result, progress.seen, as_json=arguments.json)
+    return 0
 
-    from i2v.pipeline.clip import describe, generate_video, mark, resolve
-    from i2v.pipeline.ladder import MemoryLadder
-    from i2v.pipeline.loading import Proofs, choose_engine, load_engine
+
+def _make(
+    request: GenerationRequest,
+    image: Path,
+    target: OutputTarget,
+    recorder: FrameRecorder,
+    settings: Settings,
+    progress: _Progress,
+) -> Result:
+    from i2v.core.stages import Stage
+    from i2v.engines.registry import engines
+    from i2v.media.image import ImageLimits, decode_picture
+    from i2v.memory.plan import probe_device
+    from i2v.pipeline.engines import EngineCache
+    from i2v.pipeline.make import Output, make_clip
+    from i2v.pipeline.plan import ClipPlanner
     from i2v.pipeline.stages import Stopwatch
 
     limits = ImageLimits.of(settings.image)
     watch = Stopwatch()
-    with watch.phase("picture"):
+    with watch.phase(Stage.PICTURE):
         picture = decode_picture(_read(image, limits.max_bytes), limits)
-    with watch.phase("load"):
+    with watch.phase(Stage.LOAD):
         device = probe_device(settings.engine.device)
-        spec = choose_engine(request.engine, device, settings.models)
-        generation, notices = resolve(
-            request,
-            spec,
-            load_presets(),
-            picture.image.size,
-            proofs=Proofs(settings.models).of(spec),
-            upscaling=settings.output.upscaler,
-        )
-        planned = plan_memory(spec, generation, device, settings.engine)
-        if planned.fits is False:
-            notices += planned.notices
-    ladder = MemoryLadder(spec, generation, device, settings.engine)
-    with ladder.explained(), _Progress() as progress:
-        with watch.phase("load"):
-            loaded = load_engine(spec, device, settings, planned.plan, ladder, progress.tell)
-            notices += tuple(progress.told)
-        provenance = describe(request, generation, picture, loaded, settings.output)
-        if like is not None and clip is not None:
-            notices += tuple(provenance.differences(like, clip, frozenset(given)))
-        marks = mark(provenance, settings.output)
-        with _recorder(settings, submitted) as recorder:
-            result = generate_video(
-                loaded.engine, generation, picture, target, marks, progress.show, watch, ladder, recorder
-            )
-    report(replace(result, notices=(*notices, *result.notices)), progress.told, as_json=arguments.json)
-    return 0
+        plan = ClipPlanner(settings, engines()).plan_clip(request, picture.image.size, device)
+    cache = EngineCache(settings.models)
+    result = make_clip(plan, picture, Output(target, recorder), cache, settings, progress.show, watch)
+    return replace(result, notices=(*result.notices, *progress.differences))
+
+
+@dataclass(frozen=True)
+class _Like:
+    """The clip whose settings are taken over, and the fields that are given instead."""
+
+    provenance: Provenance
+    path: Path
+    given: frozenset[str]
 
 
 @contextmanager
@@ -189,17 +197,25 @@ def _recorder(settings: Settings, submitted: datetime) -> Iterator[FrameRecorder
 
 def _given_fields(arguments: argparse.Namespace) -> dict[str, object]:
     values = {name: getattr(arguments, name, None) for name in GenerationRequest.model_fields}
-    return {name: value for name, value in values.items() if value is not None}
+    given = {name: value for name, value in values.items() if value is not None}
+    if arguments.option:
+        given["options"] = dict(_option(each) for each in arguments.option)
+    return given
 
 
-def _request(
-    given: dict[str, object], like: Provenance | None, path: Path | None, settings: Settings
-) -> GenerationRequest:
-    """Return the request; what is not given comes from the clip `like`, if any, at `path`."""
+def _option(text: str) -> tuple[str, str]:
+    name, found, value = text.partition("=")
+    if not found:
+        raise InvalidRequest("request.invalid", field="--option", value=shown(text), allowed="NAME=VALUE")
+    return name.strip(), value.strip()
+
+
+def _request(given: dict[str, object], like: _Like | None, settings: Settings) -> GenerationRequest:
+    """Return the request; what is not given comes from the clip `like`, if any."""
     if like is None:
         return GenerationRequest.parse({"engine": settings.engine.name} | given)
-    fields = like.request_fields(given)
-    clip = shown(str(path), limit=300)
+    fields = like.provenance.request_fields(given)
+    clip = shown(str(like.path), limit=300)
     if "prompt" not in fields:
         raise InvalidRequest("like.no_prompt", path=clip)
     try:
@@ -238,10 +254,12 @@ class _Progress:
 
     WIDTH = 30
 
-    def __init__(self) -> None:
+    def __init__(self, like: _Like | None) -> None:
         self.visible = sys.stderr.isatty()
         self.started: float | None = None
-        self.told: list[Notice] = []  # that could not wait for the end
+        self.seen: list[Notice] = []  # that could not wait for the end
+        self.differences: list[Notice] = []  # from the clip `like`
+        self._like = like
 
     def __enter__(self) -> Self:
         return self
@@ -250,17 +268,21 @@ class _Progress:
         if self.visible and self.started is not None:
             print(file=sys.stderr)
 
-    def tell(self, notices: Iterable[Notice]) -> None:
+    def say(self, notices: Iterable[Notice]) -> None:
         for notice in notices:
             line = f"i2v: {notice.message}"
             print(f"\r{line:<70}" if self.visible else line, file=sys.stderr, flush=True)  # over the bar
-            self.told.append(notice)
+            self.seen.append(notice)
 
-    def show(self, event: Event) -> None:
+    def show(self, event: ClipEvent) -> None:
         from i2v.engines.base import Conditioned, Decoded, Denoised, SteppedDown
+        from i2v.pipeline.make import Loaded
 
         if isinstance(event, SteppedDown):
-            self.tell(event.notices)
+            self.say(event.notices)
+        elif isinstance(event, Loaded) and self._like is not None:
+            like = self._like
+            self.differences += event.provenance.differences(like.provenance, like.path, like.given)
         if not self.visible:
             return
         if isinstance(event, Conditioned):
@@ -277,14 +299,14 @@ class _Progress:
         print(f"\r{line:<70}", end="", file=sys.stderr, flush=True)
 
 
-def report(result: Result, told: Sequence[Notice], as_json: bool) -> None:
-    """Print the result, and those of its notices that were not `told`."""
+def report(result: Result, seen: Sequence[Notice], as_json: bool) -> None:
+    """Print the result, and those of its notices that were not `seen` before."""
     if as_json:
         print(json.dumps(result.to_dict(), ensure_ascii=False))
         _keep(result.path)
         return
     for notice in result.notices:
-        if notice not in told:
+        if notice not in seen:
             print(f"i2v: {notice.message}", file=sys.stderr)
     generation = result.generation
     total = sum(result.seconds.values())

@@ -12,8 +12,8 @@ from i2v.cli import weights
 from i2v.cli.parsers import Commands, Parser
 
 if TYPE_CHECKING:
+    from i2v.core.engine_spec import EngineSpec
     from i2v.core.errors import I2VError, Notice
-    from i2v.core.schema import EngineSpec
     from i2v.core.settings import ModelSettings, Settings
     from i2v.weights.folders import ModelFolder
 
@@ -52,12 +52,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace, settings: Settings) -> int:
-    from i2v.engines.specs import ENGINES
+    from i2v.engines.registry import engines
     from i2v.weights.folders import locate
 
     told: list[dict[str, object]] = []
     lines: list[str] = []
-    for spec in ENGINES.values():
+    for spec in engines().values():
+        if not spec.files:
+            lines.append(f"{spec.name} ({spec.title}): available, it needs no weights")
+            continue
         folder = locate(spec, settings.models)
         digest = _digest(spec, folder, settings.models) if arguments.digest else None
         told.append(_fields(spec, folder, digest))
@@ -81,14 +84,16 @@ def _digest(spec: EngineSpec, folder: ModelFolder, models: ModelSettings) -> str
 def _auto(settings: Settings) -> tuple[str | None, Notice | I2VError]:
     """Return the name of the engine that `auto` means, `None` where nothing can run, and why."""
     from i2v.core.errors import InsufficientMemory
+    from i2v.engines.registry import engines
     from i2v.memory.plan import probe_device
-    from i2v.pipeline.loading import choose_engine, explain_choice
+    from i2v.pipeline.choice import choose_engine, explain_choice
 
     try:
         device = probe_device(settings.engine.device)
     except InsufficientMemory as error:
         return None, error
-    return choose_engine("auto", device, settings.models).name, explain_choice(device, settings.models)
+    chosen = choose_engine("auto", device, settings.models, engines())
+    return chosen.name, explain_choice(device, settings.models, engines())
 
 
 def _fields(spec: EngineSpec, folder: ModelFolder, digest: str | None) -> dict[str, object]:

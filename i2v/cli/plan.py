@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from i2v.core.settings import Settings
     from i2v.jobs.forecast import Forecast
     from i2v.memory.plan import Planned
+    from i2v.pipeline.plan import ClipPlanner
 
 PICTURE = (512, 512)
 GIB = 2**30
@@ -46,7 +47,9 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     parser = commands.add_parser("plan", help="what each preset takes of memory and time, here or elsewhere")
     parser.add_argument("--vram", metavar="GB", help="a card with so much memory instead of this machine's")
     parser.add_argument("--ram", metavar="GB", help="so much CPU memory instead of what is free here")
-    parser.add_argument("--engine", help="auto, i2vgen-xl or embedded (default: as in the settings)")
+    parser.add_argument(
+        "--engine", help="auto, or a model that i2v models lists (default: as in the settings)"
+    )
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings to use instead of config.yaml")
     return parser
@@ -54,15 +57,19 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     from i2v.core.settings import load_settings
+    from i2v.engines.registry import engines
+    from i2v.pipeline.choice import best_engine
+    from i2v.pipeline.plan import ClipPlanner
 
     settings = load_settings(arguments.config, os.environ)
     vram, ram = _bytes("--vram", arguments.vram), _bytes("--ram", arguments.ram)
     device = _device(settings, vram, ram)
     engine = arguments.engine or settings.engine.name
     if vram is not None and engine == "auto":
-        engine = "i2vgen-xl"  # what a card is for
+        engine = best_engine(engines()).name  # what a card is for
     past = _forecast(settings) if vram is None else None
-    rows = [_row(name, engine, device, settings, past) for name in get_args(PresetName)]
+    planner = ClipPlanner(settings, engines())
+    rows = [_row(name, engine, device, planner, past) for name in get_args(PresetName)]
     if arguments.json:
         print(json.dumps({"device": vars(device), "presets": [_fields(row) for row in rows]}))
         return 0
@@ -98,30 +105,24 @@ def _device(settings: Settings, vram: int | None, ram: int | None) -> DeviceInfo
 
 def _forecast(settings: Settings) -> Forecast | None:
     """Return what this machine's finished jobs tell, `None` where there were none."""
+    from i2v.engines.registry import engines
     from i2v.jobs.forecast import Forecast
     from i2v.jobs.store import JobStore
+    from i2v.memory.model import denoising_work
 
     if not settings.database.is_file():
         return None
     with closing(JobStore(settings.database, create=False)) as store:
-        return Forecast(store.recent_runs())
+        return Forecast(store.recent_runs(), denoising_work(engines()))
 
 
-def _row(preset: str, engine: str, device: DeviceInfo, settings: Settings, past: Forecast | None) -> Row:
-    from i2v.core.settings import load_presets
-    from i2v.memory.plan import plan_memory
-    from i2v.pipeline.clip import resolve
-    from i2v.pipeline.loading import Proofs, choose_engine
-
+def _row(preset: str, engine: str, device: DeviceInfo, planner: ClipPlanner, past: Forecast | None) -> Row:
     request = GenerationRequest.parse({"prompt": "any", "preset": preset, "engine": engine, "seed": 0})
-    spec = choose_engine(engine, device, settings.models)
-    proofs, upscaling = Proofs(settings.models).of(spec), settings.output.upscaler
-    generation, _ = resolve(request, spec, load_presets(), PICTURE, proofs=proofs, upscaling=upscaling)
-    planned = plan_memory(spec, generation, device, settings.engine)
-    phases = past.phases(generation) if past is not None else None
+    clip = planner.plan_clip(request, PICTURE, device)
+    phases = past.phases(clip.generation) if past is not None else None
     if phases is not None:
-        return Row(preset, generation, planned, phases, is_guess=False)
-    return Row(preset, generation, planned, planned.guessed_phases(device), is_guess=True)
+        return Row(preset, clip.generation, clip.memory, phases, is_guess=False)
+    return Row(preset, clip.generation, clip.memory, clip.memory.guessed_phases(device), is_guess=True)
 
 
 def _fields(row: Row) -> dict[str, object]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 from i2v.cli.parsers import Commands
 
 if TYPE_CHECKING:
-    from i2v.core.schema import EngineSpec
+    from i2v.core.engine_spec import EngineSpec
     from i2v.core.settings import Settings
     from i2v.weights.download import Plan
     from i2v.weights.progress import Progress
@@ -93,10 +93,11 @@ def _verify(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _add(arguments: argparse.Namespace, settings: Settings) -> int:
-    from i2v.engines.specs import I2VGEN_XL  # the only one that is published, so far
+    from i2v.engines.registry import engines
     from i2v.weights.shelf import add_folder
 
-    print(add_folder(I2VGEN_XL, settings.models, arguments.folder))
+    (spec,) = (spec for spec in engines().values() if spec.published is not None)  # the only one so far
+    print(add_folder(spec, settings.models, arguments.folder))
     return 0
 
 
@@ -124,7 +125,7 @@ def _confirm(question: str) -> bool:
 
 
 def _spec(name: str) -> EngineSpec:
-    from i2v.engines.specs import find_spec
+    from i2v.engines.registry import find_spec
 
     return find_spec(name)
 

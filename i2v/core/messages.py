@@ -15,6 +15,7 @@ MESSAGES: dict[str, str] = {
         "Give either resolution ({resolution}) or height and width ({height} x {width}), not both."
     ),
     "request.blank_prompt": "prompt is blank: write what should happen, for example 'the camera pans left'.",
+    "request.not_supported": "{title} has no {field}: leave it out (it was {value}).",
     "request.unknown_engine": "engine = {value} is not known: one of {allowed}.",
     # notices about the request
     "request.untrained_frames": (
@@ -162,7 +163,8 @@ MESSAGES: dict[str, str] = {
         " they are not, try another seed."
     ),
     # which engine auto means
-    "engine.auto_full": "auto runs I2VGen-XL: a CUDA device was found, and its model folder is {path}.",
+    "engine.none": "engine = auto finds none that can run here. Name one of {allowed}.",
+    "engine.auto_full": "auto runs {title}: a CUDA device was found, and its model folder is {path}.",
     "engine.auto_no_cuda": "auto runs the embedded demo model: no CUDA device was found.",
     "engine.auto_no_weights": (
         "auto runs the embedded demo model: a CUDA device was found, but no complete model is in {path}."
@@ -207,6 +209,10 @@ MESSAGES: dict[str, str] = {
     ),
     "plan.fewer_frames": "At this size {num_frames} frames would fit.",
     "plan.smaller": "At {resolution} {num_frames} frames would fit.",
+    "plan.other_device": "It was planned for {before}; it runs on {now}, so its memory plan was made again.",
+    "plan.made_again": (
+        "Free memory or the settings have changed since it was submitted, so its memory plan was made again."
+    ),
     "plan.unknown": "Not known yet: no job of this engine was finished on this machine.",
     # the bench
     "bench.not_writable": "{path} cannot be written: {reason}. Name another file with --json.",

@@ -13,6 +13,7 @@ CHINESE: dict[str, str] = {
     "request.half_size": "height 和 width 要一起给出；也可以只给 resolution。",
     "request.two_sizes": "resolution（{resolution}）与 height、width（{height} x {width}）只能给其中一种。",
     "request.blank_prompt": "提示词为空：请写出画面里要发生什么，例如“the camera pans left”。",
+    "request.not_supported": "{title} 不支持 {field}（收到 {value}），请去掉该项。",
     "request.unknown_engine": "没有名为 {value} 的模型，可选：{allowed}。",
     "request.untrained_frames": "{title} 按 {low} 到 {high} 帧训练；用 {num_frames} 帧时运动可能不稳定。",
     "request.scaled_up": (
@@ -124,7 +125,8 @@ CHINESE: dict[str, str] = {
     "decode.nan_float32": (
         "即使用 float32，帧也解码为 NaN。模型文件可能已损坏：请重新获取；若未损坏，请换一个种子。"
     ),
-    "engine.auto_full": "auto 使用 I2VGen-XL：找到了 CUDA 设备，模型文件夹是 {path}。",
+    "engine.none": "engine = auto 在本机找不到可以运行的模型。请指定其一：{allowed}。",
+    "engine.auto_full": "auto 使用 {title}：找到了 CUDA 设备，模型文件夹是 {path}。",
     "engine.auto_no_cuda": "auto 使用内置演示模型：没有找到 CUDA 设备。",
     "engine.auto_no_weights": "auto 使用内置演示模型：有 CUDA 设备，但 {path} 中没有完整的模型。",
     "engine.auto_neither": "auto 使用内置演示模型：没有找到 CUDA 设备，{path} 中也没有完整的模型。",
@@ -197,6 +199,8 @@ CHINESE: dict[str, str] = {
     "plan.too_large_ram": "可能放不下：需要 {needed} GB 内存，可用 {free} GB。请关闭其他程序。",
     "plan.fewer_frames": "按此尺寸，{num_frames} 帧放得下。",
     "plan.smaller": "按 {resolution}，{num_frames} 帧放得下。",
+    "plan.other_device": "任务提交时按 {before} 规划，现在在 {now} 上运行，已重新规划内存。",
+    "plan.made_again": "提交之后可用内存或设置有变化，已重新规划内存。",
     "plan.unknown": "暂不清楚：本机还没有用此模型完成过任务。",
     # HTTP and the server
     "bench.not_writable": "无法写入 {path}：{reason}。请用 --json 指定其他文件。",

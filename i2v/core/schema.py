@@ -1,13 +1,14 @@
-"""The words the house speaks: what a person asks for, what an engine is, what is really run.
+"""What a person asks for, and what is really run.
 
-`GenerationRequest` is what was asked, checked once; `Generation` is what is run, with every gap filled.
-Facts about models are `EngineSpec` rows. This module reads no file, touches no device and knows no library
-of models.
+`GenerationRequest` is what was asked, checked once; `Generation` is what is run, with every gap filled. What
+an engine can be asked for is `engine_spec`'s business. This module reads no file, touches no device and knows
+no library of models.
 """
 
 from __future__ import annotations
 
 import difflib
+import json
 import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from pydantic import (
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
+    JsonValue,
     ValidationError,
     ValidatorFunctionWrapHandler,
     model_validator,
@@ -92,7 +94,7 @@ class Within:
 
 
 Text = Annotated[str, Field(max_length=PROMPT_LIMIT), BeforeValidator(clean_text)]
-Side = Annotated[int, Within(64, 2048)]
+Side = Annotated[int, Within(64, 4096)]
 
 
 def _drawn(seed: int | None) -> int | None:
@@ -105,8 +107,23 @@ Seed = Annotated[
 ]
 
 
+def _read_options(value: object) -> object:
+    """Forms and flags have nothing but text: there, options are one JSON object."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        raise ValueError("a JSON object") from None
+
+
+OptionValues = Annotated[dict[Text, JsonValue], BeforeValidator(_read_options)]
+
+
 class GenerationRequest(BaseModel):
     """What a person asks for. `None` means: as the preset, or the engine, has it.
+
+    The bounds are the widest that any engine has; `i2v.pipeline.checks` holds a request to those of its own.
 
     "512p" is an area of 512 x 512 pixels. `fps` is the playback rate and, clamped to what the model was
     trained on, its condition; `target_fps` overrides the condition alone. Sides are pixels.
@@ -121,7 +138,7 @@ class GenerationRequest(BaseModel):
     fit: Fit = "keep"
     height: Side | None = None
     width: Side | None = None
-    num_frames: Annotated[int, Within(4, 128)] | None = None
+    num_frames: Annotated[int, Within(1, 3600)] | None = None
     fps: Annotated[int, Within(1, 60)] | None = None
     target_fps: Annotated[int, Within(1, 60)] | None = None
     num_inference_steps: Annotated[int, Within(1, 200)] | None = None
@@ -129,6 +146,9 @@ class GenerationRequest(BaseModel):
     speed: Speed = "auto"
     seed: Seed = Field(default=None, description=f"{RANDOM_SEED} or none: a random one, which is reported")
     engine: Text = "auto"
+    options: OptionValues = Field(
+        default_factory=dict, description="what only the chosen engine has; its fields stand with the model"
+    )
     gradient_checkpointing: bool = False
 
     @model_validator(mode="after")
@@ -176,6 +196,7 @@ _ALLOWED = {
     "model_type": "a table of fields",
     "string_too_short": "at least {min_length} characters",
     "string_too_long": "at most {max_length} characters",
+    "dict_type": "a JSON object",
     "string_unicode": "a text of valid Unicode (no lone surrogates)",
     "value_error": "{error}",
 }
@@ -202,91 +223,6 @@ def shown(value: object, limit: int = 60) -> str:
     if len(text) > limit:
         return f"{short}... ({len(text)} characters)"
     return short if short.strip() == short != "" else f"'{short}'"
-
-
-@dataclass(frozen=True)
-class Preset:
-    """The numbers behind one of the four names.
-
-    `area_side`: the side of the square with the clip's area, in pixels.
-    """
-
-    area_side: int
-    num_frames: int
-    num_inference_steps: int
-    fps: int
-    guidance_scale: float
-
-
-@dataclass(frozen=True)
-class Published:
-    """Where a model's weights are published.
-
-    Attributes:
-        repo: the repository on the Hugging Face hub, "owner/name".
-        revision: its commit; other commits are not asked for.
-        modelscope: ids under which ModelScope may have the same files.
-        size: bytes of what the engine reads, about: for what is said before any hub was asked.
-        licence: as the repository states it.
-    """
-
-    repo: str
-    revision: str
-    modelscope: tuple[str, ...]
-    size: int
-    licence: str
-
-
-@dataclass(frozen=True)
-class EngineSpec:
-    """What must be known about a model before it is loaded.
-
-    Attributes:
-        multiple: sides in pixels are multiples of this.
-        native_area_side: larger requests are generated at this area and scaled up; `None` where any size is
-            generated.
-        trained_frames, trained_fps: smallest and largest that the weights were trained on.
-        image_gain: factor on the first frame's features at the UNet's input. 2.0 for the published weights,
-            which were trained with the features added twice (VGen, `unet_i2vgen.py`) while diffusers adds
-            them once.
-        sample_posterior: draw the first frame's latents from the VAE's posterior, unseeded, as stock
-            diffusers does, instead of taking the mode. Only for parity with stock.
-        preview_factors: five RGB rows: the linear map from four latent channels (and a constant) to colours
-            in [0, 1].
-        files: what is read of the model's folder; of a .safetensors the .fp16 variant where it is there.
-        optional_files: what is read too where it is there.
-        embedded: the weights ship inside the package.
-        has_fast: the engine knows the fast way (`i2v.core.schedules`), which its weights may be proven for.
-        published: where the weights can be had, if they can.
-        max_prompt_tokens: tokens the text encoder reads, start and end included.
-        languages: that prompts may be written in.
-        motions: phrases for all that it can do, where that is little; empty where it knows the world.
-        motion_words: a regular expression that finds such a phrase in a prompt in small letters.
-    """
-
-    name: str
-    title: str
-    implementation: str  # "module:Class"
-    multiple: int
-    trained_frames: tuple[int, int]
-    trained_fps: tuple[int, int]
-    default_negative_prompt: str
-    preview_factors: tuple[tuple[float, float, float], ...]
-    files: tuple[str, ...]
-    optional_files: tuple[str, ...] = ()
-    native_area_side: int | None = None
-    image_gain: float = 1.0
-    sample_posterior: bool = False
-    max_prompt_tokens: int = 77
-    clip_skip: int = 1
-    requires_prompt: bool = True
-    languages: tuple[Language, ...] = ("en",)
-    motions: tuple[str, ...] = ()
-    motion_words: str = ""
-    embedded: bool = False
-    has_fast: bool = False
-    published: Published | None = None
-    presets: dict[str, Preset] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -331,12 +267,22 @@ class MemoryPlan:
 
 
 @dataclass(frozen=True)
+class PlannedMemory:
+    """How a job was to use the device when it was submitted, and which device that was."""
+
+    memory: MemoryPlan
+    device_type: Literal["cpu", "cuda"]
+    device_name: str
+
+
+@dataclass(frozen=True)
 class Generation:
     """What is really run: every gap of the request filled, sizes settled. All sides in pixels.
 
     `width` and `height` are the video's, `generated_width` and `generated_height` the model's; they differ
     where an engine generates small and the frames are scaled up, by `upscaler`. With `speed` "fast",
-    `num_inference_steps` is the quality: that of so many steps, made with fewer (`i2v.core.schedules`).
+    `num_inference_steps` is the quality: that of so many steps, made with fewer (`i2v.core.schedules`); 0
+    where the engine has no steps. `options` are what only the engine's family has, all gaps filled.
     """
 
     prompt: str
@@ -355,3 +301,4 @@ class Generation:
     engine: str
     speed: Literal["exact", "fast"] = "exact"
     upscaler: UpscalerName = "lanczos"
+    options: dict[str, object] = field(default_factory=dict)

@@ -19,17 +19,9 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from i2v.core import setting_values as kinds
+from i2v.core.engine_spec import Preset
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import (
-    Language,
-    Offload,
-    Preset,
-    Upscaling,
-    Within,
-    invalid_field,
-    nearest_name,
-    shown,
-)
+from i2v.core.schema import Language, Offload, Upscaling, Within, invalid_field, nearest_name, shown
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT_PREFIX = "I2V_"

@@ -14,7 +14,8 @@ from i2v.doctor.graphics import Card, find_graphics
 from i2v.doctor.machine import check_memory
 from i2v.doctor.packages import find_torch
 from i2v.doctor.product import check_ffmpeg, check_output
-from i2v.pipeline.loading import choose_engine
+from i2v.engines.registry import engines
+from i2v.pipeline.choice import choose_engine
 
 
 def examine_briefly(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -23,7 +24,7 @@ def examine_briefly(settings: Settings, environ: Mapping[str, str]) -> Iterator[
     yield from check_device(card, settings.engine)
     used = card if isinstance(card, Card) and settings.engine.device != "cpu" else None
     device = DeviceInfo("cuda" if used else "cpu", used.name if used else "CPU", 0)
-    spec = choose_engine(settings.engine.name, device, settings.models)
+    spec = choose_engine(settings.engine.name, device, settings.models, engines())
     memory = psutil.virtual_memory()
     yield check_memory(spec, used, memory.available, memory.total)
     yield check_output(settings.output)

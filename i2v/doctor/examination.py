@@ -11,8 +11,9 @@ from pathlib import Path
 
 import psutil
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
-from i2v.core.schema import DeviceInfo, EngineSpec
+from i2v.core.schema import DeviceInfo
 from i2v.core.settings import ROOT, Settings
 from i2v.doctor.device import check_device, check_threads, find_card
 from i2v.doctor.findings import Finding, Status
@@ -28,8 +29,8 @@ from i2v.doctor.product import (
     check_weights,
     list_variables,
 )
-from i2v.engines.specs import ENGINES
-from i2v.pipeline.loading import choose_engine
+from i2v.engines.registry import engines
+from i2v.pipeline.choice import choose_engine
 
 DEFAULT_PORT = 7860  # the published one, checked where the settings take any
 
@@ -56,7 +57,7 @@ def examine(config: Path | None, environ: Mapping[str, str], port: int | None) -
     graphics = find_graphics(environ)
     parts = [_examine_machine(graphics, environ, ROOT / "logs"), {"set_up": [of_settings]}]
     if settings is not None:
-        parts.append(_examine_with(settings, ENGINES, graphics, environ))
+        parts.append(_examine_with(settings, engines(), graphics, environ))
         port = port or settings.server.port or DEFAULT_PORT
     if port is not None:
         parts.append({"page_unreachable": [check_port(port)]})
@@ -119,7 +120,11 @@ def _examine_with(
     return {
         "out_of_memory": [check_memory(spec, used, memory.available, memory.total)],
         "no_response": [
-            *(check_weights(each, models, _if_absent(each, settings, used)) for each in engines.values()),
+            *(
+                check_weights(each, models, _if_absent(each, settings, used))
+                for each in engines.values()
+                if each.files
+            ),
             *([reading] if reading else []),
         ],
         "slow": slow,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psutil
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
-from i2v.core.schema import EngineSpec
 from i2v.doctor.findings import Finding
 from i2v.doctor.graphics import Card
 

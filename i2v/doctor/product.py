@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import EncodeError, I2VError, InvalidRequest, ModelUnavailable, Notice
-from i2v.core.schema import EngineSpec, shown
+from i2v.core.schema import shown
 from i2v.core.settings import ModelSettings, OutputSettings, Settings, find_user_file, load_settings
 from i2v.doctor.findings import Finding, Status
-from i2v.engines.specs import find_spec
+from i2v.engines.registry import find_spec
 from i2v.media.outputs import OutputName, prepare_output
 from i2v.media.video import prove_ffmpeg
 from i2v.weights.folders import find_weights, locate

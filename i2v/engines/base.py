@@ -1,7 +1,8 @@
 """What every engine is: something that loads weights once and turns one `Generation` into a stream of events.
 
 An engine knows nothing of jobs, files to write, pages or settings. The caller owns progress: it iterates, and
-stopping to iterate (closing the generator) is how a job is cancelled.
+stopping to iterate (closing the generator) is how a job is cancelled. What is known before loading is the
+`EngineSpec`'s business.
 """
 
 from __future__ import annotations
@@ -10,17 +11,29 @@ import importlib
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, Self, cast
+from typing import TYPE_CHECKING, Protocol, Self, cast
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
-from i2v.core.schema import EngineSpec, Generation, MemoryPlan
+from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.stages import Stage
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-Stage = Literal["load", "condition", "denoise", "decode"]
+
+@dataclass(frozen=True)
+class Inputs:
+    """The pictures of a clip by their roles, RGB: those that the engine's `Capabilities.inputs` name.
+
+    Each is exactly `generated_width` x `generated_height`, or as it was given where the engine takes the
+    `whole_picture`.
+    """
+
+    image: Image
+    last_image: Image | None = None
 
 
 @dataclass(frozen=True)
@@ -90,27 +103,40 @@ NO_LADDER = NoLadder()
 
 
 class Engine(Protocol):
-    """The contract. `tests/engines/test_base.py` holds every registered engine to it."""
+    """The contract. `tests/engines/test_contract.py` holds every registered engine to it."""
 
     spec: EngineSpec
-    plan: MemoryPlan  # as it runs: with the threads that it really uses
+
+    @property
+    def plan(self) -> MemoryPlan:
+        """The plan as it runs: with the threads that it really uses."""
+        ...
 
     @classmethod
-    def load(cls, spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Self:
-        """Load weights from a folder in the Hugging Face layout.
+    def load(cls, spec: EngineSpec, folder: Path | None, plan: MemoryPlan) -> Self:
+        """Load weights from a folder in the Hugging Face layout; `None` where the engine has none.
 
-        Raises `ModelUnavailable` naming the file or tensor.
+        Raises:
+            ModelUnavailable: naming the file or tensor.
+            InsufficientMemory: `engine.out_of_memory`.
         """
         ...
 
-    def generate(self, generation: Generation, image: Image, ladder: Ladder = NO_LADDER) -> Generator[Event]:
+    def adopt(self, plan: MemoryPlan) -> None:
+        """Work by `plan` from the next clip on. It is of the device and the dtype that were loaded for.
+
+        Nothing is moved yet, so that this cannot run out of memory.
+        """
+        ...
+
+    def generate(
+        self, generation: Generation, inputs: Inputs, ladder: Ladder = NO_LADDER
+    ) -> Generator[Event]:
         """Yield `Conditioned`, one `Denoised` a step, then `Decoded` chunks that sum to `num_frames` frames.
 
         Between them, `SteppedDown` where memory ran out and `ladder` had a plan that takes less: what is
         finished is kept, and `self.plan` is the new one.
 
-        Args:
-            image: RGB, exactly `generated_width` x `generated_height`.
         Raises:
             InsufficientMemory: `engine.out_of_memory`, at the ladder's end.
         """

@@ -1,7 +1,8 @@
-"""A clip goes on where memory ran out: what is finished is kept, the next plan makes the rest.
+"""Work goes on where memory ran out: what is finished is kept, the next plan does the rest.
 
 Owns the order of things: let go of all that the failure holds, give the memory back, ask the ladder, say so,
-go on. Which errors mean a lack of memory, and what of a clip outlives one, is the engine's business.
+go on. Which errors mean a lack of memory, and what of the work outlives one, is its own business: loading
+(`i2v.pipeline`) and a clip (its engine).
 """
 
 from __future__ import annotations
@@ -13,20 +14,22 @@ from typing import Protocol
 
 from i2v.core.errors import InsufficientMemory, Notice
 from i2v.core.schema import MemoryPlan
-from i2v.engines.base import Event, Ladder, Stage, SteppedDown
+from i2v.core.stages import Stage
+from i2v.engines.base import Event, Ladder, SteppedDown
 from i2v.memory import allocator
 
 _RAN_OUT: dict[Stage, Notice] = {
-    "condition": Notice("ladder.condition", {}),
-    "denoise": Notice("ladder.denoise", {}),
-    "decode": Notice("ladder.decode", {}),
+    Stage.LOAD: Notice("ladder.load", {}),
+    Stage.CONDITION: Notice("ladder.condition", {}),
+    Stage.DENOISE: Notice("ladder.denoise", {}),
+    Stage.DECODE: Notice("ladder.decode", {}),
 }
 
 log = logging.getLogger(__name__)
 
 
-class Clip(Protocol):
-    """One clip in the making. Its `stage` is the one that it is in, `None` once its last frame is made."""
+class Work(Protocol):
+    """Something that may run out of memory. Its `stage` is the one that it is in, `None` once it is done."""
 
     @property
     def stage(self) -> Stage | None: ...
@@ -37,9 +40,9 @@ class Clip(Protocol):
 
 
 def recovering(
-    clip: Clip, plan: MemoryPlan, ladder: Ladder, reason_of: Callable[[BaseException], str | None]
+    work: Work, plan: MemoryPlan, ladder: Ladder, reason_of: Callable[[BaseException], str | None]
 ) -> Generator[Event]:
-    """Yield the clip's events, and a `SteppedDown` wherever it goes on by another plan.
+    """Yield the work's events, and a `SteppedDown` wherever it goes on by another plan.
 
     Args:
         reason_of: says in short what ran out of memory, `None` for any other error.
@@ -49,15 +52,15 @@ def recovering(
     while True:
         reason: str | None = None
         lower: MemoryPlan | None = None
-        with closing(clip.events(plan)) as events:
+        with closing(work.events(plan)) as events:
             try:
-                lower = yield from _until_short(events, clip, plan, ladder)
+                lower = yield from _until_short(events, work, plan, ladder)
             except Exception as error:
                 reason = reason_of(error)
                 if reason is None:
                     raise
         # The error is gone here, and with it its traceback, whose frames hold all that was being computed.
-        stage = clip.stage
+        stage = work.stage
         if stage is None:
             return
         allocator.release()
@@ -73,13 +76,13 @@ def recovering(
 
 
 def _until_short(
-    events: Iterable[Event], clip: Clip, plan: MemoryPlan, ladder: Ladder
+    events: Iterable[Event], work: Work, plan: MemoryPlan, ladder: Ladder
 ) -> Generator[Event, None, MemoryPlan | None]:
     """Pass events on; where memory is short and there is a plan that takes less, return it."""
-    stage = clip.stage
+    stage = work.stage
     for event in events:
-        if clip.stage != stage:
-            stage = clip.stage
+        if work.stage != stage:
+            stage = work.stage
             allocator.trim()  # so that a stage does not hold what only the one before it needed
         yield event
         if stage is not None and ladder.is_short():

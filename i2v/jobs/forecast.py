@@ -6,13 +6,12 @@ Knows generations and results as the store keeps them, not the store.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from i2v.core.schema import Generation
 from i2v.jobs.model import Job, JsonObject
 from i2v.media.upscale import guessed_seconds
-from i2v.memory.estimate import denoise_flops
 
 _UPSCALE = "upscale"  # a phase
 # Notices of memory that ran out in the middle of a phase, which was begun again.
@@ -38,9 +37,15 @@ class Forecast:
     of the same upscaler.
     """
 
-    def __init__(self, runs: Iterable[tuple[JsonObject, JsonObject]]) -> None:
-        """Take generation and result of finished jobs, the newest first (`JobStore.recent_runs`)."""
-        self._runs = [run for then, result in runs if (run := _run_of(then, result)) is not None]
+    def __init__(
+        self, runs: Iterable[tuple[JsonObject, JsonObject]], work: Callable[[Generation], float]
+    ) -> None:
+        """Take generation and result of finished jobs, the newest first (`JobStore.recent_runs`).
+
+        work: tells what denoising a clip grows with, such as its floating-point operations.
+        """
+        self._work = work
+        self._runs = [run for then, result in runs if (run := _run_of(then, result, work)) is not None]
 
     def seconds(self, generation: Generation) -> float | None:
         """Return what `generation` should take, `None` where no run of its engine is known."""
@@ -52,7 +57,7 @@ class Forecast:
         of_engine = [run for run in self._runs if run.engine == generation.engine]
         if not of_engine:
             return None
-        work, volume = denoise_flops(generation), _volume(generation)
+        work, volume = self._work(generation), _volume(generation)
         of_engine.sort(key=lambda run: abs(math.log(work / run.work)))
         nearest, *_ = of_engine
         grown = {phase: seconds * volume / nearest.volume for phase, seconds in nearest.seconds.items()}
@@ -80,7 +85,7 @@ class Forecast:
         return found
 
 
-def _run_of(then: JsonObject, result: JsonObject) -> _Run | None:
+def _run_of(then: JsonObject, result: JsonObject, work: Callable[[Generation], float]) -> _Run | None:
     spent = result.get("seconds")
     if not isinstance(spent, dict) or "denoise" not in spent:
         return None  # of an older version
@@ -88,8 +93,7 @@ def _run_of(then: JsonObject, result: JsonObject) -> _Run | None:
         return None  # some of its time went to tries that ran out of memory
     generation = Generation(**then)  # type: ignore[arg-type]  # ours, from the store
     phases = {phase: seconds for phase, seconds in spent.items() if phase != "load"}
-    work, volume = denoise_flops(generation), _volume(generation)
-    return _Run(generation.engine, generation.upscaler, work, volume, phases)
+    return _Run(generation.engine, generation.upscaler, work(generation), _volume(generation), phases)
 
 
 def _notices(result: JsonObject) -> list[JsonObject]:

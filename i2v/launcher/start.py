@@ -21,7 +21,7 @@ import psutil
 
 from i2v.core.settings import ROOT, Settings, load_settings
 from i2v.doctor.machine import check_port
-from i2v.engines.specs import find_spec
+from i2v.engines.registry import find_spec
 from i2v.host.service_lock import Holder, find_holder
 from i2v.launcher.answers import status_of
 from i2v.launcher.terminal import Terminal

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from i2v.core.errors import InvalidRequest, Notice
 from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, Language, MemoryPlan, shown
@@ -29,11 +29,15 @@ PACKAGES = ("i2v", "torch", "diffusers", "transformers", "imageio-ffmpeg")
 # Fields of a request: those that say a size, and those that a preset settles.
 _SIZE_FIELDS = frozenset({"preset", "resolution", "height", "width"})
 _PRESET_FIELDS = frozenset({"num_frames", "fps", "target_fps", "num_inference_steps", "guidance_scale"})
+# Those that mean something only where there are steps.
+_SAMPLING_FIELDS = frozenset(
+    {"negative_prompt", "num_inference_steps", "guidance_scale", "target_fps", "speed", "seed"}
+)
 # Fields of a generation that follow from others.
 _FOLLOWING = {"width", "height", "generated_width", "generated_height", "upscaler"}
 _PROMPTS = ("prompt", "negative_prompt")
 
-Value = str | int | float | bool | None
+Value = JsonValue
 
 
 class Provenance(BaseModel):
@@ -54,7 +58,7 @@ class Provenance(BaseModel):
 
     format: Literal[1] = 1
     generation: dict[str, Value]
-    size: dict[str, Value]
+    size: dict[str, object]
     picture_sha256: str
     weights_sha256: str
     plan: dict[str, Value]
@@ -65,7 +69,7 @@ class Provenance(BaseModel):
     @classmethod
     def of(
         cls,
-        request: GenerationRequest,
+        asked: Mapping[str, object],
         generation: Generation,
         picture: Image.Image,
         weights_sha256: str,
@@ -73,11 +77,12 @@ class Provenance(BaseModel):
         device: DeviceInfo,
         visible_label: Language | None,
     ) -> Self:
+        """Describe a clip. `asked`: the fields of the request that were given."""
         network = NETWORKS.get(generation.upscaler)
         packages = PACKAGES + (network.packages if network else ())
         return cls(
             generation=asdict(generation),
-            size=request.model_dump(include=set(_SIZE_FIELDS), exclude_none=True),
+            size={name: value for name, value in asked.items() if name in _SIZE_FIELDS},
             picture_sha256=picture_digest(picture),
             weights_sha256=weights_sha256,
             plan=asdict(plan),
@@ -118,11 +123,14 @@ class Provenance(BaseModel):
         and are not given, are missing.
         """
         known = GenerationRequest.model_fields.keys() - _SIZE_FIELDS
+        if self.generation.get("num_inference_steps") == 0:
+            known -= _SAMPLING_FIELDS  # the engine does not sample, and takes none of them
         if "preset" in given:
             known -= _PRESET_FIELDS
         ours = {name: value for name, value in self.generation.items() if name in known and value is not None}
         size = {name: value for name, value in self.size.items() if name in _SIZE_FIELDS}
-        ours.setdefault("speed", "exact")  # what there was before it had a name
+        if "speed" in known:
+            ours.setdefault("speed", "exact")  # what there was before it had a name
         return {**ours, **({} if given.keys() & _SIZE_FIELDS else size), **given}
 
     def differences(self, then: Provenance, path: Path, asked: frozenset[str]) -> Iterator[Notice]:

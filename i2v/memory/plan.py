@@ -1,13 +1,14 @@
 """Which device there is, what is free on it, and how a job uses it. The probe loads torch; the plan is pure.
 
-The plan is the fastest that fits by `estimate`; `step_down` gives the next one where that was not enough.
-Neither changes what was asked for: where nothing fits, `alternatives` says what would.
+The plan is the fastest that fits by the engine's `MemoryModel`; `step_down` gives the next one where that was
+not enough. Neither changes what was asked for: where nothing fits, `alternatives` says what would.
 """
 
 from __future__ import annotations
 
 import math
 import os
+from bisect import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,16 +16,17 @@ from typing import Literal, get_args
 
 import psutil
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InsufficientMemory, Notice
-from i2v.core.schema import DeviceInfo, EngineSpec, Generation, MemoryPlan, Offload, Resolution
+from i2v.core.schema import DeviceInfo, Generation, MemoryPlan, Offload, Resolution
 from i2v.core.settings import EngineSettings
-from i2v.memory.estimate import GIB, Estimate, StageName, estimate, guessed_rate
-from i2v.memory.options import explain, set_by_hand, ways_down
+from i2v.core.stages import Stage
+from i2v.memory.model import GIB, Estimate, guessed_rate, memory_model
+from i2v.memory.options import explain, set_by_hand
 
 RAM_RESERVE = GIB  # is left to everybody else, in bytes
 CARD_RESERVE = GIB // 2  # of a card: for what the estimate does not see
 _DISPLAY = 3 * GIB // 4  # what a display and its programs take of a card, where free memory was not measured
-FRAMES = (4, 128)  # that can be asked for
 
 # For comparing plans alone: operations a second of a card that is not known, and bytes a second of weights on
 # their way between memories. Both on the low side of what is usual.
@@ -135,17 +137,13 @@ def plan_memory(
     generation: Generation,
     device: DeviceInfo,
     options: EngineSettings,
-    loaded: Offload | None = None,
 ) -> Planned:
     """Return the fastest plan that fits what is free, else the one that takes least of the device.
 
     Options that are not at their default are kept. Frames are decoded in tiles only where nothing else fits.
-
-    Args:
-        loaded: how the engine is loaded now: another `offload` costs moving it.
     """
     asked = plan_by_settings(device, options)
-    ways = list(ways_down(asked, generation, kept=set_by_hand(asked)))
+    ways = list(memory_model(spec).ways_down(asked, generation, kept=set_by_hand(asked)))
     exact = _estimated(spec, generation, ways)
     if not exact:
         return Planned(asked)
@@ -153,7 +151,7 @@ def plan_memory(
     if not fitting:
         fitting = [way for way in _estimated(spec, generation, _tiled(ways)) if _fits(way.figures, device)]
     if fitting:
-        best = _fastest(fitting, device, loaded)
+        best = _fastest(fitting, device)
         fits = Notice("plan.fits", {"needed": _gib(best.figures.device_bytes), "free": _gib(_free(device))})
         return Planned(best.plan, best.figures, True, (fits, *explain(best.plan)))
     least = min(exact, key=lambda way: (way.figures.ram_bytes > _free_ram(device), way.figures.device_bytes))
@@ -161,12 +159,30 @@ def plan_memory(
     return Planned(least.plan, least.figures, False, (_told_too_large(least.figures, device), *others))
 
 
+def hold_plan(
+    spec: EngineSpec,
+    generation: Generation,
+    device: DeviceInfo,
+    options: EngineSettings,
+    plan: MemoryPlan,
+) -> Planned | None:
+    """Return `plan`, made earlier, with its figures: `None` where `options` or what is free forbid it now."""
+    asked = plan_by_settings(device, options)
+    wanted = {*set_by_hand(asked), "device", "dtype", "threads", "compile"}
+    if any(getattr(plan, name) != getattr(asked, name) for name in wanted):
+        return None
+    figures = memory_model(spec).estimate(spec, generation, plan)
+    if figures is None:
+        return Planned(plan)
+    return Planned(plan, figures, True) if _fits(figures, device) else None
+
+
 def step_down(
     spec: EngineSpec,
     generation: Generation,
     device: DeviceInfo,
     plan: MemoryPlan,
-    stage: Literal["load", StageName] | None = None,
+    stage: Stage | None = None,
 ) -> MemoryPlan | None:
     """Return the fastest plan that takes clearly less of the device than `plan`, `None` at the bottom.
 
@@ -177,9 +193,10 @@ def step_down(
     Args:
         stage: that must take less; `None` for any.
     """
-    ways = list(ways_down(plan, generation))
+    model = memory_model(spec)
+    ways = list(model.ways_down(plan, generation))
     tiled = [] if plan.vae_tiling else _tiled(ways)
-    now = estimate(spec, generation, plan)
+    now = model.estimate(spec, generation, plan)
     if now is None:
         return next(iter((*ways[1:], *tiled)), None)
     held, free_ram = _held(now, stage), max(now.ram_bytes, _free_ram(device))
@@ -207,33 +224,37 @@ class _Way:
 
 def _estimated(spec: EngineSpec, generation: Generation, plans: Iterable[MemoryPlan]) -> list[_Way]:
     """Return the plans with their figures: nothing where the engine was not measured."""
-    return [
-        _Way(plan, figures) for plan in plans if (figures := estimate(spec, generation, plan)) is not None
-    ]
+    model = memory_model(spec)
+    found = ((plan, model.estimate(spec, generation, plan)) for plan in plans)
+    return [_Way(plan, figures) for plan, figures in found if figures is not None]
 
 
 def _tiled(plans: Iterable[MemoryPlan]) -> list[MemoryPlan]:
     return [replace(plan, vae_tiling=True) for plan in plans]
 
 
-def _fastest(ways: Sequence[_Way], device: DeviceInfo, loaded: Offload | None) -> _Way:
-    """Return the first of those that compute and move least: what hardly costs anything comes first."""
+def _fastest(ways: Sequence[_Way], device: DeviceInfo, loaded: Offload | None = None) -> _Way:
+    """Return the first of those that compute and move least: what hardly costs anything comes first.
+
+    loaded: how the engine is loaded now, where it is: another `offload` costs moving it.
+    """
     rate = guessed_rate(device.name) or _RATE
 
     def seconds(way: _Way) -> float:
         moved = way.figures.moved_bytes
         if loaded not in (None, way.plan.offload):
-            moved += max(stage.weights for stage in way.figures.stages)
+            moved += way.figures.weights
         return way.figures.flops / rate + moved / _MOVING
 
     return min(ways, key=seconds)
 
 
-def _held(figures: Estimate, stage: Literal["load", StageName] | None) -> int:
+def _held(figures: Estimate, stage: Stage | None) -> int:
     """Return the bytes that stand for a stage: for loading, what is loaded; for none, all stages together."""
-    if stage is None:
-        return sum(each.bytes for each in figures.stages)
-    return figures.stage("denoise").weights if stage == "load" else figures.stage(stage).bytes
+    if stage is Stage.LOAD:
+        return (figures.stage(Stage.DENOISE) or figures.stages[-1]).weights
+    found = None if stage is None else figures.stage(stage)
+    return sum(each.bytes for each in figures.stages) if found is None else found.bytes
 
 
 def _is_nowhere_more(figures: Estimate, now: Estimate) -> bool:
@@ -260,18 +281,16 @@ def alternatives(
 ) -> Iterator[Notice]:
     """Yield what would fit where `generation` does not: fewer frames of its size, and a smaller size."""
     asked = plan_by_settings(device, options)
-    ways = ways_down(asked, generation, kept=set_by_hand(asked))
+    ways = memory_model(spec).ways_down(asked, generation, kept=set_by_hand(asked))
     thriftiest = _tiled({way.offload: way for way in ways}.values())  # the last of each
 
     def fits(changed: Generation) -> bool:
         return any(_fits(way.figures, device) for way in _estimated(spec, changed, thriftiest))
 
-    low, high = FRAMES[0] - 1, generation.num_frames  # the first is taken to fit, the second does not
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(replace(generation, num_frames=middle)) else (low, middle)
-    if low >= FRAMES[0]:
-        yield Notice("plan.fewer_frames", {"num_frames": low})
+    counts = [count for count in range(generation.num_frames) if spec.capabilities.num_frames.allows(count)]
+    fitting = bisect(counts, False, key=lambda count: not fits(replace(generation, num_frames=count)))
+    if fitting:
+        yield Notice("plan.fewer_frames", {"num_frames": counts[fitting - 1]})
     for name in reversed(get_args(Resolution)):
         smaller = _scaled(generation, int(name.removesuffix("p")), spec.multiple)
         if _pixels(smaller) < _pixels(generation) and fits(smaller):

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from i2v.core.errors import InsufficientMemory, Notice
 from i2v.core.schedules import evaluations, fast
 from i2v.core.schema import Generation, Language
+from i2v.core.stages import Stage
 from i2v.media.image import resize_frames
 from i2v.media.label import VisibleLabel
 from i2v.media.outputs import OutputTarget
@@ -54,7 +54,7 @@ class Result:
         names = (
             "seed", "width", "height", "generated_width", "generated_height", "num_frames", "fps",
             "target_fps", "num_inference_steps", "guidance_scale", "prompt", "negative_prompt", "fit",
-            "engine", "speed", "upscaler",
+            "engine", "speed", "upscaler", "options",
         )  # fmt: skip
         return {
             "path": str(self.path),
@@ -84,17 +84,17 @@ def deliver(
     label = VisibleLabel(size, generation.fps, marks.visible) if marks.visible else None
     upscaler = None
     if generation.upscaler != "lanczos":
-        with watch.phase("upscale"):
+        with watch.phase(Stage.UPSCALE):
             upscaler = Upscaler(generation.upscaler)
     with Mp4Writer(output, fps=generation.fps, size=size, tags=marks.tags) as writer:
         for chunk in frames:
             if upscaler is not None:
-                with _booked(watch, "upscale"):
+                with _booked(watch, Stage.UPSCALE):
                     chunk = upscaler.enlarge(chunk)
-            with _booked(watch, "encode"):
+            with _booked(watch, Stage.ENCODE):
                 chunk = resize_frames(chunk, *size)
                 writer.append(label.draw(chunk) if label else chunk)
-        with _booked(watch, "encode"):
+        with _booked(watch, Stage.ENCODE):
             return writer.finish().path
 
 
@@ -124,9 +124,9 @@ def _ran(generation: Generation) -> dict[str, object]:
 
 
 @contextmanager
-def _booked(watch: Stopwatch, phase: Literal["upscale", "encode"]) -> Iterator[None]:
+def _booked(watch: Stopwatch, stage: Stage) -> Iterator[None]:
     try:
-        with watch.phase(phase):
+        with watch.phase(stage):
             yield
     except MemoryError as error:
         raise InsufficientMemory("encode.out_of_memory", reason=str(error) or "MemoryError") from error

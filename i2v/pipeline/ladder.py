@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InsufficientMemory, Notice
-from i2v.core.schema import DeviceInfo, EngineSpec, Generation, MemoryPlan
+from i2v.core.schema import DeviceInfo, Generation, MemoryPlan
 from i2v.core.settings import EngineSettings
-from i2v.engines.base import Stage
+from i2v.core.stages import Stage
 from i2v.engines.recovery import changes
 from i2v.memory import allocator
-from i2v.memory.estimate import GIB, estimate
+from i2v.memory.model import GIB, memory_model
 from i2v.memory.plan import (
     CARD_RESERVE,
     RAM_RESERVE,
@@ -95,7 +96,7 @@ class MemoryLadder:
         """Return the device with what is free on it, but with less than this clip was to have in vain."""
         device = measure_free(self.device)
         bottom = self._bottom(plan_by_settings(device, self.options))
-        figures = estimate(self.spec, self.generation, bottom)
+        figures = memory_model(self.spec).estimate(self.spec, self.generation, bottom)
         if figures is None or device.free_memory is None:
             return device
         reserve = RAM_RESERVE if device.type == "cpu" else CARD_RESERVE

@@ -11,12 +11,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from i2v.core.schema import EngineSpec, Generation, MemoryPlan
+from i2v.core.engine_spec import EngineSpec
+from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.stages import Stage
 from i2v.engines.base import Conditioned, Decoded, Denoised, Event, SteppedDown
-from i2v.memory.estimate import StageName, estimate, metered
+from i2v.memory.model import memory_model
 from i2v.memory.usage import PeakMeter
 
-_STAGES: dict[type[Event], StageName] = {Conditioned: "condition", Denoised: "denoise", Decoded: "decode"}
+_STAGES: dict[type[Event], Stage] = {
+    Conditioned: Stage.CONDITION,
+    Denoised: Stage.DENOISE,
+    Decoded: Stage.DECODE,
+}
 
 
 @dataclass
@@ -26,14 +32,14 @@ class Stopwatch:
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
+    def phase(self, name: Stage) -> Iterator[None]:
         start = time.perf_counter()
         try:
             yield
         finally:
             self.add(name, time.perf_counter() - start)
 
-    def add(self, name: str, seconds: float) -> None:
+    def add(self, name: Stage, seconds: float) -> None:
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
 
@@ -54,7 +60,7 @@ class StageBooks:
         self._plan = plan
         self._watch = watch
         self._meter = PeakMeter(plan.device)
-        self._uses: dict[StageName, _Use] = {}
+        self._uses: dict[Stage, _Use] = {}
 
     def follow(self, events: Iterator[Event]) -> Iterator[Event]:
         """Pass events on; a try that ran out of memory counts by its time alone."""
@@ -72,12 +78,12 @@ class StageBooks:
                 self._watch.add(stage, time.perf_counter() - start)
                 self._note(stage, self._meter.read())
             if isinstance(event, Denoised):
-                with self._watch.phase("denoise"):
+                with self._watch.phase(Stage.DENOISE):
                     yield event
             else:
                 yield event
 
-    def _note(self, stage: StageName, used: int | None) -> None:
+    def _note(self, stage: Stage, used: int | None) -> None:
         use = self._uses.get(stage)
         if use is None or used is None or use.at_most is None or used > use.at_most:
             self._uses[stage] = _Use(used, self._plan)
@@ -94,8 +100,6 @@ class StageBooks:
             for stage, use in self._uses.items()
         ]
 
-    def _estimated(self, stage: StageName, plan: MemoryPlan) -> int | None:
-        figures = estimate(self._spec, self._generation, plan)
-        if figures is None:
-            return None
-        return metered(figures, plan)[stage]
+    def _estimated(self, stage: Stage, plan: MemoryPlan) -> int | None:
+        figures = memory_model(self._spec).estimate(self._spec, self._generation, plan)
+        return None if figures is None else figures.metered(stage)

@@ -10,9 +10,9 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
 from i2v.core.prompt_syntax import notices_on_syntax
-from i2v.core.schema import EngineSpec
 from i2v.media.picture_facts import SIDE, PictureFacts
 
 MAX_ACTIONS = 3

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import EncodeError, InvalidRequest
-from i2v.core.schema import EngineSpec, GenerationRequest, shown
-from i2v.engines.specs import find_spec
+from i2v.core.schema import GenerationRequest, shown
+from i2v.engines.registry import find_spec
 from i2v.jobs.model import JsonObject
 from i2v.media.provenance import Provenance
 from i2v.media.video import read_tags

@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Cancelled, I2VError, InvalidRequest, ModelUnavailable, Notice
-from i2v.core.schema import EngineSpec, shown
+from i2v.core.schema import shown
 from i2v.core.settings import ModelSettings
-from i2v.engines.specs import find_spec
+from i2v.engines.registry import find_spec
 from i2v.weights.check import verify
 from i2v.weights.download import Plan, download, plan_download
 from i2v.weights.fetching import published_of, told_notice

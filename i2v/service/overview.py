@@ -15,7 +15,8 @@ from pathlib import Path
 from i2v.core.errors import I2VError, Notice
 from i2v.core.schema import DeviceInfo
 from i2v.core.settings import Settings
-from i2v.pipeline.loading import explain_choice
+from i2v.engines.registry import engines
+from i2v.pipeline.choice import explain_choice
 
 PACKAGES = (
     "i2v", "torch", "diffusers", "transformers", "numpy", "pillow", "imageio-ffmpeg", "gradio", "fastapi",
@@ -53,7 +54,7 @@ class Overview:
 def take_overview(settings: Settings, device: DeviceInfo | I2VError | None) -> Overview:
     choice: Notice | None = None
     if settings.engine.name == "auto" and isinstance(device, DeviceInfo):
-        choice = explain_choice(device, settings.models)
+        choice = explain_choice(device, settings.models, engines())
     return Overview(
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         device=device,

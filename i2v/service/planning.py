@@ -9,17 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from i2v.core.engine_spec import EngineSpec, Preset
 from i2v.core.errors import Notice
-from i2v.core.schema import EngineSpec, Generation, GenerationRequest, Preset
-from i2v.core.settings import Settings, load_presets
-from i2v.engines.specs import find_spec
+from i2v.core.schema import GenerationRequest
+from i2v.core.settings import Settings
 from i2v.jobs.forecast import Forecast
 from i2v.jobs.model import Job, JsonObject
 from i2v.jobs.store import JobStore
-from i2v.memory.plan import Planned, plan_memory
-from i2v.pipeline.clip import resolve
-from i2v.pipeline.loading import Proofs, choose_engine, explain_choice
+from i2v.memory.model import denoising_work
+from i2v.pipeline.choice import explain_choice
+from i2v.pipeline.plan import ClipPlan, ClipPlanner
 from i2v.service.executor import Executor
+
+# Which notices are shown before a clip is made, beside what it takes.
+SAID_BEFORE = ("speed.", "request.size_", "camera.")
 
 
 @dataclass(frozen=True)
@@ -67,53 +70,41 @@ class Planner:
         self._store = store
         self._executor = executor
         self._engines = engines
-        self._presets = load_presets()
-        self._proofs = Proofs(settings.models)
+        self._clips = ClipPlanner(settings, engines)
 
     def presets(self, spec: EngineSpec) -> dict[str, Preset]:
         """Return the presets as `spec` has them."""
-        return {**self._presets, **spec.presets}
+        return self._clips.presets(spec)
 
     def plan(self, fields: JsonObject, picture_size: tuple[int, int] = (512, 512)) -> Plan:
         """Return what a request would take on this machine; raises `InvalidRequest` as `submit` does."""
-        request = GenerationRequest.parse({"engine": self._settings.engine.name} | fields)
-        generation, told = self.resolve(request, picture_size)
-        told = tuple(each for each in told if each.code.startswith(("speed.", "request.size_")))
-        planned = self.planned(generation)
-        needed = None if planned.estimate is None else planned.estimate.device_bytes
+        clip = self.plan_clip(self.check(fields), picture_size)
+        memory, generation = clip.memory, clip.generation
+        needed = None if memory.estimate is None else memory.estimate.device_bytes
         seconds = self._forecast().seconds(generation)
         notice = Notice("plan.unknown", {})
         if seconds is not None:
             notice = Notice("plan.seconds", {"seconds": max(1, round(seconds))})
-        elif (seconds := planned.guessed_seconds(self._executor.device())) is not None:
+        elif (seconds := memory.guessed_seconds(clip.device)) is not None:
             notice = Notice("plan.seconds_guess", {"seconds": max(1, round(seconds))})
-        return Plan(planned.fits, needed, seconds, asdict(generation), notice, (*planned.notices, *told))
+        said = tuple(each for each in clip.notices if each.code.startswith(SAID_BEFORE))
+        return Plan(memory.fits, needed, seconds, asdict(generation), notice, (*memory.notices, *said))
 
-    def resolve(
-        self, request: GenerationRequest, picture_size: tuple[int, int]
-    ) -> tuple[Generation, tuple[Notice, ...]]:
-        """Return what would be run, and what to know of it; raises as `resolve` and `Executor.device` do."""
-        device = self._executor.device()
-        spec = choose_engine(request.engine, device, self._settings.models, self._engines)
-        return resolve(
-            request,
-            spec,
-            self._presets,
-            picture_size,
-            proofs=self._proofs.of(spec),
-            upscaling=self._settings.output.upscaler,
-        )
+    def check(self, fields: JsonObject) -> GenerationRequest:
+        """Return the request, if its engine can do it; raises as `plan_clip` does, without a picture."""
+        request = self._clips.parse(fields)
+        self._clips.spec_for(request, self._executor.device())
+        return request
 
-    def planned(self, generation: Generation) -> Planned:
-        """Return how the generation would use the device; raises as `Executor.device` does."""
-        spec = find_spec(generation.engine, self._engines)
-        return plan_memory(spec, generation, self._executor.device(), self._settings.engine)
+    def plan_clip(self, request: GenerationRequest, picture_size: tuple[int, int]) -> ClipPlan:
+        """See `ClipPlanner.plan_clip`; raises as `Executor.device` does, too."""
+        return self._clips.plan_clip(request, picture_size, self._executor.device())
 
     def explain_choice(self) -> Notice | None:
         """Return which engine jobs that name none are run by, and why; `None` where the settings name it."""
         if self._settings.engine.name != "auto":
             return None
-        return explain_choice(self._executor.device(), self._settings.models)
+        return explain_choice(self._executor.device(), self._settings.models, self._engines)
 
     def expected_start(self, job: Job) -> float | None:
         """Return in how many seconds a queued job should start; `None` if it is not queued or not known."""
@@ -126,4 +117,4 @@ class Planner:
         return [Unfinished(job, seconds) for job, seconds in zip(jobs, starts, strict=True)]
 
     def _forecast(self) -> Forecast:
-        return Forecast(self._store.recent_runs())
+        return Forecast(self._store.recent_runs(), denoising_work(self._engines))

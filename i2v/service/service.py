@@ -18,8 +18,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from i2v.core.engine_spec import EngineSpec, Preset
 from i2v.core.errors import I2VError, InvalidRequest, Notice
-from i2v.core.schema import DeviceInfo, EngineSpec, GenerationRequest, Preset
+from i2v.core.schema import DeviceInfo, GenerationRequest
 from i2v.core.settings import Settings
 from i2v.host import data_folder
 from i2v.jobs.model import (
@@ -147,19 +148,16 @@ class Service:
             I2VError: `image.decoder*`; the picture could not be read now, whatever is in it.
         """
         submitted = datetime.now()
-        request = GenerationRequest.parse({"engine": self._settings.engine.name} | fields)
+        request = self._planner.check(fields)
         self._readiness.check()
         with _turn(self._decoding):
             new = self._inputs.decode(picture, ImageLimits.of(self._settings.image))
         with closing(new):
-            generation, notices = self._planner.resolve(request, new.decoded.size)
-            planned = self._planner.planned(generation)
-            if planned.fits is False:  # told, not refused: it is an estimate
-                notices += planned.notices
+            plan = self._planner.plan_clip(request, new.decoded.size)
             submission = Submission(
-                request=request.model_dump(exclude_none=True),
-                generation=asdict(generation),
-                notices=tuple(notice.to_dict() for notice in (*notices, *new.decoded.notices)),
+                request=dict(plan.asked),
+                generation=asdict(plan.generation),
+                notices=tuple(notice.to_dict() for notice in (*plan.notices, *new.decoded.notices)),
                 input=new.name,
                 output="",
                 fingerprint=_fingerprint(request, picture),

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import ModelUnavailable, Notice
-from i2v.core.schema import EngineSpec, shown
+from i2v.core.schema import shown
 from i2v.core.settings import ModelSettings
 from i2v.weights.fetching import list_files, told_notice
 from i2v.weights.folders import INDEX, ModelFolder, is_file, locate, weights_file

@@ -13,8 +13,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import ModelUnavailable, Notice
-from i2v.core.schema import EngineSpec
 from i2v.core.settings import ModelSettings
 from i2v.weights.fetching import (
     HUB,

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from i2v.core.engine_spec import EngineSpec, Published
 from i2v.core.errors import InvalidRequest, ModelUnavailable, Notice
-from i2v.core.schema import EngineSpec, Published, shown
+from i2v.core.schema import shown
 from i2v.core.settings import ModelSettings
 from i2v.weights.folders import INDEX, ModelFolder, is_file, locate, own_folder, size_of
 from i2v.weights.hubs import part_file

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from i2v.core.engine_spec import EngineSpec, Published
 from i2v.core.errors import ModelUnavailable
-from i2v.core.schema import EngineSpec, Published, shown
+from i2v.core.schema import shown
 from i2v.core.settings import ModelSettings
 
 EMBEDDED = Path(__file__).resolve().parents[1] / "embedded"

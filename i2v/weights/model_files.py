@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import ModelUnavailable
-from i2v.core.schema import EngineSpec
 
 # The attention of a VAE as diffusers wrote it before 0.17 (June 2023), which files copied since still have.
 _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}

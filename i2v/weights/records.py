@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import ModelUnavailable
-from i2v.core.schema import EngineSpec
 from i2v.core.settings import ModelSettings
 from i2v.weights.folders import weights_file
 from i2v.weights.model_files import unreadable

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Cancelled, InvalidRequest, ModelUnavailable
-from i2v.core.schema import EngineSpec
 from i2v.core.settings import ModelSettings
 from i2v.weights.check import check_folder
 from i2v.weights.download import alone

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from i2v.core.schema import Published
+from i2v.core.engine_spec import Published
 from i2v.core.settings import ROOT, ModelSettings
 from i2v.weights.folders import size_of
 from i2v.weights.hubs import part_file

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from i2v.core.schema import EngineSpec
+from i2v.core.engine_spec import EngineSpec
 from i2v.weights.model_files import Shape, match_tensors, unreadable
 
 HEADER_LIMIT = 100_000_000  # bytes, as safetensors has it

@@ -8,29 +8,32 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Cancelled, EncodeError, I2VError, InvalidRequest, Notice
-from i2v.core.schema import DeviceInfo, EngineSpec, Generation, GenerationRequest
+from i2v.core.schema import DeviceInfo, Generation
 from i2v.core.settings import Settings
-from i2v.engines.base import Event, SteppedDown
-from i2v.engines.specs import find_spec
+from i2v.core.stages import Stage
+from i2v.engines.base import SteppedDown
+from i2v.engines.registry import find_spec
 from i2v.jobs.model import Claim, Job, JsonObject, Progress
 from i2v.jobs.store import JobStore
 from i2v.media.decoder import read_picture
 from i2v.media.image import Picture
-from i2v.media.outputs import OutputFile, prepare_output, sweep_parts
+from i2v.media.outputs import OutputFile, sweep_parts
 from i2v.media.unpublished import FrameRecorder, find_kept, kept_notice, remove_kept, sweep
-from i2v.media.video import check_ffmpeg
-from i2v.pipeline.clip import describe, generate_video, mark
-from i2v.pipeline.delivery import Marks, Result, publish_kept
-from i2v.pipeline.ladder import MemoryLadder
+from i2v.memory.plan import measure_free
+from i2v.pipeline.delivery import Result, publish_kept
+from i2v.pipeline.engines import EngineCache
+from i2v.pipeline.make import ClipEvent, Output, check_output, make_clip
+from i2v.pipeline.plan import ClipPlan, plan_again
 from i2v.pipeline.stages import Stopwatch
-from i2v.workers.keeper import EngineKeeper
 from i2v.workers.progress import Meter, Narrator, at_start
 from i2v.workers.remains import JOB_TAG, is_published, tag_of
 
-_OF_AN_ATTEMPT = ("ladder.", "unpublished.")  # notices
+_OF_AN_ATTEMPT = ("ladder.", "unpublished.", "plan.other_device", "plan.made_again")  # notices
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +48,7 @@ class Attempt:
         store: JobStore,
         engines: Mapping[str, EngineSpec],
         device: DeviceInfo,
-        keeper: EngineKeeper,
+        cache: EngineCache,
         beat: Callable[[], None],
     ) -> None:
         """`beat` is called wherever something is said: the attempt is alive."""
@@ -54,7 +57,7 @@ class Attempt:
         self._store = store
         self._engines = engines
         self._device = device
-        self._keeper = keeper
+        self._cache = cache
         self._beat = beat
         self._narrator = Narrator()
         # what earlier attempts did with less memory, or left, does not concern this one
@@ -98,12 +101,11 @@ class Attempt:
         if kept is None or kept.about.generation != generation:
             return self._make(job, generation)
         target = OutputFile(Path(job.output))
-        check_ffmpeg()
-        prepare_output(target)
+        check_output(target)
         known = list(self._notices)
         self._note((Notice("unpublished.published", {}),))
         try:
-            result = publish_kept(kept, target, lambda number: self._say(at_start("encoding")))
+            result = publish_kept(kept, target, lambda number: self._say(at_start(Stage.ENCODE)))
         except EncodeError as error:
             if error.code == "unpublished.lost":  # a retry computes them again
                 kept.remove()
@@ -111,40 +113,31 @@ class Attempt:
         return {**result.to_dict(), "notices": [*known, *(notice.to_dict() for notice in result.notices)]}
 
     def _make(self, job: Job, generation: Generation) -> JsonObject:
-        self._say(at_start("loading"))
+        self._say(at_start(Stage.LOAD))
         meter, watch = Meter(generation), Stopwatch()
-        target = OutputFile(Path(job.output))
-        check_ffmpeg()
-        prepare_output(target)
-        with watch.phase("picture"):
+        output = Output(OutputFile(Path(job.output)), self._recorder, {JOB_TAG: tag_of(job)})
+        check_output(output.target)
+        with watch.phase(Stage.PICTURE):
             picture = _read_picture(self._settings.inputs / job.input)
-        spec = find_spec(generation.engine, self._engines)
-        ladder = MemoryLadder(spec, generation, self._device, self._settings.engine)
-        with ladder.explained():
-            with watch.phase("load"):
-                loaded = self._keeper.engine(ladder, job.deaths, self._tell_loading)
-            self._say(at_start("conditioning"))
-            provenance = describe(
-                GenerationRequest.parse(job.request), generation, picture, loaded, self._settings.output
-            )
-            marks = mark(provenance, self._settings.output)
-            marks = Marks({**marks.tags, JOB_TAG: tag_of(job)}, marks.visible)
-            known = list(self._notices)
+        plan = self._plan(job, generation)
+        known = list(self._notices)
 
-            def show(event: Event) -> None:
-                if isinstance(event, SteppedDown):
-                    self._note(event.notices)
-                self._say(meter.read(event))
+        def show(event: ClipEvent) -> None:
+            if isinstance(event, SteppedDown):
+                self._note(event.notices)
+            self._say(meter.read(event))
 
-            with self._recorder as recorder:
-                result = generate_video(
-                    loaded.engine, generation, picture, target, marks, show, watch, ladder, recorder
-                )
+        with self._recorder:
+            result = make_clip(plan, picture, output, self._cache, self._settings, show, watch)
         return {**result.to_dict(), "notices": [*known, *(notice.to_dict() for notice in result.notices)]}
 
-    def _tell_loading(self, notices: tuple[Notice, ...]) -> None:
-        self._note(notices)
-        self._say(at_start("loading"))
+    def _plan(self, job: Job, generation: Generation) -> ClipPlan:
+        """Return the plan that was made at submission, or another one where that does not hold any more."""
+        spec = find_spec(generation.engine, self._engines)
+        free, options = measure_free(self._device), self._settings.engine
+        plan = plan_again(job.request, spec, generation, None, free, options, job.deaths)
+        self._note(plan.notices)
+        return replace(plan, notices=())  # the job has them
 
     def _note(self, notices: tuple[Notice, ...]) -> None:
         """Have `notices` stand in the job from what is said next."""

@@ -13,21 +13,31 @@ from dataclasses import replace
 
 from i2v.core.schedules import evaluations
 from i2v.core.schema import Generation
-from i2v.engines.base import Conditioned, Decoded, Denoised, Event, SteppedDown
+from i2v.core.stages import Stage
+from i2v.engines.base import Conditioned, Decoded, Denoised, SteppedDown
 from i2v.jobs.model import Phase, Progress
 from i2v.media.preview import encode_preview
 from i2v.media.upscale import guessed_seconds
+from i2v.pipeline.make import ClipEvent, Loaded
 
 LINE_SECONDS = 5.0  # between two lines of the log about one phase, at least
 PREVIEW_SHARE = 0.005  # of a job's time, at most, goes into previews; the first one is always made
 
-# Where each phase begins on a job's way from 0 to 1.
-BEGIN: dict[Phase, float] = {
-    "loading": 0.0,
-    "conditioning": 0.02,
-    "denoising": 0.05,
-    "decoding": 0.85,
-    "encoding": 0.97,
+# Where each stage begins on a job's way from 0 to 1.
+BEGIN: dict[Stage, float] = {
+    Stage.LOAD: 0.0,
+    Stage.CONDITION: 0.02,
+    Stage.DENOISE: 0.05,
+    Stage.DECODE: 0.85,
+    Stage.ENCODE: 0.97,
+}
+# What a job's `phase` says in each.
+PHASES: dict[Stage, Phase] = {
+    Stage.LOAD: "loading",
+    Stage.CONDITION: "conditioning",
+    Stage.DENOISE: "denoising",
+    Stage.DECODE: "decoding",
+    Stage.ENCODE: "encoding",
 }
 _TAIL = 0.1  # decoding and encoding take about this share of denoising's time
 
@@ -42,34 +52,42 @@ class Meter:
         self._started = self._phase_began = clock()
         self._preview_seconds = 0.0
         self._decoded = 0
-        self._last = at_start("conditioning")
+        self._last = at_start(Stage.LOAD)
 
-    def read(self, event: Event) -> Progress:
+    def read(self, event: ClipEvent) -> Progress:
         """Return how far the job is; it never goes back."""
         if isinstance(event, SteppedDown):  # which finishes nothing
             return replace(self._last, preview=None)
         self._last = self._read(event)
         return self._last
 
-    def _read(self, event: Conditioned | Denoised | Decoded) -> Progress:
+    def _read(self, event: Loaded | Conditioned | Denoised | Decoded) -> Progress:
+        if isinstance(event, Loaded):
+            return at_start(Stage.CONDITION)
         frames = self._generation.num_frames
         if isinstance(event, Conditioned):
             self._phase_began = self._clock()
             asked = self._generation
-            return _within("denoising", 0, evaluations(asked.speed, asked.num_inference_steps))
+            total = evaluations(asked.speed, asked.num_inference_steps)
+            return _within(Stage.DENOISE, 0, total) if total else self._decoding(frames)
         if isinstance(event, Denoised):
             left = self._seconds_each(event.step) * (event.total - event.step + _TAIL * event.total)
             left += guessed_seconds(self._generation)
             preview = self._preview(event)
             if event.step < event.total:
-                return _within("denoising", event.step, event.total, left, preview)
+                return _within(Stage.DENOISE, event.step, event.total, left, preview)
             self._phase_began = self._clock()
-            return _within("decoding", 0, frames, left, preview)
+            return self._decoding(frames, left, preview)
         self._decoded += len(event.frames)
         if self._decoded < frames:
             left = self._seconds_each(self._decoded) * (frames - self._decoded)
-            return _within("decoding", self._decoded, frames, left)
-        return at_start("encoding")
+            return self._decoding(frames, left)
+        return at_start(Stage.ENCODE)
+
+    def _decoding(self, frames: int, left: float | None = None, preview: bytes | None = None) -> Progress:
+        """Return how far decoding is; it begins earlier where nothing is denoised."""
+        begin = BEGIN[Stage.DECODE if self._generation.num_inference_steps else Stage.DENOISE]
+        return _within(Stage.DECODE, self._decoded, frames, left, preview, begin)
 
     def _seconds_each(self, done: int) -> float:
         """Return what each of the steps or frames that are `done` in this phase has taken."""
@@ -108,13 +126,18 @@ class Narrator:
         return ", ".join(words)
 
 
-def at_start(phase: Phase) -> Progress:
-    return Progress(phase, BEGIN[phase])
+def at_start(stage: Stage) -> Progress:
+    return Progress(PHASES[stage], BEGIN[stage])
 
 
 def _within(
-    phase: Phase, step: int, total: int, left: float | None = None, preview: bytes | None = None
+    stage: Stage,
+    step: int,
+    total: int,
+    left: float | None = None,
+    preview: bytes | None = None,
+    begin: float | None = None,
 ) -> Progress:
-    end = BEGIN["decoding"] if phase == "denoising" else BEGIN["encoding"]
-    fraction = BEGIN[phase] + (end - BEGIN[phase]) * step / total
-    return Progress(phase, fraction, step, total, left, preview)
+    begin = BEGIN[stage] if begin is None else begin
+    end = BEGIN[Stage.DECODE if stage is Stage.DENOISE else Stage.ENCODE]
+    return Progress(PHASES[stage], begin + (end - begin) * step / total, step, total, left, preview)

@@ -15,17 +15,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Cancelled, I2VError, InsufficientMemory
-from i2v.core.schema import DeviceInfo, EngineSpec
+from i2v.core.schema import DeviceInfo
 from i2v.core.settings import Settings
 from i2v.jobs.model import Claim, Job, JobLost
 from i2v.jobs.store import JobStore
 from i2v.media.unpublished import remove_kept
 from i2v.memory import allocator
 from i2v.memory.plan import measure_held
+from i2v.pipeline.engines import EngineCache
 from i2v.workers.attempt import Attempt, with_notice
 from i2v.workers.floor import FloorWatch
-from i2v.workers.keeper import EngineKeeper
 
 POLL_SECONDS = 0.1
 RETRY_SECONDS = 1.0  # between two requests to a database that cannot be used
@@ -61,7 +62,7 @@ class Worker:
         self._device = device
         self._owner = owner
         self._tell = tell
-        self._keeper = EngineKeeper(settings, device)
+        self._cache = EngineCache(settings.models)
         self._floor = FloorWatch(round(settings.worker.creep_megabytes * 1e6))
         self._is_fit = True
 
@@ -106,7 +107,7 @@ class Worker:
             store,
             self._engines,
             self._device,
-            self._keeper,
+            self._cache,
             lambda: self._tell(Beat(claim.job.id)),
         )
         try:
@@ -124,7 +125,7 @@ class Worker:
         except Exception as error:
             log.exception("job %s", claim.job.id)
             failure = I2VError("job.internal", kind=type(error).__name__).to_dict()
-            self._keeper.drop()
+            self._cache.drop()
             self._is_fit = False
         else:
             return _insist(lambda: store.finish(claim, result))
@@ -134,7 +135,7 @@ class Worker:
     def _sink(self) -> None:
         """Give back what the job has left, and see whether the worker should go on."""
         allocator.release()
-        setup = self._keeper.setup
+        setup = self._cache.setup
         if setup is not None and self._floor.creeps(setup, measure_held(self._device)):
             megabytes = self._floor.risen / 1e6
             log.warning("the worker holds %.0f MB more than after its first job: it ends", megabytes)

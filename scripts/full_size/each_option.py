@@ -26,7 +26,7 @@ from i2v.engines.i2vgen_xl.conditioning import Conditioning, condition
 from i2v.engines.i2vgen_xl.decode import decode_frames
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.i2vgen_xl.sampling import denoise, initial_state
-from i2v.engines.specs import I2VGEN_XL
+from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from scripts.full_size.one_step import generation, picture
 
 PLAIN = MemoryPlan("cpu", "float32")

@@ -23,9 +23,9 @@ import numpy as np
 from PIL import Image
 
 from i2v.core.schema import Generation, MemoryPlan
-from i2v.engines.base import Decoded
+from i2v.engines.base import Decoded, Inputs
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
-from i2v.engines.specs import I2VGEN_XL
+from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 
 SIDE, FRAMES = 256, 8
 
@@ -40,7 +40,7 @@ def one_step(folder: Path, dtype: str) -> dict[str, Any]:
     parts = engine.components
     models = (parts.unet, parts.image_encoder, parts.text_encoder, parts.vae)
     held = sum(tensor.nbytes for model in models for tensor in (*model.parameters(), *model.buffers()))
-    events = engine.generate(generation(), picture())
+    events = engine.generate(generation(), Inputs(picture()))
     happened = [
         measured(figures, "condition", lambda: next(events)),
         measured(figures, "step", lambda: next(events)),

@@ -1,4 +1,4 @@
-"""Write `i2v/memory/estimate.json`: what a clip takes of memory and computing, by engine.
+"""Write `i2v/engines/i2vgen_xl/memory.json`: what a clip takes of memory and computing, by engine.
 
     python -m scripts.memory_table.make
 
@@ -32,11 +32,11 @@ import torch
 
 from i2v.engines.i2vgen_xl.decode import CHUNK_PIXELS
 from i2v.engines.i2vgen_xl.sampling import CHUNK_TOKENS
-from i2v.engines.specs import EMBEDDED, I2VGEN_XL
+from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from scripts.memory_table import simulate
 from scripts.memory_table.simulate import Model, build
 
-TABLE = Path(__file__).parents[2] / "i2v" / "memory" / "estimate.json"
+TABLE = Path(__file__).parents[2] / "i2v/engines/i2vgen_xl/memory.json"
 FRAMES = 8
 HALVED = 8
 VOLUMES = (

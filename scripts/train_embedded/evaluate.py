@@ -21,9 +21,9 @@ from PIL import Image, ImageDraw
 
 from i2v.core.schedules import evaluations
 from i2v.core.schema import Generation, MemoryPlan
-from i2v.engines.base import Decoded
+from i2v.engines.base import Decoded, Inputs
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
-from i2v.engines.specs import EMBEDDED
+from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.media.image import fit_size
 from i2v.weights import weights_digest
 from scripts.train_embedded import photos
@@ -130,7 +130,7 @@ def generate(
         guidance_scale=options.guidance_scale if guidance_scale is None else guidance_scale,
         seed=seed, engine="embedded", speed=options.speed,
     )  # fmt: skip
-    events = engine.generate(generation, Image.fromarray(picture))
+    events = engine.generate(generation, Inputs(Image.fromarray(picture)))
     return np.concatenate([event.frames for event in events if isinstance(event, Decoded)])
 
 

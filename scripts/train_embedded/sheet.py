@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from i2v.core.schema import MemoryPlan
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
-from i2v.engines.specs import EMBEDDED
+from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.media.image import fit_picture, resize_frames
 from i2v.media.upscale import NETWORKS, Upscaler
 from scripts.train_embedded.evaluate import generate

@@ -16,20 +16,13 @@ from i2v.bench.faults import check_cancel, check_memory, check_numbers
 from i2v.bench.presets import check_presets
 from i2v.bench.report import Figures, Row
 from i2v.bench.trials import Trial
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
-from i2v.core.schema import (
-    DeviceInfo,
-    EngineSpec,
-    Generation,
-    GenerationRequest,
-    MemoryPlan,
-    PresetName,
-    Speed,
-)
+from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, MemoryPlan, PresetName, Speed
 from i2v.core.settings import load_presets, load_settings
-from i2v.engines.specs import I2VGEN_XL
+from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from i2v.memory.plan import Planned, plan_memory
-from i2v.pipeline.clip import resolve
+from i2v.pipeline.resolve import resolve
 
 GIB = 2**30
 Answer = Callable[[Trial], Figures]
@@ -56,8 +49,8 @@ class GivenLab:
         return self.answers[measure.__name__](trial)
 
     def trial(self, generation: Generation, planned: Planned) -> Trial:
-        options = load_settings().engine
-        return Trial(self.spec, self.scratch, generation, planned.plan, self.device, options, self.scratch)
+        settings = load_settings()
+        return Trial(self.spec, self.scratch, generation, planned.plan, self.device, settings, self.scratch)
 
     def preset(self, name: PresetName, speed: Speed) -> tuple[Generation, Planned]:
         return self._clip(preset=name, speed=speed)
@@ -67,6 +60,9 @@ class GivenLab:
 
     def large_clip(self) -> tuple[Generation, Planned]:
         return self.small_clip()
+
+    def work(self, generation: Generation) -> float:
+        return 1.0
 
     def guessed_seconds(self, planned: Planned) -> float | None:
         return planned.guessed_seconds(self.device)
@@ -124,7 +120,7 @@ def test_both_sides_get_the_same_picture_the_same_way_and_stock_its_own_defaults
     lab = GivenLab(tmp_path, {"time_clip": timed(lambda trial: 100)})
     list(check_stock(lab))
     (_, ours), (_, stock), _ = lab.asked
-    assert (ours.spec.image_gain, ours.spec.sample_posterior) == (1.0, True)
+    assert (ours.spec.facts.image_gain, ours.spec.facts.sample_posterior) == (1.0, True)
     assert is_stock(stock)
     assert not stock.is_ours
     assert stock.plan == MemoryPlan("cuda", "float16")

@@ -22,7 +22,7 @@ def rehearsed(folder: Path, generation: Generation, prompt: str, steps: int = 3)
         generation=asked,
         plan=MemoryPlan("cpu", "float32"),
         device=DeviceInfo("cpu", "CPU", 2**33, 2**32, 2**32),
-        options=settings.engine,
+        settings=settings,
         scratch=folder,
     )
 

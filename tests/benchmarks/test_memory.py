@@ -6,7 +6,8 @@ import pytest
 
 from benchmarks.memory import CARDS, Ours, Row, card, measure, plans, sizes, table
 from i2v.core.schema import MemoryPlan
-from i2v.memory.estimate import CONTEXT_BYTES, GIB
+from i2v.engines.i2vgen_xl.memory import CONTEXT_BYTES
+from i2v.memory.model import GIB
 
 HALF = MemoryPlan("cuda", "float16")
 

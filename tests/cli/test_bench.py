@@ -16,7 +16,7 @@ from i2v.bench.apart import Failure, MeasureFailed
 from i2v.bench.checks import Measure
 from i2v.bench.trials import Trial
 from i2v.cli.main import main
-from i2v.core.schema import Preset
+from i2v.core.engine_spec import Preset
 from tests.cli.running import command
 from tests.rehearsal import REHEARSAL, find_workers, write_model
 

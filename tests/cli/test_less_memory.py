@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from i2v.cli.main import main
-from i2v.engines.specs import ENGINES
+from i2v.engines.registry import engines
 from tests.rehearsal import REHEARSAL, stage, write_model
 
 
@@ -20,7 +20,7 @@ def home(tmp_path: Path, photo: Image.Image, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("I2V_MODELS__DIRECTORY", str(settings.models.directory))
     monkeypatch.setenv("I2V_ENGINE__DEVICE", "cpu")
     monkeypatch.setattr("i2v.memory.allocator.configure", lambda: None)  # not in the tests' own process
-    monkeypatch.setitem(ENGINES, REHEARSAL.name, REHEARSAL)
+    monkeypatch.setitem(engines(), REHEARSAL.name, REHEARSAL)
     photo.save(tmp_path / "photo.png")
     return tmp_path
 

@@ -12,8 +12,9 @@ import torch
 
 from i2v.cli.main import main
 from i2v.core.schema import DeviceInfo
-from i2v.engines.specs import EMBEDDED, I2VGEN_XL
-from i2v.pipeline.loading import choose_engine, explain_choice
+from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
+from i2v.engines.registry import engines
+from i2v.pipeline.choice import choose_engine, explain_choice
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
 from i2v.weights import weights_digest
 from tests.cli.running import run
@@ -110,8 +111,8 @@ def test_the_reason_for_autos_choice_is_that_of_the_choice(models: Path, kind: s
     if filled:
         fill(models)
     device = DeviceInfo("cuda" if kind == "cuda" else "cpu", "stand-in", 0)
-    chosen = choose_engine("auto", device, models_in(models))
-    reason = explain_choice(device, models_in(models)).message
+    chosen = choose_engine("auto", device, models_in(models), engines())
+    reason = explain_choice(device, models_in(models), engines()).message
     runs = "I2VGen-XL" if chosen is I2VGEN_XL else "the embedded demo model"
     assert reason.startswith(f"auto runs {runs}:")
     assert ("no CUDA device was found" in reason) == (kind == "cpu")

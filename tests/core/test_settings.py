@@ -15,8 +15,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from i2v.core import settings
+from i2v.core.engine_spec import Preset
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import Preset
 from i2v.core.settings import Settings, load_presets, load_settings
 
 REPOSITORY = Path(__file__).parents[2]

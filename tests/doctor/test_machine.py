@@ -16,11 +16,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from i2v.core.schema import EngineSpec
+from i2v.core.engine_spec import EngineSpec
 from i2v.doctor import machine
 from i2v.doctor.graphics import Card
 from i2v.doctor.machine import check_clock, check_memory, check_others, check_port
-from i2v.engines.specs import EMBEDDED, I2VGEN_XL
+from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 
 GIB = 2**30
 NOBODY = 65534

@@ -20,7 +20,7 @@ from i2v.doctor.product import (
     check_weights,
     list_variables,
 )
-from i2v.engines.specs import I2VGEN_XL
+from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from i2v.weights import EMBEDDED
 from tests.models import models_in
 

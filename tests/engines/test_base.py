@@ -10,18 +10,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from i2v.core.schema import EngineSpec, Generation, MemoryPlan
-from i2v.engines.base import Conditioned, Decoded, Denoised, Engine, engine_class
-from i2v.engines.specs import ENGINES
+from i2v.core.engine_spec import EngineSpec
+from i2v.core.schema import Generation, MemoryPlan
+from i2v.engines.base import Conditioned, Decoded, Denoised, Engine, Inputs, engine_class
+from i2v.engines.registry import engines
 from i2v.media.image import fit_picture
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
 
 PLAN = MemoryPlan("cpu", "float32", decode_chunk=3)
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=engines())
 def spec(request: pytest.FixtureRequest) -> EngineSpec:
-    return ENGINES[request.param]
+    return engines()[request.param]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def asked(generation: Generation, spec: EngineSpec) -> Callable[..., Generation]
 
 
 def test_the_spec_is_complete(spec: EngineSpec) -> None:
-    assert spec.name == next(name for name, known in ENGINES.items() if known is spec)
+    assert spec.name == next(name for name, known in engines().items() if known is spec)
     assert spec.multiple % 8 == 0
     assert spec.trained_frames[0] <= spec.trained_frames[1]
     assert spec.trained_fps[0] <= spec.trained_fps[1]
@@ -56,7 +57,7 @@ def test_events_come_in_order_and_have_the_sizes_asked_for(
 ) -> None:
     generation = asked(num_frames=num_frames)
     size = (generation.generated_width, generation.generated_height)
-    events = list(engine.generate(generation, fit_picture(photo, *size, "crop").image))
+    events = list(engine.generate(generation, Inputs(fit_picture(photo, *size, "crop").image)))
     kinds = [type(event) for event in events]
     assert kinds == [Conditioned, Denoised, Denoised, *[Decoded] * -(-num_frames // 3)]
     frames = np.concatenate([event.frames for event in events if isinstance(event, Decoded)])
@@ -71,7 +72,7 @@ def test_what_the_model_does_not_read_of_a_prompt_is_said(
 ) -> None:
     generation = asked(prompt="the camera pans left " * 40, negative_prompt="blurry " * 90)
     size = (generation.generated_width, generation.generated_height)
-    events = engine.generate(generation, fit_picture(photo, *size, "crop").image)
+    events = engine.generate(generation, Inputs(fit_picture(photo, *size, "crop").image))
     first = next(events)
     events.close()
     assert isinstance(first, Conditioned)

@@ -13,12 +13,14 @@ import psutil
 import pytest
 import torch
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InsufficientMemory
-from i2v.core.schema import DeviceInfo, EngineSpec, Generation, GenerationRequest, MemoryPlan
+from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, MemoryPlan
 from i2v.core.settings import EngineSettings, load_presets, load_settings
-from i2v.engines.specs import EMBEDDED, I2VGEN_XL
-from i2v.memory.estimate import GIB, Estimate, StageName, estimate
-from i2v.memory.options import FEW_TOKENS
+from i2v.core.stages import Stage
+from i2v.engines.i2vgen_xl.memory import FEW_TOKENS, MEMORY
+from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
+from i2v.memory.model import GIB, Estimate
 from i2v.memory.plan import (
     _left_by_cgroup,
     measure_free,
@@ -27,7 +29,7 @@ from i2v.memory.plan import (
     probe_device,
     step_down,
 )
-from i2v.pipeline.clip import resolve
+from i2v.pipeline.resolve import resolve
 
 HALF = MemoryPlan("cuda", "float16", offload="model", cfg_passes=2)
 CPU = DeviceInfo("cpu", "CPU", 16 * GIB)
@@ -49,7 +51,7 @@ def leaving(count: int) -> DeviceInfo:
 
 
 def taken(asked: Generation, plan: MemoryPlan) -> Estimate:
-    figures = estimate(I2VGEN_XL, asked, plan)
+    figures = MEMORY.estimate(I2VGEN_XL, asked, plan)
     assert figures is not None
     return figures
 
@@ -234,12 +236,6 @@ def test_offloading_needs_cpu_memory_and_is_not_planned_where_that_is_short() ->
     assert short.plan.offload == "none"
 
 
-def test_what_is_loaded_already_is_not_loaded_again_for_little() -> None:
-    quick = clip("quick")
-    assert plan_memory(I2VGEN_XL, quick, card(24), options(), loaded="encoders").plan.offload == "encoders"
-    assert plan_memory(I2VGEN_XL, quick, card(24), options()).plan.offload == "none"
-
-
 def test_what_does_not_fit_says_what_would_and_that_fits_indeed() -> None:
     device, asked = card(7), clip("extreme")
     planned = plan_memory(I2VGEN_XL, asked, device, options())
@@ -260,7 +256,7 @@ def test_what_does_not_fit_says_what_would_and_that_fits_indeed() -> None:
 
 def test_the_cpus_memory_is_not_planned_to_the_last_byte() -> None:
     asked = clip("standard", EMBEDDED)
-    figures = estimate(EMBEDDED, asked, MemoryPlan("cpu", "float32"))
+    figures = MEMORY.estimate(EMBEDDED, asked, MemoryPlan("cpu", "float32"))
     assert figures is not None
     for extra, fits in ((2 * GIB, True), (GIB // 2, False)):
         free = figures.device_bytes + extra
@@ -295,7 +291,7 @@ def ladder(
     asked: Generation,
     device: DeviceInfo,
     plan: MemoryPlan,
-    stage: Literal["load"] | StageName | None = None,
+    stage: Literal["load"] | Stage | None = None,
     spec: EngineSpec = I2VGEN_XL,
 ) -> list[MemoryPlan]:
     """Return all plans from `plan` to the bottom."""
@@ -310,7 +306,7 @@ def ladder(
 @pytest.mark.parametrize("device", [card(24, 64), CPU], ids=["card", "cpu"])
 @pytest.mark.parametrize("stage", [None, "load", "condition", "denoise", "decode"])
 def test_every_step_down_takes_less_of_the_stage_and_nowhere_more(
-    preset: str, device: DeviceInfo, stage: Literal["load"] | StageName | None
+    preset: str, device: DeviceInfo, stage: Literal["load"] | Stage | None
 ) -> None:
     asked = clip(preset)
     plans = ladder(asked, device, plan_by_settings(device, options()), stage)

@@ -9,8 +9,9 @@ import pytest
 from i2v.core.errors import InsufficientMemory, ModelUnavailable
 from i2v.core.schema import DeviceInfo, Generation, MemoryPlan
 from i2v.core.settings import load_settings
-from i2v.engines.specs import EMBEDDED, I2VGEN_XL
-from i2v.memory.estimate import GIB, estimate
+from i2v.engines.i2vgen_xl.memory import MEMORY
+from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
+from i2v.memory.model import GIB
 from i2v.pipeline.ladder import LOW_RAM, MemoryLadder
 from tests.rehearsal import REHEARSAL
 
@@ -95,8 +96,8 @@ def test_what_is_said_to_fit_takes_clearly_less_than_what_did_not(
     assert params["num_frames"] < large.num_frames
     assert params["resolution"] in ("256p", "512p", "768p")
     lowest = MemoryPlan("cuda", "float16", 1, 0, 2, "model", 4096, vae_tiling=True)
-    fewer = estimate(I2VGEN_XL, replace(large, num_frames=params["num_frames"]), lowest)
-    same = estimate(I2VGEN_XL, large, lowest)
+    fewer = MEMORY.estimate(I2VGEN_XL, replace(large, num_frames=params["num_frames"]), lowest)
+    same = MEMORY.estimate(I2VGEN_XL, large, lowest)
     assert fewer is not None
     assert same is not None
     assert fewer.device_bytes <= 0.9 * same.device_bytes

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.stages import Stage
 from i2v.engines.base import Conditioned, Decoded, Denoised, Event, SteppedDown
-from i2v.engines.specs import EMBEDDED
-from i2v.memory.estimate import estimate, metered
+from i2v.engines.i2vgen_xl.memory import MEMORY
+from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.pipeline.stages import StageBooks, Stopwatch
 from tests.rehearsal import REHEARSAL
 
@@ -61,10 +62,10 @@ def test_each_stage_has_its_seconds_bytes_and_estimate(
         ("denoise", 700),
         ("decode", 900),
     ]
-    figures = [estimate(EMBEDDED, asked, plan) for plan in (PLAN, LOWER)]
-    plain, lower = (metered(found, PLAN) for found in figures if found is not None)
-    assert told[0]["estimated_bytes"] == plain["condition"]
-    assert told[1]["estimated_bytes"] == lower["denoise"], "of the plan that the peak was seen under"
+    figures = [MEMORY.estimate(EMBEDDED, asked, plan) for plan in (PLAN, LOWER)]
+    plain, lower = (found for found in figures if found is not None)
+    assert told[0]["estimated_bytes"] == plain.metered(Stage.CONDITION)
+    assert told[1]["estimated_bytes"] == lower.metered(Stage.DENOISE), "of the plan the peak was seen under"
     assert cast("float", told[1]["seconds"]) >= 0.05, "the try that failed took time"
     assert told[1]["seconds"] == round(watch.seconds["denoise"], 3)
 

@@ -14,8 +14,9 @@ import pytest
 from i2v.core.errors import Cancelled, I2VError, InvalidRequest, ModelUnavailable
 from i2v.core.schema import DeviceInfo
 from i2v.core.settings import ModelSettings
-from i2v.engines.specs import EMBEDDED, ENGINES, I2VGEN_XL
-from i2v.pipeline.loading import choose_engine
+from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
+from i2v.engines.registry import engines
+from i2v.pipeline.choice import choose_engine
 from i2v.service.models import Model, Models
 from i2v.weights.download import alone
 from i2v.weights.folders import own_folder
@@ -48,7 +49,7 @@ def settings(tmp_path: Path, hub: Hub) -> ModelSettings:
 
 @pytest.fixture
 def models(settings: ModelSettings) -> Iterator[Models]:
-    made = Models(settings, ENGINES)
+    made = Models(settings, engines())
     yield made
     made.stop()
 
@@ -80,7 +81,7 @@ def test_a_model_is_fetched_while_others_ask_how_it_is_and_is_what_auto_runs_the
     models: Models, settings: ModelSettings, hub: Hub
 ) -> None:
     cuda = DeviceInfo("cuda", "a card", 2**36)
-    assert choose_engine("auto", cuda, settings) is EMBEDDED
+    assert choose_engine("auto", cuda, settings, engines()) is EMBEDDED
     before = models.get(NAME)
     assert (before.state, before.checked, before.removable, before.task) == ("absent", None, None, None)
     hub.speed = 200_000
@@ -102,7 +103,7 @@ def test_a_model_is_fetched_while_others_ask_how_it_is_and_is_what_auto_runs_the
     assert done.checked is not None
     assert done.checked.params["source"] == hub.address
     assert done.removable == done.folder
-    assert choose_engine("auto", cuda, settings) is I2VGEN_XL
+    assert choose_engine("auto", cuda, settings, engines()) is I2VGEN_XL
 
     removed = models.remove(NAME)
     assert removed.path == own_folder(I2VGEN_XL, settings)
@@ -169,7 +170,7 @@ def test_what_no_source_has_is_told_and_logged(
 ) -> None:
     caplog.set_level(logging.INFO)
     nowhere = settings.model_copy(update={"sources": ("http://127.0.0.1:9",), "probe_seconds": 2})
-    models = Models(nowhere, ENGINES)
+    models = Models(nowhere, engines())
     models.download(NAME)
     task = ended(models).task
     assert task is not None

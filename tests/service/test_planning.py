@@ -6,7 +6,7 @@ import pytest
 
 from i2v.core.schema import DeviceInfo
 from i2v.core.settings import Settings
-from i2v.engines.specs import I2VGEN_XL
+from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from i2v.jobs.store import JobStore
 from i2v.service.service import Service
 from i2v.workers.executors.inline import InlineExecutor

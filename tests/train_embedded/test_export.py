@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from i2v.engines.specs import EMBEDDED
+from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.weights import EMBEDDED as FOLDER
 from scripts.train_embedded.export import export, preview_factors, restore
 from scripts.train_embedded.vae import new_vae

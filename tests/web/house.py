@@ -14,8 +14,9 @@ import requests
 import uvicorn
 from fastapi import FastAPI
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import I2VError
-from i2v.core.schema import DeviceInfo, EngineSpec
+from i2v.core.schema import DeviceInfo
 from i2v.core.settings import Settings
 from i2v.jobs.store import JobStore
 from i2v.service.service import Service

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from i2v.core.schema import EngineSpec, Preset
+from i2v.core.engine_spec import EngineSpec, Preset
 from i2v.web.page.mount import mount_page
 from tests.rehearsal import REHEARSAL
 from tests.web.house import House, running

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from i2v.core.errors import Cancelled, ModelUnavailable
-from i2v.engines.specs import EMBEDDED, ENGINES, I2VGEN_XL
+from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
+from i2v.engines.registry import engines
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
 from i2v.weights import check
 from i2v.weights.check import check_folder, verify
@@ -229,8 +230,8 @@ def test_verifying_can_be_stopped(make_models: MakeModels) -> None:
         verify(EMBEDDED, make_models(), cancelled=lambda: True)
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", engines())
 def test_every_engine_is_of_the_pipeline_that_is_checked(name: str) -> None:
     expected = json.loads((EMBEDDED_FOLDER / "model_index.json").read_text())["_class_name"]
     assert expected == MODEL_INDEX["_class_name"] == check.PIPELINE
-    assert ENGINES[name].files[0] == "model_index.json"
+    assert engines()[name].files[0] == "model_index.json"

@@ -17,7 +17,7 @@ import pytest
 
 from i2v.core.errors import Cancelled, InvalidRequest, ModelUnavailable
 from i2v.core.settings import ModelSettings
-from i2v.engines.specs import EMBEDDED, I2VGEN_XL
+from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.weights import fetching
 from i2v.weights.download import Downloaded, download, plan_download
 from i2v.weights.folders import locate, own_folder

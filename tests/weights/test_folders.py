@@ -12,7 +12,7 @@ import pytest
 
 import i2v
 from i2v.core.errors import ModelUnavailable
-from i2v.engines.specs import EMBEDDED, I2VGEN_XL
+from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.weights import folders
 from i2v.weights.folders import find_weights, inspect_folder, is_available, locate, own_folder, register
 from tests.models import models_in

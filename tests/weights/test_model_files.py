@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from i2v.core.errors import ModelUnavailable
-from i2v.engines.specs import I2VGEN_XL
+from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from i2v.weights.model_files import Shape, match_tensors, unreadable
 
 FILE = Path("vae/model.safetensors")

@@ -172,7 +172,7 @@ def test_a_download_needs_no_torch_in_its_process(make_hub: MakeHub, environment
     environment["I2V_MODELS__SOURCES"] = hub.address
     program = (
         "import os, sys; from i2v.core.settings import load_settings;"
-        "from i2v.engines.specs import I2VGEN_XL;"
+        "from i2v.engines.i2vgen_xl.specs import I2VGEN_XL;"
         "from i2v.weights.check import verify; from i2v.weights.download import download;"
         "models = load_settings(None, os.environ).models; download(I2VGEN_XL, models);"
         "verify(I2VGEN_XL, models);"

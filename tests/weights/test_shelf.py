@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from i2v.core.errors import InvalidRequest, ModelUnavailable
-from i2v.engines.specs import EMBEDDED, I2VGEN_XL
+from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
 from i2v.weights.folders import find_weights, locate, own_folder
 from i2v.weights.shelf import add_folder, removable, remove_folder

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from i2v.engines.specs import I2VGEN_XL
+from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from i2v.weights.hubs import part_file
 from i2v.weights.sources import DiskFailed, Source, SourceFailed
 from tests.weights.conftest import MakeHub, MakeModels

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 import i2v.workers.progress
 from i2v.core.schema import Generation
+from i2v.core.stages import Stage
 from i2v.engines.base import Conditioned, Decoded, Denoised, Event
 from i2v.jobs.model import Progress
 from i2v.media.upscale import guessed_seconds
-from i2v.workers.progress import BEGIN, LINE_SECONDS, PREVIEW_SHARE, Meter, Narrator, at_start
+from i2v.workers.progress import LINE_SECONDS, PHASES, PREVIEW_SHARE, Meter, Narrator, at_start
 
 FRAME = np.zeros((1, 8, 8, 3), np.uint8)
 
@@ -47,14 +48,23 @@ def read(generation: Generation, clock: Clock, chunks: list[int], pace: float) -
 
 @pytest.mark.parametrize("chunks", [[4], [3, 1], [1, 1, 1, 1]])
 def test_a_job_goes_forward_through_its_phases(generation: Generation, chunks: list[int]) -> None:
-    told = [at_start("loading"), at_start("conditioning"), *read(generation, Clock(), chunks, pace=1)]
+    told = [at_start(Stage.LOAD), at_start(Stage.CONDITION), *read(generation, Clock(), chunks, pace=1)]
     fractions = [progress.fraction for progress in told]
     assert fractions == sorted(set(fractions)), "it stands still, or goes back"
     assert 0 == fractions[0] < fractions[-1] < 1
-    assert [phase for phase in BEGIN for progress in told if progress.phase == phase] == [
+    assert [phase for phase in PHASES.values() for progress in told if progress.phase == phase] == [
         progress.phase for progress in told
     ]
-    assert {progress.phase for progress in told} == set(BEGIN)
+    assert {progress.phase for progress in told} == set(PHASES.values())
+
+
+def test_a_clip_without_steps_goes_forward_through_its_frames(generation: Generation) -> None:
+    progress = read(replace(generation, num_inference_steps=0), Clock(), [1, 1, 2], pace=1)
+    assert [each.phase for each in progress] == ["decoding"] * 3 + ["encoding"]
+    fractions = [each.fraction for each in progress]
+    assert fractions == sorted(set(fractions))
+    assert fractions[0] == pytest.approx(0.05)
+    assert progress[1].eta_seconds == pytest.approx(3)
 
 
 def test_steps_and_frames_are_counted(generation: Generation) -> None:
@@ -147,7 +157,7 @@ def test_the_log_is_told_each_phase_and_steps_only_now_and_then() -> None:
     clock = Clock()
     narrator = Narrator(clock)
     told = []
-    for progress in (at_start("loading"), at_start("conditioning"), *(
+    for progress in (at_start(Stage.LOAD), at_start(Stage.CONDITION), *(
         Progress("denoising", 0.1, step, 50, 2.0 * (50 - step)) for step in range(50)
     ), Progress("decoding", 0.9, 0, 16)):  # fmt: skip
         clock.now += 2.0

@@ -7,11 +7,9 @@ import json
 import sqlite3
 import threading
 import time
-import weakref
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,19 +17,16 @@ from PIL import Image
 
 from i2v.cli.main import main
 from i2v.core.errors import I2VError
-from i2v.core.schema import DeviceInfo, EngineSpec, Generation, MemoryPlan
-from i2v.core.settings import EngineSettings, Settings
-from i2v.engines.base import Engine
-from i2v.engines.specs import EMBEDDED
-from i2v.engines.specs import ENGINES as SHIPPED
+from i2v.core.schema import DeviceInfo
+from i2v.core.settings import Settings
+from i2v.engines.i2vgen_xl.specs import EMBEDDED
+from i2v.engines.registry import engines
 from i2v.jobs.model import Claim, Job, JsonObject
 from i2v.jobs.store import JobStore
 from i2v.media.video import probe, read_tags
-from i2v.memory.plan import Planned
-from i2v.pipeline.loading import LoadedEngine, load_engine
 from i2v.service.service import Service
 from i2v.workers.executors.inline import InlineExecutor
-from i2v.workers.progress import BEGIN
+from i2v.workers.progress import PHASES
 from i2v.workers.remains import JOB_TAG, clean_up
 from i2v.workers.worker import Beat, Worker
 from tests.clips import names, read_frames
@@ -79,7 +74,7 @@ def test_a_job_goes_through_its_phases_and_never_back(settings: Settings, store:
     job = run(settings, store)
     assert job.status == "succeeded"
     phases = [progress.phase for progress in store.told]
-    assert list(dict.fromkeys(phases)) == list(BEGIN), "a phase is missing, or comes twice"
+    assert list(dict.fromkeys(phases)) == list(PHASES.values()), "a phase is missing, or comes twice"
     fractions = [progress.fraction for progress in store.told]
     assert fractions == sorted(fractions)
     assert [progress.step for progress in store.told if progress.phase == "denoising"] == [0, 1, 2, 3]
@@ -130,13 +125,13 @@ def test_the_result_is_what_the_command_line_prints(
     monkeypatch.setenv("I2V_MODELS__DIRECTORY", str(settings.models.directory))
     monkeypatch.setenv("I2V_ENGINE__DEVICE", settings.engine.device)
     spec = replace(REHEARSAL, implementation="tests.rehearsal:PictureEngine")
-    monkeypatch.setitem(SHIPPED, spec.name, spec)
+    monkeypatch.setitem(engines(), spec.name, spec)
     flags = [f"--{name}={value}" for name, value in fields.items()]
     assert main(["generate", str(tmp_path / "photo.gif"), "--engine=rehearsal", "--json", *flags]) == 0
     printed = json.loads(capsys.readouterr().out)
 
     store = JobStore(settings.database)
-    service = Service(settings, store, InlineExecutor(settings, store, SHIPPED), SHIPPED)
+    service = Service(settings, store, InlineExecutor(settings, store, engines()), engines())
     service.start()
     job = service.get(service.submit(fields, (tmp_path / "photo.gif").read_bytes()).id)
     assert job.result is not None
@@ -159,86 +154,6 @@ def test_the_video_says_whose_it_is_but_not_the_jobs_id(settings: Settings, stor
     assert job.id.encode() not in Path(job.output).read_bytes(), "who has the video could ask for the job"
     assert job.result is not None
     assert job.result["notices"] == list(job.notices)
-
-
-def test_an_engine_is_loaded_once(settings: Settings, store: WatchedStore) -> None:
-    submit(store, settings)
-    second = submit(store, settings)
-    busy = worker(settings, store)
-    assert busy.run_next()
-    write_model(settings.models.directory.parent, load="load: fail")
-    assert busy.run_next()
-    assert store.get(second.id).status == "succeeded"
-    assert not busy.run_next()
-
-
-def test_each_job_has_a_plan_of_its_own_and_the_weights_are_loaded_again_only_for_another_dtype(
-    settings: Settings, store: WatchedStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plain = MemoryPlan("cpu", "float32")
-    away = replace(plain, offload="model", cfg_passes=2)
-    plans = [plain, replace(plain, cfg_passes=2), away, replace(away, dtype="bfloat16")]
-    offloads: list[str | None] = []
-    loaded: list[LoadedEngine] = []
-
-    def plan(
-        spec: EngineSpec, generation: Generation, device: DeviceInfo, options: EngineSettings, now: str | None
-    ) -> Planned:
-        assert device.free_ram is not None  # measured for the job
-        offloads.append(now)
-        return Planned(plans[len(offloads) - 1])
-
-    monkeypatch.setattr("i2v.workers.keeper.plan_memory", plan)
-    busy = worker(settings, store)
-    for _ in plans:
-        submit(store, settings)
-        assert busy.run_next()
-        assert busy._keeper._loaded is not None
-        loaded.append(busy._keeper._loaded)
-        assert busy._keeper._loaded.engine.plan == plans[len(loaded) - 1]
-    assert offloads == [None, "none", "none", "model"]
-    assert loaded[0] is loaded[1] is loaded[2]
-    assert loaded[2] is not loaded[3]
-
-
-def test_an_engine_is_loaded_anew_when_its_files_are_others(settings: Settings, store: WatchedStore) -> None:
-    """A model is fetched again, or another folder is added, while the service runs."""
-    spec = replace(REHEARSAL, files=("model_index.json",))
-    busy = Worker(settings, store, {spec.name: spec}, CPU, "worker")
-    folder = settings.models.directory.parent
-    ended = []
-    for load in ("", "", "load: fail"):
-        if load:
-            write_model(folder, load)
-        job = submit(store, settings)
-        assert busy.run_next()
-        ended.append(store.get(job.id).status)
-    assert ended == ["succeeded", "succeeded", "failed"]
-
-
-def test_an_engine_is_gone_before_the_next_one_is_loaded(
-    settings: Settings, store: WatchedStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Both at once would not fit into the device."""
-    other = replace(REHEARSAL, name="other")
-    models = settings.models.directory
-    (models / "rehearsal").rename(models / "other")
-    (models / "rehearsal").symlink_to("other")
-    loaded: list[weakref.ref[Engine]] = []
-
-    def load(spec: EngineSpec, *rest: Any) -> LoadedEngine:
-        assert [engine() for engine in loaded] == [None] * len(loaded)
-        engine = load_engine(spec, *rest)
-        loaded.append(weakref.ref(engine.engine))
-        return engine
-
-    monkeypatch.setattr("i2v.workers.keeper.load_engine", load)
-    busy = Worker(settings, store, {**ENGINES, other.name: other}, CPU, "worker")
-    for engine in ("rehearsal", "rehearsal", "other"):
-        submit(store, settings, engine=engine)
-        assert busy.run_next()
-    assert len(loaded) == 2
-    assert store.counts()["succeeded"] == 3
 
 
 # --- the same job twice

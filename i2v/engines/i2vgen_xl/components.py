@@ -23,8 +23,10 @@ from transformers import (
     CLIPVisionModelWithProjection,
 )
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import ModelUnavailable
-from i2v.core.schema import EngineSpec, MemoryPlan, Offload
+from i2v.core.schema import MemoryPlan, Offload
+from i2v.engines.i2vgen_xl.facts import facts_of
 from i2v.engines.i2vgen_xl.folder import Folder, Model, assign
 from i2v.engines.i2vgen_xl.layouts import use_channels_last_weights
 from i2v.engines.i2vgen_xl.upsampling import use_phase_convolutions
@@ -151,7 +153,7 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
     image_encoder = ready("image_encoder", "model", image_encoder, encoders_home)
     text_encoder = ready("text_encoder", "model", text_encoder, encoders_home)
     vae = ready("vae", "diffusion_pytorch_model", vae)
-    _apply_image_gain(unet, spec.image_gain)
+    _apply_image_gain(unet, facts_of(spec).image_gain)
     use_phase_convolutions(unet)
     use_channels_last_weights(unet)
     use_phase_convolutions(vae)
@@ -195,7 +197,7 @@ def _load_tokenizer(source: Folder) -> CLIPTokenizer:
 
 
 def _apply_image_gain(unet: I2VGenXLUNet, gain: float) -> None:
-    """Fold `EngineSpec.image_gain` into `conv_in`.
+    """Fold `Facts.image_gain` into `conv_in`.
 
     The second half of its inputs is the first frame's features.
     """

@@ -11,9 +11,11 @@ import numpy as np
 import torch
 from PIL import Image
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
-from i2v.core.schema import EngineSpec, Generation
+from i2v.core.schema import Generation
 from i2v.engines.i2vgen_xl.components import Components
+from i2v.engines.i2vgen_xl.facts import facts_of
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,9 @@ def condition(
         if removed
     )
     picture = encode_picture(components, image)
-    first_frame = encode_first_frame(components, image, generation.num_frames, spec.sample_posterior)
+    first_frame = encode_first_frame(
+        components, image, generation.num_frames, facts_of(spec).sample_posterior
+    )
     rows = 2 if guided else 1
     return Conditioning(
         prompt_embeds=torch.cat([states for states, _ in encoded]),
@@ -87,7 +91,7 @@ def encode_text(components: Components, spec: EngineSpec, text: str) -> tuple[to
     states = components.text_encoder(ids.to(components.device), output_hidden_states=True).hidden_states
     # transformers 5 moved what was `text_model` into the class itself
     core = getattr(components.text_encoder, "text_model", components.text_encoder)
-    return core.final_layer_norm(states[-(spec.clip_skip + 1)]), removed
+    return core.final_layer_norm(states[-(facts_of(spec).clip_skip + 1)]), removed
 
 
 def encode_picture(components: Components, image: Image.Image) -> torch.Tensor:

@@ -12,9 +12,11 @@ from typing import Self
 import torch
 from PIL import Image
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InsufficientMemory, Notice
-from i2v.core.schema import EngineSpec, Generation, MemoryPlan
-from i2v.engines.base import NO_LADDER, Conditioned, Denoised, Event, Ladder, Stage
+from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.stages import Stage
+from i2v.engines.base import NO_LADDER, Conditioned, Denoised, Event, Inputs, Ladder
 from i2v.engines.i2vgen_xl.compiled import Forward
 from i2v.engines.i2vgen_xl.components import Components, load_components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning, condition
@@ -40,8 +42,10 @@ class I2VGenXLEngine:
         self._compiled: Forward | None = None  # keeps what was compiled from clip to clip
 
     @classmethod
-    def load(cls, spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Self:
+    def load(cls, spec: EngineSpec, folder: Path | None, plan: MemoryPlan) -> Self:
         """Load weights from `folder`; raises as `i2v.engines.base.Engine` says."""
+        if folder is None:
+            raise ValueError(f"{spec.name} has weights: a folder is needed")
         if plan.threads:
             torch.set_num_threads(plan.threads)
         plan = replace(plan, threads=torch.get_num_threads())
@@ -54,15 +58,14 @@ class I2VGenXLEngine:
         raise InsufficientMemory("engine.out_of_memory", reason=reason)
 
     def generate(
-        self, generation: Generation, image: Image.Image, ladder: Ladder = NO_LADDER
+        self, generation: Generation, inputs: Inputs, ladder: Ladder = NO_LADDER
     ) -> Generator[Event]:
         """Yield the events of one clip (see `i2v.engines.base.Engine`)."""
-        return recovering(_Clip(self, generation, image), self.plan, ladder, out_of_memory)
+        return recovering(_Clip(self, generation, inputs.image), self.plan, ladder, out_of_memory)
 
     def adopt(self, plan: MemoryPlan) -> None:
-        """Work by `plan` from now on, which is of the device and the dtype that were loaded for."""
+        """Work by `plan` from the next clip on, which is of the device and the dtype that were loaded for."""
         self.plan = replace(plan, threads=self.plan.threads)
-        self.components.settle(plan.offload)
 
     def forward(self, is_compiled: bool) -> Forward:
         if not is_compiled:
@@ -72,7 +75,7 @@ class I2VGenXLEngine:
 
 
 class _Clip:
-    """One clip in the making: what is finished outlives a lack of memory (`i2v.engines.recovery.Clip`)."""
+    """One clip in the making: what is finished outlives a lack of memory (`i2v.engines.recovery.Work`)."""
 
     def __init__(self, engine: I2VGenXLEngine, generation: Generation, image: Image.Image) -> None:
         self._engine = engine
@@ -82,20 +85,21 @@ class _Clip:
         self._state: State | None = None
         self._decoded = 0  # frames
         self._told_failure = False  # of compiling
-        self.stage: Stage | None = "condition"
+        self.stage: Stage | None = Stage.CONDITION
 
     def events(self, plan: MemoryPlan) -> Generator[Event]:
         if self.stage is None:
             return
         self._engine.adopt(plan)
+        self._engine.components.settle(plan.offload)  # here, where running out of memory is provided for
         if self._conditioning is None:
             self._conditioning = self._condition()
             self._engine.components.wait()
-            self.stage = "denoise"
+            self.stage = Stage.DENOISE
             yield Conditioned(self._conditioning.notices)
         if self._state is None:
             self._state = initial_state(self._engine.components, self._generation)
-        if self.stage == "denoise":
+        if self.stage is Stage.DENOISE:
             yield from self._denoise(self._conditioning, self._state, plan)
         yield from self._decode(self._state, plan)
 
@@ -115,7 +119,7 @@ class _Clip:
                 self._state = step.state
                 if step.state.step == total:
                     self._engine.components.wait()
-                    self.stage = "decode"
+                    self.stage = Stage.DECODE
                 shown = partial(preview, step.denoised, factors)
                 yield Denoised(step.state.step, total, shown, self._failure_once(forward.failure))
 

@@ -9,11 +9,10 @@ from collections.abc import Generator
 from functools import partial
 
 import torch
-from PIL import Image
 
 from i2v.core.errors import I2VError
 from i2v.core.schema import Generation
-from i2v.engines.base import NO_LADDER, Conditioned, Denoised, Event, Ladder
+from i2v.engines.base import NO_LADDER, Conditioned, Denoised, Event, Inputs, Ladder
 from i2v.engines.i2vgen_xl.conditioning import condition
 from i2v.engines.i2vgen_xl.decode import decode_frames, preview
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
@@ -24,11 +23,11 @@ class FiniteEngine(I2VGenXLEngine):
     """Raises `I2VError` (`bench.not_finite`) at the first step with a number that is NaN or infinite."""
 
     def generate(
-        self, generation: Generation, image: Image.Image, ladder: Ladder = NO_LADDER
+        self, generation: Generation, inputs: Inputs, ladder: Ladder = NO_LADDER
     ) -> Generator[Event]:
         components, spec, plan = self.components, self.spec, self.plan
         with components.on_device(components.text_encoder, components.image_encoder, components.vae):
-            conditioning = condition(components, spec, generation, image)
+            conditioning = condition(components, spec, generation, inputs.image)
         _check("prompt", 0, conditioning.prompt_embeds)
         _check("picture", 0, conditioning.image_embeddings, conditioning.image_latents)
         yield Conditioned(conditioning.notices)

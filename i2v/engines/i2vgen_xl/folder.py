@@ -17,8 +17,8 @@ from diffusers import DDIMScheduler
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import ModelUnavailable
-from i2v.core.schema import EngineSpec
 from i2v.weights.model_files import match_tensors, unreadable
 
 Model = TypeVar("Model", bound=nn.Module)

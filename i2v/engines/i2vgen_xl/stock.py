@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from transformers.utils import logging as transformers_logging
 
-from i2v.core.schema import EngineSpec, Generation, MemoryPlan
-from i2v.engines.base import NO_LADDER, Decoded, Event, Ladder
+from i2v.core.engine_spec import EngineSpec
+from i2v.core.schema import Generation, MemoryPlan
+from i2v.engines.base import NO_LADDER, Decoded, Event, Inputs, Ladder
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -50,12 +51,17 @@ class StockEngine:
             pipeline.to(plan.device)
         return cls(spec, pipeline, plan)
 
+    def adopt(self, plan: MemoryPlan) -> None:
+        """Stock has one plan only."""
+
     def generate(
-        self, generation: Generation, image: Image.Image, ladder: Ladder = NO_LADDER
+        self, generation: Generation, inputs: Inputs, ladder: Ladder = NO_LADDER
     ) -> Generator[Event]:
         """Yield the whole clip in one `Decoded`. `ladder` is not asked: stock ends where memory does."""
         with torch.inference_mode():
-            video = self._pipeline(**_arguments(generation, image), output_type="np", return_dict=False)[0]
+            video = self._pipeline(
+                **_arguments(generation, inputs.image), output_type="np", return_dict=False
+            )[0]
         yield Decoded(_to_uint8(video[0]))
 
 

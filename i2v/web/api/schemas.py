@@ -12,8 +12,9 @@ from typing import Annotated, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
+from i2v.core.engine_spec import EngineSpec, Preset
 from i2v.core.messages import HINTS
-from i2v.core.schema import EngineSpec, GenerationRequest, Preset
+from i2v.core.schema import GenerationRequest
 from i2v.jobs.model import Job, JobStatus, JsonObject, Phase, StatusFilter
 from i2v.service.job_files import Removal, has_video
 from i2v.service.service import Deleted

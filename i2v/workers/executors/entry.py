@@ -21,8 +21,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import I2VError
-from i2v.core.schema import DeviceInfo, EngineSpec
+from i2v.core.schema import DeviceInfo
 from i2v.core.settings import Settings
 from i2v.jobs.store import JobStore
 from i2v.memory import allocator

@@ -19,8 +19,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import I2VError, InsufficientMemory
-from i2v.core.schema import DeviceInfo, EngineSpec, shown
+from i2v.core.schema import DeviceInfo, shown
 from i2v.core.settings import ROOT, Settings
 from i2v.core.signals import children_out_of_reach
 from i2v.jobs.model import Claim, Job

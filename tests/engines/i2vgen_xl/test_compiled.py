@@ -19,7 +19,7 @@ import torch
 from benchmarks.forward import conditions
 from i2v.engines.i2vgen_xl.compiled import Forward
 from i2v.engines.i2vgen_xl.unet import encode_context, predict
-from i2v.engines.specs import EMBEDDED
+from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.engines.i2vgen_xl.components import load_components
 from i2v.core.schema import MemoryPlan
 

@@ -11,8 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import ModelUnavailable
-from i2v.core.schema import EngineSpec, MemoryPlan
+from i2v.core.schema import MemoryPlan
 from i2v.engines.i2vgen_xl.components import load_components
 
 PLAN = MemoryPlan("cpu", "float32")
@@ -40,7 +41,9 @@ def test_weights_that_are_offloaded_are_loaded_without_touching_the_device(
 
 def test_image_gain_scales_the_first_frame_and_nothing_else(tiny_spec: EngineSpec, tiny_folder: Path) -> None:
     plain = load_components(tiny_spec, tiny_folder, PLAN).unet.conv_in.weight
-    doubled = load_components(replace(tiny_spec, image_gain=2.0), tiny_folder, PLAN).unet.conv_in.weight
+    doubled = load_components(
+        replace(tiny_spec, facts=replace(tiny_spec.facts, image_gain=2.0)), tiny_folder, PLAN
+    ).unet.conv_in.weight
     assert torch.equal(doubled[:, :4], plain[:, :4])
     assert torch.equal(doubled[:, 4:], 2 * plain[:, 4:])
 

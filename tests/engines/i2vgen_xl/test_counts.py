@@ -13,8 +13,8 @@ from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.i2vgen_xl.components import Components, load_components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning, condition
 from i2v.engines.i2vgen_xl.sampling import denoise, initial_state
+from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.engines.i2vgen_xl.stock import load_stock
-from i2v.engines.specs import EMBEDDED
 from i2v.media.image import fit_picture
 from i2v.weights import EMBEDDED as FOLDER
 

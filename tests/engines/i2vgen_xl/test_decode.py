@@ -12,12 +12,13 @@ from diffusers import AutoencoderKL
 from PIL import Image
 from torch import nn
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import I2VError
-from i2v.core.schema import EngineSpec, MemoryPlan
+from i2v.core.schema import MemoryPlan
 from i2v.core.settings import ROOT
 from i2v.engines.i2vgen_xl.components import load_components
 from i2v.engines.i2vgen_xl.decode import decode_frames, preview, to_uint8
-from i2v.engines.specs import EMBEDDED
+from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.media.image import fit_picture
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
 from tests.peak_memory import PeakMemory

@@ -13,15 +13,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.peers import load_stock, run_stock
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InsufficientMemory
-from i2v.core.schema import EngineSpec, Generation, MemoryPlan
-from i2v.engines.base import Conditioned, Decoded, Denoised, Event
+from i2v.core.schema import Generation, MemoryPlan
+from i2v.engines.base import Conditioned, Decoded, Denoised, Event, Inputs
 from i2v.engines.i2vgen_xl import engine as engine_module
 from i2v.engines.i2vgen_xl.conditioning import condition
 from i2v.engines.i2vgen_xl.decode import preview
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.i2vgen_xl.sampling import denoise, initial_state
-from i2v.engines.specs import EMBEDDED
+from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.media.image import fit_picture
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
 
@@ -67,13 +68,15 @@ def test_same_weights_seed_and_settings_give_stocks_frames(
     asked = replace(generation, generated_width=width, generated_height=height, **changes)
     image = fit_picture(photo, width, height, "crop").image
     # stock draws the first frame from the posterior, unseeded: here both take what one global seed gives
-    engine = I2VGenXLEngine.load(replace(tiny_spec, sample_posterior=True), tiny_folder, PLAN)
+    engine = I2VGenXLEngine.load(
+        replace(tiny_spec, facts=replace(tiny_spec.facts, sample_posterior=True)), tiny_folder, PLAN
+    )
     torch.manual_seed(0)
     stock_latents, stock_frames = run_stock(load_stock(tiny_folder), asked, image)
     torch.manual_seed(0)
     latents = last_latents(engine, asked, image)
     torch.manual_seed(0)
-    frames = frames_of(list(engine.generate(asked, image)))
+    frames = frames_of(list(engine.generate(asked, Inputs(image))))
     assert (latents - stock_latents).abs().max() <= 1e-4
     assert frames.shape == stock_frames.shape
     assert np.abs(frames.astype(int) - stock_frames.astype(int)).max() <= 1
@@ -88,14 +91,16 @@ def test_the_embedded_models_frames_are_stocks_at_guidance_9(
     asked = replace(generation, generated_width=96, generated_height=80, guidance_scale=9.0)
     image = fit_picture(photo, 96, 80, "crop").image
     engine = I2VGenXLEngine.load(
-        replace(EMBEDDED, sample_posterior=True), EMBEDDED_FOLDER, replace(PLAN, **options)
+        replace(EMBEDDED, facts=replace(EMBEDDED.facts, sample_posterior=True)),
+        EMBEDDED_FOLDER,
+        replace(PLAN, **options),
     )
     torch.manual_seed(0)
     stock_latents, stock_frames = run_stock(load_stock(EMBEDDED_FOLDER), asked, image)
     torch.manual_seed(0)
     latents = last_latents(engine, asked, image)
     torch.manual_seed(0)
-    frames = frames_of(list(engine.generate(asked, image)))
+    frames = frames_of(list(engine.generate(asked, Inputs(image))))
     assert (latents - stock_latents).abs().max() <= 1e-3
     assert np.abs(frames.astype(int) - stock_frames.astype(int)).max() <= 1
 
@@ -104,7 +109,9 @@ def test_image_gain_equals_stock_with_the_features_added_twice(
     tiny_spec: EngineSpec, tiny_folder: Path, generation: Generation, photo: Image.Image
 ) -> None:
     image = fit_picture(photo, 96, 64, "crop").image
-    doubled = I2VGenXLEngine.load(replace(tiny_spec, image_gain=2.0), tiny_folder, PLAN)
+    doubled = I2VGenXLEngine.load(
+        replace(tiny_spec, facts=replace(tiny_spec.facts, image_gain=2.0)), tiny_folder, PLAN
+    )
     plain = I2VGenXLEngine.load(tiny_spec, tiny_folder, PLAN)
     # VGen's own sum: concat = concat + features, twice
     plain.components.unet.image_latents_temporal_encoder.register_forward_hook(
@@ -123,7 +130,7 @@ def test_events_come_in_order_and_frames_sum_up(
     engine: I2VGenXLEngine, generation: Generation, photo: Image.Image
 ) -> None:
     asked = replace(generation, num_frames=6)
-    events = list(engine.generate(asked, fit_picture(photo, 96, 64, "crop").image))
+    events = list(engine.generate(asked, Inputs(fit_picture(photo, 96, 64, "crop").image)))
     assert [type(event) for event in events] == [Conditioned, *[Denoised] * 3, *[Decoded] * 2]
     steps = [event for event in events if isinstance(event, Denoised)]
     assert [(event.step, event.total) for event in steps] == [(1, 3), (2, 3), (3, 3)]
@@ -144,7 +151,7 @@ def test_a_preview_is_made_when_it_is_asked_for(
         return preview(latents, factors)
 
     monkeypatch.setattr(engine_module, "preview", watched)
-    events = list(engine.generate(generation, fit_picture(photo, 96, 64, "crop").image))
+    events = list(engine.generate(generation, Inputs(fit_picture(photo, 96, 64, "crop").image)))
     assert not made
     last = [event for event in events if isinstance(event, Denoised)][-1]
     assert np.array_equal(last.preview(), last.preview())
@@ -156,7 +163,7 @@ def test_the_same_seed_gives_the_same_frames_and_another_seed_others(
 ) -> None:
     image = fit_picture(photo, 96, 64, "crop").image
     first, again, other = (
-        frames_of(list(engine.generate(replace(generation, seed=seed), image))) for seed in (1, 1, 2)
+        frames_of(list(engine.generate(replace(generation, seed=seed), Inputs(image)))) for seed in (1, 1, 2)
     )
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
@@ -183,7 +190,7 @@ def test_closing_the_stream_stops_the_work(
 ) -> None:
     calls: list[None] = []
     events = engine.generate(
-        replace(generation, num_inference_steps=50), fit_picture(photo, 96, 64, "crop").image
+        replace(generation, num_inference_steps=50), Inputs(fit_picture(photo, 96, 64, "crop").image)
     )
     with engine.components.unet.conv_in.register_forward_pre_hook(lambda *_: calls.append(None)):
         for event in events:
@@ -197,7 +204,7 @@ def test_closing_the_stream_stops_the_work(
 def test_the_callers_grad_mode_is_left_alone(
     engine: I2VGenXLEngine, generation: Generation, photo: Image.Image
 ) -> None:
-    for _ in engine.generate(generation, fit_picture(photo, 96, 64, "crop").image):
+    for _ in engine.generate(generation, Inputs(fit_picture(photo, 96, 64, "crop").image)):
         assert torch.is_grad_enabled()
         assert not torch.is_inference_mode_enabled()
 
@@ -230,5 +237,5 @@ def test_out_of_memory_is_told_from_a_defect(
 
     engine.components.unet.conv_in.register_forward_pre_hook(fail)
     with pytest.raises(InsufficientMemory if code else RuntimeError) as caught:
-        list(engine.generate(generation, fit_picture(photo, 96, 64, "crop").image))
+        list(engine.generate(generation, Inputs(fit_picture(photo, 96, 64, "crop").image)))
     assert getattr(caught.value, "code", None) == code

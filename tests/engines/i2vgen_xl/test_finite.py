@@ -9,9 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import I2VError
-from i2v.core.schema import EngineSpec, Generation, MemoryPlan
-from i2v.engines.base import Decoded, Denoised
+from i2v.core.schema import Generation, MemoryPlan
+from i2v.engines.base import Decoded, Denoised, Inputs
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.i2vgen_xl.finite import FiniteEngine
 
@@ -22,7 +23,7 @@ def test_its_clip_is_the_engines(
     tiny_spec: EngineSpec, tiny_folder: Path, generation: Generation, photo: Image.Image
 ) -> None:
     clips = [
-        list(kind.load(tiny_spec, tiny_folder, PLAN).generate(generation, photo))
+        list(kind.load(tiny_spec, tiny_folder, PLAN).generate(generation, Inputs(photo)))
         for kind in (I2VGenXLEngine, FiniteEngine)
     ]
     ours, watched = (
@@ -50,7 +51,7 @@ def test_a_number_that_is_none_is_told_with_its_place(
             weight.fill_(torch.nan)
     seen = []
     with pytest.raises(I2VError) as caught:
-        seen.extend(engine.generate(generation, photo))
+        seen.extend(engine.generate(generation, Inputs(photo)))
     assert (caught.value.code, caught.value.params["what"], caught.value.params["step"]) == (
         "bench.not_finite",
         what,

@@ -18,10 +18,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InsufficientMemory
-from i2v.core.schema import DeviceInfo, EngineSpec, Generation, MemoryPlan
+from i2v.core.schema import DeviceInfo, Generation, MemoryPlan
 from i2v.core.settings import ROOT, load_settings
-from i2v.engines.base import NO_LADDER, Decoded, Denoised, Event, Ladder, Stage, SteppedDown
+from i2v.core.stages import Stage
+from i2v.engines.base import NO_LADDER, Decoded, Denoised, Event, Inputs, Ladder, SteppedDown
 from i2v.engines.i2vgen_xl.components import Components
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine, out_of_memory
 from i2v.media.image import fit_picture
@@ -107,7 +109,7 @@ def frames_of(events: list[Event]) -> NDArray[np.int_]:
 def run(
     engine: I2VGenXLEngine, asked: Generation, image: Image.Image, ladder: Ladder = NO_LADDER
 ) -> tuple[list[Event], NDArray[np.int_]]:
-    events = list(engine.generate(asked, image, ladder))
+    events = list(engine.generate(asked, Inputs(image), ladder))
     return events, frames_of(events)
 
 
@@ -244,7 +246,7 @@ def test_parts_leave_the_device_where_memory_ran_out_and_come_back_for_their_pha
         assert there() == [True] * 4
         seen: list[list[bool]] = []
         events: list[Event] = []
-        for event in engine.generate(asked, image, Away()):
+        for event in engine.generate(asked, Inputs(image), Away()):
             events.append(event)
             if isinstance(event, Denoised | Decoded):
                 seen.append(there())
@@ -257,7 +259,7 @@ def test_parts_leave_the_device_where_memory_ran_out_and_come_back_for_their_pha
             assert seen[1] == [False, False, False, True]
         assert np.abs(frames_of(events) - plain).max() <= 1
         engine.plan = replace(engine.plan, offload="none")  # the next clip has room again
-        next(engine.generate(asked, image))
+        next(engine.generate(asked, Inputs(image)))
         assert there() == [True] * 4
 
 

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.peers import load_stock, run_stock
-from i2v.core.schema import EngineSpec, Generation, MemoryPlan
-from i2v.engines.base import Decoded, Denoised
+from i2v.core.engine_spec import EngineSpec
+from i2v.core.schema import Generation, MemoryPlan
+from i2v.engines.base import Decoded, Denoised, Inputs
 from i2v.engines.i2vgen_xl.components import Components
 from i2v.engines.i2vgen_xl.conditioning import condition
 from i2v.engines.i2vgen_xl.decode import decode_frames
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
+from i2v.engines.i2vgen_xl.facts import AS_STOCK
 from i2v.media.image import fit_picture
 from tests.peak_memory import PeakMemory
 from tests.second_device import DEVICE, second_device
@@ -53,7 +55,9 @@ def run(engine: I2VGenXLEngine, generation: Generation, image: Image.Image) -> R
     engine.components.vae.post_quant_conv.register_forward_pre_hook(
         lambda module, inputs: latents.append(inputs[0])
     )
-    frames = [event.frames for event in engine.generate(generation, image) if isinstance(event, Decoded)]
+    frames = [
+        event.frames for event in engine.generate(generation, Inputs(image)) if isinstance(event, Decoded)
+    ]
     return torch.cat(latents), np.concatenate(frames).astype(int)
 
 
@@ -115,7 +119,7 @@ def test_half_precision_stays_near_float32_and_is_stocks_half_precision(
     def seeded(dtype: Literal["float32", "float16", "bfloat16"]) -> Run:
         engine = load(replace(PLAIN, dtype=dtype))
         # stock draws the first frame from the posterior, unseeded: here all take what one global seed gives
-        engine.spec = replace(engine.spec, sample_posterior=True)
+        engine.spec = replace(engine.spec, facts=AS_STOCK)
         torch.manual_seed(0)
         return run(engine, generation, image)
 
@@ -198,7 +202,9 @@ def test_encoders_alone_leave_the_device_once_prompt_and_picture_are_encoded(
             pass  # to their home
         for module in (components.text_encoder, components.unet.conv_in, components.vae.decoder):
             module.register_forward_pre_hook(lambda *_: seen.append(resident(components)))
-        events = list(engine.generate(replace(generation, num_inference_steps=1, guidance_scale=1.0), image))
+        events = list(
+            engine.generate(replace(generation, num_inference_steps=1, guidance_scale=1.0), Inputs(image))
+        )
     assert seen == [rest | encoders, rest, rest]
     assert resident(components) == rest
     assert isinstance(events[-1], Decoded)
@@ -239,7 +245,7 @@ def test_a_closed_stream_and_an_error_leave_every_part_at_home(
 ) -> None:
     components = offloading.components
     with second_device():
-        events = offloading.generate(replace(generation, guidance_scale=1.0), image)
+        events = offloading.generate(replace(generation, guidance_scale=1.0), Inputs(image))
         while not isinstance(next(events), Denoised):
             pass
         assert resident(components) == {"unet"}
@@ -251,7 +257,7 @@ def test_a_closed_stream_and_an_error_leave_every_part_at_home(
 
         components.image_encoder.register_forward_pre_hook(fail)
         with pytest.raises(RuntimeError, match="a defect"):
-            list(offloading.generate(generation, image))
+            list(offloading.generate(generation, Inputs(image)))
         assert resident(components) == set()
 
 

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from i2v.core.schema import Generation, MemoryPlan
+from i2v.engines.base import Inputs
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
-from i2v.engines.specs import EMBEDDED
-from i2v.memory.estimate import estimate
+from i2v.engines.i2vgen_xl.memory import MEMORY
+from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.weights import EMBEDDED as FOLDER
 from scripts.full_size.one_step import generation, memory, picture
 
@@ -38,7 +39,7 @@ def asked(side: int, num_frames: int, guidance_scale: float) -> Generation:
     ("side", "num_frames", "guidance_scale"), [(128, 8, 1.0), (256, 16, 9.0), (512, 8, 9.0)]
 )
 def test_a_real_process_takes_what_was_estimated(side: int, num_frames: int, guidance_scale: float) -> None:
-    figures = estimate(EMBEDDED, asked(side, num_frames, guidance_scale), PLAN)
+    figures = MEMORY.estimate(EMBEDDED, asked(side, num_frames, guidance_scale), PLAN)
     assert figures is not None
     module = f"tests.engines.i2vgen_xl.{Path(__file__).stem}"
     command = [sys.executable, "-m", module, str(side), str(num_frames), str(guidance_scale)]
@@ -53,7 +54,7 @@ def test_a_real_process_takes_what_was_estimated(side: int, num_frames: int, gui
 def make(side: int, num_frames: int, guidance_scale: float) -> int:
     """Make a clip in this process and return its peak of memory in bytes."""
     engine = I2VGenXLEngine.load(EMBEDDED, FOLDER, PLAN)
-    for _ in engine.generate(asked(side, num_frames, guidance_scale), picture().resize((side, side))):
+    for _ in engine.generate(asked(side, num_frames, guidance_scale), Inputs(picture().resize((side, side)))):
         pass
     return memory("VmHWM")
 

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from i2v.core.schema import EngineSpec, Generation, MemoryPlan
-from i2v.engines.base import Decoded
+from i2v.core.engine_spec import EngineSpec
+from i2v.core.schema import Generation, MemoryPlan
+from i2v.engines.base import Decoded, Inputs
 from i2v.engines.i2vgen_xl.stock import StockEngine, load_stock, run_stock
 
 
@@ -18,7 +19,7 @@ def test_it_makes_what_the_pipeline_makes_when_a_person_calls_it(
 ) -> None:
     engine = StockEngine.load(tiny_spec, tiny_folder, MemoryPlan("cpu", "float32", threads=1))
     torch.manual_seed(0)  # of the first frame, which has no generator
-    (event,) = engine.generate(generation, photo)
+    (event,) = engine.generate(generation, Inputs(photo))
     assert isinstance(event, Decoded)
     torch.manual_seed(0)
     _, frames = run_stock(load_stock(tiny_folder), generation, photo, decode_chunk_size=1)

@@ -14,13 +14,14 @@ from diffusers.models.attention_processor import Attention
 from diffusers.models.resnet import ResnetBlock2D, TemporalConvLayer
 from torch import nn
 
-from i2v.core.schema import EngineSpec, Generation, MemoryPlan
+from i2v.core.engine_spec import EngineSpec
+from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.i2vgen_xl.components import Components, load_components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning
 from i2v.engines.i2vgen_xl.sampling import State, denoise
+from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.engines.i2vgen_xl.unet import convolve, convolve_over_time, encode_context, predict
 from i2v.engines.i2vgen_xl.upsampling import use_phase_convolutions
-from i2v.engines.specs import EMBEDDED
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
 from tests.shaken import shaken
 

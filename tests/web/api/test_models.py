@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from i2v.engines.specs import ENGINES
+from i2v.engines.registry import engines
 from tests.web.house import House, running, wait_for
 from tests.weights import hub as hubs
 from tests.weights.hub import Hub
@@ -29,7 +29,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 def opened(folder: Path, picture: bytes, hub: Hub) -> Iterator[House]:
     flags = {"sources": hub.address, "search_paths": (), "hub_cache": folder / "nowhere"}
     given = {f"models__{name}": value for name, value in flags.items()}
-    with running(folder, picture, ENGINES, **given) as started:
+    with running(folder, picture, engines(), **given) as started:
         yield started
 
 

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image, ImageFilter
 
 from i2v.core.settings import ROOT
-from i2v.engines.specs import EMBEDDED, ENGINES
+from i2v.engines.i2vgen_xl.specs import EMBEDDED
+from i2v.engines.registry import engines
 from i2v.jobs.store import JobStore
 from i2v.service.service import Service
 from i2v.web.front import Front
@@ -31,7 +32,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """A page on a machine without a GPU, with the real engines and none of them at work."""
     settings = stage(tmp_path_factory.mktemp("page"), engine__name="auto")
     store = JobStore(settings.database, settings.service.max_queued)
-    service = Service(settings, store, HeldExecutor(settings, store), ENGINES)
+    service = Service(settings, store, HeldExecutor(settings, store), engines())
     service.start()
 
     async def build() -> Page:

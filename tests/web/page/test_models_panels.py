@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from i2v.core.errors import Cancelled, ModelUnavailable, Notice
-from i2v.engines.specs import EMBEDDED, I2VGEN_XL
+from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.service.models import Deed, Model, Task
 from i2v.web.page import models_panels
 from i2v.weights.download import Plan

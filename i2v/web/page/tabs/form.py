@@ -16,7 +16,8 @@ import gradio as gr
 from gradio.data_classes import ImageData
 from gradio.processing_utils import save_bytes_to_cache
 
-from i2v.core.schema import MAX_SEED, EngineSpec, Fit, Language, PresetName, Resolution, Speed
+from i2v.core.engine_spec import EngineSpec
+from i2v.core.schema import MAX_SEED, Fit, Language, PresetName, Resolution, Speed
 from i2v.jobs.model import JsonObject
 from i2v.web.page.tabs.widgets import Choices, Labels, Updates, Values
 from i2v.web.page.uploads import read_upload, uploaded

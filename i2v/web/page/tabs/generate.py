@@ -18,11 +18,12 @@ import gradio as gr
 from anyio.to_thread import run_sync
 from gradio.events import Dependency
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import I2VError, InvalidRequest, Notice
-from i2v.core.schema import EngineSpec, Language
-from i2v.engines.specs import I2VGEN_XL
+from i2v.core.schema import Language
 from i2v.jobs.model import Job, JsonObject
 from i2v.media.picture_facts import PictureFacts
+from i2v.pipeline.choice import best_engine
 from i2v.service.advice import advise
 from i2v.service.service import Plan
 from i2v.web.api.events import POLL_SECONDS
@@ -244,7 +245,7 @@ class GenerateTab:
         reason = None if "engine" in fields else await self._front.heavy(self._service.explain_choice)
         return {
             self.about: _about(spec, reason, language),
-            self.get_model: _way_to_get_model(reason, language),
+            self.get_model: _way_to_get_model(best_engine(self._service.engines), reason, language),
             self.plan: _forecast(plan, None if header is None else header.source_size, language),
             self.advice: panels.notices((notice.to_dict() for notice in told), language),
         }
@@ -349,12 +350,12 @@ def _about(spec: EngineSpec, reason: Notice | None, language: Language) -> str:
     return _subdued(" ".join(told)) if told else ""
 
 
-def _way_to_get_model(reason: Notice | None, language: Language) -> Any:
+def _way_to_get_model(best: EngineSpec, reason: Notice | None, language: Language) -> Any:
     """Return an update of the button that leads to the model which this machine could run, and lacks."""
-    if reason is None or reason.code != "engine.auto_no_weights" or I2VGEN_XL.published is None:
+    if reason is None or reason.code != "engine.auto_no_weights" or best.published is None:
         return gr.update(visible=False)
-    size = models_panels.size(I2VGEN_XL.published.size)
-    return gr.update(visible=True, value=text("models.get", language, title=I2VGEN_XL.title, size=size))
+    size = models_panels.size(best.published.size)
+    return gr.update(visible=True, value=text("models.get", language, title=best.title, size=size))
 
 
 def _forecast(plan: Plan, size: tuple[int, int] | None, language: Language) -> str:

@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from i2v.core.schema import DeviceInfo
-from i2v.engines.specs import ENGINES
+from i2v.engines.registry import engines
 from i2v.web.page.tabs.models import ModelsSection, ModelsView
 from i2v.weights.folders import own_folder
 from tests.web.browser import WAIT, Visit, is_selected, needs_chromium, select
@@ -78,7 +78,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, picture: bytes, hub: Hub) ->
     folder = tmp_path_factory.mktemp("models")
     flags = {"sources": hub.address, "search_paths": (), "hub_cache": folder / "nowhere"}
     given = {f"models__{name}": value for name, value in flags.items()}
-    with page_house(folder, picture, ENGINES, engine__name="auto", **given) as started:
+    with page_house(folder, picture, engines(), engine__name="auto", **given) as started:
         started.executor._device = DeviceInfo("cuda", "NVIDIA H100", 80 * 2**30)
         yield started
 
@@ -135,7 +135,7 @@ def test_a_model_is_fetched_checked_and_deleted_and_the_first_tab_follows(
     press(page, "Delete", "for good")
     expect(card).to_contain_text("Not there", timeout=WAIT)
     expect(page.locator("#i2v-models-told")).to_contain_text("is not used any more")
-    assert not own_folder(ENGINES["i2vgen-xl"], house.settings.models).exists()
+    assert not own_folder(engines()["i2vgen-xl"], house.settings.models).exists()
 
 
 @needs_chromium

@@ -1,11 +1,12 @@
-"""The table of engines: facts about each model, none of its code. Importing this loads no heavy library."""
+"""The models of this family: the published weights, and the demo model inside i2v. Imports no torch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from i2v.core.engine_spec import Capabilities, EngineSpec, Preset, Published
+from i2v.engines.i2vgen_xl.facts import AS_STOCK, Facts
 
-from i2v.core.errors import InvalidRequest
-from i2v.core.schema import EngineSpec, Preset, Published, shown
+_CAPABILITIES = Capabilities(speed=True)
+_MEMORY = "i2v.engines.i2vgen_xl.memory:MEMORY"
 
 # Linear map from latents of Stable Diffusion's VAE to colours, as published with ComfyUI
 # (`latent_formats.py`, SD15), scaled to [0, 1].
@@ -47,8 +48,12 @@ I2VGEN_XL = EngineSpec(
     multiple=64,
     trained_frames=(16, 32),
     trained_fps=(8, 16),
-    image_gain=2.0,
-    has_fast=True,
+    capabilities=_CAPABILITIES,
+    memory=_MEMORY,
+    facts=Facts(image_gain=2.0),
+    stock_facts=AS_STOCK,
+    rank=10,
+    needs_cuda=True,
     default_negative_prompt=(
         "Distorted, discontinuous, Ugly, blurry, low resolution, motionless, static, disfigured,"
         " disconnected limbs, Ugly faces, incomplete arms"
@@ -97,8 +102,12 @@ EMBEDDED = EngineSpec(
     native_area_side=160,
     trained_frames=(8, 8),
     trained_fps=(8, 8),
+    capabilities=_CAPABILITIES,
+    memory=_MEMORY,
+    facts=Facts(),
+    stock_facts=AS_STOCK,
+    rank=0,
     embedded=True,
-    has_fast=True,
     languages=("en", "zh-CN"),
     motions=(
         "the camera pans left",
@@ -123,14 +132,3 @@ EMBEDDED = EngineSpec(
         "extreme": Preset(area_side=512, num_frames=8, num_inference_steps=100, fps=8, guidance_scale=1.0),
     },
 )
-
-ENGINES: dict[str, EngineSpec] = {spec.name: spec for spec in (I2VGEN_XL, EMBEDDED)}
-
-
-def find_spec(name: str, engines: Mapping[str, EngineSpec] = ENGINES) -> EngineSpec:
-    """Return the spec called `name`; `InvalidRequest` lists the known names."""
-    if name not in engines:
-        raise InvalidRequest(
-            "request.unknown_engine", value=shown(name), allowed=", ".join(("auto", *engines))
-        )
-    return engines[name]

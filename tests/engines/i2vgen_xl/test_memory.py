@@ -1,4 +1,4 @@
-"""memory.estimate: the checked-in figures against published shapes, the engine's constants, new simulations.
+"""i2v.engines.i2vgen_xl.memory: the checked-in figures against published shapes and new simulations.
 
 The simulations run the engine on fake tensors, so these also say when the engine has changed and the table
 has not: then `python -m scripts.memory_table.make`.
@@ -14,12 +14,15 @@ from itertools import pairwise
 import pytest
 import torch
 
-from i2v.core.schema import EngineSpec, Generation, MemoryPlan
+from i2v.core.engine_spec import EngineSpec
+from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.i2vgen_xl.decode import CHUNK_PIXELS
+from i2v.engines.i2vgen_xl.memory import FEW_TOKENS, MEMORY, _tables, step_flops
 from i2v.engines.i2vgen_xl.sampling import CHUNK_TOKENS
-from i2v.engines.specs import EMBEDDED, ENGINES, I2VGEN_XL
+from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
+from i2v.engines.registry import engines
 from i2v.media.upscale import bytes_of
-from i2v.memory.estimate import Estimate, Stage, _tables, estimate, guessed_rate, step_flops
+from i2v.memory.model import Estimate, StageEstimate, guessed_rate
 from scripts.full_size.layout import read_table
 from scripts.memory_table import simulate
 from scripts.memory_table.simulate import Model, build
@@ -38,12 +41,12 @@ def clip(spec: EngineSpec, side: int, frames: int, guidance: float = 9.0, width:
 
 
 def figures(generation: Generation, plan: MemoryPlan = HALF) -> Estimate:
-    found = estimate(ENGINES[generation.engine], generation, plan)
+    found = MEMORY.estimate(engines()[generation.engine], generation, plan)
     assert found is not None
     return found
 
 
-def stage(name: str, generation: Generation, plan: MemoryPlan = HALF) -> Stage:
+def stage(name: str, generation: Generation, plan: MemoryPlan = HALF) -> StageEstimate:
     return next(each for each in figures(generation, plan).stages if each.name == name)
 
 
@@ -61,7 +64,7 @@ def test_the_weights_are_those_of_the_published_files() -> None:
 
 
 def test_every_engine_is_in_the_table_with_the_constants_that_it_runs_with() -> None:
-    assert _tables().keys() == ENGINES.keys()
+    assert _tables().keys() == {I2VGEN_XL.name, EMBEDDED.name}
     for table in _tables().values():
         assert (table["chunk_pixels"], table["chunk_tokens"]) == (CHUNK_PIXELS, CHUNK_TOKENS)
 
@@ -71,11 +74,11 @@ def test_every_engine_is_in_the_table_with_the_constants_that_it_runs_with() -> 
 
 def test_an_engine_that_is_not_in_the_table_is_not_estimated() -> None:
     unknown = replace(I2VGEN_XL, name="another")
-    assert estimate(unknown, clip(unknown, 512, 16), HALF) is None
+    assert MEMORY.estimate(unknown, clip(unknown, 512, 16), HALF) is None
     assert step_flops(clip(unknown, 512, 16)) == 2 * step_flops(clip(unknown, 512, 16, guidance=1.0))
 
 
-@pytest.mark.parametrize("spec", ENGINES.values(), ids=str)
+@pytest.mark.parametrize("spec", [I2VGEN_XL, EMBEDDED], ids=str)
 @pytest.mark.parametrize("plan", [HALF, replace(HALF, cfg_passes=2), MemoryPlan("cpu", "float32")], ids=str)
 def test_more_frames_and_more_pixels_never_take_less(spec: EngineSpec, plan: MemoryPlan) -> None:
     for grown in (
@@ -235,3 +238,42 @@ def test_encoding_and_decoding_are_as_simulated(published: Model, size: tuple[in
     assert abs(off(stage("decode", asked, three).activations, 2 * chunk)) <= NEAR
     in_tiles = published.decode(height, width, 1, tiling=max(size) > 768).elements
     assert abs(off(stage("decode", asked, tiled).activations, 2 * in_tiles)) <= NEAR
+
+
+# --- the ways to take less
+
+CARD = MemoryPlan("cuda", "float16")
+GUIDED, UNGUIDED = clip(I2VGEN_XL, 512, 16), clip(I2VGEN_XL, 512, 16, guidance=1.0)
+
+
+def test_the_first_way_is_the_plan_itself_and_what_costs_least_changes_first() -> None:
+    first, second, third, *_ = ways = list(MEMORY.ways_down(CARD, GUIDED))
+    assert first == CARD
+    assert second == replace(CARD, chunk_tokens=FEW_TOKENS)
+    assert third == replace(CARD, decode_chunk=1)
+    assert ways[-1] == replace(CARD, chunk_tokens=FEW_TOKENS, decode_chunk=1, cfg_passes=2, offload="model")
+    assert len(ways) == len(set(ways)) == 24
+
+
+def test_no_way_changes_frames_or_goes_up_again() -> None:
+    ways = list(MEMORY.ways_down(replace(CARD, offload="encoders", chunk_tokens=64, decode_chunk=1), GUIDED))
+    assert {way.offload for way in ways} == {"encoders", "model"}
+    assert {(way.chunk_tokens, way.decode_chunk, way.dtype) for way in ways} == {(64, 1, "float16")}
+    assert not any(way.vae_tiling for way in ways)
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_what_has_nowhere_to_be_offloaded_to_is_not(device: str) -> None:
+    ways = MEMORY.ways_down(replace(CARD, device=device), GUIDED)  # type: ignore[arg-type]
+    assert {way.offload for way in ways} == {"none"}
+
+
+def test_a_clip_without_guidance_has_nothing_to_do_in_two_passes() -> None:
+    assert {way.cfg_passes for way in MEMORY.ways_down(CARD, UNGUIDED)} == {1}
+
+
+def test_what_was_set_by_hand_can_be_kept() -> None:
+    plan = replace(CARD, cfg_passes=2, chunk_tokens=99_999)
+    ways = list(MEMORY.ways_down(plan, GUIDED, kept={"cfg_passes", "chunk_tokens"}))
+    assert {(way.cfg_passes, way.chunk_tokens) for way in ways} == {(2, 99_999)}
+    assert len(ways) == 6

@@ -1,26 +1,30 @@
-"""What a clip takes: bytes and floating-point operations by stage, before anything is loaded.
+"""What a clip of this family takes: bytes and floating-point operations by stage, and the ways to take less.
 
-Pure and instant. The figures are those of `estimate.json`, which scripts/memory_table/make.py writes by
-running the engine on fake tensors; engines that are not in it are not estimated. How much memory there is,
-and what to do about it, is `memory`'s business, and seconds are `forecast`'s.
+Pure and instant; imports no torch. The figures are those of `memory.json`, which scripts/memory_table/make.py
+writes by running the engine on fake tensors; engines that are not in it are not estimated. How much memory
+there is, and what to do about it, is `i2v.memory.plan`'s business.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from bisect import bisect
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from functools import cache
+from itertools import product
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import TypedDict, get_args
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.schedules import evaluations
-from i2v.core.schema import EngineSpec, Generation, MemoryPlan
+from i2v.core.schema import Generation, MemoryPlan, Offload
+from i2v.core.stages import Stage
 from i2v.media.upscale import bytes_of
+from i2v.memory.model import GIB, Estimate, StageEstimate
 
-GIB = 2**30
+STAGES = (Stage.CONDITION, Stage.DENOISE, Stage.DECODE)
+
 # What CUDA's context, its libraries' workspaces and the allocator's waste take on the device. The context
 # counts twice where free memory was measured beside it: on purpose, until a card has shown what is needed.
 CONTEXT_BYTES = 3 * GIB // 2
@@ -31,20 +35,9 @@ _CPU_BUFFERS = 1.75
 CUDA_PROCESS_BYTES = 3 * GIB  # CUDA's libraries too: a guess, not measured
 _ITEM_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 
-# Half-precision operations a second, accumulated in float32, dense, from the makers' data sheets. What is
-# found first counts, so longer names stand before those that they contain.
-_CARDS = (
-    ("H200|H100|H800", 989e12), ("A100|A800", 312e12), ("L40S", 362e12), ("L40", 181e12),
-    ("A10G|A10", 125e12), ("RTX 6000 Ada", 364e12),
-    ("RTX A6000", 155e12), ("L4", 121e12), ("V100", 125e12), ("T4", 65e12),
-    ("5090", 209e12), ("5080", 113e12), ("5070 Ti", 88e12), ("5070", 62e12),
-    ("4090", 165e12), ("4080", 97e12), ("4070 Ti", 80e12), ("4070", 58e12),
-    ("4060 Ti", 44e12), ("4060", 30e12), ("3090", 71e12), ("3080", 60e12), ("3070", 41e12), ("3060", 26e12),
-)  # fmt: skip
-# Of that, what I2VGen-XL was seen to reach: 0.29 on an A100, 0.25 on an RTX 4090, both as published.
-_REACHED = 0.27
-
-StageName = Literal["condition", "denoise", "decode"]
+# Tokens that a transformer takes at a time, where an engine's own number is too many. Still fewer save
+# nothing in clips that are large enough to matter: convolutions take more by then.
+FEW_TOKENS = 4096
 
 
 class _Flops(TypedDict):
@@ -70,48 +63,42 @@ class _Table(TypedDict):
     flops: _Flops
 
 
-@dataclass(frozen=True)
-class Stage:
-    """What the device holds at the most in a stage, in bytes, and the operations of the whole stage."""
+class I2VGenXLMemory:
+    """The `MemoryModel` of all weights of I2VGen-XL's layout that are in `memory.json`."""
 
-    name: StageName
-    weights: int
-    activations: int
-    flops: float
+    def estimate(self, spec: EngineSpec, generation: Generation, plan: MemoryPlan) -> Estimate | None:
+        table = _tables().get(spec.name)
+        return None if table is None else _estimate(table, generation, plan)
 
-    @property
-    def bytes(self) -> int:
-        return self.weights + self.activations
+    def ways_down(
+        self, plan: MemoryPlan, generation: Generation, kept: Collection[str] = ()
+    ) -> Iterator[MemoryPlan]:
+        """See `MemoryModel`. The order: chunks of tokens, chunks of frames, two passes, offloading."""
+        offloads: tuple[Offload, ...] = get_args(Offload)
+        away = offloads[offloads.index(plan.offload) :] if plan.device == "cuda" else (plan.offload,)
+        passes = (1, 2) if generation.guidance_scale > 1 and plan.cfg_passes == 1 else (plan.cfg_passes,)
+        frames = (plan.decode_chunk, 1) if plan.decode_chunk != 1 else (1,)
+        is_low = 0 < plan.chunk_tokens <= FEW_TOKENS
+        tokens = (plan.chunk_tokens,) if is_low else (plan.chunk_tokens, FEW_TOKENS)
+        for offload, cfg_passes, decode_chunk, chunk_tokens in product(away, passes, frames, tokens):
+            way = replace(
+                plan,
+                offload=offload,
+                cfg_passes=cfg_passes,
+                decode_chunk=decode_chunk,
+                chunk_tokens=chunk_tokens,
+            )
+            if all(getattr(way, name) == getattr(plan, name) for name in kept):
+                yield way
 
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a clip takes under a plan.
-
-    Attributes:
-        device_bytes: of the device at the most, CUDA's context included.
-        ram_bytes: of CPU memory at the most; the same on a CPU.
-        moved_bytes: that offloading moves to the device and back for one clip.
-    """
-
-    stages: tuple[Stage, ...]
-    device_bytes: int
-    ram_bytes: int
-    moved_bytes: int
-
-    @property
-    def flops(self) -> float:
-        return sum(stage.flops for stage in self.stages)
-
-    def stage(self, name: StageName) -> Stage:
-        return next(stage for stage in self.stages if stage.name == name)
+    def step_flops(self, generation: Generation) -> float:
+        return step_flops(generation)
 
 
-def estimate(spec: EngineSpec, generation: Generation, plan: MemoryPlan) -> Estimate | None:
-    """Return what `generation` takes under `plan`, `None` where the engine was not measured."""
-    table = _tables().get(spec.name)
-    if table is None:
-        return None
+MEMORY = I2VGenXLMemory()
+
+
+def _estimate(table: _Table, generation: Generation, plan: MemoryPlan) -> Estimate:
     item = _ITEM_BYTES[plan.dtype]
     weights = {part: count * item for part, count in table["weights"].items()}
     pixels = generation.generated_width * generation.generated_height
@@ -120,28 +107,25 @@ def estimate(spec: EngineSpec, generation: Generation, plan: MemoryPlan) -> Esti
     linear, squared = table["flops"]["decode"]
     decode_flops = (linear * pixels + squared * pixels**2) * generation.num_frames
     held = {name: sum(weights[part] for part in parts) for name, parts in _resident(plan).items()}
-    stages: tuple[Stage, ...] = (
-        Stage("condition", held["condition"], int(table["encode"] * pixels * item), encode_flops),
-        Stage("denoise", held["denoise"], _step_numbers(table, generation, plan) * item,
-              denoise_flops(generation, plan.cfg_passes)),
-        Stage("decode", held["decode"], int(_decode_numbers(table, pixels, generation, plan) * item),
-              decode_flops),
-    )  # fmt: skip
+    step = _step_numbers(table, generation, plan)
+    figures = {
+        Stage.CONDITION: (table["encode"] * pixels, encode_flops),
+        Stage.DENOISE: (step, denoise_flops(generation, plan.cfg_passes)),
+        Stage.DECODE: (_decode_numbers(table, pixels, generation, plan), decode_flops),
+    }
+    stages = tuple(
+        StageEstimate(stage, held[stage], int(numbers * item), flops)
+        for stage, (numbers, flops) in figures.items()
+    )
     if plan.device == "cpu":
         stages = tuple(replace(each, activations=int(_CPU_BUFFERS * each.activations)) for each in stages)
     most, enlarging = max(stage.bytes for stage in stages), bytes_of(generation)
     if plan.device == "cpu":
         taken = most + PROCESS_BYTES + enlarging
-        return Estimate(stages, taken, taken, 0)
+        return Estimate(stages, taken, taken, process_bytes=PROCESS_BYTES)
     away = {"none": 0, "encoders": _encoders(weights), "model": sum(weights.values())}[plan.offload]
     moved = away + (weights["vae"] if plan.offload == "model" else 0)  # it encodes and decodes
     return Estimate(stages, most + CONTEXT_BYTES, CUDA_PROCESS_BYTES + away + enlarging, 2 * moved)
-
-
-def metered(figures: Estimate, plan: MemoryPlan) -> dict[StageName, int]:
-    """Return the bytes that `usage.PeakMeter` should read in each stage: on a CPU, of the whole process."""
-    process = PROCESS_BYTES if plan.device == "cpu" else 0
-    return {stage.name: stage.bytes + process for stage in figures.stages}
 
 
 def denoise_flops(generation: Generation, cfg_passes: int = 1) -> float:
@@ -163,22 +147,14 @@ def step_flops(generation: Generation, cfg_passes: int = 1) -> float:
     return 2 * flops if guided and not once else flops
 
 
-def guessed_rate(device_name: str) -> float | None:
-    """Return the operations a second that a CUDA device of this name should reach in half precision."""
-    for pattern, peak in _CARDS:
-        if re.search(rf"\b({pattern})\b", device_name):
-            return peak * _REACHED
-    return None
-
-
-def _resident(plan: MemoryPlan) -> dict[StageName, tuple[str, ...]]:
+def _resident(plan: MemoryPlan) -> dict[Stage, tuple[str, ...]]:
     """Return which parts' weights are on the device in each stage (`Components.on_device`)."""
     encoders, rest = ("text_encoder", "image_encoder"), ("unet", "vae")
     if plan.device == "cpu" or plan.offload == "none":
-        return dict.fromkeys(("condition", "denoise", "decode"), encoders + rest)
+        return dict.fromkeys(STAGES, encoders + rest)
     if plan.offload == "encoders":
-        return {"condition": encoders + rest, "denoise": rest, "decode": rest}
-    return {"condition": (*encoders, "vae"), "denoise": ("unet",), "decode": ("vae",)}
+        return {Stage.CONDITION: encoders + rest, Stage.DENOISE: rest, Stage.DECODE: rest}
+    return {Stage.CONDITION: (*encoders, "vae"), Stage.DENOISE: ("unet",), Stage.DECODE: ("vae",)}
 
 
 def _encoders(weights: dict[str, int]) -> int:
@@ -215,5 +191,5 @@ def _interpolated(known: Sequence[int], values: Sequence[int], wanted: float) ->
 
 @cache
 def _tables() -> dict[str, _Table]:
-    tables: dict[str, _Table] = json.loads(Path(__file__).with_name("estimate.json").read_bytes())
+    tables: dict[str, _Table] = json.loads(Path(__file__).with_name("memory.json").read_bytes())
     return tables

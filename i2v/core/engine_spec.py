@@ -1,0 +1,179 @@
+"""What is known of a model before it is loaded: facts as data, and what a request may ask of it.
+
+One `EngineSpec` per model; `i2v.engines.registry` has the table. Page, flags, OpenAPI and checks of requests
+read `Capabilities` and `options_model`, so that no control is shown which does nothing. Deliberately knows no
+model's code: an engine's heavy and light parts are named as "module:attribute" and imported where they are
+used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from i2v.core.errors import Notice
+from i2v.core.schema import Language
+
+InputRole = Literal["image", "last_image"]
+
+
+@dataclass(frozen=True)
+class FrameCounts:
+    """Which numbers of frames it makes: `least` and each `step` more, up to `most`, or one of `only`."""
+
+    least: int = 4
+    most: int = 128
+    step: int = 1
+    only: tuple[int, ...] = ()
+
+    def allows(self, num_frames: int) -> bool:
+        if self.only:
+            return num_frames in self.only
+        return self.least <= num_frames <= self.most and (num_frames - self.least) % self.step == 0
+
+    def nearest(self, num_frames: int) -> int:
+        """Return the allowed number that is nearest; of two, the smaller one."""
+        if self.only:
+            return min(self.only, key=lambda count: (abs(count - num_frames), count))
+        steps = max(0, -(-(2 * (num_frames - self.least) - self.step) // (2 * self.step)))
+        return min(self.least + steps * self.step, self.most - (self.most - self.least) % self.step)
+
+    def __str__(self) -> str:
+        if self.only:
+            return f"one of {', '.join(map(str, self.only))}"
+        if self.step == 1:
+            return f"a whole number from {self.least} to {self.most}"
+        following = f"{self.least}, {self.least + self.step}, {self.least + 2 * self.step}"
+        return f"{following} and so on up to {self.most}"
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a request may ask of an engine; all else is refused with the reason.
+
+    Attributes:
+        prompt: "optional" where a clip can be made without; "none" where nothing reads it.
+        negative_prompt, guidance_scale, num_inference_steps, target_fps, seed: whether it does anything.
+        speed: there is a fast way (`i2v.core.schedules`), which weights may be proven for.
+        inputs: the pictures it takes, by role; "image" is the first frame.
+        num_frames, fps: what can be made; what a model was trained on may be less (`EngineSpec`).
+        largest_side: of the video, in pixels.
+        own_size: a clip has the picture's own size unless another one is asked for.
+        whole_picture: the engine is given the picture at its own size, not fitted to the clip's.
+    """
+
+    prompt: Literal["required", "optional", "none"] = "required"
+    negative_prompt: bool = True
+    guidance_scale: bool = True
+    num_inference_steps: bool = True
+    target_fps: bool = True
+    seed: bool = True
+    speed: bool = False
+    inputs: tuple[InputRole, ...] = ("image",)
+    num_frames: FrameCounts = FrameCounts()
+    fps: tuple[int, int] = (1, 60)
+    largest_side: int = 2048
+    own_size: bool = False
+    whole_picture: bool = False
+
+
+class Options(BaseModel):
+    """Base of what only one family of engines can be asked for; a field that it lacks is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def completed(self, prompt: str) -> tuple[Self, tuple[Notice, ...]]:
+        """Return the options with every gap filled, by the prompt if need be, and what to say of that."""
+        return self, ()
+
+
+@dataclass(frozen=True)
+class Preset:
+    """The numbers behind one of the four names.
+
+    `area_side`: the side of the square with the clip's area, in pixels.
+    """
+
+    area_side: int
+    num_frames: int
+    num_inference_steps: int
+    fps: int
+    guidance_scale: float
+
+
+@dataclass(frozen=True)
+class Published:
+    """Where a model's weights are published.
+
+    Attributes:
+        repo: the repository on the Hugging Face hub, "owner/name".
+        revision: its commit; other commits are not asked for.
+        modelscope: ids under which ModelScope may have the same files.
+        size: bytes of what the engine reads, about: for what is said before any hub was asked.
+        licence: as the repository states it.
+    """
+
+    repo: str
+    revision: str
+    modelscope: tuple[str, ...]
+    size: int
+    licence: str
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """What must be known about a model before it is loaded.
+
+    Attributes:
+        implementation: the `Engine` (`i2v.engines.base`), "module:Class"; importing it may load torch.
+        memory: what it takes and how it can take less, a `MemoryModel` (`i2v.memory.model`),
+            "module:attribute"; imports no torch. Empty: it was not measured.
+        options_model: what only this family can be asked for.
+        facts: what only its own package reads; `stock_facts` are those with which it does as the stock
+            pipeline does, for comparisons.
+        rank: "auto" takes the engine with the highest one that can run here; `None`: only by name.
+        needs_cuda: whether "auto" takes it on a CUDA device alone.
+        multiple: sides in pixels are multiples of this.
+        native_area_side: larger requests are generated at this area and scaled up; `None` where any size is
+            generated.
+        trained_frames, trained_fps: smallest and largest that the weights were trained on.
+        preview_factors: the linear map from latent channels, one row each, and a constant, the last row, to
+            RGB in [0, 1]; empty where there are no latents.
+        files: what is read of the model's folder, of a .safetensors the .fp16 variant where it is there;
+            empty where there are no weights.
+        optional_files: what is read too where it is there.
+        embedded: the weights ship inside the package.
+        published: where the weights can be had, if they can.
+        max_prompt_tokens: tokens the text encoder reads, start and end included.
+        languages: that prompts may be written in.
+        motions: phrases for all that it can do, where that is little; empty where it knows the world.
+        motion_words: a regular expression that finds such a phrase in a prompt in small letters.
+    """
+
+    name: str
+    title: str
+    implementation: str
+    multiple: int
+    trained_frames: tuple[int, int]
+    trained_fps: tuple[int, int]
+    preview_factors: tuple[tuple[float, float, float], ...] = ()
+    files: tuple[str, ...] = ()
+    optional_files: tuple[str, ...] = ()
+    default_negative_prompt: str = ""
+    capabilities: Capabilities = Capabilities()
+    options_model: type[Options] = Options
+    memory: str = ""
+    facts: object = None
+    stock_facts: object = None
+    rank: int | None = None
+    needs_cuda: bool = False
+    native_area_side: int | None = None
+    max_prompt_tokens: int = 77
+    languages: tuple[Language, ...] = ("en",)
+    motions: tuple[str, ...] = ()
+    motion_words: str = ""
+    embedded: bool = False
+    published: Published | None = None
+    presets: dict[str, Preset] = field(default_factory=dict)

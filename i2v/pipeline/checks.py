@@ -1,0 +1,74 @@
+"""Whether an engine can do what a request asks for. What it cannot is refused with what it can."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+from i2v.core.engine_spec import EngineSpec, Options
+from i2v.core.errors import InvalidRequest
+from i2v.core.schema import GenerationRequest, invalid_field, nearest_name, shown
+
+# Fields of a request that have an effect only where a capability of the same name says so.
+OPTIONAL_FIELDS = ("negative_prompt", "guidance_scale", "num_inference_steps", "target_fps", "seed")
+
+
+def check_request(request: GenerationRequest, spec: EngineSpec) -> Options:
+    """Return the request's options as `spec` reads them.
+
+    Raises:
+        InvalidRequest: `request.blank_prompt`, `request.not_supported`, `request.invalid` or
+            `request.unknown_field`, naming the field and what the engine takes.
+    """
+    can = spec.capabilities
+    if can.prompt == "required" and not _is_visible(request.prompt):
+        raise InvalidRequest("request.blank_prompt")
+    if can.prompt == "none" and _is_visible(request.prompt):
+        raise _not_supported("prompt", request.prompt, spec)
+    for name in OPTIONAL_FIELDS:
+        value = getattr(request, name)
+        if value not in (None, "") and not getattr(can, name):
+            raise _not_supported(name, value, spec)
+    if request.num_frames is not None and not can.num_frames.allows(request.num_frames):
+        raise _invalid("num_frames", request.num_frames, f"{can.num_frames} with {spec.title}")
+    low, high = can.fps
+    if request.fps is not None and not low <= request.fps <= high:
+        raise _invalid("fps", request.fps, f"a whole number from {low} to {high} with {spec.title}")
+    for name in ("height", "width"):
+        side = getattr(request, name)
+        if side is not None and side > can.largest_side:
+            raise _invalid(name, side, f"at most {can.largest_side} with {spec.title}")
+    return _options(request, spec)
+
+
+def _options(request: GenerationRequest, spec: EngineSpec) -> Options:
+    known = tuple(spec.options_model.model_fields)
+    for name in request.options:
+        if name not in known:
+            field = f"options.{name}"
+            if not known:
+                raise _not_supported(field, request.options[name], spec)
+            nearest = f"options.{nearest_name(name, known)}"
+            allowed = ", ".join(known)
+            raise InvalidRequest(
+                "request.unknown_field", field=shown(field), nearest=nearest, allowed=allowed
+            )
+    try:
+        return spec.options_model.model_validate(request.options)
+    except ValidationError as error:
+        found = invalid_field(error)
+        raise InvalidRequest(
+            found.code, **{**found.params, "field": f"options.{found.params['field']}"}
+        ) from None
+
+
+def _is_visible(text: str) -> bool:
+    """Return whether there is anything to see: neither white space nor letters of no width are."""
+    return any(letter.isprintable() and not letter.isspace() for letter in text)
+
+
+def _not_supported(field: str, value: object, spec: EngineSpec) -> InvalidRequest:
+    return InvalidRequest("request.not_supported", field=shown(field), value=shown(value), title=spec.title)
+
+
+def _invalid(field: str, value: object, allowed: str) -> InvalidRequest:
+    return InvalidRequest("request.invalid", field=field, value=shown(value), allowed=allowed)

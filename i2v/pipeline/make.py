@@ -1,0 +1,212 @@
+"""From a plan and a picture to a published video, as a short list of named steps.
+
+`make_clip` is the only place where a clip is made: for workers, the command line and benchmarks alike. Frames
+are encoded while later ones are still being decoded. Where jobs and pages live is not known here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from i2v.core.errors import Cancelled, I2VError, Notice
+from i2v.core.settings import OutputSettings, Settings
+from i2v.core.stages import Stage
+from i2v.engines.base import Decoded, Event, Inputs
+from i2v.media.image import Picture, fit_picture
+from i2v.media.label import AIGC, aigc_tag
+from i2v.media.outputs import OutputTarget, prepare_output
+from i2v.media.provenance import KEY, Provenance
+from i2v.media.unpublished import About, FrameRecorder
+from i2v.media.video import check_ffmpeg
+from i2v.pipeline.delivery import Marks, Result, deliver, publish_kept
+from i2v.pipeline.engines import EngineCache, LoadedEngine
+from i2v.pipeline.ladder import MemoryLadder
+from i2v.pipeline.plan import ClipPlan
+from i2v.pipeline.stages import StageBooks, Stopwatch
+
+# What may go well the next moment: the encoder was killed, the folder was moved while it wrote.
+PASSING = ("encode.failed", "encode.broken", "encode.frames_lost", "encode.mismatch")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where a clip goes.
+
+    Attributes:
+        recorder: copies frames that take long to make, in case that only the clip's end fails.
+        tags: metadata of the video, besides where it comes from.
+    """
+
+    target: OutputTarget
+    recorder: FrameRecorder | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The engine is ready, and the clip begins. `provenance`: where it will have come from."""
+
+    provenance: Provenance
+    notices: tuple[Notice, ...] = ()
+
+
+ClipEvent = Loaded | Event
+
+
+def make_clip(
+    plan: ClipPlan,
+    picture: Picture,
+    output: Output,
+    cache: EngineCache,
+    settings: Settings,
+    on_event: Callable[[ClipEvent], None] = lambda event: None,
+    watch: Stopwatch | None = None,
+) -> Result:
+    """Make the clip and publish it under its final name.
+
+    Raises whatever stops it; nothing is left behind then, but the frames in the recorder where only the end
+    failed: all are decoded first, unless it failed before the engine began. `on_event` may raise to cancel.
+    """
+    watch = watch or Stopwatch()
+    check_output(output.target)
+    ladder = MemoryLadder(plan.spec, plan.generation, plan.device, settings.engine)
+    notices = [*plan.notices, *picture.notices]
+
+    def hear(event: ClipEvent) -> None:
+        notices.extend(event.notices)
+        on_event(event)
+
+    with ladder.explained():
+        with watch.phase(Stage.LOAD):
+            for event in cache.prepare(plan, ladder):
+                hear(event)
+        provenance = describe(plan, picture, cache.current(), settings.output)
+        hear(Loaded(provenance))
+        with watch.phase(Stage.PICTURE):
+            inputs, fitting = fit_inputs(plan, picture)
+        notices.extend(fitting)
+        engine = cache.current().engine
+        books = StageBooks(plan.spec, plan.generation, engine.plan, watch)
+        with closing(engine.generate(plan.generation, inputs, ladder)) as events:
+            clip = _Clip(plan, output, mark(provenance, settings.output, output.tags), books, watch, notices)
+            return clip.publish(books.follow(events), hear)
+
+
+def check_output(target: OutputTarget) -> None:
+    """Raise `EncodeError` or `InvalidRequest` if no video could be published as `target`."""
+    check_ffmpeg()
+    prepare_output(target)
+
+
+def describe(plan: ClipPlan, picture: Picture, loaded: LoadedEngine, output: OutputSettings) -> Provenance:
+    """Return where the clip will have come from, settled before its first frame."""
+    visible = output.language if output.label == "visible" else None
+    return Provenance.of(
+        plan.asked,
+        plan.generation,
+        picture.image,
+        loaded.weights_sha256,
+        loaded.engine.plan,
+        loaded.device,
+        visible,
+    )
+
+
+def mark(provenance: Provenance, output: OutputSettings, more: Mapping[str, str]) -> Marks:
+    """Return what the settings want the video to carry, and `more` metadata."""
+    tags = {KEY: provenance.to_tag(output.prompts)}
+    if output.label != "none":
+        tags[AIGC] = aigc_tag(output.producer, provenance.digest())
+    return Marks({**tags, **more}, provenance.visible_label)
+
+
+def fit_inputs(plan: ClipPlan, picture: Picture) -> tuple[Inputs, tuple[Notice, ...]]:
+    """Return the picture as the engine takes it, and what was done to it."""
+    if plan.spec.capabilities.whole_picture:
+        return Inputs(picture.image), ()
+    generation = plan.generation
+    fitted = fit_picture(picture.image, generation.width, generation.height, generation.fit)
+    size = (generation.generated_width, generation.generated_height)
+    image = fitted.image
+    return Inputs(
+        image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
+    ), fitted.notices
+
+
+@dataclass
+class _Clip:
+    """A clip whose engine is at work; `notices` grow as it goes on."""
+
+    plan: ClipPlan
+    output: Output
+    marks: Marks
+    books: StageBooks
+    watch: Stopwatch
+    notices: list[Notice]
+    has_begun: bool = False
+
+    def publish(self, events: Iterator[Event], hear: Callable[[Event], None]) -> Result:
+        """Encode the frames as they come. Where only that fails, they are kept for a retry."""
+        recorder, generation = self.output.recorder, self.plan.generation
+        with recorder.begin(generation) if recorder is not None else nullcontext():
+            frames = self._decoded(events, hear)
+            try:
+                path = deliver(frames, generation, self.marks, self.output.target, self.watch)
+            except Exception as error:  # a defect in the delivery is no reason to lose frames either
+                if recorder is None or not self.has_begun or isinstance(error, Cancelled):
+                    raise
+                return self._publish_kept(frames, recorder, error)
+        return Result(path, generation, tuple(self.notices), self.watch.seconds, tuple(self.books.to_list()))
+
+    def _decoded(self, events: Iterator[Event], hear: Callable[[Event], None]) -> Iterator[NDArray[np.uint8]]:
+        self.has_begun = True
+        if self.plan.generation.upscaler != "lanczos":
+            events = _frame_by_frame(events)
+        for event in events:
+            hear(event)
+            if isinstance(event, Decoded):
+                if self.output.recorder is not None:
+                    self.output.recorder.append(event.frames)
+                yield event.frames
+
+    def _publish_kept(
+        self, frames: Iterator[NDArray[np.uint8]], recorder: FrameRecorder, error: Exception
+    ) -> Result:
+        """Have all frames kept; encode them once more where the error may pass, else raise it."""
+        for _ in frames:  # where the engine itself failed, there are no more
+            pass
+        stages = tuple(self.books.to_list())
+        about = About(
+            self.plan.generation,
+            self.marks.tags,
+            self.marks.visible,
+            tuple(self.notices),
+            self.watch.seconds,
+            stages,
+        )
+        kept = recorder.keep(about)
+        if kept is None or not (isinstance(error, I2VError) and error.code in PASSING):
+            raise error
+        log.warning("the video is encoded once more: %s", error)
+        published = replace(publish_kept(kept, self.output.target), notices=tuple(self.notices))
+        recorder.notice = None
+        return published
+
+
+def _frame_by_frame(events: Iterator[Event]) -> Iterator[Event]:
+    """Pass events on, each frame as one: what takes a while for every frame can be cancelled between two."""
+    for event in events:
+        if isinstance(event, Decoded):
+            for index in range(len(event.frames)):
+                yield Decoded(event.frames[index : index + 1], () if index else event.notices)
+        else:
+            yield event

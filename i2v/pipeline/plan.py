@@ -1,0 +1,128 @@
+"""What a clip will be and how the device is used for it, settled before anything heavy starts.
+
+`ClipPlanner.plan_clip` is the only place where a clip is planned: for the service, the command line and
+benchmarks alike. Deliberately does not know jobs and pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from i2v.core.engine_spec import EngineSpec, Preset
+from i2v.core.errors import Notice
+from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, PlannedMemory
+from i2v.core.settings import EngineSettings, Settings, load_presets
+from i2v.memory.plan import Planned, hold_plan, plan_memory
+from i2v.pipeline.checks import check_request
+from i2v.pipeline.choice import Proofs, choose_engine
+from i2v.pipeline.ladder import MemoryLadder
+from i2v.pipeline.resolve import resolve
+
+
+@dataclass(frozen=True)
+class ClipPlan:
+    """How one clip is made: all that `make_clip` needs besides the picture.
+
+    Attributes:
+        asked: the fields of the request that were given.
+        memory: how the device is used, and whether that fits.
+        notices: what is done another way than it was asked for, or should be known.
+    """
+
+    asked: Mapping[str, object]
+    spec: EngineSpec
+    generation: Generation
+    device: DeviceInfo
+    memory: Planned
+    notices: tuple[Notice, ...] = ()
+
+
+class ClipPlanner:
+    """Plans clips by one set of settings; threads share it."""
+
+    def __init__(self, settings: Settings, engines: Mapping[str, EngineSpec]) -> None:
+        self._settings = settings
+        self._engines = engines
+        self._presets = load_presets()
+        self._proofs = Proofs(settings.models)
+
+    def parse(self, fields: Mapping[str, object]) -> GenerationRequest:
+        """Return the request that the fields describe, with the settings' engine where they name none."""
+        return GenerationRequest.parse({"engine": self._settings.engine.name, **fields})
+
+    def presets(self, spec: EngineSpec) -> dict[str, Preset]:
+        """Return the presets as `spec` has them."""
+        return {**self._presets, **spec.presets}
+
+    def spec_for(self, request: GenerationRequest, device: DeviceInfo) -> EngineSpec:
+        """Return the engine for the request; raises as `plan_clip` does."""
+        spec = choose_engine(request.engine, device, self._settings.models, self._engines)
+        check_request(request, spec)
+        return spec
+
+    def plan_clip(
+        self, request: GenerationRequest, picture_size: tuple[int, int], device: DeviceInfo
+    ) -> ClipPlan:
+        """Return how the request is carried out on `device`.
+
+        Args:
+            picture_size: (width, height) of the upright picture in pixels.
+        Raises:
+            InvalidRequest: `request.*`; the engine is not known, or cannot do what is asked for.
+        """
+        spec = self.spec_for(request, device)
+        generation, notices = resolve(
+            request,
+            spec,
+            self._presets,
+            picture_size,
+            proofs=self._proofs.of(spec),
+            upscaling=self._settings.output.upscaler,
+        )
+        memory = plan_memory(spec, generation, device, self._settings.engine)
+        if memory.fits is False:  # said, not refused: it is an estimate
+            notices += memory.notices
+        asked = request.model_dump(
+            mode="json", exclude_none=True, exclude=None if request.options else {"options"}
+        )
+        return ClipPlan(asked, spec, generation, device, memory, notices)
+
+
+def plan_again(
+    asked: Mapping[str, object],
+    spec: EngineSpec,
+    generation: Generation,
+    planned: PlannedMemory | None,
+    device: DeviceInfo,
+    options: EngineSettings,
+    deaths: int = 0,
+) -> ClipPlan:
+    """Return the plan of a clip that was planned before, on `device` as it is now.
+
+    It is made anew only where it does not hold any more: the device is another one, the settings want
+    something else, it does not fit what is free now, or workers have died of it (`deaths`). That is said.
+    """
+    memory, notices = _kept_or_new(spec, generation, planned, device, options)
+    if deaths:
+        ladder = MemoryLadder(spec, generation, device, options)
+        lowest, said = ladder.after_death(memory.plan, deaths)
+        memory, notices = replace(memory, plan=lowest), (*notices, *said)
+    return ClipPlan(asked, spec, generation, device, memory, notices)
+
+
+def _kept_or_new(
+    spec: EngineSpec,
+    generation: Generation,
+    planned: PlannedMemory | None,
+    device: DeviceInfo,
+    options: EngineSettings,
+) -> tuple[Planned, tuple[Notice, ...]]:
+    new = plan_memory(spec, generation, device, options)
+    if planned is None or planned.memory == new.plan:
+        return new, ()
+    if (planned.device_type, planned.device_name) != (device.type, device.name):
+        before, now = planned.device_name, device.name
+        return new, (Notice("plan.other_device", {"before": before, "now": now}),)
+    kept = hold_plan(spec, generation, device, options, planned.memory)
+    return (new, (Notice("plan.made_again", {}),)) if kept is None else (kept, ())

@@ -1,0 +1,160 @@
+"""From a request to a `Generation`: explicit fields, then the engine's preset, then the published one.
+
+Pure but for the seed that is drawn. How the device is used is `plan`'s business.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Literal
+
+from i2v.core.engine_spec import EngineSpec, Preset
+from i2v.core.errors import Notice
+from i2v.core.prompt_syntax import notices_on_syntax
+from i2v.core.schedules import evaluations
+from i2v.core.schema import MAX_SEED, Generation, GenerationRequest, Upscaling
+from i2v.media.image import fit_size
+from i2v.media.upscale import NETWORKS, choose_upscaler
+from i2v.pipeline.checks import check_request
+from i2v.weights.certificates import Certificate
+
+
+def draw_seed() -> int:
+    return secrets.randbelow(MAX_SEED + 1)
+
+
+def resolve(
+    request: GenerationRequest,
+    spec: EngineSpec,
+    presets: dict[str, Preset],
+    picture_size: tuple[int, int],
+    draw: Callable[[], int] = draw_seed,
+    proofs: Sequence[Certificate] | None = None,
+    upscaling: Upscaling = "lanczos",
+) -> tuple[Generation, tuple[Notice, ...]]:
+    """Fill every gap of `request`: explicit fields, then the engine's preset, then the published one.
+
+    Args:
+        picture_size: (width, height) of the upright picture in pixels.
+        draw: gives the seed where the request has none.
+        proofs: what fast sampling is proven for with these weights; `None` where nobody looked.
+        upscaling: what the settings want; a network is used where it is installed and frames are enlarged.
+    Raises:
+        InvalidRequest: as `check_request` does.
+    """
+    options, understood = check_request(request, spec).completed(request.prompt)
+    can = spec.capabilities
+    preset = spec.presets.get(request.preset) or presets[request.preset]
+    (width, height), (generated_width, generated_height) = _sizes(request, spec, preset, picture_size)
+    fps = request.fps or preset.fps
+    low_fps, high_fps = spec.trained_fps
+    generation = Generation(
+        prompt=request.prompt,
+        negative_prompt=spec.default_negative_prompt
+        if request.negative_prompt is None
+        else request.negative_prompt,
+        width=width,
+        height=height,
+        generated_width=generated_width,
+        generated_height=generated_height,
+        fit=request.fit,
+        num_frames=request.num_frames or can.num_frames.nearest(preset.num_frames),
+        fps=fps,
+        target_fps=request.target_fps or min(max(fps, low_fps), high_fps),
+        num_inference_steps=request.num_inference_steps or preset.num_inference_steps,
+        guidance_scale=request.guidance_scale or preset.guidance_scale,
+        seed=request.seed if request.seed is not None else draw() if can.seed else 0,
+        engine=spec.name,
+        options=options.model_dump(mode="json", exclude_none=True),
+    )
+    speed, on_speed = _speed(request, spec, generation, proofs)
+    notices = (*understood, *on_speed)
+    generation = replace(generation, speed=speed)
+    if _scales_up(generation):
+        upscaler, missing = choose_upscaler(upscaling)
+        generation, notices = replace(generation, upscaler=upscaler), (*notices, *missing)
+    return generation, (*_resolve_notices(request, spec, generation), *notices)
+
+
+def _speed(
+    request: GenerationRequest, spec: EngineSpec, generation: Generation, proofs: Sequence[Certificate] | None
+) -> tuple[Literal["exact", "fast"], tuple[Notice, ...]]:
+    """Settle the speed: fast where it is proven, or where it is asked for and known to the engine."""
+    if request.speed == "exact" or not spec.capabilities.speed:
+        return "exact", ()
+    if any(proof.covers(generation) for proof in proofs or ()):
+        return "fast", ()
+    if request.speed == "fast":
+        return "fast", (Notice("speed.unproven", {}),)
+    if evaluations("fast", generation.num_inference_steps) == generation.num_inference_steps:
+        return "exact", ()  # as few as they get
+    return "exact", () if proofs is None else (Notice("speed.not_measured", {}),)
+
+
+def _sizes(
+    request: GenerationRequest, spec: EngineSpec, preset: Preset, picture_size: tuple[int, int]
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return ((width, height) of the video, (width, height) that the model generates)."""
+    native = spec.native_area_side
+    if request.width is not None and request.height is not None:
+        video = (_even(request.width), _even(request.height))
+        side = (request.width * request.height) ** 0.5
+        return video, fit_size(*video, min(side, native or side), spec.multiple, "keep")
+    area_side = float(request.resolution.removesuffix("p")) if request.resolution else preset.area_side
+    if spec.capabilities.own_size and request.resolution is None:
+        area_side = min(area_side, (picture_size[0] * picture_size[1]) ** 0.5)
+    if native is None or area_side <= native:
+        size = fit_size(*picture_size, area_side, spec.multiple, request.fit)
+        return size, size
+    generated = fit_size(*picture_size, native, spec.multiple, request.fit)
+    return (_even(generated[0] * area_side / native), _even(generated[1] * area_side / native)), generated
+
+
+def _even(side: float) -> int:
+    """H.264 in 4:2:0 needs even sides."""
+    return max(2, 2 * round(side / 2))
+
+
+def _scales_up(generation: Generation) -> bool:
+    """Return whether the video is larger than its frames by more than the rounding of a size."""
+    generated = generation.generated_width * generation.generated_height
+    return generation.width * generation.height > 1.1 * generated
+
+
+def _resolve_notices(
+    request: GenerationRequest, spec: EngineSpec, generation: Generation
+) -> Iterator[Notice]:
+    low, high = spec.trained_frames
+    if not low <= generation.num_frames <= high:
+        yield Notice(
+            "request.untrained_frames",
+            {"title": spec.title, "low": low, "high": high, "num_frames": generation.num_frames},
+        )
+    if request.target_fps is None and generation.target_fps != generation.fps:
+        low, high = spec.trained_fps
+        yield Notice(
+            "request.target_fps_clamped",
+            {"low": low, "high": high, "target_fps": generation.target_fps, "fps": generation.fps},
+        )
+    sizes = {
+        "width": generation.width, "height": generation.height,
+        "generated_width": generation.generated_width, "generated_height": generation.generated_height,
+    }  # fmt: skip
+    if request.width is not None and (request.width, request.height) != (generation.width, generation.height):
+        asked = {"asked_width": request.width, "asked_height": request.height}
+        yield Notice(
+            "request.size_changed", {**asked, "width": generation.width, "height": generation.height}
+        )
+    if _scales_up(generation):
+        network = NETWORKS.get(generation.upscaler)
+        if network is None:
+            yield Notice("request.scaled_up", {"title": spec.title, **sizes})
+        else:
+            yield Notice("request.upscaled", {"title": spec.title, "upscaler": network.title, **sizes})
+    elif (generation.width, generation.height) != (generation.generated_width, generation.generated_height):
+        yield Notice("request.size_rounded", {"multiple": spec.multiple, **sizes})
+    if request.gradient_checkpointing:
+        yield Notice("request.gradient_checkpointing", {})
+    yield from notices_on_syntax(request.prompt, request.negative_prompt or "")

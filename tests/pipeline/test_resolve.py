@@ -1,0 +1,214 @@
+"""i2v.pipeline.resolve: what is settled of a clip before anything runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from i2v.core.engine_spec import EngineSpec
+from i2v.core.errors import InvalidRequest
+from i2v.core.schema import Generation, GenerationRequest, Upscaling
+from i2v.core.settings import load_presets
+from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
+from i2v.pipeline.resolve import resolve
+from i2v.weights.certificates import Certificate
+
+PHOTO = (3000, 2000)
+
+
+def settle(spec: EngineSpec, size: tuple[int, int] = PHOTO, **fields: object) -> tuple[Generation, list[str]]:
+    request = GenerationRequest.parse({"prompt": "the camera pans left", **fields})
+    generation, notices = resolve(request, spec, load_presets(), size, draw=lambda: 1234)
+    return generation, [notice.code for notice in notices]
+
+
+@pytest.mark.parametrize(
+    ("preset", "side", "num_frames", "steps"),
+    [("quick", 512, 8, 30), ("standard", 512, 16, 50), ("high", 768, 24, 80), ("extreme", 1024, 32, 100)],
+)
+def test_the_published_presets(preset: str, side: int, num_frames: int, steps: int) -> None:
+    generation, _ = settle(I2VGEN_XL, size=(900, 900), preset=preset)
+    assert (generation.width, generation.height) == (side, side)
+    assert (generation.num_frames, generation.num_inference_steps) == (num_frames, steps)
+    assert (generation.fps, generation.guidance_scale, generation.seed) == (8, 9.0, 1234)
+    assert generation.negative_prompt == I2VGEN_XL.default_negative_prompt
+
+
+PROVEN = Certificate((1.0, 1.0), (12, 50), (8, 8), (150, 170))
+
+
+@pytest.mark.parametrize(
+    ("speed", "guidance", "proofs", "settled", "told"),
+    [
+        ("auto", 1.0, [PROVEN], "fast", []),
+        ("auto", 2.5, [PROVEN], "exact", ["speed.not_measured"]),
+        ("auto", 1.0, [], "exact", ["speed.not_measured"]),
+        ("auto", 1.0, None, "exact", []),
+        ("fast", 1.0, [PROVEN], "fast", []),
+        ("fast", 2.5, [PROVEN], "fast", ["speed.unproven"]),
+        ("exact", 1.0, [PROVEN], "exact", []),
+    ],
+)
+def test_fast_is_what_is_proven_or_asked_for(
+    speed: str, guidance: float, proofs: list[Certificate] | None, settled: str, told: list[str]
+) -> None:
+    fields = {"prompt": "the camera pans left", "speed": speed, "guidance_scale": guidance}
+    request = GenerationRequest.parse(fields)
+    generation, notices = resolve(request, EMBEDDED, {}, (512, 512), proofs=proofs)
+    assert generation.speed == settled
+    assert [notice.code for notice in notices] == told
+
+
+def test_few_steps_are_exact_without_a_word() -> None:
+    request = GenerationRequest.parse({"prompt": "a", "num_inference_steps": 11})
+    generation, notices = resolve(request, EMBEDDED, {}, (512, 512), proofs=())
+    assert (generation.speed, notices) == ("exact", ())
+
+
+def test_an_engine_without_a_fast_way_is_exact() -> None:
+    request = GenerationRequest.parse({"prompt": "a", "speed": "fast"})
+    spec = replace(EMBEDDED, capabilities=replace(EMBEDDED.capabilities, speed=False))
+    assert resolve(request, spec, {}, (512, 512), proofs=())[0].speed == "exact"
+
+
+def test_explicit_fields_beat_the_preset() -> None:
+    fields = {
+        "num_frames": 20,
+        "num_inference_steps": 7,
+        "guidance_scale": 1.0,
+        "fps": 10,
+        "seed": 0,
+        "negative_prompt": "",
+    }
+    generation, notices = settle(I2VGEN_XL, preset="extreme", **fields)
+    assert {name: getattr(generation, name) for name in fields} == fields
+    assert notices == []
+
+
+def test_an_engine_has_its_own_numbers_for_the_presets() -> None:
+    generation, notices = settle(EMBEDDED)
+    own = EMBEDDED.presets["standard"]
+    assert (generation.num_frames, generation.num_inference_steps) == (
+        own.num_frames,
+        own.num_inference_steps,
+    )
+    assert (generation.width, generation.height) == (generation.generated_width, generation.generated_height)
+    assert notices == []
+
+
+def test_keep_has_the_pictures_shape_and_the_area_asked_for() -> None:
+    generation, _ = settle(I2VGEN_XL, resolution="512p")
+    assert (generation.width, generation.height) == (640, 448)
+    assert generation.width * generation.height == pytest.approx(512**2, rel=0.1)
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+def test_crop_and_pad_are_square(fit: str) -> None:
+    generation, _ = settle(I2VGEN_XL, resolution="256p", fit=fit)
+    assert (generation.width, generation.height) == (256, 256)
+
+
+def test_a_size_that_the_model_cannot_have_is_generated_near_it_and_delivered_as_asked() -> None:
+    generation, notices = settle(I2VGEN_XL, width=500, height=301)
+    assert (generation.width, generation.height) == (500, 300)
+    assert (generation.generated_width, generation.generated_height) == (512, 320)
+    assert notices == ["request.size_changed", "request.size_rounded"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "used"), [((161, 113), (160, 112)), ((161, 112), (160, 112)), ((65, 65), (64, 64))]
+)
+def test_a_size_that_is_changed_is_said_with_both(asked: tuple[int, int], used: tuple[int, int]) -> None:
+    request = GenerationRequest.parse({"prompt": "zoom in", "width": asked[0], "height": asked[1]})
+    _, notices = resolve(request, EMBEDDED, load_presets(), PHOTO)
+    (changed,) = (notice.params for notice in notices if notice.code == "request.size_changed")
+    assert (changed["asked_width"], changed["asked_height"]) == asked
+    assert (changed["width"], changed["height"]) == used
+
+
+@pytest.mark.parametrize("fields", [{"width": 160, "height": 112}, {"resolution": "256p"}, {}])
+def test_a_size_that_is_kept_is_not_said(fields: dict[str, object]) -> None:
+    assert "request.size_changed" not in settle(EMBEDDED, **fields)[1]
+
+
+def test_syntax_of_other_programs_is_said_of_both_prompts() -> None:
+    prompts = {"prompt": "(zoom in:1.2), slowly", "negative_prompt": "((blurry))"}
+    request = GenerationRequest.parse(prompts)
+    _, notices = resolve(request, EMBEDDED, load_presets(), PHOTO)
+    pieces = {notice.code: notice.params["pieces"] for notice in notices if "syntax" in notice.code}
+    assert pieces == {"prompt.syntax": "(zoom in:1.2)", "prompt.negative_syntax": "((blurry))"}
+
+
+@pytest.mark.parametrize("fields", [{"resolution": "1024p"}, {"width": 1536, "height": 1024}])
+def test_the_embedded_model_generates_at_its_own_size_and_scales_up_with_a_notice(
+    fields: dict[str, object],
+) -> None:
+    generation, notices = settle(EMBEDDED, **fields)
+    assert (generation.generated_width, generation.generated_height) == (192, 128)
+    assert generation.width * generation.height == pytest.approx(1024**2, rel=0.55)
+    assert notices == ["request.scaled_up"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "told", "notices"),
+    [
+        ({"fps": 12}, 12, []),
+        ({"fps": 24}, 16, ["request.target_fps_clamped"]),
+        ({"fps": 4}, 8, ["request.target_fps_clamped"]),
+        ({"fps": 4, "target_fps": 4}, 4, []),
+        ({"target_fps": 30}, 30, []),
+    ],
+)
+def test_fps_is_the_playback_rate_and_clamped_the_models_condition(
+    fields: dict[str, object], told: int, notices: list[str]
+) -> None:
+    generation, said = settle(I2VGEN_XL, **fields)
+    assert (generation.fps, generation.target_fps) == (fields.get("fps", 8), told)
+    assert said == notices
+
+
+@pytest.mark.parametrize(("num_frames", "noticed"), [(15, True), (16, False), (32, False), (33, True)])
+def test_frames_beyond_the_trained_ones_get_a_notice(num_frames: int, noticed: bool) -> None:
+    assert settle(I2VGEN_XL, num_frames=num_frames)[1] == ["request.untrained_frames"] * noticed
+
+
+def test_gradient_checkpointing_is_accepted_and_answered() -> None:
+    assert settle(I2VGEN_XL, gradient_checkpointing=True)[1] == ["request.gradient_checkpointing"]
+
+
+@pytest.mark.parametrize("prompt", ["", "   ", "\n\t", "\u3000", "\u200b\ufeff"])
+def test_a_blank_prompt_is_refused_where_the_engine_needs_one(prompt: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        settle(EMBEDDED, prompt=prompt)
+    assert caught.value.code == "request.blank_prompt"
+
+
+@pytest.mark.parametrize(
+    ("upscaling", "installed", "upscaler", "told"),
+    [
+        ("auto", ["span", "real-esrgan"], "real-esrgan", ["request.upscaled"]),
+        ("auto", ["span"], "span", ["request.upscaled"]),
+        ("auto", [], "lanczos", ["request.scaled_up"]),
+        ("span", [], "lanczos", ["request.scaled_up", "upscale.missing"]),
+        ("span", ["span", "real-esrgan"], "span", ["request.upscaled"]),
+        ("real-esrgan", ["span"], "lanczos", ["request.scaled_up", "upscale.missing"]),
+        ("lanczos", ["span"], "lanczos", ["request.scaled_up"]),
+    ],
+)
+def test_frames_are_enlarged_by_what_is_wanted_and_installed(
+    monkeypatch: pytest.MonkeyPatch,
+    upscaling: Upscaling,
+    installed: list[str],
+    upscaler: str,
+    told: list[str],
+) -> None:
+    monkeypatch.setattr("i2v.media.upscale.is_installed", lambda name: name in installed)
+    large = GenerationRequest.parse({"prompt": "pan", "resolution": "512p"})
+    generation, notices = resolve(large, EMBEDDED, load_presets(), PHOTO, upscaling=upscaling)
+    assert generation.upscaler == upscaler
+    assert [notice.code for notice in notices] == told
+    native, notices = resolve(
+        GenerationRequest(prompt="pan"), EMBEDDED, load_presets(), PHOTO, upscaling=upscaling
+    )
+    assert (native.upscaler, notices) == ("lanczos", ()), "nothing is enlarged"

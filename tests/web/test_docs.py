@@ -1,9 +1,10 @@
-"""docs/api.md: every block of code is run against a real server with the embedded model."""
+"""docs/api.md and the README's examples: each is run as it stands, with the embedded model."""
 
 from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from i2v.media.video import probe
 from tests.servers import APP, Server, launched
 
 PAGE = (ROOT / "docs" / "api.md").read_text("utf-8")
+README = (ROOT / "README.md").read_text("utf-8")
 
 
 def run(command: list[str], folder: Path) -> str:
@@ -38,15 +40,18 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def blocks(language: str, server: Server) -> list[str]:
-    """Return the blocks that open with these words."""
-    found = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    return [code.replace("http://localhost:7860", server.url) for code in found]
+def blocks(language: str, page: str = PAGE) -> list[str]:
+    """Return the page's blocks that open with these words."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+
+def addressed(code: str, server: Server) -> str:
+    return code.replace("http://localhost:7860", server.url)
 
 
 def test_the_examples_in_the_shell_do_what_they_say(server: Server, folder: Path) -> None:
-    code = "\n".join(["set -euo pipefail", *blocks("bash", server)])
-    run(["bash", "-c", code], folder)
+    code = "\n".join(["set -euo pipefail", *blocks("bash")])
+    run(["bash", "-c", addressed(code, server)], folder)
     assert probe(folder / "clip.mp4").num_frames == 8
     assert (folder / "first-bytes").read_bytes() == (folder / "clip.mp4").read_bytes()[:100]
     assert (folder / "last.png").read_bytes().startswith(b"\x89PNG")
@@ -58,17 +63,33 @@ def test_the_examples_in_the_shell_do_what_they_say(server: Server, folder: Path
 
 
 def test_the_published_clients_examples_get_their_videos(server: Server, folder: Path) -> None:
-    first, second = blocks("python", server)
+    first, second = (addressed(code, server) for code in blocks("python"))
     run([sys.executable, "-c", first], folder)
     assert probe(folder / "predicted.mp4").num_frames == 8
     assert probe(Path(run([sys.executable, "-c", second], folder).strip())).num_frames == 8
 
 
+def test_the_readme_s_example_of_the_api_gets_a_clip(server: Server, folder: Path) -> None:
+    (code,) = (block for block in blocks("bash", README) if "/api/v1/jobs" in block)
+    run(["bash", "-c", f"set -euo pipefail\n{addressed(code, server)}"], folder)
+    assert probe(folder / "clip.mp4").num_frames == 8
+
+
+@pytest.mark.slow
+def test_the_readme_s_example_of_the_command_line_makes_two_clips(folder: Path) -> None:
+    (code,) = (block for block in blocks("bash", README) if "source .venv/bin/activate" in block)
+    in_this_environment = f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
+    code = code.replace("source .venv/bin/activate", in_this_environment)
+    run(["bash", "-c", f"set -euo pipefail\n{code}"], folder)
+    clip, variant = (probe(folder / name) for name in ("clip.mp4", "variant.mp4"))
+    assert (clip.width, clip.height, clip.num_frames) == (variant.width, variant.height, variant.num_frames)
+
+
 @pytest.mark.slow
 def test_the_examples_for_the_network_do_what_they_say(folder: Path) -> None:
     with launched([*APP, "--host", "0.0.0.0", "--port", "0"], folder) as server:
-        (shell,) = blocks("bash network", server)
-        assert '"jobs":[]' in run(["bash", "-c", f"set -euo pipefail\n{shell}"], folder)
-        (client,) = blocks("python network", server)
-        run([sys.executable, "-c", client], folder)
+        (shell,) = blocks("bash network")
+        assert '"jobs":[]' in run(["bash", "-c", f"set -euo pipefail\n{addressed(shell, server)}"], folder)
+        (client,) = blocks("python network")
+        run([sys.executable, "-c", addressed(client, server)], folder)
     assert probe(folder / "fetched.mp4").num_frames == 8

@@ -21,7 +21,7 @@ def commands(text: str) -> list[list[str]]:
 
 
 def settings(text: str) -> set[str]:
-    return set(re.findall(r"\bmodels\.([a-z_]+)\b", text))
+    return set(re.findall(r"`models\.([a-z_]+)\b", text))
 
 
 @pytest.mark.parametrize("name", GUIDES)

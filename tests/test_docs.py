@@ -21,7 +21,6 @@ TEXTS = {path: path.read_text("utf-8") for folder in FOLDERS for path in sorted(
 PAIRS = {
     path.with_name(path.name.replace(".zh-CN", "")): path for path in TEXTS if path.name.endswith(".zh-CN.md")
 }
-OTHERS = {"bench.json", "service.submit", "worker.log"}  # named as settings and codes are, and neither
 LONGEST_README = 1500  # words: more is not read to its end
 
 FENCED = re.compile(r"^```([\w ]*)\n(.*?)^```$", re.M | re.S)
@@ -129,10 +128,12 @@ def test_every_setting_and_code_is_one_that_i2v_has(tmp_path: Path) -> None:
     settings = load_settings().model_dump()
     known = {f"{section}.{key}" for section in settings for key in settings[section]} | MESSAGES.keys()
     sections_of_both = "|".join({name.partition(".")[0] for name in known})
-    for path in (path for path in TEXTS if path.parent in (ROOT, ROOT / "docs")):
-        text = TEXTS[path]
-        named = set(re.findall(rf"`((?:{sections_of_both})\.\w+)\b[`: ]", text)) - OTHERS
-        assert named <= known, shown(path)
+    for path, text in TEXTS.items():
+        if path.parent.name != "docs" and not path.name.startswith("README"):
+            continue
+        named = set(re.findall(rf"`((?:{sections_of_both})\.\w+)\b[`: ]", text))
+        files = {name for name in named if name.endswith((".json", ".log", ".py"))}
+        assert named - files <= known, shown(path)
         for language, block in FENCED.findall(text):
             if language == "yaml":
                 (tmp_path / "config.yaml").write_text(block, "utf-8")

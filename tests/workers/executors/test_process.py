@@ -10,7 +10,6 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -95,22 +94,28 @@ def test_deaths_in_a_row_make_the_next_start_later(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(process_module, "FIRST_BACK_OFF", 0.05)
     monkeypatch.setattr(process_module, "LAST_BACK_OFF", 0.2)
     house = House(tmp_path)
-    starts: list[float] = []
     ends = iter([*[(False, False)] * 5, (False, True), (False, False), (True, False)])
+    happened: list[float | str] = []
+
+    class Recorded(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            assert timeout is not None
+            happened.append(timeout)  # and nobody waits
+            return self.is_set()
 
     def run_worker() -> tuple[bool, bool]:
-        starts.append(time.monotonic())
+        happened.append("start")
         end = next(ends, None)
         if end is None:
             house.executor._stopping.set()
         return end or (True, False)
 
+    monkeypatch.setattr(house.executor, "_stopping", Recorded())
     monkeypatch.setattr(house.executor, "_run_worker", run_worker)
     house.executor.start()
     house.executor._thread.join()
-    gaps = [later - earlier for earlier, later in pairwise(starts)]
-    for gap, expected in zip(gaps, [0.05, 0.1, 0.2, 0.2, 0.2, 0.05, 0.1, 0.0], strict=True):
-        assert expected <= gap < expected + 0.045, gaps
+    assert happened[1::2] == ["start"] * 9
+    assert happened[::2] == [0.0, 0.05, 0.1, 0.2, 0.2, 0.2, 0.05, 0.1, 0.0, 0.0], "and the last is the stop"
 
 
 # --- failures that the worker survives

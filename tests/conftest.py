@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -29,6 +30,17 @@ from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
 
 VISION_SIDE = 16
+
+
+@pytest.fixture(scope="module", autouse=True)
+def libraries_are_no_garbage() -> None:
+    """Spare the garbage collector what earlier modules have imported.
+
+    i2v collects garbage after each job. With all libraries of the suite in one process, hundreds of thousands
+    of objects that stay are gone through each time, which takes longer than such a job.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,8 @@ from unittest import mock
 from i2v.cli.main import main
 
 PROMPT = "the camera pans left"
+FRAMES = 4
+SHORT = ("--preset", "quick", "--num-frames", str(FRAMES), "--num-inference-steps", "1")  # nothing is cheaper
 
 
 def command(*arguments: str | Path) -> list[str]:
@@ -58,7 +60,7 @@ def generate_here(
 
 
 def _short_clip(picture: Path, prompt: str) -> list[str | Path]:
-    return ["generate", picture, "--prompt", prompt, "--num-inference-steps", "2"]
+    return ["generate", picture, "--prompt", prompt, *SHORT]
 
 
 def read_terminal(ours: int, until: bytes) -> bytes:

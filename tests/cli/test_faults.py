@@ -33,8 +33,11 @@ def assert_failed(done: subprocess.CompletedProcess[str], words: str, outputs: P
 
 @pytest.mark.parametrize(
     "script",
-    ["kill -9 $$", 'head -c 60000 | "$FFMPEG" "$@"; kill -9 $$', '"$FFMPEG" "$@"; kill -9 $$'],
-    ids=["start", "middle", "end"],
+    [
+        pytest.param("kill -9 $$", id="start", marks=pytest.mark.slow),
+        pytest.param('head -c 60000 | "$FFMPEG" "$@"; kill -9 $$', id="middle"),
+        pytest.param('"$FFMPEG" "$@"; kill -9 $$', id="end", marks=pytest.mark.slow),
+    ],
 )
 def test_a_killed_ffmpeg_is_a_failure(
     environment: dict[str, str], picture: Path, outputs: Path, tmp_path: Path, script: str
@@ -91,6 +94,7 @@ def fill(folder: Path) -> None:
             return
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_meanwhile_is_named(
     environment: dict[str, str], picture: Path, small_disk: Path
 ) -> None:
@@ -201,6 +205,8 @@ def test_damaged_weights_are_named_by_file_and_tensor(
 
 # --- signals and clocks
 
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+
 # Each function is entered in one phase of a run, in this order.
 PHASES = [
     "i2v.core.settings.load_presets",
@@ -217,7 +223,13 @@ PHASES = [
 ]
 
 # Runs the command once a phase and signal, in one process so that torch is loaded once: the process sends
-# itself a real signal when the phase is entered.
+# itself a real signal when the phase is entered. In one run of the suite, three of the phases will do.
+FEW = [
+    ("i2v.engines.i2vgen_xl.engine.load_components", "SIGTERM"),
+    ("i2v.engines.i2vgen_xl.compiled.predict", "SIGHUP"),
+    ("i2v.media.video.writer.Encoder.write", "SIGINT"),
+]
+ALL = [(phase, number) for phase in PHASES for number in SIGNALS]
 DRIVER = """
 import importlib, os, signal, sys
 from unittest.mock import patch
@@ -230,21 +242,27 @@ def resolve(name):
     except ImportError:
         return getattr(*resolve(owner)), attribute
 
-for name in sys.argv[1].split(","):
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        owner, attribute = resolve(name)
-        real = getattr(owner, attribute)
-        def enter(*arguments, **named):
-            os.kill(os.getpid(), number)
-            return real(*arguments, **named)
-        with patch.object(owner, attribute, enter):
-            code = main(sys.argv[2:])
-        print(name, number.name, code, os.listdir(os.environ["I2V_OUTPUT__DIRECTORY"]), flush=True)
+for case in sys.argv[1].split(","):
+    name, _, number = case.partition("=")
+    owner, attribute = resolve(name)
+    real = getattr(owner, attribute)
+    def enter(*arguments, **named):
+        os.kill(os.getpid(), signal.Signals[number])
+        return real(*arguments, **named)
+    with patch.object(owner, attribute, enter):
+        code = main(sys.argv[2:])
+    print(name, number, code, os.listdir(os.environ["I2V_OUTPUT__DIRECTORY"]), flush=True)
 """
 
 
+@pytest.mark.parametrize("cases", [FEW, pytest.param(ALL, marks=pytest.mark.slow)], ids=["few", "all"])
 def test_a_signal_in_any_phase_leaves_nothing(
-    environment: dict[str, str], picture: Path, outputs: Path, tiny_folder: Path, tmp_path: Path
+    environment: dict[str, str],
+    picture: Path,
+    outputs: Path,
+    tiny_folder: Path,
+    tmp_path: Path,
+    cases: list[tuple[str, str]],
 ) -> None:
     outputs.mkdir()
     shutil.copytree(tiny_folder, tmp_path / "models" / "i2vgen-xl")
@@ -252,16 +270,19 @@ def test_a_signal_in_any_phase_leaves_nothing(
     arguments = ["generate", str(picture), "--prompt", PROMPT, "--engine", "i2vgen-xl"]
     arguments += ["--height", "64", "--width", "64", "--num-inference-steps", "2", "--num-frames", "4"]
     done = subprocess.run(
-        [sys.executable, "-c", DRIVER, ",".join(PHASES), *arguments],
+        [sys.executable, "-c", DRIVER, ",".join(map("=".join, cases)), *arguments],
         env=environment,
         capture_output=True,
         text=True,
         check=False,
         timeout=300,
     )
-    expected = [f"{phase} {number} 130 []" for phase in PHASES for number in ("SIGINT", "SIGTERM", "SIGHUP")]
+    expected = [f"{phase} {number} 130 []" for phase, number in cases]
     assert done.stdout.splitlines() == expected, done.stderr
     assert done.stderr.count("i2v: Interrupted. Nothing was left behind.") == len(expected)
+
+
+PUBLISH = "i2v.media.video.writer.publish"
 
 
 @pytest.mark.slow
@@ -275,17 +296,15 @@ def test_a_signal_while_the_video_appears_comes_too_late(
     arguments += [str(outputs / "clip.mp4"), "--force"]
     arguments += ["--height", "64", "--width", "64", "--num-inference-steps", "1", "--num-frames", "4"]
     done = subprocess.run(
-        [sys.executable, "-c", DRIVER, "i2v.media.video.publish", *arguments],
+        [sys.executable, "-c", DRIVER, ",".join(f"{PUBLISH}={number}" for number in SIGNALS), *arguments],
         env=environment,
         capture_output=True,
         text=True,
         check=False,
         timeout=120,
     )
-    told = [line for line in done.stdout.splitlines() if line.startswith("i2v.media.video.publish")]
-    assert told == [
-        f"i2v.media.video.publish {number} 0 ['clip.mp4']" for number in ("SIGINT", "SIGTERM", "SIGHUP")
-    ]
+    told = [line for line in done.stdout.splitlines() if line.startswith(PUBLISH)]
+    assert told == [f"{PUBLISH} {number} 0 ['clip.mp4']" for number in SIGNALS]
     assert probe(outputs / "clip.mp4").num_frames == 4
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from i2v.media.provenance import KEY
 from i2v.media.video import probe, read_tags
-from tests.cli.running import generate_here, run_here
+from tests.cli.running import FRAMES, generate_here, run_here
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_a_video_that_could_not_be_written_is_finished_without_computing_it_agai
     assert not Path(command[1]).exists()
     plain = generate_here(environment, picture, "--seed", "3", "--output", tmp_path / "b.mp4")
     assert plain.returncode == 0, plain.stderr
-    assert probe(tmp_path / "a.mp4").num_frames == 8
+    assert probe(tmp_path / "a.mp4").num_frames == FRAMES
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
     assert KEY in read_tags(tmp_path / "a.mp4")
 

@@ -16,23 +16,28 @@ from PIL import Image
 from i2v.media.outputs import OutputFile
 from i2v.media.provenance import Provenance
 from i2v.media.video import probe, read_tags
-from tests.cli.running import PROMPT, command, generate, generate_here, read_terminal, run_here
+from tests.cli.running import FRAMES, PROMPT, command, generate, generate_here, read_terminal, run_here
 from tests.clips import write
 
 
-def test_a_photo_and_a_sentence_become_an_mp4(
-    environment: dict[str, str], picture: Path, outputs: Path
+def test_a_photo_and_a_sentence_become_an_mp4_and_the_same_seed_the_same_file_in_another_process(
+    environment: dict[str, str], picture: Path, outputs: Path, tmp_path: Path
 ) -> None:
-    done = generate(environment, picture)
+    done = generate(environment, picture, "--seed", "3")
     assert done.returncode == 0, done.stderr
     path = Path(done.stdout.splitlines()[-1])
     assert path.parent == outputs
     assert re.fullmatch(r"video_\d{8}_\d{6}\.mp4", path.name)
     info = probe(path)
-    assert (info.num_frames, info.fps, info.codec, info.pix_fmt) == (8, 8, "h264", "yuv420p")
+    assert (info.num_frames, info.fps, info.codec, info.pix_fmt) == (FRAMES, 8, "h264", "yuv420p")
     assert "\r" not in done.stderr, "no progress bar where nobody watches"
     assert "Warning" not in done.stderr
     assert [file.name for file in outputs.iterdir()] == [path.name]
+    for name, seed in (("again", "3"), ("other", "4")):
+        done = generate_here(environment, picture, "--seed", seed, "--output", tmp_path / f"{name}.mp4")
+        assert done.returncode == 0, done.stderr
+    again, other = ((tmp_path / f"{name}.mp4").read_bytes() for name in ("again", "other"))
+    assert again == path.read_bytes() != other
 
 
 def test_json_is_one_line_with_everything_that_was_run(environment: dict[str, str], picture: Path) -> None:
@@ -54,29 +59,18 @@ def test_json_is_one_line_with_everything_that_was_run(environment: dict[str, st
     assert (info.width, info.height) == (told["width"], told["height"])
 
 
-def test_the_same_seed_gives_the_same_file_in_another_process(
-    environment: dict[str, str], picture: Path, tmp_path: Path
-) -> None:
-    for name, seed, make in (("a", "3", generate), ("b", "3", generate_here), ("c", "4", generate_here)):
-        done = make(environment, picture, "--seed", seed, "--output", tmp_path / f"{name}.mp4")
-        assert done.returncode == 0, done.stderr
-    first, again, other = ((tmp_path / f"{name}.mp4").read_bytes() for name in "abc")
-    assert first == again
-    assert first != other
-
-
 def test_an_existing_output_is_kept_without_force(
     environment: dict[str, str], picture: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "mine.mp4"
     target.write_bytes(b"precious")
-    refused = generate(environment, picture, "--output", target)
+    refused = generate_here(environment, picture, "--output", target)
     assert refused.returncode == 2
     assert "--force" in refused.stderr
     assert target.read_bytes() == b"precious"
     forced = generate_here(environment, picture, "--output", target, "--force")
     assert forced.returncode == 0, forced.stderr
-    assert probe(target).num_frames == 8
+    assert probe(target).num_frames == FRAMES
 
 
 @pytest.mark.parametrize(
@@ -166,7 +160,7 @@ def test_missing_weights_are_a_failure_that_says_where_they_go(
     environment: dict[str, str], picture: Path, tmp_path: Path
 ) -> None:
     environment["I2V_MODELS__DIRECTORY"] = str(tmp_path / "models")
-    done = generate(environment, picture, "--engine", "i2vgen-xl")
+    done = generate_here(environment, picture, "--engine", "i2vgen-xl")
     assert done.returncode == 1
     assert str(tmp_path / "models" / "i2vgen-xl") in done.stderr
     assert "Traceback" not in done.stderr

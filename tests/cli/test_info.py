@@ -11,7 +11,7 @@ import pytest
 
 from i2v.media.outputs import OutputFile
 from i2v.media.video import Mp4Writer
-from tests.cli.running import command, generate_here, run_here
+from tests.cli.running import FRAMES, command, generate_here, run_here
 from tests.clips import SIZE, make_frames, write
 
 PROMPT = '镜头向左移动, slowly = "no"; #1 ' + "and on " * 150
@@ -40,7 +40,7 @@ def test_everything_that_was_run_is_told(environment: dict[str, str], clip: Path
         assert words in done.stdout
     told = json.loads(run_here(environment, "info", clip, "--json").stdout)
     assert told["provenance"]["generation"]["prompt"] == PROMPT
-    assert (told["video"]["num_frames"], told["video"]["path"]) == (8, str(clip))
+    assert (told["video"]["num_frames"], told["video"]["path"]) == (FRAMES, str(clip))
     assert json.loads(told["label"])["ContentProducer"] == "i2v"
 
 

@@ -19,10 +19,10 @@ def test_version_and_help(environment: dict[str, str]) -> None:
 def test_an_unforeseen_error_is_one_line_and_the_traceback_goes_to_a_file(
     environment: dict[str, str], picture: Path, tmp_path: Path
 ) -> None:
-    # a tensor library that breaks: stands for whatever nobody thought of
+    # a library that breaks: stands for whatever nobody thought of
     broken = tmp_path / "broken"
     broken.mkdir()
-    (broken / "diffusers.py").write_text("raise RuntimeError('boom')")
+    (broken / "numpy.py").write_text("raise RuntimeError('boom')")
     done = generate({**environment, "PYTHONPATH": str(broken)}, picture)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()

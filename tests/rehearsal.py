@@ -102,6 +102,12 @@ def stuck() -> None:
     ctypes.PyDLL(None).sleep(10**6)
 
 
+def hold(path: str) -> None:
+    """Go on when there is such a file."""
+    while not Path(path).exists():
+        time.sleep(0.005)
+
+
 def fill(folder: str) -> None:
     """Fill the disk on which `folder` lies."""
     with (Path(folder) / "filler").open("wb", buffering=0) as file:
@@ -114,7 +120,8 @@ def fill(folder: str) -> None:
 
 LEAKED: list[bytes] = []
 DEEDS = {
-    deed.__name__: deed for deed in (sleep, fail, refuse, memory, leak, segfault, kill, hang, stuck, fill)
+    deed.__name__: deed
+    for deed in (sleep, fail, refuse, memory, leak, segfault, kill, hang, stuck, hold, fill)
 }
 
 
@@ -233,7 +240,7 @@ def stage(folder: Path, load: str = "", **flags: object) -> Settings:
         "server.page": False,
         "worker.idle_seconds": 60,
         "worker.start_seconds": 60,
-        "worker.hang_seconds": 60,
+        "worker.hang_seconds": 600,
         "worker.cancel_seconds": 1,
         "worker.kill_seconds": 1,
     }

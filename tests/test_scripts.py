@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 import tomllib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -317,12 +316,7 @@ def test_a_second_run_has_nothing_to_do_and_says_where_python_is(place: Place, v
     assert "[SUCCESS] Environment ready" in stderr
     assert len(pip_calls(venv)) == 2
 
-    seconds = []
-    for _ in range(3):  # the machine may be busy: the best of three counts
-        started = time.monotonic()
-        assert place.run("test")[:2] == (0, f"{venv}/bin/python\n")
-        seconds.append(time.monotonic() - started)
-    assert min(seconds) < 2
+    assert place.run("test")[:2] == (0, f"{venv}/bin/python\n")
     assert place.run()[0] == 0  # what `test` installed includes this
     assert place.plan("test")["todo"] == "nothing"
     assert pip_calls(venv) == []
@@ -365,7 +359,11 @@ def test_two_set_ups_at_once_install_once(place: Place, venv: Path) -> None:
     ("words", "fix"),
     [
         ("ERROR: Could not install packages: [Errno 28] No space left on device", "free 3 GB"),
-        ("WARNING: Retrying after connection broken by 'ReadTimeoutError: timed out'", "PIP_INDEX_URL"),
+        pytest.param(
+            "WARNING: Retrying after connection broken by 'ReadTimeoutError: timed out'",
+            "PIP_INDEX_URL",
+            marks=pytest.mark.slow,
+        ),
         ("ERROR: No matching distribution found for torch", "PIP_INDEX_URL"),
         ("ERROR: something new\nnotice", "pip failed: ERROR: something new"),
     ],
@@ -388,6 +386,7 @@ def test_too_little_disk_is_said_before_anything_is_installed(place: Place, venv
     assert pip_calls(venv) == []
 
 
+@pytest.mark.slow
 def test_without_a_network_the_real_pip_ends_in_one_line(place: Place) -> None:
     place.program("python3", f'exec "{sys.executable}" "$@"')
     place.env |= {"PIP_INDEX_URL": "http://127.0.0.1:9", "PIP_RETRIES": "0"}

@@ -9,6 +9,7 @@ import pytest
 from benchmarks.forward import main, paired
 
 
+@pytest.mark.slow
 def test_it_prints_both_sides_for_unet_and_vae(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

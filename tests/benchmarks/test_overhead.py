@@ -10,6 +10,7 @@ from benchmarks.overhead import PARTS, measure
 from tests.rehearsal import REHEARSAL, picture, stage
 
 
+@pytest.mark.slow
 def test_the_parts_make_up_what_the_service_adds(tmp_path: Path) -> None:
     fields: dict[str, object] = {"prompt": "step: sleep 0.05"}  # of four
     figures = measure(stage(tmp_path), REHEARSAL, fields, picture(), repeats=1)

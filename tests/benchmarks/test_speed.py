@@ -55,6 +55,7 @@ def test_a_quick_run_has_every_side_stage_and_measure(tmp_path: Path) -> None:
     assert set(report["quality"]["gate"]) == set(report["quality"]["work"])
 
 
+@pytest.mark.slow
 def test_quality_is_measured_against_the_kept_references(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,4 +89,4 @@ def test_one_notice_for_each_prompt_names_some_of_many() -> None:
 def test_no_prompt_takes_long(piece: str) -> None:
     started = time.process_time()
     find_syntax((piece * 2000)[:2000])
-    assert time.process_time() - started < 1  # minutes, if it grew with the cube
+    assert time.process_time() - started < 10  # minutes, if it grew with the cube

@@ -14,7 +14,7 @@ def test_card_memory_disk_and_ffmpeg_are_looked_at(tmp_path: Path) -> None:
     settings = load_settings(flags={"output.directory": tmp_path / "videos", "engine.name": "embedded"})
     began = time.monotonic()
     found = list(examine_briefly(settings, {"PATH": ""}))
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60  # the page waits for it
     assert found[0].found.code in ("doctor.no_card", "doctor.card_silent")
     codes = [each.found.code for each in found[-3:]]
     assert codes == ["doctor.memory", "doctor.output_ok", "doctor.ffmpeg_ok"]

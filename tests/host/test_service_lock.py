@@ -101,7 +101,9 @@ def test_a_process_that_does_not_have_the_file_open_is_not_the_holder(tmp_path: 
     assert Holder(os.getpid()).process(tmp_path) is None
 
 
-@pytest.mark.parametrize("replaced_by", [None, "", '{"pid": 1, "urls": [], "log": null}'])
+@pytest.mark.parametrize(
+    "replaced_by", [pytest.param(None, marks=pytest.mark.slow), "", '{"pid": 1, "urls": [], "log": null}']
+)
 def test_the_lock_outlives_its_file(tmp_path: Path, replaced_by: str | None) -> None:
     with holding_process(tmp_path) as process:
         (tmp_path / NAME).unlink()

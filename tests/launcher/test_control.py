@@ -24,11 +24,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:R
 
 
 def test_stop_puts_the_running_job_back_and_the_next_start_goes_on_with_it(
-    launcher: Launcher, capsys: Captured
+    launcher: Launcher, tmp_path: Path, capsys: Captured
 ) -> None:
     assert start(launcher) == 0
     api = f"http://127.0.0.1:{launcher.settings.server.port}/api/v1/jobs"
-    form = {"prompt": "step: sleep 0.05", "num_inference_steps": 60}
+    form = {"prompt": f"step 1: hold {tmp_path}/go"}
     job = str(requests.post(api, data=form, files={"image": picture()}, timeout=60).json()["id"])
     wait_for(lambda: requests.get(f"{api}/{job}", timeout=30).json()["phase"] == "denoising", 60)
     capsys.readouterr()
@@ -41,6 +41,7 @@ def test_stop_puts_the_running_job_back_and_the_next_start_goes_on_with_it(
     assert JobStore(launcher.settings.database).get(job).status == "queued"
     assert status(launcher) == 3
 
+    (tmp_path / "go").touch()
     assert start(launcher) == 0
     wait_for(lambda: requests.get(f"{api}/{job}", timeout=30).json()["status"] == "succeeded", 60)
     assert requests.get(f"{api}/{job}", timeout=30).json()["attempt"] == 2

@@ -78,6 +78,7 @@ def test_a_plain_motion_has_its_place_and_the_rest_has_none() -> None:
         assert place_of(take) == -1
 
 
+@pytest.mark.slow
 def test_an_encoder_that_takes_over_starts_where_the_other_was_and_can_be_kept_there(
     tokenizer: CLIPTokenizer,
 ) -> None:

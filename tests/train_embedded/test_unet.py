@@ -34,6 +34,7 @@ def checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_stage_is_saved_with_what_it_came_to_and_the_next_one_goes_on(
     checkpoints: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

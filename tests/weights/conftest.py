@@ -30,13 +30,16 @@ def make_hub() -> Iterator[MakeHub]:
 
 @pytest.fixture
 def make_models(tmp_path: Path) -> MakeModels:
-    """Return settings of models below `tmp_path`, with short times, whose sources are the given hubs."""
+    """Return settings of models below `tmp_path` whose sources are the given hubs.
+
+    Where a test waits for silence to be noticed, it gives shorter times: a busy machine is silent too.
+    """
 
     def make(*hubs: Hub, **flags: object) -> ModelSettings:
         usual: dict[str, object] = {
             "sources": ",".join(hub.address for hub in hubs),
-            "probe_seconds": 5,
-            "stall_seconds": 2,
+            "probe_seconds": 30,
+            "stall_seconds": 30,
         }
         return models_in(Path(str(flags.pop("directory", tmp_path / "models"))), **usual | flags)
 

@@ -28,6 +28,7 @@ from tests.weights.hub import Fault, make_files, noise, wanted
 
 UNET = "unet/diffusion_pytorch_model.fp16.safetensors"
 VAE = "vae/diffusion_pytorch_model.fp16.safetensors"
+STALL = 1.5  # seconds of silence after which a source is left, where there is one that falls silent
 
 
 def fetch(models: ModelSettings, on_progress: Callable[[Progress], None] = lambda told: None) -> Downloaded:
@@ -50,7 +51,7 @@ def staged(models: ModelSettings, name: str) -> Path:
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching, "PAUSES", (0.2, 0.4))
+    monkeypatch.setattr(fetching, "PAUSES", (0.02, 0.04))
 
 
 # --- all is well
@@ -129,7 +130,7 @@ def test_a_source_that_stalls_is_left_for_the_next_one_which_goes_on_with_the_fi
 ) -> None:
     first = make_hub(faults={UNET: Fault(stall=131_072)})
     second = make_hub()
-    models = make_models(first, second)
+    models = make_models(first, second, stall_seconds=STALL)
     done = fetch(models)
     assert contents(models) == wanted(first.files)
     assert [sent.start for sent in second.sent if sent.name == UNET] == [131_072]
@@ -443,7 +444,7 @@ def test_modelscope_is_a_source_too_and_goes_on_with_what_another_began(
     hub, scope = make_hub(faults={UNET: Fault(cut=131_072, times=1), VAE: Fault(status=404)}), make_hub()
     hub.faults[UNET] = Fault(stall=131_072)
     monkeypatch.setenv("MODELSCOPE_ENDPOINT", scope.address)
-    models = make_models(hub, sources=f"{hub.address},modelscope")
+    models = make_models(hub, sources=f"{hub.address},modelscope", stall_seconds=STALL)
     done = fetch(models)
     assert contents(models) == wanted(hub.files)
     assert [sent.start for sent in scope.sent if sent.name == UNET] == [131_072]
@@ -456,7 +457,7 @@ def test_modelscope_alone_tells_its_own_hashes(
     pytest.importorskip("modelscope_hub")
     scope = make_hub(faults={UNET: Fault(stall=131_072, times=1)})
     monkeypatch.setenv("MODELSCOPE_ENDPOINT", scope.address)
-    models = make_models(sources="modelscope")
+    models = make_models(sources="modelscope", stall_seconds=STALL)
     done = fetch(models)
     assert contents(models) == wanted(scope.files)
     assert (done.told_by, done.notice.code) == ("modelscope", "weights.checked")

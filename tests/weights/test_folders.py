@@ -233,7 +233,7 @@ def test_a_damaged_registration_is_none(content: str, complete: Path) -> None:
 def test_asking_costs_next_to_nothing(tmp_path: Path) -> None:
     """It is asked before every plan. Measured: 1 ms; the limit leaves room for a busy machine."""
     models = models_in(tmp_path, search_paths=tuple(tmp_path / str(n) for n in range(5)))
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(100):
         is_available(I2VGEN_XL, models)
-    assert (time.perf_counter() - start) / 100 < 0.02
+    assert (time.process_time() - start) / 100 < 0.02

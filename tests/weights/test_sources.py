@@ -24,7 +24,7 @@ def hub(make_hub: MakeHub) -> Hub:
 
 @pytest.fixture
 def source(hub: Hub, make_models: MakeModels) -> Iterator[Source]:
-    source = Source(hub.address, I2VGEN_XL.published, make_models(hub, probe_seconds=2), lock=None)
+    source = Source(hub.address, I2VGEN_XL.published, make_models(hub), lock=None)
     yield source
     source.close()
 
@@ -63,10 +63,12 @@ def test_a_process_that_dies_is_a_failure_and_the_next_question_starts_another(
     assert (tmp_path / UNET).read_bytes() == hub.files[UNET]
 
 
-def test_a_silent_hub_is_given_up_in_time(hub: Hub, source: Source) -> None:
+def test_a_silent_hub_is_given_up_in_time(hub: Hub, make_models: MakeModels) -> None:
     hub.is_silent = True
+    source = Source(hub.address, I2VGEN_XL.published, make_models(hub, probe_seconds=2), lock=None)
     with pytest.raises(SourceFailed):
         source.list_files(lambda: None)
+    source.close()
     assert len(hub.requests) == 1
 
 
@@ -103,7 +105,7 @@ def test_a_network_that_asks_to_log_in_is_named_as_one(
 ) -> None:
     """And what has come of a file before is not written over."""
     size = len(hub.files[UNET])
-    hub.faults[UNET] = Fault(stall=100_000)
+    hub.faults[UNET] = Fault(cut=100_000)
     with pytest.raises(SourceFailed):
         source.fetch(UNET, size, tmp_path, lambda done: None)
     begun = part_file(tmp_path, UNET).read_bytes()
@@ -126,7 +128,7 @@ def test_modelscope_behind_such_a_network_is_named_too(
     hub: Hub, make_models: MakeModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MODELSCOPE_ENDPOINT", hub.address)
-    source = Source("modelscope", I2VGEN_XL.published, make_models(hub, probe_seconds=20), lock=None)
+    source = Source("modelscope", I2VGEN_XL.published, make_models(hub, probe_seconds=30), lock=None)
     try:
         source.list_files(lambda: None)
         hub.portal = "page"

@@ -49,9 +49,12 @@ def last_latents(engine: I2VGenXLEngine, generation: Generation, image: Image.Im
     ("width", "height", "changes"),
     [
         (96, 64, {}),
-        (64, 96, {}),
+        pytest.param(64, 96, {}, marks=pytest.mark.slow),
         (64, 64, {"guidance_scale": 1.0}),
-        (96, 64, {"num_frames": 7, "num_inference_steps": 5, "target_fps": 16, "seed": 2**32 - 1}),
+        pytest.param(
+            *(96, 64, {"num_frames": 7, "num_inference_steps": 5, "target_fps": 16, "seed": 2**32 - 1}),
+            marks=pytest.mark.slow,
+        ),
         (64, 64, {"prompt": "镜头向左移动 " * 60, "negative_prompt": ""}),
     ],
     ids=["wide", "tall", "without guidance", "other frames, steps, fps, seed", "prompt past 77 tokens"],
@@ -83,7 +86,11 @@ def test_same_weights_seed_and_settings_give_stocks_frames(
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"cfg_passes": 2, "chunk_tokens": 300}], ids=["plain", "least memory"]
+    "options",
+    [
+        pytest.param({}, id="plain"),
+        pytest.param({"cfg_passes": 2, "chunk_tokens": 300}, id="least memory", marks=pytest.mark.slow),
+    ],
 )
 def test_the_embedded_models_frames_are_stocks_at_guidance_9(
     generation: Generation, photo: Image.Image, options: dict[str, int]
@@ -108,6 +115,7 @@ def test_the_embedded_models_frames_are_stocks_at_guidance_9(
 def test_image_gain_equals_stock_with_the_features_added_twice(
     tiny_spec: EngineSpec, tiny_folder: Path, generation: Generation, photo: Image.Image
 ) -> None:
+    generation = replace(generation, num_inference_steps=1)
     image = fit_picture(photo, 96, 64, "crop").image
     doubled = I2VGenXLEngine.load(
         replace(tiny_spec, facts=replace(tiny_spec.facts, image_gain=2.0)), tiny_folder, PLAN
@@ -163,7 +171,8 @@ def test_the_same_seed_gives_the_same_frames_and_another_seed_others(
 ) -> None:
     image = fit_picture(photo, 96, 64, "crop").image
     first, again, other = (
-        frames_of(list(engine.generate(replace(generation, seed=seed), Inputs(image)))) for seed in (1, 1, 2)
+        frames_of(list(engine.generate(replace(generation, seed=seed, num_inference_steps=1), Inputs(image))))
+        for seed in (1, 1, 2)
     )
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
@@ -180,7 +189,8 @@ def test_the_prompt_the_negative_prompt_and_the_guidance_matter(
         {"guidance_scale": 2.0},
         {"target_fps": 16},
     ]
-    results = [last_latents(engine, replace(generation, **changes), image) for changes in variants]
+    short = replace(generation, num_inference_steps=1)
+    results = [last_latents(engine, replace(short, **changes), image) for changes in variants]
     for one, two in itertools.combinations(results, 2):
         assert (one - two).abs().max() > 1e-4
 
@@ -223,19 +233,18 @@ def test_the_callers_grad_mode_is_left_alone(
     ids=["CUDA", "CPU", "Python", "something else"],
 )
 def test_out_of_memory_is_told_from_a_defect(
-    tiny_spec: EngineSpec,
-    tiny_folder: Path,
+    engine: I2VGenXLEngine,
     generation: Generation,
     photo: Image.Image,
     raised: BaseException,
     code: str | None,
 ) -> None:
-    engine = I2VGenXLEngine.load(tiny_spec, tiny_folder, PLAN)
-
     def fail(module: torch.nn.Module, inputs: object) -> None:
         raise raised
 
-    engine.components.unet.conv_in.register_forward_pre_hook(fail)
-    with pytest.raises(InsufficientMemory if code else RuntimeError) as caught:
+    with (
+        engine.components.unet.conv_in.register_forward_pre_hook(fail),
+        pytest.raises(InsufficientMemory if code else RuntimeError) as caught,
+    ):
         list(engine.generate(generation, Inputs(fit_picture(photo, 96, 64, "crop").image)))
     assert getattr(caught.value, "code", None) == code

@@ -160,8 +160,9 @@ def passes_of(guidance: float, plan: MemoryPlan) -> tuple[int, int]:
     return (1, 1) if guidance <= 1 else (2, plan.cfg_passes)
 
 
-SMALL_STEPS = [(192, 192, 5, 9.0, {}), (128, 320, 9, 1.0, {"chunk_tokens": 2048})]
+SMALL_STEPS = [(128, 320, 9, 1.0, {"chunk_tokens": 2048})]
 STEPS = [
+    (192, 192, 5, 9.0, {}),
     (192, 256, 7, 9.0, {"cfg_passes": 2}),
     (320, 448, 12, 9.0, {}),
     (320, 448, 12, 1.0, {}),

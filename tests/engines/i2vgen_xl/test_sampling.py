@@ -97,7 +97,7 @@ def test_a_run_goes_on_from_any_step_under_another_plan(
 ) -> None:
     start = initial_state(components, generation)
     whole = list(denoise(components, conditioning, start, generation, PLAN, schedule))
-    later_plan = replace(PLAN, cfg_passes=2, chunk_tokens=64)
+    later_plan = replace(PLAN, cfg_passes=2, chunk_tokens=512)
     for done in range(1, len(whole)):
         rest = denoise(components, conditioning, whole[done - 1].state, generation, later_plan, schedule)
         steps = list(rest)

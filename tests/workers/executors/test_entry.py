@@ -17,14 +17,17 @@ from tests.house import House, endings, is_gone, open_house, wait_until
 # --- signals
 
 
-def test_a_terminals_ctrl_c_does_not_reach_the_worker(house: House) -> None:
-    house.executor.device()
-    assert os.getsid(house.worker.pid) == house.worker.pid != os.getsid(0)
+def test_a_terminals_ctrl_c_does_not_reach_the_worker_nor_a_second_signal_its_unwinding(
+    tmp_path: Path,
+) -> None:
+    with open_house(tmp_path) as house:
+        assert os.getsid(house.worker.pid) == house.worker.pid != os.getsid(0)
+        check_the_unwinding(house)
 
 
-def test_a_second_signal_does_not_disturb_the_unwinding(house: House) -> None:
+def check_the_unwinding(house: House) -> None:
     job = house.submit("frame 3: hang once")
-    house.wait(job, lambda found: found.phase == "decoding" and found.step == 2)
+    house.wait_until_done_once()
     worker = house.worker
     with suppress(psutil.NoSuchProcess):  # it may end between two signals
         for _ in range(20):

@@ -59,7 +59,7 @@ def test_a_job_is_tried_again_when_its_worker_died(house: House, deed: str) -> N
 
 
 def test_a_job_under_which_the_worker_died_twice_fails_and_the_next_one_runs(house: House) -> None:
-    deadly, harmless = house.submit("frame 4: sleep 0.3; frame 4: kill"), house.submit()
+    deadly, harmless = house.submit("frame 4: kill"), house.submit()
     job = house.finish(deadly)
     assert job.status == "failed"
     assert job.error is not None
@@ -151,6 +151,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_fails_the_job_and_is_named(small_disk: Path, tmp_path: Path) -> None:
     with open_house(tmp_path, output__directory=small_disk / "videos") as house:
         job = house.run(f"step 2: fill {small_disk}")
@@ -218,16 +219,26 @@ def test_a_worker_that_ends_before_its_first_word_is_told(
 
 
 def test_an_idle_worker_ends_and_the_next_job_starts_another(tmp_path: Path) -> None:
-    with open_house(tmp_path, worker__idle_seconds=0.5) as house:
-        assert house.run().status == "succeeded"
-        worker = house.worker
-        wait_until(lambda: house.workers == [], 0.5 + SLACK)
-        assert house.executor.problem() is None
-        used = time.process_time()
-        time.sleep(0.3)
-        assert time.process_time() - used < 0.15, "it waits for work, and does not look for it without end"
-        assert house.run().status == "succeeded"
-        assert house.worker.pid != worker.pid
+    waits: list[float | None] = []
+
+    class Recorded(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waits.append(timeout)
+            return super().wait(timeout)
+
+    house = House(tmp_path, worker__idle_seconds=0.5)
+    house.executor._wanted = Recorded()
+    house.executor.start()
+    house.executor.device()
+    assert house.run().status == "succeeded"
+    worker = house.worker
+    wait_until(lambda: house.workers == [])
+    assert house.executor.problem() is None
+    wait_until(lambda: waits != [])
+    assert waits == [house.executor._sweep_seconds], "it waits for work, and does not look for it without end"
+    assert house.run().status == "succeeded"
+    assert house.worker.pid != worker.pid
+    house.executor.stop()
 
 
 @pytest.mark.slow
@@ -396,20 +407,23 @@ def test_a_job_that_nobody_works_on_is_found_beside_a_busy_worker_which_keeps_it
     with open_house(tmp_path, worker__lease_seconds=0.6) as house:
         wait_until(lambda: house.workers != [])
         ghost = claim_as_ghost(house)
-        own = house.submit("step 1: sleep 3")
+        own = house.submit(f"step 1: hold {tmp_path}/go")
         house.wait(own, lambda found: found.status == "running")
         found = house.wait(ghost, lambda found: found.status != "running")
         assert (found.status, found.deaths) == ("queued", 1)
+        (tmp_path / "go").touch()
         assert (house.finish(own).attempt, house.finish(ghost).attempt) == (1, 2)
 
 
 def test_the_job_of_a_worker_that_is_stopped_for_a_while_is_left_to_it(tmp_path: Path) -> None:
     """Its lease runs out; whether it hangs is the watch's business."""
     with open_house(tmp_path, worker__lease_seconds=0.3) as house:
-        job = house.submit("step 1: sleep 0.5")
+        job = house.submit(f"step 1: hold {tmp_path}/go")
         house.wait(job, lambda found: found.phase == "denoising")
         house.worker.suspend()
-        time.sleep(1.2)
+        over = time.monotonic() + 0.3  # its lease
+        wait_until(lambda: house.executor._swept > over)  # jobs without a lease were looked for
+        (tmp_path / "go").touch()
         assert house.get(job).status == "running"
         house.worker.resume()
         job = house.finish(job)
@@ -419,10 +433,11 @@ def test_the_job_of_a_worker_that_is_stopped_for_a_while_is_left_to_it(tmp_path:
 def test_a_worker_writes_to_no_file_that_is_gone(tmp_path: Path) -> None:
     """It goes on, and what came of its job is kept when the database is back."""
     with open_house(tmp_path) as house:
-        job = house.submit("step 1: sleep 1")
+        job = house.submit(f"step 1: hold {tmp_path}/go")
         house.wait(job, lambda found: found.phase == "denoising")
         away = tmp_path / "away"
         house.settings.database.rename(away)
+        (tmp_path / "go").touch()
         wait_until(lambda: "the database is asked again" in house.log)
         assert not house.settings.database.exists(), "nobody made another one"
         away.rename(house.settings.database)

@@ -12,6 +12,9 @@ from typing import Any
 # One thread: the suite's tensors are tiny, and thread counts must not change what determinism tests compare.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# The suite starts hundreds of processes, which need not compile i2v each time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # A shell starts what it runs in the background with SIGINT ignored, and children inherit that: tests send it.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -13,7 +13,7 @@ import pytest
 
 from i2v.cli.main import main
 from i2v.core.messages import MESSAGES
-from tests.cli.running import run
+from tests.cli.running import run, run_here
 
 CASES = [
     "out_of_memory",
@@ -89,7 +89,7 @@ def test_what_is_broken_is_a_problem_and_the_exit_code_says_so(
     (tmp_path / "i2vgen-xl" / "model_index.json").touch()
     environment |= with_nvidia_smi(tmp_path, "echo NVIDIA-SMI has failed.; exit 9")
     with socket.create_server(("", 0)) as server:
-        done = run(environment, "doctor", "--json", "--port", str(server.getsockname()[1]))
+        done = run_here(environment, "doctor", "--json", "--port", str(server.getsockname()[1]))
     assert done.returncode == 1, done.stderr
     found = findings(done)
     problems = {code for code, finding in found.items() if finding["status"] == "problem"}
@@ -104,6 +104,7 @@ def test_what_is_broken_is_a_problem_and_the_exit_code_says_so(
     assert "NVIDIA-SMI has failed" in str(found["doctor.card_silent"]["message"])
 
 
+@pytest.mark.slow
 def test_a_card_with_an_old_driver_and_little_memory_is_judged_by_the_torch_that_is_installed(
     environment: dict[str, str], tmp_path: Path, free_port: int
 ) -> None:
@@ -135,7 +136,7 @@ def test_plain_output_has_a_line_for_each_finding_and_its_fix_below(
 ) -> None:
     config = tmp_path / "config.yaml"
     config.write_text("output: {prefx: clip_}")
-    done = run(environment, "doctor", "--config", config, "--port", str(free_port))
+    done = run_here(environment, "doctor", "--config", config, "--port", str(free_port))
     assert done.returncode == 1, done.stderr
     lines = done.stdout.splitlines()
     assert [line.replace(" ", "_") for line in lines if not line.startswith(" ")] == CASES

@@ -451,6 +451,7 @@ def test_modelscope_is_a_source_too_and_goes_on_with_what_another_began(
     assert done.told_by == hub.address
 
 
+@pytest.mark.slow
 def test_modelscope_alone_tells_its_own_hashes(
     make_hub: MakeHub, make_models: MakeModels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -498,7 +499,7 @@ def test_a_proxy_of_the_environment_is_used(
     assert all(path.startswith("http://hub.invalid/") for path in seen)
 
 
-@pytest.mark.parametrize("portal", ["page", "redirect"])
+@pytest.mark.parametrize("portal", ["page", pytest.param("redirect", marks=pytest.mark.slow)])
 def test_a_download_where_the_network_asks_to_log_in_says_so(
     make_hub: MakeHub, make_models: MakeModels, portal: str
 ) -> None:

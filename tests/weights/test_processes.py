@@ -95,7 +95,7 @@ def test_a_download_that_is_killed_goes_on_where_it_was(
 
 
 def test_two_processes_at_once_fetch_once(make_hub: MakeHub, environment: dict[str, str]) -> None:
-    hub = make_hub(speed=500_000)
+    hub = make_hub(speed=1_000_000)
     environment["I2V_MODELS__SOURCES"] = hub.address
     both = [start(environment, "download", "i2vgen-xl", "--json") for _ in range(2)]
     ends = [finish(process) for process in both]

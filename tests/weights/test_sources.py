@@ -99,7 +99,9 @@ def test_a_hub_that_tells_nonsense_is_a_lasting_failure(make_hub: MakeHub, make_
     source.close()
 
 
-@pytest.mark.parametrize("portal", ["page", "redirect", "511"])
+@pytest.mark.parametrize(
+    "portal", ["page", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("redirect", "511"))]
+)
 def test_a_network_that_asks_to_log_in_is_named_as_one(
     hub: Hub, source: Source, tmp_path: Path, portal: str
 ) -> None:

@@ -159,7 +159,13 @@ def break_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[s
     return script.write_text
 
 
-@pytest.mark.parametrize("script", ["kill -9 $$", "head -c 20000 >/dev/null; kill -9 $$", "exit 1"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "head -c 20000 >/dev/null; kill -9 $$",
+        *(pytest.param(script, marks=pytest.mark.slow) for script in ("kill -9 $$", "exit 1")),
+    ],
+)
 def test_an_encoder_that_dies_costs_no_frame(
     settings: Settings, store: WatchedStore, break_ffmpeg: Callable[[str], int], script: str
 ) -> None:

@@ -57,10 +57,10 @@ def result_of(job: Job) -> JsonObject:
     ("prompt", "stage"),
     [
         ("condition: memory once", "condition"),
-        ("step 1: memory once", "denoise"),
+        pytest.param("step 1: memory once", "denoise", marks=pytest.mark.slow),
         ("step 2: memory once", "denoise"),
-        ("step 4: memory once", "denoise"),
-        ("frame 1: memory once", "decode"),
+        pytest.param("step 4: memory once", "denoise", marks=pytest.mark.slow),
+        pytest.param("frame 1: memory once", "decode", marks=pytest.mark.slow),
         ("frame 3: memory once", "decode"),
     ],
 )
@@ -94,7 +94,13 @@ def test_a_model_that_does_not_fit_is_loaded_by_the_next_plan(
     assert rungs(job.notices) == rungs(result_of(job)["notices"]) == expected
 
 
-@pytest.mark.parametrize("place", ["condition", "step 1", "step 2", "frame 1", "frame 2"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        *("condition", "step 2", "frame 2"),
+        *(pytest.param(place, marks=pytest.mark.slow) for place in ("step 1", "frame 1")),
+    ],
+)
 def test_at_the_bottom_the_job_fails_and_all_that_was_tried_is_told(
     settings: Settings, store: WatchedStore, place: str
 ) -> None:

@@ -50,6 +50,7 @@ def peaks() -> dict[str, float]:
     return found
 
 
+@pytest.mark.slow
 def test_diffusers_takes_what_was_measured_of_it(peaks: dict[str, float]) -> None:
     assert peaks["diffusers"] == pytest.approx(2.59, abs=0.01)
 

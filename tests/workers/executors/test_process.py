@@ -321,7 +321,7 @@ def test_whatever_goes_wrong_is_told_once_and_the_next_try_is_made(
     house.executor.stop()
 
 
-@pytest.mark.parametrize("idle_seconds", [0.1, 60])
+@pytest.mark.parametrize("idle_seconds", [0.1, pytest.param(60, marks=pytest.mark.slow)])
 def test_trouble_is_over_when_the_database_is_back(tmp_path: Path, idle_seconds: float) -> None:
     """Nothing is queued; with a worker and without one."""
     away = tmp_path / "away"

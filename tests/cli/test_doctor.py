@@ -89,7 +89,7 @@ def test_what_is_broken_is_a_problem_and_the_exit_code_says_so(
     (tmp_path / "i2vgen-xl" / "model_index.json").touch()
     environment |= with_nvidia_smi(tmp_path, "echo NVIDIA-SMI has failed.; exit 9")
     with socket.create_server(("", 0)) as server:
-        done = run_here(environment, "doctor", "--json", "--port", str(server.getsockname()[1]))
+        done = run(environment, "doctor", "--json", "--port", str(server.getsockname()[1]))
     assert done.returncode == 1, done.stderr
     found = findings(done)
     problems = {code for code, finding in found.items() if finding["status"] == "problem"}

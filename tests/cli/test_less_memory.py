@@ -19,7 +19,6 @@ def home(tmp_path: Path, photo: Image.Image, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("I2V_OUTPUT__DIRECTORY", str(settings.output.directory))
     monkeypatch.setenv("I2V_MODELS__DIRECTORY", str(settings.models.directory))
     monkeypatch.setenv("I2V_ENGINE__DEVICE", "cpu")
-    monkeypatch.setattr("i2v.memory.allocator.configure", lambda: None)  # not in the tests' own process
     monkeypatch.setitem(engines(), REHEARSAL.name, REHEARSAL)
     photo.save(tmp_path / "photo.png")
     return tmp_path

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -35,6 +35,7 @@ def read_back(tag: str) -> Provenance:
     return Provenance.from_tags({KEY: tag, "encoder": "Lavf"}, CLIP)
 
 
+@settings(deadline=None)
 @given(prompt=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=2000))
 def test_any_prompt_survives(prompt: str) -> None:
     generation = Generation(
@@ -99,6 +100,7 @@ def test_a_hostile_value_is_refused_with_its_field(provenance: Provenance) -> No
         GenerationRequest.parse(read_back(json.dumps(told)).request_fields({}))
 
 
+@settings(deadline=None)
 @given(
     size=st.tuples(st.integers(64, 4000), st.integers(64, 4000)).filter(lambda s: max(s) < 8 * min(s)),
     resolution=st.sampled_from(["256p", "512p", "768p", "1024p"]),

@@ -103,13 +103,15 @@ def test_a_hub_that_tells_nonsense_is_a_lasting_failure(make_hub: MakeHub, make_
     "portal", ["page", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("redirect", "511"))]
 )
 def test_a_network_that_asks_to_log_in_is_named_as_one(
-    hub: Hub, source: Source, tmp_path: Path, portal: str
+    hub: Hub, source: Source, make_models: MakeModels, tmp_path: Path, portal: str
 ) -> None:
     """And what has come of a file before is not written over."""
     size = len(hub.files[UNET])
-    hub.faults[UNET] = Fault(cut=100_000)
+    hub.faults[UNET] = Fault(stall=100_000)
+    impatient = Source(hub.address, I2VGEN_XL.published, make_models(hub, stall_seconds=2), lock=None)
     with pytest.raises(SourceFailed):
-        source.fetch(UNET, size, tmp_path, lambda done: None)
+        impatient.fetch(UNET, size, tmp_path, lambda done: None)
+    impatient.close()
     begun = part_file(tmp_path, UNET).read_bytes()
     assert hub.files[UNET].startswith(begun)
     hub.portal = portal

@@ -38,7 +38,7 @@ VISION_SIDE = 16
 
 @pytest.fixture(scope="session", autouse=True)
 def malloc_stays_as_it_is() -> Iterator[None]:
-    """Leave it as Python has it: peaks are measured in this process, and set up for clips it gives nothing back."""
+    """Leave malloc as Python has it: set up for clips it gives nothing back, and peaks are measured here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("i2v.memory.allocator.configure", lambda: None)
         yield

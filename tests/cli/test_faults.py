@@ -212,7 +212,7 @@ PHASES = [
     "i2v.core.settings.load_presets",
     "i2v.media.image.decode_picture",
     "i2v.engines.i2vgen_xl.engine.load_components",
-    "i2v.pipeline.loading.weights_digest",
+    "i2v.pipeline.engines.weights_digest",
     "i2v.engines.i2vgen_xl.engine.condition",
     "i2v.engines.i2vgen_xl.compiled.predict",
     "i2v.engines.i2vgen_xl.decode.to_uint8",

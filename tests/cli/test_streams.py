@@ -27,9 +27,9 @@ MISSING = ("info", "missing.mp4")
 REHEARSED = """
 import sys
 from i2v.__main__ import run
-from i2v.engines.specs import ENGINES
+from i2v.engines.registry import engines
 from tests.rehearsal import REHEARSAL
-ENGINES[REHEARSAL.name] = REHEARSAL
+engines()[REHEARSAL.name] = REHEARSAL
 sys.exit(run())
 """
 

@@ -102,10 +102,13 @@ def stuck() -> None:
     ctypes.PyDLL(None).sleep(10**6)
 
 
-def hold(path: str) -> None:
-    """Go on when there is such a file."""
+def wait(path: str) -> None:
+    """Go no further before a test has made this file; fail if it never does."""
+    deadline = time.monotonic() + 300
     while not Path(path).exists():
-        time.sleep(0.005)
+        if time.monotonic() > deadline:
+            raise TimeoutError(path)
+        time.sleep(0.01)
 
 
 def fill(folder: str) -> None:
@@ -121,7 +124,7 @@ def fill(folder: str) -> None:
 LEAKED: list[bytes] = []
 DEEDS = {
     deed.__name__: deed
-    for deed in (sleep, fail, refuse, memory, leak, segfault, kill, hang, stuck, hold, fill)
+    for deed in (sleep, fail, refuse, memory, leak, segfault, kill, hang, stuck, wait, fill)
 }
 
 

@@ -296,7 +296,7 @@ def test_a_second_server_on_the_same_folder_is_refused(
     start: Start, environment: dict[str, str], picture: Path, tmp_path: Path
 ) -> None:
     first = start(staged(tmp_path))
-    job_id = submit(first, picture, f"step 1: hold {tmp_path}/go")
+    job_id = submit(first, picture, f"step 1: wait {tmp_path}/go")
     for _ in range(2):
         code, said = refused(environment, "--port", "0")
         assert (code, str(tmp_path / "data") in said) == (1, True)

@@ -28,7 +28,7 @@ def test_stop_puts_the_running_job_back_and_the_next_start_goes_on_with_it(
 ) -> None:
     assert start(launcher) == 0
     api = f"http://127.0.0.1:{launcher.settings.server.port}/api/v1/jobs"
-    form = {"prompt": f"step 1: hold {tmp_path}/go"}
+    form = {"prompt": f"step 1: wait {tmp_path}/go"}
     job = str(requests.post(api, data=form, files={"image": picture()}, timeout=60).json()["id"])
     wait_for(lambda: requests.get(f"{api}/{job}", timeout=30).json()["phase"] == "denoising", 60)
     capsys.readouterr()

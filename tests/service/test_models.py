@@ -61,7 +61,7 @@ def ended(models: Models) -> Model:
         task = models.get(NAME).task
         return task is not None and task.ending is not None
 
-    wait_for(has_ended, 60)
+    wait_for(has_ended)
     return models.get(NAME)
 
 
@@ -74,7 +74,7 @@ def sending(models: Models) -> None:
         assert task.ending is None, task.ending
         return bool(task.progress and task.progress.phase == "fetching" and task.progress.file_bytes > 1000)
 
-    wait_for(comes, 60)
+    wait_for(comes)
 
 
 def test_a_model_is_fetched_while_others_ask_how_it_is_and_is_what_auto_runs_then(

@@ -16,7 +16,8 @@ CHROMIUM = shutil.which("chromium")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no program called chromium is installed")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
          "--disable-component-update", "--disable-sync", "--no-first-run"]  # fmt: skip
-WAIT = 30_000  # milliseconds
+WAIT = 60_000  # milliseconds: what a busy machine may do late
+expect.set_options(timeout=WAIT)
 
 Visit = Callable[..., Page]
 
@@ -46,7 +47,7 @@ def visits(house: House, browser: Browser) -> Iterator[Visit]:
         page = context.new_page()
         page.set_default_timeout(WAIT)
         page.goto(house.url)
-        expect(page.locator("#i2v-plan")).to_contain_text(re.compile("Not known|About|暂不|约"), timeout=WAIT)
+        expect(page.locator("#i2v-plan")).to_contain_text(re.compile("Not known|About|暂不|约"))
         if tab != "generate":
             select(page, tab)
         return page
@@ -63,4 +64,4 @@ def select(page: Page, tab: str) -> None:
 
 
 def is_selected(page: Page, tab: str) -> None:
-    expect(page.locator(f"#i2v-tab-{tab}-button")).to_have_attribute("aria-selected", "true", timeout=WAIT)
+    expect(page.locator(f"#i2v-tab-{tab}-button")).to_have_attribute("aria-selected", "true")

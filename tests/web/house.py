@@ -91,15 +91,15 @@ class House:
         return f"{self.url}/api/v1"
 
     def get(self, path: str, **headers: str) -> requests.Response:
-        return self.session.get(self.api + path, headers=headers, timeout=30)
+        return self.session.get(self.api + path, headers=headers, timeout=60)
 
     def post(self, path: str, **headers: str) -> requests.Response:
-        return self.session.post(self.api + path, headers=headers, timeout=30)
+        return self.session.post(self.api + path, headers=headers, timeout=60)
 
     def submit(self, prompt: str = "the camera pans left", **fields: object) -> requests.Response:
         form = {"prompt": prompt, **fields}
         return self.session.post(
-            f"{self.api}/jobs", data=form, files={"image": ("x.png", self.picture)}, timeout=30
+            f"{self.api}/jobs", data=form, files={"image": ("x.png", self.picture)}, timeout=60
         )
 
     def submit_id(self, prompt: str = "the camera pans left", **fields: object) -> str:
@@ -144,7 +144,7 @@ def running(
             service.stop()
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -1,4 +1,4 @@
-"""A server with the page, in this process. Jobs run when a test says so; a prompt tells how slowly."""
+"""A server with the page, in this process. Jobs run when a test says so; a prompt may make them wait."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from i2v.web.page.mount import mount_page
 from tests.rehearsal import REHEARSAL
 from tests.web.house import House, running
 
-SLOW = "step: sleep 0.3"
 QUICK = "nothing to wait for"
 # Numbers that the page's sliders reach; the engine itself takes any.
 PRESET = Preset(area_side=64, num_frames=8, num_inference_steps=10, fps=8, guidance_scale=1.0)
@@ -27,3 +26,26 @@ def page_house(
     log.write_text("2025-04-05 14:23:10,000 INFO i2v.serve: a line of the log\n")
     with running(folder, picture, engines, mount_page, log, **flags) as house:
         yield house
+
+
+class Gates:
+    """Steps of jobs that wait until a test lets them through, however slow the machine is."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._steps: set[int] = set()
+
+    def prompt(self, *steps: int) -> str:
+        """Return a prompt whose job waits before each of these steps."""
+        self._steps |= set(steps)
+        return "; ".join(f"step {step}: wait {self._file(step)}" for step in steps)
+
+    def open(self, step: int) -> None:
+        self._file(step).touch()
+
+    def open_all(self) -> None:
+        for step in self._steps:
+            self.open(step)
+
+    def _file(self, step: int) -> Path:
+        return self._folder / f"gate-{step}"

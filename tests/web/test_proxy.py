@@ -120,14 +120,14 @@ def test_a_person_logs_in_and_makes_a_clip(outside: tuple[str, House]) -> None:
         page.goto(url)
         page.fill("#token", TOKEN)
         page.click("button")
-        expect(page.locator("#i2v-plan")).to_contain_text(re.compile("Not known|About"), timeout=WAIT)
+        expect(page.locator("#i2v-plan")).to_contain_text(re.compile("Not known|About"))
         upload = {"name": "photo.png", "mimeType": "image/png", "buffer": house.picture}
         page.set_input_files("#i2v-picture input[type=file]", upload)
         expect(page.locator("#i2v-picture img")).to_be_visible(timeout=WAIT)
         page.wait_for_function("document.querySelector('#i2v-picture img').naturalWidth === 96")
         page.fill("#i2v-prompt textarea", QUICK)
         page.click("#i2v-go")
-        expect(page.locator("#i2v-status")).to_contain_text("Done.", timeout=2 * WAIT)
+        expect(page.locator("#i2v-status")).to_contain_text("Done.")
         page.wait_for_function("document.querySelector('#i2v-frame video').duration > 0.5")
         with page.expect_download():
             page.click("a.i2v-download")

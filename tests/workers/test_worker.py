@@ -115,7 +115,7 @@ def test_the_lease_is_extended_while_nothing_is_told(tmp_path: Path) -> None:
 
     looking = threading.Thread(target=look)
     store.at["denoising", 0] = lambda claim: looking.start()
-    job = run(settings, store, f"step 1: hold {tmp_path}/go")
+    job = run(settings, store, f"step 1: wait {tmp_path}/go")
     looking.join()
     assert job.status == "succeeded"
     assert leases == sorted(set(leases))

@@ -58,16 +58,16 @@ def test_a_download_is_begun_followed_cancelled_and_gone_on_with(house: House, h
         told: dict[str, object] = house.get("/models/i2vgen-xl").json()["task"]
         return told
 
-    wait_for(lambda: bool((told := task()["progress"]) and told["speed"] and told["eta"]), 60)  # type: ignore[index,call-overload]
+    wait_for(lambda: bool((told := task()["progress"]) and told["speed"] and told["eta"]))  # type: ignore[index,call-overload]
     assert requests.delete(f"{house.api}/models/i2vgen-xl/task", timeout=30).status_code == 202
-    wait_for(lambda: bool(task()["message"]), 60)
+    wait_for(lambda: bool(task()["message"]))
     assert task()["error"]["code"] == "weights.cancelled"  # type: ignore[index,call-overload]
     idle = requests.delete(f"{house.api}/models/i2vgen-xl/task", timeout=30)
     assert (idle.status_code, idle.json()["code"]) == (409, "models.idle")
 
     hub.speed = 0
     house.post("/models/i2vgen-xl/download")
-    wait_for(lambda: bool(task()["message"]), 60)
+    wait_for(lambda: bool(task()["message"]))
     there = house.get("/models/i2vgen-xl").json()
     assert (there["state"], there["task"]["error"]) == ("available", None)
     assert hub.address in there["checked"]

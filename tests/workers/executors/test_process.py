@@ -407,7 +407,7 @@ def test_a_job_that_nobody_works_on_is_found_beside_a_busy_worker_which_keeps_it
     with open_house(tmp_path, worker__lease_seconds=0.6) as house:
         wait_until(lambda: house.workers != [])
         ghost = claim_as_ghost(house)
-        own = house.submit(f"step 1: hold {tmp_path}/go")
+        own = house.submit(f"step 1: wait {tmp_path}/go")
         house.wait(own, lambda found: found.status == "running")
         found = house.wait(ghost, lambda found: found.status != "running")
         assert (found.status, found.deaths) == ("queued", 1)
@@ -418,7 +418,7 @@ def test_a_job_that_nobody_works_on_is_found_beside_a_busy_worker_which_keeps_it
 def test_the_job_of_a_worker_that_is_stopped_for_a_while_is_left_to_it(tmp_path: Path) -> None:
     """Its lease runs out; whether it hangs is the watch's business."""
     with open_house(tmp_path, worker__lease_seconds=0.3) as house:
-        job = house.submit(f"step 1: hold {tmp_path}/go")
+        job = house.submit(f"step 1: wait {tmp_path}/go")
         house.wait(job, lambda found: found.phase == "denoising")
         house.worker.suspend()
         over = time.monotonic() + 0.3  # its lease
@@ -433,7 +433,7 @@ def test_the_job_of_a_worker_that_is_stopped_for_a_while_is_left_to_it(tmp_path:
 def test_a_worker_writes_to_no_file_that_is_gone(tmp_path: Path) -> None:
     """It goes on, and what came of its job is kept when the database is back."""
     with open_house(tmp_path) as house:
-        job = house.submit(f"step 1: hold {tmp_path}/go")
+        job = house.submit(f"step 1: wait {tmp_path}/go")
         house.wait(job, lambda found: found.phase == "denoising")
         away = tmp_path / "away"
         house.settings.database.rename(away)

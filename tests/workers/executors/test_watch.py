@@ -140,7 +140,7 @@ def test_a_job_is_cancelled_while_its_model_is_loaded(tmp_path: Path) -> None:
 def test_each_cancelled_job_has_its_full_time(tmp_path: Path, clock: Clock) -> None:
     """Two in a row: the second one's time does not begin with the first one's."""
     with open_house(tmp_path, worker__cancel_seconds=600) as house:
-        jobs = [house.submit(f"step 1: hold {tmp_path}/{number}") for number in range(2)]
+        jobs = [house.submit(f"step 1: wait {tmp_path}/{number}") for number in range(2)]
         worker = house.worker
         for number, job in enumerate(jobs):
             house.wait(job, lambda found: found.phase == "denoising")

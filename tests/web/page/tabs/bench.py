@@ -76,7 +76,7 @@ def run(handler: Awaitable[T]) -> T:
 
 async def next_of(updates: AsyncIterator[Updates]) -> Updates:
     """Return the next updates of a handler that follows something."""
-    return await asyncio.wait_for(anext(updates), 10)
+    return await asyncio.wait_for(anext(updates), 60)
 
 
 def clicked(act: str, value: str = "") -> gr.EventData:

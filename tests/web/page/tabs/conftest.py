@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
 
 from tests.web.browser import Visit, open_browser, visits
 from tests.web.house import House
-from tests.web.pages import page_house
+from tests.web.pages import Gates, page_house
 
 
 @pytest.fixture(scope="module")
@@ -29,3 +30,11 @@ def visit(house: House, browser: Browser) -> Iterator[Visit]:
     """`visit(tab="gallery", locale="zh-CN", width=390, scheme="dark")` opens the page."""
     with visits(house, browser) as opening:
         yield opening
+
+
+@pytest.fixture
+def gates(tmp_path: Path) -> Iterator[Gates]:
+    """Gates for jobs; all are open when the test has ended, or the next one's job would wait behind them."""
+    made = Gates(tmp_path)
+    yield made
+    made.open_all()

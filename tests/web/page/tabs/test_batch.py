@@ -20,7 +20,7 @@ from i2v.web.page.tabs.form import Form
 from i2v.web.page.tabs.widgets import Opened, Shared
 from i2v.web.texts import translate
 from tests.rehearsal import picture
-from tests.web.browser import WAIT, Visit, is_selected, needs_chromium
+from tests.web.browser import Visit, is_selected, needs_chromium
 from tests.web.house import House
 from tests.web.page.tabs.bench import Bench, clicked, next_of, open_bench, run
 
@@ -192,11 +192,11 @@ def test_of_three_pictures_a_broken_one_is_told_and_two_become_videos(visit: Vis
         )
     ]
     page.set_input_files("#i2v-batch-drop input[type=file]", files)
-    expect(page.locator("#i2v-batch-drop a[href$='/c.png']")).to_be_visible(timeout=WAIT)
+    expect(page.locator("#i2v-batch-drop a[href$='/c.png']")).to_be_visible()
     page.fill("#i2v-batch-prompt textarea", "two of three")
     page.dblclick("#i2v-batch-go")
-    expect(page.locator("#i2v-batch li")).to_have_count(3, timeout=WAIT)
-    expect(page.locator("#i2v-batch")).to_contain_text("2 of 3 done · 1 without a video", timeout=WAIT)
+    expect(page.locator("#i2v-batch li")).to_have_count(3)
+    expect(page.locator("#i2v-batch")).to_contain_text("2 of 3 done · 1 without a video")
     expect(page.locator("#i2v-batch li").nth(1)).to_contain_text("damaged or incomplete")
     expect(page.locator("#i2v-batch-told")).to_have_text("")
     assert [job["request"]["prompt"] for job in house.get("/jobs").json()["jobs"]] == ["two of three"] * 2
@@ -208,4 +208,4 @@ def test_of_three_pictures_a_broken_one_is_told_and_two_become_videos(visit: Vis
     page.click("#i2v-tab-batch-button")
     page.locator("#i2v-batch li").nth(2).get_by_role("button", name="Open").click()
     is_selected(page, "generate")
-    expect(page.locator("#i2v-prompt textarea")).to_have_value("two of three", timeout=WAIT)
+    expect(page.locator("#i2v-prompt textarea")).to_have_value("two of three")

@@ -13,7 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from i2v.web.page.tabs.gallery import GalleryTab, Looking
 from i2v.web.page.tabs.widgets import Opened, Updates, Values
-from tests.web.browser import WAIT, Visit, is_selected, needs_chromium
+from tests.web.browser import Visit, is_selected, needs_chromium
 from tests.web.house import House, wait_for
 from tests.web.page.tabs.bench import Bench, clicked, next_of, open_bench, run
 
@@ -200,7 +200,7 @@ def test_what_cannot_be_taken_from_a_dropped_file_is_told_by_its_name(
 def make(house: House, prompt: str, **fields: object) -> str:
     """Make a clip and return its id."""
     job_id = house.submit_id(prompt, **fields)
-    wait_for(lambda: house.store.get(job_id).status == "succeeded", 60)
+    wait_for(lambda: house.store.get(job_id).status == "succeeded")
     return job_id
 
 
@@ -225,22 +225,22 @@ def test_clips_are_searched_and_played_on_hover_and_by_keyboard(
 ) -> None:
     page = visit("gallery")
     fox, chinese = (card(page, job_id) for job_id in clips)
-    expect(chinese).to_contain_text('狐狸在跑 <b>"bold"</b>', timeout=WAIT)
+    expect(chinese).to_contain_text('狐狸在跑 <b>"bold"</b>')
     page.fill("#i2v-gallery-search input", "a fox")
-    expect(page.locator(".i2v-clip")).to_have_count(1, timeout=WAIT)
+    expect(page.locator(".i2v-clip")).to_have_count(1)
     expect(fox).to_contain_text("Seed 7")
     page.fill("#i2v-gallery-search input", "狐狸")
-    expect(fox).to_have_count(0, timeout=WAIT)
+    expect(fox).to_have_count(0)
     expect(chinese).to_be_visible()
     page.fill("#i2v-gallery-search input", "")
-    expect(fox).to_be_visible(timeout=WAIT)
+    expect(fox).to_be_visible()
     assert not is_playing(page, clips[0])
     fox.hover()
-    wait_for(lambda: is_playing(page, clips[0]), 30)
+    wait_for(lambda: is_playing(page, clips[0]))
     chinese.get_by_role("button", name="Open").focus()
-    wait_for(lambda: is_playing(page, clips[1]), 30)
+    wait_for(lambda: is_playing(page, clips[1]))
     page.mouse.move(0, 0)
-    wait_for(lambda: not is_playing(page, clips[0]), 30)
+    wait_for(lambda: not is_playing(page, clips[0]))
 
 
 @needs_chromium
@@ -251,9 +251,9 @@ def test_a_clip_opens_on_the_first_tab_with_its_settings_and_its_picture(
     with page.expect_request("**/gradio_api/cancel"):  # the gallery is no longer followed
         card(page, clips[0]).get_by_role("button", name="Open").click()
     is_selected(page, "generate")
-    expect(page.locator("#i2v-prompt textarea")).to_have_value("A Fox runs", timeout=WAIT)
-    expect(page.locator("#i2v-picture img")).to_be_visible(timeout=WAIT)
-    expect(page.locator(f"#i2v-frame video[src*='{clips[0]}']")).to_be_visible(timeout=WAIT)
+    expect(page.locator("#i2v-prompt textarea")).to_have_value("A Fox runs")
+    expect(page.locator("#i2v-picture img")).to_be_visible()
+    expect(page.locator(f"#i2v-frame video[src*='{clips[0]}']")).to_be_visible()
 
 
 @needs_chromium
@@ -268,11 +268,11 @@ def test_a_clip_is_deleted_by_pressing_twice_and_a_new_one_comes_by_itself(
     page.wait_for_timeout(500)
     assert Path(job.output).exists()  # a double click is no second press
     delete.click()
-    expect(page.locator("#i2v-gallery-told")).to_contain_text("are deleted", timeout=WAIT)
-    expect(card(page, job.id)).to_have_count(0, timeout=WAIT)
+    expect(page.locator("#i2v-gallery-told")).to_contain_text("are deleted")
+    expect(card(page, job.id)).to_have_count(0)
     assert not Path(job.output).exists()
     job_id = make(house, "it comes by itself")
-    expect(card(page, job_id)).to_be_visible(timeout=WAIT)
+    expect(card(page, job_id)).to_be_visible()
 
 
 @needs_chromium
@@ -282,10 +282,10 @@ def test_a_dropped_mp4_fills_the_form_with_its_settings_and_its_seed(visit: Visi
     page = visit("gallery")
     page.set_input_files("#i2v-gallery-drop input[type=file]", clip)
     is_selected(page, "generate")
-    expect(page.get_by_text("The clip's settings are in the form.")).to_be_visible(timeout=WAIT)
-    expect(page.locator("#i2v-prompt textarea")).to_have_value("the moon rises", timeout=WAIT)
+    expect(page.get_by_text("The clip's settings are in the form.")).to_be_visible()
+    expect(page.locator("#i2v-prompt textarea")).to_have_value("the moon rises")
     page.click("#i2v-advanced button")
-    expect(page.locator("#i2v-seed input, #i2v-seed textarea")).to_have_value("4242", timeout=WAIT)
+    expect(page.locator("#i2v-seed input, #i2v-seed textarea")).to_have_value("4242")
     for label, value in (("Frames", "9"), ("Frames a second", "5")):
         expect(page.get_by_role("spinbutton", name=f"number input for {label}", exact=True)).to_have_value(
             value
@@ -304,7 +304,7 @@ def test_the_gallery_is_accessible_and_fits_a_phone_in_two_columns(
     visit: Visit, clips: tuple[str, str], scheme: str, motion: str
 ) -> None:
     page = visit("gallery", width=390, scheme=scheme, reduced_motion=motion)
-    expect(card(page, clips[0])).to_be_visible(timeout=WAIT)
+    expect(card(page, clips[0])).to_be_visible()
     boxes = [page.locator(".i2v-clip").nth(number).bounding_box() for number in (0, 1)]
     assert boxes[0]["y"] == boxes[1]["y"]  # type: ignore[index]
     assert all(390 / 3 < box["width"] < 390 / 2 for box in boxes), "no third one fits"  # type: ignore[index]

@@ -15,7 +15,7 @@ from i2v.core.schema import DeviceInfo
 from i2v.engines.registry import engines
 from i2v.web.page.tabs.models import ModelsSection, ModelsView
 from i2v.weights.folders import own_folder
-from tests.web.browser import WAIT, Visit, is_selected, needs_chromium, select
+from tests.web.browser import Visit, is_selected, needs_chromium, select
 from tests.web.house import House
 from tests.web.page.tabs.bench import Bench, clicked, next_of, open_bench, run
 from tests.web.pages import page_house
@@ -98,42 +98,42 @@ def test_a_model_is_fetched_checked_and_deleted_and_the_first_tab_follows(
     page = visit()
     about, card = page.locator("#i2v-about"), page.locator(".i2v-model").first
     progress = page.locator("#i2v-models-progress")
-    expect(about).to_contain_text("no complete model is in", timeout=WAIT)
+    expect(about).to_contain_text("no complete model is in")
     page.get_by_role("button", name="Get I2VGen-XL (4.98 GB)").click()
     is_selected(page, "system")
-    expect(card).to_contain_text("Not there", timeout=WAIT)
+    expect(card).to_contain_text("Not there")
     expect(card).to_contain_text(hub.address)
     assert Axe().run(page, "#i2v-models").response["violations"] == []
 
     press(page, "Download", "Fetch 4.98 GB now")
     bar = progress.get_by_role("progressbar")
-    expect(bar).to_be_visible(timeout=WAIT)
-    expect(progress).to_contain_text("MB/s", timeout=WAIT)
+    expect(bar).to_be_visible()
+    expect(progress).to_contain_text("MB/s")
     expect(progress).to_contain_text(f"from {hub.address}")
     expect(card).to_contain_text("Being fetched")
     page.close()  # it goes on
 
     page = visit("system")
     card, progress = page.locator(".i2v-model").first, page.locator("#i2v-models-progress")
-    expect(progress.get_by_role("progressbar")).to_be_visible(timeout=WAIT)
+    expect(progress.get_by_role("progressbar")).to_be_visible()
     press(page, "Cancel")
-    expect(progress).to_contain_text("What was fetched is kept", timeout=WAIT)
-    expect(card).to_contain_text("Incomplete", timeout=WAIT)
+    expect(progress).to_contain_text("What was fetched is kept")
+    expect(card).to_contain_text("Incomplete")
 
     hub.speed = 0
     press(page, "Go on with the download", "Fetch .* now")
-    expect(card).to_contain_text("Available", timeout=WAIT)
-    expect(progress).to_contain_text("every file has the hash", timeout=WAIT)
-    expect(page.locator("#i2v-system")).to_contain_text("auto runs I2VGen-XL", timeout=WAIT)
+    expect(card).to_contain_text("Available")
+    expect(progress).to_contain_text("every file has the hash")
+    expect(page.locator("#i2v-system")).to_contain_text("auto runs I2VGen-XL")
     select(page, "generate")
-    expect(page.locator("#i2v-about")).to_contain_text("auto runs I2VGen-XL", timeout=WAIT)
+    expect(page.locator("#i2v-about")).to_contain_text("auto runs I2VGen-XL")
     expect(page.locator("#i2v-get-model")).to_be_hidden()
 
     select(page, "system")
     press(page, "Verify")
-    expect(progress).to_contain_text("every file has the hash", timeout=WAIT)
+    expect(progress).to_contain_text("every file has the hash")
     press(page, "Delete", "for good")
-    expect(card).to_contain_text("Not there", timeout=WAIT)
+    expect(card).to_contain_text("Not there")
     expect(page.locator("#i2v-models-told")).to_contain_text("is not used any more")
     assert not own_folder(engines()["i2vgen-xl"], house.settings.models).exists()
 
@@ -144,5 +144,5 @@ def test_a_folder_that_holds_no_model_is_refused_in_words(visit: Visit, tmp_path
     page.fill("#i2v-models-path input, #i2v-models-path textarea", str(tmp_path))
     page.click("#i2v-models-add-go")
     told = page.locator("#i2v-models-told")
-    expect(told).to_contain_text("没有模型", timeout=WAIT)
+    expect(told).to_contain_text("没有模型")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -14,7 +14,7 @@ from i2v.jobs.model import Progress
 from i2v.web.page.tabs import queue
 from i2v.web.page.tabs.queue import QueueTab, QueueView
 from i2v.web.page.tabs.widgets import Opened
-from tests.web.browser import WAIT, Visit, is_selected, needs_chromium
+from tests.web.browser import Visit, is_selected, needs_chromium
 from tests.web.house import House, wait_for
 from tests.web.page.tabs.bench import Bench, clicked, next_of, open_bench, run
 
@@ -169,7 +169,7 @@ def test_a_job_is_watched_and_another_one_cancelled_retried_and_opened(visit: Vi
     third = house.submit_id("the one behind")
     steps = row(page, "the one that runs")
     for step in (1, 2):  # it moves
-        expect(steps).to_contain_text(re.compile(rf"step ([{step}-9]|10) of 10"), timeout=WAIT)
+        expect(steps).to_contain_text(re.compile(rf"step ([{step}-9]|10) of 10"))
     expect(steps.locator("img")).to_have_attribute("src", re.compile("preview"))
     waiting = page.locator("#i2v-queue-waiting")
     expect(waiting).to_contain_text("the one that waits")
@@ -178,40 +178,40 @@ def test_a_job_is_watched_and_another_one_cancelled_retried_and_opened(visit: Vi
     # The second click finds the next job's button in that place.
     waiting.get_by_role("button", name="Cancel").first.dblclick(delay=200)
     finished = page.locator("#i2v-queue-finished .i2v-job").first
-    expect(finished).to_contain_text("Cancelled", timeout=WAIT)
+    expect(finished).to_contain_text("Cancelled")
     expect(waiting).not_to_contain_text("the one that waits")
     assert house.service.get(second).status == "cancelled"
     assert house.service.get(third).status == "queued"
     finished.get_by_role("button", name="Retry").click()
-    expect(waiting).to_contain_text("the one that waits", timeout=WAIT)
+    expect(waiting).to_contain_text("the one that waits")
     house.service.cancel(first)
     finished = row(page, "the one that waits")
-    expect(finished).to_contain_text("Done", timeout=WAIT)
+    expect(finished).to_contain_text("Done")
     row(page, "the one that waits").get_by_role("button", name="Open").click()
     is_selected(page, "generate")
     expect(page.locator("#i2v-prompt textarea")).to_have_value("frame 1: sleep 0; the one that waits")
-    expect(page.locator(f"#i2v-frame video[src*='{second}']")).to_be_visible(timeout=WAIT)
+    expect(page.locator(f"#i2v-frame video[src*='{second}']")).to_be_visible()
 
 
 @needs_chromium
 def test_the_queue_follows_the_language_and_comes_back_after_another_tab(visit: Visit, house: House) -> None:
     page = visit("queue")
     heading = page.locator("#i2v-queue-running h2")
-    expect(heading).to_contain_text("Running and waiting", timeout=WAIT)
+    expect(heading).to_contain_text("Running and waiting")
     page.click("#i2v-language label:has-text('简体中文')")
-    expect(heading).to_contain_text("正在运行和排队", timeout=WAIT)
+    expect(heading).to_contain_text("正在运行和排队")
     job = house.submit_id("step 3: fail")
     failed = row(page, "step 3: fail").first
-    expect(failed).to_contain_text("失败", timeout=WAIT)
+    expect(failed).to_contain_text("失败")
     expect(failed).to_contain_text("请重试任务")
     page.evaluate(  # at once, before the browser has ended what was shown
         "for (const tab of ['gallery', 'queue']) document.getElementById(`i2v-tab-${tab}-button`).click()"
     )
     house.service.retry(job)
-    wait_for(lambda: house.service.get(job).status == "failed", 30)
-    expect(failed).to_contain_text("失败", timeout=WAIT)
+    wait_for(lambda: house.service.get(job).status == "failed")
+    expect(failed).to_contain_text("失败")
     house.service.delete(job)
-    expect(row(page, "step 3: fail")).to_have_count(0, timeout=WAIT)
+    expect(row(page, "step 3: fail")).to_have_count(0)
 
 
 @needs_chromium
@@ -230,43 +230,43 @@ def test_the_queue_is_used_with_the_keyboard_alone(visit: Visit, house: House) -
     page.wait_for_timeout(1500)
     expect(running).to_be_focused()
     page.keyboard.press("Enter")
-    expect(page.locator("#i2v-queue-running")).to_contain_text("Nothing is running", timeout=WAIT)
+    expect(page.locator("#i2v-queue-running")).to_contain_text("Nothing is running")
 
 
 @needs_chromium
 def test_an_ended_job_is_deleted_with_the_keyboard_alone(visit: Visit, house: House) -> None:
     job = house.store.get(house.submit_id("to be deleted by key"))
     page = visit("queue")
-    wait_for(lambda: house.service.get(job.id).status == "succeeded", 60)
+    wait_for(lambda: house.service.get(job.id).status == "succeeded")
     delete = row(page, "to be deleted by key").locator("[data-act=delete]")
     delete.focus()
     page.keyboard.press("Enter")
     expect(delete).to_have_text("Delete for good?")
     expect(delete).to_have_attribute("aria-label", "Delete for good?: to be deleted by key")
-    expect(delete).to_have_attribute("aria-label", "Delete: to be deleted by key", timeout=WAIT)  # left alone
+    expect(delete).to_have_attribute("aria-label", "Delete: to be deleted by key")  # left alone
     assert house.service.get(job.id).status == "succeeded"
     page.keyboard.press("Enter")
     page.wait_for_timeout(500)  # a double click is no second press
     page.keyboard.press("Enter")
-    expect(page.locator("#i2v-queue-told")).to_contain_text("The job is deleted", timeout=WAIT)
-    expect(row(page, "to be deleted by key")).to_have_count(0, timeout=WAIT)
+    expect(page.locator("#i2v-queue-told")).to_contain_text("The job is deleted")
+    expect(row(page, "to be deleted by key")).to_have_count(0)
     assert not Path(job.output).exists()
 
 
 @needs_chromium
 def test_a_clip_whose_file_is_gone_says_so_in_gallery_and_player(visit: Visit, house: House) -> None:
     job = house.store.get(house.submit_id("its file goes"))
-    wait_for(lambda: house.service.get(job.id).status == "succeeded", 60)
+    wait_for(lambda: house.service.get(job.id).status == "succeeded")
     page = visit("gallery")
     card = page.locator(".i2v-clip", has_text="its file goes")
-    expect(card.locator("video")).to_have_count(1, timeout=WAIT)
+    expect(card.locator("video")).to_have_count(1)
     Path(job.output).unlink()
-    expect(card).to_contain_text("The video file is missing.", timeout=WAIT)
+    expect(card).to_contain_text("The video file is missing.")
     picture = card.locator("img")
     assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 96
     card.get_by_role("button", name="Open").click()
     is_selected(page, "generate")
-    expect(page.locator("#i2v-frame")).to_contain_text("The video file is missing.", timeout=WAIT)
+    expect(page.locator("#i2v-frame")).to_contain_text("The video file is missing.")
     expect(page.locator("#i2v-status")).to_contain_text(job.output)
     expect(page.locator("#i2v-frame video")).to_have_count(0)
 
@@ -276,7 +276,7 @@ def test_a_clip_that_the_browser_cannot_play_says_so_in_gallery_and_player(
     visit: Visit, house: House
 ) -> None:
     job = house.store.get(house.submit_id("its frames are zeros"))
-    wait_for(lambda: house.service.get(job.id).status == "succeeded", 60)
+    wait_for(lambda: house.service.get(job.id).status == "succeeded")
     data = Path(job.output).read_bytes()
     frames = data.index(b"mdat") + 4
     Path(job.output).write_bytes(data[:frames] + bytes(len(data) - frames))
@@ -285,13 +285,13 @@ def test_a_clip_that_the_browser_cannot_play_says_so_in_gallery_and_player(
     card.hover()
     expect(card.locator(".i2v-unplayable")).to_have_attribute("data-broken", "The video file is damaged.")
     card.get_by_role("button", name="Open").click()
-    expect(page.locator("#i2v-frame .i2v-unplayable")).to_be_visible(timeout=WAIT)
+    expect(page.locator("#i2v-frame .i2v-unplayable")).to_be_visible()
 
 
 @needs_chromium
 def test_on_a_phone_the_queue_needs_no_sideways_scrolling(visit: Visit, house: House) -> None:
     job = house.submit_id("word" * 100)
     page = visit("queue", width=390)
-    expect(row(page, "wordword").first).to_be_visible(timeout=WAIT)
+    expect(row(page, "wordword").first).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    wait_for(lambda: house.service.get(job).status == "succeeded", 30)
+    wait_for(lambda: house.service.get(job).status == "succeeded")

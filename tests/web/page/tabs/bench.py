@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import gradio as gr
+import pytest
 
 from i2v.core.schema import Language
 from i2v.core.settings import Settings
@@ -63,7 +64,10 @@ def open_bench(
             shared = Shared(front, Labels(), language, remembered, gr.State(Opened()), tabs)
             return Bench(make(shared), view, shared, front, service, store, executor, settings)
 
-    yield asyncio.run(build())
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("batch", "gallery", "models", "queue", "system"):
+            patch.setattr(f"i2v.web.page.tabs.{name}.POLL_SECONDS", 0.02)
+        yield asyncio.run(build())
     service.stop()
 
 

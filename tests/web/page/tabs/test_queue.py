@@ -14,9 +14,10 @@ from i2v.jobs.model import Progress
 from i2v.web.page.tabs import queue
 from i2v.web.page.tabs.queue import QueueTab, QueueView
 from i2v.web.page.tabs.widgets import Opened
-from tests.web.browser import Visit, is_selected, needs_chromium
+from tests.web.browser import Visit, is_selected, needs_chromium, select
 from tests.web.house import House, wait_for
 from tests.web.page.tabs.bench import Bench, clicked, next_of, open_bench, run
+from tests.web.pages import Gates
 
 # --- handlers
 
@@ -162,16 +163,17 @@ def row(page: Page, prompt: str) -> Locator:
 
 
 @needs_chromium
-def test_a_job_is_watched_and_another_one_cancelled_retried_and_opened(visit: Visit, house: House) -> None:
+def test_a_job_is_watched_and_others_are_cancelled_retried_and_opened_also_with_the_keyboard(
+    visit: Visit, house: House, gates: Gates
+) -> None:
     page = visit("queue")
-    first = house.submit_id("step: sleep 3; the one that runs")  # until all has been tried
-    second = house.submit_id("frame 1: sleep 0; the one that waits")
-    third = house.submit_id("the one behind")
-    steps = row(page, "the one that runs")
-    for step in (1, 2):  # it moves
-        expect(steps).to_contain_text(re.compile(rf"step ([{step}-9]|10) of 10"))
+    first = house.submit_id(f"{gates.prompt(2, 3, 4)}; the one that runs")
+    second, third = house.submit_id("frame 1: sleep 0; the one that waits"), house.submit_id("the one behind")
+    steps, waiting = row(page, "the one that runs"), page.locator("#i2v-queue-waiting")
+    expect(steps).to_contain_text("step 1 of 10")
     expect(steps.locator("img")).to_have_attribute("src", re.compile("preview"))
-    waiting = page.locator("#i2v-queue-waiting")
+    gates.open(2)
+    expect(steps).to_contain_text("step 2 of 10")  # it moves
     expect(waiting).to_contain_text("the one that waits")
     picture = waiting.locator("img").first
     assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 96
@@ -184,18 +186,40 @@ def test_a_job_is_watched_and_another_one_cancelled_retried_and_opened(visit: Vi
     assert house.service.get(third).status == "queued"
     finished.get_by_role("button", name="Retry").click()
     expect(waiting).to_contain_text("the one that waits")
-    house.service.cancel(first)
-    finished = row(page, "the one that waits")
-    expect(finished).to_contain_text("Done")
-    row(page, "the one that waits").get_by_role("button", name="Open").click()
+
+    button = waiting.get_by_role("button", name="Cancel: the one behind")
+    button.focus()
+    house.submit_id("the last one")
+    expect(waiting).to_contain_text("the last one")
+    expect(button).to_be_focused()  # though the list was shown again
+    page.keyboard.press("Enter")
+    expect(row(page, "the one behind")).to_contain_text("Cancelled")
+    running = page.locator("#i2v-queue-running").get_by_role("button", name="Cancel")
+    running.focus()
+    gates.open(3)
+    expect(steps).to_contain_text("step 3 of 10")
+    expect(running).to_be_focused()
+    page.keyboard.press("Enter")
+    wait_for(lambda: house.store.get(first).cancel_requested)
+    gates.open(4)
+    expect(steps).to_contain_text("Cancelled")
+
+    done = row(page, "the one that waits")
+    expect(done).to_contain_text("Done")
+    done.get_by_role("button", name="Open").click()
     is_selected(page, "generate")
     expect(page.locator("#i2v-prompt textarea")).to_have_value("frame 1: sleep 0; the one that waits")
     expect(page.locator(f"#i2v-frame video[src*='{second}']")).to_be_visible()
 
 
 @needs_chromium
-def test_the_queue_follows_the_language_and_comes_back_after_another_tab(visit: Visit, house: House) -> None:
-    page = visit("queue")
+def test_on_a_phone_the_queue_follows_the_language_and_comes_back_after_another_tab(
+    visit: Visit, house: House
+) -> None:
+    page = visit("queue", width=390)
+    house.submit_id("word" * 100)
+    expect(row(page, "wordword").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
     heading = page.locator("#i2v-queue-running h2")
     expect(heading).to_contain_text("Running and waiting")
     page.click("#i2v-language label:has-text('简体中文')")
@@ -214,25 +238,7 @@ def test_the_queue_follows_the_language_and_comes_back_after_another_tab(visit: 
     expect(row(page, "step 3: fail")).to_have_count(0)
 
 
-@needs_chromium
-def test_the_queue_is_used_with_the_keyboard_alone(visit: Visit, house: House) -> None:
-    house.submit_id("step: sleep 2")
-    job = house.submit_id("to be cancelled")
-    page = visit("queue")
-    button = page.locator("#i2v-queue-waiting").get_by_role("button", name="Cancel: to be cancelled")
-    button.focus()
-    page.wait_for_timeout(1500)  # the list is shown again as the other job goes on
-    expect(button).to_be_focused()
-    page.keyboard.press("Enter")
-    wait_for(lambda: house.service.get(job).status == "cancelled")
-    running = page.locator("#i2v-queue-running").get_by_role("button", name="Cancel")
-    running.focus()
-    page.wait_for_timeout(1500)
-    expect(running).to_be_focused()
-    page.keyboard.press("Enter")
-    expect(page.locator("#i2v-queue-running")).to_contain_text("Nothing is running")
-
-
+@pytest.mark.slow
 @needs_chromium
 def test_an_ended_job_is_deleted_with_the_keyboard_alone(visit: Visit, house: House) -> None:
     job = house.store.get(house.submit_id("to be deleted by key"))
@@ -246,7 +252,7 @@ def test_an_ended_job_is_deleted_with_the_keyboard_alone(visit: Visit, house: Ho
     expect(delete).to_have_attribute("aria-label", "Delete: to be deleted by key")  # left alone
     assert house.service.get(job.id).status == "succeeded"
     page.keyboard.press("Enter")
-    page.wait_for_timeout(500)  # a double click is no second press
+    page.wait_for_timeout(500)  # nearer, it is a double click
     page.keyboard.press("Enter")
     expect(page.locator("#i2v-queue-told")).to_contain_text("The job is deleted")
     expect(row(page, "to be deleted by key")).to_have_count(0)
@@ -254,44 +260,28 @@ def test_an_ended_job_is_deleted_with_the_keyboard_alone(visit: Visit, house: Ho
 
 
 @needs_chromium
-def test_a_clip_whose_file_is_gone_says_so_in_gallery_and_player(visit: Visit, house: House) -> None:
-    job = house.store.get(house.submit_id("its file goes"))
-    wait_for(lambda: house.service.get(job.id).status == "succeeded")
-    page = visit("gallery")
-    card = page.locator(".i2v-clip", has_text="its file goes")
-    expect(card.locator("video")).to_have_count(1)
-    Path(job.output).unlink()
-    expect(card).to_contain_text("The video file is missing.")
-    picture = card.locator("img")
-    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 96
-    card.get_by_role("button", name="Open").click()
-    is_selected(page, "generate")
-    expect(page.locator("#i2v-frame")).to_contain_text("The video file is missing.")
-    expect(page.locator("#i2v-status")).to_contain_text(job.output)
-    expect(page.locator("#i2v-frame video")).to_have_count(0)
-
-
-@needs_chromium
-def test_a_clip_that_the_browser_cannot_play_says_so_in_gallery_and_player(
+def test_a_clip_that_is_gone_or_cannot_be_played_says_so_in_gallery_and_player(
     visit: Visit, house: House
 ) -> None:
-    job = house.store.get(house.submit_id("its frames are zeros"))
-    wait_for(lambda: house.service.get(job.id).status == "succeeded")
-    data = Path(job.output).read_bytes()
+    gone, zeros = (house.store.get(house.submit_id(f"its frames are {what}")) for what in ("gone", "zeros"))
+    wait_for(lambda: house.service.get(zeros.id).status == "succeeded")
+    data = Path(zeros.output).read_bytes()
     frames = data.index(b"mdat") + 4
-    Path(job.output).write_bytes(data[:frames] + bytes(len(data) - frames))
+    Path(zeros.output).write_bytes(data[:frames] + bytes(len(data) - frames))
+    Path(gone.output).unlink()
     page = visit("gallery")
     card = page.locator(".i2v-clip", has_text="its frames are zeros")
     card.hover()
     expect(card.locator(".i2v-unplayable")).to_have_attribute("data-broken", "The video file is damaged.")
     card.get_by_role("button", name="Open").click()
     expect(page.locator("#i2v-frame .i2v-unplayable")).to_be_visible()
-
-
-@needs_chromium
-def test_on_a_phone_the_queue_needs_no_sideways_scrolling(visit: Visit, house: House) -> None:
-    job = house.submit_id("word" * 100)
-    page = visit("queue", width=390)
-    expect(row(page, "wordword").first).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    wait_for(lambda: house.service.get(job).status == "succeeded")
+    select(page, "gallery")
+    card = page.locator(".i2v-clip", has_text="its frames are gone")
+    expect(card).to_contain_text("The video file is missing.")
+    picture = card.locator("img")
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 96
+    card.get_by_role("button", name="Open").click()
+    is_selected(page, "generate")
+    expect(page.locator("#i2v-frame")).to_contain_text("The video file is missing.")
+    expect(page.locator("#i2v-status")).to_contain_text(gone.output)
+    expect(page.locator("#i2v-frame video")).to_have_count(0)

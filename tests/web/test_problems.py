@@ -373,20 +373,15 @@ def test_a_folder_of_videos_that_is_none_is_503_and_keeps_nothing(
 # --- schemathesis: what OpenAPI says, against what is answered
 
 
-@pytest.mark.parametrize(
-    ("phases", "examples"),
-    [
-        ("fuzzing,stateful", 5),
-        pytest.param("examples,coverage,fuzzing,stateful", 50, marks=pytest.mark.slow),
-    ],
-)
-def test_schemathesis_finds_nothing(house: House, tmp_path: Path, phases: str, examples: int) -> None:
+@pytest.mark.slow
+def test_schemathesis_finds_nothing(house: House, tmp_path: Path) -> None:
     job_id = house.submit_id()
     assert house.executor.run_next()
     config = tmp_path / "schemathesis.toml"
     config.write_text(f'[parameters]\njob_id = "{job_id}"\n')
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run"]
-    command += [f"{house.url}/openapi.json", "--phases", phases, "--max-examples", str(examples)]
+    command += [f"{house.url}/openapi.json", "--max-examples", "50"]
+    command += ["--phases", "examples,coverage,fuzzing,stateful"]
     # what no schema can say: that a picture is one, that a prompt is not blank, which fields go together
     command += ["--seed", "1", "--checks", "all", "--exclude-checks", "positive_data_acceptance"]
     with house.executor.working():

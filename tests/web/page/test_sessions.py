@@ -116,7 +116,7 @@ def test_events_whose_answers_nobody_fetches_make_room_for_others(
 ) -> None:
     monkeypatch.setattr(i2v.web.page.sessions, "MAX_ALL_EVENTS", 15)
     function = live(house)
-    for number in range(40):
+    for number in range(20):
         assert join(house, function, f"silent{number}").status_code == 200
     assert join(house, function, "modest2").ok
     assert first_word(house, "modest2")["success"] is True

@@ -19,9 +19,11 @@ def test_a_plan_is_honest_about_what_it_does_not_know(working: Service) -> None:
     assert (plan.fits, plan.bytes, plan.seconds) == (None, None, None)
     assert "Not known yet" in plan.notice.message
     working.submit({"prompt": "step: sleep 0.05"}, picture())
-    known = working.plan({"prompt": "x", "num_inference_steps": 40}, (64, 64))
+    same, known = (working.plan({"prompt": "x", "num_inference_steps": steps}, (64, 64)) for steps in (4, 40))
+    assert same.seconds is not None
     assert known.seconds is not None
-    assert 2.0 <= known.seconds < 20
+    assert known.seconds >= 40 * 0.05
+    assert known.seconds > same.seconds
     assert known.options["num_inference_steps"] == 40
 
 

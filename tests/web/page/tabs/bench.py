@@ -41,8 +41,8 @@ class Bench(Generic[TabType]):
     executor: HeldExecutor
     settings: Settings
 
-    def submit(self, prompt: str = "") -> Job:
-        return submit(self.store, self.settings, prompt)
+    def submit(self, prompt: str = "", **fields: object) -> Job:
+        return submit(self.store, self.settings, prompt, **fields)
 
     def values(self, language: Language = "en") -> dict[Any, Any]:
         return {self.shared.language: language, self.tab.view: self.view, self.shared.remembered: {}}  # type: ignore[attr-defined]

@@ -26,9 +26,9 @@ def bench(tmp_path: Path) -> Iterator[GalleryBench]:
         yield opened
 
 
-def made(bench: GalleryBench, prompt: str) -> str:
+def made(bench: GalleryBench, prompt: str, **fields: object) -> str:
     """Make a clip and return its id."""
-    job = bench.submit(prompt)
+    job = bench.submit(prompt, **fields)
     assert bench.executor.run_next()
     assert bench.store.get(job.id).status == "succeeded"
     return job.id
@@ -195,10 +195,12 @@ def test_a_dropped_clip_gives_its_settings(bench: GalleryBench, capsys: pytest.C
 
 def test_a_clip_without_prompts_says_so_and_gives_the_rest(tmp_path: Path) -> None:
     with open_bench(tmp_path, GalleryTab, Looking(), output__prompts=False) as bench:
-        clip = Path(bench.store.get(made(bench, "nothing at all")).output)
+        clip = Path(bench.store.get(made(bench, "nothing at all", negative_prompt="blur")).output)
         with pytest.warns(UserWarning, match="written without its prompts"):  # where no browser listens
             updates = dropped(bench, clip)
-        assert updates[bench.shared.opened].fields.keys() >= {"seed", "num_frames", "engine"}
+        fields = updates[bench.shared.opened].fields
+        assert fields.keys() >= {"seed", "num_frames", "engine"}
+        assert fields.keys().isdisjoint({"prompt", "negative_prompt"})
 
 
 def test_what_cannot_be_taken_from_a_dropped_file_is_told_by_its_name(

@@ -72,7 +72,7 @@ def answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-@pytest.fixture(scope="module", params=["cut off", "passed on"])
+@pytest.fixture(scope="module", params=["cut off", pytest.param("passed on", marks=pytest.mark.slow)])
 def outside(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, picture: bytes
 ) -> Iterator[tuple[str, House]]:

@@ -64,6 +64,7 @@ def test_a_page_of_the_settings_may(neighbours: House, path: str) -> None:
 
 
 @needs_chromium
+@pytest.mark.slow
 def test_a_browser_shows_it_in_no_frame(shared_house: House, tmp_path: Path) -> None:
     frame = tmp_path / "frame.html"
     frame.write_text(f'<iframe src="{shared_house.url}/docs"></iframe>')

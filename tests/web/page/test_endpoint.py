@@ -42,6 +42,7 @@ def test_gradios_client_gets_a_video(client: Client, house: House, photo_file: P
     assert Path(video).read_bytes() == Path(job.output).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_seed_of_minus_one_is_drawn(client: Client, house: House, photo_file: Path) -> None:
     client.predict(handle_file(str(photo_file)), QUICK, seed=-1, api_name="/generate")
     assert house.service.page().jobs[0].generation["seed"] >= 0
@@ -49,7 +50,11 @@ def test_a_seed_of_minus_one_is_drawn(client: Client, house: House, photo_file: 
 
 @pytest.mark.parametrize(
     ("prompt", "said"),
-    [("", "prompt"), ("condition: refuse", "unet.safetensors is missing"), ("condition: fail", "went wrong")],
+    [
+        ("", "prompt"),
+        ("condition: refuse", "unet.safetensors is missing"),
+        pytest.param("condition: fail", "went wrong", marks=pytest.mark.slow),
+    ],
 )
 def test_what_cannot_be_done_is_told(client: Client, photo_file: Path, prompt: str, said: str) -> None:
     with pytest.raises(AppError, match=said):

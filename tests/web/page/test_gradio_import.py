@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 # Prints how many stubs are opened while Gradio is imported, and how many handlers a component then has.
 SCRIPT = """
 import contextlib, sys
@@ -38,6 +40,7 @@ def test_no_stub_is_touched_and_components_work() -> None:
     assert imported("without_stubs") == (0, 1)
 
 
+@pytest.mark.slow
 def test_without_it_gradio_touches_them() -> None:
     """When this fails, Gradio has changed, and `i2v.web.page.gradio_import` may go."""
     stubs, handlers = imported("contextlib.nullcontext")

@@ -23,9 +23,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from i2v.jobs.database import Database
+from i2v.jobs.migrations import MIGRATIONS
 from i2v.jobs.model import Claim, JsonObject, Progress, Submission, new_job_id
 from i2v.jobs.store import JobStore
-from i2v.jobs.table import SCHEMA, VERSION, extend_lease
+from i2v.jobs.table import extend_lease
 
 STEP_SECONDS = 0.2  # a denoising step of the embedded model on two CPU cores
 PREVIEW = os.urandom(12_000)  # bytes; a JPEG of 256 pixels has about as many
@@ -130,7 +131,7 @@ def measure(folder: Path, jobs: int, queued: int, samples: int) -> dict[str, dic
     figures = {"fsync": timed(sync_probe(folder), samples)}
     with (
         closing(JobStore(path, max_queued=jobs + 100 * samples)) as store,
-        closing(Database(path, SCHEMA, VERSION)) as database,
+        closing(Database(path, MIGRATIONS)) as database,
     ):
         held: list[Claim] = []
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from i2v.cli.parsers import Commands
-from i2v.core.errors import InvalidRequest
+from i2v.core.errors import I2VError, InvalidRequest
 from i2v.core.schema import GenerationRequest, PresetName, shown
 
 if TYPE_CHECKING:
@@ -112,8 +113,14 @@ def _forecast(settings: Settings) -> Forecast | None:
 
     if not settings.database.is_file():
         return None
-    with closing(JobStore(settings.database, create=False)) as store:
-        return Forecast(store.recent_runs(), denoising_work(engines()))
+    try:
+        with closing(JobStore(settings.database, create=False)) as store:
+            return Forecast(store.recent_runs(), denoising_work(engines()))
+    except I2VError as error:
+        if error.code != "database.older":
+            raise
+        print(f"i2v: {error.message}", file=sys.stderr)  # times are guessed until then
+        return None
 
 
 def _row(preset: str, engine: str, device: DeviceInfo, planner: ClipPlanner, past: Forecast | None) -> Row:

@@ -393,6 +393,18 @@ MESSAGES: dict[str, str] = {
     "database.newer": (
         "{path} was written by a newer version of the program ({found}; this one knows {known}). Update it."
     ),
+    "database.older": (
+        "{path} was written by an older version of the program ({found}; this one needs {known})."
+        " Run i2v serve once: it upgrades the file."
+    ),
+    "database.no_copy": (
+        "{path} was written by an older version of the program. Before it is upgraded, a copy is kept beside"
+        " it, and that failed ({reason}). Free some space there, check who may write there, and start again."
+    ),
+    "database.not_upgraded": (
+        "{path} could not be upgraded from version {found} to {version} ({reason}), and is as it was. Use the"
+        " program that wrote it, and report this."
+    ),
     "database.unusable": "{path} cannot be used: {reason}. Check the disk, and who may write there.",
     # what a person names as a file
     "path.address": "{value} is an address, and i2v opens none: download it first. Name the saved file then.",

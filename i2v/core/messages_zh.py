@@ -295,6 +295,17 @@ CHINESE: dict[str, str] = {
         "{path} 已损坏（{reason}）。请停止程序，把该文件和旁边以 -wal、-shm 结尾的文件移走，或放回一份副本。"
     ),
     "database.newer": "{path} 由更新版本的程序写入（{found}；本程序只认识 {known}）。请更新程序。",
+    "database.older": (
+        "{path} 由较早版本的程序写入（{found}；本程序需要 {known}）。请运行一次 i2v serve，它会升级该文件。"
+    ),
+    "database.no_copy": (
+        "{path} 由较早版本的程序写入。升级之前要在旁边保留一份副本，但没有成功（{reason}）。"
+        "请清理出空间或检查写入权限，然后重新启动。"
+    ),
+    "database.not_upgraded": (
+        "{path} 无法从版本 {found} 升级到 {version}（{reason}），文件保持原样。"
+        "请继续使用写入它的程序，并报告此问题。"
+    ),
     "database.unusable": "{path} 无法使用：{reason}。请检查磁盘和写入权限。",
     # pictures
     "path.address": "{value} 是网址，i2v 不打开网址：请先下载，再给出文件。",

@@ -2,7 +2,7 @@
 
 Owns the connections, the journal (WAL), when a commit waits for the disk, whether the file is still the one
 that was opened, and the words for a file that cannot be used. Deliberately does not know any table: their
-owner hands in the statements that make them.
+owner hands in the migrations that make them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from i2v.core.errors import I2VError
 from i2v.core.schema import shown
+from i2v.jobs.upgrade import Migration, keep_copy, migrate
 
 BUSY_SECONDS = 10.0  # how long a writer waits for another one; a transaction takes milliseconds
 QUIET_SECONDS = 60.0  # an error is logged again once it has not been seen for so long
@@ -37,16 +38,19 @@ class Database:
     opened, and each commit looks again: `database.replaced` where it does not, until the file is put back.
     """
 
-    def __init__(self, path: Path, schema: Sequence[str], version: int, create: bool = True) -> None:
-        """Open `path`, running the statements of `schema` if it is new.
+    def __init__(self, path: Path, migrations: Sequence[Migration], create: bool = True) -> None:
+        """Open `path`, with the tables that all `migrations` make, in the order of their versions.
 
-        create: make the file, readable by its owner alone, and its folder, if they are not there.
+        create: make the file, readable by its owner alone, and its folder, if they are not there; upgrade a
+            file of an older version, of which a copy is kept beside it. Of several processes that try at
+            once, one does it.
 
         Raises:
-            I2VError: `database.*`; the file is damaged, of a newer version, or cannot be opened.
+            I2VError: `database.*`; the file is damaged, of a newer version (or, without `create`, of an
+                older one), or cannot be opened.
         """
         self.path = path
-        self._version = version
+        self._version = migrations[-1].version
         self._idle: list[sqlite3.Connection] = []
         self._files: dict[Path, tuple[int, int] | None] = {}  # and which file each path led to
         self._is_open = False
@@ -63,12 +67,15 @@ class Database:
         try:
             self._turn_to_wal()
             with self.write() as connection:
-                if self._stored_version(connection) == 0:
-                    if not create:
-                        raise self._damaged("it has no tables")
-                    for statement in schema:
-                        connection.execute(statement)
-                    connection.execute(f"PRAGMA user_version = {version}")
+                found = self._stored_version(connection)
+                if found < self._version and not create:
+                    raise self._older(found)
+                copy = self._upgrade(connection, found, migrations)
+            if copy is not None:
+                log.warning(
+                    "%s was upgraded from version %d to %d. As it was before, it is kept as %s",
+                    path, found, self._version, copy,
+                )  # fmt: skip
             real = Path(os.path.realpath(path))  # as SQLite names what lies beside it
             for name in (f"{real}-wal", f"{real}-shm"):
                 self._files[Path(name)] = _identity(Path(name))
@@ -189,6 +196,24 @@ class Database:
         if mode != "wal":
             raise self._unusable(f"its file system has no shared memory, so the journal is {mode}")
 
+    def _upgrade(
+        self, connection: sqlite3.Connection, found: int, migrations: Sequence[Migration]
+    ) -> Path | None:
+        """Upgrade the tables in the transaction of `connection`; return where the copy is, if any."""
+        if found == self._version:
+            return None
+        copy = None
+        if found:
+            with closing(self._connect()) as source:
+                copy = keep_copy(source, self.path, found)
+        try:
+            migrate(connection, self.path, found, migrations)
+        except BaseException:
+            if copy is not None:  # the file stays as it is; and each try would leave a copy
+                copy.unlink(missing_ok=True)
+            raise
+        return copy
+
     def _stored_version(self, connection: sqlite3.Connection) -> int:
         """Return the version of the tables in the file, 0 where there are none."""
         found, known = int(connection.execute("PRAGMA user_version").fetchone()[0]), self._version
@@ -218,6 +243,13 @@ class Database:
                 return self._stored_version(fresh) != self._version
         except (sqlite3.Error, I2VError):
             return True
+
+    def _older(self, found: int) -> I2VError:
+        """Return why a file is not used by one who may not upgrade it."""
+        if found == 0:
+            return self._damaged("it has no tables")
+        path = shown(str(self.path), limit=300)
+        return I2VError("database.older", path=path, found=found, known=self._version)
 
     def _damaged(self, reason: str) -> I2VError:
         path = shown(str(self.path), limit=300)

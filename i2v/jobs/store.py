@@ -27,6 +27,7 @@ from typing import get_args
 from i2v.core.errors import I2VError, InvalidRequest, QueueFull
 from i2v.core.schema import shown
 from i2v.jobs.database import BUSY_SECONDS, Database
+from i2v.jobs.migrations import MIGRATIONS
 from i2v.jobs.model import (
     MAX_DEATHS,
     MAX_INTERRUPTIONS,
@@ -45,9 +46,7 @@ from i2v.jobs.model import (
 )
 from i2v.jobs.table import (
     NEXT,
-    SCHEMA,
     SELECT,
-    VERSION,
     claim_job,
     extend_lease,
     finish_job,
@@ -82,10 +81,10 @@ class JobStore:
             max_queued: `submit` and `retry` refuse to go beyond.
             lease_seconds: how long after its last heartbeat a worker counts as dead.
             clock: seconds since 1970. monotonic: seconds, the same for all processes of the machine.
-            create: make it if it is not there, which only the service should: to all others, a store that is
-                gone is an error.
+            create: make it if it is not there, and upgrade one of an older version, which only the service
+                should: to all others, a store that is gone, or older, is an error.
         """
-        self._database = Database(path, SCHEMA, VERSION, create)
+        self._database = Database(path, MIGRATIONS, create)
         self._max_queued = max_queued
         self._lease_seconds = lease_seconds
         self._clock = clock

@@ -29,51 +29,6 @@ from i2v.jobs.model import (
     Submission,
 )
 
-VERSION = 1
-SCHEMA = (
-    "CREATE TABLE counter (revision INTEGER NOT NULL) STRICT",
-    "INSERT INTO counter VALUES (0)",
-    """CREATE TABLE jobs (
-        seq INTEGER PRIMARY KEY,    -- the counter when it was submitted
-        place INTEGER NOT NULL,     -- the counter when it was put at the end of the queue
-        revision INTEGER NOT NULL,
-        id TEXT NOT NULL UNIQUE,
-        idempotency_key TEXT UNIQUE,
-        fingerprint TEXT NOT NULL,
-        request TEXT NOT NULL,
-        generation TEXT NOT NULL,
-        notices TEXT NOT NULL,
-        input TEXT NOT NULL,
-        output TEXT NOT NULL UNIQUE,
-        status TEXT NOT NULL DEFAULT 'queued'
-            CHECK (status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
-        owner TEXT CHECK ((owner IS NOT NULL) = (status = 'running')),
-        lease_until REAL CHECK ((lease_until IS NOT NULL) = (status = 'running')),  -- monotonic seconds
-        cancel_requested INTEGER NOT NULL DEFAULT 0 CHECK (status = 'running' OR NOT cancel_requested),
-        attempt INTEGER NOT NULL DEFAULT 0,
-        deaths INTEGER NOT NULL DEFAULT 0,
-        interruptions INTEGER NOT NULL DEFAULT 0,
-        phase TEXT NOT NULL DEFAULT 'queued',
-        progress REAL NOT NULL DEFAULT 0 CHECK (progress BETWEEN 0 AND 1),
-        step INTEGER,
-        total INTEGER,
-        eta_seconds REAL,
-        preview_revision INTEGER,
-        result TEXT CHECK ((result IS NOT NULL) = (status = 'succeeded')),
-        error TEXT CHECK ((error IS NOT NULL) = (status = 'failed')),
-        history TEXT NOT NULL DEFAULT '[]',
-        created_at REAL NOT NULL,   -- these three: seconds since 1970
-        started_at REAL,
-        finished_at REAL CHECK ((finished_at IS NOT NULL) = (status NOT IN ('queued', 'running')))
-    ) STRICT""",
-    "CREATE INDEX jobs_by_status ON jobs (status, seq)",
-    "CREATE INDEX jobs_queue ON jobs (status, place)",
-    """CREATE TABLE previews (
-        id TEXT PRIMARY KEY,        -- of a running job
-        picture BLOB NOT NULL
-    ) STRICT""",
-)
-
 # What the counter will be after this transaction; `store` moves it on in each that changes something.
 NEXT = "(SELECT revision + 1 FROM counter)"
 SELECT = """SELECT *, CASE status WHEN 'queued' THEN

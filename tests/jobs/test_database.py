@@ -18,8 +18,13 @@ import pytest
 
 from i2v.core.errors import I2VError
 from i2v.jobs.database import Database
+from i2v.jobs.upgrade import Migration
 
-SCHEMA = ("CREATE TABLE words (word TEXT NOT NULL) STRICT", "INSERT INTO words VALUES ('first')")
+TABLES = (
+    Migration(1, "words", ("CREATE TABLE words (word TEXT NOT NULL) STRICT",)),
+    Migration(2, "the first of them", ("INSERT INTO words VALUES ('first')",)),
+    Migration(3, "nothing", ()),
+)
 
 
 @pytest.fixture
@@ -29,7 +34,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def database(path: Path) -> Iterator[Database]:
-    database = Database(path, SCHEMA, version=3)
+    database = Database(path, TABLES)
     yield database
     database.close()
 
@@ -47,7 +52,7 @@ def insert(database: Database, word: str) -> None:
 def test_it_is_made_with_its_folder_and_opened_again_as_it_was(database: Database, path: Path) -> None:
     insert(database, "second")
     database.close()
-    again = Database(path, SCHEMA, version=3)
+    again = Database(path, TABLES)
     assert words(again) == ["first", "second"]
     again.close()
 
@@ -104,7 +109,7 @@ def test_opening_waits_for_who_is_just_making_the_file(path: Path) -> None:
     first.execute("CREATE TABLE numbers (number)")
     soon = threading.Timer(0.2, lambda: first.execute("COMMIT"))
     soon.start()
-    database = Database(path, SCHEMA, version=3)
+    database = Database(path, TABLES)
     assert words(database) == ["first"]
     soon.join()
     first.close()
@@ -115,13 +120,15 @@ OPEN_AT = """
 import sys, time
 from pathlib import Path
 from i2v.jobs.database import Database
-schema = ("CREATE TABLE words (word TEXT NOT NULL)", "INSERT INTO words VALUES ('first')")
+from i2v.jobs.upgrade import Migration
+statements = ("CREATE TABLE words (word TEXT NOT NULL)", "INSERT INTO words VALUES ('first')")
+tables = [Migration(1, "words", statements), Migration(3, "nothing", ())]
 print("ready", flush=True)
 for path in sys.stdin:
     name, start = path.split()
     while time.time() < float(start):
         pass
-    Database(Path(name), schema, 3)
+    Database(Path(name), tables)
     print("open", flush=True)
 """
 
@@ -141,7 +148,7 @@ def test_processes_that_open_a_new_file_at_once_all_find_it_made_once(tmp_path: 
                 child.stdin.write(f"{tmp_path}/{n}.db {start}\n")
                 child.stdin.flush()
             assert [child.stdout.readline() for child in children] == ["open\n"] * 4
-            database = Database(tmp_path / f"{n}.db", SCHEMA, version=3)
+            database = Database(tmp_path / f"{n}.db", TABLES)
             assert words(database) == ["first"]
             database.close()
     finally:
@@ -156,7 +163,7 @@ def test_a_newer_file_is_refused_and_left_as_it_is(path: Path) -> None:
     connection.close()
     before = path.read_bytes()
     with pytest.raises(I2VError, match=r"words\.db was written by a newer version .*\(4; this one knows 3\)"):
-        Database(path, SCHEMA, version=3)
+        Database(path, TABLES)
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
 
@@ -165,19 +172,19 @@ def test_a_file_that_is_no_database_is_called_damaged(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"not a database, but long enough to have a header that could be one" * 100)
     with pytest.raises(I2VError, match=r"words\.db is damaged \(file is not a database\)") as caught:
-        Database(path, SCHEMA, version=3)
+        Database(path, TABLES)
     assert caught.value.code == "database.damaged"
 
 
 def test_a_file_damaged_in_the_middle_is_called_damaged_when_it_is_read(path: Path) -> None:
-    database = Database(path, SCHEMA, version=3)
+    database = Database(path, TABLES)
     for _ in range(50):
         insert(database, "x" * 1000)
     database.close()
     content = bytearray(path.read_bytes())
     content[4096:] = b"\xff" * (len(content) - 4096)
     path.write_bytes(content)
-    database = Database(path, SCHEMA, version=3)
+    database = Database(path, TABLES)
     with pytest.raises(I2VError, match=r"words\.db is damaged \(database disk image is malformed\)"):
         words(database)
     database.close()
@@ -190,7 +197,7 @@ def test_a_path_that_cannot_be_opened_is_named(path: Path, obstacle: str) -> Non
     else:
         path.parent.write_text("in the way")
     with pytest.raises(I2VError, match=re.escape(str(path))) as caught:
-        Database(path, SCHEMA, version=3)
+        Database(path, TABLES)
     assert caught.value.code == "database.unusable"
 
 
@@ -211,7 +218,7 @@ def test_a_full_disk_is_said_and_what_was_committed_stays(tmp_path: Path) -> Non
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
         pytest.skip("mounting a small file system needs root")
     try:
-        database = Database(tmp_path / "words.db", SCHEMA, version=3)
+        database = Database(tmp_path / "words.db", TABLES)
         committed: list[str] = []
 
         def fill() -> None:
@@ -274,8 +281,10 @@ LOSE_JOURNAL = """
 import os, sys
 from pathlib import Path
 from i2v.jobs.database import Database
+from i2v.jobs.upgrade import Migration
 from i2v.core.errors import I2VError
-database = Database(Path(sys.argv[1]), ("CREATE TABLE words (word TEXT NOT NULL)",), 3)
+tables = [Migration(3, "words", ("CREATE TABLE words (word TEXT NOT NULL)",))]
+database = Database(Path(sys.argv[1]), tables)
 with database.write() as connection:
     connection.execute("INSERT INTO words VALUES ('kept')")
 os.unlink(f"{sys.argv[1]}-wal")
@@ -292,7 +301,7 @@ def test_what_a_removed_journal_held_is_saved(path: Path) -> None:
     command = [sys.executable, "-c", LOSE_JOURNAL, path]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout == "database.replaced\n", done.stderr
-    database = Database(path, SCHEMA, version=3)
+    database = Database(path, TABLES)
     assert words(database) == ["kept"]
     database.close()
 
@@ -341,17 +350,17 @@ def test_an_error_that_goes_on_is_logged_once(
 def test_only_who_is_meant_to_makes_the_file(path: Path) -> None:
     for _ in range(2):  # without the folder, and without the file
         with pytest.raises(I2VError, match="No such file") as caught:
-            Database(path, SCHEMA, version=3, create=False)
+            Database(path, TABLES, create=False)
         assert caught.value.code == "database.unusable"
         path.parent.mkdir(exist_ok=True)
     assert list(path.parent.iterdir()) == []
     path.touch()
     with pytest.raises(I2VError) as caught:
-        Database(path, SCHEMA, version=3, create=False)
+        Database(path, TABLES, create=False)
     assert caught.value.code == "database.damaged"
     assert path.read_bytes()[:6] != b"CREATE"
-    Database(path, SCHEMA, version=3).close()
-    opened = Database(path, SCHEMA, version=3, create=False)
+    Database(path, TABLES).close()
+    opened = Database(path, TABLES, create=False)
     assert words(opened) == ["first"]
     opened.close()
 
@@ -359,7 +368,7 @@ def test_only_who_is_meant_to_makes_the_file(path: Path) -> None:
 def test_nobody_else_may_read_it_whatever_the_umask(path: Path) -> None:
     before = os.umask(0)
     try:
-        database = Database(path, SCHEMA, version=3)
+        database = Database(path, TABLES)
         insert(database, "second")
     finally:
         os.umask(before)
@@ -370,7 +379,7 @@ def test_nobody_else_may_read_it_whatever_the_umask(path: Path) -> None:
 
 def test_names_that_a_url_would_take_apart_are_names(tmp_path: Path) -> None:
     path = tmp_path / "100% ?mode=memory#x &ü" / "words.db"
-    database = Database(path, SCHEMA, version=3)
+    database = Database(path, TABLES)
     database.check()
     assert path.is_file()
     database.close()

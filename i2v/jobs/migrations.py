@@ -1,0 +1,56 @@
+"""The job tables, version by version: what makes version 1 of an empty file, and each of the one before.
+
+A file is of the version that its `user_version` says. To change the tables, add a migration at the end: those
+that are here were run on people's files, and stay as they are. A new file runs all of them, so that it cannot
+differ from one that was upgraded. When and how they are run is `upgrade`'s business.
+"""
+
+from __future__ import annotations
+
+from i2v.jobs.upgrade import Migration
+
+_VERSION_1 = (
+    "CREATE TABLE counter (revision INTEGER NOT NULL) STRICT",
+    "INSERT INTO counter VALUES (0)",
+    """CREATE TABLE jobs (
+        seq INTEGER PRIMARY KEY,    -- the counter when it was submitted
+        place INTEGER NOT NULL,     -- the counter when it was put at the end of the queue
+        revision INTEGER NOT NULL,
+        id TEXT NOT NULL UNIQUE,
+        idempotency_key TEXT UNIQUE,
+        fingerprint TEXT NOT NULL,
+        request TEXT NOT NULL,
+        generation TEXT NOT NULL,
+        notices TEXT NOT NULL,
+        input TEXT NOT NULL,
+        output TEXT NOT NULL UNIQUE,
+        status TEXT NOT NULL DEFAULT 'queued'
+            CHECK (status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
+        owner TEXT CHECK ((owner IS NOT NULL) = (status = 'running')),
+        lease_until REAL CHECK ((lease_until IS NOT NULL) = (status = 'running')),  -- monotonic seconds
+        cancel_requested INTEGER NOT NULL DEFAULT 0 CHECK (status = 'running' OR NOT cancel_requested),
+        attempt INTEGER NOT NULL DEFAULT 0,
+        deaths INTEGER NOT NULL DEFAULT 0,
+        interruptions INTEGER NOT NULL DEFAULT 0,
+        phase TEXT NOT NULL DEFAULT 'queued',
+        progress REAL NOT NULL DEFAULT 0 CHECK (progress BETWEEN 0 AND 1),
+        step INTEGER,
+        total INTEGER,
+        eta_seconds REAL,
+        preview_revision INTEGER,
+        result TEXT CHECK ((result IS NOT NULL) = (status = 'succeeded')),
+        error TEXT CHECK ((error IS NOT NULL) = (status = 'failed')),
+        history TEXT NOT NULL DEFAULT '[]',
+        created_at REAL NOT NULL,   -- these three: seconds since 1970
+        started_at REAL,
+        finished_at REAL CHECK ((finished_at IS NOT NULL) = (status NOT IN ('queued', 'running')))
+    ) STRICT""",
+    "CREATE INDEX jobs_by_status ON jobs (status, seq)",
+    "CREATE INDEX jobs_queue ON jobs (status, place)",
+    """CREATE TABLE previews (
+        id TEXT PRIMARY KEY,        -- of a running job
+        picture BLOB NOT NULL
+    ) STRICT""",
+)
+
+MIGRATIONS = (Migration(1, "the first tables", _VERSION_1),)

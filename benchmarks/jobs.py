@@ -26,7 +26,7 @@ from i2v.jobs.database import Database
 from i2v.jobs.migrations import MIGRATIONS
 from i2v.jobs.model import Claim, JsonObject, Progress, Submission, new_job_id
 from i2v.jobs.store import JobStore
-from i2v.jobs.table import extend_lease
+from i2v.jobs.table import report_progress
 
 STEP_SECONDS = 0.2  # a denoising step of the embedded model on two CPU cores
 PREVIEW = os.urandom(12_000)  # bytes; a JPEG of 256 pixels has about as many
@@ -142,7 +142,7 @@ def measure(folder: Path, jobs: int, queued: int, samples: int) -> dict[str, dic
 
         def durable() -> None:
             with database.write() as db:
-                extend_lease(db, held[-1], time.monotonic() + 60, progress)
+                report_progress(db, held[-1], progress)
 
         oldest = str(jobs // 10)
         progress = Progress("denoising", 0.24, 12, 50, 61.5)
@@ -162,7 +162,7 @@ def measure(folder: Path, jobs: int, queued: int, samples: int) -> dict[str, dic
             "submit": lambda: store.submit(submission()),
             "counts": store.counts,
             "revision": store.revision,
-            "recover, nobody is dead": store.recover,
+            "recover, nobody is dead": lambda: store.recover_orphans({held[-1].job.id}, 60),
             "recent runs, 100": store.recent_runs,
         }
         claim()  # one runs all the time

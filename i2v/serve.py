@@ -56,9 +56,7 @@ def serve(
         with hold(data_dir, _urls(listener), log):  # before anything there is opened or changed
             data_folder.restrict(data_dir)
             settings = _with_token(settings, listener)
-            store = JobStore(
-                settings.database, settings.service.max_queued, lease_seconds=settings.worker.lease_seconds
-            )
+            store = JobStore(settings.database, settings.service.max_queued)
             service = Service(settings, store, ProcessExecutor(settings, store, engines, logs), engines)
             try:
                 service.start()

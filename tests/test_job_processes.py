@@ -46,18 +46,17 @@ def test_each_job_is_claimed_by_exactly_one_of_four_processes(tmp_path: Path) ->
     store.close()
 
 
-def test_a_lease_is_over_for_other_processes_too(tmp_path: Path) -> None:
-    """The monotonic clock is the machine's: no clock is given by hand here."""
-    store = JobStore(tmp_path / "jobs.db", lease_seconds=60)
+def test_the_job_of_a_process_that_is_gone_is_found_by_time_alone(tmp_path: Path) -> None:
+    seconds = 0.0
+    store = JobStore(tmp_path / "jobs.db", monotonic=lambda: seconds)
     store.submit(submission())
     (tmp_path / "go").touch()
     with crew(tmp_path / "jobs.db", tmp_path) as members:
         members.wait(members.start("claim"))
-    assert store.recover() == []
+    assert store.recover_orphans((), 60) == []
+    seconds = 60.0
+    assert [job.deaths for job in store.recover_orphans((), 60)] == [1]
     store.close()
-    later = JobStore(tmp_path / "jobs.db", monotonic=lambda: time.monotonic() + 61)
-    assert [job.deaths for job in later.recover()] == [1]
-    later.close()
 
 
 def holds_a_job(store: JobStore, pid: int) -> bool:

@@ -15,7 +15,6 @@ class WatchedStore(JobStore):
     def __init__(self, path: Path, **options: float) -> None:
         super().__init__(path, **options)  # type: ignore[arg-type]
         self.told: list[Progress] = []
-        self.bare_heartbeats = 0
         self.at: dict[tuple[str, int | None], Callable[[Claim], object]] = {}
 
     def heartbeat(
@@ -24,9 +23,7 @@ class WatchedStore(JobStore):
         progress: Progress | None = None,
         notices: Sequence[JsonObject] | None = None,
     ) -> bool:
-        if progress is None:
-            self.bare_heartbeats += 1
-        else:
+        if progress is not None:
             act = self.at.pop((progress.phase, progress.step), None)
             if act is not None:
                 act(claim)

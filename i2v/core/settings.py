@@ -103,7 +103,6 @@ class WorkerSettings(_Section):
     idle_seconds: Seconds
     start_seconds: Seconds
     hang_seconds: Seconds
-    lease_seconds: Seconds
     cancel_seconds: Seconds
     kill_seconds: Seconds
     creep_megabytes: Annotated[float, Within(1, 1e6)]

@@ -53,4 +53,11 @@ _VERSION_1 = (
     ) STRICT""",
 )
 
-MIGRATIONS = (Migration(1, "the first tables", _VERSION_1),)
+MIGRATIONS = (
+    Migration(1, "the first tables", _VERSION_1),
+    Migration(
+        2,
+        "no leases (the service knows which worker lives); how a job was planned when it was submitted",
+        ("ALTER TABLE jobs DROP COLUMN lease_until", "ALTER TABLE jobs ADD COLUMN plan TEXT"),
+    ),
+)

@@ -27,7 +27,7 @@ A job that goes back to the queue by `release`, `recover` or `recover_interrupte
 claim is a new attempt, and attempts are never counted anew, so that an old claim cannot fit again. `release`
 (the service ends in order) is held against nobody; a death (the worker died or hung while the service lived)
 and an interruption (the service found the job running when it started) are counted, each by itself, until
-`retry`.
+`retry`. `recover_orphans` does what `recover` does, with jobs that it finds itself.
 """
 
 from __future__ import annotations

@@ -2,16 +2,20 @@
 
 Owns the queue, who holds which job, and what is told about each. `model` has the table of what may happen;
 every method here is one transaction of it. Deliberately does not know models, files (it keeps their names) or
-processes: who finds a worker dead says so by `recover`.
+processes.
 
-Order is by a counter that every change moves on, never by a clock. Leases are by the machine's monotonic
-clock, which its processes share and nobody sets; SQLite's WAL keeps the store on one machine anyway. After a
-reboot that clock starts again, but then `recover_interrupted`, which does not look at it, ends all leases;
-and one that ends too far in the future counts as over.
+No running job is forgotten. Whoever starts workers sees them end, and says so by `recover`, or by `release`
+where one ended in order. A job can also be left behind by a worker that lives: its claim was committed, but
+the worker never heard of it, or the database was away when the job ended. So `recover_orphans` is told from
+time to time which jobs the living workers are at, and puts back what none has been at for a while. That while
+is by the caller's own monotonic clock, from when it first saw the job so: no other process's clock counts,
+and setting the machine's changes nothing. When the service starts, no worker lives, and `recover_interrupted`
+puts back all.
 
-Commits wait for the disk, except those of `heartbeat`: a power cut ends the attempt that they tell of, so
-they may go with it, and waiting would cost milliseconds at each step (`benchmarks/jobs.py`). Previews have a
-table of their own, which `page` does not read.
+Order is by a counter that every change moves on, never by a clock. Commits wait for the disk, except those of
+`heartbeat`: a power cut ends the attempt that they tell of, so they may go with it, and waiting would cost
+milliseconds at each step (`benchmarks/jobs.py`). Previews have a table of their own, which `page` does not
+read.
 """
 
 from __future__ import annotations
@@ -19,14 +23,14 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
 
 from i2v.core.errors import I2VError, InvalidRequest, QueueFull
 from i2v.core.schema import shown
-from i2v.jobs.database import BUSY_SECONDS, Database
+from i2v.jobs.database import Database
 from i2v.jobs.migrations import MIGRATIONS
 from i2v.jobs.model import (
     MAX_DEATHS,
@@ -46,16 +50,15 @@ from i2v.jobs.model import (
 )
 from i2v.jobs.table import (
     NEXT,
-    SELECT,
     claim_job,
-    extend_lease,
     finish_job,
     get_job,
     get_page,
+    get_running,
     get_unfinished,
     held_job,
     insert_job,
-    job_of,
+    report_progress,
     requeue_job,
 )
 
@@ -70,7 +73,6 @@ class JobStore:
         self,
         path: Path,
         max_queued: int = 100,
-        lease_seconds: float = 60.0,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         create: bool = True,
@@ -79,16 +81,15 @@ class JobStore:
 
         Args:
             max_queued: `submit` and `retry` refuse to go beyond.
-            lease_seconds: how long after its last heartbeat a worker counts as dead.
-            clock: seconds since 1970. monotonic: seconds, the same for all processes of the machine.
+            clock: seconds since 1970. monotonic: seconds, of this process alone.
             create: make it if it is not there, and upgrade one of an older version, which only the service
                 should: to all others, a store that is gone, or older, is an error.
         """
         self._database = Database(path, MIGRATIONS, create)
         self._max_queued = max_queued
-        self._lease_seconds = lease_seconds
         self._clock = clock
         self._monotonic = monotonic
+        self._orphaned_at: dict[tuple[str, int], float] = {}  # by job and attempt, in monotonic seconds
 
     def close(self) -> None:
         self._database.close()
@@ -222,7 +223,7 @@ class JobStore:
         `owner` names a process, and never another one after it.
         """
         with self._write() as db:
-            job = claim_job(db, owner, self._lease(), self._clock())
+            job = claim_job(db, owner, self._clock())
             return Claim(job, owner) if job else None
 
     def heartbeat(
@@ -231,7 +232,7 @@ class JobStore:
         progress: Progress | None = None,
         notices: Sequence[JsonObject] | None = None,
     ) -> bool:
-        """Extend the lease, tell the progress, if any, and return whether the job should be cancelled.
+        """Tell the progress, if any, and return whether the job should be cancelled.
 
         notices: all that the job has from now on; `None` leaves them.
 
@@ -239,7 +240,7 @@ class JobStore:
             JobLost: as do all methods that take a claim.
         """
         with self._write(durable=False) as db:
-            return extend_lease(db, claim, self._lease(), progress, notices)
+            return report_progress(db, claim, progress, notices)
 
     def finish(self, claim: Claim, result: JsonObject) -> Job:
         """The output is published: the job has succeeded."""
@@ -269,25 +270,27 @@ class JobStore:
 
     # --- what the service does when somebody has died
 
-    def recover(self, owner: str | None = None, but_not: str | None = None) -> list[Job]:
-        """Take the running jobs away from a dead owner, or, without one, from all whose lease is over.
+    def recover(self, owner: str) -> list[Job]:
+        """Put back a dead owner's running jobs; return them: they are queued, failed or cancelled now."""
+        with self._write() as db:
+            return [self._put_back(db, job, "died") for job in get_running(db) if job.owner == owner]
 
-        but_not: the id of a job that is left alone, as its worker is known to live.
+    def recover_orphans(self, held: Collection[str], seconds: float) -> list[Job]:
+        """Do the same with running jobs that were missing in `held` in all calls of the last `seconds`.
 
-        Returns:
-            those jobs, which are queued, failed or cancelled now.
+        held: the ids of the jobs that living workers are at now, those of all workers.
         """
-        if owner is not None:
-            return self._put_back_all("owner = :owner", {"owner": owner}, "died")
         now = self._monotonic()
-        # None can be much longer than it was given for: such a one is by the clock of an earlier boot.
-        last = now + 2 * self._lease_seconds + BUSY_SECONDS
-        condition = "lease_until NOT BETWEEN :now AND :last AND id IS NOT :but_not"
-        return self._put_back_all(condition, {"but_not": but_not, "now": now, "last": last}, "died")
+        with self._write() as db:
+            orphans = {(job.id, job.attempt): job for job in get_running(db) if job.id not in held}
+            self._orphaned_at = {key: self._orphaned_at.get(key, now) for key in orphans}
+            lost = [job for key, job in orphans.items() if now - self._orphaned_at[key] >= seconds]
+            return [self._put_back(db, job, "died") for job in lost]
 
     def recover_interrupted(self) -> list[Job]:
-        """Do the same for all running jobs: to be called when the service starts, before any worker."""
-        return self._put_back_all("TRUE", {}, "interrupted")
+        """Do the same with all running jobs: to be called when the service starts, before any worker."""
+        with self._write() as db:
+            return [self._put_back(db, job, "interrupted") for job in get_running(db)]
 
     # --- what the service asks
 
@@ -330,18 +333,10 @@ class JobStore:
             if db.total_changes != before:
                 db.execute("UPDATE counter SET revision = revision + 1")
 
-    def _lease(self) -> float:
-        return self._monotonic() + self._lease_seconds
-
     def _check_room(self, db: sqlite3.Connection) -> None:
         queued = db.execute("SELECT count(*) FROM jobs WHERE status = 'queued'").fetchone()[0]
         if queued >= self._max_queued:
             raise QueueFull("job.queue_full", queued=queued, allowed=self._max_queued)
-
-    def _put_back_all(self, condition: str, values: dict[str, object], ending: Ending) -> list[Job]:
-        with self._write() as db:
-            rows = db.execute(f"{SELECT} WHERE status = 'running' AND {condition} ORDER BY seq", values)
-            return [self._put_back(db, job_of(row), ending) for row in rows.fetchall()]
 
     def _put_back(self, db: sqlite3.Connection, job: Job, ending: Ending) -> Job:
         """End the attempt without a result; what comes of the job is as the table in `model` has it."""

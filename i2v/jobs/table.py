@@ -109,6 +109,12 @@ def get_unfinished(db: sqlite3.Connection) -> list[Job]:
     return [job_of(row) for row in rows.fetchall()]
 
 
+def get_running(db: sqlite3.Connection) -> list[Job]:
+    """Return the running jobs in the order of their submission."""
+    rows = db.execute(f"{SELECT} WHERE status = 'running' ORDER BY seq")
+    return [job_of(row) for row in rows.fetchall()]
+
+
 def held_job(db: sqlite3.Connection, claim: Claim) -> Job:
     """Return the job that the claim still holds; raise `JobLost`."""
     row = db.execute(f"{SELECT} WHERE {_HELD}", _key(claim)).fetchone()
@@ -134,40 +140,42 @@ def insert_job(db: sqlite3.Connection, new: Submission, now: float) -> None:
     )
 
 
-def claim_job(db: sqlite3.Connection, owner: str, lease_until: float, now: float) -> Job | None:
+def claim_job(db: sqlite3.Connection, owner: str, now: float) -> Job | None:
     """Give the first job of the queue to `owner`."""
     rows = db.execute(
-        f"""UPDATE jobs SET status = 'running', owner = :owner, lease_until = :lease_until,
-                attempt = attempt + 1, phase = 'loading', started_at = max(:now, created_at),
+        f"""UPDATE jobs SET status = 'running', owner = :owner, attempt = attempt + 1,
+                phase = 'loading', started_at = max(:now, created_at),
                 revision = {NEXT}
             WHERE seq = (SELECT seq FROM jobs WHERE status = 'queued' ORDER BY place LIMIT 1)
             RETURNING *, NULL AS queue_position""",
-        {"owner": owner, "lease_until": lease_until, "now": now},
+        {"owner": owner, "now": now},
     ).fetchall()
     return job_of(rows[0]) if rows else None
 
 
-def extend_lease(
+def report_progress(
     db: sqlite3.Connection,
     claim: Claim,
-    lease_until: float,
     progress: Progress | None,
     notices: Sequence[JsonObject] | None = None,
 ) -> bool:
-    """Write the new end of the lease, and progress and notices, if any; return whether to cancel."""
-    values = _key(claim) | {"lease_until": lease_until}
-    told = ""
+    """Write progress and notices, if any; return whether to cancel."""
+    values = _key(claim)
+    changes = []
     if progress is not None:
         values |= asdict(progress)
-        told = f""", phase = :phase, progress = :fraction, step = :step, total = :total,
-            eta_seconds = :eta_seconds, revision = {NEXT},
-            preview_revision = iif(:preview IS NULL, preview_revision, {NEXT})"""
+        changes += [
+            "phase = :phase, progress = :fraction, step = :step, total = :total, eta_seconds = :eta_seconds",
+            f"preview_revision = iif(:preview IS NULL, preview_revision, {NEXT})",
+        ]
     if notices is not None:
         values["notices"] = dump(notices)
-        told += f", notices = :notices, revision = {NEXT}" if progress is None else ", notices = :notices"
-    rows = db.execute(
-        f"UPDATE jobs SET lease_until = :lease_until{told} WHERE {_HELD} RETURNING cancel_requested", values
-    ).fetchall()
+        changes.append("notices = :notices")
+    statement = f"SELECT cancel_requested FROM jobs WHERE {_HELD}"
+    if changes:
+        changed = ", ".join([*changes, f"revision = {NEXT}"])
+        statement = f"UPDATE jobs SET {changed} WHERE {_HELD} RETURNING cancel_requested"
+    rows = db.execute(statement, values).fetchall()
     if not rows:
         raise JobLost(claim.job.id)
     if progress is not None and progress.preview is not None:
@@ -187,7 +195,7 @@ def finish_job(
     """Finish the job as `status`; `ending` is the attempt's, where it is not the same."""
     ended_at = max(now, job.started_at or job.created_at)
     db.execute(
-        f"""UPDATE jobs SET status = :status, owner = NULL, lease_until = NULL, cancel_requested = 0,
+        f"""UPDATE jobs SET status = :status, owner = NULL, cancel_requested = 0,
                 progress = iif(:status = 'succeeded', 1, progress), eta_seconds = NULL,
                 preview_revision = NULL, result = :result, error = :error, history = :history,
                 finished_at = :ended_at, revision = {NEXT}
@@ -208,7 +216,7 @@ def requeue_job(db: sqlite3.Connection, job: Job, now: float, ending: Ending | N
     """Put the job back to its place in the queue; `ending` is the attempt's, if it was running."""
     ended_at = max(now, job.started_at or job.created_at)
     db.execute(
-        f"""UPDATE jobs SET status = 'queued', owner = NULL, lease_until = NULL, phase = 'queued',
+        f"""UPDATE jobs SET status = 'queued', owner = NULL, phase = 'queued',
                 progress = 0, step = NULL, total = NULL, eta_seconds = NULL, preview_revision = NULL,
                 error = NULL, history = :history, started_at = NULL, finished_at = NULL, revision = {NEXT}
             WHERE id = :id""",

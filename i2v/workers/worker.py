@@ -8,10 +8,8 @@ middle of a job sees to that job, by the store and `remains.clean_up`. It knows 
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -90,8 +88,7 @@ class Worker:
         log.info("job %s: attempt %s", claim.job.id, claim.job.attempt)
         self._tell(Beat(claim.job.id))
         try:
-            with self._lease(claim):
-                ended = self._run(claim)
+            ended = self._run(claim)
             log.info("job %s: %s", claim.job.id, _ending(ended))
         except JobLost:
             log.warning("job %s was given to somebody else; its work is dropped", claim.job.id)
@@ -140,28 +137,6 @@ class Worker:
             megabytes = self._floor.risen / 1e6
             log.warning("the worker holds %.0f MB more than after its first job: it ends", megabytes)
             self._is_fit = False
-
-    @contextmanager
-    def _lease(self, claim: Claim) -> Iterator[None]:
-        """Extend the lease from a thread: loading and one step of a large model may take minutes."""
-        done = threading.Event()
-
-        def extend() -> None:
-            while not done.wait(self._settings.worker.lease_seconds / 3):
-                try:
-                    self._store.heartbeat(claim)
-                except JobLost:
-                    return
-                except I2VError as error:
-                    log.warning("job %s: its lease could not be extended: %s", claim.job.id, error)
-
-        thread = threading.Thread(target=extend, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join()
 
 
 def _ending(job: Job) -> str:

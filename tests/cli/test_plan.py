@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,18 @@ def test_finished_jobs_tell_the_time_on_this_machine_and_not_on_another(
     assert sum(quick["seconds_by_phase"].values()) == pytest.approx(quick["seconds"])
     assert quick["seconds_by_phase"].keys() == {"denoise", "decode"}
     assert told(capsys, *arguments, "--vram", "8")["presets"][0]["is_guess"]
+
+
+def test_a_database_that_is_not_upgraded_yet_is_said_and_times_are_guessed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    dump = Path(__file__).parents[1] / "jobs" / "files" / "version_1.sql"
+    with closing(sqlite3.connect(tmp_path / "jobs.db")) as connection:
+        connection.executescript(dump.read_text())
+    assert main(["plan", "--engine", "embedded", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert all(row["is_guess"] for row in json.loads(printed.out)["presets"])
+    assert "older version of the program (1; this one needs" in printed.err
 
 
 def test_this_machine_is_planned_with_what_is_free_on_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -190,7 +190,6 @@ class Modelled:
     interruptions: int = 0
     asked_to_stop: bool = False
     owner: str | None = None
-    lease_until: float = 0.0
     progress: float = 0.0
     endings: list[str] = field(default_factory=list)
 
@@ -208,7 +207,7 @@ class Modelled:
 
 
 MAX_QUEUED = 4
-LEASE = 10.0
+AWAY = 10.0
 OWNERS = st.sampled_from(["a", "b", "c"])
 NUMBER = st.integers(0, 1_000_000)
 
@@ -221,13 +220,13 @@ class StoreAgainstModel(RuleBasedStateMachine):
         self.store = JobStore(
             self.open.enter_context(ram_folder()) / "jobs.db",
             max_queued=MAX_QUEUED,
-            lease_seconds=LEASE,
             clock=lambda: self.now,
             monotonic=lambda: self.monotonic,
         )
         self.jobs: list[Modelled] = []  # by submission
         self.queue: list[Modelled] = []  # running ones keep their place here
         self.claims: list[Claim] = []
+        self.orphaned_at: dict[tuple[str, int], float] = {}
 
     def teardown(self) -> None:
         self.store.close()
@@ -248,7 +247,7 @@ class StoreAgainstModel(RuleBasedStateMachine):
     def the_clock_is_set(self, seconds: float) -> None:
         self.now += seconds
 
-    @rule(seconds=st.sampled_from([1.0, LEASE / 2, LEASE * 2]))
+    @rule(seconds=st.sampled_from([1.0, AWAY / 2, AWAY * 2]))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
         self.monotonic += seconds
@@ -271,7 +270,7 @@ class StoreAgainstModel(RuleBasedStateMachine):
         first = next(iter(self.queued()), None)
         assert (held and held.job.id) == (first and first.id)
         if held is not None and first is not None:
-            first.status, first.owner, first.lease_until = "running", owner, self.monotonic + LEASE
+            first.status, first.owner = "running", owner
             first.attempt += 1
             self.claims.append(held)
 
@@ -294,7 +293,6 @@ class StoreAgainstModel(RuleBasedStateMachine):
         job = self.with_claim(number, lambda held: told.append(self.store.heartbeat(held, progress)))
         if job is not None:
             assert told == [job.asked_to_stop]
-            job.lease_until = self.monotonic + LEASE
             job.progress = job.progress if fraction is None else fraction
 
     @precondition(lambda self: self.claims)
@@ -326,16 +324,23 @@ class StoreAgainstModel(RuleBasedStateMachine):
             self.store.confirm_cancel(held)
             job.leave("cancelled", "cancelled")
 
-    @rule(owner=OWNERS | st.none())
-    def recover(self, owner: str | None) -> None:
-        dead = [
-            job
-            for job in self.jobs
-            if job.status == "running"
-            and (job.lease_until < self.monotonic if owner is None else job.owner == owner)
-        ]
+    @rule(owner=OWNERS)
+    def recover(self, owner: str) -> None:
+        dead = [job for job in self.jobs if job.status == "running" and job.owner == owner]
         assert [job.id for job in self.store.recover(owner)] == [job.id for job in dead]
         for job in dead:
+            job.put_back("died")
+
+    @rule(living=st.sets(OWNERS))
+    def recover_orphans(self, living: set[str]) -> None:
+        running = [job for job in self.jobs if job.status == "running"]
+        orphans = [job for job in running if job.owner not in living]
+        since = {(job.id, job.attempt): self.monotonic for job in orphans}
+        self.orphaned_at = since | {key: at for key, at in self.orphaned_at.items() if key in since}
+        lost = [job for job in orphans if self.monotonic - self.orphaned_at[job.id, job.attempt] >= AWAY]
+        held = {job.id for job in running} - {job.id for job in orphans}
+        assert [job.id for job in self.store.recover_orphans(held, AWAY)] == [job.id for job in lost]
+        for job in lost:
             job.put_back("died")
 
     @rule()
@@ -395,7 +400,7 @@ class StoreAgainstModel(RuleBasedStateMachine):
             attempts = [past.ending for past in job.history]
             found = Modelled(
                 job.id, job.status, job.attempt, job.deaths, job.interruptions, job.cancel_requested,
-                job.owner, modelled.lease_until, job.progress, attempts,
+                job.owner, job.progress, attempts,
             )  # fmt: skip
             assert found == modelled
             assert job.queue_position == positions.get(job.id)

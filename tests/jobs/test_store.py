@@ -16,7 +16,7 @@ from i2v.jobs.model import MAX_HISTORY, Claim, Job, JobLost, OutputTaken, Progre
 from i2v.jobs.store import JobStore
 from tests.job_crew import ram_folder, result_of, submission
 
-LEASE = 30.0
+AWAY = 30.0  # seconds without a worker after which a job is put back
 
 
 class Clocks:
@@ -42,7 +42,6 @@ def store(path: Path, clocks: Clocks) -> Iterator[JobStore]:
     store = JobStore(
         path,
         max_queued=20,
-        lease_seconds=LEASE,
         clock=lambda: clocks.wall,
         monotonic=lambda: clocks.monotonic,
     )
@@ -323,17 +322,34 @@ def test_a_claim_from_before_a_retry_does_not_fit_again(store: JobStore) -> None
 # --- the dead
 
 
-def test_a_lease_is_over_only_when_no_heartbeat_came_for_its_time(store: JobStore, clocks: Clocks) -> None:
+def test_a_job_is_put_back_when_no_worker_has_been_at_it_for_a_while(store: JobStore, clocks: Clocks) -> None:
     store.submit(submission())
     held = claimed(store)
-    for _ in range(3):
-        clocks.monotonic += LEASE - 1
-        assert store.recover() == []
-        store.heartbeat(held)
-    clocks.monotonic += LEASE + 1
-    (job,) = store.recover()
+    for _ in range(3):  # as after each job: the worker has not said yet that it has the next one
+        assert store.recover_orphans((), AWAY) == []
+        clocks.monotonic += AWAY - 1
+        assert store.recover_orphans((), AWAY) == []
+        clocks.monotonic += 1
+        assert store.recover_orphans({held.job.id, "another"}, AWAY) == []
+    assert store.recover_orphans({"another"}, AWAY) == []
+    store.heartbeat(held)  # says nothing: whoever sends it may be at another job already
+    clocks.monotonic += AWAY
+    (job,) = store.recover_orphans({"another"}, AWAY)
     assert (job.id, job.status, job.deaths) == (held.job.id, "queued", 1)
-    assert store.recover() == []
+    assert store.recover_orphans((), AWAY) == []
+
+
+def test_each_attempt_has_its_own_time_without_a_worker(store: JobStore, clocks: Clocks) -> None:
+    store.submit(submission())
+    held = claimed(store)
+    assert store.recover_orphans((), AWAY) == []
+    clocks.monotonic += AWAY
+    store.release(held)
+    held = claimed(store)
+    assert store.recover_orphans((), AWAY) == []
+    assert store.heartbeat(held) is False
+    clocks.monotonic += AWAY
+    assert ids(tuple(store.recover_orphans((), AWAY))) == [held.job.id]
 
 
 def test_only_the_dead_owners_jobs_are_taken_away(store: JobStore) -> None:
@@ -401,38 +417,26 @@ def test_a_clock_that_is_set_back_neither_reorders_nor_loses_anything(
 
 
 @pytest.mark.parametrize("days", [-1, 1])
-def test_setting_the_clock_does_not_touch_leases(store: JobStore, clocks: Clocks, days: int) -> None:
-    store.submit(submission())
-    claimed(store)
-    clocks.wall += days * 86_400
-    assert store.recover() == []
-    clocks.monotonic += LEASE + 1
-    assert len(store.recover()) == 1
-
-
-def test_a_reboot_which_starts_the_monotonic_clock_again_strands_no_job(
-    store: JobStore, clocks: Clocks
+def test_setting_the_clock_puts_back_no_living_job_and_keeps_no_lost_one(
+    store: JobStore, clocks: Clocks, days: int
 ) -> None:
     store.submit(submission())
     claimed(store)
-    clocks.monotonic = 1.0
-    assert [job.status for job in store.recover_interrupted()] == ["queued"]
-
-
-def test_a_lease_that_ends_too_far_in_the_future_is_over(store: JobStore, clocks: Clocks) -> None:
-    """It was given by another clock; nobody would wait for its end."""
-    store.submit(submission())
-    held = claimed(store)
-    clocks.monotonic -= 1000
-    assert [job.id for job in store.recover()] == [held.job.id]
+    assert store.recover_orphans((), AWAY) == []
+    clocks.wall += days * 86_400
+    clocks.monotonic += AWAY / 2
+    assert store.recover_orphans((), AWAY) == []
+    clocks.monotonic += AWAY / 2
+    assert len(store.recover_orphans((), AWAY)) == 1
 
 
 def test_the_job_of_a_worker_that_is_known_to_live_is_left_to_it(store: JobStore, clocks: Clocks) -> None:
     store.submit(submission())
     store.submit(submission())
-    mine, lost = claimed(store, "gpu 0"), claimed(store, "nobody")
-    clocks.monotonic += LEASE + 1
-    assert ids(tuple(store.recover(but_not=mine.job.id))) == [lost.job.id]
+    mine, lost = claimed(store, "gpu 0"), claimed(store, "gpu 0")  # it never heard that it has the second
+    assert store.recover_orphans({mine.job.id}, AWAY) == []
+    clocks.monotonic += AWAY
+    assert ids(tuple(store.recover_orphans({mine.job.id}, AWAY))) == [lost.job.id]
     assert store.heartbeat(mine) is False
 
 
@@ -596,7 +600,7 @@ def test_the_counter_moves_on_with_every_change_and_only_then(store: JobStore, p
         assert store.page().jobs[0].revision == before + 1
     before = other.revision()
     claimed(store)
-    store.recover()
+    store.recover_orphans((), AWAY)
     store.recover("nobody")
     assert store.claim("owner") is None
     with pytest.raises(JobLost):
@@ -628,9 +632,10 @@ def test_every_change_waits_for_the_disk_except_a_heartbeat(
         store.retry(job.id)
         store.finish(claimed(store), result_of(job.id))
         store.delete(job.id)
-    store.recover()
+    store.recover("owner")
+    store.recover_orphans((), AWAY)
     store.recover_interrupted()
-    assert waited == [True] * (3 * 8 + 2)
+    assert waited == [True] * (3 * 8 + 3)
     store.submit(submission())
     held = claimed(store)
     store.heartbeat(held)

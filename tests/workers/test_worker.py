@@ -100,28 +100,6 @@ def test_the_service_hears_a_word_at_each_step(settings: Settings, store: Watche
     assert beats.count(Beat(job.id)) > len(store.told)
 
 
-def test_the_lease_is_extended_while_nothing_is_told(tmp_path: Path) -> None:
-    settings = stage(tmp_path, worker__lease_seconds=0.3)
-    store = WatchedStore(settings.database, lease_seconds=0.3)
-    leases: list[float] = []
-
-    def look() -> None:
-        for _ in range(3):
-            enough = store.bare_heartbeats + 2  # the first of them may be in the table before the look
-            wait_until(lambda enough=enough: store.bare_heartbeats >= enough)
-            with closing(sqlite3.connect(settings.database)) as database:
-                leases.extend(row[0] for row in database.execute("SELECT lease_until FROM jobs").fetchall())
-        (tmp_path / "go").touch()
-
-    looking = threading.Thread(target=look)
-    store.at["denoising", 0] = lambda claim: looking.start()
-    job = run(settings, store, f"step 1: wait {tmp_path}/go")
-    looking.join()
-    assert job.status == "succeeded"
-    assert leases == sorted(set(leases))
-    assert len(leases) == 3
-
-
 # --- what comes out
 
 

@@ -86,7 +86,7 @@ def work(
     allocator.configure()  # before torch is there
     try:
         device = probe_device(settings.engine.device)
-        store = JobStore(settings.database, lease_seconds=settings.worker.lease_seconds, create=False)
+        store = JobStore(settings.database, create=False)
         tell(Ready(device))
         Worker(settings, store, engines, device, owner, tell).run()
     except KeyboardInterrupt:

@@ -2,8 +2,8 @@
 
 Owns when there is a worker, and what becomes of the job that an ended one held: it goes back to the queue
 without blame if the worker was told to end or ended in order; any other end, a hang too, is a death, which
-the store counts. So is a job whose lease has run out, whoever held it: that is looked for all the time. What
-a job goes through is `worker`'s business, when a worker is ended `executors.watch`'s.
+the store counts. So is a running job that no living worker is at, whoever held it: that is looked for all the
+time. What a job goes through is `worker`'s business, when a worker is ended `executors.watch`'s.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from i2v.workers.executors.watch import Watch
 from i2v.workers.remains import clean_up
 
 FIRST_BACK_OFF, LAST_BACK_OFF = 0.5, 30.0  # seconds between a death and the next start
+ORPHAN_SECONDS = 60.0  # a running job that the worker has not been at for so long is given to another one
 RETRY_SECONDS = 1.0  # between two requests to a database that cannot be used
 
 log = logging.getLogger(__name__)
@@ -108,7 +109,7 @@ class ProcessExecutor:
                 self._sweep(None)
                 if self._device is not None and self._store.counts()["queued"] == 0:
                     self._trouble, back_off = None, 0.0
-                    self._wanted.wait(self._sweep_seconds)
+                    self._wanted.wait(ORPHAN_SECONDS / 2)
                     continue
                 ended_well, was_useful = self._run_worker()
             except I2VError as error:  # the database is away: it costs little to look for it often
@@ -177,20 +178,17 @@ class ProcessExecutor:
         for job in jobs:
             clean_up(job, self._settings.unpublished)
 
-    @property
-    def _sweep_seconds(self) -> float:
-        return self._settings.worker.lease_seconds / 2
-
     def _sweep(self, running: str | None) -> None:
-        """Put back the jobs whose leases are over: but not the one that the live worker is `running`."""
+        """Put back the jobs that no worker is at; `running` is the one that the living worker is at."""
         self._swept = time.monotonic()
-        for job in self._store.recover(but_not=running):
-            log.error("job %s: nobody has been heard of who works on it; it is %s now", job.id, job.status)
+        held = () if running is None else (running,)
+        for job in self._store.recover_orphans(held, ORPHAN_SECONDS):
+            log.error("job %s: it was running, but no worker is at it; it is %s now", job.id, job.status)
             clean_up(job, self._settings.unpublished)
 
     def _sweep_beside(self, running: str | None) -> None:
         """Do the same beside a worker, now and then."""
-        pause = RETRY_SECONDS if self._trouble else self._sweep_seconds
+        pause = RETRY_SECONDS if self._trouble else ORPHAN_SECONDS / 2
         if time.monotonic() - self._swept < pause:
             return
         try:

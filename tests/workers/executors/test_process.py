@@ -322,10 +322,13 @@ def test_whatever_goes_wrong_is_told_once_and_the_next_try_is_made(
 
 
 @pytest.mark.parametrize("idle_seconds", [0.1, pytest.param(60, marks=pytest.mark.slow)])
-def test_trouble_is_over_when_the_database_is_back(tmp_path: Path, idle_seconds: float) -> None:
+def test_trouble_is_over_when_the_database_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, idle_seconds: float
+) -> None:
     """Nothing is queued; with a worker and without one."""
+    monkeypatch.setattr(process_module, "ORPHAN_SECONDS", 0.4)
     away = tmp_path / "away"
-    with open_house(tmp_path, worker__idle_seconds=idle_seconds, worker__lease_seconds=0.4) as house:
+    with open_house(tmp_path, worker__idle_seconds=idle_seconds) as house:
         wait_until(lambda: bool(house.workers) == (idle_seconds > 1))
         house.settings.database.rename(away)
         wait_until(lambda: house.executor.problem() is not None)
@@ -385,44 +388,55 @@ def test_no_worker_is_left_without_its_watch(tmp_path: Path, monkeypatch: pytest
 # --- jobs that nobody works on
 
 
-def claim_as_ghost(house: House) -> Job:
-    """Return a job that runs under an owner who says nothing any more."""
-    ghost = JobStore(house.settings.database, lease_seconds=0.1)
+def claim_as_ghost(house: House, owner: str) -> Job:
+    """Return a job that runs under the owner, who does not know of it."""
+    ghost = JobStore(house.settings.database)
     job = submit(ghost, house.settings)
-    claim = ghost.claim("ghost")
+    claim = ghost.claim(owner)
     assert claim is not None
     assert claim.job.id == job.id
     ghost.close()
     return job
 
 
-def test_a_job_that_nobody_works_on_is_found_while_nothing_else_happens(tmp_path: Path) -> None:
-    with open_house(tmp_path, worker__lease_seconds=0.6, worker__idle_seconds=0.1) as house:
+def test_a_job_that_nobody_works_on_is_found_while_nothing_else_happens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_module, "ORPHAN_SECONDS", 0.6)
+    with open_house(tmp_path, worker__idle_seconds=0.1) as house:
         wait_until(lambda: house.workers == [])
-        job = house.finish(claim_as_ghost(house))
+        job = house.finish(claim_as_ghost(house, "gone"))
         assert (job.status, endings(job)) == ("succeeded", ["died", "succeeded"])
 
 
-def test_a_job_that_nobody_works_on_is_found_beside_a_busy_worker_which_keeps_its_own(tmp_path: Path) -> None:
-    with open_house(tmp_path, worker__lease_seconds=0.6) as house:
-        wait_until(lambda: house.workers != [])
-        ghost = claim_as_ghost(house)
+@pytest.mark.parametrize("owner", ["gone", "the worker itself"])
+def test_a_job_that_nobody_works_on_is_found_beside_a_busy_worker_which_keeps_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: str
+) -> None:
+    """A worker may own a job and not know it: the claim was committed, and then its answer was lost."""
+    monkeypatch.setattr(process_module, "ORPHAN_SECONDS", 0.6)
+    with open_house(tmp_path) as house:
         own = house.submit(f"step 1: wait {tmp_path}/go")
-        house.wait(own, lambda found: found.status == "running")
+        worker = house.wait(own, lambda found: found.status == "running").owner
+        assert worker is not None
+        ghost = claim_as_ghost(house, "gone" if owner == "gone" else worker)
         found = house.wait(ghost, lambda found: found.status != "running")
         assert (found.status, found.deaths) == ("queued", 1)
         (tmp_path / "go").touch()
         assert (house.finish(own).attempt, house.finish(ghost).attempt) == (1, 2)
 
 
-def test_the_job_of_a_worker_that_is_stopped_for_a_while_is_left_to_it(tmp_path: Path) -> None:
-    """Its lease runs out; whether it hangs is the watch's business."""
-    with open_house(tmp_path, worker__lease_seconds=0.3) as house:
+def test_the_job_of_a_worker_that_is_stopped_for_a_while_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it hangs is the watch's business."""
+    monkeypatch.setattr(process_module, "ORPHAN_SECONDS", 0.3)
+    with open_house(tmp_path) as house:
         job = house.submit(f"step 1: wait {tmp_path}/go")
         house.wait(job, lambda found: found.phase == "denoising")
         house.worker.suspend()
-        over = time.monotonic() + 0.3  # its lease
-        wait_until(lambda: house.executor._swept > over)  # jobs without a lease were looked for
+        over = time.monotonic() + 0.3 
+        wait_until(lambda: house.executor._swept > over)  # orphans were looked for
         (tmp_path / "go").touch()
         assert house.get(job).status == "running"
         house.worker.resume()

@@ -22,29 +22,30 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from i2v.core.errors import Notice
+from i2v.core.results import Result
+from i2v.core.schema import Generation
 from i2v.jobs.database import Database
 from i2v.jobs.migrations import MIGRATIONS
-from i2v.jobs.model import Claim, JsonObject, Progress, Submission, new_job_id
+from i2v.jobs.model import Claim, Progress, Submission, new_job_id
 from i2v.jobs.store import JobStore
 from i2v.jobs.table import report_progress
 
 STEP_SECONDS = 0.2  # a denoising step of the embedded model on two CPU cores
 PREVIEW = os.urandom(12_000)  # bytes; a JPEG of 256 pixels has about as many
-NOTICE: JsonObject = {"code": "image.cropped", "params": {"left": 12, "top": 0}, "message": "Cropped. " * 15}
+NOTICE = Notice("image.cropped", {"left": 12, "top": 0}, "Cropped. " * 15)
 
 
 def submission() -> Submission:
     """Return a job with texts of usual lengths."""
     job_id = new_job_id()
-    generation = {
-        "prompt": "ocean waves crash on the shore " * 4,
-        "negative_prompt": "blurry " * 20,
-        "seed": 7,
-    }
+    texts = ("ocean waves crash on the shore " * 4, "blurry " * 20)
     return Submission(
         id=job_id,
-        request={**generation, "preset": "standard"},
-        generation={**generation, "width": 704, "height": 448, "num_frames": 16, "engine": "i2vgen-xl"},
+        request={**dict(zip(("prompt", "negative_prompt"), texts, strict=True)), "seed": 7},
+        generation=Generation(
+            *texts, 704, 448, 704, 448, "keep", 16, 8, 8, 50, 9.0, seed=7, engine="i2vgen-xl"
+        ),
         notices=(NOTICE,),
         input=f"{job_id}.png",
         output=f"/data/outputs/video_{job_id}.mp4",
@@ -59,11 +60,8 @@ def fill(path: Path, jobs: int, queued: int) -> None:
         done, waiting = store.submit(submission()), store.submit(submission())
         held = store.claim("benchmark")
         assert held is not None
-        result: JsonObject = {
-            **done.generation,
-            "seconds": dict.fromkeys(("condition", "denoise", "decode"), 1.5),
-        }
-        store.finish(held, {**result, "notices": [NOTICE]})
+        seconds = dict.fromkeys(("condition", "denoise", "decode"), 1.5)
+        store.finish(held, Result(Path(done.output), held.generation, (NOTICE,), seconds))
     with closing(sqlite3.connect(path)) as db:
         names = [row[1] for row in db.execute("PRAGMA table_info(jobs)")]
         own = {"seq": "n", "place": "n", "revision": "n", "id": "hex(randomblob(16))"}
@@ -144,12 +142,13 @@ def measure(folder: Path, jobs: int, queued: int, samples: int) -> dict[str, dic
             with database.write() as db:
                 report_progress(db, held[-1], progress)
 
+        result = Result(Path("clip.mp4"), submission().generation, (NOTICE,), {"denoise": 1.5})
         oldest = str(jobs // 10)
         progress = Progress("denoising", 0.24, 12, 50, 61.5)
         with_preview = Progress("denoising", 0.24, 12, 50, 61.5, PREVIEW)
         operations: dict[str, Callable[[], object]] = {
             "claim": claim,
-            "finish": lambda: store.finish(held.pop(), {"seconds": {"denoise": 1.5}}),
+            "finish": lambda: store.finish(held.pop(), result),
             "heartbeat": lambda: store.heartbeat(held[-1]),
             "progress": lambda: store.heartbeat(held[-1], progress),
             "progress, preview": lambda: store.heartbeat(held[-1], with_preview),

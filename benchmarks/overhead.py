@@ -131,8 +131,7 @@ def run_service(other: Service, fields: JsonObject, data: bytes) -> dict[str, fl
     assert job.started_at is not None
     assert job.finished_at is not None
     assert job.result is not None
-    seconds = job.result["seconds"]
-    assert isinstance(seconds, dict)
+    seconds = job.result.seconds
     return {
         "service": seen - start,
         "submit": answered - start,

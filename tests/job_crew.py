@@ -19,7 +19,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from i2v.jobs.model import JobLost, JsonObject, Progress, Submission, new_job_id
+from i2v.core.errors import Notice
+from i2v.core.results import Result
+from i2v.core.schema import Generation
+from i2v.jobs.model import JobLost, Progress, Submission, new_job_id
 from i2v.jobs.store import JobStore
 
 STEPS = 5
@@ -32,13 +35,17 @@ def submission(
     return Submission(
         id=job_id,
         request={"prompt": prompt, "seed": None},
-        generation={"prompt": prompt, "seed": 7, "guidance_scale": 4.5, "engine": "tiny"},
-        notices=({"code": "image.animated", "params": {}, "message": "The first one is used."},),
+        generation=generation(prompt),
+        notices=(Notice("image.animated", {}, "The first one is used."),),
         input=f"{job_id}.png",
         output=str(folder / f"{job_id}.mp4"),
         fingerprint=fingerprint,
         idempotency_key=key,
     )
+
+
+def generation(prompt: str = "waves") -> Generation:
+    return Generation(prompt, "", 64, 64, 64, 64, "keep", 8, 8, 8, 10, 4.5, seed=7, engine="tiny")
 
 
 @contextmanager
@@ -49,8 +56,8 @@ def ram_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def result_of(job_id: str) -> JsonObject:
-    return {"path": f"/outputs/{job_id}.mp4", "seconds": {"denoise": 1.5}}
+def result_of(job_id: str) -> Result:
+    return Result(Path(f"/outputs/{job_id}.mp4"), generation(), seconds={"denoise": 1.5})
 
 
 class Log:

@@ -20,7 +20,7 @@ import re
 import signal
 import time
 from collections.abc import Generator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -30,7 +30,7 @@ import psutil
 from PIL import Image
 
 from i2v.core.engine_spec import EngineSpec, Preset
-from i2v.core.errors import InsufficientMemory, ModelUnavailable
+from i2v.core.errors import InsufficientMemory, ModelUnavailable, Notice
 from i2v.core.schema import Generation, GenerationRequest, MemoryPlan
 from i2v.core.settings import Settings, load_settings
 from i2v.core.stages import Stage
@@ -286,8 +286,8 @@ def submit(store: JobStore, settings: Settings, prompt: str = "", **fields: obje
         Submission(
             id=job_id,
             request=request.model_dump(exclude_none=True),
-            generation=asdict(generation),
-            notices=({"code": "image.animated", "params": {}, "message": "The first one is used."},),
+            generation=generation,
+            notices=(Notice("image.animated", {}, "The first one is used."),),
             input=f"{job_id}.png",
             output=str(settings.output.directory / f"{job_id}.mp4"),
             fingerprint=job_id,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from i2v.jobs.model import Claim, JsonObject, Progress
+from i2v.core.errors import Notice
+from i2v.jobs.model import Claim, Progress
 from i2v.jobs.store import JobStore
 
 
@@ -21,7 +22,7 @@ class WatchedStore(JobStore):
         self,
         claim: Claim,
         progress: Progress | None = None,
-        notices: Sequence[JsonObject] | None = None,
+        notices: Sequence[Notice] | None = None,
     ) -> bool:
         if progress is not None:
             act = self.at.pop((progress.phase, progress.step), None)

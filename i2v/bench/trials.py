@@ -147,7 +147,7 @@ def make_video(trial: Trial, tell: Tell) -> Figures:
     seconds = {**result.seconds, "clip": gauge.now() - start - result.seconds["load"]}
     if len(finished) > 1:
         seconds["step"] = (finished[-1] - finished[0]) / (len(finished) - 1)
-    counted = [count for stage in result.stages if isinstance(count := stage["bytes"], int)]
+    counted = [stage.bytes for stage in result.stages if stage.bytes is not None]
     return {
         "seconds": seconds,
         "bytes": {

@@ -23,11 +23,11 @@ from i2v.core.schema import Fit, GenerationRequest, PresetName, Resolution, Spee
 from i2v.media.pictures.kinds import is_video
 
 if TYPE_CHECKING:
+    from i2v.core.results import Result
     from i2v.core.settings import Settings
     from i2v.media.outputs import OutputTarget
     from i2v.media.provenance import Provenance
     from i2v.media.unpublished import FrameRecorder
-    from i2v.pipeline.delivery import Result
     from i2v.pipeline.make import ClipEvent
 
 EXAMPLES = """\

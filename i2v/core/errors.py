@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from os import PathLike
 from typing import Any, ClassVar, Self
 
 from i2v.core.messages import MESSAGES
+from i2v.core.stored import read_as
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -44,6 +45,7 @@ class Notice:
 
     code: str
     params: dict[str, Param]
+    sentence: str = field(default="", compare=False)  # as it was said where it was made, if not here
 
     def __post_init__(self) -> None:
         encodable = {name: _encodable(value) for name, value in self.params.items()}
@@ -51,15 +53,36 @@ class Notice:
 
     @property
     def message(self) -> str:
-        return render(self.code, self.params)
+        return self.sentence or render(self.code, self.params)
 
     @classmethod
     def rebuilt(cls, told: Mapping[str, Any]) -> Self:
-        """Return the notice that another process told by code and params."""
-        return cls(told["code"], dict(told["params"]))
+        """Return the notice that another process, maybe of another version, has told as `to_dict`."""
+        return cls(told["code"], dict(told["params"]), told.get("message", ""))
 
     def to_dict(self) -> dict[str, object]:
         return {"code": self.code, "params": self.params, "message": self.message}
+
+
+def read_notices(stored: object) -> tuple[Notice, ...]:
+    """Return the notices of parsed JSON, which any version may have written; raise `ValueError`."""
+    notices = tuple(Notice.rebuilt(vars(each)) for each in read_as(_NOTICES, stored))
+    for notice in notices:
+        try:
+            _ = notice.message
+        except (LookupError, ValueError):  # of another version, and stored without its sentence
+            raise ValueError(f"the notice {notice.code} has no message") from None
+    return notices
+
+
+@dataclass(frozen=True)
+class _StoredNotice:
+    code: str
+    params: dict[str, Any] = field(default_factory=dict)
+    message: str = ""
+
+
+_NOTICES = tuple[_StoredNotice, ...]
 
 
 class I2VError(Exception):

@@ -347,6 +347,10 @@ MESSAGES: dict[str, str] = {
     ),
     # jobs
     "job.unknown": "There is no job {id}. It may have been deleted.",
+    "job.unreadable": (
+        "The details of this job cannot be read ({reason}). Another version of the program may have written"
+        " them; cancel the job if it waits, and delete it."
+    ),
     "job.queue_full": "{queued} jobs are waiting, and no more than {allowed} may. Try again later.",
     "job.idempotency_conflict": (
         "The Idempotency-Key {key} was used for another request. Use a new key for each request."

@@ -175,6 +175,9 @@ CHINESE: dict[str, str] = {
     "cli.result_lost": "结果无法写到标准输出：{reason}。",
     "cli.video_kept": "视频在 {path}。",
     "job.unknown": "没有任务 {id}，它可能已被删除。",
+    "job.unreadable": (
+        "无法读取此任务的详细信息（{reason}），可能由其他版本的程序写入。若仍在排队，请先取消，再将其删除。"
+    ),
     "job.queue_full": "已有 {queued} 个任务在等待，上限为 {allowed}。请稍后再试。",
     "job.idempotency_conflict": "Idempotency-Key {key} 已用于另一个请求。每个新请求请用新的值。",
     "job.already_finished": "任务 {id} 的状态是 {status}，不能再取消。",

@@ -152,6 +152,7 @@ class Database:
         )
         try:
             connection.row_factory = sqlite3.Row
+            connection.text_factory = _text
             self._check_identity()
         except BaseException:
             connection.close()
@@ -266,6 +267,11 @@ class Database:
             log.error("%s", error.message)
         self._seen[error.code] = now
         return error
+
+
+def _text(data: bytes) -> str:
+    """Read a text that a disk may have damaged: it must not hide the rows beside it."""
+    return data.decode("utf-8", "replace")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -9,8 +9,9 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from i2v.core.results import Result
 from i2v.core.schema import Generation
-from i2v.jobs.model import Job, JsonObject
+from i2v.jobs.model import Job
 from i2v.media.upscale import guessed_seconds
 
 _UPSCALE = "upscale"  # a phase
@@ -38,7 +39,7 @@ class Forecast:
     """
 
     def __init__(
-        self, runs: Iterable[tuple[JsonObject, JsonObject]], work: Callable[[Generation], float]
+        self, runs: Iterable[tuple[Generation, Result]], work: Callable[[Generation], float]
     ) -> None:
         """Take generation and result of finished jobs, the newest first (`JobStore.recent_runs`).
 
@@ -61,7 +62,8 @@ class Forecast:
         of_engine.sort(key=lambda run: abs(math.log(work / run.work)))
         nearest, *_ = of_engine
         grown = {phase: seconds * volume / nearest.volume for phase, seconds in nearest.seconds.items()}
-        grown["denoise"] = nearest.seconds["denoise"] * work / nearest.work
+        if "denoise" in grown:
+            grown["denoise"] = nearest.seconds["denoise"] * work / nearest.work
         grown.pop(_UPSCALE, None)
         for run in of_engine:
             if run.upscaler == generation.upscaler and _UPSCALE in run.seconds:
@@ -80,25 +82,18 @@ class Forecast:
             found.append(None if job.queue_position is None else before)
             left = job.eta_seconds
             if left is None and before is not None:
-                left = self.seconds(Generation(**job.generation))  # type: ignore[arg-type]  # ours
+                left = 0.0 if job.generation is None else self.seconds(job.generation)  # it fails at once
             before = None if before is None or left is None else before + left
         return found
 
 
-def _run_of(then: JsonObject, result: JsonObject, work: Callable[[Generation], float]) -> _Run | None:
-    spent = result.get("seconds")
-    if not isinstance(spent, dict) or "denoise" not in spent:
-        return None  # of an older version
-    if any(notice.get("code") in _TRIED_IN_VAIN for notice in _notices(result)):
+def _run_of(generation: Generation, result: Result, work: Callable[[Generation], float]) -> _Run | None:
+    if not {"decode", "denoise"} & result.seconds.keys():
+        return None  # of an older version, or published by a later attempt
+    if any(notice.code in _TRIED_IN_VAIN for notice in result.notices):
         return None  # some of its time went to tries that ran out of memory
-    generation = Generation(**then)  # type: ignore[arg-type]  # ours, from the store
-    phases = {phase: seconds for phase, seconds in spent.items() if phase != "load"}
+    phases = {phase: seconds for phase, seconds in result.seconds.items() if phase != "load"}
     return _Run(generation.engine, generation.upscaler, work(generation), _volume(generation), phases)
-
-
-def _notices(result: JsonObject) -> list[JsonObject]:
-    notices = result.get("notices")
-    return notices if isinstance(notices, list) else []
 
 
 def _volume(generation: Generation) -> int:

@@ -1,8 +1,7 @@
 """What a job is, and which way it may go.
 
 Owns the words (status, phase, ending of an attempt) and the records that the store, the worker and the front
-ends pass around. Deliberately does not know where jobs are kept, nor what is in a request, a generation or a
-result: they are JSON.
+ends pass around. Deliberately does not know where jobs are kept, nor what is in a request: it is JSON.
 
 What can happen to a job; "-": nothing, "no": refused with an error, "lost": the worker is told that it has
 lost the job. Only the worker that holds the claim, by its owner and its attempt, may do what has a star.
@@ -35,6 +34,10 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, field
 from typing import Literal
+
+from i2v.core.errors import Notice
+from i2v.core.results import Result
+from i2v.core.schema import Generation, PlannedMemory
 
 FinalStatus = Literal["succeeded", "failed", "cancelled"]
 JobStatus = Literal["queued", "running", FinalStatus]
@@ -69,16 +72,18 @@ class Submission:
         input: name of the picture's file, which lies in the service's folder of inputs already.
         output: absolute path of the video, which belongs to this job from now on.
         fingerprint: digest of what was asked for, the picture included.
+        plan: `None` where nobody has planned.
         idempotency_key: a submission that has the key and the fingerprint of an earlier one is that one.
     """
 
     request: JsonObject
-    generation: JsonObject
-    notices: tuple[JsonObject, ...]
+    generation: Generation
+    notices: tuple[Notice, ...]
     input: str
     output: str
     fingerprint: str
     idempotency_key: str | None = None
+    plan: PlannedMemory | None = None
     id: str = field(default_factory=new_job_id)
 
 
@@ -113,6 +118,9 @@ class Job:
     """A job at one moment. Times are seconds since 1970 and never run backwards within a job.
 
     Attributes:
+        generation: `None` where it cannot be read, as another version wrote it, or a disk has damaged it. A
+            notice says so then (`job.unreadable`).
+        plan: how it was planned at its submission; `None` where that is not known.
         revision: the store's counter when the job last changed. It grows, but compare for equality: a power
             cut may take the last ones back.
         preview_revision: the same for its preview; `None` where there is none.
@@ -126,8 +134,9 @@ class Job:
     revision: int
     status: JobStatus
     request: JsonObject
-    generation: JsonObject
-    notices: tuple[JsonObject, ...]
+    generation: Generation | None
+    plan: PlannedMemory | None
+    notices: tuple[Notice, ...]
     input: str
     output: str
     phase: Phase
@@ -142,7 +151,7 @@ class Job:
     deaths: int
     interruptions: int
     cancel_requested: bool
-    result: JsonObject | None
+    result: Result | None
     error: JsonObject | None
     history: tuple[Attempt, ...]
     created_at: float
@@ -166,6 +175,12 @@ class Claim:
 
     job: Job
     owner: str
+
+    @property
+    def generation(self) -> Generation:
+        """What is to be run: the store lets nobody claim a job of which that cannot be read."""
+        assert self.job.generation is not None
+        return self.job.generation
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ read.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -28,8 +27,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
 
-from i2v.core.errors import I2VError, InvalidRequest, QueueFull
-from i2v.core.schema import shown
+from i2v.core.errors import I2VError, InvalidRequest, Notice, QueueFull
+from i2v.core.results import Result
+from i2v.core.schema import Generation, shown
 from i2v.jobs.database import Database
 from i2v.jobs.migrations import MIGRATIONS
 from i2v.jobs.model import (
@@ -48,6 +48,7 @@ from i2v.jobs.model import (
     StatusFilter,
     Submission,
 )
+from i2v.jobs.rows import run_of
 from i2v.jobs.table import (
     NEXT,
     claim_job,
@@ -220,17 +221,21 @@ class JobStore:
     def claim(self, owner: str) -> Claim | None:
         """Give the first job of the queue to `owner`, and to nobody else; `None` if nothing is queued.
 
-        `owner` names a process, and never another one after it.
+        `owner` names a process, and never another one after it. Jobs that cannot be read fail here.
         """
         with self._write() as db:
-            job = claim_job(db, owner, self._clock())
-            return Claim(job, owner) if job else None
+            while job := claim_job(db, owner, self._clock()):
+                if job.generation is not None:
+                    return Claim(job, owner)
+                error = next(notice for notice in job.notices if notice.code == "job.unreadable").to_dict()
+                finish_job(db, job, "failed", self._clock(), error=error)
+            return None
 
     def heartbeat(
         self,
         claim: Claim,
         progress: Progress | None = None,
-        notices: Sequence[JsonObject] | None = None,
+        notices: Sequence[Notice] | None = None,
     ) -> bool:
         """Tell the progress, if any, and return whether the job should be cancelled.
 
@@ -242,7 +247,7 @@ class JobStore:
         with self._write(durable=False) as db:
             return report_progress(db, claim, progress, notices)
 
-    def finish(self, claim: Claim, result: JsonObject) -> Job:
+    def finish(self, claim: Claim, result: Result) -> Job:
         """The output is published: the job has succeeded."""
         with self._write() as db:
             finish_job(db, held_job(db, claim), "succeeded", self._clock(), result=result)
@@ -313,15 +318,15 @@ class JobStore:
             )
             return [OwnedFiles(**row) for row in rows.fetchall()]
 
-    def recent_runs(self, limit: int = 100) -> list[tuple[JsonObject, JsonObject]]:
-        """Return generation and result of succeeded jobs, newest first, to estimate others by."""
+    def recent_runs(self, limit: int = 100) -> list[tuple[Generation, Result]]:
+        """Return what the last jobs to succeed were and took, newest first, to estimate others by."""
         with self._database.read() as db:
             rows = db.execute(
-                """SELECT generation, result FROM jobs WHERE status = 'succeeded'
+                """SELECT id, generation, result FROM jobs WHERE status = 'succeeded'
                    ORDER BY seq DESC LIMIT ?""",
                 [limit],
             ).fetchall()
-        return [(json.loads(row["generation"]), json.loads(row["result"])) for row in rows]
+        return [run for row in rows if (run := run_of(row)) is not None]
 
     # --- how
 

@@ -1,19 +1,21 @@
-"""The job table: its columns, its rows as `Job`s, and the statements that change one.
+"""The job table: the statements that find jobs and that change one.
 
-Owns how a job is written down. Deliberately does not know when a job may change: `store` does, and hands
-in the connection with its transaction.
+Owns how a job is written down (`migrations` has the columns, `rows` reads them). Deliberately does not know
+when a job may change: `store` does, and hands in the connection with its transaction.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from contextlib import suppress
+from dataclasses import asdict
 
-from i2v.core.errors import InvalidRequest
+from i2v.core.errors import InvalidRequest, Notice
+from i2v.core.results import Result
 from i2v.core.schema import PROMPT_LIMIT, clean_text, shown
+from i2v.core.stored import parse_json
 from i2v.jobs.model import (
     MAX_HISTORY,
     Attempt,
@@ -28,6 +30,7 @@ from i2v.jobs.model import (
     StatusFilter,
     Submission,
 )
+from i2v.jobs.rows import dump, job_of
 
 # What the counter will be after this transaction; `store` moves it on in each that changes something.
 NEXT = "(SELECT revision + 1 FROM counter)"
@@ -38,22 +41,6 @@ SELECT = """SELECT *, CASE status WHEN 'queued' THEN
         ) END AS queue_position
     FROM jobs"""
 _HELD = "id = :id AND status = 'running' AND owner = :owner AND attempt = :attempt"
-
-
-def dump(value: object) -> str:
-    """Return `value` as JSON in ASCII, which can carry what UTF-8 cannot (lone surrogates); refuse NaN."""
-    return json.dumps(value, allow_nan=False)
-
-
-def job_of(row: sqlite3.Row) -> Job:
-    """Return a row that `SELECT` made as a job."""
-    values = {field.name: row[field.name] for field in fields(Job)}
-    for name in ("request", "generation", "notices", "result", "error", "history"):
-        values[name] = None if values[name] is None else json.loads(values[name])
-    values["notices"] = tuple(values["notices"])
-    values["history"] = tuple(Attempt(**attempt) for attempt in values["history"])
-    values["cancel_requested"] = bool(values["cancel_requested"])
-    return Job(**values)
 
 
 def get_job(db: sqlite3.Connection, job_id: str) -> Job:
@@ -75,7 +62,8 @@ def get_page(
         "status = :status": status not in (None, "finished"),
         "status NOT IN ('queued', 'running')": status == "finished",
         "seq < :before": cursor is not None,
-        "generation ->> '$.prompt' LIKE :pattern ESCAPE '\\'": search != "",
+        "iif(json_valid(generation), generation ->> '$.prompt', NULL) LIKE :pattern ESCAPE '\\'": search
+        != "",
     }
     wanted = [condition for condition, applies in conditions.items() if applies]
     where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
@@ -125,17 +113,18 @@ def held_job(db: sqlite3.Connection, claim: Claim) -> Job:
 
 def insert_job(db: sqlite3.Connection, new: Submission, now: float) -> None:
     """Put a new job at the end of the queue."""
-    values = asdict(new) | {
+    values = vars(new) | {
         "request": dump(new.request),
-        "generation": dump(new.generation),
-        "notices": dump(new.notices),
+        "generation": dump(asdict(new.generation)),
+        "plan": None if new.plan is None else dump(asdict(new.plan)),
+        "notices": dump([notice.to_dict() for notice in new.notices]),
         "now": now,
     }
     db.execute(
         f"""INSERT INTO jobs (seq, place, revision, id, idempotency_key, fingerprint, request, generation,
-                notices, input, output, created_at)
+                plan, notices, input, output, created_at)
             VALUES ({NEXT}, {NEXT}, {NEXT}, :id, :idempotency_key, :fingerprint, :request, :generation,
-                :notices, :input, :output, :now)""",
+                :plan, :notices, :input, :output, :now)""",
         values,
     )
 
@@ -157,7 +146,7 @@ def report_progress(
     db: sqlite3.Connection,
     claim: Claim,
     progress: Progress | None,
-    notices: Sequence[JsonObject] | None = None,
+    notices: Sequence[Notice] | None = None,
 ) -> bool:
     """Write progress and notices, if any; return whether to cancel."""
     values = _key(claim)
@@ -169,7 +158,7 @@ def report_progress(
             f"preview_revision = iif(:preview IS NULL, preview_revision, {NEXT})",
         ]
     if notices is not None:
-        values["notices"] = dump(notices)
+        values["notices"] = dump([notice.to_dict() for notice in notices])
         changes.append("notices = :notices")
     statement = f"SELECT cancel_requested FROM jobs WHERE {_HELD}"
     if changes:
@@ -189,7 +178,7 @@ def finish_job(
     status: FinalStatus,
     now: float,
     ending: Ending | None = None,
-    result: JsonObject | None = None,
+    result: Result | None = None,
     error: JsonObject | None = None,
 ) -> None:
     """Finish the job as `status`; `ending` is the attempt's, where it is not the same."""
@@ -203,9 +192,9 @@ def finish_job(
         {
             "id": job.id,
             "status": status,
-            "result": None if result is None else dump(result),
+            "result": None if result is None else dump(result.to_dict()),
             "error": None if error is None else dump(error),
-            "history": _history(job, ending or status, error, ended_at),
+            "history": _history(db, job, ending or status, error, ended_at),
             "ended_at": ended_at,
         },
     )
@@ -220,7 +209,7 @@ def requeue_job(db: sqlite3.Connection, job: Job, now: float, ending: Ending | N
                 progress = 0, step = NULL, total = NULL, eta_seconds = NULL, preview_revision = NULL,
                 error = NULL, history = :history, started_at = NULL, finished_at = NULL, revision = {NEXT}
             WHERE id = :id""",
-        {"id": job.id, "history": _history(job, ending, None, ended_at)},
+        {"id": job.id, "history": _history(db, job, ending, None, ended_at)},
     )
     db.execute("DELETE FROM previews WHERE id = ?", [job.id])
 
@@ -230,9 +219,14 @@ def _key(claim: Claim) -> dict[str, object]:
     return {"id": claim.job.id, "owner": claim.owner, "attempt": claim.job.attempt}
 
 
-def _history(job: Job, ending: Ending | None, error: JsonObject | None, ended_at: float) -> str:
+def _history(
+    db: sqlite3.Connection, job: Job, ending: Ending | None, error: JsonObject | None, ended_at: float
+) -> str:
     """Return the job's history as JSON, with the attempt that ends now, if it is running."""
-    attempts = [asdict(attempt) for attempt in job.history]
+    attempts: list[object] = []
+    with suppress(ValueError):  # another version's words stay as they are; what is no JSON is lost
+        stored = parse_json(db.execute("SELECT history FROM jobs WHERE id = ?", [job.id]).fetchone()[0])
+        attempts = stored if isinstance(stored, list) else []
     if job.status == "running" and job.started_at is not None and ending is not None:
         attempts.append(asdict(Attempt(job.attempt, ending, job.started_at, ended_at, error)))
     return dump(attempts[-MAX_HISTORY:])

@@ -21,15 +21,17 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from i2v.core.errors import EncodeError, InvalidRequest, Notice
+from i2v.core.errors import EncodeError, InvalidRequest, Notice, read_notices
+from i2v.core.results import StageUse
 from i2v.core.schema import Generation, Language, shown
+from i2v.core.stored import parse_json, read_as
 
 KEEP_DAYS = 30
 MAX_BYTES = 2**33  # of all that is kept; the oldest goes first
@@ -50,7 +52,7 @@ class About:
     visible: Language | None = None
     notices: tuple[Notice, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
-    stages: tuple[dict[str, object], ...] = ()
+    stages: tuple[StageUse, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,8 @@ class FrameRecorder:
         if self._missing:
             return None
         try:
-            text = json.dumps(asdict(about)).encode()
+            notices = [notice.to_dict() for notice in about.notices]
+            text = json.dumps({**asdict(about), "notices": notices}).encode()
             self._write(text + len(text).to_bytes(_LENGTH_BYTES))
             if self._file is not None:
                 self._file.truncate(self._file.tell())
@@ -189,13 +192,14 @@ def read_kept(path: Path) -> Kept:
             size = file.seek(-_LENGTH_BYTES, os.SEEK_END)
             length = int.from_bytes(file.read())
             file.seek(size - length)
-            fields = json.loads(file.read(length))
-        notices = tuple(Notice.rebuilt(notice) for notice in fields["notices"])
-        rest = {"generation": Generation(**fields["generation"]), "notices": notices}
-        about = About(**{**fields, **rest, "stages": tuple(fields["stages"])})
+            fields = parse_json(file.read(length).decode())
+        if not isinstance(fields, dict):
+            raise ValueError("it does not say what it is")
+        notices = read_notices(fields.pop("notices", []))
+        about = replace(read_as(About, fields), notices=notices)
         if size - length != np.prod(_shape(about.generation)):
             raise ValueError("frames are missing")
-    except (OSError, ValueError, TypeError, KeyError) as error:  # cut off, or not ours
+    except (OSError, ValueError) as error:  # cut off, or not ours
         name = shown(str(path), limit=300)
         raise InvalidRequest("unpublished.unreadable", path=name, reason=_reason(error)) from error
     return Kept(path, about)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from i2v.core.errors import InsufficientMemory, Notice
-from i2v.core.schedules import evaluations, fast
+from i2v.core.results import Result
 from i2v.core.schema import Generation, Language
 from i2v.core.stages import Stage
 from i2v.media.image import resize_frames
@@ -33,37 +33,6 @@ class Marks:
 
     tags: dict[str, str] = field(default_factory=dict)
     visible: Language | None = None
-
-
-@dataclass(frozen=True)
-class Result:
-    """A finished clip: where it is, what was run, what to know of it, and what it took.
-
-    `seconds` are of each phase, on the wall; `stages` are as `StageBooks.to_list` has them.
-    """
-
-    path: Path
-    generation: Generation
-    notices: tuple[Notice, ...]
-    seconds: dict[str, float]
-    stages: tuple[dict[str, object], ...] = ()
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the fields that `--json` and the API report."""
-        told = asdict(self.generation)
-        names = (
-            "seed", "width", "height", "generated_width", "generated_height", "num_frames", "fps",
-            "target_fps", "num_inference_steps", "guidance_scale", "prompt", "negative_prompt", "fit",
-            "engine", "speed", "upscaler", "options",
-        )  # fmt: skip
-        return {
-            "path": str(self.path),
-            **{name: told[name] for name in names},
-            **_ran(self.generation),
-            "seconds": {phase: round(spent, 3) for phase, spent in self.seconds.items()},
-            "stages": list(self.stages),
-            "notices": [notice.to_dict() for notice in self.notices],
-        }
 
 
 def deliver(
@@ -114,13 +83,6 @@ def publish_kept(
     kept.remove()
     notices = (*about.notices, Notice("unpublished.published", {}))
     return Result(path, about.generation, notices, watch.seconds, about.stages)
-
-
-def _ran(generation: Generation) -> dict[str, object]:
-    """Return what the sampler does for this generation, for the report of a clip."""
-    steps = generation.num_inference_steps
-    solver = fast(steps).solver if generation.speed == "fast" else "ddim"
-    return {"solver": solver, "unet_evaluations": evaluations(generation.speed, steps)}
 
 
 @contextmanager

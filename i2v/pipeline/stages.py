@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from i2v.core.engine_spec import EngineSpec
+from i2v.core.results import StageUse
 from i2v.core.schema import Generation, MemoryPlan
 from i2v.core.stages import Stage
 from i2v.engines.base import Conditioned, Decoded, Denoised, Event, SteppedDown
@@ -88,15 +89,15 @@ class StageBooks:
         if use is None or used is None or use.at_most is None or used > use.at_most:
             self._uses[stage] = _Use(used, self._plan)
 
-    def to_list(self) -> list[dict[str, object]]:
-        """Return {name, seconds, bytes, estimated_bytes} of each stage, in their order."""
+    def to_list(self) -> list[StageUse]:
+        """Return what each stage took, in their order."""
         return [
-            {
-                "name": stage,
-                "seconds": round(self._watch.seconds[stage], 3),
-                "bytes": use.at_most,
-                "estimated_bytes": self._estimated(stage, use.plan),
-            }
+            StageUse(
+                stage,
+                round(self._watch.seconds[stage], 3),
+                use.at_most,
+                self._estimated(stage, use.plan),
+            )
             for stage, use in self._uses.items()
         ]
 

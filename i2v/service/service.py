@@ -13,14 +13,14 @@ import logging
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 from i2v.core.engine_spec import EngineSpec, Preset
 from i2v.core.errors import I2VError, InvalidRequest, Notice
-from i2v.core.schema import DeviceInfo, GenerationRequest
+from i2v.core.schema import DeviceInfo, GenerationRequest, PlannedMemory
 from i2v.core.settings import Settings
 from i2v.host import data_folder
 from i2v.jobs.model import (
@@ -156,8 +156,9 @@ class Service:
             plan = self._planner.plan_clip(request, new.decoded.size)
             submission = Submission(
                 request=dict(plan.asked),
-                generation=asdict(plan.generation),
-                notices=tuple(notice.to_dict() for notice in (*plan.notices, *new.decoded.notices)),
+                generation=plan.generation,
+                plan=PlannedMemory(plan.memory.plan, plan.device.type, plan.device.name),
+                notices=(*plan.notices, *new.decoded.notices),
                 input=new.name,
                 output="",
                 fingerprint=_fingerprint(request, picture),

@@ -188,6 +188,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "queue.starts": ("starts in about {time}", "约 {time}后开始"),
     "queue.more": ("and {count} more", "还有 {count} 个"),
+    "job.unreadable": ("A job whose details cannot be read", "详细信息无法读取的任务"),
     "queue.finished": ("Finished", "已结束"),
     "queue.none": ("Nothing has finished yet.", "还没有结束的任务。"),
     "queue.succeeded": ("Done", "完成"),

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Cancelled, EncodeError, I2VError, InvalidRequest, Notice
+from i2v.core.results import Result
 from i2v.core.schema import DeviceInfo, Generation
 from i2v.core.settings import Settings
 from i2v.core.stages import Stage
@@ -25,7 +26,7 @@ from i2v.media.image import Picture
 from i2v.media.outputs import OutputFile, sweep_parts
 from i2v.media.unpublished import FrameRecorder, find_kept, kept_notice, remove_kept, sweep
 from i2v.memory.plan import measure_free
-from i2v.pipeline.delivery import Result, publish_kept
+from i2v.pipeline.delivery import publish_kept
 from i2v.pipeline.engines import EngineCache
 from i2v.pipeline.make import ClipEvent, Output, check_output, make_clip
 from i2v.pipeline.plan import ClipPlan, plan_again
@@ -62,11 +63,11 @@ class Attempt:
         self._narrator = Narrator()
         # what earlier attempts did with less memory, or left, does not concern this one
         known = claim.job.notices
-        self._notices = [notice for notice in known if not str(notice["code"]).startswith(_OF_AN_ATTEMPT)]
+        self._notices = [notice for notice in known if not notice.code.startswith(_OF_AN_ATTEMPT)]
         self._untold = len(self._notices) < len(known)
         self._recorder = FrameRecorder(settings.unpublished, claim.job.id)
 
-    def result(self) -> JsonObject:
+    def result(self) -> Result:
         """Return the job's result: the video is published under the job's name when this returns.
 
         Where an earlier attempt died between the rename and its commit, it is there already.
@@ -79,14 +80,13 @@ class Attempt:
         sweep_parts(Path(job.output))
         sweep(self._settings.unpublished)
         try:
-            result = self._publish(job, _generation(job))
+            result = self._publish(job, self._claim.generation)
         except InvalidRequest as error:
             if error.code != "output.exists":
                 raise
             if not is_published(job):
                 raise EncodeError("job.output_taken", path=job.output) from error
-            told = Result(Path(job.output), _generation(job), (), {}).to_dict()
-            result = {**told, "notices": list(job.notices)}
+            result = Result(Path(job.output), self._claim.generation, job.notices)
         remove_kept(self._settings.unpublished, job.id)
         return result
 
@@ -95,7 +95,7 @@ class Attempt:
         kept = find_kept(self._settings.unpublished, self._claim.job.id)
         return kept_notice() if kept is not None else self._recorder.notice
 
-    def _publish(self, job: Job, generation: Generation) -> JsonObject:
+    def _publish(self, job: Job, generation: Generation) -> Result:
         """Publish what an earlier attempt has computed, or else compute it."""
         kept = find_kept(self._settings.unpublished, job.id)
         if kept is None or kept.about.generation != generation:
@@ -110,9 +110,9 @@ class Attempt:
             if error.code == "unpublished.lost":  # a retry computes them again
                 kept.remove()
             raise
-        return {**result.to_dict(), "notices": [*known, *(notice.to_dict() for notice in result.notices)]}
+        return replace(result, notices=(*known, *result.notices))
 
-    def _make(self, job: Job, generation: Generation) -> JsonObject:
+    def _make(self, job: Job, generation: Generation) -> Result:
         self._say(at_start(Stage.LOAD))
         meter, watch = Meter(generation), Stopwatch()
         output = Output(OutputFile(Path(job.output)), self._recorder, {JOB_TAG: tag_of(job)})
@@ -129,19 +129,19 @@ class Attempt:
 
         with self._recorder:
             result = make_clip(plan, picture, output, self._cache, self._settings, show, watch)
-        return {**result.to_dict(), "notices": [*known, *(notice.to_dict() for notice in result.notices)]}
+        return replace(result, notices=(*known, *result.notices))
 
     def _plan(self, job: Job, generation: Generation) -> ClipPlan:
         """Return the plan that was made at submission, or another one where that does not hold any more."""
         spec = find_spec(generation.engine, self._engines)
         free, options = measure_free(self._device), self._settings.engine
-        plan = plan_again(job.request, spec, generation, None, free, options, job.deaths)
+        plan = plan_again(job.request, spec, generation, job.plan, free, options, job.deaths)
         self._note(plan.notices)
         return replace(plan, notices=())  # the job has them
 
     def _note(self, notices: tuple[Notice, ...]) -> None:
         """Have `notices` stand in the job from what is said next."""
-        self._notices += [notice.to_dict() for notice in notices]
+        self._notices += notices
         self._untold = True
 
     def _say(self, progress: Progress) -> None:
@@ -166,10 +166,6 @@ def with_notice(failure: JsonObject, notice: Notice | None) -> JsonObject:
     if notice is None:
         return failure
     return {**failure, "message": f"{failure['message']} {notice.message}", "then": notice.to_dict()}
-
-
-def _generation(job: Job) -> Generation:
-    return Generation(**job.generation)  # type: ignore[arg-type]  # written by `Service.submit`
 
 
 def _read_picture(path: Path) -> Picture:

@@ -25,7 +25,7 @@ def test_the_table_is_filled_with_jobs_that_the_store_can_go_on_with(tmp_path: P
         assert store.page(limit=1).jobs == (added,)
         held = store.claim("owner")
         assert held is not None
-        assert held.job.generation["engine"] == "i2vgen-xl"
+        assert held.generation.engine == "i2vgen-xl"
 
 
 def test_it_reports_each_operation(tmp_path: Path) -> None:

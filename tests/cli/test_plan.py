@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from i2v.cli.main import main
 from i2v.core.settings import load_settings
 from i2v.jobs.store import JobStore
+from tests.job_crew import result_of
 from tests.rehearsal import submit
 
 
@@ -63,7 +65,7 @@ def test_finished_jobs_tell_the_time_on_this_machine_and_not_on_another(
         claim = store.claim("test")
         assert claim is not None
         assert claim.job.id == job.id
-        store.finish(claim, {"seconds": {"denoise": 10.0, "decode": 2.0}})
+        store.finish(claim, replace(result_of(job.id), seconds={"denoise": 10.0, "decode": 2.0}))
     quick, standard, *_ = told(capsys, *arguments)["presets"]
     assert not quick["is_guess"]
     assert 0 < quick["seconds"] < standard["seconds"]

@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from i2v.core.errors import Notice
+from i2v.core.results import Result
 from i2v.core.schema import Generation
-from i2v.jobs.forecast import Forecast
+from i2v.jobs.forecast import Forecast as AnyForecast
 from i2v.jobs.model import Progress
 from i2v.jobs.store import JobStore
 from i2v.media.upscale import guessed_seconds
 from i2v.memory.model import denoising_work
 from tests.rehearsal import stage, submit
 
-WORK = denoising_work({})  # of engines that were not measured
+Forecast = partial(AnyForecast, work=denoising_work({}))  # no engine was measured
+PLAIN = Generation("", "", 64, 64, 64, 64, "keep", 8, 8, 8, 10, 1.0, seed=0, engine="rehearsal")
 
 
-def run(denoise: float, rest: float, **fields: object) -> tuple[dict[str, object], dict[str, object]]:
-    generation = {
-        "prompt": "", "negative_prompt": "", "width": 64, "height": 64, "generated_width": 64,
-        "generated_height": 64, "fit": "keep", "num_frames": 8, "fps": 8, "target_fps": 8,
-        "num_inference_steps": 10, "guidance_scale": 1.0, "seed": 0, "engine": "rehearsal",
-    }  # fmt: skip
+def run(denoise: float, rest: float, **fields: object) -> tuple[Generation, Result]:
     seconds = {
         "picture": 0.0,
         "load": 99.0,
         "condition": 0.0,
         "denoise": denoise,
         "decode": rest,
-        "encode": 0,
+        "encode": 0.0,
     }
-    return generation | fields, {"seconds": seconds}
+    return like(**fields), Result(Path("clip.mp4"), like(**fields), seconds=seconds)
 
 
 def like(**fields: object) -> Generation:
-    return Generation(**run(0, 0, **fields)[0])  # type: ignore[arg-type]
+    return replace(PLAIN, **fields)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -52,33 +52,33 @@ def like(**fields: object) -> Generation:
 def test_time_grows_with_what_is_asked_and_loading_is_not_counted(
     generation: Generation, seconds: float | None
 ) -> None:
-    assert Forecast([run(10, 2)], WORK).seconds(generation) == pytest.approx(seconds)
+    assert Forecast([run(10, 2)]).seconds(generation) == pytest.approx(seconds)
 
 
 def test_each_phase_has_its_share_of_the_time() -> None:
-    phases = Forecast([run(10, 2)], WORK).phases(like(num_frames=16, num_inference_steps=20))
+    phases = Forecast([run(10, 2)]).phases(like(num_frames=16, num_inference_steps=20))
     assert phases == pytest.approx({"picture": 0, "condition": 0, "denoise": 40, "decode": 4, "encode": 0})
-    assert Forecast([run(10, 2)], WORK).phases(like(engine="another")) is None
+    assert Forecast([run(10, 2)]).phases(like(engine="another")) is None
 
 
 def test_a_run_whose_memory_ran_out_on_the_way_tells_nothing() -> None:
     generation, result = run(10, 2)
-    told = [{"code": code, "params": {}, "message": ""} for code in ("ladder.short", "ladder.denoise")]
-    once = Forecast([(generation, {**result, "notices": told[:1]})], WORK)
-    assert once.seconds(like()) == pytest.approx(12)
-    assert Forecast([(generation, {**result, "notices": told})], WORK).seconds(like()) is None
+    told = (Notice("ladder.short", {}), Notice("ladder.denoise", {}))
+    assert Forecast([(generation, replace(result, notices=told[:1]))]).seconds(like()) == pytest.approx(12)
+    assert Forecast([(generation, replace(result, notices=told))]).seconds(like()) is None
 
 
 def test_the_nearest_run_counts() -> None:
-    runs = [run(10, 2), run(30, 4, num_inference_steps=40), ({"engine": "rehearsal"}, {"seconds": {}})]
-    assert Forecast(runs, WORK).seconds(like(num_inference_steps=36)) == pytest.approx(30 * 36 / 40 + 4)
-    assert Forecast([], WORK).seconds(like()) is None
+    untimed = (like(num_inference_steps=36), Result(Path("clip.mp4"), like()))
+    runs = [run(10, 2), run(30, 4, num_inference_steps=40), untimed]
+    assert Forecast(runs).seconds(like(num_inference_steps=36)) == pytest.approx(30 * 36 / 40 + 4)
+    assert Forecast([]).seconds(like()) is None
 
 
 def test_enlarging_takes_what_it_took_by_the_same_upscaler_and_all_else_what_the_nearest_run_took() -> None:
     generation, result = run(1, 1, num_inference_steps=5, upscaler="span")
-    upscaled = (generation, {"seconds": {**result["seconds"], "upscale": 3}})  # type: ignore[dict-item]
-    forecast = Forecast([run(10, 2), upscaled], WORK)
+    upscaled = (generation, replace(result, seconds={**result.seconds, "upscale": 3.0}))
+    forecast = Forecast([run(10, 2), upscaled])
     assert forecast.seconds(like(upscaler="span", num_frames=16)) == pytest.approx(2 * (10 + 2 + 3))
     assert forecast.seconds(like(upscaler="real-esrgan")) == pytest.approx(
         12 + guessed_seconds(like(upscaler="real-esrgan"))
@@ -94,15 +94,11 @@ def test_a_job_starts_when_those_before_it_have_ended(tmp_path: Path) -> None:
     for steps in (10, 10, 20):
         submit(store, settings, num_frames=8, num_inference_steps=steps)
     runs = [run(10, 2)]
-    assert Forecast(runs, WORK).starts(store.unfinished()) == pytest.approx([0, 12, 24])
+    assert Forecast(runs).starts(store.unfinished()) == pytest.approx([0, 12, 24])
     claim = store.claim("test")
     assert claim is not None
-    assert Forecast(runs, WORK).starts(store.unfinished()) == pytest.approx([None, 12, 24])
+    assert Forecast(runs).starts(store.unfinished()) == pytest.approx([None, 12, 24])
     store.heartbeat(claim, Progress("denoising", 0.5, 5, 10, eta_seconds=7.5))
-    assert Forecast(runs, WORK).starts(store.unfinished()) == pytest.approx([None, 7.5, 19.5])
-    assert Forecast([], WORK).starts(store.unfinished()) == [
-        None,
-        7.5,
-        None,
-    ]  # what is not known hides the rest
+    assert Forecast(runs).starts(store.unfinished()) == pytest.approx([None, 7.5, 19.5])
+    assert Forecast([]).starts(store.unfinished()) == [None, 7.5, None]  # what is not known hides the rest
     store.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from i2v.core.errors import I2VError, InvalidRequest, QueueFull
+from i2v.core.errors import I2VError, InvalidRequest, Notice, QueueFull
 from i2v.jobs.database import Database
 from i2v.jobs.model import MAX_HISTORY, Claim, Job, JobLost, OutputTaken, Progress
 from i2v.jobs.store import JobStore
@@ -213,7 +213,7 @@ def test_progress_is_told_and_kept_until_the_next(store: JobStore) -> None:
 def test_notices_are_replaced_and_kept_and_each_change_is_seen(store: JobStore) -> None:
     store.submit(submission())
     held = claimed(store)
-    rung: dict[str, object] = {"code": "ladder.denoise", "params": {}, "message": "Memory ran out."}
+    rung = Notice("ladder.denoise", {}, "Memory ran out.")
     for progress in (Progress("denoising", 0.25), None):
         before = store.get(held.job.id)
         store.heartbeat(held, progress, [*before.notices, rung])
@@ -571,11 +571,11 @@ def test_jobs_are_told_with_their_files_those_first_that_ended_first(path: Path)
 def test_recent_runs_are_the_succeeded_ones_newest_first(store: JobStore) -> None:
     for n in range(3):
         store.submit(submission(prompt=f"clip {n}"))
-        store.finish(claimed(store), {"seconds": {"denoise": float(n)}})
+        store.finish(claimed(store), replace(result_of("x"), seconds={"denoise": float(n)}))
     store.submit(submission())
     store.fail(claimed(store), {"code": "x"})
     runs = store.recent_runs(limit=2)
-    assert [(generation["prompt"], result["seconds"]) for generation, result in runs] == [
+    assert [(generation.prompt, result.seconds) for generation, result in runs] == [
         ("clip 2", {"denoise": 2.0}),
         ("clip 1", {"denoise": 1.0}),
     ]

@@ -6,6 +6,7 @@ import math
 import re
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from i2v.jobs import table as job_table
 from i2v.jobs.model import Progress
 from i2v.jobs.store import JobStore
-from tests.job_crew import ram_folder, submission
+from tests.job_crew import ram_folder, result_of, submission
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def test_no_json_is_stored_that_a_reply_could_not_carry(store: JobStore, number:
     store.submit(submission())
     held = store.claim("owner")
     with pytest.raises(ValueError, match="not JSON compliant"):
-        store.finish(held, {"seconds": number})
+        store.finish(held, replace(result_of(held.job.id), seconds={"denoise": number}))
     assert store.get(held.job.id).status == "running"
 
 

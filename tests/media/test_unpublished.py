@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import time
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from i2v.core.errors import EncodeError, InvalidRequest, Notice
+from i2v.core.results import StageUse
 from i2v.core.schema import Generation
 from i2v.media import unpublished
 from i2v.media.unpublished import (
@@ -32,7 +34,7 @@ SIZE = (96, 64)  # of the fixture `generation`
 @pytest.fixture
 def about(generation: Generation) -> About:
     notice = Notice("image.transparent", {"background": "#fff"})
-    stages: tuple[dict[str, object], ...] = ({"name": "denoise", "seconds": 1.5, "bytes": None},)
+    stages = (StageUse("denoise", 1.5, None, 2**30),)
     return About(generation, {"i2v": "影 {}"}, "zh-CN", (notice,), {"denoise": 1.5}, stages)
 
 
@@ -42,6 +44,36 @@ def record(folder: Path, about: About, name: str = "clip", count: int = 4) -> Ke
         recorder.append(frames[:1])
         recorder.append(frames[1:, :, ::-1][:, :, ::-1])
         return recorder.keep(about)
+
+
+def rewrite(kept: Kept, **fields: object) -> None:
+    """Change what the file of the frames says of them, as another version might have written it."""
+    data = kept.path.read_bytes()
+    length = int.from_bytes(data[-8:])
+    told = json.loads(data[-8 - length : -8])
+    told["generation"] |= fields.pop("generation", {})
+    text = json.dumps(told | fields).encode()
+    kept.path.write_bytes(data[: -8 - length] + text + len(text).to_bytes(8))
+
+
+def test_frames_that_another_version_kept_are_published_as_far_as_they_are_understood(
+    tmp_path: Path, about: About
+) -> None:
+    kept = record(tmp_path, about)
+    assert kept is not None
+    rewrite(
+        kept, generation={"loras": [{"name": "a"}]}, sound=None, notices=[{"code": "new", "message": "New."}]
+    )
+    found = find_kept(tmp_path, "clip")
+    assert found is not None
+    assert found.about.generation == about.generation
+    assert [notice.message for notice in found.about.notices] == ["New."]
+    rewrite(kept, notices=[{"code": "image.transparent", "params": {"background": "#fff"}}])  # before 2
+    found = find_kept(tmp_path, "clip")
+    assert found is not None
+    assert found.about == about
+    rewrite(kept, generation={"width": "wide"})
+    assert find_kept(tmp_path, "clip") is None
 
 
 def test_what_is_kept_is_read_again(tmp_path: Path, about: About) -> None:

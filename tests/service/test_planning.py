@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from i2v.core.schema import DeviceInfo
@@ -47,8 +50,8 @@ def test_a_plan_tells_what_fits_the_card_and_a_job_that_may_not_fit_is_accepted_
     told = [notice.code for notice in too_large.memory]
     assert told == ["plan.too_large", "plan.fewer_frames", "plan.smaller", "speed.not_measured"]
     job = service.submit({**asked, "num_frames": 128}, picture())
-    assert job.generation["num_frames"] == 128
-    assert set(told) <= {notice["code"] for notice in job.notices}
+    assert job.generation.num_frames == 128
+    assert set(told) <= {notice.code for notice in job.notices}
     service.stop()
 
 
@@ -68,6 +71,27 @@ def test_the_expected_start_is_the_sum_of_those_before(settings: Settings) -> No
     assert [each.job for each in listed] == [waiting.get(job.id) for job in (first, second, third)]
     assert [each.starts_in for each in listed] == pytest.approx([0, start, 2 * start])
     finished.stop()
+
+
+def test_jobs_of_other_versions_break_no_plan(settings: Settings) -> None:
+    """One has a field more, and one cannot be read; both stand in the way of none."""
+    store = JobStore(settings.database)
+    service = Service(settings, store, InlineExecutor(settings, store, ENGINES), ENGINES)
+    service.start()
+    first, second = (service.submit(FIELDS, picture()) for _ in range(2))
+    waiting = Service(settings, store, Waiting(), ENGINES)
+    third = waiting.submit(FIELDS, picture())
+    with closing(sqlite3.connect(settings.database)) as raw:
+        newer = "UPDATE jobs SET generation = json_set(generation, '$.loras', json('[1]')) WHERE id IN (?, ?)"
+        raw.execute(newer, [first.id, third.id])
+        raw.execute("UPDATE jobs SET generation = '{' WHERE id = ?", [second.id])
+        raw.commit()
+    assert waiting.plan(FIELDS).seconds is not None
+    assert [each.job.id for each in waiting.unfinished()] == [third.id]
+    assert waiting.expected_start(third) == 0
+    assert {job.id for job in waiting.page().jobs} == {first.id, second.id, third.id}
+    assert waiting.delete(second.id).video == "removed"
+    service.stop()
 
 
 def test_presets_are_those_of_the_engine(service: Service) -> None:

@@ -24,6 +24,7 @@ from i2v.workers.executors.inline import InlineExecutor
 from i2v.workers.remains import JOB_TAG, tag_of
 from tests.clips import SIZE, make_frames, names, write
 from tests.house import wait_until
+from tests.job_crew import result_of
 from tests.rehearsal import ENGINES, stage, submit
 
 
@@ -68,7 +69,7 @@ class Kept:
         if well:
             video = template().replace(b"0" * 32, tag_of(job).encode())
             Path(job.output).write_bytes(video)
-            self.store.finish(claim, {"path": job.output, "seconds": {}})
+            self.store.finish(claim, result_of(job.id))
         else:
             self.store.fail(claim, {"code": "decode.nan_float32", "params": {}, "message": ""})
         self.now += DAY

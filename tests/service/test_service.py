@@ -17,13 +17,13 @@ import pytest
 from PIL import Image
 
 from i2v.core.errors import I2VError, InvalidRequest, QueueFull
-from i2v.core.schema import Generation
 from i2v.core.settings import ROOT, Settings
 from i2v.jobs.store import JobStore
 from i2v.media.decoder import DecodedFile, thumbnail_of
 from i2v.media.image import decode_picture
 from i2v.media.picture_facts import PictureFacts
 from i2v.service.service import Service
+from tests.job_crew import result_of
 from tests.rehearsal import ENGINES, picture, submit
 from tests.service.waiting import FIELDS, Waiting
 
@@ -38,7 +38,8 @@ def inputs(settings: Settings) -> list[str]:
 def test_a_job_is_settled_kept_and_announced(service: Service, settings: Settings, executor: Waiting) -> None:
     job = service.submit({**FIELDS, "num_frames": "5"}, picture())
     assert (job.status, job.queue_position, executor.woken) == ("queued", 0, 1)
-    generation = Generation(**job.generation)  # type: ignore[arg-type]
+    generation = job.generation
+    assert generation is not None
     assert (generation.engine, generation.num_frames, generation.width) == ("rehearsal", 5, 64)
     assert 0 <= generation.seed < 2**32
     assert job.request["num_frames"] == 5
@@ -62,7 +63,7 @@ def test_what_the_picture_needed_is_in_the_notices(service: Service) -> None:
     buffer = io.BytesIO()
     Image.new("RGBA", (64, 64), (0, 0, 0, 0)).save(buffer, "PNG")
     job = service.submit(FIELDS, buffer.getvalue())
-    assert "image.transparent" in [notice["code"] for notice in job.notices]
+    assert "image.transparent" in [notice.code for notice in job.notices]
 
 
 def test_jobs_of_one_second_have_videos_of_their_own(service: Service) -> None:
@@ -282,7 +283,7 @@ def test_a_submitted_job_becomes_a_video_and_takes_its_files_with_it(
     assert job.status == "succeeded", job.error
     assert working.video(job.id) == Path(job.output)
     assert job.result is not None
-    assert job.result["path"] == job.output
+    assert str(job.result.path) == job.output
     assert inputs(settings) == [f"{Path(job.input).stem}.jpg", job.input]
     working.delete(job.id)
     assert inputs(settings) == []
@@ -370,7 +371,7 @@ def test_all_that_came_to_nothing_is_deleted_at_once(
         claim = store.claim("somebody")
         assert claim is not None
         if job is done:
-            store.finish(claim, {"seconds": {}})
+            store.finish(claim, result_of(claim.job.id))
         else:
             store.fail(claim, {"code": "x", "params": {}, "message": ""})
     waiting, cancelled = (submit(store, settings) for _ in range(2))

@@ -65,11 +65,11 @@ def codes(job: Job) -> tuple[object, object]:
 
 def assert_published_from_kept(settings: Settings, job: Job) -> None:
     assert job.status == "succeeded", job.error
-    assert "unpublished.published" in [notice["code"] for notice in job.notices]
+    assert "unpublished.published" in [notice.code for notice in job.notices]
     assert job.result is not None
-    assert [notice["code"] for notice in job.result["notices"]][-1] == "unpublished.published"
-    assert job.result["seed"] == job.generation["seed"]
-    assert set(job.result["seconds"]) >= {"denoise", "decode", "encode"}
+    assert job.result.notices[-1].code == "unpublished.published"
+    assert job.result.generation == job.generation
+    assert set(job.result.seconds) >= {"denoise", "decode", "encode"}
     assert JOB_TAG in read_tags(Path(job.output))
     grey = read_frames(Path(job.output)).mean((1, 2, 3))
     assert np.abs(grey - [10, 20, 30, 40]).max() < 3
@@ -183,7 +183,7 @@ def test_an_encoder_that_dies_once_is_started_again(
     store.at["denoising", 2] = lambda claim: break_ffmpeg(once)
     job = run(settings, store, submit(store, settings))
     assert (job.status, kept(settings)) == ("succeeded", [])
-    assert "unpublished.published" not in [notice["code"] for notice in job.notices], "nobody need know"
+    assert "unpublished.published" not in [notice.code for notice in job.notices], "nobody need know"
 
 
 def test_an_ffmpeg_that_goes_away_costs_no_frame(
@@ -240,7 +240,7 @@ def test_damaged_frames_are_computed_again(
     store.retry(job.id)
     job = run(settings, store, job)
     assert job.status == "succeeded"
-    assert "unpublished.published" not in [notice["code"] for notice in job.notices]
+    assert "unpublished.published" not in [notice.code for notice in job.notices]
     assert kept(settings) == []
 
 

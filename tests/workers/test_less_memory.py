@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from i2v.core.errors import I2VError
+from i2v.core.errors import I2VError, Notice
+from i2v.core.results import Result
 from i2v.core.schema import DeviceInfo
 from i2v.core.settings import Settings
-from i2v.jobs.model import Claim, Job, JsonObject
+from i2v.jobs.model import Claim, Job
 from i2v.jobs.store import JobStore
 from i2v.workers.worker import Worker
 from tests.clips import names, read_frames
@@ -41,13 +42,12 @@ def run(settings: Settings, store: JobStore, prompt: str) -> Job:
     return store.get(job.id)
 
 
-def rungs(notices: object) -> list[str]:
+def rungs(notices: tuple[Notice, ...]) -> list[str]:
     """Return the codes of what was done with less memory."""
-    assert isinstance(notices, list | tuple)
-    return [notice["code"] for notice in notices if notice["code"].startswith("ladder.")]
+    return [notice.code for notice in notices if notice.code.startswith("ladder.")]
 
 
-def result_of(job: Job) -> JsonObject:
+def result_of(job: Job) -> Result:
     assert job.status == "succeeded", job.error
     assert job.result is not None
     return job.result
@@ -69,11 +69,11 @@ def test_a_job_that_runs_out_of_memory_goes_on_and_every_rung_stands_in_it(
 ) -> None:
     job = run(settings, store, prompt)
     plain = run(settings, store, "nothing")
-    assert rungs(job.notices) == rungs(result_of(job)["notices"]) == [f"ladder.{stage}", TOKENS]
+    assert rungs(job.notices) == rungs(result_of(job).notices) == [f"ladder.{stage}", TOKENS]
     assert job.attempt == 1
-    assert job.notices[0]["code"] == "image.animated", "what was there before is kept"
+    assert job.notices[0].code == "image.animated", "what was there before is kept"
     np.testing.assert_array_equal(read_frames(Path(job.output)), read_frames(Path(plain.output)))
-    assert rungs(result_of(plain)["notices"]) == []
+    assert rungs(result_of(plain).notices) == []
 
 
 def test_a_rung_stands_in_the_job_while_it_runs(settings: Settings, store: WatchedStore) -> None:
@@ -91,7 +91,7 @@ def test_a_model_that_does_not_fit_is_loaded_by_the_next_plan(
     write_model(settings.models.directory.parent, load="load: memory once")
     job = run(settings, store, "step 3: memory once")
     expected = ["ladder.load", TOKENS, "ladder.denoise", FRAMES]
-    assert rungs(job.notices) == rungs(result_of(job)["notices"]) == expected
+    assert rungs(job.notices) == rungs(result_of(job).notices) == expected
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_the_rungs_of_an_earlier_attempt_are_no_news_of_the_next(
     assert (job.status, rungs(job.notices)) == ("queued", ["ladder.denoise", TOKENS])
     assert Worker(settings, store, ENGINES, CPU, "next").run_next()
     job = store.get(job.id)
-    assert rungs(job.notices) == rungs(result_of(job)["notices"]) == []
+    assert rungs(job.notices) == rungs(result_of(job).notices) == []
 
 
 def test_a_rung_that_the_database_refused_is_told_with_the_next_step(
@@ -183,17 +183,15 @@ def test_where_the_machine_is_short_of_memory_a_job_takes_less_at_its_next_step(
     monkeypatch.setattr("i2v.pipeline.ladder.available_ram", lambda: next(available, 2**33))
     job = run(settings, store, "nothing")
     expected = ["ladder.short", TOKENS, "ladder.short", FRAMES]
-    assert rungs(job.notices) == rungs(result_of(job)["notices"]) == expected
+    assert rungs(job.notices) == rungs(result_of(job).notices) == expected
 
 
 def test_a_job_of_which_a_worker_died_begins_at_the_bottom_without_other_frames(tmp_path: Path) -> None:
     with open_house(tmp_path) as house:
         job = house.run("step 2: kill once")
         assert endings(job) == ["died", "succeeded"]
-        assert (
-            rungs(result_of(job)["notices"]) == rungs(job.notices) == ["ladder.after_death", TOKENS, FRAMES]
-        )
-        assert rungs(result_of(house.run())["notices"]) == []
+        assert rungs(result_of(job).notices) == rungs(job.notices) == ["ladder.after_death", TOKENS, FRAMES]
+        assert rungs(result_of(house.run()).notices) == []
 
 
 # --- the floor

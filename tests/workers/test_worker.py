@@ -17,6 +17,7 @@ from PIL import Image
 
 from i2v.cli.main import main
 from i2v.core.errors import I2VError
+from i2v.core.results import Result
 from i2v.core.schema import DeviceInfo
 from i2v.core.settings import Settings
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
@@ -125,13 +126,13 @@ def test_the_result_is_what_the_command_line_prints(
     job = service.get(service.submit(fields, (tmp_path / "photo.gif").read_bytes()).id)
     assert job.result is not None
     assert {"image.animated", "image.upscaled"} <= {notice["code"] for notice in printed["notices"]}
-    assert job.result["path"] == job.output
-    assert job.result["seconds"].keys() == printed["seconds"].keys()
-    assert all(seconds >= 0 for seconds in job.result["seconds"].values())
-    assert [stage["name"] for stage in job.result["stages"]] == ["condition", "denoise", "decode"]
+    assert str(job.result.path) == job.output
+    assert job.result.seconds.keys() == printed["seconds"].keys()
+    assert all(seconds >= 0 for seconds in job.result.seconds.values())
+    assert [stage.name for stage in job.result.stages] == ["condition", "denoise", "decode"]
     same = {"path": "", "seconds": {}, "stages": []}
-    assert json.loads(json.dumps(job.result)) | same == printed | same
-    assert list(job.result) == list(printed)
+    assert json.loads(json.dumps(job.result.to_dict())) | same == printed | same
+    assert list(job.result.to_dict()) == list(printed)
     np.testing.assert_array_equal(read_frames(Path(job.output)), read_frames(Path(printed["path"])))
     service.stop()
 
@@ -142,7 +143,7 @@ def test_the_video_says_whose_it_is_but_not_the_jobs_id(settings: Settings, stor
     assert JOB_TAG in read_tags(Path(job.output))
     assert job.id.encode() not in Path(job.output).read_bytes(), "who has the video could ask for the job"
     assert job.result is not None
-    assert job.result["notices"] == list(job.notices)
+    assert job.result.notices == job.notices
 
 
 # --- the same job twice
@@ -174,10 +175,7 @@ def test_a_video_that_was_published_before_a_death_is_recognized(
     assert (job.status, job.attempt) == ("succeeded", 2)
     assert identity(Path(job.output)) == before
     assert job.result is not None
-    added = {"path", "solver", "unet_evaluations", "seconds", "stages", "notices"}
-    assert set(job.result) == added | set(job.generation)
-    assert job.result | job.generation == job.result
-    assert (job.result["path"], job.result["notices"]) == (job.output, list(job.notices))
+    assert job.result == Result(Path(job.output), interrupted.generation, job.notices)
 
 
 def test_an_attempt_that_was_thought_dead_does_not_publish_twice(

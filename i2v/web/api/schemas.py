@@ -176,10 +176,12 @@ def job_body(job: Job, request: Request) -> JobBody:
         else JobError(
             code=str(error["code"]), message=str(error["message"]), hint=HINTS.get(str(error["code"]))
         ),
-        notices=list(job.notices),
+        notices=[notice.to_dict() for notice in job.notices],
         request=job.request,
         video_available=has_video(job),
-        result=None if job.result is None else {**job.result, "video_url": video_url(job.id, request)},
+        result=None
+        if job.result is None
+        else {**job.result.to_dict(), "video_url": video_url(job.id, request)},
         created_at=_time(job.created_at),
         started_at=None if job.started_at is None else _time(job.started_at),
         finished_at=None if job.finished_at is None else _time(job.finished_at),

@@ -44,9 +44,8 @@ def clips(
 
 
 def _card(job: Job, language: Language, problem: VideoProblem | None) -> str:
-    ran = job.generation
     address = f"api/v1/jobs/{job.id}"
-    prompt = escape(str(ran["prompt"]))
+    prompt = escape(panels.title(job, language))
     facts = " · ".join(f"<span>{escape(fact)}</span>" for fact in _facts(job, language))
     if problem is None:
         # For the mouse, and only to be looked at: the button below does the same for everybody.
@@ -74,8 +73,9 @@ def _card(job: Job, language: Language, problem: VideoProblem | None) -> str:
 
 def _facts(job: Job, language: Language) -> Iterable[str]:
     ran = job.generation
-    yield f"{ran['width']} x {ran['height']}"
-    yield f"{text('result.seed', language)} {ran['seed']}"
+    if ran is not None:
+        yield f"{ran.width} x {ran.height}"
+        yield f"{text('result.seed', language)} {ran.seed}"
     if job.finished_at is not None:
         yield datetime.fromtimestamp(job.finished_at).strftime(
             "%Y-%m-%d %H:%M"

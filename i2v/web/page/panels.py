@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
-from typing import cast
 
-from i2v.core.schema import Language
+from i2v.core.errors import Notice
+from i2v.core.results import Result
+from i2v.core.schedules import evaluations
+from i2v.core.schema import Generation, Language
 from i2v.core.settings import StorageSettings
-from i2v.jobs.model import Job, JsonObject
+from i2v.jobs.model import Job
 from i2v.service.job_files import VideoProblem
 from i2v.web.texts import text, translate
 
@@ -26,12 +28,23 @@ def idle(language: Language) -> str:
 
 def preview(job: Job, language: Language) -> str:
     """Return the moving preview in a frame of the clip's shape; an empty frame before there is one."""
-    shape = f"aspect-ratio: {job.generation['width']} / {job.generation['height']}"
+    shape = _shape(job)
     if job.preview_revision is None:
         return f'<div class="i2v-frame i2v-waiting" style="{shape}"></div>'
     address = f"api/v1/jobs/{job.id}/preview?revision={job.preview_revision}"
     alt = escape(text("preview.alt", language))
     return f'<div class="i2v-frame" style="{shape}"><img src="{address}" alt="{alt}"></div>'
+
+
+def _shape(job: Job) -> str:
+    """Return the style of a frame of the clip's shape; "" where that is not known."""
+    ran = job.generation
+    return "" if ran is None else f"aspect-ratio: {ran.width} / {ran.height}"
+
+
+def title(job: Job, language: Language) -> str:
+    """Return the job's prompt, or that it cannot be read, as plain text."""
+    return text("job.unreadable", language) if job.generation is None else job.generation.prompt
 
 
 def status(job: Job, language: Language) -> str:
@@ -83,8 +96,8 @@ def error(told: Mapping[str, object], language: Language) -> str:
     return plain(translate(told, language), "i2v-error")
 
 
-def notices(told: Iterable[Mapping[str, object]], language: Language) -> str:
-    lines = "".join(f"<li>{escape(translate(notice, language))}</li>" for notice in told)
+def notices(told: Iterable[Notice], language: Language) -> str:
+    lines = "".join(f"<li>{escape(translate(notice.to_dict(), language))}</li>" for notice in told)
     return f'<ul class="i2v-notices">{lines}</ul>' if lines else ""
 
 
@@ -114,7 +127,7 @@ def ending(job: Job, language: Language, problem: VideoProblem | None = None) ->
 
 def video(job: Job, language: Language, problem: VideoProblem | None = None) -> str:
     """Return the player of a job that succeeded; with a `problem`, its picture and a line instead."""
-    shape = f"aspect-ratio: {job.generation['width']} / {job.generation['height']}"
+    shape = _shape(job)
     if problem is not None:
         return f'<div class="i2v-frame i2v-lost" style="{shape}">{lost(job, language, problem)}</div>'
     broken = escape(text("video.broken", language))
@@ -142,43 +155,42 @@ def retention(storage: StorageSettings, language: Language) -> str:
 
 def result(job: Job, language: Language) -> str:
     """Return what was run, where the video is, and what to know of it, of a job that succeeded."""
-    made = job.result or {}
     rows = "".join(
         f"<dt>{escape(text(f'result.{key}', language))}</dt><dd>{escape(value)}</dd>"
-        for key, value in _facts(job, made, language)
+        for key, value in _facts(job, language)
         if value
     )
-    told = cast("list[JsonObject]", made.get("notices", []))
+    told = job.notices if job.result is None else job.result.notices
     return f'{notices(told, language)}<dl class="i2v-facts">{rows}</dl>'
 
 
-def _facts(job: Job, made: JsonObject, language: Language) -> Iterable[tuple[str, str]]:
-    ran = job.generation
-    yield "prompt", str(ran["prompt"])
-    yield "negative_prompt", str(ran["negative_prompt"])
-    yield "size", f"{ran['width']} x {ran['height']}"
-    yield "length", text("result.length.value", language, frames=ran["num_frames"], fps=ran["fps"])
-    yield "steps", _steps(ran, made, language)
-    yield "guidance", str(ran["guidance_scale"])
-    yield "seed", str(ran["seed"])
-    yield "engine", str(ran["engine"])
-    seconds = cast("dict[str, float]", made.get("seconds", {}))
-    yield "seconds", text("result.seconds.value", language, seconds=f"{sum(seconds.values()):.1f}")
-    yield "memory", _memory(made, language)
-    yield "path", str(made.get("path", job.output))
+def _facts(job: Job, language: Language) -> Iterable[tuple[str, str]]:
+    made, ran = job.result, job.generation
+    if ran is not None:
+        yield "prompt", ran.prompt
+        yield "negative_prompt", ran.negative_prompt
+        yield "size", f"{ran.width} x {ran.height}"
+        yield "length", text("result.length.value", language, frames=ran.num_frames, fps=ran.fps)
+        yield "steps", _steps(ran, language)
+        yield "guidance", str(ran.guidance_scale)
+        yield "seed", str(ran.seed)
+        yield "engine", ran.engine
+    if made is not None:
+        yield "seconds", text("result.seconds.value", language, seconds=f"{sum(made.seconds.values()):.1f}")
+        yield "memory", _memory(made, language)
+    yield "path", job.output if made is None else str(made.path)
 
 
-def _steps(ran: JsonObject, made: JsonObject, language: Language) -> str:
-    steps = str(ran["num_inference_steps"])
-    if ran.get("speed") != "fast":
-        return steps
-    return text("result.steps.fast", language, steps=steps, evaluations=made.get("unet_evaluations", "?"))
+def _steps(ran: Generation, language: Language) -> str:
+    steps = ran.num_inference_steps
+    if ran.speed != "fast":
+        return str(steps)
+    return text("result.steps.fast", language, steps=steps, evaluations=evaluations(ran.speed, steps))
 
 
-def _memory(made: JsonObject, language: Language) -> str:
+def _memory(made: Result, language: Language) -> str:
     """Return what the hungriest stage took, and what was estimated for it; "" where it was not measured."""
-    stages = cast("list[dict[str, int | None]]", made.get("stages", []))
-    measured = [(used, stage["estimated_bytes"]) for stage in stages if (used := stage["bytes"])]
+    measured = [(stage.bytes, stage.estimated_bytes) for stage in made.stages if stage.bytes]
     if not measured:
         return ""
     used, estimated = max(measured, key=lambda stage: stage[0])

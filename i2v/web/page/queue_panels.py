@@ -100,12 +100,13 @@ def _finished(job: Job, language: Language, now: float) -> str:
 
 def _row(job: Job, kind: str, picture: str, state: str, buttons: Iterable[str], language: Language) -> str:
     """`state` is markup: what stands between the prompt and the `buttons`."""
-    ran = job.generation
-    prompt = escape(str(ran["prompt"]))
-    length = text("result.length.value", language, frames=ran["num_frames"], fps=ran["fps"])
-    facts = escape(f"{ran['width']} x {ran['height']} · {length} · {ran['engine']}")
+    title, ran = panels.title(job, language), job.generation
+    prompt, facts = escape(title), ""
+    if ran is not None:
+        length = text("result.length.value", language, frames=ran.num_frames, fps=ran.fps)
+        facts = escape(f"{ran.width} x {ran.height} · {length} · {ran.engine}")
     asks = {"delete": text("queue.delete.confirm", language)}
-    acts = "".join(_button(act, job.id, language, str(ran["prompt"]), asks.get(act, "")) for act in buttons)
+    acts = "".join(_button(act, job.id, language, title, asks.get(act, "")) for act in buttons)
     return (
         f'<li class="i2v-job i2v-{kind}" aria-label="{prompt}">{picture}<div class="i2v-job-text">'
         f'<p class="i2v-job-prompt" title="{prompt}">{prompt}</p><p class="i2v-subdued">{facts}</p>{state}'

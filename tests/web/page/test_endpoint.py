@@ -38,14 +38,14 @@ def test_gradios_client_gets_a_video(client: Client, house: House, photo_file: P
     video = client.predict(handle_file(str(photo_file)), QUICK, seed=7, api_name="/generate")
     assert probe(Path(video)).num_frames == 8
     job = house.service.page().jobs[0]
-    assert (job.generation["prompt"], job.generation["seed"]) == (QUICK, 7)
+    assert (job.generation.prompt, job.generation.seed) == (QUICK, 7)
     assert Path(video).read_bytes() == Path(job.output).read_bytes()
 
 
 @pytest.mark.slow
 def test_a_seed_of_minus_one_is_drawn(client: Client, house: House, photo_file: Path) -> None:
     client.predict(handle_file(str(photo_file)), QUICK, seed=-1, api_name="/generate")
-    assert house.service.page().jobs[0].generation["seed"] >= 0
+    assert house.service.page().jobs[0].generation.seed >= 0
 
 
 @pytest.mark.parametrize(

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from i2v.core.schema import Language
+from i2v.core.errors import Notice
+from i2v.core.results import Result, StageUse
+from i2v.core.schema import Generation, Language
 from i2v.core.settings import StorageSettings
 from i2v.jobs.model import Job, Phase
 from i2v.service.job_files import VideoProblem
 from i2v.web.page import panels
 
 HOSTILE = '<img src=x onerror="alert(1)">'
+RAN = Generation(HOSTILE, "", 96, 64, 96, 64, "keep", 8, 8, 8, 10, 9.0, seed=4, engine="embedded")
 JOB = Job(
     id="0" * 32, revision=1, status="running", request={"prompt": HOSTILE}, notices=(), input="a.png",
-    generation={
-        "prompt": HOSTILE, "negative_prompt": "", "width": 96, "height": 64, "num_frames": 8, "fps": 8,
-        "num_inference_steps": 10, "guidance_scale": 9.0, "seed": 4, "engine": "embedded",
-    },
+    generation=RAN, plan=None,
     output=f"/videos/{HOSTILE}.mp4", phase="denoising", progress=0.5, step=3, total=10, eta_seconds=11.6,
     preview_revision=None, queue_position=None, owner="w", attempt=1, deaths=0, interruptions=0,
     cancel_requested=False, result=None, error=None, history=(), created_at=1.0, started_at=2.0,
     finished_at=None,
 )  # fmt: skip
-DONE = replace(
-    JOB, status="succeeded", result={"path": JOB.output, "seconds": {"denoise": 1.25, "encode": 0.5}}
-)
-NOTICE = {"code": "gone", "params": {}, "message": HOSTILE}
+RESULT = Result(Path(JOB.output), RAN, seconds={"denoise": 1.25, "encode": 0.5})
+DONE = replace(JOB, status="succeeded", result=RESULT)
+NOTICE = Notice("gone", {}, HOSTILE)
 
 
 def test_a_running_job_tells_phase_step_and_time_left() -> None:
@@ -72,23 +72,19 @@ def test_a_finished_job_offers_the_file_under_its_own_name_and_says_what_was_run
 
 
 def test_a_finished_job_says_what_its_hungriest_stage_took_beside_the_estimate() -> None:
-    stages = [
-        {"name": "condition", "seconds": 0.1, "bytes": 2**30, "estimated_bytes": 3 * 2**30},
-        {"name": "denoise", "seconds": 1.0, "bytes": 5 * 2**29, "estimated_bytes": 2 * 2**30},
-        {"name": "decode", "seconds": 1.0, "bytes": None, "estimated_bytes": None},
-    ]
-    told = panels.result(replace(DONE, result={**(DONE.result or {}), "stages": stages}), "en")
+    stages = (
+        StageUse("condition", 0.1, 2**30, 3 * 2**30),
+        StageUse("denoise", 1.0, 5 * 2**29, 2 * 2**30),
+        StageUse("decode", 1.0, None, None),
+    )
+    told = panels.result(replace(DONE, result=replace(RESULT, stages=stages)), "en")
     assert "2.5 GiB at the most (the estimate: 2.0)" in told
     assert "Memory" not in panels.result(DONE, "en"), "an older job was not measured"
 
 
 def test_a_clip_that_was_made_fast_says_how_often_the_network_was_asked() -> None:
-    fast = replace(
-        DONE,
-        generation={**DONE.generation, "speed": "fast"},
-        result={**(DONE.result or {}), "unet_evaluations": 11},
-    )
-    assert "10, run fast: 11 evaluations of the network" in panels.result(fast, "en")
+    fast = replace(DONE, generation=replace(RAN, speed="fast", num_inference_steps=25))
+    assert "25, run fast: 11 evaluations of the network" in panels.result(fast, "en")
     assert "run fast" not in panels.result(DONE, "en")
 
 
@@ -100,8 +96,8 @@ def test_a_failed_job_says_why_and_what_to_do() -> None:
 
 
 def test_no_text_of_a_job_becomes_markup() -> None:
-    failed = replace(JOB, status="failed", error=NOTICE, notices=(NOTICE,))
-    made = replace(DONE, result={**(DONE.result or {}), "notices": [NOTICE]})
+    failed = replace(JOB, status="failed", error=NOTICE.to_dict(), notices=(NOTICE,))
+    made = replace(DONE, result=replace(RESULT, notices=(NOTICE,)))
     for panel in (
         panels.status(failed, "en"), panels.ending(failed, "en"), panels.ending(made, "en"),
         panels.result(made, "en"), panels.plain(HOSTILE), panels.notices([NOTICE], "zh-CN"),
@@ -135,3 +131,13 @@ def test_what_is_deleted_by_itself_is_told_where_something_is() -> None:
     assert "more than 2.5 GB" in told(0, 2.5)
     assert told(30, 2.5) == f"{told(30, 0)} {told(0, 2.5)}"
     assert told(30, 2.5, "zh-CN") == told(30, 0, "zh-CN") + told(0, 2.5, "zh-CN")
+
+
+def test_a_job_whose_details_cannot_be_read_is_shown_without_them() -> None:
+    notice = Notice("job.unreadable", {"reason": "generation: width: <b>"})
+    job = replace(JOB, generation=None, request={}, notices=(notice,))
+    done = replace(job, status="succeeded", finished_at=3.0)
+    assert "cannot be read (generation: width: &lt;b&gt;)" in panels.status(job, "en")
+    assert "cannot be read" in panels.result(done, "en")
+    assert "aspect-ratio" not in panels.preview(job, "en") + panels.video(done, "en")
+    assert panels.title(job, "zh-CN") == "详细信息无法读取的任务"

@@ -172,7 +172,8 @@ class GenerateTab:
         return await run_sync(self.form.placed, values, picture)
 
     def _of_job(self, job: Job) -> Updates:
-        return self.form.filled(job.request) | self.form.numbers(job.generation)
+        numbers = {} if job.generation is None else self.form.numbers(asdict(job.generation))
+        return self.form.filled(job.request) | numbers
 
     async def take_over(self, values: Values) -> Updates:
         """Show the job, or the settings, that another tab has opened."""
@@ -247,7 +248,7 @@ class GenerateTab:
             self.about: _about(spec, reason, language),
             self.get_model: _way_to_get_model(best_engine(self._service.engines), reason, language),
             self.plan: _forecast(plan, None if header is None else header.source_size, language),
-            self.advice: panels.notices((notice.to_dict() for notice in told), language),
+            self.advice: panels.notices(told, language),
         }
 
     def _facts(self, values: Values) -> PictureFacts | None:
@@ -291,7 +292,7 @@ class GenerateTab:
     async def generate_same_seed(self, values: Values) -> Any:
         """Run the form as it is now with the last job's seed."""
         last = await self._find(values[self.view].job)
-        seed = {} if last is None else {"seed": last.generation["seed"]}
+        seed = {} if last is None or last.generation is None else {"seed": last.generation.seed}
         return await self._submit(values, self.form.fields(values) | seed)
 
     async def generate_variation(self, values: Values) -> Any:
@@ -330,7 +331,7 @@ class GenerateTab:
 
     async def last_seed(self, view: Showing) -> Any:
         job = await self._find(view.job)
-        return gr.skip() if job is None else str(job.generation["seed"])
+        return gr.skip() if job is None or job.generation is None else str(job.generation.seed)
 
     async def _find(self, job_id: str) -> Job | None:
         return await run_sync(self._get, job_id)

@@ -83,7 +83,7 @@ def test_each_picture_becomes_a_job_in_order_with_the_forms_settings(
     assert [re.findall(r"\d of \d", line) for line in told] == [["1 of 3"], ["2 of 3"], ["3 of 3"], []]
     asked = [{name: job.request[name] for name in ("prompt", "fps", "fit")} for job in jobs(bench)]
     assert asked == [{"prompt": "a pan", "fps": 5, "fit": "pad"}] * 3
-    assert len({job.generation["seed"] for job in jobs(bench)}) == 3
+    assert len({job.generation.seed for job in jobs(bench)}) == 3
     assert [(entry.name, entry.job) for entry in entries(bench)] == [
         (name, job.id) for name, job in zip(("c.png", "a.png", "b.png"), jobs(bench), strict=True)
     ]
@@ -91,7 +91,7 @@ def test_each_picture_becomes_a_job_in_order_with_the_forms_settings(
 
 def test_a_seed_that_is_given_is_everybodys(bench: BatchBench, tmp_path: Path) -> None:
     send(bench, write(tmp_path, "a.png", "b.png"), seed="7")
-    assert [job.generation["seed"] for job in jobs(bench)] == [7, 7]
+    assert [job.generation.seed for job in jobs(bench)] == [7, 7]
 
 
 def test_a_bad_picture_does_not_stop_the_others(bench: BatchBench, tmp_path: Path) -> None:

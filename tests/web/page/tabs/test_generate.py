@@ -134,10 +134,10 @@ def test_a_job_of_another_program_is_opened_and_after_a_reload_made_again_with_i
         expect(page.locator(f"#i2v-frame video[src*='{made[-1]}']")).to_be_visible()
     jobs = [house.service.get(job_id) for job_id in made]
     assert [job.request["prompt"] for job in jobs] == [QUICK] * 3
-    assert [job.generation["num_frames"] for job in jobs] == [4] * 3
+    assert [job.generation.num_frames for job in jobs] == [4] * 3
     pictures = [house.service.picture(job) for job in jobs]
     assert len({Image.open(io.BytesIO(picture or b"")).tobytes() for picture in pictures}) == 1
-    seeds = [job.generation["seed"] for job in jobs]
+    seeds = [job.generation.seed for job in jobs]
     assert seeds[0] != seeds[1] == seeds[2]
 
 

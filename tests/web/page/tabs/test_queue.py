@@ -14,6 +14,7 @@ from i2v.jobs.model import Progress
 from i2v.web.page.tabs import queue
 from i2v.web.page.tabs.queue import QueueTab, QueueView
 from i2v.web.page.tabs.widgets import Opened
+from tests.job_crew import result_of
 from tests.web.browser import Visit, is_selected, needs_chromium, select
 from tests.web.house import House, wait_for
 from tests.web.page.tabs.bench import Bench, clicked, next_of, open_bench, run
@@ -47,7 +48,7 @@ def test_the_lists_follow_the_store_and_only_what_is_new_is_sent(bench: Bench[Qu
         assert "starts in about 70 s" in shown[tab.waiting]
         bench.store.heartbeat(claim, Progress("denoising", 0.6, 3, 4, eta_seconds=69.0))
         assert (await next_of(updates)).keys() == {tab.running}, "all that wait were sent again"
-        bench.store.finish(claim, {"seconds": {}, "path": "x"})
+        bench.store.finish(claim, result_of(claim.job.id))
         assert "first" in (await next_of(updates))[tab.finished]
         bench.front.closing.set()
         assert [later async for later in updates] == []

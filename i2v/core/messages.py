@@ -177,6 +177,10 @@ MESSAGES: dict[str, str] = {
     "provenance.unreadable": "{path} says how it was made in a form that cannot be read ({reason}).",
     "like.no_prompt": "{path} was written without its prompts: give --prompt.",
     "like.left_out": "{path} was written without its {what}: the frames may come out differently.",
+    "like.unknown": (
+        "{path} was made by a later version of i2v, with what this one does not know ({names}) and ignores:"
+        " the frames may come out differently."
+    ),
     "clip.unreadable": "{path} cannot be read as a video: {reason}.",
     "like.differs": ("{what} was {before} in {path} and is {now} now: the frames may come out differently."),
     # jobs as they run

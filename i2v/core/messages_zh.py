@@ -158,6 +158,9 @@ CHINESE: dict[str, str] = {
     "provenance.unreadable": "{path} 中的生成记录无法读取（{reason}）。",
     "like.no_prompt": "{path} 写入时没有保存提示词：请给出 --prompt。",
     "like.left_out": "{path} 写入时没有保存 {what}：画面可能不同。",
+    "like.unknown": (
+        "{path} 由更新版本的 i2v 生成，其中有本版本不认识的内容（{names}），已忽略：画面可能不同。"
+    ),
     "like.differs": "{path} 中的 {what} 是 {before}，现在是 {now}：画面可能不同。",
     "clip.unreadable": "{path} 无法作为视频读取：{reason}。",
     # jobs

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Hashable
 from functools import cache
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -32,7 +33,7 @@ def read_as(kind: type[T], value: object) -> T:
         ValueError: naming the first field that cannot be read.
     """
     try:
-        read: T = _adapter(kind).validate_python(value)
+        read: T = _adapter(cast("Hashable", kind)).validate_python(value)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])

@@ -1,7 +1,8 @@
 """Where a clip comes from, as it stands in the file: what was run, on which weights, with which versions.
 
 Owns the JSON under the metadata key `i2v`: writing it, reading it back (a file from anywhere is not trusted),
-turning it into a request again, and telling what is different now. Neither files nor engines are opened here.
+turning it into a request again, and telling what is different now. What a later version has written besides
+is kept, and passed over with a notice. Neither files nor engines are opened here.
 """
 
 from __future__ import annotations
@@ -11,19 +12,21 @@ import json
 import platform
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Self
 
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic_core import to_jsonable_python
 
 from i2v.core.errors import InvalidRequest, Notice
 from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, Language, MemoryPlan, shown
 from i2v.media.upscale import NETWORKS
 
 KEY = "i2v"  # the metadata key
+FORMAT = 1  # of the JSON; a later one may mean other things by the same names
 PACKAGES = ("i2v", "torch", "diffusers", "transformers", "imageio-ffmpeg")
 
 # Fields of a request: those that say a size, and those that a preset settles.
@@ -37,11 +40,9 @@ _SAMPLING_FIELDS = frozenset(
 _FOLLOWING = {"width", "height", "generated_width", "generated_height", "upscaler"}
 _PROMPTS = ("prompt", "negative_prompt")
 
-Value = JsonValue
-
 
 class Provenance(BaseModel):
-    """What a clip was made from and with.
+    """What a clip was made from and with; a later version's fields are in `model_extra`.
 
     Attributes:
         generation: what was run (`Generation`); prompts are `None` where they were left out.
@@ -54,17 +55,17 @@ class Provenance(BaseModel):
         visible_label: the language of the label in the picture, if it has one.
     """
 
-    model_config = ConfigDict(frozen=True, strict=True)
+    model_config = ConfigDict(frozen=True, strict=True, extra="allow")
 
-    format: Literal[1] = 1
-    generation: dict[str, Value]
-    size: dict[str, object]
+    format: Annotated[int, Field(ge=1)] = FORMAT
+    generation: dict[str, JsonValue]
+    size: dict[str, JsonValue]
     picture_sha256: str
     weights_sha256: str
-    plan: dict[str, Value]
+    plan: dict[str, JsonValue]
     device: str
     versions: dict[str, str]
-    visible_label: Language | None = None
+    visible_label: str | None = None
 
     @classmethod
     def of(
@@ -81,11 +82,11 @@ class Provenance(BaseModel):
         network = NETWORKS.get(generation.upscaler)
         packages = PACKAGES + (network.packages if network else ())
         return cls(
-            generation=asdict(generation),
-            size={name: value for name, value in asked.items() if name in _SIZE_FIELDS},
+            generation=to_jsonable_python(generation),
+            size={name: to_jsonable_python(value) for name, value in asked.items() if name in _SIZE_FIELDS},
             picture_sha256=picture_digest(picture),
             weights_sha256=weights_sha256,
-            plan=asdict(plan),
+            plan=to_jsonable_python(plan),
             device=device.name,
             versions={"python": platform.python_version(), **_versions(packages)},
             visible_label=visible_label,
@@ -133,11 +134,29 @@ class Provenance(BaseModel):
             ours.setdefault("speed", "exact")  # what there was before it had a name
         return {**ours, **({} if given.keys() & _SIZE_FIELDS else size), **given}
 
+    def unknown(self, path: Path) -> tuple[Notice, ...]:
+        """Return a notice of what a later version wrote into the clip at `path`, and this one ignores."""
+        parts = {"generation": _names_of(Generation), "plan": _names_of(MemoryPlan), "size": _SIZE_FIELDS}
+        written = {"": self.model_extra or {}, **{part: getattr(self, part) for part in parts}}
+        names = [
+            f"{part}.{name}".removeprefix(".")
+            for part, values in written.items()
+            for name, value in values.items()
+            if name not in parts.get(part, ()) and value not in (None, "", [], {})  # which say nothing
+        ]
+        if self.format > FORMAT:
+            names.append(f"format {self.format}")
+        if not names:
+            return ()
+        name, told = shown(str(path), limit=300), shown(", ".join(names), limit=200)
+        return (Notice("like.unknown", {"path": name, "names": told}),)
+
     def differences(self, then: Provenance, path: Path, asked: frozenset[str]) -> Iterator[Notice]:
         """Yield a notice for all that was otherwise in the clip at `path`, and bears on the frames.
 
         asked: fields of the request that were changed on purpose.
         """
+        yield from then.unknown(path)
         expected = set(asked)
         if asked & {*_SIZE_FIELDS, "fit", "engine"}:
             expected |= _FOLLOWING
@@ -154,7 +173,7 @@ class Provenance(BaseModel):
                 texts = {"path": str(path), "before": shown(str(before)), "now": shown(str(value))}
                 yield Notice("like.differs", {"what": what, **texts})
 
-    def _bearing_on_frames(self) -> dict[str, Value]:
+    def _bearing_on_frames(self) -> dict[str, JsonValue]:
         return {
             "speed": "exact",  # what there was before it had a name
             "upscaler": "lanczos",  # the same
@@ -167,6 +186,10 @@ class Provenance(BaseModel):
             "visible label": self.visible_label,
             **self.versions,
         }
+
+
+def _names_of(kind: type[Generation] | type[MemoryPlan]) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(kind))
 
 
 def _versions(packages: Iterable[str]) -> dict[str, str]:

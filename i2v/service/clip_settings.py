@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.errors import EncodeError, InvalidRequest
+from i2v.core.errors import EncodeError, InvalidRequest, Notice
 from i2v.core.schema import GenerationRequest, shown
 from i2v.engines.registry import find_spec
 from i2v.jobs.model import JsonObject
@@ -14,8 +15,16 @@ from i2v.media.provenance import Provenance
 from i2v.media.video import read_tags
 
 
-def settings_of(video: Path, engines: Mapping[str, EngineSpec]) -> JsonObject:
-    """Return the fields of the request that made the video; prompts that the file leaves out are missing.
+@dataclass(frozen=True)
+class ClipSettings:
+    """Fields of the request that made a video, without what the file leaves out, and what to know of them."""
+
+    fields: JsonObject
+    notices: tuple[Notice, ...]
+
+
+def settings_of(video: Path, engines: Mapping[str, EngineSpec]) -> ClipSettings:
+    """Return what made the video, as far as its file says so and this version knows it.
 
     Anybody may have made it: raises `InvalidRequest` (`clip.unreadable`, `provenance.*`).
     """
@@ -27,7 +36,7 @@ def settings_of(video: Path, engines: Mapping[str, EngineSpec]) -> JsonObject:
     except InvalidRequest as error:
         name = shown(video.name, limit=300)
         raise InvalidRequest("provenance.unreadable", path=name, reason=error.message) from error
-    return request.model_dump(include=set(fields))
+    return ClipSettings(request.model_dump(include=set(fields)), made.unknown(Path(video.name)))
 
 
 def _tags_of(video: Path) -> dict[str, str]:

@@ -40,7 +40,7 @@ from i2v.media.outputs import OutputName
 from i2v.media.picture_facts import PictureFacts
 from i2v.media.unpublished import kept_bytes, remove_kept, sweep
 from i2v.media.video import read_last_frame, read_poster
-from i2v.service.clip_settings import settings_of
+from i2v.service.clip_settings import ClipSettings, settings_of
 from i2v.service.executor import Executor
 from i2v.service.inputs import Inputs
 from i2v.service.job_files import Removal, check_video, read_from_video, remove_video, video_bytes
@@ -262,7 +262,7 @@ class Service:
         with _turn(self._looking):
             return self._inputs.png(job.input)
 
-    def settings_of(self, video: Path) -> JsonObject:
+    def settings_of(self, video: Path) -> ClipSettings:
         """See `clip_settings.settings_of`."""
         return settings_of(video, self.engines)
 

@@ -119,6 +119,25 @@ def test_a_clip_asks_for_itself_again(
     assert again == generation
 
 
+def test_what_a_later_version_wrote_is_kept_ignored_and_said(provenance: Provenance) -> None:
+    told = json.loads(provenance.to_tag(True))
+    told["generation"] |= {"loras": [{"name": "a", "weight": 0.5}], "options": {}, "audio": None}
+    told["plan"] |= {"blocks_to_swap": 12}
+    told["size"] |= {"bucket": "16:9"}
+    told |= {"keyframes": [{"at": 0, "picture_sha256": "ab"}], "sound_sha256": "", "visible_label": "fr"}
+    later = read_back(json.dumps(told))
+    assert later.model_dump() == told
+    assert json.loads(later.to_tag(True)) == told
+    assert later.request_fields({}) == provenance.request_fields({})
+    unknown, label = provenance.differences(later, CLIP, NOTHING)
+    assert unknown.code == "like.unknown"
+    assert unknown.params["names"] == "keyframes, generation.loras, plan.blocks_to_swap, size.bucket"
+    assert label.params["what"] == "visible label"
+    newer = read_back(json.dumps(json.loads(provenance.to_tag(True)) | {"format": 2}))
+    assert [notice.params["names"] for notice in newer.unknown(CLIP)] == ["format 2"]
+    assert provenance.unknown(CLIP) == ()
+
+
 def test_what_is_given_beats_the_clip(provenance: Provenance) -> None:
     fields = provenance.request_fields({"seed": "8", "prompt": "other"})
     assert (fields["seed"], fields["prompt"], fields["preset"], fields["fps"]) == ("8", "other", "quick", 8)

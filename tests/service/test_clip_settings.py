@@ -22,11 +22,11 @@ from tests.rehearsal import REHEARSAL, picture
 def test_a_video_gives_back_the_settings_that_it_was_made_with(working: Service) -> None:
     asked = {"prompt": "镜头 = 左;", "negative_prompt": "blur", "seed": 7, "num_frames": 5, "fit": "pad"}
     job = working.submit(asked, picture())
-    fields = working.settings_of(Path(job.output))
+    fields = working.settings_of(Path(job.output)).fields
     assert fields.items() >= asked.items()
     assert (fields["engine"], fields["preset"], fields["num_inference_steps"]) == ("rehearsal", "standard", 4)
     again, _ = resolve(GenerationRequest.parse(fields), REHEARSAL, {}, (64, 64))
-    assert asdict(again) == working.get(job.id).generation
+    assert again == working.get(job.id).generation
 
 
 def tagged(path: Path, **changed: object) -> Path:
@@ -49,7 +49,7 @@ ODD: list[tuple[dict[str, object], str]] = [
 
 
 def test_settings_that_nobody_could_have_asked_for_are_refused(service: Service, tmp_path: Path) -> None:
-    assert service.settings_of(tagged(tmp_path / "fine.mp4"))["seed"] == 1
+    assert service.settings_of(tagged(tmp_path / "fine.mp4")).fields["seed"] == 1
     for changed, told in ODD:
         path = tagged(tmp_path / "odd.mp4", **changed)
         with pytest.raises(InvalidRequest, match=re.escape(told)) as caught:
@@ -57,6 +57,19 @@ def test_settings_that_nobody_could_have_asked_for_are_refused(service: Service,
         path.unlink()
         assert caught.value.code == "provenance.unreadable"
         assert caught.value.params["path"] == "odd.mp4"  # and not where it lies on this machine
+
+
+def test_a_clip_of_a_later_version_gives_what_is_understood_and_says_what_is_not(
+    service: Service, tmp_path: Path
+) -> None:
+    video = tagged(tmp_path / "later.mp4", loras=[{"name": "a"}], num_frames=6, keyframes=[])
+    found = service.settings_of(video)
+    assert found.fields == {
+        "prompt": "x", "engine": "rehearsal", "seed": 1, "num_frames": 6, "speed": "exact",
+    }  # fmt: skip
+    (notice,) = found.notices
+    assert notice.params == {"path": "later.mp4", "names": "generation.loras"}
+    assert service.settings_of(tagged(tmp_path / "fine.mp4")).notices == ()
 
 
 def test_what_is_no_video_of_ours_says_so_by_its_name(service: Service, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from i2v.web.page.tabs.widgets import (
     acting_html,
     dropped_files,
 )
-from i2v.web.texts import text
+from i2v.web.texts import text, translate
 
 CLIPS = 24  # on a page
 POLL_SECONDS = 0.5  # a search through 100,000 prompts takes a fifth of it
@@ -174,11 +174,13 @@ class GalleryTab:
             return updates
         [path] = values[self.dropped]
         try:
-            fields = await self._front.heavy(lambda: self._service.settings_of(path))
+            found = await self._front.heavy(lambda: self._service.settings_of(path))
         except I2VError as error:
             return updates | {self.told: panels.error(error.to_dict(), language)}
         # Over all tabs, since the first one is shown next.
         gr.Info(text("gallery.loaded", language), title="")
-        if "prompt" not in fields:
+        if "prompt" not in found.fields:
             gr.Warning(text("gallery.no_prompt", language), title="")
-        return updates | {self._shared.opened: Opened(fields=fields)}
+        for notice in found.notices:
+            gr.Warning(translate(notice.to_dict(), language), title="")
+        return updates | {self._shared.opened: Opened(fields=found.fields)}

@@ -185,7 +185,7 @@ def test_a_deleted_clip_says_so_where_a_file_of_somebody_else_was_left(bench: Ga
 def test_a_dropped_clip_gives_its_settings(bench: GalleryBench, capsys: pytest.CaptureFixture[str]) -> None:
     clip = Path(bench.store.get(made(bench, "nothing at all")).output)
     updates = dropped(bench, clip)
-    asked = bench.service.settings_of(clip)
+    asked = bench.service.settings_of(clip).fields
     assert (asked["prompt"], type(asked["seed"])) == ("nothing at all", int)
     assert updates[bench.shared.opened] == Opened(fields=asked)
     assert (updates[bench.tab.dropped], updates[bench.tab.told]) == (None, "")

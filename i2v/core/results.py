@@ -53,6 +53,8 @@ class Result:
     @property
     def solver(self) -> str:
         steps = self.generation.num_inference_steps
+        if not steps:
+            return "none"
         return fast(steps).solver if self.generation.speed == "fast" else "ddim"
 
     def to_dict(self) -> dict[str, object]:

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from i2v.core.errors import Cancelled, I2VError, Notice
+from i2v.core.results import Result
+from i2v.core.schema import Language
 from i2v.core.settings import OutputSettings, Settings
 from i2v.core.stages import Stage
 from i2v.engines.base import Decoded, Event, Inputs
@@ -25,7 +27,7 @@ from i2v.media.outputs import OutputTarget, prepare_output
 from i2v.media.provenance import KEY, Provenance
 from i2v.media.unpublished import About, FrameRecorder
 from i2v.media.video import check_ffmpeg
-from i2v.pipeline.delivery import Marks, Result, deliver, publish_kept
+from i2v.pipeline.delivery import Marks, deliver, publish_kept
 from i2v.pipeline.engines import EngineCache, LoadedEngine
 from i2v.pipeline.ladder import MemoryLadder
 from i2v.pipeline.plan import ClipPlan
@@ -109,7 +111,6 @@ def check_output(target: OutputTarget) -> None:
 
 def describe(plan: ClipPlan, picture: Picture, loaded: LoadedEngine, output: OutputSettings) -> Provenance:
     """Return where the clip will have come from, settled before its first frame."""
-    visible = output.language if output.label == "visible" else None
     return Provenance.of(
         plan.asked,
         plan.generation,
@@ -117,8 +118,12 @@ def describe(plan: ClipPlan, picture: Picture, loaded: LoadedEngine, output: Out
         loaded.weights_sha256,
         loaded.engine.plan,
         loaded.device,
-        visible,
+        _visible_label(output),
     )
+
+
+def _visible_label(output: OutputSettings) -> Language | None:
+    return output.language if output.label == "visible" else None
 
 
 def mark(provenance: Provenance, output: OutputSettings, more: Mapping[str, str]) -> Marks:
@@ -126,7 +131,7 @@ def mark(provenance: Provenance, output: OutputSettings, more: Mapping[str, str]
     tags = {KEY: provenance.to_tag(output.prompts)}
     if output.label != "none":
         tags[AIGC] = aigc_tag(output.producer, provenance.digest())
-    return Marks({**tags, **more}, provenance.visible_label)
+    return Marks({**tags, **more}, _visible_label(output))
 
 
 def fit_inputs(plan: ClipPlan, picture: Picture) -> tuple[Inputs, tuple[Notice, ...]]:

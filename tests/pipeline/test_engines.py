@@ -135,10 +135,9 @@ def test_weights_that_do_not_fit_are_loaded_elsewhere_and_that_is_said(
     monkeypatch.setattr(I2VGenXLEngine, "load", classmethod(fail))
     rungs = [["ladder.load", "ladder.offload_encoders"], ["ladder.load", "ladder.offload_model"]]
     if failures == 3:
-        said = []
+        events, said = cache.prepare(clip(generation), Rungs()), []
         with pytest.raises(InsufficientMemory):
-            for event in cache.prepare(clip(generation), Rungs()):
-                said.append([notice.code for notice in event.notices])
+            said.extend([notice.code for notice in event.notices] for event in events)
         assert cache.loaded is None
     else:
         said = prepare(cache, clip(generation), Rungs())

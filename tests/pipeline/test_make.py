@@ -14,6 +14,7 @@ from PIL import Image
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Cancelled, I2VError, InsufficientMemory, ModelUnavailable
+from i2v.core.results import Result
 from i2v.core.schema import DeviceInfo, Generation, MemoryPlan
 from i2v.core.settings import OutputSettings, load_settings
 from i2v.engines.base import Decoded, Denoised
@@ -26,7 +27,6 @@ from i2v.media.unpublished import FrameRecorder
 from i2v.media.upscale import is_installed
 from i2v.media.video import probe, read_tags
 from i2v.memory.plan import Planned
-from i2v.pipeline.delivery import Result
 from i2v.pipeline.engines import EngineCache, LoadedEngine
 from i2v.pipeline.make import ClipEvent, Loaded, Output, describe, make_clip, mark
 from i2v.pipeline.plan import ClipPlan

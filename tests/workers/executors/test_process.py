@@ -435,7 +435,7 @@ def test_the_job_of_a_worker_that_is_stopped_for_a_while_is_left_to_it(
         job = house.submit(f"step 1: wait {tmp_path}/go")
         house.wait(job, lambda found: found.phase == "denoising")
         house.worker.suspend()
-        over = time.monotonic() + 0.3 
+        over = time.monotonic() + 0.3
         wait_until(lambda: house.executor._swept > over)  # orphans were looked for
         (tmp_path / "go").touch()
         assert house.get(job).status == "running"

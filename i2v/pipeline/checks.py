@@ -55,10 +55,9 @@ def _options(request: GenerationRequest, spec: EngineSpec) -> Options:
     try:
         return spec.options_model.model_validate(request.options)
     except ValidationError as error:
-        found = invalid_field(error)
-        raise InvalidRequest(
-            found.code, **{**found.params, "field": f"options.{found.params['field']}"}
-        ) from None
+        found = invalid_field(error).params
+        field, value, allowed = f"options.{found['field']}", found.get("value"), found.get("allowed")
+        raise InvalidRequest("request.invalid", field=field, value=value, allowed=allowed) from None
 
 
 def _is_visible(text: str) -> bool:

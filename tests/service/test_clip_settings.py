@@ -12,7 +12,7 @@ from i2v.core.errors import InvalidRequest
 from i2v.core.schema import GenerationRequest
 from i2v.media.outputs import OutputFile
 from i2v.media.video import Mp4Writer
-from i2v.pipeline.clip import resolve
+from i2v.pipeline.resolve import resolve
 from i2v.service.service import Service
 from tests.clips import SIZE, make_frames, write
 from tests.rehearsal import REHEARSAL, picture

@@ -56,8 +56,12 @@ def _options(request: GenerationRequest, spec: EngineSpec) -> Options:
         return spec.options_model.model_validate(request.options)
     except ValidationError as error:
         found = invalid_field(error).params
-        field, value, allowed = f"options.{found['field']}", found.get("value"), found.get("allowed")
-        raise InvalidRequest("request.invalid", field=field, value=value, allowed=allowed) from None
+        raise InvalidRequest(
+            "request.invalid",
+            field=f"options.{found['field']}",
+            value=found["value"],
+            allowed=found["allowed"],
+        ) from None
 
 
 def _is_visible(text: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.errors import ModelUnavailable, Notice, Param
+from i2v.core.errors import ModelUnavailable, Notice
 from i2v.core.schema import DeviceInfo, shown
 from i2v.core.settings import ModelSettings
 from i2v.engines.registry import find_spec
@@ -35,14 +35,13 @@ def explain_choice(device: DeviceInfo, models: ModelSettings, engines: Mapping[s
     """Return, as one sentence, what "auto" chooses on `device`, and what keeps it from the best engine."""
     best = best_engine(engines)
     path = shown(str(locate(best, models).path), limit=300)
-    params: dict[str, Param] = {"title": best.title, "path": path}
     if choose_engine("auto", device, models, engines) is best:
-        return Notice("engine.auto_full", params)
+        return Notice("engine.auto_full", {"title": best.title, "path": path})
     if device.type == "cuda" or not best.needs_cuda:
-        return Notice("engine.auto_no_weights", params)
+        return Notice("engine.auto_no_weights", {"path": path})
     if is_available(best, models):
-        return Notice("engine.auto_no_cuda", params)
-    return Notice("engine.auto_neither", params)
+        return Notice("engine.auto_no_cuda", {})
+    return Notice("engine.auto_neither", {"path": path})
 
 
 def best_engine(engines: Mapping[str, EngineSpec]) -> EngineSpec:

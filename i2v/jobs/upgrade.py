@@ -7,6 +7,7 @@ file is either as it was or as it should be. Deliberately does not know any tabl
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ from pathlib import Path
 
 from i2v.core.errors import I2VError
 from i2v.core.schema import shown
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,8 @@ def migrate(connection: sqlite3.Connection, path: Path, found: int, migrations: 
                 "database.not_upgraded", path=name, found=found, version=migration.version, reason=reason
             ) from error
         connection.execute(f"PRAGMA user_version = {migration.version}")
+        if found:
+            log.info("%s: version %d: %s", path, migration.version, migration.title)
 
 
 def keep_copy(source: sqlite3.Connection, path: Path, version: int) -> Path:
@@ -66,7 +71,7 @@ def keep_copy(source: sqlite3.Connection, path: Path, version: int) -> Path:
     stem = f"{path.name}.v{version}-{datetime.now():%Y%m%d_%H%M%S}"
     part = path.with_name(f"{stem}.part")
     try:
-        for abandoned in path.parent.glob(f"{path.name}.v*.part"):  # of a start that was killed
+        for abandoned in path.parent.glob(f"{path.name}.v*.part*"):  # of a start that was killed
             abandoned.unlink()
         os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         with closing(sqlite3.connect(part)) as target:

@@ -13,6 +13,7 @@ import pytest
 
 from i2v.core.schema import MemoryPlan, PlannedMemory
 from i2v.jobs.forecast import Forecast
+from i2v.memory.model import denoising_work
 from i2v.jobs.model import Job
 from i2v.jobs.store import JobStore
 from tests.job_crew import generation, ram_folder, result_of, submission
@@ -112,7 +113,7 @@ def test_a_column_that_cannot_be_read_hides_no_job(
     )
     runs = store.recent_runs()
     assert len(runs) == (1 if column in ("generation", "result") else 2)
-    assert Forecast(runs).seconds(generation("another")) is not None
+    assert Forecast(runs, denoising_work({})).seconds(generation("another")) is not None
     store.delete(job.id)
     assert [each.id for each in store.page().jobs] == [other.id]
 
@@ -146,7 +147,7 @@ def test_a_queued_job_that_cannot_be_read_fails_when_its_turn_comes_and_the_next
 ) -> None:
     bad, good, worse = (store.submit(submission()) for _ in range(3))
     raw.execute("UPDATE jobs SET generation = '{}' WHERE id IN (?, ?)", [bad.id, worse.id])
-    starts = Forecast([]).starts(store.unfinished())
+    starts = Forecast([], denoising_work({})).starts(store.unfinished())
     assert starts == [0, 0, None]
     held = store.claim("owner")
     assert held is not None

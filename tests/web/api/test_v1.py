@@ -6,9 +6,11 @@ import base64
 import errno
 import io
 import json
+import os
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -216,6 +218,30 @@ def test_an_ended_job_is_purged_with_its_video_picture_and_row_and_only_once(hou
     assert [each["id"] for each in house.get("/jobs").json()["jobs"]] == [other.id]
     assert house.get(f"/jobs/{other.id}/video").status_code == 200
     assert house.service.picture(other) is not None
+
+
+def test_a_job_that_cannot_be_read_is_shown_as_such_and_can_be_purged(house: House) -> None:
+    done, waiting, other = finished_job(house), submit(house.store, house.settings), house.submit_id()
+    with closing(sqlite3.connect(house.settings.database)) as raw:
+        for column in ("generation", "request"):
+            raw.execute(f"UPDATE jobs SET {column} = '{{' WHERE id IN (?, ?)", [done.id, waiting.id])
+        raw.execute("UPDATE jobs SET phase = 'dreaming', result = '[]' WHERE id = ?", [done.id])
+        raw.commit()
+    listed = {job["id"]: job for job in house.get("/jobs?search=").json()["jobs"]}
+    assert listed.keys() == {done.id, waiting.id, other}
+    assert [job["id"] for job in house.get("/jobs?search=camera").json()["jobs"]] == [other]
+    for job in (done, waiting):
+        told = house.get(f"/jobs/{job.id}").json()
+        assert told == listed[job.id]
+        assert (told["request"], told["result"], told["status"]) == ({}, None, job.status)
+        assert told["notices"][-1]["code"] == "job.unreadable"
+    body = {"prompt": "x", "engine": "rehearsal"}
+    assert house.session.post(f"{house.api}/plan", json=body, timeout=30).status_code == 200
+    assert house.executor.run_next()
+    assert house.get(f"/jobs/{waiting.id}").json()["error"]["code"] == "job.unreadable"
+    assert house.get(f"/jobs/{other}").json()["status"] == "succeeded"
+    assert purge(house, done.id).json()["video"] == "removed"
+    assert purge(house, waiting.id).json()["video"] == "none"
 
 
 def test_what_has_not_ended_is_not_purged_but_cancelled_first(house: House) -> None:

@@ -13,9 +13,9 @@ import pytest
 
 from i2v.core.schema import MemoryPlan, PlannedMemory
 from i2v.jobs.forecast import Forecast
-from i2v.memory.model import denoising_work
 from i2v.jobs.model import Job
 from i2v.jobs.store import JobStore
+from i2v.memory.model import denoising_work
 from tests.job_crew import generation, ram_folder, result_of, submission
 
 

@@ -6,7 +6,6 @@ import base64
 import errno
 import io
 import json
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator

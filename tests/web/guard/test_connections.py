@@ -236,7 +236,7 @@ def answered(tried: Tried, opened: socket.socket) -> bytes:
         try:
             found = opened.recv(65536)
         except TimeoutError:
-            tried.let_pass(10)
+            tried.let_pass(50)
         else:
             opened.settimeout(60)
             return found

@@ -15,7 +15,7 @@ MESSAGES: dict[str, str] = {
         "Give either resolution ({resolution}) or height and width ({height} x {width}), not both."
     ),
     "request.blank_prompt": "prompt is blank: write what should happen, for example 'the camera pans left'.",
-    "request.not_supported": "{title} has no {field}: leave it out (it was {value}).",
+    "request.not_supported": "{title} does not take {field} (it was {value}).",
     "request.unknown_engine": "engine = {value} is not known: one of {allowed}.",
     # notices about the request
     "request.untrained_frames": (
@@ -637,6 +637,7 @@ MESSAGES: dict[str, str] = {
 # What to do, where the sentence above does not say it itself.
 HINTS: dict[str, str] = {
     "request.missing_field": "Add the field to the request.",
+    "request.not_supported": "Leave it out, or choose another model.",
     "weights.cancelled": "Start it again when you like: i2v models download i2vgen-xl",
     "models.check_stopped": "Check it again when you like.",
     "models.idle": "Nothing needs to be done.",

@@ -13,7 +13,7 @@ CHINESE: dict[str, str] = {
     "request.half_size": "height 和 width 要一起给出；也可以只给 resolution。",
     "request.two_sizes": "resolution（{resolution}）与 height、width（{height} x {width}）只能给其中一种。",
     "request.blank_prompt": "提示词为空：请写出画面里要发生什么，例如“the camera pans left”。",
-    "request.not_supported": "{title} 不支持 {field}（收到 {value}），请去掉该项。",
+    "request.not_supported": "{title} 不支持 {field}（收到 {value}）。",
     "request.unknown_engine": "没有名为 {value} 的模型，可选：{allowed}。",
     "request.untrained_frames": "{title} 按 {low} 到 {high} 帧训练；用 {num_frames} 帧时运动可能不稳定。",
     "request.scaled_up": (
@@ -489,6 +489,7 @@ CHINESE: dict[str, str] = {
 
 HINTS: dict[str, str] = {
     "request.missing_field": "请在请求中加上该字段。",
+    "request.not_supported": "请去掉该项，或换一个模型。",
     "weights.cancelled": "随时可以重新开始：i2v models download i2vgen-xl",
     "models.check_stopped": "需要时可重新校验。",
     "models.idle": "无需任何操作。",

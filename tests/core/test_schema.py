@@ -14,9 +14,9 @@ from i2v.core.schema import MAX_SEED, PROMPT_LIMIT, GenerationRequest, nearest_n
 
 PROMPT = "the camera pans left"
 WHOLE = {
-    "height": (64, 2048),
-    "width": (64, 2048),
-    "num_frames": (4, 128),
+    "height": (64, 4096),
+    "width": (64, 4096),
+    "num_frames": (1, 3600),
     "fps": (1, 60),
     "target_fps": (1, 60),
     "num_inference_steps": (1, 200),
@@ -67,6 +67,7 @@ def test_gaps_stay_gaps_and_choices_have_the_published_defaults() -> None:
         "guidance_scale": None,
         "seed": None,
         "engine": "auto",
+        "options": {},
         "speed": "auto",
         "gradient_checkpointing": False,
     }
@@ -123,7 +124,7 @@ def test_forms_and_flags_may_say_a_number_as_text(text: str, number: int) -> Non
 
 @pytest.mark.parametrize("value", [16.5, "16.5", "1e1"])
 def test_a_fraction_is_no_whole_number(value: object) -> None:
-    assert refusal(num_frames=value).params["allowed"] == "a whole number from 4 to 128"
+    assert refusal(num_frames=value).params["allowed"] == "a whole number from 1 to 3600"
     assert parse(guidance_scale=value).guidance_scale == float(str(value))
 
 

@@ -57,17 +57,17 @@ def test_each_stage_has_its_seconds_bytes_and_estimate(
     events = list(books.follow(story()))
     assert [type(event) for event in events] == [Conditioned, Denoised, SteppedDown, Denoised, Decoded]
     told = books.to_list()
-    assert [(stage["name"], stage["bytes"]) for stage in told] == [
+    assert [(stage.name, stage.bytes) for stage in told] == [
         ("condition", 200),
         ("denoise", 700),
         ("decode", 900),
     ]
     figures = [MEMORY.estimate(EMBEDDED, asked, plan) for plan in (PLAN, LOWER)]
     plain, lower = (found for found in figures if found is not None)
-    assert told[0]["estimated_bytes"] == plain.metered(Stage.CONDITION)
-    assert told[1]["estimated_bytes"] == lower.metered(Stage.DENOISE), "of the plan the peak was seen under"
-    assert cast("float", told[1]["seconds"]) >= 0.05, "the try that failed took time"
-    assert told[1]["seconds"] == round(watch.seconds["denoise"], 3)
+    assert told[0].estimated_bytes == plain.metered(Stage.CONDITION)
+    assert told[1].estimated_bytes == lower.metered(Stage.DENOISE), "of the plan the peak was seen under"
+    assert cast("float", told[1].seconds) >= 0.05, "the try that failed took time"
+    assert told[1].seconds == round(watch.seconds["denoise"], 3)
 
 
 def test_who_looks_at_a_step_waits_for_it_in_the_steps_time(
@@ -85,7 +85,7 @@ def test_who_looks_at_a_step_waits_for_it_in_the_steps_time(
 def test_an_engine_that_was_not_measured_has_no_estimate(asked: Generation) -> None:
     books = StageBooks(REHEARSAL, replace(asked, engine="rehearsal"), PLAN, Stopwatch())
     list(books.follow(story()))
-    assert [stage["estimated_bytes"] for stage in books.to_list()] == [None] * 3
+    assert [stage.estimated_bytes for stage in books.to_list()] == [None] * 3
 
 
 def test_a_real_peak_is_seen_in_its_stage_alone(asked: Generation) -> None:
@@ -98,7 +98,7 @@ def test_a_real_peak_is_seen_in_its_stage_alone(asked: Generation) -> None:
 
     books = StageBooks(EMBEDDED, asked, PLAN, Stopwatch())
     list(books.follow(hungry()))
-    condition, denoise, decode = (stage["bytes"] for stage in books.to_list())
+    condition, denoise, decode = (stage.bytes for stage in books.to_list())
     if condition is None:
         pytest.skip("nobody counts here")
     assert cast("int", denoise) > cast("int", condition) + 150_000_000

@@ -299,7 +299,7 @@ def test_a_job_without_a_video_says_so(service: Service, settings: Settings) -> 
         if job is failed:
             store.fail(claim, {"code": "x", "params": {}, "message": ""})
         else:
-            store.finish(claim, {"seconds": {}})
+            store.finish(claim, result_of(job.id))
     for job, code in ((failed, "job.no_video"), (done, "job.video_missing")):
         with pytest.raises(InvalidRequest) as caught:
             service.video(job.id)

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""docs/api.md and the README's examples: each is run as it stands, with the embedded model."""
-=======
-"""docs/api.md: every block of code is run against a real server, the shell's with the embedded model."""
->>>>>>> 8418717 (The published clients' examples are run against a house, not a second time against the embedded model)
+"""docs/api.md and the README's examples: each is run against a server, the shell's with the embedded model."""
 
 from __future__ import annotations
 
@@ -45,20 +41,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-<<<<<<< HEAD
 def blocks(language: str, page: str = PAGE) -> list[str]:
     """Return the page's blocks that open with these words."""
     return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
 
 
-def addressed(code: str, server: Server) -> str:
+def addressed(code: str, server: Server | House) -> str:
     return code.replace("http://localhost:7860", server.url)
-=======
-def blocks(language: str, server: Server | House) -> list[str]:
-    """Return the blocks that open with these words."""
-    found = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    return [code.replace("http://localhost:7860", server.url) for code in found]
->>>>>>> 8418717 (The published clients' examples are run against a house, not a second time against the embedded model)
 
 
 def test_the_examples_in_the_shell_do_what_they_say(server: Server, folder: Path) -> None:
@@ -74,20 +63,12 @@ def test_the_examples_in_the_shell_do_what_they_say(server: Server, folder: Path
     assert '"status":"succeeded"' in events.split("event: state")[-1]
 
 
-<<<<<<< HEAD
-def test_the_published_clients_examples_get_their_videos(server: Server, folder: Path) -> None:
-    first, second = (addressed(code, server) for code in blocks("python"))
-    run([sys.executable, "-c", first], folder)
-    assert probe(folder / "predicted.mp4").num_frames == 8
-    assert probe(Path(run([sys.executable, "-c", second], folder).strip())).num_frames == 8
-=======
 def test_the_published_clients_examples_get_their_videos(shared_house: House, folder: Path) -> None:
-    first, second = blocks("python", shared_house)
+    first, second = (addressed(code, shared_house) for code in blocks("python"))
     with shared_house.executor.working():
         run([sys.executable, "-c", first], folder)
         assert probe(folder / "predicted.mp4").num_frames == 8
         assert probe(Path(run([sys.executable, "-c", second], folder).strip())).num_frames == 8
->>>>>>> 8418717 (The published clients' examples are run against a house, not a second time against the embedded model)
 
 
 def test_the_readme_s_example_of_the_api_gets_a_clip(server: Server, folder: Path) -> None:

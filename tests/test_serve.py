@@ -382,7 +382,9 @@ def test_after_a_restart_with_another_database_all_pictures_are_there(
         file.rename(away / file.name)
     second = start(staged(tmp_path))
     assert {path.name for path in (data / "inputs").iterdir()} == names
-    new = submit(second, picture, "x")
+    another = picture.with_name("another.jpg")
+    another.write_bytes((ROOT / "examples" / "rocket.jpg").read_bytes())
+    new = submit(second, another, "x")
     follow(second, new)
     second.end()
     third = start(staged(tmp_path))  # a database with a job of its own: the others are orphans

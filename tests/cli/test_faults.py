@@ -130,15 +130,6 @@ def test_a_limit_on_the_size_of_files_is_a_failure(
 # --- the folder
 
 
-@pytest.mark.slow
-def test_a_folder_that_vanishes_meanwhile_is_named(
-    environment: dict[str, str], picture: Path, outputs: Path
-) -> None:
-    done = run_while(environment, picture, lambda: shutil.rmtree(outputs))
-    assert_failed(done, f"could not be written to {outputs}.*No such file", outputs)
-    assert not outputs.exists()
-
-
 def test_a_file_in_the_folders_place_is_refused(
     environment: dict[str, str], picture: Path, outputs: Path
 ) -> None:

@@ -44,7 +44,7 @@ def hub() -> Iterator[Hub]:
 
 @pytest.fixture
 def settings(tmp_path: Path, hub: Hub) -> ModelSettings:
-    return models_in(tmp_path / "models", sources=hub.address, probe_seconds=5, stall_seconds=5)
+    return models_in(tmp_path / "models", sources=hub.address, probe_seconds=60, stall_seconds=60)
 
 
 @pytest.fixture

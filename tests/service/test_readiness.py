@@ -106,6 +106,7 @@ def test_no_ffmpeg_is_told(service: Service, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_who_asks_all_the_time_costs_little(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness, "KEPT_SECONDS", 3600.0)
     store = JobStore(settings.database)
     asked = Readiness(settings, store)
     checks: list[None] = []

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from tests.web.house import House
 
@@ -65,3 +65,16 @@ def select(page: Page, tab: str) -> None:
 
 def is_selected(page: Page, tab: str) -> None:
     expect(page.locator(f"#i2v-tab-{tab}-button")).to_have_attribute("aria-selected", "true")
+
+
+def click_twice(button: Locator) -> None:
+    """Double-click, however slow the machine is: both at the same moment."""
+    button.evaluate("button => { button.click(); button.click(); }")
+
+
+def keep_asking(page: Page) -> None:
+    """Have buttons that ask first ask for minutes: on a busy machine, the usual 5 s are over too soon."""
+    page.evaluate(
+        "() => { const begin = window.setTimeout;"
+        " window.setTimeout = (run, wait, ...more) => begin(run, wait === 5000 ? 300000 : wait, ...more); }"
+    )

@@ -7,12 +7,14 @@ import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from urllib.parse import urlencode, urlsplit
 
 import pytest
 import requests
 from playwright.sync_api import expect, sync_playwright
 
+from i2v.web.guard import access
 from i2v.web.guard.access import PER_ADDRESS, VISIT_SECONDS
 from tests.web.browser import CHROMIUM, FLAGS, WAIT
 from tests.web.house import House, running
@@ -38,6 +40,12 @@ def visitor(house: House) -> Iterator[requests.Session]:
 def log_in(session: requests.Session, house: House, token: str = TOKEN, **more: str) -> requests.Response:
     form = {"token": token, **more}
     return session.post(f"{house.url}/login", data=form, timeout=30, allow_redirects=False)
+
+
+@pytest.fixture(autouse=True)
+def _slow_forgiveness(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forgive a guess an hour: on a busy machine, ten of them take longer than the usual six seconds."""
+    monkeypatch.setattr(access, "PER_ADDRESS", replace(PER_ADDRESS, seconds=3600))
 
 
 # --- the page
@@ -177,7 +185,7 @@ def test_who_tries_too_often_waits_and_others_do_not(
         assert tries == [401] * PER_ADDRESS.burst
         refused = log_in(session, house)
         assert refused.status_code == 429
-        assert 1 <= int(refused.headers["Retry-After"]) <= PER_ADDRESS.seconds
+        assert 1 <= int(refused.headers["Retry-After"]) <= access.PER_ADDRESS.seconds
         assert "秒后再试" in refused.text
         place = urlsplit(house.url)
         other = http.client.HTTPConnection(

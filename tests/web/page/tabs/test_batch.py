@@ -19,7 +19,7 @@ from i2v.web.page.tabs.form import Form
 from i2v.web.page.tabs.widgets import Opened, Shared
 from i2v.web.texts import translate
 from tests.rehearsal import picture
-from tests.web.browser import Visit, is_selected, needs_chromium
+from tests.web.browser import Visit, click_twice, is_selected, needs_chromium
 from tests.web.house import House
 from tests.web.page.tabs.bench import Bench, clicked, next_of, open_bench, run
 
@@ -193,7 +193,7 @@ def test_of_three_pictures_a_broken_one_is_told_and_two_become_videos(visit: Vis
     page.set_input_files("#i2v-batch-drop input[type=file]", files)
     expect(page.locator("#i2v-batch-drop a[href$='/c.png']")).to_be_visible()
     page.fill("#i2v-batch-prompt textarea", "two of three")
-    page.dblclick("#i2v-batch-go")
+    click_twice(page.locator("#i2v-batch-go"))
     expect(page.locator("#i2v-batch li")).to_have_count(3)
     expect(page.locator("#i2v-batch")).to_contain_text("2 of 3 done · 1 without a video")
     expect(page.locator("#i2v-batch li").nth(1)).to_contain_text("damaged or incomplete")

@@ -13,7 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from i2v.web.page.tabs.gallery import GalleryTab, Looking
 from i2v.web.page.tabs.widgets import Opened, Updates, Values
-from tests.web.browser import Visit, is_selected, needs_chromium
+from tests.web.browser import Visit, click_twice, is_selected, keep_asking, needs_chromium
 from tests.web.house import House, wait_for
 from tests.web.page.tabs.bench import Bench, clicked, next_of, open_bench, run
 
@@ -287,7 +287,8 @@ def test_a_clip_is_deleted_by_pressing_twice_and_a_new_one_comes_by_itself_and_i
     job = house.store.get(make(house, "to be deleted"))
     page = visit("gallery")
     delete = card(page, job.id).locator("[data-act=delete]")
-    delete.dblclick()
+    keep_asking(page)
+    click_twice(delete)
     expect(delete).to_have_text("Delete for good?")
     page.wait_for_timeout(500)  # nearer, it is a double click
     assert Path(job.output).exists()

@@ -14,7 +14,7 @@ from i2v.core.schema import DeviceInfo
 from i2v.engines.registry import engines
 from i2v.web.page.tabs.models import ModelsSection, ModelsView
 from i2v.weights.folders import own_folder
-from tests.web.browser import Visit, is_selected, needs_chromium, select
+from tests.web.browser import Visit, is_selected, keep_asking, needs_chromium, select
 from tests.web.house import House
 from tests.web.page.tabs.bench import Bench, clicked, next_of, open_bench, run
 from tests.web.pages import page_house
@@ -83,6 +83,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, picture: bytes, hub: Hub) ->
 
 
 def press(page: Page, label: str, confirm: str = "") -> None:
+    keep_asking(page)
     page.locator("#i2v-models").get_by_role("button", name=label).click()
     if confirm:
         page.wait_for_timeout(500)  # nearer, it is a double click

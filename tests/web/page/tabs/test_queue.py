@@ -229,12 +229,26 @@ def test_on_a_phone_the_queue_follows_the_language_and_comes_back_after_another_
     failed = row(page, "step 3: fail").first
     expect(failed).to_contain_text("失败")
     expect(failed).to_contain_text("请重试任务")
+    with page.expect_response("**/gradio_api/cancel"):  # the queue is no longer followed
+        select(page, "gallery")
+    house.service.delete(job)
+    select(page, "queue")
+    expect(row(page, "step 3: fail")).to_have_count(0)
+
+
+@pytest.mark.slow
+@needs_chromium
+def test_who_leaves_the_queue_and_comes_back_at_once_sees_what_happens(visit: Visit, house: House) -> None:
+    page = visit("queue")
+    job = house.submit_id("step 3: fail")
+    failed = row(page, "step 3: fail").first
+    expect(failed).to_contain_text("Failed")
     page.evaluate(  # at once, before the browser has ended what was shown
         "for (const tab of ['gallery', 'queue']) document.getElementById(`i2v-tab-${tab}-button`).click()"
     )
     house.service.retry(job)
     wait_for(lambda: house.service.get(job).status == "failed")
-    expect(failed).to_contain_text("失败")
+    expect(failed).to_contain_text("Failed")
     house.service.delete(job)
     expect(row(page, "step 3: fail")).to_have_count(0)
 

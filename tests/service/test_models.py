@@ -136,6 +136,7 @@ def test_a_cancelled_download_leaves_no_process_and_the_next_one_goes_on_with_it
     assert sum(sent.count for sent in hub.sent) < sum(map(len, wanted(hub.files).values())) + 200_000
 
 
+@pytest.mark.slow
 def test_the_service_ends_a_download_when_it_stops(models: Models, hub: Hub) -> None:
     hub.speed = 100_000
     models.download(NAME)

@@ -195,6 +195,7 @@ def test_on_a_phone_nothing_is_beside_the_screen_and_the_button_brings_the_previ
     page.click("#i2v-go")
     expect(page.locator("#i2v-frame")).to_be_in_viewport(ratio=0.9)
     page.click("#i2v-cancel")
+    expect(status(page)).to_contain_text("Cancelling")
     gates.open(2)
     expect(status(page)).to_contain_text("Cancelled.")
 

@@ -94,6 +94,35 @@ MESSAGES: dict[str, str] = {
     ),
     "advice.low_fps": "{fps} frames a second look jerky; 8 is usual, 12 is smooth.",
     "advice.unknown_motion": "{title} only moves the camera. Write one of: {phrases}.",
+    # the camera move over a photograph
+    "camera.pan_left": "The camera pans left by {percent} % of the frame's width.",
+    "camera.pan_right": "The camera pans right by {percent} % of the frame's width.",
+    "camera.tilt_up": "The camera tilts up by {percent} % of the frame's height.",
+    "camera.tilt_down": "The camera tilts down by {percent} % of the frame's height.",
+    "camera.zoom_in": "The camera zooms in: at the end things are {percent} % of their first size.",
+    "camera.zoom_out": "The camera zooms out: at the end things are {percent} % of their first size.",
+    "camera.roll_clockwise": "The picture turns clockwise by {degrees} degrees.",
+    "camera.roll_counterclockwise": "The picture turns counterclockwise by {degrees} degrees.",
+    "camera.still": "The camera stays still: all frames are the same.",
+    "camera.loop": "The camera goes there and back: the video can be repeated without a jump.",
+    "camera.loop_easing": (
+        "easing = {easing} has no effect: a loop slows down before it turns back, or it would jump."
+    ),
+    "camera.default_move": (
+        "The prompt names no camera move, so the camera slowly zooms in. For another move write, for example,"
+        " 'pan left' or 'zoom out'."
+    ),
+    "camera.contradiction": (
+        "The prompt asks for opposite moves: the camera follows {kept!r} and leaves out {dropped!r}."
+    ),
+    "camera.room": (
+        "The move needs room at the edges: the widest frame shows {percent} % of the picture's width, where a"
+        " still camera would show {still_percent} %. Move less to see more."
+    ),
+    "camera.enlarged": (
+        "The picture has too few pixels for this video: it is enlarged by Lanczos resampling, up to {factor}"
+        " times, and looks soft. Use a larger picture, a smaller video or less zoom."
+    ),
     # settings
     "settings.unknown_key": "{source}: unknown setting {key!r}. Did you mean {nearest!r}?",
     "settings.invalid": "{source}: {key} = {value} is not accepted: {allowed}.",

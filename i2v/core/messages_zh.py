@@ -66,6 +66,30 @@ CHINESE: dict[str, str] = {
     "advice.high_guidance": "引导强度 {guidance_scale} 超过 {limit} 时画面会变形，通常取 6 到 9。",
     "advice.low_fps": "每秒 {fps} 帧会显得卡顿；8 较常用，12 更流畅。",
     "advice.unknown_motion": "{title} 只会镜头运动，请写其中一种：{phrases}。",
+    # the camera move over a photograph
+    "camera.pan_left": "镜头向左平移画面宽度的 {percent}%。",
+    "camera.pan_right": "镜头向右平移画面宽度的 {percent}%。",
+    "camera.tilt_up": "镜头向上移动画面高度的 {percent}%。",
+    "camera.tilt_down": "镜头向下移动画面高度的 {percent}%。",
+    "camera.zoom_in": "镜头推近：结束时景物为起始大小的 {percent}%。",
+    "camera.zoom_out": "镜头拉远：结束时景物为起始大小的 {percent}%。",
+    "camera.roll_clockwise": "画面顺时针旋转 {degrees} 度。",
+    "camera.roll_counterclockwise": "画面逆时针旋转 {degrees} 度。",
+    "camera.still": "镜头静止：所有帧都相同。",
+    "camera.loop": "镜头往返移动：视频可以无缝循环播放。",
+    "camera.loop_easing": "easing = {easing} 不起作用：循环在折返前必须减速，否则会有跳动。",
+    "camera.default_move": (
+        "提示词没有提到镜头运动，因此镜头缓慢推近。需要其他运动时，请写明，例如“向左平移”或“拉远”。"
+    ),
+    "camera.contradiction": "提示词要求了相反的运动：采用 {kept!r}，忽略 {dropped!r}。",
+    "camera.room": (
+        "运动需要在画面边缘留出余地：最宽的一帧显示图片宽度的 {percent}%，镜头静止时为 {still_percent}%。"
+        "减小运动幅度可以看到更多内容。"
+    ),
+    "camera.enlarged": (
+        "图片的像素不足以生成此尺寸的视频：画面用 Lanczos 重采样放大，最多 {factor} 倍，会显得不够清晰。"
+        "请使用更大的图片、更小的视频尺寸，或减小推近幅度。"
+    ),
     # settings
     "settings.unknown_key": "{source}：未知设置 {key!r}。是否想写 {nearest!r}？",
     "settings.invalid": "{source}：{key} = {value} 不可用，要求：{allowed}。",

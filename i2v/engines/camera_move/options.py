@@ -1,0 +1,68 @@
+"""What a request may say to this engine alone.
+
+Deliberately does not know prompts: a field that is None leaves its part of the move to the prompt.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from i2v.core.schema import Within
+from i2v.engines.camera_move.move import Easing
+
+
+class CameraMoveOptions(BaseModel):
+    """The move in numbers. Where pan, tilt, zoom or roll is given, a prompt without a motion adds none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pan: Annotated[float, Within(-1, 1)] | None = Field(
+        default=None,
+        title="Pan",
+        description=(
+            "How far the camera pans to the right, in parts of the first frame's width: 0.25 is a quarter of"
+            " it, -0.25 pans left. Empty: as the prompt says."
+        ),
+    )
+    tilt: Annotated[float, Within(-1, 1)] | None = Field(
+        default=None,
+        title="Tilt",
+        description=(
+            "How far the camera tilts up, in parts of the first frame's height; a negative number tilts down."
+            " Empty: as the prompt says."
+        ),
+    )
+    zoom: Annotated[float, Within(0.25, 4)] | None = Field(
+        default=None,
+        title="Zoom",
+        description=(
+            "How much larger things are in the last frame than in the first: 1.2 zooms in by 20 %, 0.8 zooms"
+            " out, 1 does neither. Empty: as the prompt says."
+        ),
+    )
+    roll: Annotated[float, Within(-180, 180)] | None = Field(
+        default=None,
+        title="Roll",
+        description=(
+            "Degrees by which the picture turns clockwise on the screen; a negative number turns it"
+            " counterclockwise. Empty: as the prompt says."
+        ),
+    )
+    easing: Easing | None = Field(
+        default=None,
+        title="Easing",
+        description=(
+            "How the speed changes: linear keeps it, in starts slowly, out ends slowly, in-out does both."
+            " Empty: as the prompt says, otherwise in-out. A loop has its own."
+        ),
+    )
+    loop: bool | None = Field(
+        default=None,
+        title="Loop",
+        description=(
+            "Move there and back, so that the video can be repeated without a jump."
+            " Empty: as the prompt says."
+        ),
+    )

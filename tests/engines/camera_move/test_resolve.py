@@ -1,0 +1,79 @@
+"""Prompts and options become one move, and its notices say what it is."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from pydantic import ValidationError
+
+from i2v.engines.camera_move.move import Move, describe
+from i2v.engines.camera_move.options import CameraMoveOptions
+from i2v.engines.camera_move.resolve import resolve_move
+
+
+def codes(prompt: str, **options: object) -> list[str]:
+    _, notices = resolve_move(prompt, CameraMoveOptions.model_validate(options), 4)
+    return [notice.code for notice in notices]
+
+
+def test_without_options_the_prompt_decides() -> None:
+    move, _ = resolve_move("pan left while zooming in", CameraMoveOptions(), 4)
+    assert move == Move(pan=-0.2, zoom=math.exp(0.2))
+    assert codes("pan left while zooming in") == ["camera.pan_left", "camera.zoom_in"]
+
+
+def test_an_option_replaces_its_part_of_the_prompts_move() -> None:
+    options = CameraMoveOptions(pan=0.5, roll=-3, easing="linear")
+    move, _ = resolve_move("pan left while zooming in", options, 4)
+    assert move == Move(pan=0.5, zoom=math.exp(0.2), roll=-3, easing="linear")
+
+
+def test_zero_takes_a_part_of_the_move_away() -> None:
+    move, _ = resolve_move("pan left while zooming in", CameraMoveOptions(pan=0), 4)
+    assert move == Move(zoom=math.exp(0.2))
+
+
+def test_a_prompt_without_a_motion_gets_a_slow_push_in_and_is_told_so() -> None:
+    move, _ = resolve_move("a cat", CameraMoveOptions(), 4)
+    assert move == Move(zoom=math.exp(0.1))
+    assert codes("a cat") == ["camera.zoom_in", "camera.default_move"]
+
+
+def test_options_that_say_the_move_leave_no_room_for_a_default() -> None:
+    assert resolve_move("a cat", CameraMoveOptions(tilt=0.1), 4)[0] == Move(tilt=0.1)
+    assert codes("a cat", tilt=0.1) == ["camera.tilt_up"]
+    assert codes("a cat", easing="linear", loop=True) == [
+        "camera.zoom_in", "camera.loop", "camera.default_move", "camera.loop_easing",
+    ]  # fmt: skip
+
+
+def test_a_still_camera_is_one_notice() -> None:
+    assert codes("static shot") == codes("static shot", loop=True, easing="out") == ["camera.still"]
+
+
+def test_a_move_is_described_in_numbers() -> None:
+    move = Move(pan=-0.25, tilt=-0.1, zoom=0.8, roll=2.25, loop=True)
+    assert [(notice.code, notice.params) for notice in describe(move)] == [
+        ("camera.pan_left", {"percent": 25}),
+        ("camera.tilt_down", {"percent": 10}),
+        ("camera.zoom_out", {"percent": 80}),
+        ("camera.roll_clockwise", {"degrees": 2.2}),
+        ("camera.loop", {}),
+    ]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"pan": 1.01}, {"tilt": float("nan")}, {"zoom": 0.2}, {"zoom": 4.1}, {"roll": 181}, {"easing": "bounce"},
+     {"pan": True}, {"speed": 1}],
+)  # fmt: skip
+def test_options_outside_their_bounds_are_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        CameraMoveOptions.model_validate(fields)
+
+
+def test_every_option_has_a_title_and_says_what_it_is() -> None:
+    for name, field in CameraMoveOptions.model_fields.items():
+        assert field.title, name
+        assert len(field.description or "") > 30, name

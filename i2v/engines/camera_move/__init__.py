@@ -2,8 +2,8 @@
 
     prompt, options -> resolve -> Move -> path -> views -> render -> frames
 
-`move` says how far the camera moves, `phrases` reads that from a prompt, `options` and `resolve` let fields of
-a request decide instead. `path` fits the move into the photograph. `render` makes the frames: `level` keeps the
-photograph at a density just above the video's, `resample` scales it, `turn` rotates it, and `light` is the
-transfer function of sRGB. Deliberately does not know jobs, files or pages.
+`move` says how far the camera moves, `phrases` reads that from a prompt, `options` and `resolve` let fields
+of a request decide instead. `path` fits the move into the photograph. `render` makes the frames: `level`
+keeps the photograph at a density just above the video's, `resample` scales it, `turn` rotates it, and `light`
+is the transfer function of sRGB. Deliberately does not know jobs, files or pages.
 """

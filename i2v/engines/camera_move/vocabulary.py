@@ -118,8 +118,10 @@ PATTERNS: tuple[Pattern, ...] = (
     _says(r"上升|升起|抬升|抬高", ("tilt", 1)),
     _says(r"下降|压低|降低", ("tilt", -1)),
     # Chinese: zoom and roll
-    _says(rf"向前{_HOW_ZH}(?:推进|推近|推|移动|移|拉近)|推[进近入]|推镜头?|拉近|放大|靠近|逼近|前进|前推", _IN),
-    _says(rf"向后{_HOW_ZH}(?:拉远|拉开|拉|移动|移|退)|[推拉]远|拉[开出]|拉镜头|缩小|远离|后退|后拉", _OUT),
+    _says(rf"向前{_HOW_ZH}(?:推进|推近|推|移动|移|拉近)", _IN),
+    _says(r"推[进近入]|推镜头?|拉近|放大|靠近|逼近|前进|前推", _IN),
+    _says(rf"向后{_HOW_ZH}(?:拉远|拉开|拉|移动|移|退)", _OUT),
+    _says(r"[推拉]远|拉[开出]|拉镜头|缩小|远离|后退|后拉", _OUT),
     _says(r"顺时针", ("roll", 1)),
     _says(r"逆时针", ("roll", -1)),
 )  # fmt: skip
@@ -171,7 +173,8 @@ ADVERB = re.compile(r"ly$|^(?:a|just|by) |[^\x00-\x7f]")  # among the words for 
 
 EASINGS: tuple[tuple[re.Pattern[str], Easing], ...] = (
     (re.compile(
-        r"\beas(?:e|es|ing)[- ]in(?:[- ]|[ ]+and[ ]+)(?:ease[- ]|easing[ ]+)?out\b|缓入缓出|先慢后快再慢"), "in-out"),
+        r"\beas(?:e|es|ing)[- ]in(?:[- ]|[ ]+and[ ]+)(?:ease[- ]|easing[ ]+)?out\b"
+        r"|缓入缓出|先慢后快再慢"), "in-out"),
     (re.compile(
         r"\b(?:at[ ]+(?:a[ ]+)?)?(?:constant|steady|uniform|even)[ ]+(?:speed|pace|rate)\b|\blinear(?:ly)?\b"
         r"|匀速"), "linear"),

@@ -71,9 +71,9 @@ def plan_path(move: Move, num_frames: int, picture: tuple[int, int], size: tuple
     """Return the path of `move` that shows as much of the photograph as can be without a border.
 
     Pan and tilt are along the photograph's edges, whatever the roll. All that a frame sees is linear in the
-    first view's scale, so the largest scale that fits follows from the box around all views of scale 1. Magnification
-    grows by the same factor in the same time, and the centre moves so that a pan keeps its speed on the screen
-    while zooming.
+    first view's scale, so the largest scale that fits follows from the box around all views of scale 1.
+    Magnification grows by the same factor in the same time, and the centre moves so that a pan keeps its
+    speed on the screen while zooming.
 
     Args:
         picture, size: (width, height) of the photograph and of a frame, in their own pixels.

@@ -42,7 +42,7 @@ def slack(path: CameraPath) -> tuple[float, float, float, float]:
     return min(xs), min(ys), path.picture[0] - max(xs), path.picture[1] - max(ys)
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None, derandomize=True, database=None)
 @given(move=moves, num_frames=st.integers(1, 40), picture=sizes, size=sizes)
 def test_no_view_of_any_move_leaves_the_photograph_and_none_could_be_wider(
     move: Move, num_frames: int, picture: tuple[int, int], size: tuple[int, int]
@@ -58,6 +58,7 @@ def test_no_view_of_any_move_leaves_the_photograph_and_none_could_be_wider(
     assert len(path.views) == num_frames
 
 
+@settings(deadline=None, derandomize=True, database=None)
 @given(move=moves, picture=sizes, size=sizes)
 def test_the_views_are_as_far_apart_as_the_move_says(
     move: Move, picture: tuple[int, int], size: tuple[int, int]
@@ -90,6 +91,7 @@ def test_the_speed_of_an_easing_is_continuous_and_what_its_name_says(easing: Eas
     assert (starts_slowly, ends_slowly) == expected[easing]
 
 
+@settings(deadline=None, derandomize=True, database=None)
 @given(num_frames=st.integers(2, 3600), easing=st.sampled_from(EASINGS))
 def test_a_loop_closes_in_place_and_in_speed(num_frames: int, easing: Easing) -> None:
     parts = positions(num_frames, easing, loop=True)

@@ -72,7 +72,7 @@ class Level:
 
 def level_scale(step: int) -> float:
     """Return the pixels of the photograph to a pixel of the level; 1 for step 0, which is the photograph."""
-    return 2.0 ** (step / _STEPS)
+    return math.pow(2, step / _STEPS)
 
 
 def step_for(scale: float, density: float = MIN_DENSITY) -> int:

@@ -151,11 +151,15 @@ def _combine(
                     _contradiction(text[earlier.start : earlier.end], text[words.start : words.end])
                 )
             chosen[axis] = (sign, index)
-    distances = {
-        axis: _distance((axis, sign), amounts[index], seconds, move.loop)
-        for axis, (sign, index) in chosen.items()
-    }
-    return replace(move, **distances), tuple(notices)
+
+    def distance(axis: Axis) -> float:
+        sign, index = chosen[axis] if axis in chosen else (0, 0)
+        return _distance((axis, sign), amounts[index], seconds, move.loop)
+
+    combined = replace(
+        move, pan=distance("pan"), tilt=distance("tilt"), zoom=distance("zoom"), roll=distance("roll")
+    )
+    return combined, tuple(notices)
 
 
 def _contradiction(dropped: str, kept: str) -> Notice:

@@ -43,11 +43,11 @@ class Taps:
 
     @property
     def block(self) -> int:
-        return self.weights.shape[1]
+        return int(self.weights.shape[1])
 
     @property
     def span(self) -> int:
-        return self.weights.shape[2]
+        return int(self.weights.shape[2])
 
     @property
     def window(self) -> tuple[int, int]:
@@ -70,15 +70,15 @@ def lanczos_taps(
 ) -> Taps:
     """Return the taps of Lanczos resampling along one axis.
 
-    The filter's cut-off is the coarser grid's: the inputs' for `scale` below 1, the outputs' above. The weights
-    add up to 1.
+    The filter's cut-off is the coarser grid's: the inputs' for `scale` below 1, the outputs' above. The
+    weights add up to 1.
 
     Args:
         scale: inputs to an output.
         first: where the first output's left edge lies, in inputs from the left edge of input 0.
         length: how many inputs there are.
-        repeat_edges: beyond them, the first and the last are repeated; otherwise, all that the outputs look at
-            (`reach`) must be there.
+        repeat_edges: beyond them, the first and the last are repeated; otherwise, all that the outputs look
+            at (`reach`) must be there.
     """
     stretch = max(scale, 1.0)
     radius = lobes * stretch

@@ -107,8 +107,8 @@ class Canvas:
         level: holds `shears.box`.
         """
         top, bottom = shears.box.top, shears.box.bottom
-        us = np.arange(shears.width) - (shears.width - 1) / 2
-        ys = np.arange(top, bottom) + 0.5 - shears.y
+        us = np.arange(shears.width, dtype=np.float64) - (shears.width - 1) / 2
+        ys = np.arange(top, bottom, dtype=np.float64) + 0.5 - shears.y
         shifts = _Shifts(shears.x + us[0] + shears.along_x * ys - 0.5 - level.box.left)
         first, last = _needed(ys, shears)
         pixels = level.pixels[top - level.box.top : bottom - level.box.top]

@@ -112,8 +112,8 @@ class Canvas:
         shifts = _Shifts(shears.x + us[0] + shears.along_x * ys - 0.5 - level.box.left)
         first, last = _needed(ys, shears)
         pixels = level.pixels[top - level.box.top : bottom - level.box.top]
-        # (rows, 3, width) and how its columns are shifted; what is not filled here is not looked at.
-        self._rows = np.empty((bottom - top, 3, shears.width), np.float32)
+        # (rows, 3, width) and how its columns are shifted; what is not filled here does not count.
+        self._rows = np.zeros((bottom - top, 3, shears.width), np.float32)
         self._shifts = _Shifts(shears.y - (shears.height - 1) / 2 + shears.along_y * us - 0.5 - top)
         self._height = shears.height
 

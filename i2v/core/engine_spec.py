@@ -14,7 +14,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict
 
 from i2v.core.errors import Notice
-from i2v.core.schema import Language
+from i2v.core.schema import Generation, Language
 
 InputRole = Literal["image", "last_image"]
 
@@ -84,8 +84,8 @@ class Options(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    def completed(self, prompt: str) -> tuple[Self, tuple[Notice, ...]]:
-        """Return the options with every gap filled, by the prompt if need be, and what to say of that."""
+    def completed(self, generation: Generation) -> tuple[Self, tuple[Notice, ...]]:
+        """Return the options with every gap filled, by the rest of the clip, and what to say of that."""
         return self, ()
 
 

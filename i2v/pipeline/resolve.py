@@ -44,7 +44,7 @@ def resolve(
     Raises:
         InvalidRequest: as `check_request` does.
     """
-    options, understood = check_request(request, spec).completed(request.prompt)
+    options = check_request(request, spec)
     can = spec.capabilities
     preset = spec.presets.get(request.preset) or presets[request.preset]
     (width, height), (generated_width, generated_height) = _sizes(request, spec, preset, picture_size)
@@ -67,8 +67,9 @@ def resolve(
         guidance_scale=request.guidance_scale or preset.guidance_scale,
         seed=request.seed if request.seed is not None else draw() if can.seed else 0,
         engine=spec.name,
-        options=options.model_dump(mode="json", exclude_none=True),
     )
+    options, understood = options.completed(generation)
+    generation = replace(generation, options=options.model_dump(mode="json", exclude_none=True))
     speed, on_speed = _speed(request, spec, generation, proofs)
     notices = (*understood, *on_speed)
     generation = replace(generation, speed=speed)

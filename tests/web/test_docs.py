@@ -1,4 +1,4 @@
-"""docs/api.md and the README's examples: each is run against a server, the shell's with the embedded model."""
+"""docs/api.md and the README: each example is run against a server, the shell's with the embedded model."""
 
 from __future__ import annotations
 

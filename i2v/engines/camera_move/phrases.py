@@ -153,7 +153,7 @@ def _combine(
             chosen[axis] = (sign, index)
 
     def distance(axis: Axis) -> float:
-        sign, index = chosen[axis] if axis in chosen else (0, 0)
+        sign, index = chosen.get(axis, (0, 0))
         return _distance((axis, sign), amounts[index], seconds, move.loop)
 
     combined = replace(

@@ -200,7 +200,7 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 # Each function is entered in one phase of a run, in this order.
 PHASES = [
-    "i2v.core.settings.load_presets",
+    "i2v.pipeline.plan.load_presets",
     "i2v.media.image.decode_picture",
     "i2v.engines.i2vgen_xl.engine.load_components",
     "i2v.pipeline.engines.weights_digest",

@@ -155,7 +155,7 @@ def make_video(trial: Trial, tell: Tell) -> Figures:
             "reserved": gauge.reserved(),
             "card_in_use": gauge.on_card(),
         },
-        "stages": list(result.stages),
+        "stages": [asdict(stage) for stage in result.stages],
         "notices": [notice.code for notice in result.notices],
         "stepped_down": rungs,
     }

@@ -17,6 +17,7 @@ from i2v.bench.checks import Measure
 from i2v.bench.trials import Trial
 from i2v.cli.main import main
 from i2v.core.engine_spec import Preset
+from i2v.engines.registry import engines
 from tests.cli.running import command
 from tests.rehearsal import REHEARSAL, find_workers, write_model
 
@@ -31,7 +32,8 @@ def rehearsed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("I2V_MODELS__DIRECTORY", str(tmp_path / "models"))
     monkeypatch.setenv("I2V_ENGINE__DEVICE", "cpu")
     monkeypatch.setattr("i2v.bench.run.choose_engine", lambda *_: REHEARSAL)
-    monkeypatch.setattr("i2v.bench.run.load_presets", lambda: dict.fromkeys(PRESETS, SMALL))
+    monkeypatch.setitem(engines(), REHEARSAL.name, REHEARSAL)
+    monkeypatch.setattr("i2v.pipeline.plan.load_presets", lambda: dict.fromkeys(PRESETS, SMALL))
     measured_by(monkeypatch, lambda measure, task, tell: measure(task, tell))
     monkeypatch.chdir(tmp_path)
 

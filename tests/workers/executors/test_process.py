@@ -231,7 +231,9 @@ def test_an_idle_worker_ends_and_the_next_job_starts_another(tmp_path: Path) -> 
     wait_until(lambda: house.workers == [])
     assert house.executor.problem() is None
     wait_until(lambda: waits != [])
-    assert waits == [house.executor._sweep_seconds], "it waits for work, and does not look for it without end"
+    assert waits == [process_module.ORPHAN_SECONDS / 2], (
+        "it waits for work, and does not look for it without end"
+    )
     assert house.run().status == "succeeded"
     assert house.worker.pid != worker.pid
     house.executor.stop()

@@ -310,10 +310,10 @@ def report(result: Result, seen: Sequence[Notice], as_json: bool) -> None:
             print(f"i2v: {notice.message}", file=sys.stderr)
     generation = result.generation
     total = sum(result.seconds.values())
+    seed = f" seed {generation.seed}," if generation.num_inference_steps else ""  # else nothing is drawn
     print(
         f"i2v: {generation.engine}, {generation.num_frames} frames of"
-        f" {generation.width} x {generation.height} at {generation.fps} fps, seed {generation.seed},"
-        f" {total:.1f} s",
+        f" {generation.width} x {generation.height} at {generation.fps} fps,{seed} {total:.1f} s",
         file=sys.stderr,
     )
     print(result.path)

@@ -124,7 +124,7 @@ def _forecast(settings: Settings) -> Forecast | None:
 
 
 def _row(preset: str, engine: str, device: DeviceInfo, planner: ClipPlanner, past: Forecast | None) -> Row:
-    request = GenerationRequest.parse({"prompt": "any", "preset": preset, "engine": engine, "seed": 0})
+    request = GenerationRequest.parse({"prompt": "any", "preset": preset, "engine": engine})
     clip = planner.plan_clip(request, PICTURE, device)
     phases = past.phases(clip.generation) if past is not None else None
     if phases is not None:

@@ -14,7 +14,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict
 
 from i2v.core.errors import Notice
-from i2v.core.schema import Generation, Language
+from i2v.core.schema import Fit, Generation, Language
 
 InputRole = Literal["image", "last_image"]
 
@@ -58,9 +58,10 @@ class Capabilities:
         negative_prompt, guidance_scale, num_inference_steps, target_fps, seed: whether it does anything.
         speed: there is a fast way (`i2v.core.schedules`), which weights may be proven for.
         inputs: the pictures it takes, by role; "image" is the first frame.
+        fits: how a picture of another shape can be brought to the clip's.
         num_frames, fps: what can be made; what a model was trained on may be less (`EngineSpec`).
         largest_side: of the video, in pixels.
-        own_size: a clip has the picture's own size unless another one is asked for.
+        own_size: a clip is never larger than the picture unless that is asked for.
         whole_picture: the engine is given the picture at its own size, not fitted to the clip's.
     """
 
@@ -72,6 +73,7 @@ class Capabilities:
     seed: bool = True
     speed: bool = False
     inputs: tuple[InputRole, ...] = ("image",)
+    fits: tuple[Fit, ...] = ("keep", "crop", "pad")
     num_frames: FrameCounts = FrameCounts()
     fps: tuple[int, int] = (1, 60)
     largest_side: int = 2048
@@ -144,6 +146,7 @@ class EngineSpec:
         files: what is read of the model's folder, of a .safetensors the .fp16 variant where it is there;
             empty where there are no weights.
         optional_files: what is read too where it is there.
+        is_generative: its clips are AI-generated content, and labelled as that.
         embedded: the weights ship inside the package.
         published: where the weights can be had, if they can.
         max_prompt_tokens: tokens the text encoder reads, start and end included.
@@ -174,6 +177,7 @@ class EngineSpec:
     languages: tuple[Language, ...] = ("en",)
     motions: tuple[str, ...] = ()
     motion_words: str = ""
+    is_generative: bool = True
     embedded: bool = False
     published: Published | None = None
     presets: dict[str, Preset] = field(default_factory=dict)

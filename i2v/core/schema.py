@@ -131,7 +131,7 @@ class GenerationRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    prompt: Text
+    prompt: Text = Field(default="", description="what should happen; some engines can do without")
     negative_prompt: Text | None = None
     preset: PresetName = "standard"
     resolution: Resolution | None = None

@@ -21,6 +21,7 @@ GROUP = "i2v.engines"
 BUILT_IN = (
     "i2v.engines.i2vgen_xl.specs:I2VGEN_XL",
     "i2v.engines.i2vgen_xl.specs:EMBEDDED",
+    "i2v.engines.camera_move.specs:CAMERA_MOVE",
 )
 
 log = logging.getLogger(__name__)

@@ -16,10 +16,11 @@ def check_request(request: GenerationRequest, spec: EngineSpec) -> Options:
     """Return the request's options as `spec` reads them.
 
     Raises:
-        InvalidRequest: `request.blank_prompt`, `request.not_supported`, `request.invalid` or
-            `request.unknown_field`, naming the field and what the engine takes.
+        InvalidRequest: `request.*`, naming the field and what the engine takes.
     """
     can = spec.capabilities
+    if can.prompt == "required" and "prompt" not in request.model_fields_set:
+        raise InvalidRequest("request.missing_field", field="prompt")
     if can.prompt == "required" and not _is_visible(request.prompt):
         raise InvalidRequest("request.blank_prompt")
     if can.prompt == "none" and _is_visible(request.prompt):
@@ -33,6 +34,8 @@ def check_request(request: GenerationRequest, spec: EngineSpec) -> Options:
     low, high = can.fps
     if request.fps is not None and not low <= request.fps <= high:
         raise _invalid("fps", request.fps, f"a whole number from {low} to {high} with {spec.title}")
+    if request.fit not in can.fits:
+        raise _invalid("fit", request.fit, f"one of {', '.join(can.fits)} with {spec.title}")
     for name in ("height", "width"):
         side = getattr(request, name)
         if side is not None and side > can.largest_side:

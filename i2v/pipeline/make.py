@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Cancelled, I2VError, Notice
 from i2v.core.results import Result
 from i2v.core.schema import Language
@@ -80,6 +81,8 @@ def make_clip(
     """
     watch = watch or Stopwatch()
     check_output(output.target)
+    if not plan.generation.num_inference_steps:
+        output = replace(output, recorder=None)  # made again sooner than kept: gigabytes of large frames
     ladder = MemoryLadder(plan.spec, plan.generation, plan.device, settings.engine)
     notices = [*plan.notices, *picture.notices]
 
@@ -99,7 +102,8 @@ def make_clip(
         engine = cache.current().engine
         books = StageBooks(plan.spec, plan.generation, engine.plan, watch)
         with closing(engine.generate(plan.generation, inputs, ladder)) as events:
-            clip = _Clip(plan, output, mark(provenance, settings.output, output.tags), books, watch, notices)
+            marks = mark(plan.spec, provenance, settings.output, output.tags)
+            clip = _Clip(plan, output, marks, books, watch, notices)
             return clip.publish(books.follow(events), hear)
 
 
@@ -118,20 +122,20 @@ def describe(plan: ClipPlan, picture: Picture, loaded: LoadedEngine, output: Out
         loaded.weights_sha256,
         loaded.engine.plan,
         loaded.device,
-        _visible_label(output),
+        _visible_label(plan.spec, output),
     )
 
 
-def _visible_label(output: OutputSettings) -> Language | None:
-    return output.language if output.label == "visible" else None
+def _visible_label(spec: EngineSpec, output: OutputSettings) -> Language | None:
+    return output.language if spec.is_generative and output.label == "visible" else None
 
 
-def mark(provenance: Provenance, output: OutputSettings, more: Mapping[str, str]) -> Marks:
+def mark(spec: EngineSpec, provenance: Provenance, output: OutputSettings, more: Mapping[str, str]) -> Marks:
     """Return what the settings want the video to carry, and `more` metadata."""
     tags = {KEY: provenance.to_tag(output.prompts)}
-    if output.label != "none":
+    if spec.is_generative and output.label != "none":
         tags[AIGC] = aigc_tag(output.producer, provenance.digest())
-    return Marks({**tags, **more}, _visible_label(output))
+    return Marks({**tags, **more}, _visible_label(spec, output))
 
 
 def fit_inputs(plan: ClipPlan, picture: Picture) -> tuple[Inputs, tuple[Notice, ...]]:

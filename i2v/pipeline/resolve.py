@@ -105,7 +105,8 @@ def _sizes(
         return video, fit_size(*video, min(side, native or side), spec.multiple, "keep")
     area_side = float(request.resolution.removesuffix("p")) if request.resolution else preset.area_side
     if spec.capabilities.own_size and request.resolution is None:
-        area_side = min(area_side, (picture_size[0] * picture_size[1]) ** 0.5)
+        own = (picture_size[0] * picture_size[1]) ** 0.5
+        area_side = min(area_side, own, own * spec.capabilities.largest_side / max(picture_size))
     if native is None or area_side <= native:
         size = fit_size(*picture_size, area_side, spec.multiple, request.fit)
         return size, size

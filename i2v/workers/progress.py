@@ -10,6 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from i2v.core.schedules import evaluations
 from i2v.core.schema import Generation
@@ -21,6 +26,7 @@ from i2v.media.upscale import guessed_seconds
 from i2v.pipeline.make import ClipEvent, Loaded
 
 LINE_SECONDS = 5.0  # between two lines of the log about one phase, at least
+PREVIEW_SIDE = 160  # pixels, of a frame that is finished already
 PREVIEW_SHARE = 0.005  # of a job's time, at most, goes into previews; the first one is always made
 
 # Where each stage begins on a job's way from 0 to 1.
@@ -73,7 +79,7 @@ class Meter:
         if isinstance(event, Denoised):
             left = self._seconds_each(event.step) * (event.total - event.step + _TAIL * event.total)
             left += guessed_seconds(self._generation)
-            preview = self._preview(event)
+            preview = self._preview(event.preview)
             if event.step < event.total:
                 return _within(Stage.DENOISE, event.step, event.total, left, preview)
             self._phase_began = self._clock()
@@ -81,7 +87,8 @@ class Meter:
         self._decoded += len(event.frames)
         if self._decoded < frames:
             left = self._seconds_each(self._decoded) * (frames - self._decoded)
-            return self._decoding(frames, left)
+            shown = None if self._generation.num_inference_steps else self._preview(partial(_small, event))
+            return self._decoding(frames, left, shown)
         return at_start(Stage.ENCODE)
 
     def _decoding(self, frames: int, left: float | None = None, preview: bytes | None = None) -> Progress:
@@ -93,11 +100,11 @@ class Meter:
         """Return what each of the steps or frames that are `done` in this phase has taken."""
         return (self._clock() - self._phase_began) / done
 
-    def _preview(self, event: Denoised) -> bytes | None:
+    def _preview(self, make: Callable[[], NDArray[np.uint8]]) -> bytes | None:
         now = self._clock()
         if self._preview_seconds > PREVIEW_SHARE * (now - self._started):
             return None
-        frames = event.preview()
+        frames = make()
         began = self._clock()  # only here: before, this may have waited for the device to end the step
         preview = encode_preview(frames, self._generation.fps)
         self._preview_seconds += self._clock() - began
@@ -124,6 +131,13 @@ class Narrator:
         if progress.eta_seconds is not None:
             words.append(f"about {progress.eta_seconds:.0f} s left")
         return ", ".join(words)
+
+
+def _small(event: Decoded) -> NDArray[np.uint8]:
+    """Return the last frame as a preview has it, (1, h, w, 3)."""
+    image = Image.fromarray(event.frames[-1])
+    image.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
+    return np.asarray(image)[None]
 
 
 def at_start(stage: Stage) -> Progress:

@@ -20,7 +20,7 @@ def test_a_service_is_examined_with_its_own_settings_engines_and_logs(tmp_path: 
     settings = stage(tmp_path, output__directory=tmp_path / "mine")
     report = examine_service(settings, ENGINES, os.environ, tmp_path / "logs")
     assert list(report) == [case for case in CASES if case != "page_unreachable"]
-    assert codes(report, "no_response") == ["doctor.weights_ok"]
+    assert codes(report, "no_response") == ["doctor.weights_ok", "doctor.reading"]
     assert "Rehearsal" in report["no_response"][0].found.message
     told = [finding.found.message for finding in report["set_up"]]
     assert any(str(tmp_path / "mine") in line for line in told)

@@ -42,7 +42,7 @@ def test_importing_loads_no_heavy_library() -> None:
 
 
 def test_each_engine_is_found_by_its_name() -> None:
-    assert set(engines()) == {"i2vgen-xl", "embedded"}
+    assert set(engines()) == {"i2vgen-xl", "embedded", "camera-move"}
     assert [find_spec(name) for name in ("i2vgen-xl", "embedded")] == [I2VGEN_XL, EMBEDDED]
     assert all(name == spec.name for name, spec in engines().items())
 
@@ -52,7 +52,10 @@ def test_an_unknown_engine_is_refused_with_the_names_there_are(name: str) -> Non
     with pytest.raises(InvalidRequest) as caught:
         find_spec(name)
     error = caught.value
-    assert (error.code, error.params["allowed"]) == ("request.unknown_engine", "auto, i2vgen-xl, embedded")
+    assert (error.code, error.params["allowed"]) == (
+        "request.unknown_engine",
+        "auto, i2vgen-xl, embedded, camera-move",
+    )
     assert len(error.message) < 200
     assert error.message.isprintable()
 
@@ -75,8 +78,9 @@ def test_the_published_models_facts() -> None:
 def test_an_engines_numbers_fit_what_a_request_may_say(spec: EngineSpec) -> None:
     assert set(spec.presets) in (set(), set(get_args(PresetName)))
     for preset in spec.presets.values():
-        numbers = {name: value for name, value in asdict(preset).items() if name != "area_side"}
+        numbers = {name: value for name, value in asdict(preset).items() if name != "area_side" and value}
         GenerationRequest.parse({"prompt": "x", "height": 64, "width": preset.area_side, **numbers})
+        assert spec.capabilities.num_frames.allows(preset.num_frames)
     for frames in spec.trained_frames:
         assert spec.capabilities.num_frames.allows(frames)
     for fps in spec.trained_fps:
@@ -87,11 +91,11 @@ def test_an_engines_numbers_fit_what_a_request_may_say(spec: EngineSpec) -> None
 
 @pytest.mark.parametrize("spec", engines().values(), ids=list(engines()))
 def test_an_engines_sizes_can_be_generated(spec: EngineSpec) -> None:
-    assert spec.multiple % 8 == 0  # the VAE's factor
+    assert spec.multiple % (8 if spec.preview_factors else 2) == 0, "the VAE's factor, or H.264's"
     assert spec.native_area_side is None or spec.native_area_side % spec.multiple == 0
 
 
-@pytest.mark.parametrize("spec", engines().values(), ids=list(engines()))
+@pytest.mark.parametrize("spec", [I2VGEN_XL, EMBEDDED], ids=["i2vgen-xl", "embedded"])
 def test_an_engines_preview_maps_four_channels_and_a_constant_to_colours(spec: EngineSpec) -> None:
     assert [len(row) for row in spec.preview_factors] == [3] * 5
     assert all(0 <= colour <= 1 for colour in spec.preview_factors[4])  # latents of zero

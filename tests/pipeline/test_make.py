@@ -223,7 +223,7 @@ def test_the_label_is_the_settings_choice(
 ) -> None:
     flags = {"output.label": label, "output.language": "zh-CN", "output.producer": "某某公司"}
     output = load_settings(flags=flags).output
-    marks = mark(described(engine, generation, picture, output), output, {"more": "tags"})
+    marks = mark(engine.spec, described(engine, generation, picture, output), output, {"more": "tags"})
     assert (AIGC in marks.tags) is in_file
     assert marks.visible == on_picture
     assert marks.tags["more"] == "tags"
@@ -242,7 +242,7 @@ def test_prompts_stay_out_of_the_file_where_the_settings_say_so(
     engine: I2VGenXLEngine, generation: Generation, picture: Picture
 ) -> None:
     output = load_settings(flags={"output.prompts": False}).output
-    tags = mark(described(engine, generation, picture, output), output, {}).tags
+    tags = mark(engine.spec, described(engine, generation, picture, output), output, {}).tags
     assert "the camera" not in "".join(tags.values())
 
 

@@ -65,6 +65,7 @@ def test_a_clip_without_steps_goes_forward_through_its_frames(generation: Genera
     assert fractions == sorted(set(fractions))
     assert fractions[0] == pytest.approx(0.05)
     assert progress[1].eta_seconds == pytest.approx(3)
+    assert progress[1].preview is not None, "the first frame is shown"
 
 
 def test_steps_and_frames_are_counted(generation: Generation) -> None:

@@ -5,18 +5,19 @@ Deliberately does not know prompts: a field that is None leaves its part of the 
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from i2v.core.schema import Within
+from i2v.core.engine_spec import Options
+from i2v.core.errors import Notice
+from i2v.core.schema import Generation, Within
 from i2v.engines.camera_move.move import Easing
 
 
-class CameraMoveOptions(BaseModel):
+class CameraMoveOptions(Options):
     """The move in numbers. Where pan, tilt, zoom or roll is given, a prompt without a motion adds none."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     pan: Annotated[float, Within(-1, 1)] | None = Field(
         default=None,
@@ -66,3 +67,11 @@ class CameraMoveOptions(BaseModel):
             " Empty: as the prompt says."
         ),
     )
+
+    def completed(self, generation: Generation) -> tuple[Self, tuple[Notice, ...]]:
+        """Return the whole move, by the prompt and the clip's length, and what was understood."""
+        from i2v.engines.camera_move.resolve import resolve_move  # it reads these options
+
+        seconds = generation.num_frames / generation.fps
+        move, notices = resolve_move(generation.prompt, self, seconds)
+        return type(self)(**asdict(move)), notices

@@ -14,6 +14,7 @@ from i2v.core.engine_spec import Options
 from i2v.core.errors import Notice
 from i2v.core.schema import Generation, Within
 from i2v.engines.camera_move.move import Easing
+from i2v.engines.camera_move.resolve import resolve_move
 
 
 class CameraMoveOptions(Options):
@@ -70,8 +71,7 @@ class CameraMoveOptions(Options):
 
     def completed(self, generation: Generation) -> tuple[Self, tuple[Notice, ...]]:
         """Return the whole move, by the prompt and the clip's length, and what was understood."""
-        from i2v.engines.camera_move.resolve import resolve_move  # it reads these options
-
+        distances = self.model_dump(include={"pan", "tilt", "zoom", "roll"}, exclude_none=True)
         seconds = generation.num_frames / generation.fps
-        move, notices = resolve_move(generation.prompt, self, seconds)
+        move, notices = resolve_move(generation.prompt, distances, self.easing, self.loop, seconds)
         return type(self)(**asdict(move)), notices

@@ -5,29 +5,32 @@ Deliberately does not know how prompts are read (`phrases`) or what moves look l
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from i2v.core.errors import Notice
-from i2v.engines.camera_move.move import Move, describe
-from i2v.engines.camera_move.options import CameraMoveOptions
+from i2v.engines.camera_move.move import Easing, Move, describe
 from i2v.engines.camera_move.phrases import default_move, read_prompt
 
 
-def resolve_move(prompt: str, options: CameraMoveOptions, seconds: float) -> tuple[Move, tuple[Notice, ...]]:
+def resolve_move(
+    prompt: str, distances: Mapping[str, float], easing: Easing | None, loop: bool | None, seconds: float
+) -> tuple[Move, tuple[Notice, ...]]:
     """Return the move and the notices about it.
 
     Args:
+        distances: those of `pan`, `tilt`, `zoom` and `roll` that are given, as `Move` has them.
+        easing, loop: `None`: as the prompt says.
         seconds: the clip's length. A prompt says how fast, so how far the camera comes depends on it.
     """
-    reading = read_prompt(prompt, seconds, loop=options.loop)
+    reading = read_prompt(prompt, seconds, loop=loop)
     move, notices = reading.move, reading.notices
-    distances = options.model_dump(include={"pan", "tilt", "zoom", "roll"}, exclude_none=True)
     if not (reading.names_motion or distances):
         move = default_move(move, seconds)
         notices += (Notice("camera.default_move", {}),)
     move = replace(move, **distances)
-    if options.easing is not None:
-        move = replace(move, easing=options.easing)
+    if easing is not None:
+        move = replace(move, easing=easing)
         if move.loop and not move.is_still:
-            notices += (Notice("camera.loop_easing", {"easing": options.easing}),)
+            notices += (Notice("camera.loop_easing", {"easing": easing}),)
     return move, (*describe(move), *notices)

@@ -7,41 +7,49 @@ import math
 import pytest
 from pydantic import ValidationError
 
+from i2v.core.errors import Notice
+from i2v.core.schema import Generation
 from i2v.engines.camera_move.move import Move, describe
 from i2v.engines.camera_move.options import CameraMoveOptions
-from i2v.engines.camera_move.resolve import resolve_move
+
+
+def completed(prompt: str, options: CameraMoveOptions) -> tuple[Move, tuple[Notice, ...]]:
+    """Return the move of a clip of four seconds."""
+    clip = Generation(prompt, "", 64, 64, 64, 64, "keep", 96, 24, 24, 0, 1.0, seed=0, engine="camera-move")
+    filled, notices = options.completed(clip)
+    return Move(**filled.model_dump()), notices
 
 
 def codes(prompt: str, **options: object) -> list[str]:
-    _, notices = resolve_move(prompt, CameraMoveOptions.model_validate(options), 4)
+    _, notices = completed(prompt, CameraMoveOptions.model_validate(options))
     return [notice.code for notice in notices]
 
 
 def test_without_options_the_prompt_decides() -> None:
-    move, _ = resolve_move("pan left while zooming in", CameraMoveOptions(), 4)
+    move, _ = completed("pan left while zooming in", CameraMoveOptions())
     assert move == Move(pan=-0.2, zoom=math.exp(0.2))
     assert codes("pan left while zooming in") == ["camera.pan_left", "camera.zoom_in"]
 
 
 def test_an_option_replaces_its_part_of_the_prompts_move() -> None:
     options = CameraMoveOptions(pan=0.5, roll=-3, easing="linear")
-    move, _ = resolve_move("pan left while zooming in", options, 4)
+    move, _ = completed("pan left while zooming in", options)
     assert move == Move(pan=0.5, zoom=math.exp(0.2), roll=-3, easing="linear")
 
 
 def test_zero_takes_a_part_of_the_move_away() -> None:
-    move, _ = resolve_move("pan left while zooming in", CameraMoveOptions(pan=0), 4)
+    move, _ = completed("pan left while zooming in", CameraMoveOptions(pan=0))
     assert move == Move(zoom=math.exp(0.2))
 
 
 def test_a_prompt_without_a_motion_gets_a_slow_push_in_and_is_told_so() -> None:
-    move, _ = resolve_move("a cat", CameraMoveOptions(), 4)
+    move, _ = completed("a cat", CameraMoveOptions())
     assert move == Move(zoom=math.exp(0.1))
     assert codes("a cat") == ["camera.zoom_in", "camera.default_move"]
 
 
 def test_options_that_say_the_move_leave_no_room_for_a_default() -> None:
-    assert resolve_move("a cat", CameraMoveOptions(tilt=0.1), 4)[0] == Move(tilt=0.1)
+    assert completed("a cat", CameraMoveOptions(tilt=0.1))[0] == Move(tilt=0.1)
     assert codes("a cat", tilt=0.1) == ["camera.tilt_up"]
     assert codes("a cat", easing="linear", loop=True) == [
         "camera.zoom_in", "camera.loop", "camera.default_move", "camera.loop_easing",

@@ -28,7 +28,13 @@ def resolve_move(
     if not (reading.names_motion or distances):
         move = default_move(move, seconds)
         notices += (Notice("camera.default_move", {}),)
-    move = replace(move, **distances)
+    move = replace(
+        move,
+        pan=distances.get("pan", move.pan),
+        tilt=distances.get("tilt", move.tilt),
+        zoom=distances.get("zoom", move.zoom),
+        roll=distances.get("roll", move.roll),
+    )
     if easing is not None:
         move = replace(move, easing=easing)
         if move.loop and not move.is_still:

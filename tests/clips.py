@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from i2v.media.outputs import OutputTarget
+from i2v.media.sound import Sound
 from i2v.media.video import Mp4Writer, VideoInfo, probe
 
 WHEN = datetime(2025, 4, 5, 14, 23, 10)
@@ -27,11 +28,33 @@ def make_frames(count: int, size: tuple[int, int] = SIZE, noise: bool = False) -
     return frames
 
 
-def write(target: OutputTarget, frames: NDArray[np.uint8] | None = None, fps: float = 8) -> VideoInfo:
+def write(
+    target: OutputTarget,
+    frames: NDArray[np.uint8] | None = None,
+    fps: float = 8,
+    sound: Sound | None = None,
+) -> VideoInfo:
     frames = make_frames(5) if frames is None else frames
     with Mp4Writer(target, fps=fps, size=(frames.shape[2], frames.shape[1])) as writer:
         writer.append(frames)
+        if sound is not None:
+            writer.add_sound(sound)
         return writer.finish()
+
+
+def make_sound(seconds: float, sample_rate: int = 16_000, channels: int = 1) -> Sound:
+    """Return a tone of 440 Hz, in a second channel one of 660 Hz."""
+    times = np.arange(round(seconds * sample_rate)) / sample_rate
+    tones = [np.sin(2 * np.pi * frequency * times) for frequency in (440, 660)[:channels]]
+    return Sound((0.5 * np.stack(tones, axis=1)).astype(np.float32), sample_rate)
+
+
+def read_sound(path: Path, sample_rate: int = 16_000, channels: int = 1) -> NDArray[np.float32]:
+    """Decode the sound of `path` with ffmpeg alone: (n, channels)."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(path), "-map", "0:a", "-f", "f32le"]
+    command += ["-ar", str(sample_rate), "-ac", str(channels), "-"]
+    raw = subprocess.run(command, capture_output=True, check=True).stdout
+    return np.frombuffer(raw, "<f4").reshape(-1, channels)
 
 
 def names(folder: Path) -> list[str]:

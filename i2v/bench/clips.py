@@ -66,7 +66,7 @@ def run_clip(
         elif isinstance(event, Decoded):
             counts["decode"] += 1
             chunks.append(event.frames)
-        else:
+        elif isinstance(event, SteppedDown):
             rungs.append(rung_of(event))
         if not isinstance(event, Denoised):
             notices.extend(event.notices)

@@ -39,6 +39,6 @@ def run(arguments: argparse.Namespace) -> int:
     target: OutputTarget = OutputName(output.directory, datetime.now(), output.prefix)
     if arguments.output is not None:
         target = OutputFile(arguments.output, force=arguments.force)
-    check_output(target)
+    check_output(target, with_sound=kept.about.sound is not None)
     report(publish_kept(kept, target), (), as_json=arguments.json)
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     print(
         f"{printable(str(video.path))}: {video.num_frames} frames of {video.width} x {video.height}"
-        f" at {video.fps:g} fps, {video.duration:g} s, {video.codec} {video.pix_fmt}"
+        f" at {video.fps:g} fps, {video.duration:g} s, {video.codec} {video.pix_fmt}{_sound(video)}"
     )
     print(f"AI label ({AIGC}): {printable(tags.get(AIGC, 'none'))}")
     print(why_not if made is None else "\n".join(_lines(made)))
@@ -68,7 +69,14 @@ def read_clip(path: Path) -> dict[str, str]:
 
 
 def _video_fields(video: VideoInfo) -> dict[str, object]:
-    return {**vars(video), "path": str(video.path)}
+    return {**asdict(video), "path": str(video.path)}
+
+
+def _sound(video: VideoInfo) -> str:
+    sound = video.sound
+    if sound is None:
+        return ""
+    return f", sound {sound.codec} {sound.sample_rate} Hz {printable(sound.channel_layout)}"
 
 
 def _lines(made: dict[str, object], indent: str = "") -> list[str]:

@@ -62,6 +62,7 @@ class Capabilities:
         num_frames, fps: what can be made; what a model was trained on may be less (`EngineSpec`).
         largest_side: of the video, in pixels.
         own_size: a clip is never larger than the picture unless that is asked for.
+        sound: its clips may have sound.
         whole_picture: the engine is given the picture at its own size, not fitted to the clip's.
     """
 
@@ -78,6 +79,7 @@ class Capabilities:
     fps: tuple[int, int] = (1, 60)
     largest_side: int = 2048
     own_size: bool = False
+    sound: bool = False
     whole_picture: bool = False
 
 

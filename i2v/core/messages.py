@@ -541,6 +541,10 @@ MESSAGES: dict[str, str] = {
         "The ffmpeg at {path} (version {version}) was built without libx264, which encodes the videos. Set"
         " IMAGEIO_FFMPEG_EXE to one that has it, or unset it and install imageio-ffmpeg 0.6 or newer."
     ),
+    "encode.no_aac": (
+        "The ffmpeg at {path} (version {version}) was built without AAC, which encodes the sound. Set"
+        " IMAGEIO_FFMPEG_EXE to one that has it, or unset it and install imageio-ffmpeg 0.6 or newer."
+    ),
     "encode.old_ffmpeg": (
         "The ffmpeg at {path} has version {version}; {oldest} or newer is needed. Install imageio-ffmpeg 0.6"
         " or newer, which brings one, or set IMAGEIO_FFMPEG_EXE to a newer one."

@@ -413,6 +413,10 @@ CHINESE: dict[str, str] = {
         "{path} 处的 ffmpeg（版本 {version}）不含编码视频所需的 libx264。请把 IMAGEIO_FFMPEG_EXE 设为含有它的"
         " ffmpeg，或取消该变量并安装 imageio-ffmpeg 0.6 或更新版本。"
     ),
+    "encode.no_aac": (
+        "{path} 处的 ffmpeg（版本 {version}）不含编码声音所需的 AAC。请把 IMAGEIO_FFMPEG_EXE 设为含有它的"
+        " ffmpeg，或取消该变量并安装 imageio-ffmpeg 0.6 或更新版本。"
+    ),
     "encode.old_ffmpeg": (
         "{path} 处的 ffmpeg 版本为 {version}，需要 {oldest} 或更新版本。请安装自带 ffmpeg 的"
         " imageio-ffmpeg 0.6 或更新版本，或把 IMAGEIO_FFMPEG_EXE 设为更新的 ffmpeg。"

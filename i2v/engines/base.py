@@ -66,6 +66,18 @@ class Decoded:
 
 
 @dataclass(frozen=True)
+class Sounded:
+    """The clip's sound, once all frames are decoded: (n, channels) float32 in [-1, 1], one or two channels.
+
+    It begins with the first frame. The video's length counts: the sound is cut, or followed by silence.
+    """
+
+    samples: NDArray[np.float32]
+    sample_rate: int
+    notices: tuple[Notice, ...] = ()
+
+
+@dataclass(frozen=True)
 class SteppedDown:
     """Memory ran out in `stage`, or was about to: what is left of the clip is made by `plan`."""
 
@@ -74,7 +86,7 @@ class SteppedDown:
     notices: tuple[Notice, ...]
 
 
-Event = Conditioned | Denoised | Decoded | SteppedDown
+Event = Conditioned | Denoised | Decoded | Sounded | SteppedDown
 
 
 class Ladder(Protocol):
@@ -133,6 +145,8 @@ class Engine(Protocol):
         self, generation: Generation, inputs: Inputs, ladder: Ladder = NO_LADDER
     ) -> Generator[Event]:
         """Yield `Conditioned`, one `Denoised` a step, then `Decoded` chunks that sum to `num_frames` frames.
+
+        An engine whose `Capabilities` say so may yield one `Sounded` at the end.
 
         Between them, `SteppedDown` where memory ran out and `ladder` had a plan that takes less: what is
         finished is kept, and `self.plan` is the new one.

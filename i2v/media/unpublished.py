@@ -1,12 +1,13 @@
-"""Frames that were decoded and not yet published: copied to the disk as they come, kept if the end fails.
+"""Frames and sound that were not yet published: copied to the disk as they come, kept if the end fails.
 
-Owns the files in one folder: `NAME.frames` is a clip's frames with all that is needed to publish them, and
-`.NAME.*.part` one that is being written, locked by its writer. Room is taken before the first frame comes, so
-that a disk that fills up meanwhile takes nothing away. Deliberately does not know how frames are made, nor
-how they become a video.
+Owns the files in one folder: `NAME.frames` is a clip's frames and sound with all that is needed to publish
+them, and `.NAME.*.part` one that is being written, locked by its writer. Room is taken before the first frame
+comes, so that a disk that fills up meanwhile takes nothing away. Deliberately does not know how frames are
+made, nor how they become a video.
 
-A file is the frames' bytes (uint8, RGB), JSON, and eight bytes that say how long the JSON is. A file under
-its final name is whole: it gets that name in one step, when it is on the disk.
+A file is the frames' bytes (uint8, RGB), those of the sound if there is one (float32, little-endian), JSON,
+and eight bytes that say how long the JSON is. A file under its final name is whole: it gets that name in one
+step, when it is on the disk.
 """
 
 from __future__ import annotations
@@ -32,11 +33,13 @@ from i2v.core.errors import EncodeError, InvalidRequest, Notice, read_notices
 from i2v.core.results import StageUse
 from i2v.core.schema import Generation, Language, shown
 from i2v.core.stored import parse_json, read_as
+from i2v.media.sound import Sound
 
 KEEP_DAYS = 30
 MAX_BYTES = 2**33  # of all that is kept; the oldest goes first
 SPARE_BYTES = 2**26  # that a disk must have left besides: the job database may lie on it
 ABOUT_BYTES = 2**20  # room for the JSON
+SOUND_BYTES = 48_000 * 2 * 4  # room for a second of sound: as many samples, two channels, float32
 _LENGTH_BYTES = 8
 _SUFFIX = ".frames"
 
@@ -44,8 +47,24 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class SoundShape:
+    """What the bytes of a sound are: `num_samples` for each of the `channels`, `sample_rate` in hertz."""
+
+    num_samples: int
+    channels: int
+    sample_rate: int
+
+    @property
+    def bytes(self) -> int:
+        return self.num_samples * self.channels * 4
+
+
+@dataclass(frozen=True)
 class About:
-    """What has to be known of a clip to publish and to describe it: see `Marks` and `Result`."""
+    """What has to be known of a clip to publish and to describe it: see `Marks` and `Result`.
+
+    sound: is filled in by the recorder.
+    """
 
     generation: Generation
     tags: dict[str, str] = field(default_factory=dict)
@@ -53,11 +72,12 @@ class About:
     notices: tuple[Notice, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     stages: tuple[StageUse, ...] = ()
+    sound: SoundShape | None = None
 
 
 @dataclass(frozen=True)
 class Kept:
-    """A clip's frames on the disk."""
+    """A clip's frames, and its sound if it has one, on the disk."""
 
     path: Path
     about: About
@@ -72,9 +92,27 @@ class Kept:
             with self.path.open("rb") as file:
                 for _ in range(count):
                     yield np.fromfile(file, np.uint8, int(np.prod(shape))).reshape(1, *shape)
-        except (OSError, ValueError) as error:  # the disk fails, or somebody has cut the file
-            name = shown(str(self.path), limit=300)
-            raise EncodeError("unpublished.lost", path=name, reason=_reason(error)) from error
+        except (OSError, ValueError) as error:
+            raise self._lost(error) from error
+
+    def sound(self) -> Sound | None:
+        """Return the sound, `None` where the clip has none. Raises `EncodeError` (`unpublished.lost`)."""
+        shape = self.about.sound
+        if shape is None:
+            return None
+        try:
+            with self.path.open("rb") as file:
+                file.seek(int(np.prod(_shape(self.about.generation))))
+                samples = np.fromfile(file, "<f4", shape.num_samples * shape.channels)
+                samples = samples.reshape(shape.num_samples, shape.channels)
+        except (OSError, ValueError) as error:
+            raise self._lost(error) from error
+        return Sound(samples.astype(np.float32, copy=False), shape.sample_rate)
+
+    def _lost(self, error: OSError | ValueError) -> EncodeError:
+        """Return the error for a disk that fails, or a file that somebody has cut."""
+        name = shown(str(self.path), limit=300)
+        return EncodeError("unpublished.lost", path=name, reason=_reason(error))
 
     def remove(self) -> None:
         _remove(self.path)
@@ -95,13 +133,16 @@ class FrameRecorder:
         self._part = folder / f".{name}.{secrets.token_hex(6)}.part"
         self._file: IO[bytes] | None = None
         self._missing = 0  # frames that have not come yet
+        self._sound: SoundShape | None = None
         self._problem = ""
 
-    def begin(self, generation: Generation) -> Self:
-        """Take the room for all frames of `generation`."""
+    def begin(self, generation: Generation, has_sound: bool = False) -> Self:
+        """Take the room for all frames of `generation`, and for its sound if it may have one."""
         shape = _shape(generation)
-        self._missing = shape[0]
+        self._missing, self._sound = shape[0], None
         needed = int(np.prod(shape)) + ABOUT_BYTES
+        if has_sound:
+            needed += SOUND_BYTES * -(-generation.num_frames // generation.fps)
         try:
             self._part.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = os.fdopen(os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", 0)
@@ -121,10 +162,20 @@ class FrameRecorder:
         except OSError as error:
             self._give_up(error)
 
+    def append_sound(self, sound: Sound) -> None:
+        """Copy the sound, once all frames have come."""
+        samples = np.ascontiguousarray(sound.samples, "<f4")
+        self._sound = SoundShape(len(samples), sound.channels, sound.sample_rate)
+        try:
+            self._write(samples.reshape(-1).view(np.uint8).data)
+        except OSError as error:
+            self._give_up(error)
+
     def keep(self, about: About) -> Kept | None:
         """Give the frames their name; return `None` where not all have come, or they could not be written."""
         if self._missing:
             return None
+        about = replace(about, sound=self._sound)
         try:
             notices = [notice.to_dict() for notice in about.notices]
             text = json.dumps({**asdict(about), "notices": notices}).encode()
@@ -197,8 +248,9 @@ def read_kept(path: Path) -> Kept:
             raise ValueError("it does not say what it is")
         notices = read_notices(fields.pop("notices", []))
         about = replace(read_as(About, fields), notices=notices)
-        if size - length != np.prod(_shape(about.generation)):
-            raise ValueError("frames are missing")
+        sound = 0 if about.sound is None else about.sound.bytes
+        if size - length != int(np.prod(_shape(about.generation))) + sound:
+            raise ValueError("frames or sound are missing")
     except (OSError, ValueError) as error:  # cut off, or not ours
         name = shown(str(path), limit=300)
         raise InvalidRequest("unpublished.unreadable", path=name, reason=_reason(error)) from error

@@ -1,7 +1,7 @@
-"""The end of a clip: frames as they were generated become the published video.
+"""The end of a clip: frames, and sound, as they were generated become the published video.
 
 Owns what is done to each frame on the way: enlarged by a network, scaled, labelled, encoded. Deliberately
-does not know where frames come from: an engine that still works, or the disk.
+does not know where they come from: an engine that still works, or the disk.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ from i2v.core.stages import Stage
 from i2v.media.image import resize_frames
 from i2v.media.label import VisibleLabel
 from i2v.media.outputs import OutputTarget
+from i2v.media.sound import Sound
 from i2v.media.unpublished import Kept
 from i2v.media.upscale import Upscaler
 from i2v.media.video import Mp4Writer
 from i2v.pipeline.stages import Stopwatch
+
+Content = NDArray[np.uint8] | Sound
 
 
 @dataclass(frozen=True)
@@ -36,15 +39,15 @@ class Marks:
 
 
 def deliver(
-    frames: Iterable[NDArray[np.uint8]],
+    content: Iterable[Content],
     generation: Generation,
     marks: Marks,
     output: OutputTarget,
     watch: Stopwatch,
 ) -> Path:
-    """Publish `frames`, uint8 of shape (n, height, width, 3) each, and return where.
+    """Publish `content`: frames, uint8 of shape (n, height, width, 3) each, and a sound if any; return where.
 
-    Frames are taken one after another as they can be encoded. Whatever is raised, no file is left behind:
+    It is taken one after another as it can be encoded. Whatever is raised, no file is left behind:
         EncodeError, InvalidRequest: see `Mp4Writer`.
         ModelUnavailable: the network that enlarges is gone; no frame was taken then.
         InsufficientMemory: `encode.out_of_memory`.
@@ -56,7 +59,10 @@ def deliver(
         with watch.phase(Stage.UPSCALE):
             upscaler = Upscaler(generation.upscaler)
     with Mp4Writer(output, fps=generation.fps, size=size, tags=marks.tags) as writer:
-        for chunk in frames:
+        for chunk in content:
+            if isinstance(chunk, Sound):
+                writer.add_sound(chunk)
+                continue
             if upscaler is not None:
                 with _booked(watch, Stage.UPSCALE):
                     chunk = upscaler.enlarge(chunk)
@@ -70,16 +76,22 @@ def deliver(
 def publish_kept(
     kept: Kept, output: OutputTarget, on_frame: Callable[[int], None] = lambda number: None
 ) -> Result:
-    """Publish frames that were kept, and remove them then. `on_frame` hears each number, and may raise."""
+    """Publish frames and sound that were kept, and remove them then.
+
+    `on_frame` hears each frame's number, and may raise.
+    """
     about = kept.about
     watch = Stopwatch(dict(about.seconds))
 
-    def frames() -> Iterator[NDArray[np.uint8]]:
+    def content() -> Iterator[Content]:
         for number, frame in enumerate(kept.frames()):
             on_frame(number)
             yield frame
+        sound = kept.sound()
+        if sound is not None:
+            yield sound
 
-    path = deliver(frames(), about.generation, Marks(about.tags, about.visible), output, watch)
+    path = deliver(content(), about.generation, Marks(about.tags, about.visible), output, watch)
     kept.remove()
     notices = (*about.notices, Notice("unpublished.published", {}))
     return Result(path, about.generation, notices, watch.seconds, about.stages)

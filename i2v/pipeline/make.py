@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from i2v.core.engine_spec import EngineSpec
@@ -21,14 +19,15 @@ from i2v.core.results import Result
 from i2v.core.schema import Language
 from i2v.core.settings import OutputSettings, Settings
 from i2v.core.stages import Stage
-from i2v.engines.base import Decoded, Event, Inputs
+from i2v.engines.base import Decoded, Event, Inputs, Sounded
 from i2v.media.image import Picture, fit_picture
 from i2v.media.label import AIGC, aigc_tag
 from i2v.media.outputs import OutputTarget, prepare_output
 from i2v.media.provenance import KEY, Provenance
+from i2v.media.sound import Sound
 from i2v.media.unpublished import About, FrameRecorder
 from i2v.media.video import check_ffmpeg
-from i2v.pipeline.delivery import Marks, deliver, publish_kept
+from i2v.pipeline.delivery import Content, Marks, deliver, publish_kept
 from i2v.pipeline.engines import EngineCache, LoadedEngine
 from i2v.pipeline.ladder import MemoryLadder
 from i2v.pipeline.plan import ClipPlan
@@ -80,7 +79,7 @@ def make_clip(
     failed: all are decoded first, unless it failed before the engine began. `on_event` may raise to cancel.
     """
     watch = watch or Stopwatch()
-    check_output(output.target)
+    check_output(output.target, plan.spec.capabilities.sound)
     if not plan.generation.num_inference_steps:
         output = replace(output, recorder=None)  # made again sooner than kept: gigabytes of large frames
     ladder = MemoryLadder(plan.spec, plan.generation, plan.device, settings.engine)
@@ -107,9 +106,9 @@ def make_clip(
             return clip.publish(books.follow(events), hear)
 
 
-def check_output(target: OutputTarget) -> None:
+def check_output(target: OutputTarget, with_sound: bool = False) -> None:
     """Raise `EncodeError` or `InvalidRequest` if no video could be published as `target`."""
-    check_ffmpeg()
+    check_ffmpeg(with_sound)
     prepare_output(target)
 
 
@@ -162,21 +161,23 @@ class _Clip:
     watch: Stopwatch
     notices: list[Notice]
     has_begun: bool = False
+    is_whole: bool = False  # all that the engine makes has come
 
     def publish(self, events: Iterator[Event], hear: Callable[[Event], None]) -> Result:
-        """Encode the frames as they come. Where only that fails, they are kept for a retry."""
+        """Encode what the engine makes as it comes. Where only that fails, it is kept for a retry."""
         recorder, generation = self.output.recorder, self.plan.generation
-        with recorder.begin(generation) if recorder is not None else nullcontext():
-            frames = self._decoded(events, hear)
+        has_sound = self.plan.spec.capabilities.sound
+        with recorder.begin(generation, has_sound) if recorder is not None else nullcontext():
+            content = self._made(events, hear)
             try:
-                path = deliver(frames, generation, self.marks, self.output.target, self.watch)
+                path = deliver(content, generation, self.marks, self.output.target, self.watch)
             except Exception as error:  # a defect in the delivery is no reason to lose frames either
                 if recorder is None or not self.has_begun or isinstance(error, Cancelled):
                     raise
-                return self._publish_kept(frames, recorder, error)
+                return self._publish_kept(content, recorder, error)
         return Result(path, generation, tuple(self.notices), self.watch.seconds, tuple(self.books.to_list()))
 
-    def _decoded(self, events: Iterator[Event], hear: Callable[[Event], None]) -> Iterator[NDArray[np.uint8]]:
+    def _made(self, events: Iterator[Event], hear: Callable[[Event], None]) -> Iterator[Content]:
         self.has_begun = True
         if self.plan.generation.upscaler != "lanczos":
             events = _frame_by_frame(events)
@@ -186,13 +187,19 @@ class _Clip:
                 if self.output.recorder is not None:
                     self.output.recorder.append(event.frames)
                 yield event.frames
+            elif isinstance(event, Sounded):
+                sound = Sound(event.samples, event.sample_rate)
+                if self.output.recorder is not None:
+                    self.output.recorder.append_sound(sound)
+                yield sound
+        self.is_whole = True
 
-    def _publish_kept(
-        self, frames: Iterator[NDArray[np.uint8]], recorder: FrameRecorder, error: Exception
-    ) -> Result:
-        """Have all frames kept; encode them once more where the error may pass, else raise it."""
-        for _ in frames:  # where the engine itself failed, there are no more
+    def _publish_kept(self, content: Iterator[Content], recorder: FrameRecorder, error: Exception) -> Result:
+        """Have all of it kept; encode it once more where the error may pass, else raise it."""
+        for _ in content:  # where the engine itself failed, there is no more
             pass
+        if not self.is_whole:
+            raise error
         stages = tuple(self.books.to_list())
         about = About(
             self.plan.generation,

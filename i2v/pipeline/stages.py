@@ -15,7 +15,7 @@ from i2v.core.engine_spec import EngineSpec
 from i2v.core.results import StageUse
 from i2v.core.schema import Generation, MemoryPlan
 from i2v.core.stages import Stage
-from i2v.engines.base import Conditioned, Decoded, Denoised, Event, SteppedDown
+from i2v.engines.base import Conditioned, Decoded, Denoised, Event, Sounded, SteppedDown
 from i2v.memory.model import memory_model
 from i2v.memory.usage import PeakMeter
 
@@ -23,6 +23,7 @@ _STAGES: dict[type[Event], Stage] = {
     Conditioned: Stage.CONDITION,
     Denoised: Stage.DENOISE,
     Decoded: Stage.DECODE,
+    Sounded: Stage.DECODE,
 }
 
 

@@ -39,7 +39,7 @@ from i2v.media.image import ImageLimits, Inspection
 from i2v.media.outputs import OutputName
 from i2v.media.picture_facts import PictureFacts
 from i2v.media.unpublished import kept_bytes, remove_kept, sweep
-from i2v.media.video import read_last_frame, read_poster
+from i2v.media.video import check_ffmpeg, read_last_frame, read_poster
 from i2v.service.clip_settings import ClipSettings, settings_of
 from i2v.service.executor import Executor
 from i2v.service.inputs import Inputs
@@ -154,6 +154,7 @@ class Service:
             new = self._inputs.decode(picture, ImageLimits.of(self._settings.image))
         with closing(new):
             plan = self._planner.plan_clip(request, new.decoded.size)
+            check_ffmpeg(plan.spec.capabilities.sound)
             submission = Submission(
                 request=dict(plan.asked),
                 generation=plan.generation,

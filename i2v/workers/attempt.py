@@ -101,7 +101,7 @@ class Attempt:
         if kept is None or kept.about.generation != generation:
             return self._make(job, generation)
         target = OutputFile(Path(job.output))
-        check_output(target)
+        check_output(target, with_sound=kept.about.sound is not None)
         known = list(self._notices)
         self._note((Notice("unpublished.published", {}),))
         try:

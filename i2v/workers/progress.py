@@ -19,7 +19,7 @@ from PIL import Image
 from i2v.core.schedules import evaluations
 from i2v.core.schema import Generation
 from i2v.core.stages import Stage
-from i2v.engines.base import Conditioned, Decoded, Denoised, SteppedDown
+from i2v.engines.base import Conditioned, Decoded, Denoised, Sounded, SteppedDown
 from i2v.jobs.model import Phase, Progress
 from i2v.media.preview import encode_preview
 from i2v.media.upscale import guessed_seconds
@@ -62,7 +62,7 @@ class Meter:
 
     def read(self, event: ClipEvent) -> Progress:
         """Return how far the job is; it never goes back."""
-        if isinstance(event, SteppedDown):  # which finishes nothing
+        if isinstance(event, SteppedDown | Sounded):  # the one finishes nothing, the other comes at the end
             return replace(self._last, preview=None)
         self._last = self._read(event)
         return self._last

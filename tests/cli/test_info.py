@@ -12,7 +12,7 @@ import pytest
 from i2v.media.outputs import OutputFile
 from i2v.media.video import Mp4Writer
 from tests.cli.running import FRAMES, command, generate_here, run_here
-from tests.clips import SIZE, make_frames, write
+from tests.clips import SIZE, make_frames, make_sound, write
 
 PROMPT = '镜头向左移动, slowly = "no"; #1 ' + "and on " * 150
 
@@ -54,6 +54,13 @@ def test_a_video_of_somebody_else_is_described_without_a_history(
     assert "does not say how it was made" in done.stdout
     told = json.loads(run_here(environment, "info", path, "--json").stdout)
     assert told["provenance"] is told["label"] is None
+
+
+def test_the_sound_of_a_video_is_described(environment: dict[str, str], tmp_path: Path) -> None:
+    path = write(OutputFile(tmp_path / "loud.mp4"), sound=make_sound(1, 48_000, 2)).path
+    assert "h264 yuv420p, sound aac 48000 Hz stereo" in run_here(environment, "info", path).stdout
+    told = json.loads(run_here(environment, "info", path, "--json").stdout)
+    assert (told["video"]["sound"]["codec"], told["video"]["sound"]["channel_layout"]) == ("aac", "stereo")
 
 
 def test_what_is_no_video_is_an_error(environment: dict[str, str], picture: Path, tmp_path: Path) -> None:

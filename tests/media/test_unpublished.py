@@ -26,7 +26,7 @@ from i2v.media.unpublished import (
     remove_kept,
     sweep,
 )
-from tests.clips import make_frames, names
+from tests.clips import make_frames, make_sound, names
 
 SIZE = (96, 64)  # of the fixture `generation`
 
@@ -74,6 +74,31 @@ def test_frames_that_another_version_kept_are_published_as_far_as_they_are_under
     assert found.about == about
     rewrite(kept, generation={"width": "wide"})
     assert find_kept(tmp_path, "clip") is None
+
+
+def test_the_sound_is_kept_with_the_frames(tmp_path: Path, about: About) -> None:
+    sound = make_sound(0.5, channels=2)
+    with FrameRecorder(tmp_path, "clip").begin(about.generation, has_sound=True) as recorder:
+        recorder.append(make_frames(4, SIZE))
+        recorder.append_sound(sound)
+        recorder.keep(about)
+    found = find_kept(tmp_path, "clip")
+    assert found is not None
+    heard = found.sound()
+    assert heard is not None
+    assert np.array_equal(heard.samples, sound.samples)
+    assert (heard.sample_rate, heard.samples.dtype) == (sound.sample_rate, np.float32)
+    assert np.array_equal(np.concatenate(list(found.frames())), make_frames(4, SIZE))
+    data = found.path.read_bytes()
+    length = int.from_bytes(data[-8:])
+    found.path.write_bytes(data[: -8 - length - 4] + data[-8 - length :])
+    with pytest.raises(InvalidRequest) as caught:
+        read_kept(found.path)
+    assert caught.value.code == "unpublished.unreadable"
+    found.path.unlink()
+    with pytest.raises(EncodeError) as lost:
+        found.sound()
+    assert lost.value.code == "unpublished.lost"
 
 
 def test_what_is_kept_is_read_again(tmp_path: Path, about: About) -> None:

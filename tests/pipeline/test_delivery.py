@@ -15,7 +15,7 @@ from i2v.media.unpublished import About, FrameRecorder, Kept
 from i2v.media.video import probe, read_tags
 from i2v.pipeline.delivery import Marks, deliver, publish_kept
 from i2v.pipeline.stages import Stopwatch
-from tests.clips import make_frames, names
+from tests.clips import make_frames, make_sound, names
 
 SIZE = (96, 64)  # of the fixture `generation`
 MARKS = Marks({"i2v": "made by hand"}, "en")
@@ -43,6 +43,21 @@ def test_kept_frames_become_the_very_file_that_they_would_have_been(
     assert (heard, names(tmp_path / "kept")) == ([0, 1, 2, 3], [])
     assert result.seconds.keys() == {"denoise", "encode"}
     assert [notice.code for notice in result.notices] == ["unpublished.published"]
+
+
+def test_a_sound_is_published_with_the_frames_also_when_it_was_kept(
+    tmp_path: Path, generation: Generation
+) -> None:
+    frames, sound = make_frames(4, SIZE), make_sound(0.5)
+    plain = deliver([frames, sound], generation, MARKS, OutputFile(tmp_path / "plain.mp4"), Stopwatch())
+    with FrameRecorder(tmp_path / "kept", "clip").begin(generation, has_sound=True) as recorder:
+        recorder.append(frames)
+        recorder.append_sound(sound)
+        kept = recorder.keep(About(generation, MARKS.tags, MARKS.visible))
+    assert kept is not None
+    result = publish_kept(kept, OutputFile(tmp_path / "again.mp4"))
+    assert probe(plain).sound is not None
+    assert result.path.read_bytes() == plain.read_bytes()
 
 
 def test_frames_stay_kept_where_publishing_fails_again(tmp_path: Path, generation: Generation) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +12,16 @@ from i2v.core.errors import EncodeError
 from i2v.media.video.program import broken, run_ffmpeg
 
 POSTER_WIDTH = 480  # pixels, at most
+
+
+@dataclass(frozen=True)
+class SoundInfo:
+    """What the first sound track was found to be. `sample_rate` in hertz, `duration` in seconds."""
+
+    codec: str
+    sample_rate: int
+    channel_layout: str
+    duration: float
 
 
 @dataclass(frozen=True)
@@ -26,35 +36,63 @@ class VideoInfo:
     duration: float
     codec: str
     pix_fmt: str
+    sound: SoundInfo | None = None
 
 
 def probe(path: Path, files: Sequence[int] = (), timeout: float | None = None) -> VideoInfo:
     """Decode all of `path` and return what it is; raise `EncodeError` (`encode.broken`) where that fails.
 
-    ffmpeg prints one line for each frame that it really decoded; those are counted and timed here. H.264 has
-    no checksums: missing parts are noticed, a few flipped bits may only look wrong.
+    ffmpeg prints one line for each frame that it really decoded; those are counted and timed here, and so are
+    the samples of the first sound track. H.264 has no checksums: missing parts are noticed, a few flipped
+    bits may only look wrong.
 
     files, timeout: see `run_ffmpeg`; `path` may be one of the files, as in /dev/fd/3.
     """
     command = ["-nostats", "-v", "level+info", "-xerror"]
-    command += ["-err_detect", "explode", "-i", f"file:{path}", "-map", "0:v:0"]
+    command += ["-err_detect", "explode", "-i", f"file:{path}", "-map", "0:v:0", "-map", "0:a:0?"]
     command += ["-fps_mode", "passthrough", "-f", "framecrc", "-"]
     done = run_ffmpeg(*command, files=files, timeout=timeout)
     log, lines = done.stderr.decode(errors="replace"), done.stdout.decode(errors="replace").splitlines()
     if done.returncode != 0:
         raise broken(path, done)
-    # at the start of its line: the tags, which may say anything, are printed too
-    stream = re.search(r"^(?:\[info\])?\s*Stream #0:\d+.*?: Video: (\w+)[^,]*, (\w+)", log, re.MULTILINE)
+    stream = _described(log, r"Video: (\w+)[^,]*, (\w+)")
     header = dict(line[1:].split(": ", 1) for line in lines if line.startswith("#"))
-    # Each line: stream, decoding time, presentation time, duration, bytes, checksum; times in units of "tb".
-    ticks = sum(int(line.split(",")[3]) for line in lines if not line.startswith("#"))
-    num_frames = len(lines) - len(header)
-    if stream is None or ticks <= 0:
+    num_frames, duration = _timed(lines, header, 0)
+    if stream is None or duration <= 0:
         raise EncodeError("encode.broken", path=str(path), reason="there is no video in it")
     width, height = map(int, header["dimensions 0"].split("x"))
-    duration = ticks * Fraction(header["tb 0"])
     fps = float(num_frames / duration)
-    return VideoInfo(path, width, height, fps, num_frames, float(duration), stream[1], stream[2])
+    return VideoInfo(
+        path,
+        width,
+        height,
+        fps,
+        num_frames,
+        float(duration),
+        stream[1],
+        stream[2],
+        _sound(log, lines, header),
+    )
+
+
+def _sound(log: str, lines: Sequence[str], header: Mapping[str, str]) -> SoundInfo | None:
+    stream = _described(log, r"Audio: (\w+)[^,]*, (\d+) Hz, ([^,]+)")
+    if stream is None or "tb 1" not in header:
+        return None
+    return SoundInfo(stream[1], int(stream[2]), stream[3], float(_timed(lines, header, 1)[1]))
+
+
+def _described(log: str, words: str) -> re.Match[str] | None:
+    """Find the first line about a stream that has these words."""
+    # at the start of its line: the tags, which may say anything, are printed too
+    return re.search(rf"^(?:\[info\])?\s*Stream #0:\d+.*?: {words}", log, re.MULTILINE)
+
+
+def _timed(lines: Sequence[str], header: Mapping[str, str], index: int) -> tuple[int, Fraction]:
+    """Return how many pieces of a stream were decoded, and the seconds that they last."""
+    # Each line: stream, decoding time, presentation time, duration, bytes, checksum; times in units of "tb".
+    pieces = [line.split(",") for line in lines if line.startswith(f"{index},")]
+    return len(pieces), sum(int(piece[3]) for piece in pieces) * Fraction(header.get(f"tb {index}", 0))
 
 
 def read_last_frame(path: Path) -> bytes:

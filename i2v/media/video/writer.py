@@ -1,4 +1,4 @@
-"""Frames to an MP4 that has been checked, under a name that nobody else took.
+"""Frames and sound to an MP4 that has been checked, under a name that nobody else took.
 
 Owns encoding into a hidden part file, and decoding it again before it is published. Deliberately does not
 know what the frames show, which model made them, or what the tags mean.
@@ -9,9 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import os
-import re
-import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,16 +19,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from i2v.core.child_environment import child_environment
-from i2v.core.errors import DISK_FULL, EncodeError
+from i2v.core.errors import EncodeError
 from i2v.core.signals import held_back
 from i2v.media.outputs import OutputTarget, part_path, publish
+from i2v.media.sound import Sound
+from i2v.media.video.failures import ended_with, write_error
 from i2v.media.video.program import cannot_run, find_ffmpeg
 from i2v.media.video.reading import VideoInfo, probe
+from i2v.media.video.soundtrack import add_sound, memory_file
 from i2v.media.video.tags import to_ffmetadata
 
 CODEC, PIXEL_FORMAT = "h264", "yuv420p"  # what every browser plays
 CRF = 18  # visually lossless
 THREADS = "4"  # as many everywhere: their number changes what x264 writes
+# How far a track's length may be off: AAC has frames of 1024 samples, and older ffmpegs keep the last one
+# whole.
+SPARE_SAMPLES = 2 * 1024
 
 # BT.709 at every size, and said so: without tags, browsers guess by the number of lines. The filter says it
 # of the frames, which is what newer ffmpegs go by, and the options of the stream, which older ones want.
@@ -50,7 +53,9 @@ def _bad_input(field: str, value: str, allowed: str) -> EncodeError:
 
 
 class Mp4Writer:
-    """Writes one MP4 (H.264, yuv420p, index first). Use it in a `with` statement, and call `finish` inside.
+    """Writes one MP4 (H.264, yuv420p, AAC if there is sound, index first).
+
+    Use it in a `with` statement, and call `finish` inside.
 
     Leaving that statement without `finish`, by whatever exception, ends ffmpeg and removes what it wrote.
     A process that is killed outright can leave a hidden `.NAME.*.part.mp4`, never a broken video.
@@ -82,8 +87,10 @@ class Mp4Writer:
         self._size = size
         self._tags = tags or {}
         self._num_frames = 0
+        self._sound: Sound | None = None
         self._encoder: Encoder | None = None
         self._part = part_path(target)
+        self._silent: Path | None = None  # the part without its sound
 
     def __enter__(self) -> Self:
         return self
@@ -95,15 +102,8 @@ class Mp4Writer:
                     self._encoder.kill()
             finally:
                 self._encoder = None
-                self._remove_part()
-
-    def _remove_part(self) -> None:
-        try:
-            self._part.unlink(missing_ok=True)
-        except NotADirectoryError:  # somebody put a file in the folder's place: the part went with it
-            return
-        except OSError as error:
-            log.warning("%s is left and could not be removed: %s", self._part, error.strerror or error)
+                for part in (self._part, self._silent):
+                    _remove(part)
 
     def append(self, frames: NDArray[np.uint8]) -> None:
         """Encode `frames`, uint8 of shape (n, height, width, 3), RGB. Raises `EncodeError`.
@@ -122,11 +122,20 @@ class Mp4Writer:
             self._encoder.write(np.ascontiguousarray(frame))
             self._num_frames += 1
 
+    def add_sound(self, sound: Sound) -> None:
+        """Have `sound` beside the frames: the video's length counts, it is cut or followed by silence.
+
+        Raises `EncodeError` (`encode.bad_input`).
+        """
+        if problem := sound.problem():
+            raise _bad_input("sound", str(sound), problem)
+        self._sound = sound
+
     def _make_folder(self) -> None:
         try:
             self._part.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise _write_error(self._part, error.strerror or str(error), error.errno) from error
+            raise write_error(self._part, error.strerror or str(error), error.errno) from error
 
     def finish(self) -> VideoInfo:
         """End the video, check it by decoding it, publish it, and return what it is and where.
@@ -138,7 +147,9 @@ class Mp4Writer:
         self._encoder.close()
         self._encoder = None
         if not self._part.is_file():  # or a folder above it
-            raise _write_error(self._part, "what was written there has been removed")
+            raise write_error(self._part, "what was written there has been removed")
+        if self._sound is not None:
+            self._mix(self._sound)
         info = probe(self._part)
         if info.num_frames != self._num_frames:
             raise EncodeError("encode.frames_lost", found=info.num_frames, expected=self._num_frames)
@@ -149,11 +160,40 @@ class Mp4Writer:
         ):
             if found != expected:
                 raise EncodeError("encode.mismatch", field=field, found=found, expected=expected)
+        self._check_sound(info)
         try:
             with held_back(drop=True):  # a signal that comes now comes too late
                 return replace(info, path=publish(self._part, self._target))
         except OSError as error:
-            raise _write_error(self._part, error.strerror or str(error), error.errno) from error
+            raise write_error(self._part, error.strerror or str(error), error.errno) from error
+
+    def _mix(self, sound: Sound) -> None:
+        """Have a part with `sound` take the place of the one without."""
+        sound = sound.fitted(self._num_frames / self._fps)
+        self._silent, self._part = self._part, part_path(self._target)
+        add_sound(self._silent, sound, self._tags, self._part)
+        _remove(self._silent)
+
+    def _check_sound(self, info: VideoInfo) -> None:
+        length, found = self._num_frames / self._fps, info.sound
+        if (found is None) == (self._sound is None) and (
+            found is None or abs(found.duration - length) * found.sample_rate <= SPARE_SAMPLES
+        ):
+            return
+        is_there = "none" if found is None else f"{found.duration:.2f} s"
+        expected = "none" if self._sound is None else f"{length:.2f} s"
+        raise EncodeError("encode.mismatch", field="sound", found=is_there, expected=expected)
+
+
+def _remove(part: Path | None) -> None:
+    if part is None:
+        return
+    try:
+        part.unlink(missing_ok=True)
+    except NotADirectoryError:  # somebody put a file in the folder's place: the part went with it
+        return
+    except OSError as error:
+        log.warning("%s is left and could not be removed: %s", part, error.strerror or error)
 
 
 class Encoder:
@@ -178,8 +218,8 @@ class Encoder:
         program = find_ffmpeg()
         with contextlib.ExitStack() as undo:
             try:
-                self._words = undo.enter_context(_memory_file())  # a pipe could fill up
-                metadata = undo.enter_context(_memory_file())
+                self._words = undo.enter_context(memory_file())  # a pipe could fill up
+                metadata = undo.enter_context(memory_file())
             except OSError as error:
                 raise cannot_run(program, error) from error
             metadata.write(to_ffmetadata(tags))
@@ -219,7 +259,7 @@ class Encoder:
         try:
             self._stdin.write(frame.data)
         except OSError as error:  # ffmpeg is gone
-            raise self._end() or _write_error(self._path, "ffmpeg ended too early") from error
+            raise self._end() or write_error(self._path, "ffmpeg ended too early") from error
 
     def close(self, seconds: float | None = None) -> None:
         """Let ffmpeg finish the file; raise `EncodeError` unless it says that it succeeded.
@@ -249,26 +289,4 @@ class Encoder:
         with self._words:
             self._words.seek(0)
             said = self._words.read().decode(errors="replace")
-        if status == 0:
-            return None
-        if status < 0:
-            return _write_error(self._path, f"ffmpeg was stopped: {signal.strsignal(-status)}")
-        # The last line sums up ("Conversion failed!"), the first says what happened.
-        words = (
-            re.sub(r"^\[[^\]]*\] ", "", said.partition("\n")[0])
-            .replace(f" file:{self._path.absolute()}", "")
-            .strip()
-            or f"it ended with status {status}"
-        )
-        # Since 6.0, ffmpeg's exit status is the low byte of its error code, which is a negative errno.
-        full = (number for number in DISK_FULL if os.strerror(number) in said)
-        return _write_error(self._path, f"ffmpeg: {words}", next(full, 256 - status))
-
-
-def _memory_file() -> IO[bytes]:
-    return open(os.memfd_create("i2v"), "w+b")  # noqa: PTH123 - there is no path
-
-
-def _write_error(part: Path, reason: str, number: int | None = None) -> EncodeError:
-    code = "encode.no_space" if number in DISK_FULL else "encode.failed"
-    return EncodeError(code, path=str(part.parent), reason=reason)
+        return ended_with(self._path, status, said)

@@ -24,6 +24,7 @@ OLD = (
     "[ \"$1\" = -version ] && { echo 'ffmpeg version 4.2.2-static Copyright'; exit; }\n"
     "case \" $* \" in *' -fps_mode '*) echo \"Unrecognized option 'fps_mode'.\" >&2; exit 1;; esac"
 )
+WITHOUT_AAC = "case \" $* \" in *' aac '*) echo \"Unknown encoder 'aac'\" >&2; exit 8;; esac"
 UNTAGGED = "case \" $* \" in *' ffmetadata - '*) echo ';FFMETADATA1'; exit;; esac"
 
 
@@ -69,6 +70,16 @@ def test_what_is_missing_is_named_with_the_program_and_its_version(
     assert caught.value.params["path"] == str(tool)
     real = subprocess.run([REAL, "-version"], capture_output=True, text=True, check=True).stdout
     assert caught.value.params["version"] == (version or real.split()[2])
+
+
+def test_an_ffmpeg_without_aac_makes_clips_without_sound(install: Install) -> None:
+    tool = install(WITHOUT_AAC)
+    check_ffmpeg()
+    with pytest.raises(EncodeError) as caught:
+        check_ffmpeg(with_sound=True)
+    assert (code_of(caught), caught.value.params["path"]) == ("encode.no_aac", str(tool))
+    install("")
+    check_ffmpeg(with_sound=True)
 
 
 def test_a_program_is_tried_once_and_again_when_it_was_replaced(install: Install, tmp_path: Path) -> None:

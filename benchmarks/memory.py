@@ -165,7 +165,7 @@ def plans(asked: Generation) -> Iterator[tuple[str, MemoryPlan, bool | None]]:
     for gib in CARDS:
         planned = plan_memory(I2VGEN_XL, asked, card(gib), options)
         yield f"{gib} GB", planned.plan, planned.fits
-    *_, least = MEMORY.ways_down(plan_by_settings(card(CARDS[-1]), options), asked)
+    *_, least = MEMORY.ways_down(plan_by_settings(I2VGEN_XL, card(CARDS[-1]), options), asked)
     yield "least", least, None
 
 

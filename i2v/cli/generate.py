@@ -8,7 +8,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -214,7 +214,7 @@ def _request(given: dict[str, object], like: _Like | None, settings: Settings) -
     """Return the request; what is not given comes from the clip `like`, if any."""
     if like is None:
         return GenerationRequest.parse({"engine": settings.engine.name} | given)
-    fields = like.provenance.request_fields(given)
+    fields = like.provenance.request_fields(given, _unused(given, like))
     clip = shown(str(like.path), limit=300)
     if "prompt" not in fields:
         raise InvalidRequest("like.no_prompt", path=clip)
@@ -224,6 +224,14 @@ def _request(given: dict[str, object], like: _Like | None, settings: Settings) -
         if error.params.get("field") in given:
             raise
         raise InvalidRequest("provenance.unreadable", path=clip, reason=error.message) from error
+
+
+def _unused(given: Mapping[str, object], like: _Like) -> frozenset[str]:
+    """Return the fields of the clip `like` that the engine which would run does not take."""
+    from i2v.engines.registry import engines
+
+    spec = engines().get(str(given.get("engine", like.provenance.generation.get("engine"))))
+    return frozenset() if spec is None else spec.capabilities.unused
 
 
 def _read_provenance(path: Path) -> Provenance:

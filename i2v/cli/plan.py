@@ -155,7 +155,7 @@ def _fields(row: Row) -> dict[str, object]:
 def _line(row: Row) -> str:
     made = row.generation
     clip = f"{made.generated_width} x {made.generated_height}, {made.num_frames} frames"
-    steps = f"{made.num_inference_steps} steps"
+    steps = f"{made.num_inference_steps} steps" if made.num_inference_steps else ""
     told = " ".join(notice.message for notice in row.planned.notices) or "Not known for this engine."
     time = "" if row.seconds is None else f" About {row.seconds:.0f} s{' at a first guess' * row.is_guess}."
     return f"{row.preset:<9} {clip:<26} {steps:<10} {told}{time}"

@@ -18,6 +18,9 @@ from i2v.core.schema import Fit, Generation, Language
 
 InputRole = Literal["image", "last_image"]
 
+# Fields of a request that do something only where a capability of the same name says so.
+OPTIONAL_FIELDS = ("negative_prompt", "guidance_scale", "num_inference_steps", "target_fps", "seed")
+
 
 @dataclass(frozen=True)
 class FrameCounts:
@@ -82,6 +85,11 @@ class Capabilities:
     sound: bool = False
     whole_picture: bool = False
 
+    @property
+    def unused(self) -> frozenset[str]:
+        """The fields of a request that do nothing here."""
+        return frozenset(name for name in OPTIONAL_FIELDS if not getattr(self, name))
+
 
 class Options(BaseModel):
     """Base of what only one family of engines can be asked for; a field that it lacks is refused."""
@@ -143,12 +151,14 @@ class EngineSpec:
         native_area_side: larger requests are generated at this area and scaled up; `None` where any size is
             generated.
         trained_frames, trained_fps: smallest and largest that the weights were trained on.
+        cuda_dtype: what it computes in on a CUDA device, unless the settings say otherwise; float32 on a CPU.
         preview_factors: the linear map from latent channels, one row each, and a constant, the last row, to
             RGB in [0, 1]; empty where there are no latents.
         files: what is read of the model's folder, of a .safetensors the .fp16 variant where it is there;
             empty where there are no weights.
         optional_files: what is read too where it is there.
         is_generative: its clips are AI-generated content, and labelled as that.
+        packages: what computes its frames: their versions are written into the clip.
         embedded: the weights ship inside the package.
         published: where the weights can be had, if they can.
         max_prompt_tokens: tokens the text encoder reads, start and end included.
@@ -174,12 +184,14 @@ class EngineSpec:
     stock_facts: object = None
     rank: int | None = None
     needs_cuda: bool = False
+    cuda_dtype: Literal["float32", "float16", "bfloat16"] = "float16"
     native_area_side: int | None = None
     max_prompt_tokens: int = 77
     languages: tuple[Language, ...] = ("en",)
     motions: tuple[str, ...] = ()
     motion_words: str = ""
     is_generative: bool = True
+    packages: tuple[str, ...] = ("torch", "diffusers", "transformers")
     embedded: bool = False
     published: Published | None = None
     presets: dict[str, Preset] = field(default_factory=dict)

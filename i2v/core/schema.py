@@ -282,7 +282,8 @@ class Generation:
     `width` and `height` are the video's, `generated_width` and `generated_height` the model's; they differ
     where an engine generates small and the frames are scaled up, by `upscaler`. With `speed` "fast",
     `num_inference_steps` is the quality: that of so many steps, made with fewer (`i2v.core.schedules`); 0
-    where the engine has no steps. `options` are what only the engine's family has, all gaps filled.
+    where the engine has no steps. A `guidance_scale` of 1 is none. `options` are what only the family of
+    the engine has, all gaps filled.
     """
 
     prompt: str

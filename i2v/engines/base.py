@@ -47,7 +47,8 @@ class Conditioned:
 class Denoised:
     """Step `step` of `total` is done.
 
-    `preview` returns what the clip looks like so far, (F, h, w, 3) uint8, h and w latent sides. It is made
+    `preview` returns what the clip looks like so far, (f, h, w, 3) uint8, h and w latent sides. Its f frames
+    are spread over the clip's whole length: as many as the clip has, or fewer. It is made
     when it is called, which waits for the device: a caller that needs none leaves the device busy.
     """
 

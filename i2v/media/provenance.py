@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
@@ -27,7 +27,6 @@ from i2v.media.upscale import NETWORKS
 
 KEY = "i2v"  # the metadata key
 FORMAT = 1  # of the JSON; a later one may mean other things by the same names
-PACKAGES = ("i2v", "torch", "diffusers", "transformers", "imageio-ffmpeg")
 
 # Fields of a request: those that say a size, and those that a preset settles.
 _SIZE_FIELDS = frozenset({"preset", "resolution", "height", "width"})
@@ -77,10 +76,14 @@ class Provenance(BaseModel):
         plan: MemoryPlan,
         device: DeviceInfo,
         visible_label: Language | None,
+        packages: Iterable[str] = (),
     ) -> Self:
-        """Describe a clip. `asked`: the fields of the request that were given."""
+        """Describe a clip.
+
+        asked: the fields of the request that were given. packages: what computed the frames.
+        """
         network = NETWORKS.get(generation.upscaler)
-        packages = PACKAGES + (network.packages if network else ())
+        used = ("i2v", *packages, "imageio-ffmpeg", *(network.packages if network else ()))
         return cls(
             generation=to_jsonable_python(generation),
             size={name: to_jsonable_python(value) for name, value in asked.items() if name in _SIZE_FIELDS},
@@ -88,7 +91,7 @@ class Provenance(BaseModel):
             weights_sha256=weights_sha256,
             plan=to_jsonable_python(plan),
             device=device.name,
-            versions={"python": platform.python_version(), **_versions(packages)},
+            versions={"python": platform.python_version(), **_versions(used)},
             visible_label=visible_label,
         )
 
@@ -117,8 +120,10 @@ class Provenance(BaseModel):
                 "provenance.unreadable", path=name, reason=shown(reason, limit=200)
             ) from None
 
-    def request_fields(self, given: Mapping[str, object]) -> dict[str, object]:
+    def request_fields(self, given: Mapping[str, object], unused: Collection[str] = ()) -> dict[str, object]:
         """Return the request for this clip again with what is `given` instead.
+
+        unused: fields that the engine does not take (`Capabilities.unused`).
 
         A preset that is given takes the place of all that it settles. Prompts that were left out of the file,
         and are not given, are missing.
@@ -126,6 +131,7 @@ class Provenance(BaseModel):
         known = GenerationRequest.model_fields.keys() - _SIZE_FIELDS
         if self.generation.get("num_inference_steps") == 0:
             known -= _SAMPLING_FIELDS  # the engine does not sample, and takes none of them
+        known -= set(unused)
         if "preset" in given:
             known -= _PRESET_FIELDS
         ours = {name: value for name, value in self.generation.items() if name in known and value is not None}

@@ -114,11 +114,11 @@ class Planned:
         return None if phases is None else sum(phases.values())
 
 
-def plan_by_settings(device: DeviceInfo, options: EngineSettings) -> MemoryPlan:
-    """Return what `options` say: float16 on CUDA and float32 on the CPU unless they say otherwise."""
+def plan_by_settings(spec: EngineSpec, device: DeviceInfo, options: EngineSettings) -> MemoryPlan:
+    """Return what `options` say; without a word on the type, the engine's on CUDA and float32 on the CPU."""
     dtype = options.dtype
     if dtype == "auto":
-        dtype = "float16" if device.type == "cuda" else "float32"
+        dtype = spec.cuda_dtype if device.type == "cuda" else "float32"
     return MemoryPlan(
         device=device.type,
         dtype=dtype,
@@ -142,7 +142,7 @@ def plan_memory(
 
     Options that are not at their default are kept. Frames are decoded in tiles only where nothing else fits.
     """
-    asked = plan_by_settings(device, options)
+    asked = plan_by_settings(spec, device, options)
     ways = list(memory_model(spec).ways_down(asked, generation, kept=set_by_hand(asked)))
     exact = _estimated(spec, generation, ways)
     if not exact:
@@ -167,7 +167,7 @@ def hold_plan(
     plan: MemoryPlan,
 ) -> Planned | None:
     """Return `plan`, made earlier, with its figures: `None` where `options` or what is free forbid it now."""
-    asked = plan_by_settings(device, options)
+    asked = plan_by_settings(spec, device, options)
     wanted = {*set_by_hand(asked), "device", "dtype", "threads", "compile"}
     if any(getattr(plan, name) != getattr(asked, name) for name in wanted):
         return None
@@ -280,7 +280,7 @@ def alternatives(
     spec: EngineSpec, generation: Generation, device: DeviceInfo, options: EngineSettings
 ) -> Iterator[Notice]:
     """Yield what would fit where `generation` does not: fewer frames of its size, and a smaller size."""
-    asked = plan_by_settings(device, options)
+    asked = plan_by_settings(spec, device, options)
     ways = memory_model(spec).ways_down(asked, generation, kept=set_by_hand(asked))
     thriftiest = _tiled({way.offload: way for way in ways}.values())  # the last of each
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
-from i2v.core.engine_spec import EngineSpec, Options
+from i2v.core.engine_spec import OPTIONAL_FIELDS, EngineSpec, Options
 from i2v.core.errors import InvalidRequest
 from i2v.core.schema import GenerationRequest, invalid_field, nearest_name, shown
-
-# Fields of a request that have an effect only where a capability of the same name says so.
-OPTIONAL_FIELDS = ("negative_prompt", "guidance_scale", "num_inference_steps", "target_fps", "seed")
 
 
 def check_request(request: GenerationRequest, spec: EngineSpec) -> Options:
@@ -27,7 +24,7 @@ def check_request(request: GenerationRequest, spec: EngineSpec) -> Options:
         raise _not_supported("prompt", request.prompt, spec)
     for name in OPTIONAL_FIELDS:
         value = getattr(request, name)
-        if value not in (None, "") and not getattr(can, name):
+        if value not in (None, "") and name in can.unused:
             raise _not_supported(name, value, spec)
     if request.num_frames is not None and not can.num_frames.allows(request.num_frames):
         raise _invalid("num_frames", request.num_frames, f"{can.num_frames} with {spec.title}")

@@ -95,7 +95,7 @@ class MemoryLadder:
     def _doubted(self) -> DeviceInfo:
         """Return the device with what is free on it, but with less than this clip was to have in vain."""
         device = measure_free(self.device)
-        bottom = self._bottom(plan_by_settings(device, self.options))
+        bottom = self._bottom(plan_by_settings(self.spec, device, self.options))
         figures = memory_model(self.spec).estimate(self.spec, self.generation, bottom)
         if figures is None or device.free_memory is None:
             return device

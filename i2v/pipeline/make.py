@@ -122,6 +122,7 @@ def describe(plan: ClipPlan, picture: Picture, loaded: LoadedEngine, output: Out
         loaded.engine.plan,
         loaded.device,
         _visible_label(plan.spec, output),
+        plan.spec.packages,
     )
 
 

@@ -49,12 +49,9 @@ def resolve(
     preset = spec.presets.get(request.preset) or presets[request.preset]
     (width, height), (generated_width, generated_height) = _sizes(request, spec, preset, picture_size)
     fps = request.fps or preset.fps
-    low_fps, high_fps = spec.trained_fps
     generation = Generation(
         prompt=request.prompt,
-        negative_prompt=spec.default_negative_prompt
-        if request.negative_prompt is None
-        else request.negative_prompt,
+        negative_prompt=_negative_prompt(request, spec),
         width=width,
         height=height,
         generated_width=generated_width,
@@ -62,9 +59,11 @@ def resolve(
         fit=request.fit,
         num_frames=request.num_frames or can.num_frames.nearest(preset.num_frames),
         fps=fps,
-        target_fps=request.target_fps or min(max(fps, low_fps), high_fps),
-        num_inference_steps=request.num_inference_steps or preset.num_inference_steps,
-        guidance_scale=request.guidance_scale or preset.guidance_scale,
+        target_fps=_target_fps(request, spec, fps),
+        num_inference_steps=(request.num_inference_steps or preset.num_inference_steps)
+        if can.num_inference_steps
+        else 0,
+        guidance_scale=(request.guidance_scale or preset.guidance_scale) if can.guidance_scale else 1.0,
         seed=request.seed if request.seed is not None else draw() if can.seed else 0,
         engine=spec.name,
     )
@@ -77,6 +76,20 @@ def resolve(
         upscaler, missing = choose_upscaler(upscaling)
         generation, notices = replace(generation, upscaler=upscaler), (*notices, *missing)
     return generation, (*_resolve_notices(request, spec, generation), *notices)
+
+
+def _negative_prompt(request: GenerationRequest, spec: EngineSpec) -> str:
+    if not spec.capabilities.negative_prompt:
+        return ""
+    return spec.default_negative_prompt if request.negative_prompt is None else request.negative_prompt
+
+
+def _target_fps(request: GenerationRequest, spec: EngineSpec, fps: int) -> int:
+    """Return the frame rate that is the model's condition: what it was trained on, if it has one at all."""
+    if not spec.capabilities.target_fps:
+        return fps
+    low, high = spec.trained_fps
+    return request.target_fps or min(max(fps, low), high)
 
 
 def _speed(

@@ -29,7 +29,8 @@ def settings_of(video: Path, engines: Mapping[str, EngineSpec]) -> ClipSettings:
     Anybody may have made it: raises `InvalidRequest` (`clip.unreadable`, `provenance.*`).
     """
     made = Provenance.from_tags(_tags_of(video), Path(video.name))
-    fields = made.request_fields({})
+    spec = engines.get(str(made.generation.get("engine")))
+    fields = made.request_fields({}, () if spec is None else spec.capabilities.unused)
     try:
         request = GenerationRequest.parse({"prompt": ""} | fields)
         find_spec(request.engine, engines)

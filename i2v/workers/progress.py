@@ -106,7 +106,7 @@ class Meter:
             return None
         frames = make()
         began = self._clock()  # only here: before, this may have waited for the device to end the step
-        preview = encode_preview(frames, self._generation.fps)
+        preview = encode_preview(frames, self._generation.fps * len(frames) / self._generation.num_frames)
         self._preview_seconds += self._clock() - began
         return preview
 

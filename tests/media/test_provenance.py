@@ -28,7 +28,7 @@ NOTHING: frozenset[str] = frozenset()
 
 @pytest.fixture
 def provenance(generation: Generation, photo: Image.Image) -> Provenance:
-    return Provenance.of(ASKED, generation, photo, "ab" * 32, PLAN, CPU, None)
+    return Provenance.of(ASKED, generation, photo, "ab" * 32, PLAN, CPU, None, I2VGEN_XL.packages)
 
 
 def read_back(tag: str) -> Provenance:
@@ -70,8 +70,10 @@ def test_prompts_can_be_left_out(provenance: Provenance) -> None:
 def test_the_same_clip_has_the_same_id_and_another_one_another(
     provenance: Provenance, generation: Generation, photo: Image.Image
 ) -> None:
-    again = Provenance.of(ASKED, generation, photo.copy(), "ab" * 32, PLAN, CPU, None)
-    other = Provenance.of(ASKED, replace(generation, seed=8), photo, "ab" * 32, PLAN, CPU, None)
+    again = Provenance.of(ASKED, generation, photo.copy(), "ab" * 32, PLAN, CPU, None, I2VGEN_XL.packages)
+    other = Provenance.of(
+        ASKED, replace(generation, seed=8), photo, "ab" * 32, PLAN, CPU, None, I2VGEN_XL.packages
+    )
     assert provenance.digest() == again.digest() != other.digest()
 
 
@@ -117,6 +119,17 @@ def test_a_clip_asks_for_itself_again(
     )
     again, _ = resolve(GenerationRequest.parse(made.request_fields({})), spec, load_presets(), size)
     assert again == generation
+
+
+def test_fields_that_an_engine_does_not_take_are_left_out(provenance: Provenance) -> None:
+    fields = provenance.request_fields({"guidance_scale": 3}, unused={"seed", "guidance_scale"})
+    assert "seed" not in fields
+    assert fields["guidance_scale"] == 3, "it is refused, not passed over"
+
+
+def test_the_versions_are_those_of_what_computes(photo: Image.Image, generation: Generation) -> None:
+    made = Provenance.of(ASKED, generation, photo, "00", PLAN, CPU, None, ("numpy", "no-such-package"))
+    assert list(made.versions) == ["python", "i2v", "numpy", "imageio-ffmpeg"]
 
 
 def test_what_a_later_version_wrote_is_kept_ignored_and_said(provenance: Provenance) -> None:

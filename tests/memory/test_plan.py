@@ -146,8 +146,14 @@ def test_the_plan_has_half_precision_on_cuda_unless_the_settings_say_otherwise(
     dtype: Literal["auto", "float32", "float16", "bfloat16"],
     planned: Literal["float32", "float16", "bfloat16"],
 ) -> None:
-    assert plan_by_settings(device, options(dtype=dtype)).dtype == planned
+    assert plan_by_settings(I2VGEN_XL, device, options(dtype=dtype)).dtype == planned
     assert plan_memory(EMBEDDED, clip("quick", EMBEDDED), device, options(dtype=dtype)).plan.dtype == planned
+
+
+def test_an_engine_says_what_it_computes_in_on_a_card() -> None:
+    spec = replace(I2VGEN_XL, cuda_dtype="bfloat16")
+    dtypes = [plan_by_settings(spec, device, options(dtype="auto")).dtype for device in (CUDA, CPU)]
+    assert dtypes == ["bfloat16", "float32"]
 
 
 def test_options_that_are_set_are_kept_though_others_would_be_faster() -> None:
@@ -160,7 +166,7 @@ def test_options_that_are_set_are_kept_though_others_would_be_faster() -> None:
         "vae_tiling": True,
     }
     expected = MemoryPlan(device="cuda", dtype="float16", **asked)
-    assert plan_by_settings(CUDA, options(**asked)) == expected
+    assert plan_by_settings(I2VGEN_XL, CUDA, options(**asked)) == expected
     assert plan_memory(I2VGEN_XL, clip("quick"), card(80), options(**asked)).plan == expected
 
 
@@ -226,7 +232,7 @@ def test_frames_are_decoded_in_tiles_only_where_nothing_else_fits_and_never_in_s
 def test_a_card_with_room_is_used_as_if_there_were_no_plan() -> None:
     for preset in ("quick", "standard", "high", "extreme"):
         planned = plan_memory(I2VGEN_XL, clip(preset), card(80), options())
-        assert planned.plan == plan_by_settings(CUDA, options())
+        assert planned.plan == plan_by_settings(I2VGEN_XL, CUDA, options())
         assert [notice.code for notice in planned.notices] == ["plan.fits"]
 
 
@@ -268,7 +274,7 @@ def test_an_engine_that_was_not_measured_is_planned_by_the_settings() -> None:
     unknown = replace(I2VGEN_XL, name="another")
     planned = plan_memory(unknown, replace(clip(), engine="another"), card(8), options(cfg_passes=2))
     assert (planned.fits, planned.estimate, planned.notices) == (None, None, ())
-    assert planned.plan == plan_by_settings(CUDA, options(cfg_passes=2))
+    assert planned.plan == plan_by_settings(I2VGEN_XL, CUDA, options(cfg_passes=2))
 
 
 def test_a_first_guess_of_time_is_near_what_was_published() -> None:
@@ -309,7 +315,7 @@ def test_every_step_down_takes_less_of_the_stage_and_nowhere_more(
     preset: str, device: DeviceInfo, stage: Literal["load"] | Stage | None
 ) -> None:
     asked = clip(preset)
-    plans = ladder(asked, device, plan_by_settings(device, options()), stage)
+    plans = ladder(asked, device, plan_by_settings(I2VGEN_XL, device, options()), stage)
     assert len({plan.dtype for plan in plans}) == 1
     names = ("condition", "denoise", "decode") if stage in (None, "load") else (stage,)
     for before, after in pairwise([taken(asked, plan) for plan in plans]):
@@ -321,20 +327,20 @@ def test_every_step_down_takes_less_of_the_stage_and_nowhere_more(
 
 
 def test_a_decode_that_ran_out_leaves_the_denoising_as_it_is() -> None:
-    plans = ladder(clip("extreme"), card(24, 64), plan_by_settings(CUDA, options()), "decode")
+    plans = ladder(clip("extreme"), card(24, 64), plan_by_settings(I2VGEN_XL, CUDA, options()), "decode")
     assert [plan.offload for plan in plans] == ["none", "encoders", "model", "model"]
     assert [plan.vae_tiling for plan in plans] == [False, False, False, True]
     assert {(plan.cfg_passes, plan.chunk_tokens) for plan in plans} == {(1, 0)}
 
 
 def test_nothing_is_offloaded_into_cpu_memory_that_is_not_there() -> None:
-    plans = ladder(clip("extreme"), card(24, 4.2), plan_by_settings(CUDA, options()))
+    plans = ladder(clip("extreme"), card(24, 4.2), plan_by_settings(I2VGEN_XL, CUDA, options()))
     assert {plan.offload for plan in plans} == {"none"}
     assert max(plan.cfg_passes for plan in plans) == 2
 
 
 def test_where_memory_ran_out_the_settings_give_way() -> None:
-    asked = plan_by_settings(CUDA, options(cfg_passes=2, chunk_tokens=65_536, decode_chunk=8))
+    asked = plan_by_settings(I2VGEN_XL, CUDA, options(cfg_passes=2, chunk_tokens=65_536, decode_chunk=8))
     bottom = ladder(clip("high"), card(24, 64), asked)[-1]
     assert (bottom.chunk_tokens, bottom.decode_chunk, bottom.offload) == (FEW_TOKENS, 1, "model")
 

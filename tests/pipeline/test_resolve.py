@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from i2v.core.engine_spec import EngineSpec
+from i2v.core.engine_spec import Capabilities, EngineSpec
 from i2v.core.errors import InvalidRequest
 from i2v.core.schema import Generation, GenerationRequest, Upscaling
 from i2v.core.settings import load_presets
@@ -212,3 +212,20 @@ def test_frames_are_enlarged_by_what_is_wanted_and_installed(
         GenerationRequest(prompt="pan"), EMBEDDED, load_presets(), PHOTO, upscaling=upscaling
     )
     assert (native.upscaler, notices) == ("lanczos", ()), "nothing is enlarged"
+
+
+def test_what_an_engine_does_not_take_stands_in_no_generation() -> None:
+    """Presets have numbers for all; what nothing reads has the value that says so."""
+    can = Capabilities(
+        prompt="none",
+        negative_prompt=False,
+        guidance_scale=False,
+        num_inference_steps=False,
+        target_fps=False,
+        seed=False,
+    )
+    spec = replace(I2VGEN_XL, capabilities=can)
+    generation, notices = resolve(GenerationRequest.parse({"fps": 30}), spec, load_presets(), PHOTO)
+    assert (generation.prompt, generation.negative_prompt, generation.seed) == ("", "", 0)
+    assert (generation.num_inference_steps, generation.guidance_scale, generation.target_fps) == (0, 1.0, 30)
+    assert "request.target_fps_clamped" not in [notice.code for notice in notices]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 import i2v.workers.progress
 from i2v.core.schema import Generation
 from i2v.core.stages import Stage
-from i2v.engines.base import Conditioned, Decoded, Denoised, Event
+from i2v.engines.base import Conditioned, Decoded, Denoised, Event, Sounded
 from i2v.jobs.model import Progress
 from i2v.media.upscale import guessed_seconds
 from i2v.workers.progress import LINE_SECONDS, PHASES, PREVIEW_SHARE, Meter, Narrator, at_start
@@ -125,6 +125,23 @@ def test_a_quick_preview_is_made_at_each_step(
     monkeypatch.setattr(i2v.workers.progress, "encode_preview", lambda frames, fps: b"preview")
     told = read(generation, Clock(), [4], pace=1)
     assert [bool(progress.preview) for progress in told] == [False, True, True, True, False]
+
+
+def test_a_preview_with_fewer_frames_lasts_as_long_as_the_clip(
+    generation: Generation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates: list[float] = []
+    monkeypatch.setattr(i2v.workers.progress, "encode_preview", lambda frames, fps: rates.append(fps))
+    meter = Meter(replace(generation, num_frames=5, fps=10), Clock())
+    meter.read(Conditioned())
+    meter.read(Denoised(1, 3, lambda: np.zeros((2, 2, 2, 3), np.uint8)))
+    assert rates == [4.0]
+
+
+def test_a_sound_at_the_end_takes_progress_no_further(generation: Generation) -> None:
+    meter = Meter(generation, Clock())
+    last = meter.read(Decoded(np.zeros((generation.num_frames, 2, 2, 3), np.uint8)))
+    assert meter.read(Sounded(np.zeros((9, 1), np.float32), 16_000)) == last
 
 
 def test_an_engine_is_asked_only_for_the_previews_that_are_made(

@@ -37,6 +37,7 @@ CAMERA_MOVE = EngineSpec(
     ),
     options_model=CameraMoveOptions,
     is_generative=False,
+    packages=("numpy", "pillow"),
     max_prompt_tokens=2000,
     languages=("en", "zh-CN"),
     presets={  # areas of 720p, 1080p, 1440p and 4K, where the photograph has as many pixels

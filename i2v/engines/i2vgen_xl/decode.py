@@ -12,6 +12,7 @@ from torch import nn
 
 from i2v.core.errors import I2VError, Notice
 from i2v.engines.base import Decoded
+from i2v.engines.preview import preview_of
 
 # Larger batches than this only take longer on a CPU: measured at 128 and 256 pixels, benchmarks/stock.py.
 CHUNK_PIXELS = 2**15
@@ -93,12 +94,5 @@ def to_uint8(pixels: torch.Tensor) -> NDArray[np.uint8]:
 
 @torch.inference_mode()
 def preview(latents: torch.Tensor, factors: tuple[tuple[float, float, float], ...]) -> NDArray[np.uint8]:
-    """(1, 4, F, h, w) latents -> (F, h, w, 3) uint8 by a linear map.
-
-    It takes a few microseconds and is good enough to stop early.
-    """
-    table = torch.tensor(factors, dtype=torch.float32)
-    # on the CPU, since the device may be full
-    colours = latents[0].cpu().permute(1, 2, 3, 0).float() @ table[:4] + table[4]
-    pixels: NDArray[np.uint8] = (colours.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
-    return pixels
+    """(1, C, F, h, w) latents -> (F, h, w, 3) uint8 (`i2v.engines.preview`)."""
+    return preview_of(latents[0].cpu().float().numpy(), factors)  # on the CPU: the device may be full

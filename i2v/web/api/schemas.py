@@ -200,7 +200,7 @@ def body_schema(
     return {
         **schema,
         "properties": {**required, **schema["properties"], **(optional or {})},
-        "required": [*required, *schema["required"]],
+        "required": [*required, *schema.get("required", [])],
     }
 
 

@@ -172,7 +172,7 @@ def _facts(job: Job, language: Language) -> Iterable[tuple[str, str]]:
         yield "size", f"{ran.width} x {ran.height}"
         yield "length", text("result.length.value", language, frames=ran.num_frames, fps=ran.fps)
         yield "steps", _steps(ran, language)
-        yield "guidance", str(ran.guidance_scale)
+        yield "guidance", str(ran.guidance_scale) if ran.num_inference_steps else ""
         yield "seed", str(ran.seed)
         yield "engine", ran.engine
     if made is not None:
@@ -184,7 +184,7 @@ def _facts(job: Job, language: Language) -> Iterable[tuple[str, str]]:
 def _steps(ran: Generation, language: Language) -> str:
     steps = ran.num_inference_steps
     if ran.speed != "fast":
-        return str(steps)
+        return str(steps or "")
     return text("result.steps.fast", language, steps=steps, evaluations=evaluations(ran.speed, steps))
 
 

@@ -1,0 +1,276 @@
+"""The contract of engines: what every registered one promises, and a fake one that differs in everything."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+from i2v.core.engine_spec import EngineSpec
+from i2v.core.errors import InsufficientMemory
+from i2v.core.results import Result
+from i2v.core.schedules import evaluations
+from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, MemoryPlan
+from i2v.core.settings import Settings, load_presets, load_settings
+from i2v.core.stages import Stage
+from i2v.engines.base import Conditioned, Decoded, Denoised, Engine, Event, Sounded, SteppedDown, engine_class
+from i2v.jobs.forecast import Forecast
+from i2v.media.image import Picture
+from i2v.media.outputs import OutputFile
+from i2v.media.provenance import Provenance
+from i2v.media.unpublished import FrameRecorder
+from i2v.media.video import probe, read_tags
+from i2v.memory.model import denoising_work, memory_model
+from i2v.pipeline.engines import EngineCache
+from i2v.pipeline.make import ClipEvent, Output, make_clip
+from i2v.pipeline.plan import ClipPlanner
+from i2v.pipeline.resolve import resolve
+from i2v.workers.progress import Meter
+from tests.clips import read_frames
+from tests.engines.subjects import (
+    SPECS,
+    NoTensorWork,
+    Rungs,
+    Shortage,
+    asked,
+    frames_of,
+    inputs_for,
+    package_of,
+    request_fields,
+    write_weights,
+)
+
+CPU = DeviceInfo("cpu", "CPU", 2**34)
+PLAN = MemoryPlan("cpu", "float32")
+
+
+@dataclass
+class Subject:
+    """An engine that is loaded, and where its weights are."""
+
+    spec: EngineSpec
+    engine: Engine
+    models: Path
+    photo: Image.Image
+
+    def run(self, generation: Generation) -> list[Event]:
+        return list(self.engine.generate(generation, inputs_for(self.spec, generation, self.photo)))
+
+    @cached_property
+    def plain(self) -> list[Event]:
+        """The events of the smallest clip; what is made once for all clips has been made then."""
+        return self.run(asked(self.spec))
+
+    @cached_property
+    def calls(self) -> dict[Stage, int]:
+        """How often the code of the engine's package is called in each stage of that clip."""
+        assert self.plain
+        generation = asked(self.spec)
+        counted = Shortage(package_of(self.spec))
+        list(counted.run(self.engine, generation, inputs_for(self.spec, generation, self.photo)))
+        return counted.calls
+
+
+@pytest.fixture(scope="module", params=SPECS)
+def loaded(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, photo: Image.Image
+) -> Subject:
+    spec, models = SPECS[request.param], tmp_path_factory.mktemp("models")
+    folder = write_weights(spec, models / spec.name)
+    return Subject(spec, engine_class(spec).load(spec, folder, PLAN), models, photo)
+
+
+@pytest.fixture
+def subject(loaded: Subject) -> Iterator[Subject]:
+    yield loaded
+    loaded.engine.adopt(PLAN)
+
+
+def test_a_loaded_engine_says_what_it_is_and_how_it_works(subject: Subject) -> None:
+    assert subject.engine.spec is subject.spec
+    assert subject.engine.plan == replace(PLAN, threads=subject.engine.plan.threads)
+
+
+@pytest.mark.parametrize("wanted", [4, 9])
+def test_events_come_in_order_with_the_sizes_and_counts_asked_for(subject: Subject, wanted: int) -> None:
+    can = subject.spec.capabilities
+    generation = asked(subject.spec, num_frames=can.num_frames.nearest(wanted))
+    events = subject.run(generation)
+    kinds = [type(event) for event in events]
+    steps = evaluations(generation.speed, generation.num_inference_steps)
+    chunks = kinds.count(Decoded)
+    expected = [Conditioned, *[Denoised] * steps, *[Decoded] * chunks]
+    assert kinds in (expected, [*expected, Sounded]) if can.sound else kinds == expected
+    assert chunks > 0
+    frames = [event.frames for event in events if isinstance(event, Decoded)]
+    shape = (generation.generated_height, generation.generated_width, 3)
+    assert {(part.dtype, part.shape[1:]) for part in frames} == {(np.dtype(np.uint8), shape)}
+    assert sum(map(len, frames)) == generation.num_frames
+    told = [(event.step, event.total) for event in events if isinstance(event, Denoised)]
+    assert told == [(step, steps) for step in range(1, steps + 1)]
+
+
+def test_previews_are_small_pictures_of_the_whole_clip(subject: Subject) -> None:
+    generation = asked(subject.spec)
+    for event in subject.plain:  # also long after their step
+        if isinstance(event, Denoised):
+            preview = event.preview()
+            assert (preview.dtype, preview.ndim, preview.shape[3]) == (np.uint8, 4, 3)
+            assert 1 <= len(preview) <= generation.num_frames
+            assert preview.shape[2] * generation.generated_height == (
+                preview.shape[1] * generation.generated_width
+            )
+
+
+def test_a_sound_is_one_that_can_be_encoded(subject: Subject) -> None:
+    sounds = [event for event in subject.plain if isinstance(event, Sounded)]
+    for sound in sounds:
+        assert sound.samples.dtype == np.float32
+        assert sound.samples.ndim == 2
+        assert sound.samples.shape[1] in (1, 2)
+        assert np.abs(sound.samples).max() <= 1
+        assert 8_000 <= sound.sample_rate <= 192_000
+
+
+@pytest.mark.parametrize("kind", [Conditioned, Denoised, Decoded])
+def test_closing_the_stream_stops_the_work_and_the_next_clip_is_as_ever(
+    subject: Subject, kind: type[Event]
+) -> None:
+    generation = asked(subject.spec)
+    before = frames_of(subject.plain)
+    threads, children = set(threading.enumerate()), psutil.Process().children()
+    events = subject.engine.generate(generation, inputs_for(subject.spec, generation, subject.photo))
+    for event in events:
+        if isinstance(event, kind):
+            break
+    events.close()
+    assert next(events, None) is None
+    assert set(threading.enumerate()) <= threads
+    assert psutil.Process().children() == children
+    assert np.array_equal(frames_of(subject.run(generation)), before)
+
+
+def test_a_seed_says_which_clip_it_is(subject: Subject) -> None:
+    plain, again = frames_of(subject.plain), frames_of(subject.run(asked(subject.spec)))
+    assert np.array_equal(again, plain)
+    if subject.spec.capabilities.seed:
+        other = frames_of(subject.run(asked(subject.spec, seed=8)))
+        assert not np.array_equal(other, plain)
+
+
+def test_another_plan_is_adopted_without_moving_anything_and_makes_the_same_clip(subject: Subject) -> None:
+    generation = asked(subject.spec)
+    plain = frames_of(subject.plain)
+    for plan in memory_model(subject.spec).ways_down(replace(PLAN, offload="model"), generation):
+        with NoTensorWork():
+            subject.engine.adopt(plan)
+        assert subject.engine.plan == replace(plan, threads=subject.engine.plan.threads)
+    assert np.abs(frames_of(subject.run(generation)) - plain).max() <= 2, "by the last of them"
+
+
+@pytest.mark.parametrize("stage", [Stage.CONDITION, Stage.DENOISE, Stage.DECODE])
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_a_clip_goes_on_where_memory_ran_out(subject: Subject, stage: Stage, share: float) -> None:
+    """At the first call into the engine's code of each stage, and in the middle.
+
+    An engine that has only one way says that memory ran out.
+    """
+    spec, generation = subject.spec, asked(subject.spec)
+    inputs = inputs_for(spec, generation, subject.photo)
+    plain, calls = frames_of(subject.plain), subject.calls
+    if stage not in calls:
+        assert stage is Stage.DENOISE
+        assert generation.num_inference_steps == 0
+        return
+    shortage = Shortage(package_of(spec), stage, 1 + int(share * (calls[stage] - 1)))
+    ladder = Rungs(spec, generation)
+    if ladder.step_down(subject.engine.plan, stage) is None:
+        with pytest.raises((MemoryError, InsufficientMemory)):
+            list(shortage.run(subject.engine, generation, inputs, ladder))
+        return
+    ladder.asked.clear()
+    events = list(shortage.run(subject.engine, generation, inputs, ladder))
+    assert shortage.has_failed
+    downs = [event for event in events if isinstance(event, SteppedDown)]
+    assert [event.stage for event in downs] == ladder.asked == [stage]
+    assert subject.engine.plan == downs[0].plan
+    rest = [event for event in events if not isinstance(event, SteppedDown)]
+    steps = [event.step for event in rest if isinstance(event, Denoised)]
+    assert steps == list(range(1, evaluations(generation.speed, generation.num_inference_steps) + 1))
+    assert [type(event) for event in rest].count(Conditioned) == 1
+    assert frames_of(rest).shape == plain.shape
+    assert np.abs(frames_of(rest) - plain).max() <= 2
+
+
+# --- through the pipeline
+
+
+def make(
+    subject: Subject, folder: Path, heard: list[ClipEvent], recorder: FrameRecorder | None = None
+) -> tuple[Generation, Result]:
+    settings: Settings = load_settings(
+        flags={"models.directory": subject.models, "models.search_paths": (), "models.sources": ()}
+    )
+    request = GenerationRequest.parse(request_fields(subject.spec))
+    plan = ClipPlanner(settings, SPECS).plan_clip(request, subject.photo.size, CPU)
+    picture = Picture(subject.photo, subject.photo.size, ())
+    output = Output(OutputFile(folder / "clip.mp4"), recorder)
+    result = make_clip(plan, picture, output, EngineCache(settings.models), settings, heard.append)
+    return plan.generation, result
+
+
+def test_a_request_becomes_a_video_that_says_how_it_was_made(subject: Subject, tmp_path: Path) -> None:
+    spec, heard = subject.spec, []
+    generation, result = make(subject, tmp_path, heard)
+    info = probe(result.path)
+    assert (info.num_frames, info.width, info.height) == (
+        generation.num_frames,
+        generation.width,
+        generation.height,
+    )
+    assert info.fps == pytest.approx(generation.fps, rel=1e-4)
+    assert (info.sound is not None) == any(isinstance(event, Sounded) for event in heard)
+    meter = Meter(generation)
+    progress = [meter.read(event) for event in heard]
+    assert [each.fraction for each in progress] == sorted(each.fraction for each in progress)
+    assert progress[-1].phase == "encoding"
+    made = {stage.name: stage for stage in result.stages}
+    figures = memory_model(spec).estimate(spec, generation, PLAN)
+    assert set(made) <= {Stage.CONDITION, Stage.DENOISE, Stage.DECODE}
+    assert all((stage.estimated_bytes is not None) == (figures is not None) for stage in made.values())
+    forecast = Forecast([(generation, result)], denoising_work(SPECS))
+    assert (forecast.seconds(generation) or 0) > 0
+    provenance = Provenance.from_tags(read_tags(result.path), result.path)
+    again = provenance.request_fields({}, spec.capabilities.unused)
+    assert resolve(GenerationRequest.parse(again), spec, load_presets(), subject.photo.size)[0] == generation
+    assert set(spec.packages) <= provenance.versions.keys()
+
+
+def test_what_only_failed_to_be_encoded_is_published_later_with_its_sound(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        def __init__(self, *_: object, **__: object) -> None:
+            raise RuntimeError("a defect in the writer")
+
+    _, plain = make(subject, tmp_path, [])
+    with FrameRecorder(tmp_path / "kept", "clip") as recorder, monkeypatch.context() as broken:
+        broken.setattr("i2v.pipeline.delivery.VisibleLabel", Broken)
+        broken.setattr("i2v.pipeline.delivery.resize_frames", Broken)
+        (tmp_path / "again").mkdir()
+        with pytest.raises(RuntimeError, match="a defect"):
+            make(subject, tmp_path / "again", [], recorder)
+    from i2v.media.unpublished import read_kept
+    from i2v.pipeline.delivery import publish_kept
+
+    kept = read_kept(recorder.path)
+    path = publish_kept(kept, OutputFile(tmp_path / "later.mp4")).path
+    assert np.array_equal(read_frames(path), read_frames(plain.path))
+    assert probe(path).sound == probe(plain.path).sound

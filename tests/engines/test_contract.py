@@ -260,6 +260,8 @@ def test_what_only_failed_to_be_encoded_is_published_later_with_its_sound(
         def __init__(self, *_: object, **__: object) -> None:
             raise RuntimeError("a defect in the writer")
 
+    if not subject.spec.capabilities.num_inference_steps:
+        pytest.skip("its frames are made again sooner than they are kept")
     _, plain = make(subject, tmp_path, [])
     with FrameRecorder(tmp_path / "kept", "clip") as recorder, monkeypatch.context() as broken:
         broken.setattr("i2v.pipeline.delivery.VisibleLabel", Broken)

@@ -55,9 +55,9 @@ def add_sound(
             files=(samples.fileno(), metadata.fileno(), *files),
             timeout=seconds,
         )
-    error = ended_with(path, done.returncode, done.stderr.decode(errors="replace"))
-    if error is not None:
-        raise error
+    failure = ended_with(path, done.returncode, done.stderr.decode(errors="replace"))
+    if failure is not None:
+        raise failure
 
 
 def memory_file() -> IO[bytes]:

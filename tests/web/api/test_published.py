@@ -106,7 +106,8 @@ def test_client_b_reads_its_video_where_the_answer_says(busy: House, photo_file:
 
 def test_both_work_with_a_trailing_slash(busy: House, picture: bytes) -> None:
     """As far as what is wrong with them: they are not sent on to another address."""
-    b = requests.post(f"{busy.url}/generate/", files={"image": picture}, data={"steps": 0}, timeout=60)
+    form = {"prompt": "x", "steps": 0}
+    b = requests.post(f"{busy.url}/generate/", files={"image": picture}, data=form, timeout=60)
     a = requests.post(f"{busy.url}/api/predict/", json={"data": [None]}, timeout=60)
     assert (a.status_code, b.status_code) == (422, 422)
     assert (a.json()["field"], b.json()["field"]) == ("data", "steps")

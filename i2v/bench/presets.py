@@ -22,7 +22,7 @@ def check_presets(lab: Lab) -> Iterator[Row]:
 def _preset(lab: Lab, name: PresetName) -> Row:
     generation, planned = lab.preset(name, _speed(lab))
     known: Figures = {"published": None}
-    if lab.spec.published is not None:  # the figures are of that model
+    if lab.spec.published:  # the figures are of that model
         known = {"published": PRESETS[name].to_dict()}
     if planned.estimate is not None:
         known["estimate"] = {

@@ -118,6 +118,6 @@ def _lines(spec: EngineSpec, folder: ModelFolder, digest: str | None) -> list[st
     else:
         state = f"not there, looked for in {folder.path}"
     lines = [f"{spec.name} ({spec.title}): {state}"]
-    if folder.missing is not None and spec.published is not None:
+    if folder.missing is not None and spec.published:
         lines.append(f"  to get it: i2v models download {spec.name}")
     return lines if digest is None else [*lines, f"  SHA-256 {digest}"]

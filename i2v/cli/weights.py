@@ -14,7 +14,7 @@ from i2v.cli.parsers import Commands
 if TYPE_CHECKING:
     from i2v.core.engine_spec import EngineSpec
     from i2v.core.settings import Settings
-    from i2v.weights.download import Plan
+    from i2v.weights.download import PartPlan, Plan
     from i2v.weights.progress import Progress
 
 
@@ -22,13 +22,17 @@ def add_parsers(actions: Commands) -> None:
     fetching = actions.add_parser("download", help="fetch a model, or what is missing of it")
     fetching.set_defaults(act=_download)
     fetching.add_argument("--dry-run", action="store_true", help="say what it would be, and fetch nothing")
+    fetching.add_argument(
+        "--accept-licence", action="store_true", help="accept the licence, where that is asked for; once"
+    )
     verifying = actions.add_parser(
         "verify", help="compare a model's files with the hashes that its hub tells"
     )
     verifying.set_defaults(act=_verify)
     adding = actions.add_parser("add", help="use a model folder where it is; nothing is copied")
     adding.set_defaults(act=_add)
-    adding.add_argument("folder", metavar="FOLDER", type=Path, help="the folder with model_index.json")
+    adding.add_argument("name", metavar="NAME", nargs="?", help="whose, where FOLDER does not say it")
+    adding.add_argument("folder", metavar="FOLDER", type=Path, help="the model's folder, or one above it")
     removing = actions.add_parser("remove", help="delete a downloaded model, or forget an added folder")
     removing.set_defaults(act=_remove)
     removing.add_argument("--yes", action="store_true", help="do not ask")
@@ -50,9 +54,10 @@ def _download(arguments: argparse.Namespace, settings: Settings) -> int:
         print("\n".join(_plan_lines(spec, plan)), file=sys.stderr)
     if arguments.dry_run:
         return 0
+    accepted = arguments.accept_licence or (bool(plan.to_accept) and _confirm(_licence_question(plan)))
     try:
         with _Line() as line:
-            done = download(spec, settings.models, line.show)
+            done = download(spec, settings.models, line.show, accept_licences=accepted)
     except KeyboardInterrupt:
         raise Cancelled("weights.cancelled") from None
     told = {"path": str(done.folder.path), "fetched": done.fetched, "told_by": done.told_by}
@@ -64,14 +69,34 @@ def _download(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+def _licence_question(plan: Plan) -> str:
+    from i2v.weights.licences import licence_url
+
+    names = "; ".join(f"{part.licence}, {licence_url(part)}" for part in plan.to_accept)
+    return f"Do you accept the licence ({names})?"
+
+
 def _plan_lines(spec: EngineSpec, plan: Plan) -> list[str]:
+    from i2v.weights.licences import licence_url
+
     begun = f", {plan.begun / 1e9:.2f} GB of it are there" if plan.begun else ""
+    origins = [f"  from {part.origin}" for part in plan.parts]
+    if len(plan.parts) > 1:
+        origins = [f"{line}: {_part_words(part)}" for line, part in zip(origins, plan.parts, strict=True)]
     return [
         f"{spec.title}: {plan.size / 1e9:.2f} GB{begun}; licence: {plan.licence}",
-        f"  from {plan.origin}",
+        *origins,
+        *(f"  to be accepted: {part.licence}, {licence_url(part)}" for part in plan.to_accept),
         f"  by way of {', '.join(plan.sources) or 'nothing: models.offline is set'}",
         f"  to {plan.target}, where {plan.free / 1e9:.1f} GB are free",
     ]
+
+
+def _part_words(part: PartPlan) -> str:
+    words = f"{part.published.size / 1e9:.2f} GB, licence: {part.published.licence}"
+    if part.is_here:
+        return f"{words}; it is there"
+    return f"{words}; it is in {part.copy} and is linked to" if part.copy else words
 
 
 def _verify(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -94,9 +119,10 @@ def _verify(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _add(arguments: argparse.Namespace, settings: Settings) -> int:
     from i2v.engines.registry import engines
-    from i2v.weights.shelf import add_folder
+    from i2v.weights.shelf import add_folder, which_fits
 
-    (spec,) = (spec for spec in engines().values() if spec.published is not None)  # the only one so far
+    named = arguments.name is not None
+    spec = _spec(arguments.name) if named else which_fits(engines().values(), arguments.folder)
     print(add_folder(spec, settings.models, arguments.folder))
     return 0
 
@@ -110,7 +136,7 @@ def _remove(arguments: argparse.Namespace, settings: Settings) -> int:
     if folder.origin == "added":
         question = f"Forget {folder.path}? The folder stays as it is."
     else:
-        question = f"Delete {folder.path} ({folder.size / 1e9:.2f} GB)?"
+        question = f"Delete {folder.path} ({folder.own_size / 1e9:.2f} GB)?"
     if not arguments.yes and not _confirm(question):
         raise InvalidRequest("weights.unconfirmed")
     print(remove_folder(spec, settings.models).path)

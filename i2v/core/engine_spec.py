@@ -117,14 +117,19 @@ class Preset:
 
 @dataclass(frozen=True)
 class Published:
-    """Where a model's weights are published.
+    """One repository that a model's files come from, whole or in part.
 
     Attributes:
-        repo: the repository on the Hugging Face hub, "owner/name".
+        repo: on the Hugging Face hub, "owner/name".
         revision: its commit; other commits are not asked for.
         modelscope: ids under which ModelScope may have the same files.
-        size: bytes of what the engine reads, about: for what is said before any hub was asked.
+        size: bytes of what the engine reads of it, about: for what is said before any hub was asked.
         licence: as the repository states it.
+        folder: the sub-folder of the model's folder that holds the repository's files, "" for the model's
+            folder itself. A file belongs to the repository with the deepest folder above it.
+        variant: which variant of a weights file is preferred where there is one; "" for none.
+        must_accept: a person must accept the licence before anything is downloaded.
+        licence_url: its text; empty: the repository's page.
     """
 
     repo: str
@@ -132,6 +137,10 @@ class Published:
     modelscope: tuple[str, ...]
     size: int
     licence: str
+    folder: str = ""
+    variant: str = "fp16"
+    must_accept: bool = False
+    licence_url: str = ""
 
 
 @dataclass(frozen=True)
@@ -154,13 +163,16 @@ class EngineSpec:
         cuda_dtype: what it computes in on a CUDA device, unless the settings say otherwise; float32 on a CPU.
         preview_factors: the linear map from latent channels, one row each, and a constant, the last row, to
             RGB in [0, 1]; empty where there are no latents.
-        files: what is read of the model's folder, of a .safetensors the .fp16 variant where it is there;
-            empty where there are no weights.
+        files: what is read of the model's folder; empty where there are no weights. A .safetensors may be
+            there as its variant or in shards with an index (`i2v.weights.shards`). The first one makes a
+            folder the model's: it is fetched last, and folders without it are not looked at.
         optional_files: what is read too where it is there.
+        pipelines: what `_class_name` in model_index.json may be; empty: it is not looked at.
         is_generative: its clips are AI-generated content, and labelled as that.
         packages: what computes its frames: their versions are written into the clip.
         embedded: the weights ship inside the package.
-        published: where the weights can be had, if they can.
+        published: the repositories that the weights can be had from, each with a folder of its own; the
+            first one has the first of `files`. Empty: they are published nowhere.
         max_prompt_tokens: tokens the text encoder reads, start and end included.
         languages: that prompts may be written in.
         motions: phrases for all that it can do, where that is little; empty where it knows the world.
@@ -176,6 +188,7 @@ class EngineSpec:
     preview_factors: tuple[tuple[float, float, float], ...] = ()
     files: tuple[str, ...] = ()
     optional_files: tuple[str, ...] = ()
+    pipelines: tuple[str, ...] = ()
     default_negative_prompt: str = ""
     capabilities: Capabilities = Capabilities()
     options_model: type[Options] = Options
@@ -193,5 +206,10 @@ class EngineSpec:
     is_generative: bool = True
     packages: tuple[str, ...] = ("torch", "diffusers", "transformers")
     embedded: bool = False
-    published: Published | None = None
+    published: tuple[Published, ...] = ()
     presets: dict[str, Preset] = field(default_factory=dict)
+
+    @property
+    def published_bytes(self) -> int:
+        """What all of `published` has, about."""
+        return sum(part.size for part in self.published)

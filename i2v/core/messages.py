@@ -130,6 +130,7 @@ MESSAGES: dict[str, str] = {
     # weights
     "weights.missing_folder": "{title}: no model folder at {path}. {fix}",
     "weights.missing_file": "{title}: {path} is missing from the model folder. Fetch the model again.",
+    "weights.bad_index": "{title}: the index {path} cannot be used: {reason}. Fetch the file again.",
     "weights.unreadable": "{title}: {path} cannot be read: {reason}. Fetch the file again.",
     "weights.offline": (
         "{title}: no complete model is in {path}, and models.offline is set, so nothing is fetched. Unset it,"
@@ -150,8 +151,16 @@ MESSAGES: dict[str, str] = {
     "weights.unwritable": "{path} cannot be written: {reason}. Check the disk, and who may write there.",
     "weights.cancelled": "The download was stopped. What was fetched is kept: the next one goes on with it.",
     "weights.not_published": "{title} is a part of i2v: it cannot be downloaded, added or removed.",
+    "weights.licence": (
+        "{title} is published under a licence that you must accept first: {licences}. Read it, then run"
+        " i2v models download {name} --accept-licence."
+    ),
+    "weights.which_model": (
+        "{path} does not say which model it is of. Name one: i2v models add NAME FOLDER, with NAME one of"
+        " {allowed}."
+    ),
     "weights.no_folder": "There is no folder {path}. Name the one that holds model_index.json.",
-    "weights.no_index": "{path} holds no model: model_index.json is missing. Name {title}'s own folder.",
+    "weights.no_index": "{path} holds no model: {file} is missing. Name {title}'s own folder.",
     "weights.vgen_original": (
         "{path} is an original checkpoint of VGen: i2v does not read or convert those. The same weights in"
         " the right form: i2v models download {name}"
@@ -164,6 +173,10 @@ MESSAGES: dict[str, str] = {
     "weights.nothing_to_remove": "{title}: there is nothing to remove at {path}.",
     "weights.unconfirmed": "Nothing was removed: answer yes, or give --yes.",
     "weights.already_there": "{title} is there already: {path}. Nothing was fetched.",
+    "weights.linked": (
+        "{title} is complete. {count} of its files were on this machine already and are used where they are."
+        " To check them: i2v models verify {name}"
+    ),
     "weights.checked": "{title}: every file has the hash that {source} tells (SHA-256; git's, if small).",
     "weights.size_only": "{title}: size checked only, since no source told a hash of every file.",
     "weights.bad_files": (

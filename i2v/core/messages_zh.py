@@ -97,6 +97,7 @@ CHINESE: dict[str, str] = {
     # weights and devices
     "weights.missing_folder": "{title}：{path} 处没有模型文件夹。{fix}",
     "weights.missing_file": "{title}：模型文件夹缺少 {path}。请重新获取模型。",
+    "weights.bad_index": "{title}：分片索引 {path} 无法使用：{reason}。请重新获取该文件。",
     "weights.unreadable": "{title}：无法读取 {path}：{reason}。请重新获取该文件。",
     "weights.offline": (
         "{title}：{path} 中没有完整的模型，且已设置 models.offline，因此不会下载。"
@@ -117,8 +118,14 @@ CHINESE: dict[str, str] = {
     "weights.unwritable": "无法写入 {path}：{reason}。请检查磁盘和写入权限。",
     "weights.cancelled": "下载已停止。已下载的部分会保留：下次从断点继续。",
     "weights.not_published": "{title} 是 i2v 自带的：不能下载、添加或删除。",
+    "weights.licence": (
+        "{title} 的许可需要您先接受：{licences}。请阅读后运行 i2v models download {name} --accept-licence。"
+    ),
+    "weights.which_model": (
+        "无法从 {path} 看出它属于哪个模型。请写明：i2v models add NAME FOLDER，NAME 为以下之一：{allowed}。"
+    ),
     "weights.no_folder": "没有文件夹 {path}。请指定包含 model_index.json 的文件夹。",
-    "weights.no_index": "{path} 中没有模型：缺少 model_index.json。请指定 {title} 自己的文件夹。",
+    "weights.no_index": "{path} 中没有模型：缺少 {file}。请指定 {title} 自己的文件夹。",
     "weights.vgen_original": (
         "{path} 是 VGen 的原始检查点：i2v 不读取也不转换它。"
         "同样的权重、正确的格式：i2v models download {name}"
@@ -131,6 +138,9 @@ CHINESE: dict[str, str] = {
     "weights.nothing_to_remove": "{title}：{path} 处没有可删除的内容。",
     "weights.unconfirmed": "没有删除任何内容：请回答 yes，或使用 --yes。",
     "weights.already_there": "{title} 已经在 {path}。没有下载任何内容。",
+    "weights.linked": (
+        "{title} 已完整。其中 {count} 个文件本机已有，直接在原处使用。要校验它们：i2v models verify {name}"
+    ),
     "weights.checked": "{title}：每个文件都与 {source} 给出的一致（SHA-256；小文件用 git 的哈希）。",
     "weights.size_only": "{title}：只检查了大小，因为没有来源给出每个文件的哈希。",
     "weights.bad_files": "{title}：以下文件不正确：{files}。请重新获取：i2v models download {name}",

@@ -75,7 +75,7 @@ def check_weights(spec: EngineSpec, models: ModelSettings, if_absent: Status) ->
     try:
         find_weights(spec, models)
     except ModelUnavailable as error:
-        return Finding(if_absent, error)
+        return Finding(if_absent if error.code == "weights.missing_folder" else "problem", error)
     path = _shown(folder.missing)
     return Finding("problem", ModelUnavailable("weights.missing_file", title=spec.title, path=path))
 

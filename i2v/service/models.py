@@ -20,12 +20,13 @@ from i2v.core.schema import shown
 from i2v.core.settings import ModelSettings
 from i2v.engines.registry import find_spec
 from i2v.weights.check import verify
-from i2v.weights.download import Plan, download, plan_download
-from i2v.weights.fetching import published_of, told_notice
+from i2v.weights.download import Plan, download, plan_download, settle_licences
+from i2v.weights.fetching import told_notice, unwritable
 from i2v.weights.folders import ModelFolder, locate
+from i2v.weights.parts import published_of
 from i2v.weights.progress import Progress
-from i2v.weights.records import Digests, read_listing, records_folder
-from i2v.weights.shelf import add_folder, removable, remove_folder
+from i2v.weights.records import Digests, merged, read_listing, records_folder
+from i2v.weights.shelf import add_folder, can_be_added, refuse_own, removable, remove_folder, which_fits
 
 STOP_SECONDS = 10  # that a task may take to end with the service
 
@@ -87,7 +88,7 @@ class Model:
 
 
 class Models:
-    """What takes a name raises `InvalidRequest` for one that is not of a published model."""
+    """What takes a name raises `InvalidRequest` for one that is not of a model with files of its own."""
 
     def __init__(self, settings: ModelSettings, engines: Mapping[str, EngineSpec]) -> None:
         self._settings = settings
@@ -99,11 +100,20 @@ class Models:
         return [self._model(spec) for spec in self._engines.values()]
 
     def get(self, name: str) -> Model:
-        return self._model(self._published(name))
+        return self._model(self._known(name))
 
-    def download(self, name: str) -> Model:
-        """Begin to fetch the model; raises `InvalidRequest` (`models.busy`) while something is under way."""
-        spec = self._published(name)
+    def download(self, name: str, accept_licences: bool = False) -> Model:
+        """Begin to fetch the model; `accept_licences`: a person has just accepted those that must be.
+
+        Raises `InvalidRequest`: `models.busy` while something is under way, `weights.licence` where a licence
+        was not accepted; `ModelUnavailable` where the answer cannot be recorded.
+        """
+        spec = self._known(name)
+        published_of(spec)
+        try:
+            settle_licences(spec, self._settings, accept_licences)
+        except OSError as error:
+            raise unwritable(self._settings.directory, error.strerror or str(error)) from error
 
         def work(hear: Hear, cancelled: Cancel) -> Notice:
             return download(spec, self._settings, hear, cancelled).notice
@@ -111,8 +121,8 @@ class Models:
         return self._start(spec, "download", work)
 
     def verify(self, name: str) -> Model:
-        """Begin to check the model's files; raises as `download` does."""
-        spec = self._published(name)
+        """Begin to check the model's files; raises `models.busy` as `download` does."""
+        spec = self._known(name)
 
         def work(hear: Hear, cancelled: Cancel) -> Notice:
             try:
@@ -124,7 +134,7 @@ class Models:
 
     def cancel(self, name: str) -> Model:
         """Have the task under way end soon; raises `InvalidRequest` (`models.idle`) where there is none."""
-        spec = self._published(name)
+        spec = self._known(name)
         with self._lock:
             run = self._runs.get(spec.name)
             if run is None or not run.is_under_way:
@@ -133,22 +143,27 @@ class Models:
         return self._model(spec)
 
     def add(self, name: str, folder: str) -> Path:
-        """Use the model in `folder`, which stays where it is; see `weights.shelf.add_folder`."""
-        spec = self._published(name)
+        """Use the model in `folder`, which stays where it is; see `weights.shelf.add_folder`.
+
+        `name` may be empty where the folder says which model it is of (`weights.shelf.which_fits`).
+        """
+        spec = self._known(name) if name else None
         if not folder.strip():
             raise ModelUnavailable("weights.no_folder", path=shown(folder))
         try:
-            return add_folder(spec, self._settings, Path(folder.strip()).expanduser())
+            place = Path(folder.strip()).expanduser()
+            spec = spec or which_fits(self._engines.values(), place)
+            return add_folder(spec, self._settings, place)
         except (OSError, ValueError, RuntimeError) as error:  # a name that no file can have, somebody's home
             reason = getattr(error, "strerror", None) or str(error)
             path = shown(folder, limit=300)
             raise ModelUnavailable(
-                "weights.unreadable", title=spec.title, path=path, reason=shown(reason)
+                "weights.unreadable", title=spec.title if spec else "i2v", path=path, reason=shown(reason)
             ) from error
 
     def remove(self, name: str) -> ModelFolder:
         """Delete our own folder or forget an added one; not while something is under way (`models.busy`)."""
-        spec = self._published(name)
+        spec = self._known(name)
         with self._lock:
             self._refuse_if_busy(spec)
             self._runs.pop(spec.name, None)  # it was about what goes away now
@@ -167,21 +182,23 @@ class Models:
 
     # --- how
 
-    def _published(self, name: str) -> EngineSpec:
+    def _known(self, name: str) -> EngineSpec:
         spec = find_spec(name, self._engines)
-        published_of(spec)
+        refuse_own(spec)
         return spec
 
     def _model(self, spec: EngineSpec) -> Model:
         folder = locate(spec, self._settings)
         run = self._runs.get(spec.name)
         task = None if run is None else run.seen()
-        if spec.published is None:
+        if not can_be_added(spec):
             return Model(spec, folder, None, None, None, task)
-        try:
-            plan = plan_download(spec, self._settings)
-        except FileNotFoundError:  # a folder went away while it was looked through
-            plan = plan_download(spec, self._settings)
+        plan = None
+        if spec.published:
+            try:
+                plan = plan_download(spec, self._settings)
+            except FileNotFoundError:  # a folder went away while it was looked through
+                plan = plan_download(spec, self._settings)
         checked = _how_checked(spec, self._settings, folder)
         return Model(spec, folder, plan, checked, _removable(spec, self._settings), task)
 
@@ -246,13 +263,13 @@ def _removable(spec: EngineSpec, settings: ModelSettings) -> ModelFolder | None:
 def _how_checked(spec: EngineSpec, settings: ModelSettings, folder: ModelFolder) -> Notice | None:
     """Return what the records say that the files as they are now were held to; reads no weights."""
     records = records_folder(folder.path, settings)
-    listing = read_listing(records)
+    listing = merged(spec, lambda part: read_listing(records, part))
     if listing is None or folder.missing is not None:
         return None
     digests = Digests(records)
     hows = set()
-    for path in folder.files:
-        expected = listing.files.get(path.relative_to(folder.path).as_posix())
+    for name, path in folder.names().items():
+        expected = listing.files.get(name)
         try:
             known = digests.known(path)
         except OSError:  # removed at this moment

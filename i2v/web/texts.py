@@ -252,6 +252,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "models.download": ("Download", "下载"),
     "models.download.confirm": ("Fetch {size} now?", "现在下载 {size}？"),
+    "models.accept.confirm": (
+        "Accept the licence {licences} and fetch {size} now?",
+        "接受许可 {licences} 并下载 {size}？",
+    ),
+    "models.part.copy": ("is in {path} already and is used there", "已在 {path}，直接使用"),
     "models.resume": ("Go on with the download", "继续下载"),
     "models.cancel": ("Cancel", "取消"),
     "models.verify": ("Verify", "校验"),

@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from i2v.core.engine_spec import EngineSpec
+from i2v.core.engine_spec import EngineSpec, Published
 from i2v.core.errors import ModelUnavailable, Notice
 from i2v.core.schema import shown
 from i2v.core.settings import ModelSettings
 from i2v.weights.fetching import list_files, told_notice
-from i2v.weights.folders import INDEX, ModelFolder, is_file, locate, weights_file
+from i2v.weights.folders import INDEX, ModelFolder, locate, way_to_get
 from i2v.weights.model_files import unreadable
+from i2v.weights.parts import name_in_model, part_of, stored
 from i2v.weights.progress import Meter, Progress
 from i2v.weights.records import (
     Digests,
@@ -21,13 +22,15 @@ from i2v.weights.records import (
     How,
     Listing,
     hash_file,
+    merged,
     read_listing,
     records_folder,
     write_listing,
 )
+from i2v.weights.shards import WEIGHTS, is_file, missing_file
 from i2v.weights.tensors import check_tensors, published_shapes, read_shapes
 
-PIPELINE = "I2VGenXLPipeline"  # of diffusers; all our engines are of that kind
+VGEN = "I2VGenXLPipeline"  # of diffusers, whose model was published as pickles first
 PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 
 
@@ -60,21 +63,32 @@ def check_folder(spec: EngineSpec, folder: Path) -> None:
     Reads headers of weights, not their values.
     """
     _refuse_pickles(spec, folder)
-    for name in spec.files:
-        path = weights_file(folder / name)
-        if not is_file(path):
-            raise ModelUnavailable("weights.missing_file", title=spec.title, path=str(path))
-        if path.suffix == ".json" and not isinstance(_read_json(spec, path), dict):
-            raise unreadable(spec, path, "it holds no table")
-    found = str(_read_json(spec, folder / INDEX).get("_class_name"))
-    if found != PIPELINE:
-        raise ModelUnavailable(
-            "weights.wrong_class", path=str(folder / INDEX), found=shown(found), expected=PIPELINE
-        )
+    found = {name: stored(spec, folder, name) for name in spec.files}
+    for name, here in found.items():
+        if here.missing is not None:
+            raise missing_file(spec, here.missing)
+        if name.endswith(".json") and not isinstance(_read_json(spec, folder / name), dict):
+            raise unreadable(spec, folder / name, "it holds no table")
+    if spec.pipelines:
+        _check_class(spec, folder / INDEX)
     shapes = published_shapes(spec)
-    for name in spec.files:
-        if name.endswith(".safetensors"):
-            check_tensors(spec, weights_file(folder / name), shapes[name.partition("/")[0]])
+    for name, here in found.items():
+        if name.endswith(WEIGHTS):  # in shards, the index is the first
+            check_tensors(spec, next(iter(here.files)), shapes.get(name.rpartition("/")[0]))
+
+
+def fits_class(spec: EngineSpec, folder: Path) -> bool:
+    """Tell whether the folder says of itself that it is of a pipeline of the spec's."""
+    try:
+        return str(_read_json(spec, folder / INDEX).get("_class_name")) in spec.pipelines
+    except (ModelUnavailable, AttributeError):
+        return False
+
+
+def _check_class(spec: EngineSpec, index: Path) -> None:
+    found, expected = str(_read_json(spec, index).get("_class_name")), " or ".join(spec.pipelines)
+    if found not in spec.pipelines:
+        raise ModelUnavailable("weights.wrong_class", path=str(index), found=shown(found), expected=expected)
 
 
 def verify(
@@ -93,9 +107,8 @@ def verify(
     """
     folder = locate(spec, models)
     if not folder.files:
-        fix = f"Get it: i2v models download {spec.name}"
         path = shown(str(folder.path), limit=300)
-        raise ModelUnavailable("weights.missing_folder", title=spec.title, path=path, fix=fix)
+        raise ModelUnavailable("weights.missing_folder", title=spec.title, path=path, fix=way_to_get(spec))
     meter = Meter(on_progress, cancelled)
     listing = _listing_of(spec, models, folder, meter)
     meter.total = folder.size
@@ -149,35 +162,44 @@ def _is_whole(spec: EngineSpec, path: Path) -> bool:
 
 
 def _missing(spec: EngineSpec, folder: ModelFolder) -> list[str]:
-    return [name for name in spec.files if weights_file(folder.path / name) not in folder.files]
+    found = (stored(spec, folder.path, name).missing for name in spec.files)
+    return [path.relative_to(folder.path).as_posix() for path in found if path is not None]
 
 
 def _listing_of(spec: EngineSpec, models: ModelSettings, folder: ModelFolder, meter: Meter) -> Listing | None:
-    """Return what a hub says of the folder's files, kept or asked for; `None` where that cannot be had."""
+    """Return what hubs say of the folder's files, kept or asked for; `None` where that cannot be had."""
+    return merged(spec, lambda part: _part_listing(spec, part, models, folder, meter))
+
+
+def _part_listing(
+    spec: EngineSpec, part: Published, models: ModelSettings, folder: ModelFolder, meter: Meter
+) -> Listing | None:
     records = records_folder(folder.path, models)
-    listing = read_listing(records) or _kept_by_hub(folder)
-    if listing is None and spec.published is not None and not models.offline:
-        listing = list_files(spec, models, meter)
+    listing = read_listing(records, part) or _kept_by_hub(spec, part, folder)
+    if listing is None and part in spec.published and not models.offline:
+        listing = list_files(spec, part, models, meter)
         if listing is not None and folder.origin != "embedded":
-            write_listing(records, listing)
+            write_listing(records, listing, part)
     return listing
 
 
-def _kept_by_hub(folder: ModelFolder) -> Listing | None:
-    """Return what huggingface_hub noted when it fetched the folder: in its cache, or beside the files.
+def _kept_by_hub(spec: EngineSpec, part: Published, folder: ModelFolder) -> Listing | None:
+    """Return what huggingface_hub noted when it fetched the files: in its cache, or beside the files.
 
     https://huggingface.co/docs/huggingface_hub/guides/manage-cache: a file in the cache is a link to a blob
     that is named by its hash; a folder made with `local_dir` has a line with the hash for each file.
     """
     files: dict[str, Expected] = {}
-    for path, size in folder.files.items():
-        name = path.relative_to(folder.path).as_posix()
-        etag = path.readlink().name if path.is_symlink() else _noted_etag(folder.path, name)
+    for place, path in folder.names().items():
+        if part_of(spec, place) != part:
+            continue
+        name = place.removeprefix(name_in_model(part, "")) if part.folder else place
+        etag = path.readlink().name if path.is_symlink() else _noted_etag(folder.path / part.folder, name)
         is_hex = set(etag) <= set("0123456789abcdef")
         if is_hex and len(etag) == 64:
-            files[name] = Expected(size, sha256=etag)
+            files[name] = Expected(folder.files[path], sha256=etag)
         elif is_hex and len(etag) == 40:
-            files[name] = Expected(size, git_sha1=etag)
+            files[name] = Expected(folder.files[path], git_sha1=etag)
     return Listing("huggingface_hub", "", files) if files else None
 
 
@@ -193,15 +215,16 @@ def _refuse_pickles(spec: EngineSpec, folder: Path) -> None:
     """Say what is wrong with a folder that holds the model in a form that is not read: VGen's, pickles."""
     if not folder.is_dir():
         raise ModelUnavailable("weights.no_folder", path=shown(str(folder), limit=300))
-    if not is_file(folder / INDEX):
+    if not is_file(folder / spec.files[0]):
         places = (folder, folder / "models")  # not below: the folder may be a whole disk
         original = next((path for place in places for path in sorted(place.glob("i2vgen_xl_*.pth"))), None)
-        if original is not None:
+        if original is not None and VGEN in spec.pipelines:
             raise ModelUnavailable("weights.vgen_original", path=str(original), name=spec.name)
-        raise ModelUnavailable("weights.no_index", path=shown(str(folder), limit=300), title=spec.title)
+        place = shown(str(folder), limit=300)
+        raise ModelUnavailable("weights.no_index", path=place, title=spec.title, file=spec.files[0])
     for name in spec.files:
         path = folder / name
-        if path.suffix == ".safetensors" and not is_file(weights_file(path)):
+        if path.suffix == WEIGHTS and not stored(spec, folder, name).files:
             for pickle in PICKLES:
                 if is_file(path.with_suffix(pickle)):
                     pickled = str(path.with_suffix(pickle))

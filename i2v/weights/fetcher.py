@@ -26,9 +26,8 @@ def main() -> int:
     os.dup2(2, 1)  # what libraries print is no answer
     tasks = _read_tasks()
     first = tasks.get()
-    published = Published(**first["published"] | {"modelscope": tuple(first["published"]["modelscope"])})
     try:
-        hub = make_hub(str(first["source"]), published, float(first["seconds"]))
+        hub = make_hub(str(first["source"]), float(first["seconds"]))
     except ImportError as error:
         print(json.dumps(_failure(error)), file=answers)
         return 1
@@ -56,9 +55,10 @@ def _read_tasks() -> queue.SimpleQueue[dict[str, Any]]:
 
 
 def _do(hub: Hub, task: dict[str, Any]) -> dict[str, object]:
+    part = Published(**task["part"] | {"modelscope": tuple(task["part"]["modelscope"])})
     if "name" not in task:
-        return {"listing": hub.list_files().to_dict()}
-    hub.fetch(task["name"], task["size"], Path(task["staging"]))
+        return {"listing": hub.list_files(part, task["first"]).to_dict()}
+    hub.fetch(part, task["name"], task["size"], Path(task["staging"]))
     return {"done": True}
 
 

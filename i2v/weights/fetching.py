@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from i2v.core.engine_spec import EngineSpec, Published
-from i2v.core.errors import InvalidRequest, ModelUnavailable, Notice
+from i2v.core.errors import ModelUnavailable, Notice
 from i2v.core.schema import shown
 from i2v.core.settings import ModelSettings
-from i2v.weights.folders import INDEX, ModelFolder, is_file, locate, own_folder, size_of
+from i2v.weights.folders import ModelFolder, locate, own_folder
 from i2v.weights.hubs import part_file
+from i2v.weights.parts import HUB, mark_of, name_in_model, needed_files, optional_files, published_of
 from i2v.weights.progress import Meter
 from i2v.weights.records import (
     RECORDS,
@@ -30,10 +32,11 @@ from i2v.weights.records import (
     read_listing,
     write_listing,
 )
+from i2v.weights.shards import WEIGHTS, is_file, is_index, select_listed, shard_names, size_of
+from i2v.weights.sharing import link_copies, linked_files
 from i2v.weights.sources import TICK_SECONDS, DiskFailed, Source, SourceFailed
 from i2v.weights.tensors import read_shapes
 
-HUB = "https://huggingface.co"  # whose word on hashes goes before that of its mirrors
 PAUSES = (1, 2, 4, 8)  # seconds, while no source sends anything
 SPARE = 2**26  # bytes of the disk that are left alone
 
@@ -54,77 +57,108 @@ class Downloaded:
     notice: Notice
 
 
+@dataclass(frozen=True)
+class Item:
+    """A file to have in the folder. `name`: in its repository."""
+
+    part: Published
+    name: str
+    expected: Expected
+
+    @property
+    def place(self) -> str:
+        """Where it lies below the model's folder."""
+        return name_in_model(self.part, self.name)
+
+
 class Fetching:
     """One download. `order`: the sources, that which did best first; it changes as they fail."""
 
     def __init__(
-        self,
-        spec: EngineSpec,
-        published: Published,
-        models: ModelSettings,
-        meter: Meter,
-        lock: int,
-        stack: ExitStack,
+        self, spec: EngineSpec, models: ModelSettings, meter: Meter, lock: int, stack: ExitStack
     ) -> None:
         self.spec = spec
-        self.published = published
         self.models = models
         self.meter = meter
         self.folder = own_folder(spec, models)
-        self.staging = self.folder / RECORDS / "fetching"
-        self.digests = Digests(self.folder / RECORDS)
-        self.order = [Source(name, published, models, lock) for name in fetch_order(models)]
+        self.records = self.folder / RECORDS
+        self.staging = self.records / "fetching"
+        self.digests = Digests(self.records)
+        self.order = [Source(name, models, lock) for name in fetch_order(models)]
         for source in self.order:
             stack.callback(source.close)
-        self.listings: dict[str, Listing] = {}
-        self.told_by = ""
+        self.listings: dict[tuple[str, str], Listing] = {}  # by source and folder
+        self.told_by: dict[str, str] = {}  # by the part's folder
         self.fetched = 0
 
     def run(self) -> Downloaded:
-        listing = self._find_out()
-        self.told_by = listing.told_by
-        write_listing(self.folder / RECORDS, listing)
-        names = select_files(self.spec, listing)
-        self.meter.total = sum(listing.files[name].size for name in names)
-        missing = [name for name in names if not self._is_right(name, listing.files[name])]
-        self._check_space(missing, listing)
-        for name in missing:
-            self._fetch(name, listing.files[name])
+        link_copies(self.spec, self.models)
+        linked = linked_files(self.spec, self.models)
+        items = [item for part in published_of(self.spec) for item in self._find_out(part, linked)]
+        items.sort(key=lambda item: item.place == self.spec.files[0])  # which makes a folder a model
+        self.meter.settled = sum(linked.values())
+        self.meter.total = self.meter.settled + sum(item.expected.size for item in items)
+        missing = [item for item in items if not self._is_right(item)]
+        self._check_space(missing)
+        for item in missing:
+            self._fetch(item)
         shutil.rmtree(self.staging, ignore_errors=True)
-        hows = {listing.files[name].how for name in names}
-        notice = told_notice(self.spec, hows, listing.told_by)
-        return Downloaded(locate(self.spec, self.models), self.fetched, listing.told_by, notice)
+        told_by = ", ".join(dict.fromkeys(self.told_by.values())) or None
+        notice = told_notice(self.spec, {item.expected.how for item in items}, told_by)
+        if linked:
+            notice = linked_notice(self.spec, len(linked))
+        return Downloaded(locate(self.spec, self.models), self.fetched, told_by, notice)
 
     # --- what the files must be
 
-    def _find_out(self) -> Listing:
+    def _find_out(self, part: Published, linked: Collection[str]) -> list[Item]:
+        """Return the part's files; none where all of them are links."""
+        if all(name_in_model(part, name) in linked for name in needed_files(self.spec, part)):
+            return []
+        listing = self._told(part)
+        self.told_by[part.folder] = listing.told_by
+        write_listing(self.records, listing, part)
+        names = select_files(self.spec, part, listing, linked)
+        return [Item(part, name, listing.files[name]) for name in names]
+
+    def _told(self, part: Published) -> Listing:
         """Return what the files must be: as the hub says or once said, else the first mirror that answers."""
-        kept = read_listing(self.folder / RECORDS)
-        if kept and (kept.told_by, kept.revision) == (HUB, self.published.revision):
+        kept = read_listing(self.records, part)
+        if kept and (kept.told_by, kept.revision) == (HUB, part.revision) and self._has_all(part, kept):
             return kept
         reasons: dict[str, SourceFailed] = {}
         for source in sorted(self.order, key=lambda source: source.name != HUB):
             try:
-                return self._listing(source)
+                return self._listing(source, part)
             except SourceFailed as error:
                 reasons[source.name] = error
                 self._put_last(source)
-        raise self._no_source(INDEX, reasons)
+        raise self._no_source(name_in_model(part, mark_of(self.spec, part)), reasons)
 
-    def _listing(self, source: Source) -> Listing:
-        if source.name not in self.listings:
-            listing = source.list_files(partial(self.meter.tell, "asking", source.name))
-            self.listings[source.name] = listing.only(select_files(self.spec, listing))
-        return self.listings[source.name]
+    def _has_all(self, part: Published, listing: Listing) -> bool:
+        try:
+            return bool(select_files(self.spec, part, listing))
+        except SourceFailed:  # it was kept by a version that read fewer files
+            return False
 
-    def _is_right(self, name: str, expected: Expected) -> bool:
+    def _listing(self, source: Source, part: Published) -> Listing:
+        key = (source.name, part.folder)
+        if key not in self.listings:
+            asking = partial(self.meter.tell, "asking", source.name)
+            listing = source.list_files(part, mark_of(self.spec, part), asking)
+            names = select_files(self.spec, part, listing)
+            # of one repository of several, files may be links that have another form than the chosen one
+            self.listings[key] = listing.only(names) if len(self.spec.published) == 1 else listing
+        return self.listings[key]
+
+    def _is_right(self, item: Item) -> bool:
         """Tell whether the file is there as it must be; a wrong one is removed."""
-        path = self.folder / name
+        path, expected = self.folder / item.place, item.expected
         if not is_file(path):
             return False
         known = self.digests.known(path)
         if known is None or known != expected.sha256:
-            hashes = hash_file(path, lambda done: self._tell_check(None, name, done, expected.size))
+            hashes = hash_file(path, lambda done: self._tell_check(None, item, done))
             if not hashes.fits(expected):
                 self.digests.discard(path)
                 return False
@@ -133,23 +167,23 @@ class Fetching:
         self.meter.settled += expected.size
         return True
 
-    def _check_space(self, names: list[str], listing: Listing) -> None:
-        needed = sum(listing.files[name].size - self._begun(name) for name in names)
+    def _check_space(self, items: list[Item]) -> None:
+        needed = sum(item.expected.size - self._begun(item) for item in items)
         if needed + SPARE > free_space(self.models.directory):
             raise self._full(needed)
 
     # --- one file
 
-    def _fetch(self, name: str, expected: Expected) -> None:
+    def _fetch(self, item: Item) -> None:
         """Have the file in the folder, from the first source that does it."""
         reasons: dict[str, SourceFailed] = {}
         lasting: set[str] = set()
         pauses = iter(PAUSES)
         while len(lasting) < len(self.order):
-            before = self._begun(name)
+            before = self._begun(item)
             for source in [source for source in self.order if source.name not in lasting]:
                 try:
-                    return self._fetch_from(source, name, expected)
+                    return self._fetch_from(source, item)
                 except SourceFailed as error:
                     reasons[source.name] = error
                     if error.is_lasting:
@@ -157,38 +191,39 @@ class Fetching:
                     self._put_last(source)
                 except DiskFailed as error:
                     if error.is_full:
-                        raise self._full(expected.size - self._begun(name)) from error
+                        raise self._full(item.expected.size - self._begun(item)) from error
                     raise unwritable(self.staging, error.reason) from error
-            if self._begun(name) > before:
+            if self._begun(item) > before:
                 pauses = iter(PAUSES)
             pause = next(pauses, None)
             if pause is None:
                 break
             self._pause(pause)
-        raise self._no_source(name, reasons)
+        raise self._no_source(item.place, reasons)
 
-    def _fetch_from(self, source: Source, name: str, expected: Expected) -> None:
-        offered = self._listing(source).files.get(name)
+    def _fetch_from(self, source: Source, item: Item) -> None:
+        expected = item.expected
+        offered = self._listing(source, item.part).files.get(item.name)
         if offered is None:
             raise SourceFailed("it does not have it", is_lasting=True)
         if not offered.agrees(expected):
             raise SourceFailed("it has another file of that name", is_lasting=True)
-        begun, whole = self._begun(name), self.staging / name
+        begun, whole = self._begun(item), self.staging / item.place
         if not is_file(whole):  # as it would be if we were stopped while it was checked
 
             def tick(done: int) -> None:
-                self.meter.tell("fetching", source.name, name, done, expected.size)
+                self.meter.tell("fetching", source.name, item.place, done, expected.size)
 
-            source.fetch(name, expected.size, self.staging, tick)
-        hashes = hash_file(whole, lambda done: self._tell_check(source.name, name, done, expected.size))
+            source.fetch(item.part, item.name, expected.size, self._staging(item), tick)
+        hashes = hash_file(whole, lambda done: self._tell_check(source.name, item, done))
         if not hashes.fits(expected):
             whole.unlink()
             if begun:  # perhaps the fault is in the beginning, which may be another source's
-                return self._fetch_from(source, name, expected)
-            raise SourceFailed(f"its file is not what {self.told_by} says, by {expected.how}")
-        if expected.how == "size" and whole.suffix == ".safetensors":
-            self._check_header(whole)
-        path = self.folder / name
+                return self._fetch_from(source, item)
+            told_by = self.told_by[item.part.folder]
+            raise SourceFailed(f"its file is not what {told_by} says, by {expected.how}")
+        self._check_content(whole, expected)
+        path = self.folder / item.place
         path.parent.mkdir(parents=True, exist_ok=True)
         whole.replace(path)
         self.digests.keep(path, hashes.sha256, source.name, expected.how)
@@ -201,16 +236,20 @@ class Fetching:
         self.order.remove(source)
         self.order.append(source)
 
-    def _check_header(self, whole: Path) -> None:
-        """Look at least into the file's header, where nobody tells its hash."""
+    def _check_content(self, whole: Path, expected: Expected) -> None:
+        """Look at least into the file's header, where nobody tells its hash; and into any index."""
         try:
-            read_shapes(self.spec, whole)
-        except ModelUnavailable as error:
+            if is_index(whole.name):
+                shard_names(whole)
+            elif expected.how == "size" and whole.suffix == WEIGHTS:
+                read_shapes(self.spec, whole)
+        except (ModelUnavailable, ValueError) as error:
             whole.unlink()
-            raise SourceFailed(str(error.params["reason"])) from error
+            reason = error.params["reason"] if isinstance(error, ModelUnavailable) else error
+            raise SourceFailed(str(reason)) from error
 
-    def _tell_check(self, source: str | None, name: str, done: int, size: int) -> None:
-        self.meter.tell("checking", source, name, done, size)
+    def _tell_check(self, source: str | None, item: Item, done: int) -> None:
+        self.meter.tell("checking", source, item.place, done, item.expected.size)
 
     def _pause(self, seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -218,9 +257,12 @@ class Fetching:
             self.meter.tell("pausing")
             time.sleep(TICK_SECONDS)
 
-    def _begun(self, name: str) -> int:
-        paths = (self.staging / name, part_file(self.staging, name))
-        return sum(map(size_of, paths))
+    def _staging(self, item: Item) -> Path:
+        return self.staging / item.part.folder
+
+    def _begun(self, item: Item) -> int:
+        folder = self._staging(item)
+        return sum(map(size_of, (folder / item.name, part_file(folder, item.name))))
 
     # --- what went wrong
 
@@ -242,29 +284,32 @@ class Fetching:
         )
 
 
-def select_files(spec: EngineSpec, listing: Listing) -> list[str]:
-    """Return which of the listed files the engine reads, `model_index.json` last: it makes a folder a model.
+def select_files(
+    spec: EngineSpec, part: Published, listing: Listing, linked: Collection[str] = ()
+) -> list[str]:
+    """Return which of the listed files the engine reads, but for the `linked` ones, by their place.
 
     Raises `SourceFailed` where one is not listed.
     """
     names: list[str] = []
-    for name in (*spec.files, *spec.optional_files):
-        half = name.removesuffix(".safetensors") + ".fp16.safetensors"
-        if name.endswith(".safetensors") and half in listing.files:
-            names.append(half)
-        elif name in listing.files:
-            names.append(name)
-        elif name in spec.files:
-            raise SourceFailed(f"it has no {name}", is_lasting=True)
-    return sorted(names, key=lambda name: name == INDEX)
-
-
-def list_files(spec: EngineSpec, models: ModelSettings, meter: Meter) -> Listing | None:
-    """Return the published files as the first source lists them that answers, `None` if none does."""
-    for name in sorted(fetch_order(models), key=lambda name: name != HUB):
-        source = Source(name, published_of(spec), models, lock=None)
+    needed = needed_files(spec, part)
+    for name in (*needed, *optional_files(spec, part)):
+        if name_in_model(part, name) in linked:
+            continue
         try:
-            return source.list_files(partial(meter.tell, "asking", name))
+            names += select_listed(listing.files.keys(), name, part.variant)
+        except LookupError as error:
+            if name in needed:
+                raise SourceFailed(f"it has no {error.args[0]}", is_lasting=True) from error
+    return names
+
+
+def list_files(spec: EngineSpec, part: Published, models: ModelSettings, meter: Meter) -> Listing | None:
+    """Return the repository's files as the first source lists them that answers, `None` if none does."""
+    for name in sorted(fetch_order(models), key=lambda name: name != HUB):
+        source = Source(name, models, lock=None)
+        try:
+            return source.list_files(part, mark_of(spec, part), partial(meter.tell, "asking", name))
         except SourceFailed:
             continue  # the next one may know
         finally:
@@ -272,18 +317,16 @@ def list_files(spec: EngineSpec, models: ModelSettings, meter: Meter) -> Listing
     return None
 
 
-def published_of(spec: EngineSpec) -> Published:
-    """Return where `spec` is published; raises `InvalidRequest` where it is not."""
-    if spec.published is None:
-        raise InvalidRequest("weights.not_published", title=spec.title)
-    return spec.published
-
-
 def told_notice(spec: EngineSpec, hows: set[How], told_by: str | None) -> Notice:
     """Return the sentence on what the files were held to."""
     if "size" in hows or told_by is None:
         return Notice("weights.size_only", {"title": spec.title})
     return Notice("weights.checked", {"title": spec.title, "source": told_by})
+
+
+def linked_notice(spec: EngineSpec, count: int) -> Notice:
+    """Return the sentence on files that were here before and are used where they are."""
+    return Notice("weights.linked", {"title": spec.title, "count": count, "name": spec.name})
 
 
 def fetch_order(models: ModelSettings) -> list[str]:

@@ -1,7 +1,8 @@
 """Where a model's folder is: our own, one that a person added, or one that another program keeps.
 
-Folders of others are read where they are, never copied or written to. Nothing is read here but names and
-sizes, so that asking before every plan costs nothing; what files hold is `tensors`' and `check`'s business.
+Folders of others are read where they are, never copied or written to. Nothing is read here but names, sizes
+and the indexes of shards, so that asking before every plan costs next to nothing; what files hold is the
+business of `tensors` and `check`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from i2v.core.engine_spec import EngineSpec, Published
 from i2v.core.errors import ModelUnavailable
 from i2v.core.schema import shown
 from i2v.core.settings import ModelSettings
+from i2v.weights.parts import parts_of, stored
+from i2v.weights.shards import is_file, missing_file
 
 EMBEDDED = Path(__file__).resolve().parents[1] / "embedded"
 INDEX = "model_index.json"
@@ -57,6 +60,15 @@ class ModelFolder:
     def size(self) -> int:
         return sum(self.files.values())
 
+    @property
+    def own_size(self) -> int:
+        """Bytes of the files that are not links to somebody else's."""
+        return sum(size for path, size in self.files.items() if not path.is_symlink())
+
+    def names(self) -> dict[str, Path]:
+        """Return `files` by their names below the folder."""
+        return {path.relative_to(self.path).as_posix(): path for path in self.files}
+
 
 def locate(spec: EngineSpec, models: ModelSettings) -> ModelFolder:
     """Return the folder with the weights of `spec`, the first complete one; else the one to say more about.
@@ -85,16 +97,13 @@ def find_weights(spec: EngineSpec, models: ModelSettings) -> Path:
 
     One that a download stopped half-way is returned too: who loads it names what is missing.
     """
-    folder = locate(spec, models).path
-    if not is_file(folder / INDEX):
-        fix = (
-            "The installation is incomplete: install i2v again."
-            if spec.embedded
-            else f"Get it: i2v models download {spec.name}; or use engine: embedded."
-        )
-        path = shown(str(folder), limit=300)
-        raise ModelUnavailable("weights.missing_folder", title=spec.title, path=path, fix=fix)
-    return folder
+    found = locate(spec, models)
+    if not is_file(found.path / spec.files[0]):
+        path = shown(str(found.path), limit=300)
+        raise ModelUnavailable("weights.missing_folder", title=spec.title, path=path, fix=way_to_get(spec))
+    if found.missing is not None and is_file(found.missing):  # an index that leads nowhere
+        raise missing_file(spec, found.missing)
+    return found.path
 
 
 def is_available(spec: EngineSpec, models: ModelSettings) -> bool:
@@ -106,22 +115,13 @@ def inspect_folder(spec: EngineSpec, folder: Path, origin: Origin) -> ModelFolde
     """Return what of `spec` is in `folder`. Reads no file's content."""
     files: dict[Path, int] = {}
     missing: Path | None = None
-    for path in (folder / name for name in spec.files):
-        present = weights_file(path)
-        size = _size(present)
-        if size is not None:
-            files[present] = size
-        elif missing is None:
-            missing = path
-            if path.name == INDEX and origin == "found":
-                break  # somebody else's folder: what more it holds does not matter
+    for name in spec.files:
+        found = stored(spec, folder, name)
+        files.update(found.files)
+        missing = missing or found.missing
+        if missing is not None and origin == "found":
+            break  # somebody else's folder: what more it holds does not matter
     return ModelFolder(folder, files, missing, origin)
-
-
-def weights_file(path: Path) -> Path:
-    """Return the half-precision variant of a weights file where it is there."""
-    variant = path.with_name(f"{path.stem}.fp16{path.suffix}")
-    return variant if path.suffix == ".safetensors" and is_file(variant) else path
 
 
 def own_folder(spec: EngineSpec, models: ModelSettings) -> Path:
@@ -130,14 +130,22 @@ def own_folder(spec: EngineSpec, models: ModelSettings) -> Path:
 
 
 def layouts(spec: EngineSpec, place: Path) -> Iterator[Path]:
-    """Yield each folder below `place` that holds `model_index.json` and may be the model's."""
-    published = spec.published or Published(f"/{spec.name}", "", (), 0, "")
-    owner, _, repo = published.repo.partition("/")
-    words = {"name": spec.name, "owner": owner, "repo": repo, "revision": published.revision}
+    """Yield each folder below `place` that holds the model's first file and may be the model's."""
+    yield from _layouts(spec.name, parts_of(spec)[0], place, spec.files[0])
+
+
+def repository_layouts(part: Published, place: Path, first: str) -> Iterator[Path]:
+    """Yield each folder below `place` that holds the file `first` and may be the repository's."""
+    yield from _layouts(part.repo.rpartition("/")[2], part, place, first)
+
+
+def _layouts(name: str, part: Published, place: Path, first: str) -> Iterator[Path]:
+    owner, _, repo = part.repo.partition("/")
+    words = {"name": name, "owner": owner, "repo": repo, "revision": part.revision}
     for layout in _LAYOUTS:
         folder = place / layout.format_map(words)
         for candidate in _children(folder.parent) if folder.name == "*" else (folder,):
-            if is_file(candidate / INDEX):
+            if is_file(candidate / first):
                 yield candidate
 
 
@@ -168,20 +176,13 @@ def _registration(spec: EngineSpec, models: ModelSettings) -> Path:
     return models.directory / f"{spec.name}.added.json"
 
 
-def is_file(path: Path) -> bool:
-    return _size(path) is not None
-
-
-def size_of(path: Path) -> int:
-    """Return the file's bytes, 0 where there is none."""
-    return _size(path) or 0
-
-
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size if path.is_file() else None
-    except OSError:  # a folder that may not be entered, or a name that is too long
-        return None
+def way_to_get(spec: EngineSpec) -> str:
+    """Return what to do where the model is not there."""
+    if spec.embedded:
+        return "The installation is incomplete: install i2v again."
+    if not spec.published:
+        return f"Add one: i2v models add {spec.name} FOLDER."
+    return f"Get it: i2v models download {spec.name}; or use engine: embedded."
 
 
 def _children(folder: Path) -> list[Path]:

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from i2v.core.engine_spec import Published
-from i2v.weights.folders import INDEX
 from i2v.weights.records import Expected, Listing
 
 if TYPE_CHECKING:
@@ -40,35 +39,36 @@ class CaptivePortal(Exception):
 
 
 class Hub(Protocol):
-    def list_files(self) -> Listing: ...
+    def list_files(self, part: Published, first: str) -> Listing:
+        """List the repository's files, of which `first` must be one. Raises whatever the library raises."""
+        ...
 
-    def fetch(self, name: str, size: int, staging: Path) -> None:
+    def fetch(self, part: Published, name: str, size: int, staging: Path) -> None:
         """Have the whole file at `staging / name` in the end. Raises whatever the library raises."""
         ...
 
 
-def make_hub(source: str, published: Published, seconds: float) -> Hub:
+def make_hub(source: str, seconds: float) -> Hub:
     """Return the hub called `source`, an address or "modelscope"; `seconds` it may take to list its files."""
     if source == "modelscope":
-        return ModelScope(published)
-    return HuggingFace(source, published, seconds)
+        return ModelScope()
+    return HuggingFace(source, seconds)
 
 
 class HuggingFace:
     """The Hugging Face hub at `endpoint`, or a mirror of it."""
 
-    def __init__(self, endpoint: str, published: Published, seconds: float) -> None:
+    def __init__(self, endpoint: str, seconds: float) -> None:
         from huggingface_hub import HfApi, constants, set_client_factory
 
         set_client_factory(_watched_client)
         constants.DOWNLOAD_CHUNK_SIZE = CHUNK  # 10 MB: minutes without a sign of life on a slow line
         self.api = HfApi(endpoint=endpoint, token=False)
         self.endpoint = endpoint
-        self.published = published
         self.seconds = seconds
 
-    def list_files(self) -> Listing:
-        repo, revision = self.published.repo, self.published.revision
+    def list_files(self, part: Published, first: str) -> Listing:
+        repo, revision = part.repo, part.revision
         info = self.api.model_info(repo, revision=revision, files_metadata=True, timeout=self.seconds)
         if info.sha != revision:
             raise ValueError(f"it has revision {info.sha}, not {revision}")
@@ -81,38 +81,36 @@ class HuggingFace:
             for file in info.siblings or ()
             if file.size is not None
         }
-        return Listing(self.endpoint, revision, files)
+        return Listing(self.endpoint, revision, files, repo)
 
-    def fetch(self, name: str, size: int, staging: Path) -> None:
+    def fetch(self, part: Published, name: str, size: int, staging: Path) -> None:
         from huggingface_hub import hf_hub_url
         from huggingface_hub.file_download import http_get
 
-        repo, revision = self.published.repo, self.published.revision
-        url = hf_hub_url(repo, name, revision=revision, endpoint=self.endpoint)
+        url = hf_hub_url(part.repo, name, revision=part.revision, endpoint=self.endpoint)
         headers = {"Accept-Encoding": "identity"}  # ranges of a packed file are of no use
-        part = part_file(staging, name)
-        part.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("ab") as file:
+        growing = part_file(staging, name)
+        growing.parent.mkdir(parents=True, exist_ok=True)
+        with growing.open("ab") as file:
             http_get(url, file, resume_size=file.tell(), headers=headers, expected_size=size)
             file.flush()
             os.fsync(file.fileno())
-        part.replace(staging / name)
+        growing.replace(staging / name)
 
 
 class ModelScope:
     """ModelScope, at `$MODELSCOPE_ENDPOINT` if that is set, through modelscope-hub. Revision: "master"."""
 
-    def __init__(self, published: Published) -> None:
+    def __init__(self) -> None:
         from modelscope_hub import HubApi
 
         _watch_requests()
-        self.published = published
         self.api = HubApi(token="")
-        self.repo = ""
+        self.ids: dict[str, str] = {}  # which of ModelScope's has a repository's files
 
-    def list_files(self) -> Listing:
+    def list_files(self, part: Published, first: str) -> Listing:
         reasons: list[str] = []
-        for repo in self.published.modelscope:
+        for repo in part.modelscope:
             try:
                 listed = self.api.list_repo_files(repo, "model")
             except Exception as error:  # whatever the library raises: the next id may be right
@@ -125,16 +123,16 @@ class ModelScope:
                 for file in listed
                 if not file.is_dir
             }
-            if INDEX in files:
-                self.repo = repo
-                return Listing("modelscope", "master", files)
-            reasons.append(f"{repo}: not in diffusers' layout")
-        raise ValueError("; ".join(reasons))
+            if first in files:
+                self.ids[part.repo] = repo
+                return Listing("modelscope", "master", files, part.repo)
+            reasons.append(f"{repo}: it has no {first}")
+        raise ValueError("; ".join(reasons) or "no id is known there")
 
-    def fetch(self, name: str, size: int, staging: Path) -> None:
-        if not self.repo:  # another process has listed the files
-            self.list_files()
-        self.api.download_file(self.repo, "model", name, local_dir=staging, file_size=size)
+    def fetch(self, part: Published, name: str, size: int, staging: Path) -> None:
+        if part.repo not in self.ids:  # another process has listed the files
+            self.list_files(part, name)
+        self.api.download_file(self.ids[part.repo], "model", name, local_dir=staging, file_size=size)
 
 
 def part_file(staging: Path, name: str) -> Path:

@@ -9,16 +9,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from i2v.core.engine_spec import EngineSpec
+from i2v.core.engine_spec import EngineSpec, Published
 from i2v.core.errors import ModelUnavailable
 from i2v.core.settings import ModelSettings
-from i2v.weights.folders import weights_file
 from i2v.weights.model_files import unreadable
+from i2v.weights.parts import name_in_model, parts_of, stored
+from i2v.weights.shards import missing_file
 
 RECORDS = ".i2v"
 BLOCK = 2**23  # bytes read at a time
@@ -48,11 +49,12 @@ class Expected:
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of a repository as a source lists them."""
+    """The files of a repository as a source lists them. `repo`: which; older records do not say it."""
 
     told_by: str
     revision: str
     files: Mapping[str, Expected]
+    repo: str = ""
 
     def to_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -63,10 +65,10 @@ class Listing:
         if not isinstance(told, dict):
             raise TypeError("a listing is a table")
         files = {str(name): Expected(**row) for name, row in told["files"].items()}
-        return cls(str(told["told_by"]), str(told["revision"]), files)
+        return cls(str(told["told_by"]), str(told["revision"]), files, str(told.get("repo", "")))
 
     def only(self, names: list[str]) -> Listing:
-        return Listing(self.told_by, self.revision, {name: self.files[name] for name in names})
+        return replace(self, files={name: self.files[name] for name in names})
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,11 @@ class Digests:
         self._is_new = True
 
     def discard(self, path: Path) -> None:
-        """Take a wrong file away; one that never was right is not ours, and is kept as `NAME.replaced`."""
-        if self._rows.get(str(path), {}).get("checked"):
+        """Take a wrong file away; one that never was right is not ours, and is kept as `NAME.replaced`.
+
+        Of a link to somebody else's file only the link goes.
+        """
+        if path.is_symlink() or self._rows.get(str(path), {}).get("checked"):
             path.unlink()
         else:
             path.replace(path.with_name(f"{path.name}.replaced"))
@@ -141,18 +146,16 @@ class Digests:
 def weights_digest(spec: EngineSpec, folder: Path, records: Path | None = None) -> str:
     """Return one SHA-256, in hexadecimal, over all files of `folder` that the engine reads.
 
+    A file goes in by the name that the spec has for it, shards and their index by their own.
+
     `records`: where digests of large files are kept (`records_folder`), so that they are read once and not
     before every clip; `None`: nowhere. Raises `ModelUnavailable` for what is missing.
     """
     whole = hashlib.sha256()
     digests = Digests(records) if records is not None else None
-    present = [name for name in spec.optional_files if (folder / name).is_file()]
-    for name in (*spec.files, *present):
-        path = weights_file(folder / name)
+    for name, path in _read_files(spec, folder):
         try:
             whole.update(f"{name}\0{_digest(path, digests)}\n".encode())
-        except FileNotFoundError as error:
-            raise ModelUnavailable("weights.missing_file", title=spec.title, path=str(path)) from error
         except OSError as error:
             raise unreadable(spec, path, error.strerror or str(error)) from error
     if digests is not None:
@@ -164,12 +167,25 @@ def known_digest(spec: EngineSpec, folder: Path, records: Path) -> str | None:
     """Return `weights_digest` where that takes no reading of large files, else `None`."""
     digests = Digests(records)
     try:
-        paths = [weights_file(folder / name) for name in spec.files]
+        paths = [path for _, path in _read_files(spec, folder)]
         if any(path.stat().st_size >= LARGE and digests.known(path) is None for path in paths):
             return None
         return weights_digest(spec, folder, records)
     except (OSError, ModelUnavailable):
         return None
+
+
+def _read_files(spec: EngineSpec, folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield what the engine reads, by the names that a digest has; raises `ModelUnavailable`."""
+    for name in (*spec.files, *spec.optional_files):
+        found = stored(spec, folder, name)
+        if found.missing is not None:
+            if name in spec.files:
+                raise missing_file(spec, found.missing)
+            continue
+        is_sharded = len(found.files) > 1
+        for path in found.files:
+            yield (path.relative_to(folder).as_posix() if is_sharded else name), path
 
 
 def _digest(path: Path, digests: Digests | None) -> str:
@@ -190,17 +206,35 @@ def records_folder(folder: Path, models: ModelSettings) -> Path:
     return models.directory / RECORDS / name
 
 
-def read_listing(records: Path) -> Listing | None:
-    """Return what a hub said of the folder's files when they were fetched."""
+def read_listing(records: Path, part: Published | None = None) -> Listing | None:
+    """Return what a hub said of the files of the model, or of `part`, when they were fetched."""
+    path = records / (part.folder if part else "") / "listing.json"
     try:
-        return Listing.rebuilt(json.loads((records / "listing.json").read_text(encoding="utf-8")))
+        return Listing.rebuilt(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def write_listing(records: Path, listing: Listing) -> None:
+def write_listing(records: Path, listing: Listing, part: Published | None = None) -> None:
     """Raises `OSError`."""
-    write_json(records / "listing.json", listing.to_dict())
+    write_json(records / (part.folder if part else "") / "listing.json", listing.to_dict())
+
+
+def merged(spec: EngineSpec, find: Callable[[Published], Listing | None]) -> Listing | None:
+    """Return one listing of all repositories, by names in the model's folder; `None` if there is none.
+
+    `find` has that of one repository. Files of one without a listing are not in it.
+    """
+    found = [(part, listing) for part in parts_of(spec) if (listing := find(part)) is not None]
+    if not found:
+        return None
+    files = {
+        name_in_model(part, name): expected
+        for part, listing in found
+        for name, expected in listing.files.items()
+    }
+    told_by = ", ".join(dict.fromkeys(listing.told_by for _, listing in found))
+    return Listing(told_by, "", files)
 
 
 def write_json(path: Path, content: object) -> None:

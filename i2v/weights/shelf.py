@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Cancelled, InvalidRequest, ModelUnavailable
+from i2v.core.schema import shown
 from i2v.core.settings import ModelSettings
-from i2v.weights.check import check_folder
+from i2v.weights.check import check_folder, fits_class
 from i2v.weights.download import alone
-from i2v.weights.fetching import published_of
 from i2v.weights.folders import (
     ModelFolder,
     added_folder,
@@ -22,6 +23,18 @@ from i2v.weights.folders import (
     register,
 )
 from i2v.weights.progress import Meter
+from i2v.weights.sharing import hand_over
+
+
+def can_be_added(spec: EngineSpec) -> bool:
+    """Tell whether the model has files, and not inside i2v."""
+    return bool(spec.files) and not spec.embedded
+
+
+def refuse_own(spec: EngineSpec) -> None:
+    """Raise `InvalidRequest` for a model whose files nobody can add or remove."""
+    if not can_be_added(spec):
+        raise InvalidRequest("weights.not_published", title=spec.title)
 
 
 def add_folder(spec: EngineSpec, models: ModelSettings, folder: Path) -> Path:
@@ -30,7 +43,7 @@ def add_folder(spec: EngineSpec, models: ModelSettings, folder: Path) -> Path:
     `folder` may also be a Hugging Face cache, ComfyUI's, or one of several models. Raises `InvalidRequest`
     and, as `check_folder` does, `ModelUnavailable`.
     """
-    published_of(spec)
+    refuse_own(spec)
     model = next(layouts(spec, folder), folder)
     check_folder(spec, model)
     try:
@@ -41,9 +54,29 @@ def add_folder(spec: EngineSpec, models: ModelSettings, folder: Path) -> Path:
     return model.absolute()
 
 
+def which_fits(specs: Iterable[EngineSpec], folder: Path) -> EngineSpec:
+    """Return the model that `folder` is of, where nobody has named it.
+
+    With one model that can be added it is that one, whatever the folder holds: `add_folder` says what is
+    wrong. Else it is the only one whose pipeline the folder names and whose files are all there, or nearly.
+    Raises `InvalidRequest` where that is none or several.
+    """
+    known = [spec for spec in specs if can_be_added(spec)]
+    if len(known) == 1:
+        return known[0]
+    found = [(spec, model) for spec in known if (model := next(layouts(spec, folder), None)) is not None]
+    likely = [(spec, model) for spec, model in found if not spec.pipelines or fits_class(spec, model)]
+    complete = [spec for spec, model in likely if inspect_folder(spec, model, "added").missing is None]
+    fitting = complete or [spec for spec, _ in likely]
+    if len(fitting) != 1:
+        names = ", ".join(spec.name for spec in fitting or known)
+        raise InvalidRequest("weights.which_model", path=shown(str(folder), limit=300), allowed=names)
+    return fitting[0]
+
+
 def removable(spec: EngineSpec, models: ModelSettings) -> ModelFolder:
     """Return what `remove_folder` would delete or forget; raises `InvalidRequest` where there is nothing."""
-    published_of(spec)
+    refuse_own(spec)
     added = added_folder(spec, models)
     if added is not None:
         return inspect_folder(spec, added, "added")
@@ -59,6 +92,8 @@ def removable(spec: EngineSpec, models: ModelSettings) -> ModelFolder:
 def remove_folder(spec: EngineSpec, models: ModelSettings) -> ModelFolder:
     """Forget the added folder, which stays as it is, or delete our own; return what it was.
 
+    Files of our own that other models link to are not deleted: they become these models' own.
+
     Raises `InvalidRequest` (`models.busy`: another process is fetching it), or `ModelUnavailable` where files
     cannot be deleted.
     """
@@ -71,6 +106,7 @@ def remove_folder(spec: EngineSpec, models: ModelSettings) -> ModelFolder:
             elif folder.path.is_symlink():
                 folder.path.unlink()  # what it leads to is somebody else's
             else:
+                hand_over(folder.path, models)
                 shutil.rmtree(folder.path)
     except Cancelled as error:
         raise InvalidRequest("models.busy", title=spec.title) from error

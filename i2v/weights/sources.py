@@ -19,9 +19,9 @@ from pathlib import Path
 
 from i2v.core.engine_spec import Published
 from i2v.core.settings import ROOT, ModelSettings
-from i2v.weights.folders import size_of
 from i2v.weights.hubs import part_file
 from i2v.weights.records import Listing
+from i2v.weights.shards import size_of
 
 TICK_SECONDS = 0.2  # how late progress, a cancel or a stall is noticed, at most
 START_SECONDS = 60  # that the process may take to start: libraries come from a slow disk
@@ -65,38 +65,42 @@ class DiskFailed(Exception):
 class Source:
     """One hub. `lock`, a file's, is inherited: it is held until the process, too, has ended."""
 
-    def __init__(self, name: str, published: Published, models: ModelSettings, lock: int | None) -> None:
+    def __init__(self, name: str, models: ModelSettings, lock: int | None) -> None:
         self.name = name
-        self._published = published
         self._models = models
         self._lock = lock
         self._process: subprocess.Popen[bytes] | None = None
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`; why a process died
 
-    def list_files(self, tick: Callable[[], None]) -> Listing:
-        """Ask for the files. `tick` is called a few times a second and may raise. Raises `SourceFailed`."""
+    def list_files(self, part: Published, first: str, tick: Callable[[], None]) -> Listing:
+        """Ask for the repository's files, of which `first` must be one.
+
+        `tick` is called a few times a second and may raise. Raises `SourceFailed`.
+        """
         self._start(tick)
-        told = self._ask({}, self._models.probe_seconds, tick)
+        told = self._ask({"part": asdict(part), "first": first}, self._models.probe_seconds, tick)
         try:
             return Listing.rebuilt(told["listing"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SourceFailed("its list of files cannot be read", is_lasting=True) from error
 
-    def fetch(self, name: str, size: int, staging: Path, tick: Callable[[int], None]) -> None:
+    def fetch(
+        self, part: Published, name: str, size: int, staging: Path, tick: Callable[[int], None]
+    ) -> None:
         """Have the file at `staging / name`. `tick` is told how many bytes of it are there, and may raise.
 
         Raises `SourceFailed`, also where the file does not grow for `stall_seconds`, and `DiskFailed`.
         """
-        part, whole = part_file(staging, name), staging / name
-        if size_of(part) > size:  # no beginning of this file
-            part.unlink()
-        self._start(lambda: tick(size_of(part)))
+        growing, whole = part_file(staging, name), staging / name
+        if size_of(growing) > size:  # no beginning of this file
+            growing.unlink()
+        self._start(lambda: tick(size_of(growing)))
         moved, before = time.monotonic(), -1
-        self._send({"name": name, "size": size, "staging": str(staging)})
+        self._send({"part": asdict(part), "name": name, "size": size, "staging": str(staging)})
 
         def wait() -> None:
             nonlocal moved, before
-            done = size_of(part) or size_of(whole)
+            done = size_of(growing) or size_of(whole)
             if done != before:
                 moved, before = time.monotonic(), done
             tick(done)
@@ -124,8 +128,8 @@ class Source:
             pass_fds=() if self._lock is None else (self._lock,),
             start_new_session=True,  # Ctrl-C is for the parent, which ends this one
         )
-        first = {"source": self.name, "published": asdict(self._published)}
-        self._ask(first | {"seconds": self._models.probe_seconds}, START_SECONDS, tick)
+        first = {"source": self.name, "seconds": self._models.probe_seconds}
+        self._ask(first, START_SECONDS, tick)
 
     def _ask(self, task: dict[str, object], seconds: float, tick: Callable[[], None]) -> dict[str, object]:
         deadline = time.monotonic() + seconds

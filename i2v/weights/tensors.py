@@ -12,10 +12,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from i2v.core.engine_spec import EngineSpec
+from i2v.core.errors import ModelUnavailable
 from i2v.weights.model_files import Shape, match_tensors, unreadable
+from i2v.weights.shards import is_index, missing_file, weight_map
 
 HEADER_LIMIT = 100_000_000  # bytes, as safetensors has it
-_TYPES = {"F16": 2, "BF16": 2, "F32": 4}  # bytes a value
+_TYPES = {  # bytes a value
+    "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F16": 2, "BF16": 2, "U16": 2, "I16": 2,
+    "F32": 4, "U32": 4, "I32": 4, "F64": 8, "U64": 8, "I64": 8,
+}  # fmt: skip
 
 
 def published_shapes(spec: EngineSpec) -> dict[str, dict[str, Shape]]:
@@ -29,9 +34,33 @@ def published_shapes(spec: EngineSpec) -> dict[str, dict[str, Shape]]:
     return table
 
 
-def check_tensors(spec: EngineSpec, path: Path, expected: Mapping[str, Shape]) -> None:
-    """Raise `ModelUnavailable` where the file is damaged, or as `match_tensors` does."""
-    match_tensors(path, read_shapes(spec, path), expected)
+def check_tensors(spec: EngineSpec, path: Path, expected: Mapping[str, Shape] | None) -> None:
+    """Raise `ModelUnavailable` where the file is damaged, or as `match_tensors` does.
+
+    `path`: a safetensors file or the index of shards. `expected`: `None` where there is no table.
+    """
+    found = _read_sharded(spec, path) if is_index(path.name) else read_shapes(spec, path)
+    if expected is not None:
+        match_tensors(path, found, expected)
+
+
+def _read_sharded(spec: EngineSpec, index: Path) -> dict[str, Shape]:
+    """Return the shapes of all tensors that the index has, each from its shard."""
+    try:
+        shard_of = weight_map(index)
+    except (OSError, ValueError) as error:
+        raise missing_file(spec, index) from error
+    shapes: dict[str, Shape] = {}
+    for shard in sorted(set(shard_of.values())):
+        path = index.with_name(shard)
+        found = read_shapes(spec, path)
+        absent = [name for name, owner in shard_of.items() if owner == shard and name not in found]
+        if absent:
+            raise ModelUnavailable(
+                "weights.missing_tensor", path=str(path), tensor=min(absent), count=len(absent)
+            )
+        shapes |= found
+    return shapes
 
 
 def read_shapes(spec: EngineSpec, path: Path) -> dict[str, Shape]:

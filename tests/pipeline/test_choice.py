@@ -65,7 +65,7 @@ def test_auto_goes_by_rank_and_needs_and_never_takes_an_engine_without_rank(tmp_
 
 
 def test_weights_that_another_program_keeps_are_found(tiny_folder: Path, tmp_path: Path) -> None:
-    snapshot = tmp_path / "models--ali-vilab--i2vgen-xl" / "snapshots" / I2VGEN_XL.published.revision
+    snapshot = tmp_path / "models--ali-vilab--i2vgen-xl" / "snapshots" / I2VGEN_XL.published[0].revision
     snapshot.parent.mkdir(parents=True)
     snapshot.symlink_to(tiny_folder)
     models = models_in(tmp_path / "models", hub_cache=tmp_path)

@@ -155,7 +155,7 @@ def test_missing_weights_are_named(generation: Generation, tmp_path: Path) -> No
 def test_weights_that_another_program_keeps_are_loaded_from_there(
     generation: Generation, tiny_folder: Path, tmp_path: Path
 ) -> None:
-    snapshot = tmp_path / "models--ali-vilab--i2vgen-xl" / "snapshots" / I2VGEN_XL.published.revision
+    snapshot = tmp_path / "models--ali-vilab--i2vgen-xl" / "snapshots" / I2VGEN_XL.published[0].revision
     snapshot.parent.mkdir(parents=True)
     snapshot.symlink_to(tiny_folder)
     cache = EngineCache(models_in(tmp_path / "models", hub_cache=tmp_path))

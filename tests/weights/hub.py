@@ -19,9 +19,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 
-REPO = I2VGEN_XL.published.repo
-REVISION = I2VGEN_XL.published.revision
-MODELSCOPE = I2VGEN_XL.published.modelscope[0]
+REPO = I2VGEN_XL.published[0].repo
+REVISION = I2VGEN_XL.published[0].revision
+MODELSCOPE = I2VGEN_XL.published[0].modelscope[0]
 LARGE = (".safetensors", ".pth")
 
 
@@ -98,6 +98,8 @@ class Hub:
     Attributes:
         speed: bytes a second of each line, 0 for as fast as it can.
         tells_hashes: whether the listing has them.
+        others: the files of further repositories, by name; both hubs have them under the same one, at
+            `REVISION`. Faults and what was sent name their files as `key` does.
         portal: what the network does that answers instead: "page", "redirect" (to one) or "511".
         requests: every request's path, proxied ones with the whole address.
     """
@@ -109,6 +111,7 @@ class Hub:
     is_silent: bool = False
     portal: str = ""
     revision: str = REVISION
+    others: dict[str, dict[str, bytes]] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     sent: list[Sent] = field(default_factory=list)
     address: str = ""
@@ -120,9 +123,15 @@ class Hub:
     def names(self) -> set[str]:
         return {sent.name for sent in self.sent}
 
-    def listing(self) -> dict[str, object]:
+    def data(self, key: str) -> bytes | None:
+        for repo, files in self.others.items():
+            if key.startswith(f"{repo}/"):
+                return files.get(key.removeprefix(f"{repo}/"))
+        return self.files.get(key)
+
+    def listing(self, files: dict[str, bytes], repo: str = REPO) -> dict[str, object]:
         siblings: list[dict[str, object]] = []
-        for name, data in self.files.items():
+        for name, data in files.items():
             row: dict[str, object] = {"rfilename": name, "size": len(data)}
             if self.tells_hashes:
                 row["blobId"] = git_sha1(data)
@@ -130,14 +139,19 @@ class Hub:
                 sha256 = hashlib.sha256(data).hexdigest()
                 row["lfs"] = {"sha256": sha256, "size": len(data), "pointerSize": 134}
             siblings.append(row)
-        return {"id": REPO, "sha": self.revision, "siblings": siblings, "tags": [], "private": False}
+        return {"id": repo, "sha": self.revision, "siblings": siblings, "tags": [], "private": False}
 
-    def modelscope_listing(self) -> dict[str, object]:
+    def modelscope_listing(self, files: dict[str, bytes]) -> dict[str, object]:
         rows = [
             {"Path": name, "Size": len(data), "Type": "blob", "Sha256": hashlib.sha256(data).hexdigest()}
-            for name, data in self.files.items()
+            for name, data in files.items()
         ]
         return {"Code": 200, "Success": True, "Data": {"Files": rows}}
+
+
+def key(repo: str, name: str) -> str:
+    """Return what the file is called in faults and in what was sent."""
+    return name if repo in (REPO, MODELSCOPE) else f"{repo}/{name}"
 
 
 def git_sha1(data: bytes) -> str:
@@ -181,18 +195,32 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if hub.portal:
             self._log_in(path)
-        elif path == f"/api/models/{REPO}/revision/{REVISION}" and "blobs" in query:
-            self._json(hub.listing())
-        elif path == f"/api/v1/models/{MODELSCOPE}/repo/files":
-            self._json(hub.modelscope_listing())
-        elif path == f"/api/v1/models/{MODELSCOPE}/repo":
-            self._file(query["FilePath"][0])
-        elif found := re.fullmatch(rf"/{REPO}/resolve/{REVISION}/(.+)", path):
-            self._resolve(found[1])
+        elif not self._repository(path, query):
+            self._json({"error": "not found"}, 404)
+
+    def _repository(self, path: str, query: dict[str, list[str]]) -> bool:
+        """Answer what is asked of a repository that is here; else return False."""
+        hub, repo = self.hub, r"([\w.-]+/[\w.-]+)"
+        known, scoped = {REPO: hub.files, **hub.others}, {MODELSCOPE: hub.files, **hub.others}
+        if (found := re.fullmatch(rf"/api/models/{repo}/revision/{REVISION}", path)) and "blobs" in query:
+            if found[1] in known:
+                self._json(hub.listing(known[found[1]], found[1]))
+                return True
+        elif found := re.fullmatch(rf"/api/v1/models/{repo}/repo(/files)?", path):
+            if found[1] in scoped and found[2]:
+                self._json(hub.modelscope_listing(scoped[found[1]]))
+                return True
+            if found[1] in scoped:
+                self._file(key(found[1], query["FilePath"][0]))
+                return True
+        elif found := re.fullmatch(rf"/{repo}/resolve/{REVISION}/(.+)", path):
+            if found[1] in known:
+                self._resolve(key(found[1], found[2]))
+                return True
         elif found := re.fullmatch(r"/cdn/(\d+)/(.+)", path):
             self._redirected(int(found[1]), found[2])
-        else:
-            self._json({"error": "not found"}, 404)
+            return True
+        return False
 
     def _log_in(self, path: str) -> None:
         if self.hub.portal == "redirect" and path != "/login":
@@ -210,7 +238,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def _resolve(self, name: str) -> None:
-        if name in self.hub.files and name.endswith(LARGE):
+        if self.hub.data(name) is not None and name.endswith(LARGE):
             self._redirected(self.hub.faults.get(name, Fault()).redirects + 1, name)
         else:
             self._file(name)
@@ -234,7 +262,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _file(self, name: str) -> None:
-        data = self.hub.files.get(name)
+        data = self.hub.data(name)
         fault = self._next_fault(name)
         if data is None or fault.status is not None:
             self._json({"error": "no"}, fault.status or 404)
@@ -258,7 +286,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _describe(self, name: str) -> None:
         """Send what `hf_hub_download` wants to know before it asks for a file; we ask for the listing."""
-        data = self.hub.files[name]
+        data = self.hub.data(name) or b""
         self.send_header("X-Repo-Commit", self.hub.revision)
         if name.endswith(LARGE):
             self.send_header("X-Linked-Etag", f'"{hashlib.sha256(data).hexdigest()}"')

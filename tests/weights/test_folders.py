@@ -167,7 +167,7 @@ def test_a_folder_that_is_not_there_has_nothing(models: Path) -> None:
 
 # --- where others keep it
 
-REVISION = I2VGEN_XL.published.revision
+REVISION = I2VGEN_XL.published[0].revision
 
 
 @pytest.mark.parametrize(

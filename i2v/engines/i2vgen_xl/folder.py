@@ -20,6 +20,8 @@ from torch import nn
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import ModelUnavailable
 from i2v.weights.model_files import match_tensors, unreadable
+from i2v.weights.parts import stored
+from i2v.weights.shards import missing_file
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -83,14 +85,19 @@ class Folder:
         return config
 
     def tensors(self, part: str, stem: str) -> tuple[Path, dict[str, torch.Tensor]]:
-        """Return the mapped tensors of `part`, the fp16 variant where it is there."""
-        variant = self.path / part / f"{stem}.fp16.safetensors"
-        path = variant if variant.is_file() else self.file(f"{part}/{stem}.safetensors")
-        try:
-            with safe_open(str(path), framework="pt") as file:
-                return path, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        except (OSError, SafetensorError) as error:
-            raise self.unreadable(path, error) from error
+        """Return the file of `part`, or the index of its shards, and the mapped tensors; fp16 goes first."""
+        found = stored(self.spec, self.path, f"{part}/{stem}.safetensors")
+        if found.missing is not None:
+            raise missing_file(self.spec, found.missing)
+        whole, *shards = found.files
+        tensors: dict[str, torch.Tensor] = {}
+        for path in shards or (whole,):
+            try:
+                with safe_open(str(path), framework="pt") as file:
+                    tensors |= {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            except (OSError, SafetensorError) as error:
+                raise self.unreadable(path, error) from error
+        return whole, tensors
 
     def unreadable(self, path: Path, reason: object) -> ModelUnavailable:
         return unreadable(self.spec, path, str(reason))

@@ -18,7 +18,8 @@ _SD_PREVIEW = (
     (0.5, 0.5, 0.5),
 )
 
-# The Hugging Face layout of diffusers' I2VGenXLPipeline.
+# The Hugging Face layout of diffusers' pipeline.
+_PIPELINES = ("I2VGenXLPipeline",)
 _FILES = (
     "model_index.json",
     "feature_extractor/preprocessor_config.json",
@@ -61,12 +62,15 @@ I2VGEN_XL = EngineSpec(
     preview_factors=_SD_PREVIEW,
     files=_FILES,
     optional_files=_OPTIONAL_FILES,
-    published=Published(
-        repo="ali-vilab/i2vgen-xl",
-        revision="39e1979ea27be737b0278c06755e321f2b4360d5",
-        modelscope=("AI-ModelScope/i2vgen-xl", "damo/I2VGen-XL"),
-        size=4_980_000_000,
-        licence="MIT",
+    pipelines=_PIPELINES,
+    published=(
+        Published(
+            repo="ali-vilab/i2vgen-xl",
+            revision="39e1979ea27be737b0278c06755e321f2b4360d5",
+            modelscope=("AI-ModelScope/i2vgen-xl", "damo/I2VGen-XL"),
+            size=4_980_000_000,
+            licence="MIT",
+        ),
     ),
 )
 
@@ -125,6 +129,7 @@ EMBEDDED = EngineSpec(
     preview_factors=_EMBEDDED_PREVIEW,
     files=_FILES,
     optional_files=_OPTIONAL_FILES,
+    pipelines=_PIPELINES,
     presets={
         "quick": Preset(area_side=128, num_frames=8, num_inference_steps=10, fps=8, guidance_scale=1.0),
         "standard": Preset(area_side=160, num_frames=8, num_inference_steps=25, fps=8, guidance_scale=1.0),

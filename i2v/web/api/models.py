@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from i2v.core.errors import I2VError
 from i2v.core.messages import HINTS
@@ -11,21 +11,47 @@ from i2v.service.models import Deed, Model, State, Task
 from i2v.web.api.schemas import JobError
 from i2v.web.front import PREFIX, Front
 from i2v.web.problems import problems
+from i2v.weights.download import PartPlan, Plan
 from i2v.weights.folders import Origin
+from i2v.weights.licences import licence_url
 from i2v.weights.progress import Progress
 
 router = APIRouter(prefix=f"{PREFIX}/models", tags=["models"])
+
+
+class DownloadRequest(BaseModel):
+    """What a download may be given; nothing need be."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    accept_licence: bool = Field(
+        default=False, description="a person has accepted the licences of download.parts; recorded once"
+    )
+
+
+class PartBody(BaseModel):
+    """One of the repositories that make the model. Bytes."""
+
+    repo: str
+    revision: str
+    size: int
+    licence: str
+    licence_url: str
+    must_accept: bool = Field(description="the licence must be accepted before the download, and nobody has")
+    is_here: bool
+    copy_at: str | None = Field(description="where it is already; it would be linked to, and not fetched")
 
 
 class DownloadBody(BaseModel):
     """What a download would be, said without asking the network. Bytes."""
 
     size: int = Field(description="of what the engine reads, about")
-    begun: int = Field(description="of it that an earlier download has left")
+    begun: int = Field(description="of it that is on this machine, e.g. since an earlier download")
     free: int = Field(description="on the disk that it goes to")
     target: str
     licence: str
     origin: str
+    parts: list[PartBody]
     sources: list[str] = Field(description="in the order in which they are asked; none where we are offline")
 
 
@@ -71,9 +97,10 @@ def get_model(request: Request, name: str) -> ModelBody:
 
 
 @router.post("/{name}/download", status_code=202, responses=problems(409, 422))
-def download_model(request: Request, name: str) -> ModelBody:
+def download_model(request: Request, name: str, asked: DownloadRequest | None = None) -> ModelBody:
     """Begin to fetch a model, or go on with it, until it is done or cancelled, or the service ends."""
-    return _model(Front.of(request).service.models.download(name))
+    accepts = asked is not None and asked.accept_licence
+    return _model(Front.of(request).service.models.download(name, accepts))
 
 
 @router.post("/{name}/verify", status_code=202, responses=problems(409, 422))
@@ -99,18 +126,35 @@ def _model(model: Model) -> ModelBody:
         missing=None if folder.missing is None else str(folder.missing.relative_to(folder.path)),
         bytes=folder.size,
         checked=None if model.checked is None else model.checked.message,
-        download=None
-        if plan is None
-        else DownloadBody(
-            size=plan.size,
-            begun=plan.begun,
-            free=plan.free,
-            target=str(plan.target),
-            licence=plan.licence,
-            origin=plan.origin,
-            sources=list(plan.sources),
-        ),
+        download=None if plan is None else _download(plan),
         task=None if model.task is None else _task(model.task),
+    )
+
+
+def _download(plan: Plan) -> DownloadBody:
+    return DownloadBody(
+        size=plan.size,
+        begun=plan.begun,
+        free=plan.free,
+        target=str(plan.target),
+        licence=plan.licence,
+        origin=plan.origin,
+        parts=[_part(part, part.published in plan.to_accept) for part in plan.parts],
+        sources=list(plan.sources),
+    )
+
+
+def _part(part: PartPlan, must_accept: bool) -> PartBody:
+    published = part.published
+    return PartBody(
+        repo=published.repo,
+        revision=published.revision,
+        size=published.size,
+        licence=published.licence,
+        licence_url=licence_url(published),
+        must_accept=must_accept,
+        is_here=part.is_here,
+        copy_at=None if part.copy is None else str(part.copy),
     )
 
 

@@ -14,8 +14,10 @@ from i2v.service.models import Model, Task
 from i2v.web.page import panels
 from i2v.web.page.queue_panels import duration
 from i2v.web.texts import text, translate
-from i2v.weights.download import Plan
+from i2v.weights.download import PartPlan, Plan
+from i2v.weights.licences import licence_url
 from i2v.weights.progress import Progress
+from i2v.weights.shelf import can_be_added
 
 
 def models(found: Iterable[Model], language: Language) -> str:
@@ -59,10 +61,8 @@ def _facts(model: Model, language: Language) -> Iterable[str]:
         yield _row("models.size", size(folder.size), language)
         return
     yield _row("models.size", escape(_size(model, plan, language)), language)
-    yield _row("models.licence", escape(plan.licence), language)
-    origin = escape(plan.origin)
-    link = f'<a href="{origin}" target="_blank" rel="noopener noreferrer">{origin}</a>'
-    yield _row("models.origin", link, language)
+    yield _row("models.licence", _licences(plan), language)
+    yield _row("models.origin", "<br>".join(_origin(plan, part, language) for part in plan.parts), language)
     if state == "available":
         told = translate(model.checked.to_dict(), language) if model.checked else ""
         yield _row("models.checked", escape(told or text("models.checked.not", language)), language)
@@ -74,6 +74,28 @@ def _facts(model: Model, language: Language) -> Iterable[str]:
 def _row(key: str, value: str, language: Language) -> str:
     """`value` is markup."""
     return f"<dt>{escape(text(key, language))}</dt><dd>{value}</dd>"
+
+
+def _licences(plan: Plan) -> str:
+    """Return the licences' names, with a link to each text that must be read."""
+    named = {part.published.licence: escape(part.published.licence) for part in plan.parts}
+    for part in plan.parts:
+        if part.published.must_accept or part.published.licence_url:
+            named[part.published.licence] = _link(licence_url(part.published), part.published.licence)
+    return ", ".join(named.values())
+
+
+def _origin(plan: Plan, part: PartPlan, language: Language) -> str:
+    line = _link(part.origin, part.origin)
+    if len(plan.parts) > 1:
+        line += f" · {size(part.published.size)} · {escape(part.published.licence)}"
+    if part.copy is not None:
+        line += f" · {escape(text('models.part.copy', language, path=part.copy))}"
+    return line
+
+
+def _link(address: str, words: str) -> str:
+    return f'<a href="{escape(address)}" target="_blank" rel="noopener noreferrer">{escape(words)}</a>'
 
 
 def _size(model: Model, plan: Plan, language: Language) -> str:
@@ -101,7 +123,7 @@ def _target(plan: Plan, language: Language) -> str:
 
 def _buttons(model: Model, language: Language) -> Iterable[str]:
     name, plan, gone = model.spec.name, model.plan, model.removable
-    if plan is None:
+    if not can_be_added(model.spec):
         return
     if model.task is not None and model.task.ending is None:
         if not model.task.is_cancelling:
@@ -109,15 +131,24 @@ def _buttons(model: Model, language: Language) -> Iterable[str]:
         return
     if model.state == "available":
         yield _button("verify", "models.verify", name, language)
-    elif plan.sources:
+    elif plan is not None and (plan.sources or plan.linked):
         label = "models.resume" if plan.begun else "models.download"
-        confirm = text("models.download.confirm", language, size=size(max(plan.size - plan.begun, 0)))
-        yield _button("download", label, name, language, confirm)
+        act, confirm = "download", text("models.download.confirm", language, size=_left(plan))
+        if plan.to_accept:
+            licences = ", ".join(dict.fromkeys(part.licence for part in plan.to_accept))
+            act = "accept"
+            confirm = text("models.accept.confirm", language, licences=licences, size=_left(plan))
+        yield _button(act, label, name, language, confirm)
     if gone is not None and gone.origin == "added":
         yield _button("remove", "models.forget", name, language, text("models.forget.confirm", language))
     elif gone is not None:
-        confirm = text("models.remove.confirm", language, size=size(plan.begun))
+        ours = gone.own_size if plan is None else plan.begun - plan.linked
+        confirm = text("models.remove.confirm", language, size=size(ours))
         yield _button("remove", "models.remove", name, language, confirm)
+
+
+def _left(plan: Plan) -> str:
+    return size(max(plan.size - plan.begun, 0))
 
 
 def _button(act: str, label: str, name: str, language: Language, confirm: str = "") -> str:

@@ -7,17 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from i2v.core.engine_spec import Published
 from i2v.core.errors import Cancelled, ModelUnavailable, Notice
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.service.models import Deed, Model, Task
 from i2v.web.page import models_panels
-from i2v.weights.download import Plan
+from i2v.weights.download import PartPlan, Plan
 from i2v.weights.folders import ModelFolder, Origin
 from i2v.weights.progress import Progress
 from tests.web.page.test_gallery_panels import Tags
 from tests.web.page.test_panels import HOSTILE
 
 PLACE = Path("/models/i2vgen-xl")
+PUBLISHED = Published("x/y", "0" * 40, (), 4_980_000_000, "MIT")
+ORIGIN = f"https://huggingface.co/x/y/tree/{'0' * 40}"
 MISSING = PLACE / "unet" / "config.json"
 
 
@@ -29,9 +32,8 @@ def folder(origin: Origin = "downloaded", whole: bool = True) -> ModelFolder:
 
 def plan(begun: int = 0, free: int = 60 * 10**9, *sources: str) -> Plan:
     sources = sources or ("https://huggingface.co", "modelscope")
-    return Plan(
-        folder(whole=False), PLACE, 4_980_000_000, begun, free, "MIT", "https://huggingface.co/x", sources
-    )
+    parts = (PartPlan(PUBLISHED, False, None, True),)
+    return Plan(folder(whole=False), PLACE, 4_980_000_000, begun, free, parts, sources)
 
 
 ABSENT = Model(I2VGEN_XL, folder(whole=False), plan(), None, None, None)
@@ -53,7 +55,7 @@ def busy(progress: Progress | None = COMING, deed: Deed = "download", cancelling
 def test_what_a_download_would_be_is_said_before_it_begins() -> None:
     markup = models_panels.models([ABSENT], "en")
     for fact in (
-        "Not there", "4.98 GB", "MIT", "https://huggingface.co/x", "https://huggingface.co, modelscope",
+        "Not there", "4.98 GB", "MIT", ORIGIN, "https://huggingface.co, modelscope",
         "/models/i2vgen-xl, where 60.0 GB are free",
     ):  # fmt: skip
         assert fact in markup, fact
@@ -141,10 +143,12 @@ def test_what_came_of_it_is_told_and_only_a_failure_is_an_error() -> None:
 
 def test_nothing_of_a_model_is_markup() -> None:
     place = Path(f"/{HOSTILE}")
+    published = Published(HOSTILE, HOSTILE, (), 1, HOSTILE, must_accept=True, licence_url=HOSTILE)
+    parts = (PartPlan(published, False, place, False), PartPlan(published, False, None, False))
     hostile = Model(
         replace(I2VGEN_XL, title=HOSTILE),
         ModelFolder(place, {place / "a": 1}, place / HOSTILE, "found"),
-        replace(plan(), target=place, licence=HOSTILE, origin=HOSTILE, sources=(HOSTILE,)),
+        replace(plan(), target=place, parts=parts, sources=(HOSTILE,)),
         None,
         None,
         Task("download", replace(COMING, source=HOSTILE, file=HOSTILE)),

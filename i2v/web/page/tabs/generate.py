@@ -353,9 +353,9 @@ def _about(spec: EngineSpec, reason: Notice | None, language: Language) -> str:
 
 def _way_to_get_model(best: EngineSpec, reason: Notice | None, language: Language) -> Any:
     """Return an update of the button that leads to the model which this machine could run, and lacks."""
-    if reason is None or reason.code != "engine.auto_no_weights" or best.published is None:
+    if reason is None or reason.code != "engine.auto_no_weights" or not best.published:
         return gr.update(visible=False)
-    size = models_panels.size(best.published.size)
+    size = models_panels.size(best.published_bytes)
     return gr.update(visible=True, value=text("models.get", language, title=best.title, size=size))
 
 

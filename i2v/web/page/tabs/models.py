@@ -19,6 +19,7 @@ from i2v.web.page import models_panels, panels
 from i2v.web.page.tabs.live import View, follow, live
 from i2v.web.page.tabs.widgets import QUIET, Action, Shared, Updates, Values, acting_html
 from i2v.web.texts import text
+from i2v.weights.shelf import can_be_added
 
 POLL_SECONDS = 0.5
 
@@ -40,10 +41,8 @@ class ModelsSection:
         labels = shared.labels
         self.progress = gr.HTML(elem_id="i2v-models-progress")
         self.list = acting_html("i2v-models")
-        # Only of a published model can a folder be added; the first one, as long as there is no other.
-        specs = shared.front.service.engines.values()
-        self._published = next((spec.name for spec in specs if spec.published), "")
-        with gr.Row(elem_id="i2v-models-add", visible=bool(self._published), equal_height=True):
+        takes_folders = any(map(can_be_added, shared.front.service.engines.values()))
+        with gr.Row(elem_id="i2v-models-add", visible=takes_folders, equal_height=True):
             self.path = labels.of(
                 gr.Textbox(max_lines=1, scale=4, elem_id="i2v-models-path", placeholder="/mnt/usb/i2vgen-xl"),
                 label="models.add.label",
@@ -83,6 +82,8 @@ class ModelsSection:
         def do() -> str:
             if begin := begins.get(action.act):
                 begin(action.id)
+            elif action.act == "accept":  # the button has asked for it, and names the licences
+                models.download(action.id, accept_licences=True)
             elif action.act == "remove":
                 path = models.remove(action.id).path
                 return panels.plain(text("models.removed", self._shared.language_of(values), path=path))
@@ -95,7 +96,7 @@ class ModelsSection:
         language, path = self._shared.language_of(values), str(values[self.path] or "")
 
         def add() -> str:
-            used = self._models.add(self._published, path)
+            used = self._models.add("", path)
             return panels.plain(text("models.added", language, path=used))
 
         return "" if await self._do(values, add) else gr.skip()

@@ -11,7 +11,7 @@ from i2v.core.engine_spec import EngineSpec, Published
 from i2v.core.errors import ModelUnavailable, Notice
 from i2v.core.schema import shown
 from i2v.core.settings import ModelSettings
-from i2v.weights.fetching import list_files, told_notice
+from i2v.weights.fetching import told_notice
 from i2v.weights.folders import INDEX, ModelFolder, locate, way_to_get
 from i2v.weights.model_files import unreadable
 from i2v.weights.parts import name_in_model, part_of, stored
@@ -27,6 +27,7 @@ from i2v.weights.records import (
     records_folder,
     write_listing,
 )
+from i2v.weights.selection import list_files
 from i2v.weights.shards import WEIGHTS, is_file, missing_file
 from i2v.weights.tensors import check_tensors, published_shapes, read_shapes
 

@@ -19,7 +19,6 @@ from i2v.core.settings import ModelSettings
 from i2v.weights.fetching import (
     Downloaded,
     Fetching,
-    fetch_order,
     free_space,
     linked_notice,
     shown_path,
@@ -29,6 +28,7 @@ from i2v.weights.folders import ModelFolder, locate, own_folder
 from i2v.weights.licences import accept, is_accepted, refuse_unless_accepted
 from i2v.weights.parts import name_in_model, needed_files, origin_of, published_of, stored
 from i2v.weights.progress import Meter, Progress
+from i2v.weights.selection import fetch_order
 from i2v.weights.shards import size_of
 from i2v.weights.sharing import find_copy, link_copies, linked_files
 from i2v.weights.sources import TICK_SECONDS
@@ -177,7 +177,7 @@ def _linked_only(spec: EngineSpec, models: ModelSettings, meter: Meter) -> Downl
     """Return the folder if copies on this machine complete it; raise `ModelUnavailable`."""
     if any(part.copy for part in plan_download(spec, models).parts):
         with alone(spec, models, meter):
-            link_copies(spec, models)
+            link_copies(spec, models, meter)
     found = locate(spec, models)
     if found.missing is not None:
         raise ModelUnavailable("weights.offline", title=spec.title, path=shown_path(found.path))

@@ -20,7 +20,7 @@ from i2v.core.schema import shown
 from i2v.core.settings import ModelSettings
 from i2v.weights.folders import ModelFolder, locate, own_folder
 from i2v.weights.hubs import part_file
-from i2v.weights.parts import HUB, mark_of, name_in_model, needed_files, optional_files, published_of
+from i2v.weights.parts import HUB, mark_of, name_in_model, needed_files, published_of
 from i2v.weights.progress import Meter
 from i2v.weights.records import (
     RECORDS,
@@ -32,7 +32,8 @@ from i2v.weights.records import (
     read_listing,
     write_listing,
 )
-from i2v.weights.shards import WEIGHTS, is_file, is_index, select_listed, shard_names, size_of
+from i2v.weights.selection import Item, fetch_order, select_files
+from i2v.weights.shards import WEIGHTS, is_file, is_index, shard_names, size_of
 from i2v.weights.sharing import link_copies, linked_files
 from i2v.weights.sources import TICK_SECONDS, DiskFailed, Source, SourceFailed
 from i2v.weights.tensors import read_shapes
@@ -57,20 +58,6 @@ class Downloaded:
     notice: Notice
 
 
-@dataclass(frozen=True)
-class Item:
-    """A file to have in the folder. `name`: in its repository."""
-
-    part: Published
-    name: str
-    expected: Expected
-
-    @property
-    def place(self) -> str:
-        """Where it lies below the model's folder."""
-        return name_in_model(self.part, self.name)
-
-
 class Fetching:
     """One download. `order`: the sources, that which did best first; it changes as they fail."""
 
@@ -92,7 +79,7 @@ class Fetching:
         self.fetched = 0
 
     def run(self) -> Downloaded:
-        link_copies(self.spec, self.models)
+        link_copies(self.spec, self.models, self.meter)
         linked = linked_files(self.spec, self.models)
         items = [item for part in published_of(self.spec) for item in self._find_out(part, linked)]
         items.sort(key=lambda item: item.place == self.spec.files[0])  # which makes a folder a model
@@ -284,39 +271,6 @@ class Fetching:
         )
 
 
-def select_files(
-    spec: EngineSpec, part: Published, listing: Listing, linked: Collection[str] = ()
-) -> list[str]:
-    """Return which of the listed files the engine reads, but for the `linked` ones, by their place.
-
-    Raises `SourceFailed` where one is not listed.
-    """
-    names: list[str] = []
-    needed = needed_files(spec, part)
-    for name in (*needed, *optional_files(spec, part)):
-        if name_in_model(part, name) in linked:
-            continue
-        try:
-            names += select_listed(listing.files.keys(), name, part.variant)
-        except LookupError as error:
-            if name in needed:
-                raise SourceFailed(f"it has no {error.args[0]}", is_lasting=True) from error
-    return names
-
-
-def list_files(spec: EngineSpec, part: Published, models: ModelSettings, meter: Meter) -> Listing | None:
-    """Return the repository's files as the first source lists them that answers, `None` if none does."""
-    for name in sorted(fetch_order(models), key=lambda name: name != HUB):
-        source = Source(name, models, lock=None)
-        try:
-            return source.list_files(part, mark_of(spec, part), partial(meter.tell, "asking", name))
-        except SourceFailed:
-            continue  # the next one may know
-        finally:
-            source.close()
-    return None
-
-
 def told_notice(spec: EngineSpec, hows: set[How], told_by: str | None) -> Notice:
     """Return the sentence on what the files were held to."""
     if "size" in hows or told_by is None:
@@ -327,11 +281,6 @@ def told_notice(spec: EngineSpec, hows: set[How], told_by: str | None) -> Notice
 def linked_notice(spec: EngineSpec, count: int) -> Notice:
     """Return the sentence on files that were here before and are used where they are."""
     return Notice("weights.linked", {"title": spec.title, "count": count, "name": spec.name})
-
-
-def fetch_order(models: ModelSettings) -> list[str]:
-    """Return the sources; `endpoint` first, since a person has chosen it."""
-    return list(dict.fromkeys(name for name in (models.endpoint, *models.sources) if name))
 
 
 def free_space(folder: Path) -> int:

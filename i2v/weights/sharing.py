@@ -16,8 +16,9 @@ from i2v.core.engine_spec import EngineSpec, Published
 from i2v.core.settings import ModelSettings
 from i2v.weights.folders import own_folder, repository_layouts
 from i2v.weights.parts import mark_of, name_in_model, needed_files, optional_files, stored
-from i2v.weights.records import RECORDS, read_listing
-from i2v.weights.shards import stored_files
+from i2v.weights.progress import Meter
+from i2v.weights.records import RECORDS, Listing, hash_file, read_listing, write_listing
+from i2v.weights.shards import size_of, stored_files
 
 
 def find_copy(spec: EngineSpec, part: Published, models: ModelSettings) -> Path | None:
@@ -37,10 +38,11 @@ def find_copy(spec: EngineSpec, part: Published, models: ModelSettings) -> Path 
     return None
 
 
-def link_copies(spec: EngineSpec, models: ModelSettings) -> None:
-    """Link what is missing in the model's own folder and is in a copy.
+def link_copies(spec: EngineSpec, models: ModelSettings, meter: Meter) -> None:
+    """Link what is missing in the model's own folder and is in a copy. Raises `OSError`, and `Cancelled`.
 
-    Where the file system has no links, nothing is linked, and the files have to be fetched.
+    Where it is known what the hub says of a file, as it is after `verify`, a wrong one is not linked. Where
+    the file system has no links, nothing is linked, and the files have to be fetched.
     """
     own = own_folder(spec, models)
     for part in spec.published:
@@ -50,10 +52,17 @@ def link_copies(spec: EngineSpec, models: ModelSettings) -> None:
             if stored(spec, own, name_in_model(part, name)).missing is not None
         ]
         copy = find_copy(spec, part, models) if missing else None
-        for name in missing if copy is not None else ():
-            assert copy is not None
-            for source in stored_files(copy, name, part.variant).files:
-                _link(own / part.folder / source.relative_to(copy), source)
+        if copy is None:
+            continue
+        told = read_listing(own / RECORDS, part)
+        for name in missing:
+            names = {file.relative_to(copy): file for file in stored_files(copy, name, part.variant).files}
+            if told is None or all(_is_right(told, name, file, meter) for name, file in names.items()):
+                for place, file in names.items():
+                    _link(own / part.folder / place, file)
+        listing = _noted(copy, models)
+        if told is None and listing is not None:  # what the hub has said of the files goes with them
+            write_listing(own / RECORDS, listing, part)
 
 
 def linked_files(spec: EngineSpec, models: ModelSettings) -> dict[str, int]:
@@ -93,15 +102,25 @@ def _candidates(spec: EngineSpec, part: Published, models: ModelSettings) -> Ite
     mark = mark_of(spec, part)
     for records in _records(models.directory):
         listing = read_listing(records)
-        if listing is None:
-            continue
-        # ModelScope has no commits; a listing of an older version has no repository
-        is_there = listing.told_by == "modelscope" and listing.repo == part.repo
-        if is_there or listing.revision == part.revision:
+        if listing is not None and _is_of(listing, part):
             name, _, *below = records.relative_to(models.directory).parts
             yield models.directory.joinpath(name, *below)
     for place in (*models.search_paths, models.hub_cache):
         yield from repository_layouts(part, place, mark)
+
+
+def _is_of(listing: Listing, part: Published) -> bool:
+    if listing.revision == part.revision:
+        return listing.repo in (part.repo, "")  # an older version has not noted it
+    return listing.told_by == "modelscope" and listing.repo == part.repo  # there are no commits there
+
+
+def _noted(copy: Path, models: ModelSettings) -> Listing | None:
+    """Return the listing of a folder of ours, `None` for anybody else's."""
+    if not copy.is_relative_to(models.directory):
+        return None
+    name, *below = copy.relative_to(models.directory).parts
+    return read_listing(models.directory.joinpath(name, RECORDS, *below))
 
 
 def _records(directory: Path) -> Iterator[Path]:
@@ -109,6 +128,18 @@ def _records(directory: Path) -> Iterator[Path]:
     with suppress(OSError):  # a folder that went away meanwhile
         for listing in sorted(directory.glob(f"*/{RECORDS}/**/listing.json")):
             yield listing.parent
+
+
+def _is_right(listing: Listing, name: Path, file: Path, meter: Meter) -> bool:
+    """Tell whether the copy's file is as the hub says, if that has said anything of it."""
+    expected = listing.files.get(name.as_posix())
+    if expected is None:
+        return True
+    if size_of(file) != expected.size:
+        return False
+    size = expected.size
+    hashes = hash_file(file, lambda done: meter.tell("checking", None, name.as_posix(), done, size))
+    return hashes.fits(expected)
 
 
 def _link(path: Path, source: Path) -> None:

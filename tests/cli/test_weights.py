@@ -13,10 +13,12 @@ import pytest
 
 from i2v.cli.main import main
 from i2v.cli.weights import _Line, _time
+from i2v.engines import registry
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
 from i2v.weights.progress import Progress
 from scripts.full_size.layout import read_table
 from scripts.full_size.write import write_model
+from tests.weights.families import ADAPTER, ASKING, repositories
 from tests.weights.hub import Hub, make_files, running
 
 
@@ -139,3 +141,58 @@ def test_a_terminal_sees_one_line_that_moves_and_a_file_one_line_a_file(
     assert [_time(seconds) for seconds in (0.4, 59.6, 3599, 3600)] == [
         "0 s", "1 min 00 s", "59 min 59 s", "1 h 00 min",
     ]  # fmt: skip
+
+
+@pytest.fixture
+def asking(hub: Hub, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model of two repositories, one of which has a licence to accept."""
+    hub.others = repositories(50_000)
+    known = {**registry.engines(), "asking": ASKING}
+    monkeypatch.setattr(registry, "engines", lambda: known)
+
+
+@pytest.mark.usefixtures("asking")
+def test_each_repository_and_its_licence_are_said_and_accepted_by_a_flag(
+    hub: Hub, models: Path, capsys: Shown
+) -> None:
+    assert main(["models", "download", "asking"]) == 2
+    err = capsys.readouterr().err
+    assert "someone/base" in err
+    assert f"{ADAPTER}/tree/" in err
+    assert "to be accepted: Community, https://example.org/licence" in err
+    assert "--accept-licence" in err
+    assert hub.requests == []
+    assert main(["models", "download", "asking", "--accept-licence"]) == 0
+    assert capsys.readouterr().out == f"{models / 'asking'}\n"
+    assert main(["models", "remove", "asking", "--yes"]) == 0
+    capsys.readouterr()
+    assert main(["models", "download", "asking"]) == 0
+    assert "to be accepted" not in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("asking")
+@pytest.mark.parametrize(("answer", "code"), [("yes\n", 0), ("no\n", 2)])
+def test_on_a_terminal_a_licence_is_asked_about(
+    monkeypatch: pytest.MonkeyPatch, capsys: Shown, answer: str, code: int
+) -> None:
+    terminal = io.StringIO(answer)
+    monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "stdin", terminal)
+    assert main(["models", "download", "asking"]) == code
+    question = "Do you accept the licence (Community, https://example.org/licence)? [yes/no]"
+    assert question in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("asking")
+def test_a_folder_is_added_by_name_or_where_it_is_clear_whose_it_is(
+    models: Path, tmp_path: Path, capsys: Shown
+) -> None:
+    write_model(tmp_path / "usb" / "i2vgen-xl", None, read_table())
+    assert main(["models", "add", "asking", str(tmp_path / "usb")]) == 1
+    assert "holds no model" in capsys.readouterr().err
+    assert main(["models", "add", "i2vgen-xl", str(tmp_path / "usb")]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'usb' / 'i2vgen-xl'}\n"
+    assert main(["models", "add", str(tmp_path / "usb")]) == 0
+    assert main(["models", "add", str(tmp_path)]) == 2
+    assert "i2v models add NAME FOLDER" in capsys.readouterr().err
+    assert main(["models", "add", "embedded", str(tmp_path)]) == 2

@@ -23,6 +23,7 @@ from i2v.weights.folders import own_folder
 from i2v.weights.progress import Meter
 from tests.models import models_in
 from tests.web.house import wait_for
+from tests.weights.families import ASKING, BASE_FILES, base_repository, make_spec, repositories
 from tests.weights.hub import Hub, make_files, running, wanted
 
 NAME = I2VGEN_XL.name
@@ -233,3 +234,42 @@ def test_only_published_models_have_tasks(settings: ModelSettings) -> None:
     for name in ("odd", "unknown"):
         with pytest.raises(InvalidRequest):
             models.download(name)
+
+
+def test_a_licence_is_asked_about_before_a_task_begins(settings: ModelSettings, hub: Hub) -> None:
+    hub.others = repositories()
+    models = Models(settings, {"asking": ASKING})
+    with pytest.raises(InvalidRequest) as caught:
+        models.download("asking")
+    assert caught.value.code == "weights.licence"
+    assert models.get("asking").task is None
+    models.download("asking", accept_licences=True)
+    wait_for(lambda: models.get("asking").state == "available")
+    models.remove("asking")
+    models.download("asking")
+    wait_for(lambda: models.get("asking").state == "available")
+    checked = models.get("asking").checked
+    assert checked is not None
+    assert checked.code == "weights.checked"
+    models.stop()
+
+
+def test_of_several_models_the_folder_says_which_it_is_of(settings: ModelSettings, tmp_path: Path) -> None:
+    based = make_spec("based", BASE_FILES, pipelines=("BasePipeline",))
+    models = Models(settings, {"embedded": EMBEDDED, "i2vgen-xl": I2VGEN_XL, "based": based})
+    for name, data in base_repository().items():
+        (tmp_path / "here" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "here" / name).write_bytes(data)
+    assert models.add("", str(tmp_path / "here")) == tmp_path / "here"
+    added = models.get("based")
+    assert (added.state, added.folder.origin, added.plan) == ("available", "added", None)
+    assert models.remove("based").path == tmp_path / "here"
+    with pytest.raises(ModelUnavailable) as wrong:
+        models.add(NAME, str(tmp_path / "here"))
+    assert wrong.value.code == "weights.missing_file"
+    with pytest.raises(InvalidRequest) as none:
+        models.add("", str(tmp_path))
+    assert (none.value.code, none.value.params["allowed"]) == ("weights.which_model", "i2vgen-xl, based")
+    with pytest.raises(InvalidRequest) as unpublished:
+        models.download("based")
+    assert unpublished.value.code == "weights.not_published"

@@ -36,6 +36,17 @@ STYLED = make_spec(
 )
 
 
+# the adapter's licence must be accepted
+ASKING = make_spec(
+    "asking",
+    DRIVEN_FILES,
+    repository(BASE),
+    repository(
+        ADAPTER, "adapter", licence="Community", must_accept=True, licence_url="https://example.org/licence"
+    ),
+)
+
+
 def base_repository(size: int = 300_000) -> dict[str, bytes]:
     unet = "unet/diffusion_pytorch_model"
     return {

@@ -15,13 +15,11 @@ from i2v.weights.download import download, plan_download
 from i2v.weights.licences import accept, is_accepted, licence_url
 from i2v.weights.shelf import remove_folder
 from tests.models import models_in
+from tests.weights import families
 from tests.weights.conftest import MakeHub, MakeModels
-from tests.weights.families import ADAPTER, BASE, DRIVEN_FILES, make_spec, repositories, repository
+from tests.weights.families import ADAPTER, BASE, repositories, repository
 
-ASKING = repository(
-    ADAPTER, "adapter", licence="Community", must_accept=True, licence_url="https://example.org/licence"
-)
-SPEC = make_spec("asking", DRIVEN_FILES, repository(BASE), ASKING)
+SPEC, ASKING = families.ASKING, families.ASKING.published[1]
 
 
 def test_nothing_is_asked_of_a_hub_before_a_person_has_accepted(

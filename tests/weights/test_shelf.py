@@ -11,10 +11,11 @@ from i2v.core.errors import InvalidRequest, ModelUnavailable
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
 from i2v.weights.folders import find_weights, locate, own_folder
-from i2v.weights.shelf import add_folder, removable, remove_folder
+from i2v.weights.shelf import add_folder, can_be_added, removable, remove_folder, which_fits
 from scripts.full_size.layout import read_table
 from scripts.full_size.write import write_model
 from tests.models import models_in
+from tests.weights.families import BASE_FILES, DRIVEN, SHARDED, base_repository, make_spec
 
 
 @pytest.fixture
@@ -82,3 +83,45 @@ def test_what_is_not_there_or_part_of_i2v_cannot_be_removed(tmp_path: Path) -> N
     with pytest.raises(InvalidRequest) as caught:
         remove_folder(EMBEDDED, models)
     assert caught.value.code == "weights.not_published"
+
+
+def write(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def test_a_model_that_is_published_nowhere_can_be_added(tmp_path: Path) -> None:
+    own = make_spec("own", BASE_FILES)
+    models = models_in(tmp_path / "models")
+    with pytest.raises(ModelUnavailable, match="i2v models add own FOLDER"):
+        find_weights(own, models)
+    folder = write(tmp_path / "x", base_repository(1000))
+    assert add_folder(own, models, folder) == folder
+    assert find_weights(own, models) == folder
+    assert remove_folder(own, models).origin == "added"
+
+
+def test_the_only_model_that_can_be_added_needs_no_name(tmp_path: Path) -> None:
+    bare = make_spec("bare", ())
+    assert [can_be_added(spec) for spec in (EMBEDDED, bare, I2VGEN_XL)] == [False, False, True]
+    assert which_fits([EMBEDDED, bare, I2VGEN_XL], tmp_path / "nowhere") is I2VGEN_XL
+
+
+def test_a_folder_is_of_the_model_whose_pipeline_it_names_and_that_it_is_complete_for(tmp_path: Path) -> None:
+    folder = write(tmp_path / "x", base_repository(1000))
+    based = make_spec("based", BASE_FILES, pipelines=("BasePipeline",))
+    larger = make_spec("larger", (*BASE_FILES, "more.json"), pipelines=("BasePipeline",))
+    twin = make_spec("twin", BASE_FILES, pipelines=("BasePipeline",))
+    assert which_fits([I2VGEN_XL, SHARDED, based], folder) is based
+    assert which_fits([based, larger], folder) is based
+    assert which_fits([larger, I2VGEN_XL], folder) is larger, "what it lacks is said when it is added"
+    assert which_fits([DRIVEN, SHARDED, based], tmp_path / "x") is based
+    for specs, allowed in (([based, twin, I2VGEN_XL], "based, twin"), ([I2VGEN_XL, twin], None)):
+        if allowed is None:
+            (folder / "model_index.json").write_text("{}")
+        with pytest.raises(InvalidRequest) as caught:
+            which_fits(specs, folder)
+        assert caught.value.code == "weights.which_model"
+        assert caught.value.params["allowed"] == (allowed or "i2vgen-xl, twin")

@@ -13,6 +13,7 @@ import requests
 from i2v.engines.registry import engines
 from tests.web.house import House, running, wait_for
 from tests.weights import hub as hubs
+from tests.weights.families import ADAPTER, ASKING, repositories
 from tests.weights.hub import Hub
 
 
@@ -29,7 +30,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 def opened(folder: Path, picture: bytes, hub: Hub) -> Iterator[House]:
     flags = {"sources": hub.address, "search_paths": (), "hub_cache": folder / "nowhere"}
     given = {f"models__{name}": value for name, value in flags.items()}
-    with running(folder, picture, engines(), **given) as started:
+    with running(folder, picture, {**engines(), "asking": ASKING}, **given) as started:
         yield started
 
 
@@ -95,3 +96,21 @@ def test_only_models_that_are_published_can_be_downloaded(house: House, name: st
         "http.no_such_path",
         "http.bad_method",
     )
+
+
+def test_a_licence_is_named_with_its_repository_and_accepted_in_the_body(house: House, hub: Hub) -> None:
+    hub.others, hub.speed = repositories(), 0
+    parts = house.get("/models/asking").json()["download"]["parts"]
+    assert [(part["licence"], part["must_accept"]) for part in parts] == [("MIT", False), ("Community", True)]
+    assert (parts[1]["repo"], parts[1]["licence_url"]) == (ADAPTER, "https://example.org/licence")
+    for body in (None, {}, {"accept_licence": False}):
+        refused = requests.post(f"{house.api}/models/asking/download", json=body, timeout=30)
+        assert (refused.status_code, refused.json()["code"]) == (422, "weights.licence")
+    wrong = requests.post(f"{house.api}/models/asking/download", json={"accept": True}, timeout=30)
+    assert wrong.status_code == 422
+    assert hub.requests == []
+    accepted = requests.post(f"{house.api}/models/asking/download", json={"accept_licence": True}, timeout=30)
+    assert accepted.status_code == 202
+    wait_for(lambda: bool(house.get("/models/asking").json()["state"] == "available"))
+    parts = house.get("/models/asking").json()["download"]["parts"]
+    assert [(part["is_here"], part["must_accept"]) for part in parts] == [(True, False)] * 2

@@ -155,3 +155,33 @@ def test_nothing_of_a_model_is_markup() -> None:
     )
     for model in (hostile, replace(hostile, task=None)):
         assert "<img" not in models_panels.models([model], "en") + models_panels.under_way([model], "en")
+
+
+COMMUNITY = Published(
+    "a/b", "1" * 40, (), 10**9, "Community", "part", must_accept=True, licence_url="https://example.org/l"
+)
+
+
+def test_each_repository_and_its_licence_are_shown_and_the_button_asks_for_the_licence() -> None:
+    parts = (PartPlan(PUBLISHED, False, Path("/comfy"), True), PartPlan(COMMUNITY, False, None, False))
+    asking = replace(ABSENT, plan=replace(plan(), parts=parts))
+    markup = models_panels.models([asking], "en")
+    for fact in (
+        'MIT, <a href="https://example.org/l"', "a/b/tree/1111", "1.00 GB · Community",
+        "4.98 GB · MIT · is in /comfy already",
+    ):  # fmt: skip
+        assert fact in markup, fact
+    assert buttons(asking) == {"accept": "Accept the licence Community and fetch 4.98 GB now?"}
+    accepted = replace(parts[1], is_accepted=True)
+    assert buttons(replace(asking, plan=replace(plan(), parts=(parts[0], accepted)))).keys() == {"download"}
+
+
+def test_links_are_not_counted_where_a_model_is_deleted() -> None:
+    shared = replace(THERE, plan=replace(plan(4_978_000_000), linked=3_978_000_000))
+    assert buttons(shared)["remove"] == "Delete 1.00 GB for good?"
+
+
+def test_a_model_that_is_published_nowhere_can_be_verified_and_forgotten() -> None:
+    own = Model(replace(I2VGEN_XL, published=()), folder("added"), None, None, folder("added"), None)
+    assert buttons(own) == {"verify": None, "remove": "Forget it? The folder stays as it is."}
+    assert buttons(replace(own, folder=folder(whole=False), removable=None)) == {}

@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.errors import ModelUnavailable
+from i2v.weights.parts import stored
+from i2v.weights.shards import WEIGHTS, missing_file
 from tests.fake_family.specs import CHANNELS, INDEX, SHARDS
 
 SCALE, FRAMES = 8, 4  # pixels in each direction, and frames, that a latent stands for
@@ -49,19 +50,13 @@ def write_folder(folder: Path) -> None:
 
 def read_folder(spec: EngineSpec, folder: Path, dtype: torch.dtype) -> FakeNetwork:
     """Read every shard that the index names; raises `ModelUnavailable`."""
-    index = folder / "transformer" / INDEX
+    found = stored(spec, folder, "transformer/model.safetensors")
+    if found.missing is not None:
+        raise missing_file(spec, found.missing)
     tensors: dict[str, torch.Tensor] = {}
-    for path in (index, *sorted(index.parent.joinpath(name) for name in _shards(spec, index))):
-        if not path.is_file():
-            raise ModelUnavailable("weights.missing_file", title=spec.title, path=str(path))
-        if path != index:
+    for path in found.files:
+        if path.suffix == WEIGHTS:
             tensors |= load_file(path)
     network = FakeNetwork()
     network.load_state_dict(tensors)
     return network.to(dtype).eval().requires_grad_(False)
-
-
-def _shards(spec: EngineSpec, index: Path) -> set[str]:
-    if not index.is_file():
-        raise ModelUnavailable("weights.missing_file", title=spec.title, path=str(index))
-    return set(json.loads(index.read_text())["weight_map"].values())

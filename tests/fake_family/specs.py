@@ -34,7 +34,8 @@ FAKE = EngineSpec(
     cuda_dtype="bfloat16",
     packages=("torch",),
     preview_factors=(*((0.02 * row, 0.1, 0.05) for row in range(CHANNELS)), (0.5, 0.5, 0.5)),
-    files=("model_index.json", f"transformer/{INDEX}", *(f"transformer/{name}" for name in SHARDS)),
+    files=("model_index.json", "transformer/model.safetensors"),
+    pipelines=("FakePipeline",),
     presets={
         name: Preset(area_side=side, num_frames=frames, num_inference_steps=4, fps=16, guidance_scale=1.0)
         for name, side, frames in (

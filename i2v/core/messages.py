@@ -151,9 +151,12 @@ MESSAGES: dict[str, str] = {
     "weights.unwritable": "{path} cannot be written: {reason}. Check the disk, and who may write there.",
     "weights.cancelled": "The download was stopped. What was fetched is kept: the next one goes on with it.",
     "weights.not_published": "{title} is a part of i2v: it cannot be downloaded, added or removed.",
+    "weights.published_nowhere": (
+        "{title} is not published where i2v could download it. Add the folder: i2v models add {name} FOLDER"
+    ),
     "weights.licence": (
-        "{title} is published under a licence that you must accept first: {licences}. Read it, then run"
-        " i2v models download {name} --accept-licence."
+        "{title} is published under a licence that you must accept first: {licences}. Read it and accept it:"
+        " run i2v models download {name} --accept-licence, or use the button on the page."
     ),
     "weights.which_model": (
         "{path} does not say which model it is of. Name one: i2v models add NAME FOLDER, with NAME one of"

@@ -118,8 +118,12 @@ CHINESE: dict[str, str] = {
     "weights.unwritable": "无法写入 {path}：{reason}。请检查磁盘和写入权限。",
     "weights.cancelled": "下载已停止。已下载的部分会保留：下次从断点继续。",
     "weights.not_published": "{title} 是 i2v 自带的：不能下载、添加或删除。",
+    "weights.published_nowhere": (
+        "{title} 没有可供 i2v 下载的发布位置。请添加文件夹：i2v models add {name} FOLDER"
+    ),
     "weights.licence": (
-        "{title} 的许可需要您先接受：{licences}。请阅读后运行 i2v models download {name} --accept-licence。"
+        "{title} 的许可需要您先接受：{licences}。请阅读并接受："
+        "运行 i2v models download {name} --accept-licence，或使用页面上的按钮。"
     ),
     "weights.which_model": (
         "无法从 {path} 看出它属于哪个模型。请写明：i2v models add NAME FOLDER，NAME 为以下之一：{allowed}。"

@@ -269,6 +269,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Use a folder on the machine that i2v runs on (nothing is copied)",
         "使用运行 i2v 的机器上已有的文件夹（不会复制）",
     ),
+    "models.add.which": ("Model", "模型"),
     "models.added": ("{path} is used from now on.", "从现在起使用 {path}。"),
     "models.removed": ("{path} is not used any more.", "不再使用 {path}。"),
     "models.phase.waiting": (

@@ -23,7 +23,9 @@ def parts_of(spec: EngineSpec) -> tuple[Published, ...]:
 def published_of(spec: EngineSpec) -> tuple[Published, ...]:
     """Return where `spec` is published; raises `InvalidRequest` where it is not."""
     if not spec.published:
-        raise InvalidRequest("weights.not_published", title=spec.title)
+        if spec.embedded or not spec.files:
+            raise InvalidRequest("weights.not_published", title=spec.title)
+        raise InvalidRequest("weights.published_nowhere", title=spec.title, name=spec.name)
     return spec.published
 
 

@@ -272,4 +272,4 @@ def test_of_several_models_the_folder_says_which_it_is_of(settings: ModelSetting
     assert (none.value.code, none.value.params["allowed"]) == ("weights.which_model", "i2vgen-xl, based")
     with pytest.raises(InvalidRequest) as unpublished:
         models.download("based")
-    assert unpublished.value.code == "weights.not_published"
+    assert unpublished.value.code == "weights.published_nowhere"

@@ -41,8 +41,18 @@ class ModelsSection:
         labels = shared.labels
         self.progress = gr.HTML(elem_id="i2v-models-progress")
         self.list = acting_html("i2v-models")
-        takes_folders = any(map(can_be_added, shared.front.service.engines.values()))
-        with gr.Row(elem_id="i2v-models-add", visible=takes_folders, equal_height=True):
+        specs = [spec for spec in shared.front.service.engines.values() if can_be_added(spec)]
+        with gr.Row(elem_id="i2v-models-add", visible=bool(specs), equal_height=True):
+            self.model = labels.of(
+                gr.Dropdown(
+                    choices=[(spec.title, spec.name) for spec in specs],
+                    value=specs[0].name if specs else None,
+                    visible=len(specs) > 1,
+                    scale=2,
+                    elem_id="i2v-models-which",
+                ),
+                label="models.add.which",
+            )
             self.path = labels.of(
                 gr.Textbox(max_lines=1, scale=4, elem_id="i2v-models-path", placeholder="/mnt/usb/i2vgen-xl"),
                 label="models.add.label",
@@ -58,7 +68,8 @@ class ModelsSection:
         here = self._shared.here() | {self.view}
         switched.then(self.speak, here, **QUIET)
         self.list.click(self.act, here, **QUIET)
-        gr.on([self.add.click, self.path.submit], self.add_folder, here | {self.path}, self.path, **QUIET)
+        given = here | {self.path, self.model}
+        gr.on([self.add.click, self.path.submit], self.add_folder, given, self.path, **QUIET)
         return live(title, self.follow, here, [self.list, self.progress, self.told])
 
     async def follow(self, values: Values) -> AsyncIterator[Updates]:
@@ -94,9 +105,10 @@ class ModelsSection:
     async def add_folder(self, values: Values) -> Any:
         """Use the folder that is named; the field is emptied if that can be done."""
         language, path = self._shared.language_of(values), str(values[self.path] or "")
+        name = str(values[self.model] or "")
 
         def add() -> str:
-            used = self._models.add("", path)
+            used = self._models.add(name, path)
             return panels.plain(text("models.added", language, path=used))
 
         return "" if await self._do(values, add) else gr.skip()

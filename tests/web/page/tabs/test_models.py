@@ -19,6 +19,7 @@ from tests.web.house import House
 from tests.web.page.tabs.bench import Bench, clicked, next_of, open_bench, run
 from tests.web.pages import page_house
 from tests.weights import hub as hubs
+from tests.weights.families import ASKING, repositories
 from tests.weights.hub import Hub
 
 # --- handlers
@@ -37,7 +38,7 @@ def test_what_cannot_be_done_is_said_until_something_else_is_pressed(bench: Benc
         updates = section.follow(values)
         assert "Rehearsal" in (await next_of(updates))[section.list]
         await section.act(values, clicked("download", "rehearsal"))
-        assert "a part of i2v" in (await next_of(updates))[section.told]
+        assert "i2v models add rehearsal" in (await next_of(updates))[section.told]
         await section.act(values, clicked("explode", "rehearsal"))
         assert (await next_of(updates))[section.told] == ""
         await section.act(values, clicked("remove", "no-such"))
@@ -53,8 +54,7 @@ def test_what_cannot_be_done_is_said_until_something_else_is_pressed(bench: Benc
 
 
 def test_a_folder_that_does_not_fit_stays_in_the_field(bench: Bench[ModelsSection], tmp_path: Path) -> None:
-    bench.tab._published = "rehearsal"
-    values = bench.values() | {bench.tab.path: str(tmp_path)}
+    values = bench.values() | {bench.tab.path: str(tmp_path), bench.tab.model: "rehearsal"}
     assert run(bench.tab.add_folder(values)) != ""
     assert "i2v-error" in bench.view.told  # type: ignore[attr-defined]
 
@@ -68,7 +68,7 @@ def hub() -> Iterator[Hub]:
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
             patch.delenv(name, raising=False)
             patch.delenv(name.lower(), raising=False)
-        with hubs.running(Hub(hubs.make_files())) as started:
+        with hubs.running(Hub(hubs.make_files(), others=repositories())) as started:
             yield started
 
 
@@ -77,17 +77,19 @@ def house(tmp_path_factory: pytest.TempPathFactory, picture: bytes, hub: Hub) ->
     folder = tmp_path_factory.mktemp("models")
     flags = {"sources": hub.address, "search_paths": (), "hub_cache": folder / "nowhere"}
     given = {f"models__{name}": value for name, value in flags.items()}
-    with page_house(folder, picture, engines(), engine__name="auto", **given) as started:
+    with page_house(
+        folder, picture, {**engines(), "asking": ASKING}, engine__name="auto", **given
+    ) as started:
         started.executor._device = DeviceInfo("cuda", "NVIDIA H100", 80 * 2**30)
         yield started
 
 
 def press(page: Page, label: str, confirm: str = "") -> None:
     keep_asking(page)
-    page.locator("#i2v-models").get_by_role("button", name=label).click()
+    page.locator(".i2v-model").first.get_by_role("button", name=label).click()
     if confirm:
         page.wait_for_timeout(500)  # nearer, it is a double click
-        page.locator("#i2v-models").get_by_role("button", name=re.compile(confirm)).click()
+        page.locator(".i2v-model").first.get_by_role("button", name=re.compile(confirm)).click()
 
 
 @needs_chromium
@@ -138,3 +140,19 @@ def test_a_model_is_fetched_checked_and_deleted_and_the_first_tab_follows(
     expect(card).to_contain_text("Not there")
     expect(page.locator("#i2v-models-told")).to_contain_text("is not used any more")
     assert not own_folder(engines()["i2vgen-xl"], house.settings.models).exists()
+
+
+@needs_chromium
+def test_a_licence_is_accepted_with_the_button_that_names_it(visit: Visit, house: House) -> None:
+    page = visit("system")
+    card = page.get_by_role("listitem", name="Asking")
+    expect(card.get_by_role("link", name="Community")).to_have_attribute(
+        "href", "https://example.org/licence"
+    )
+    keep_asking(page)
+    card.get_by_role("button", name="Download").click()
+    page.wait_for_timeout(500)  # nearer, it is a double click
+    card.get_by_role("button", name=re.compile("Accept the licence Community and fetch")).click()
+    expect(card).to_contain_text("Available")
+    record = house.settings.models.directory / ".i2v" / "licences.json"
+    assert "Community" in record.read_text()

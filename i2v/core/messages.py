@@ -8,116 +8,127 @@ from __future__ import annotations
 MESSAGES: dict[str, str] = {
     # request
     "request.unknown_field": "Unknown field {field!r}. Did you mean {nearest!r}? Known fields: {allowed}.",
-    "request.invalid": "{field} = {value} is not accepted: {allowed}.",
-    "request.missing_field": "{field} is missing.",
-    "request.half_size": "height and width belong together: give both, or a resolution instead.",
+    "request.invalid": "{field} must be {allowed} (got {value}).",
+    "request.missing_field": "{field} is required.",
+    "request.half_size": "height and width go together: set both, or use resolution instead.",
     "request.two_sizes": (
-        "Give either resolution ({resolution}) or height and width ({height} x {width}), not both."
+        "Set either resolution ({resolution}) or height and width ({height} x {width}), not both."
     ),
-    "request.blank_prompt": "prompt is blank: write what should happen, for example 'the camera pans left'.",
-    "request.not_supported": "{title} does not take {field} (it was {value}).",
-    "request.unknown_engine": "engine = {value} is not known: one of {allowed}.",
+    "request.blank_prompt": (
+        "The prompt is empty. Describe what should happen, for example 'the camera pans left'."
+    ),
+    "request.not_supported": "{title} does not support {field} (got {value}).",
+    "request.unknown_engine": "There is no model {value}. Set engine to one of: {allowed}.",
     # notices about the request
     "request.untrained_frames": (
-        "{title} was trained on {low} to {high} frames; with {num_frames} the motion may drift."
+        "{title} was trained on {low} to {high} frames; with {num_frames} frames the motion may drift."
     ),
     "request.scaled_up": (
-        "{title} generates {generated_width} x {generated_height} pixels; the video is scaled up to"
-        " {width} x {height}."
+        "{title} generates {generated_width} x {generated_height} pixels; the video is enlarged to {width} x"
+        " {height}."
     ),
     "request.upscaled": (
-        "{title} generates {generated_width} x {generated_height} pixels; the network {upscaler} enlarges"
-        " them to {width} x {height}."
+        "{title} generates {generated_width} x {generated_height} pixels; {upscaler} enlarges the frames to"
+        " {width} x {height}."
     ),
     "upscale.missing": (
-        "{upscaler} is not installed: the video is scaled up by plain resampling, which is less sharp. Fix:"
-        " bash scripts/setup.sh {extra}"
+        "{upscaler} is not installed, so frames are enlarged by plain resampling, which is less sharp. To"
+        " install it: bash scripts/setup.sh {extra}"
     ),
     "upscale.unusable": (
-        "{upscaler} cannot enlarge the frames here ({reason}). Install it again (bash scripts/setup.sh"
-        " {extra}) or set output.upscaler: lanczos for plain resampling."
+        "{upscaler} does not work on this machine ({reason}). Reinstall it (bash scripts/setup.sh {extra}),"
+        " or set output.upscaler: lanczos to use plain resampling."
     ),
     "request.size_changed": (
-        "You asked for {asked_width} x {asked_height}; the video is {width} x {height}, because H.264 needs"
-        " even sides."
+        "The video is {width} x {height} instead of {asked_width} x {asked_height}, because H.264 needs even"
+        " sides."
     ),
     "request.size_rounded": (
-        "{width} x {height} is not a multiple of {multiple}: the model generates"
-        " {generated_width} x {generated_height} pixels, which are scaled."
+        "{width} x {height} is not a multiple of {multiple}, so the model generates {generated_width} x"
+        " {generated_height} pixels, which are then scaled."
     ),
     "request.target_fps_clamped": (
-        "The model knows {low} to {high} frames a second: its condition is {target_fps}, the video plays at"
-        " {fps}."
+        "The model was trained on {low} to {high} frames per second, so it is conditioned on {target_fps}."
+        " The video plays at {fps}."
     ),
-    "compile.failed": "torch.compile does not work here ({reason}): the clip was made without it.",
+    "compile.failed": (
+        "torch.compile does not work on this machine ({reason}), so the clip was made without it."
+    ),
     "speed.not_measured": (
-        "fast: not yet measured on these weights for this size, length, guidance and number of steps, so"
-        " every step is made."
+        "Fast mode has not been verified for these weights at this size, length, guidance and step count, so"
+        " every step is run."
     ),
     "speed.unproven": (
-        "fast: not yet measured on these weights for this size, length, guidance and number of steps. Compare"
-        " it with speed: exact."
+        "Fast mode has not been verified for these weights at this size, length, guidance and step count."
+        " Compare the result with speed: exact."
     ),
     "request.gradient_checkpointing": (
-        "gradient_checkpointing saves no memory when generating (it only helps training), so nothing was"
-        " changed. What does save memory: a smaller resolution, fewer frames, decoding one frame at a time"
-        " (decode_chunk: 1)."
+        "gradient_checkpointing only saves memory in training, so it has no effect here. To save memory,"
+        " lower the resolution, use fewer frames, or decode one frame at a time (engine.decode_chunk: 1)."
     ),
     "prompt.syntax": (
-        "The prompt has {pieces}: here this is plain text. Weights, LoRAs, choices and flags of other"
+        "{pieces} in the prompt is read as plain text. Weights, LoRAs, alternatives and flags from other"
         " programs have no effect."
     ),
     "prompt.negative_syntax": (
-        "The negative prompt has {pieces}: here this is plain text. Weights, LoRAs, choices and flags of"
+        "{pieces} in the negative prompt is read as plain text. Weights, LoRAs, alternatives and flags from"
         " other programs have no effect."
     ),
-    "prompt.truncated": "The model reads {limit} tokens of a prompt; this was cut off: {removed}",
+    "prompt.truncated": (
+        "The prompt is longer than the {limit} tokens that the model reads. This was cut off: {removed}"
+    ),
     "prompt.negative_truncated": (
-        "The model reads {limit} tokens of a negative prompt; this was cut off: {removed}"
+        "The negative prompt is longer than the {limit} tokens that the model reads. This was cut off:"
+        " {removed}"
     ),
     # advice: the request is fine as it is, but the clip may disappoint
-    "advice.small_picture": "The picture is only {size} pixels; clips look better with {wanted} a side.",
+    "advice.small_picture": (
+        "The picture is only {size} pixels. Clips look better from {wanted} pixels on each side."
+    ),
     "advice.blurred_picture": (
-        "The picture looks blurred, with the detail of one of {side} pixels. A sharp one makes a better clip."
+        "The picture looks blurry: it has no more detail than one of {side} pixels. A sharper one makes a"
+        " better clip."
     ),
     "advice.text_in_picture": (
-        "There seems to be text in the picture. Letters warp in clips: crop them off or use another picture."
+        "The picture seems to contain text, and letters warp when they move. Crop the text out, or use"
+        " another picture."
     ),
     "advice.long_prompt": (
-        "The prompt has about {tokens} tokens; the model reads the first {limit}: put what matters first."
+        "The prompt has about {tokens} tokens, but the model only reads the first {limit}. Put what matters"
+        " most first."
     ),
-    "advice.abstract": "{words}: this names no motion. Say what moves, in which direction and how fast.",
-    "advice.many_actions": "These are about {count} actions; up to {allowed} come out better.",
-    "advice.language": "{title} only understands {languages}: write the prompt in that.",
+    "advice.abstract": "{words}: this describes no motion. Say what moves, in which direction and how fast.",
+    "advice.many_actions": (
+        "The prompt has about {count} actions. Clips come out better with {allowed} or fewer."
+    ),
+    "advice.language": "{title} only understands {languages}. Translate the prompt.",
     "advice.high_guidance": (
-        "A guidance of {guidance_scale} distorts the picture: over {limit} it does; 6 to 9 is usual."
+        "Guidance above {limit} distorts the picture (yours is {guidance_scale}). 6 to 9 is usual."
     ),
-    "advice.low_fps": "{fps} frames a second look jerky; 8 is usual, 12 is smooth.",
-    "advice.unknown_motion": "{title} only moves the camera. Write one of: {phrases}.",
+    "advice.low_fps": "{fps} frames per second look jerky. 8 is usual, 12 is smooth.",
+    "advice.unknown_motion": "{title} can only move the camera. Use one of these phrases: {phrases}.",
     # the camera move over a photograph
     "camera.pan_left": "The camera pans left by {percent} % of the frame's width.",
     "camera.pan_right": "The camera pans right by {percent} % of the frame's width.",
     "camera.tilt_up": "The camera tilts up by {percent} % of the frame's height.",
     "camera.tilt_down": "The camera tilts down by {percent} % of the frame's height.",
-    "camera.zoom_in": "The camera zooms in: at the end things are {percent} % of their first size.",
-    "camera.zoom_out": "The camera zooms out: at the end things are {percent} % of their first size.",
+    "camera.zoom_in": "The camera zooms in: at the end, things are {percent} % of their initial size.",
+    "camera.zoom_out": "The camera zooms out: at the end, things are {percent} % of their initial size.",
     "camera.roll_clockwise": "The picture turns clockwise by {degrees} degrees.",
     "camera.roll_counterclockwise": "The picture turns counterclockwise by {degrees} degrees.",
     "camera.still": "The camera stays still: all frames are the same.",
-    "camera.loop": "The camera goes there and back: the video can be repeated without a jump.",
-    "camera.loop_easing": (
-        "easing = {easing} has no effect: a loop slows down before it turns back, or it would jump."
-    ),
+    "camera.loop": "The camera moves there and back, so the video loops without a jump.",
+    "camera.loop_easing": "easing = {easing} has no effect on a loop, which slows down before it turns back.",
     "camera.default_move": (
-        "The prompt names no camera move, so the camera slowly zooms in. For another move write, for example,"
+        "The prompt names no camera move, so the camera slowly zooms in. For another move, write for example"
         " 'pan left' or 'zoom out'."
     ),
     "camera.contradiction": (
-        "The prompt asks for opposite moves: the camera follows {kept!r} and leaves out {dropped!r}."
+        "The prompt asks for opposite moves. The camera follows {kept!r} and ignores {dropped!r}."
     ),
     "camera.room": (
-        "The move needs room at the edges: the widest frame shows {percent} % of the picture's width, where a"
-        " still camera would show {still_percent} %. Move less to see more."
+        "The move needs room at the edges: the widest frame shows {percent} % of the picture's width (a"
+        " still camera: {still_percent} %). Use a smaller move to see more."
     ),
     "camera.enlarged": (
         "The picture has too few pixels for this video: it is enlarged by Lanczos resampling, up to {factor}"
@@ -125,28 +136,35 @@ MESSAGES: dict[str, str] = {
     ),
     # settings
     "settings.unknown_key": "{source}: unknown setting {key!r}. Did you mean {nearest!r}?",
-    "settings.invalid": "{source}: {key} = {value} is not accepted: {allowed}.",
-    "settings.unreadable": "{source} cannot be read as settings: {reason}",
+    "settings.invalid": "{source}: {key} = {value} is not valid: {allowed}.",
+    "settings.unreadable": "Cannot read settings from {source}: {reason}",
     # weights
-    "weights.missing_folder": "{title}: no model folder at {path}. {fix}",
-    "weights.missing_file": "{title}: {path} is missing from the model folder. Fetch the model again.",
+    "weights.missing_folder": "{title} is not installed: no model folder at {path}. {fix}",
+    "weights.missing_file": "{title} is incomplete: {path} is missing. Download the model again.",
+    "weights.unreadable": "{title}: cannot read {path}: {reason}. Download the file again.",
     "weights.bad_index": "{title}: the index {path} cannot be used: {reason}. Fetch the file again.",
-    "weights.unreadable": "{title}: {path} cannot be read: {reason}. Fetch the file again.",
     "weights.offline": (
-        "{title}: no complete model is in {path}, and models.offline is set, so nothing is fetched. Unset it,"
-        " or bring the folder from another machine: i2v models add FOLDER"
+        "{title} is not installed in {path}, and models.offline is set, so it cannot be downloaded. Unset"
+        " models.offline, or copy the model folder from another machine and run: i2v models add FOLDER"
     ),
     "weights.no_source": (
-        "{title}: {file} cannot be fetched from any source ({reasons}). What is there already is kept: try"
-        " again later, or set another mirror (models.sources)."
+        "{title}: could not download {file} from any source ({reasons}). Try again later, or set a mirror in"
+        " models.sources. Files downloaded so far are kept."
     ),
     "weights.captive_portal": (
-        "{title}: this network answers with a page of its own ({page}), as in hotels and trains before you"
-        " log in. Open any page in a browser, log in, and try again. What was downloaded is kept."
+        "{title}: the network returned a page of its own ({page}) instead of the file, as hotel networks do"
+        " before login. Log in to the network in a browser and try again. Files downloaded so far are kept."
     ),
     "weights.disk_full": (
-        "{path}: {needed} GB are still needed, and {free} GB of the disk are free. Free some, or set"
-        " models.directory to another disk. What is there already is kept."
+        "Disk full: {path} needs {needed} GB more, but only {free} GB is free. Free up space, or set"
+        " models.directory to a folder on another disk. Files downloaded so far are kept."
+    ),
+    "weights.unwritable": "Cannot write to {path}: {reason}. Check the disk and the folder's permissions.",
+    "weights.cancelled": "The download was cancelled. Files downloaded so far are kept.",
+    "weights.not_published": "{title} comes with i2v; it cannot be downloaded, added or removed.",
+    "weights.no_folder": "There is no folder {path}. Choose the folder that contains model_index.json.",
+    "weights.no_index": (
+        "{path} is not a model folder: it has no model_index.json. Choose the folder of {title} itself."
     ),
     "weights.unwritable": "{path} cannot be written: {reason}. Check the disk, and who may write there.",
     "weights.cancelled": "The download was stopped. What was fetched is kept: the next one goes on with it.",
@@ -165,12 +183,24 @@ MESSAGES: dict[str, str] = {
     "weights.no_folder": "There is no folder {path}. Name the one that holds model_index.json.",
     "weights.no_index": "{path} holds no model: {file} is missing. Name {title}'s own folder.",
     "weights.vgen_original": (
-        "{path} is an original checkpoint of VGen: i2v does not read or convert those. The same weights in"
-        " the right form: i2v models download {name}"
+        "{path} is an original VGen checkpoint, which i2v cannot read or convert. Download the same weights"
+        " in the right format: i2v models download {name}"
     ),
     "weights.pickle": (
-        "{path} is a pickle, which can run any program when it is read: i2v reads safetensors only. The same"
-        " weights in that form: i2v models download {name}"
+        "{path} is a pickle file, which can run any code when it is loaded; i2v only reads safetensors."
+        " Download the same weights as safetensors: i2v models download {name}"
+    ),
+    "weights.not_ours": (
+        "{title} is in {path}, a folder that i2v found but did not create, so i2v does not delete it."
+    ),
+    "weights.nothing_to_remove": "{title} is not installed: there is nothing to remove at {path}.",
+    "weights.unconfirmed": "Nothing was removed. Answer yes to confirm, or pass --yes.",
+    "weights.already_there": "{title} is already installed in {path}. Nothing was downloaded.",
+    "weights.checked": (
+        "{title}: all files match the checksums from {source} (SHA-256; git hashes for small files)."
+    ),
+    "weights.size_only": (
+        "{title}: only the file sizes were checked, because no source provided checksums for every file."
     ),
     "weights.not_ours": "{title} is in {path}, which i2v found but did not make: delete it there yourself.",
     "weights.nothing_to_remove": "{title}: there is nothing to remove at {path}.",
@@ -183,537 +213,588 @@ MESSAGES: dict[str, str] = {
     "weights.checked": "{title}: every file has the hash that {source} tells (SHA-256; git's, if small).",
     "weights.size_only": "{title}: size checked only, since no source told a hash of every file.",
     "weights.bad_files": (
-        "{title}: not as they must be: {files}. Fetch them again: i2v models download {name}"
+        "{title}: these files are damaged or missing: {files}. Download them again: i2v models download"
+        " {name}"
     ),
     "weights.missing_tensor": (
-        "{path}: the tensor {tensor} is missing ({count} in all). The file is not of this model."
+        "{path}: tensor {tensor} is missing ({count} missing in total). This file is not part of this model."
     ),
     "weights.unexpected_tensor": (
-        "{path}: the tensor {tensor} is not known ({count} in all). The file is not of this model."
+        "{path}: unexpected tensor {tensor} ({count} in total). This file is not part of this model."
     ),
-    "weights.misshapen_tensor": "{path}: the tensor {tensor} has shape {found}, expected {expected}.",
-    "weights.wrong_class": "{path} describes {found}, expected {expected}. The folder is not of this model.",
+    "weights.misshapen_tensor": "{path}: tensor {tensor} has shape {found} instead of {expected}.",
+    "weights.wrong_class": (
+        "{path} describes {found} instead of {expected}. This folder is not of this model."
+    ),
     # models, in a running service
-    "models.busy": "{title} is just being downloaded or checked. Wait for the end, or cancel it.",
-    "models.check_stopped": "The check of {title} was stopped before its end.",
-    "models.idle": "Nothing is under way with {title}: there is nothing to cancel.",
-    "device.no_cuda": "device = cuda, but no CUDA device can be used here. Set device to cpu or auto.",
+    "models.busy": "{title} is being downloaded or verified. Wait until that is finished, or cancel it.",
+    "models.check_stopped": "Verification of {title} was cancelled.",
+    "models.idle": "{title}: no download or verification is running, so there is nothing to cancel.",
+    "device.no_cuda": "device = cuda, but no CUDA GPU can be used. Set device to auto or cpu.",
     "decode.tiled": (
-        "The frames were decoded in tiles of {side} pixels (engine.vae_tiling), to save memory: they differ a"
-        " little from frames decoded whole, most where tiles meet."
+        "To save memory, frames were decoded in tiles of {side} pixels (engine.vae_tiling). They differ"
+        " slightly from frames decoded whole, mostly where tiles meet."
     ),
     "decode.nan": "{count} frames decoded to NaN in {dtype} and were decoded again in float32.",
     "decode.nan_float32": (
-        "The frames decoded to NaN even in float32. The model's files may be damaged: fetch them again. If"
-        " they are not, try another seed."
+        "The frames decoded to NaN even in float32. Try another seed. If that does not help, the model files"
+        " may be damaged: download the model again."
     ),
     # which engine auto means
-    "engine.none": "engine = auto finds none that can run here. Name one of {allowed}.",
-    "engine.auto_full": "auto runs {title}: a CUDA device was found, and its model folder is {path}.",
-    "engine.auto_no_cuda": "auto runs the embedded demo model: no CUDA device was found.",
+    "engine.none": "engine is auto, but no model can run on this machine. Set engine to one of: {allowed}.",
+    "engine.auto_full": "auto selects {title}: there is a CUDA GPU, and the model is installed in {path}.",
+    "engine.auto_no_cuda": "auto selects the demo model: there is no CUDA GPU.",
     "engine.auto_no_weights": (
-        "auto runs the embedded demo model: a CUDA device was found, but no complete model is in {path}."
+        "auto selects the demo model: there is a CUDA GPU, but no complete model in {path}."
     ),
     "engine.auto_neither": (
-        "auto runs the embedded demo model: no CUDA device was found, and no complete model is in {path}."
+        "auto selects the demo model: there is no CUDA GPU, and no complete model in {path}."
     ),
     # provenance
-    "provenance.none": "{path} does not say how it was made: i2v did not write it, or its metadata is gone.",
-    "provenance.unreadable": "{path} says how it was made in a form that cannot be read ({reason}).",
-    "like.no_prompt": "{path} was written without its prompts: give --prompt.",
-    "like.left_out": "{path} was written without its {what}: the frames may come out differently.",
+    "provenance.none": (
+        "{path} has no generation settings in it: it was not made by i2v, or its metadata was removed."
+    ),
+    "provenance.unreadable": "The generation settings in {path} cannot be read ({reason}).",
+    "like.no_prompt": "{path} was saved without its prompt. Pass --prompt.",
+    "like.left_out": "{path} was saved without its {what}, so the frames may differ.",
     "like.unknown": (
-        "{path} was made by a later version of i2v, with what this one does not know ({names}) and ignores:"
-        " the frames may come out differently."
+        "{path} was made by a newer version of i2v. Settings that this version does not know are ignored"
+        " ({names}), so the frames may differ."
     ),
     "clip.unreadable": "{path} cannot be read as a video: {reason}.",
-    "like.differs": ("{what} was {before} in {path} and is {now} now: the frames may come out differently."),
+    "like.differs": "{what} was {before} in {path} and is {now} now, so the frames may differ.",
     # jobs as they run
     "job.cancelled": "The job was cancelled.",
-    "job.internal": (
-        "Something went wrong inside i2v ({kind}). The details are in the worker's log. Try the job again."
+    "job.internal": "Internal error in i2v ({kind}). Details are in the worker log. Try the job again.",
+    "job.output_taken": (
+        "Another file appeared at {path} while the job was running. Move it away, then try the job again."
     ),
-    "job.output_taken": "{path} was taken by another file meanwhile. Move it away, then try the job again.",
-    "job.no_video": "The job {id} has no video: it is {status}.",
-    "job.video_missing": "The video of the job {id} is gone: {path} was removed, moved away or emptied.",
-    "job.video_broken": "The video of the job {id}, {path}, cannot be played: {reason}.",
-    "job.not_removed": "{path} cannot be removed: {reason}. Check who may write to its folder and try again.",
-    "job.picture_lost": "The job's picture {path} cannot be read ({reason}). Submit it again.",
-    "worker.no_supervision": "No job can be run now ({reason}). The service keeps trying. Look into its log.",
-    "worker.not_started": "The worker does not start. Look into {path}, or run i2v doctor.",
-    "plan.seconds": "About {seconds} s, by this machine's finished jobs.",
-    "plan.seconds_guess": "About {seconds} s at a first guess; finished jobs will tell.",
-    "plan.fits": "Fits: {needed} of {free} GB.",
-    "plan.small_chunks": "It computes in small chunks.",
-    "plan.two_passes": "Guidance takes two passes.",
-    "plan.offload_encoders": "The encoders wait in CPU memory.",
-    "plan.offload_model": "The parts of the model take turns on the card and wait in CPU memory.",
-    "plan.tiled": "Frames are decoded in tiles, so they differ a little from those of a larger card.",
+    "job.no_video": "Job {id} has no video: it is {status}.",
+    "job.video_missing": "The video of job {id} is gone: {path} was deleted, moved or emptied.",
+    "job.video_broken": "The video of job {id} ({path}) cannot be played: {reason}.",
+    "job.not_removed": "Cannot delete {path}: {reason}. Check the permissions of its folder and try again.",
+    "job.picture_lost": "Cannot read the job's picture {path} ({reason}). Submit the job again.",
+    "worker.no_supervision": (
+        "Jobs cannot run at the moment ({reason}). The server keeps trying. Check the server log."
+    ),
+    "worker.not_started": "The worker does not start. Check {path}, or run i2v doctor.",
+    "plan.seconds": "About {seconds} s, based on jobs finished on this machine.",
+    "plan.seconds_guess": "About {seconds} s (a rough estimate until the first job has finished).",
+    "plan.fits": "Fits in memory: {needed} of {free} GB.",
+    "plan.small_chunks": "Computes in small chunks.",
+    "plan.two_passes": "Computes guidance in two passes.",
+    "plan.offload_encoders": "Keeps the encoders in RAM.",
+    "plan.offload_model": "Keeps the model in RAM and loads one part at a time onto the GPU.",
+    "plan.tiled": "Decodes frames in tiles, so they differ slightly from those of a larger GPU.",
     "plan.too_large": (
-        "May not fit: it takes {needed} GB at the least, and {free} GB are free. Lower the resolution or the"
-        " number of frames."
+        "May not fit: needs at least {needed} GB of memory, but only {free} GB is free. Lower the resolution"
+        " or use fewer frames."
     ),
     "plan.too_large_ram": (
-        "May not fit: it takes {needed} GB of CPU memory, and {free} GB are free. Close other programs."
+        "May not fit: needs {needed} GB of RAM, but only {free} GB is free. Close other programs."
     ),
-    "plan.fewer_frames": "At this size {num_frames} frames would fit.",
-    "plan.smaller": "At {resolution} {num_frames} frames would fit.",
-    "plan.other_device": "It was planned for {before}; it runs on {now}, so its memory plan was made again.",
+    "plan.fewer_frames": "{num_frames} frames would fit at this size.",
+    "plan.smaller": "{num_frames} frames would fit at {resolution}.",
+    "plan.other_device": (
+        "The job was planned for {before} but runs on {now}, so its memory plan was updated."
+    ),
     "plan.made_again": (
-        "Free memory or the settings have changed since it was submitted, so its memory plan was made again."
+        "Free memory or the settings changed after the job was submitted, so its memory plan was updated."
     ),
-    "plan.unknown": "Not known yet: no job of this engine was finished on this machine.",
+    "plan.unknown": "No estimate yet: no job with this model has finished on this machine.",
     # the bench
-    "bench.not_writable": "{path} cannot be written: {reason}. Name another file with --json.",
-    "bench.silent": "The measurement said nothing for {seconds} s and was ended. Run i2v doctor.",
+    "bench.not_writable": "Cannot write {path}: {reason}. Choose another file with --json.",
+    "bench.silent": "The measurement did not respond for {seconds} s and was stopped. Run i2v doctor.",
     "bench.died": (
-        "The measurement's process died (status {status}). Run i2v doctor. Its last words: {words}"
+        "The measurement process crashed (status {status}). Run i2v doctor. Its last output: {words}"
     ),
-    "bench.no_stock": "No other program is known that runs {title}.",
+    "bench.no_stock": "There is no other implementation of {title} to compare with.",
     "bench.frames_apart": (
-        "Frames are up to {highest} of 255 apart, {mean} on average: more than rounding makes."
+        "Frames differ by up to {highest} of 255 ({mean} on average), which is more than rounding explains."
     ),
-    "bench.no_watch": "The numbers of {title} cannot be looked at.",
+    "bench.no_watch": "The intermediate values of {title} cannot be checked.",
     "bench.not_finite": (
-        "At step {step}, {count} numbers of the {what} are NaN or infinite in {dtype}. Set engine.dtype to"
+        "Step {step}: {count} values of the {what} are NaN or infinite in {dtype}. Set engine.dtype to"
         " another type."
     ),
     "bench.black": "{count} frames are black in {dtype}.",
-    "bench.decoded_again": "{count} frames decoded to NaN in {dtype} and came out well in float32.",
-    "bench.stops_late": "Cancelled in stage {stage}, the clip went on for {seconds} s.",
-    "bench.keeps_memory": "Cancelled in stage {stage}, the clip left {mib} MiB behind.",
-    "bench.other_frames_after": "After cancelled clips, the same clip came out otherwise.",
-    "bench.no_shortage": "Memory did not run out however much was taken away: the ladder was not tried.",
+    "bench.decoded_again": "{count} frames decoded to NaN in {dtype}, but decoded well in float32.",
+    "bench.stops_late": "The clip kept running for {seconds} s after it was cancelled in stage {stage}.",
+    "bench.keeps_memory": (
+        "{mib} MB of memory was not released after the clip was cancelled in stage {stage}."
+    ),
+    "bench.other_frames_after": "After cancelled clips, the same request gave different frames.",
+    "bench.no_shortage": "Memory never ran out, however little was left, so saving memory was not tested.",
     # HTTP
-    "http.no_such_path": "There is nothing at {path}. Look at /docs for what there is.",
-    "http.bad_method": "{method} is not possible at {path}: use {allowed}.",
+    "http.no_such_path": "There is nothing at {path}. See /docs for the API.",
+    "http.bad_method": "{path} does not support {method}: use {allowed}.",
     "http.bad_host": (
-        "Host = {value} is not a name of this service. Use the address that it printed when it started, or"
-        " add the name to security.allowed_hosts."
+        "This server does not answer to the host name {value}. Use the address that it printed at startup,"
+        " or add the name to security.allowed_hosts."
     ),
     "http.foreign_origin": (
-        "Origin = {value}: a page from there may not change anything here. Use this service's own page, or"
-        " add that page's host to security.allowed_hosts."
+        "Pages from {value} (header Origin) may not change anything here. Use this server's own page, or add"
+        " that page's host to security.allowed_hosts."
     ),
     "http.no_token": (
-        "This service asks for its access token: use the header Authorization: Bearer TOKEN,"
-        " or open /login in a browser."
+        "An access token is required. Send the header Authorization: Bearer TOKEN, or open /login in a"
+        " browser."
     ),
-    "http.wrong_token": "The access token is wrong. Give the one that the service printed when it was made.",
-    "http.too_many_tokens": "Too many wrong access tokens came from there. Try again in {seconds} s.",
+    "http.wrong_token": "Wrong access token. Use the one that the server printed when it was first started.",
+    "http.too_many_tokens": "Too many wrong access tokens from this address. Try again in {seconds} s.",
     "http.too_large": (
-        "The request has more than {allowed} bytes. Send less, or raise security.max_request_megabytes."
+        "The request is larger than {allowed} bytes. Send less, or raise security.max_request_megabytes."
     ),
-    "http.media_type": "Content-Type = {value} is not accepted: use {allowed}.",
-    "http.content_encoding": "Content-Encoding = {value} is not accepted: use a body that is not compressed.",
+    "http.media_type": "Content-Type {value} is not supported: use {allowed}.",
+    "http.content_encoding": "Content-Encoding {value} is not supported. Send the body uncompressed.",
     "http.transfer_encoding": (
-        "{field} comes with Content-Transfer-Encoding: {value}. Give it as it is, without that header."
+        "{field} has the header Content-Transfer-Encoding: {value}, which is not supported. Send it"
+        " unencoded, without that header."
     ),
-    "http.charset": (
-        "{field} declares the charset {value}, but text is read as UTF-8 only. Use UTF-8, and declare that or"
-        " nothing."
-    ),
+    "http.charset": "{field} declares the charset {value}, but only UTF-8 is supported. Send UTF-8.",
     "http.not_utf8": (
-        "{field} is not UTF-8; it may be GBK, Big5, Shift-JIS or Latin-1, which some Windows programs send."
-        ' Send UTF-8. With curl, save the text as UTF-8 in a file and send that: -F "prompt=<prompt.txt" in'
-        " a form, --data-binary @request.json for JSON."
+        "{field} is not UTF-8. Some Windows programs send GBK, Big5, Shift-JIS or Latin-1. Send UTF-8. With"
+        ' curl, save the text as UTF-8 in a file and send that: -F "prompt=<prompt.txt" in a form,'
+        " --data-binary @request.json for JSON."
     ),
-    "http.malformed": "The request's body cannot be read: {reason}.",
-    "http.repeated_field": "{field} is given more than once. Give it once.",
-    "page.too_large": "What the page sent has more than {allowed} bytes. Choose fewer pictures at once.",
+    "http.malformed": "Cannot read the request body: {reason}.",
+    "http.repeated_field": "{field} is given more than once. Send it once.",
+    "page.too_large": "The upload is larger than {allowed} bytes. Choose fewer pictures at once.",
     "page.unknown_session": (
-        "Nothing is under way for the window {value}. Try again after loading the page anew."
+        "The server no longer knows this page (session {value}). Try again after reloading it."
     ),
-    "page.busy": "Too much is under way on the page at once. Try again in a moment.",
+    "page.busy": "The page sent too many requests at once. Try again in a moment.",
     "page.uploads_full": (
-        "The pictures uploaded to the page take up all the space they may ({megabytes} MB). Try again in 10"
-        " minutes."
+        "There is no space left for uploaded pictures ({megabytes} MB in use). Try again in 10 minutes."
     ),
-    "http.internal": "Something went wrong inside i2v ({kind}). The details are in the service's log.",
-    "job.no_thumbnail": "The picture of the job {id} is gone.",
-    "job.no_preview": "The job {id} has no preview: it is {status}. There is one while it is denoising.",
+    "http.internal": "Internal error in i2v ({kind}). Details are in the server log.",
+    "job.no_thumbnail": "The picture of job {id} is gone.",
+    "job.no_preview": (
+        "Job {id} has no preview: it is {status}. Previews exist only while a job is denoising."
+    ),
     # the server
-    "server.not_ready": "The worker is not ready yet, or will not start. Try again in a minute.",
-    "server.not_now": "No job can be accepted or run now. With the access token, /readyz says why.",
-    "server.halted": "The service no longer starts jobs. Stop it and start it again: the jobs are kept.",
-    "server.stopping": "The service is stopping. The job {id} is kept and goes on when it starts again.",
+    "server.not_ready": "The worker is not ready yet, or cannot start. Try again in a minute.",
+    "server.not_now": (
+        "Jobs cannot be accepted or run at the moment. Send the access token to /readyz to see why."
+    ),
+    "server.halted": "The server no longer starts jobs. Restart it: all jobs are kept.",
+    "server.stopping": "The server is stopping. Job {id} is kept and continues after a restart.",
     "server.bad_host": (
         "server.host = {host} is not an address of this machine ({reason}). Use 127.0.0.1 for this machine"
-        " alone, 0.0.0.0 for the network."
+        " only, or 0.0.0.0 for the network."
     ),
     "server.token_file": (
-        "The secret in {path} cannot be used: {reason}. Make it a file of yours alone (chmod 600), or"
-        " move it away: the next start makes another."
+        "The secret in {path} cannot be used: {reason}. Make the file readable by you alone (chmod 600), or"
+        " move it away: the next start creates a new one."
     ),
     "server.port_taken": (
-        "The port {port} of {host} cannot be opened: {reason}. Choose another one with --port, or look who"
-        " has it: i2v doctor --port {port}"
+        "Cannot open port {port} on {host}: {reason}. Choose another one with --port, or find out what uses"
+        " it: i2v doctor --port {port}"
     ),
     "server.data_in_use": (
-        "Another service uses the folder {path}. Stop it, or choose another folder for this one with"
+        "Another server is using the data folder {path}. Stop it, or choose another data folder with"
         " service.data_dir or I2V_DATA_DIR."
     ),
     # command line
-    "job.interrupted": "Interrupted. Nothing was left behind.",
-    "cli.result_lost": "The result could not be written to standard output: {reason}.",
-    "cli.video_kept": "The video is at {path}.",
-    "image.unreadable": "{path} cannot be read: {reason}.",
+    "job.interrupted": "Interrupted. No files were left behind.",
+    "cli.result_lost": (
+        "Cannot write the result to standard output: {reason}. Redirect it to a file that can be written,"
+        " then run the command again."
+    ),
+    "cli.video_kept": "The video was saved to {path}.",
+    "image.unreadable": "Cannot read {path}: {reason}.",
     "engine.out_of_memory": (
-        "The device ran out of memory ({reason}). What helps: a smaller resolution, fewer frames,"
-        " in config.yaml engine.cfg_passes: 2, engine.decode_chunk: 1 and, with CUDA, engine.offload: model."
+        "Out of memory ({reason}). Lower the resolution or use fewer frames. To save memory, set in"
+        " config.yaml engine.cfg_passes: 2, engine.decode_chunk: 1 and, on a GPU, engine.offload: model."
     ),
     # out of memory on the way: why, then what is done another way from there
-    "ladder.load": "Memory ran out while the model was loaded.",
-    "ladder.condition": "Memory ran out while prompt and picture were encoded.",
-    "ladder.denoise": "Memory ran out in a step; what was finished is kept.",
-    "ladder.decode": "Memory ran out while frames were decoded; those that were finished are kept.",
-    "ladder.short": "This machine's memory is nearly used up.",
+    "ladder.load": "Out of memory while loading the model.",
+    "ladder.condition": "Out of memory while encoding the prompt and the picture.",
+    "ladder.denoise": "Out of memory while denoising; finished steps are kept.",
+    "ladder.decode": "Out of memory while decoding frames; finished frames are kept.",
+    "ladder.short": "This machine is almost out of memory.",
     "ladder.after_death": (
-        "The worker died {deaths} times under this job, perhaps for lack of memory: it is made with as little"
-        " as goes."
+        "The worker crashed while running this job (attempt {deaths}), possibly out of memory. Retrying with"
+        " the lowest-memory settings."
     ),
-    "ladder.chunk_tokens": "From there {chunk_tokens} tokens are taken at a time: slower, the same frames.",
-    "ladder.decode_chunk": "From there frames are decoded {decode_chunk} at a time: slower, the same frames.",
-    "ladder.cfg_passes": "From there guidance is computed in {cfg_passes} passes: slower, the same frames.",
-    "ladder.offload_encoders": (
-        "From there what encodes the prompt and the picture waits in CPU memory: slower, the same frames."
+    "ladder.chunk_tokens": "Now computing {chunk_tokens} tokens at a time: slower, same frames.",
+    "ladder.decode_chunk": "Now decoding frames {decode_chunk} at a time: slower, same frames.",
+    "ladder.cfg_passes": "Now computing guidance in {cfg_passes} passes: slower, same frames.",
+    "ladder.offload_encoders": "Now keeping the encoders in RAM: slower, same frames.",
+    "ladder.offload_model": (
+        "Now keeping the model in RAM, one part at a time on the GPU: slower, same frames."
     ),
-    "ladder.offload_model": "From there the model's parts wait in CPU memory: slower, the same frames.",
-    "ladder.vae_tiling": "From there frames are decoded in tiles: they differ a little, and seams may show.",
+    "ladder.vae_tiling": "Now decoding frames in tiles: they differ slightly, and seams may show.",
     "ladder.exhausted": (
-        "Memory ran out with the most saving options too ({reason}). Choose a smaller resolution or fewer"
+        "Out of memory even with every memory-saving option on ({reason}). Lower the resolution, use fewer"
         " frames, or close other programs."
     ),
     "ladder.exhausted_either": (
-        "Memory ran out with the most saving options too ({reason}). Choose {num_frames} frames, or a"
+        "Out of memory even with every memory-saving option on ({reason}). Use {num_frames} frames, or a"
         " resolution of {resolution}."
     ),
     "ladder.exhausted_fewer": (
-        "Memory ran out with the most saving options too ({reason}). Choose {num_frames} frames."
+        "Out of memory even with every memory-saving option on ({reason}). Use {num_frames} frames."
     ),
     "ladder.exhausted_smaller": (
-        "Memory ran out with the most saving options too ({reason}). Choose a resolution of {resolution}."
+        "Out of memory even with every memory-saving option on ({reason}). Use a resolution of {resolution}."
     ),
     # jobs
     "job.unknown": "There is no job {id}. It may have been deleted.",
     "job.unreadable": (
-        "The details of this job cannot be read ({reason}). Another version of the program may have written"
-        " them; cancel the job if it waits, and delete it."
+        "Cannot read the details of this job ({reason}). Another version of i2v may have written them."
+        " Cancel the job if it is still waiting, then delete it."
     ),
-    "job.queue_full": "{queued} jobs are waiting, and no more than {allowed} may. Try again later.",
+    "job.queue_full": (
+        "The queue is full: {queued} jobs are waiting, and the limit is {allowed}. Try again later."
+    ),
     "job.idempotency_conflict": (
-        "The Idempotency-Key {key} was used for another request. Use a new key for each request."
+        "Idempotency-Key {key} was already used for another request. Use a new key for each request."
     ),
-    "job.already_finished": "The job {id} is {status}: it cannot be cancelled any more.",
-    "job.not_retryable": "The job {id} is {status}: only a failed or cancelled one can be retried.",
-    "job.not_finished": "The job {id} is {status}: cancel it before you delete it.",
-    "job.bad_cursor": "cursor = {cursor} is not accepted: use next_cursor of the page before.",
+    "job.already_finished": "Job {id} is already {status}, so it cannot be cancelled.",
+    "job.not_retryable": "Job {id} is {status}: only failed or cancelled jobs can be retried.",
+    "job.not_finished": "Job {id} is {status}: cancel it before you delete it.",
+    "job.bad_cursor": "cursor = {cursor} is not valid. Use next_cursor from the previous page.",
     "job.worker_died": (
-        "The worker died {deaths} times under this job. Try a smaller resolution or fewer frames; the reason"
-        " may stand in the log."
+        "The worker crashed {deaths} times while running this job. Try a lower resolution or fewer frames;"
+        " the worker log may show the reason."
     ),
     "job.interrupted_too_often": (
-        "The service was interrupted {interruptions} times under this job. If it was not you who stopped it,"
-        " try a smaller resolution or fewer frames, then retry the job."
+        "The server was interrupted {interruptions} times while running this job. If you did not stop it"
+        " yourself, try a lower resolution or fewer frames, then retry the job."
     ),
     # the data folder
     "data.not_a_folder": (
-        "{path} is in the way: a folder belongs there. Move it away, or choose another data folder with"
-        " service.data_dir or I2V_DATA_DIR."
+        "{path} is not a folder, but the server needs a folder there. Move it away, or choose another data"
+        " folder with service.data_dir or I2V_DATA_DIR."
     ),
-    "data.not_a_file": "{path} is in the way: a file of the service belongs there. Move it away.",
+    "data.not_a_file": "{path} is not a file, but the server needs a file there. Move it away.",
     "data.is_link": (
-        "{path} is a link, and links are not followed out of the data folder. Put in its place what it points"
-        " to. To keep the data elsewhere, name the whole folder with service.data_dir or I2V_DATA_DIR."
+        "{path} is a symbolic link, and i2v does not follow links out of the data folder. Put what it points"
+        " to in its place. To keep the data elsewhere, set service.data_dir or I2V_DATA_DIR."
     ),
     "data.unusable": (
-        "The data folder cannot be used ({path}: {reason}). Check the disk, and who may write there, or"
+        "Cannot use the data folder ({path}: {reason}). Check the disk and the folder's permissions, or"
         " choose another data folder with service.data_dir or I2V_DATA_DIR."
     ),
     "data.no_space": (
-        "The disk of the data folder ({path}) has {free_mib} MiB left; {needed_mib} are needed."
-        " Free some space."
+        "Disk full: the data folder ({path}) has only {free_mib} MB left and needs {needed_mib} MB. Free up"
+        " space."
     ),
     # databases
     "database.replaced": (
-        "{path} was removed or replaced while the service was running. Put the same file back, or restart the"
-        " service: until then, no job is accepted."
+        "{path} was deleted or replaced while the server was running. Put the original file back, or restart"
+        " the server. Until then, no jobs are accepted."
     ),
     "database.damaged": (
-        "{path} is damaged ({reason}). Stop the program and move the file away, with those beside it that end"
-        " in -wal and -shm, or put a copy back."
+        "{path} is damaged ({reason}). Stop the server and move the file away, together with the -wal and"
+        " -shm files beside it, or restore a backup."
     ),
     "database.newer": (
-        "{path} was written by a newer version of the program ({found}; this one knows {known}). Update it."
+        "{path} was written by a newer version of i2v (format {found}; this version reads up to {known})."
+        " Update i2v."
     ),
     "database.older": (
-        "{path} was written by an older version of the program ({found}; this one needs {known})."
-        " Run i2v serve once: it upgrades the file."
+        "{path} was written by an older version of i2v (format {found}; this version needs {known}). Run i2v"
+        " serve once to upgrade it."
     ),
     "database.no_copy": (
-        "{path} was written by an older version of the program. Before it is upgraded, a copy is kept beside"
-        " it, and that failed ({reason}). Free some space there, check who may write there, and start again."
+        "{path} was written by an older version of i2v, and backing it up before the upgrade failed"
+        " ({reason}). Free up space and check the folder's permissions, then start again."
     ),
     "database.not_upgraded": (
-        "{path} could not be upgraded from version {found} to {version} ({reason}), and is as it was. Use the"
-        " program that wrote it, and report this."
+        "{path} could not be upgraded from format {found} to {version} ({reason}) and was not changed. Use"
+        " the version of i2v that wrote it, and report this."
     ),
-    "database.unusable": "{path} cannot be used: {reason}. Check the disk, and who may write there.",
+    "database.unusable": "Cannot use {path}: {reason}. Check the disk and the file's permissions.",
     # what a person names as a file
-    "path.address": "{value} is an address, and i2v opens none: download it first. Name the saved file then.",
-    "path.file_url": "{value} is an address. Name the file by its path: {path}",
-    "path.data_url": "This is a data: address, not a file. Save the picture as a file first, then name that.",
+    "path.address": (
+        "{value} is a URL, and i2v does not open URLs. Download the file first, then use the path of the"
+        " download."
+    ),
+    "path.file_url": "{value} is a URL. Use the path of the file: {path}",
+    "path.data_url": (
+        "This is a data: URL, not a file. Save it as a file first, then use the path of that file."
+    ),
     # image
     "image.no_space": (
-        "The disk of {path} is full, so the picture cannot be kept ({reason}). Free some space there, then"
-        " submit it again."
+        "Disk full: the picture cannot be saved in {path} ({reason}). Free up space, then submit it again."
     ),
     "image.address": (
-        "image = {value}: no address or path is opened here. Give the picture's file itself, in a form or as"
+        "image = {value}: i2v does not open URLs or paths. Send the picture file itself, in a form or as"
         " base64."
     ),
-    "image.data_url": (
-        "image = {value}: this data: URL is not in base64. Give the file as data:image/png;base64,..."
-    ),
-    "image.not_base64": (
-        "image = {value} is not base64: it has the character {sign}. Give the picture's file as base64."
-    ),
+    "image.data_url": "image = {value}: this data: URL is not base64. Send data:image/png;base64,...",
+    "image.not_base64": "image = {value} is not base64: it contains {sign}. Send the picture file as base64.",
     "image.base64_cut": (
-        "image = {value} has {count} characters of base64, which no file has: part of it was lost. Submit it"
-        " again."
+        "image = {value} has {count} base64 characters, so part of it is missing. Send it again."
     ),
     "image.base64_spaces": (
-        "image = {value} has spaces that may be line breaks or lost plus signs. Use base64 without spaces (in"
-        " forms and URLs, + is written %2B)."
+        "image = {value} contains spaces, which may be line breaks or lost plus signs. Send base64 without"
+        " spaces (in forms and URLs, write + as %2B)."
     ),
     "image.missing": (
-        "{path} cannot be read: there is no such file. Check its name; relative ones begin at {folder}."
+        "Cannot read {path}: there is no such file. Check the name; relative paths start at {folder}."
     ),
-    "image.is_folder": "{path} is a folder. Name a picture in it.",
+    "image.is_folder": "{path} is a folder. Choose a picture inside it.",
     "image.is_video": (
-        "{path} is a video, and a picture is needed. Save one of its frames: ffmpeg -i CLIP -frames:v 1"
-        " frame.png. To make a clip like one of i2v's, name that with --like."
+        "{path} is a video, but a picture is needed. Save one of its frames: ffmpeg -i CLIP -frames:v 1"
+        " frame.png. To reuse the settings of a clip, pass it with --like."
     ),
-    "image.empty": "The picture is empty (0 bytes). Choose the file again.",
-    "image.too_many_bytes": "The picture has {bytes} bytes; at most {allowed} are accepted. Save it smaller.",
+    "image.empty": "The picture file is empty (0 bytes). Choose another file.",
+    "image.too_many_bytes": (
+        "The picture file is too large: {bytes} bytes, and the limit is {allowed}. Save a smaller version."
+    ),
     "image.unknown_format": (
-        "The file is not a picture that can be read here (it is {found}). Save it in one of these formats:"
-        " {allowed}."
+        "This file is not a picture that i2v can read (it is {found}). Save it as one of these: {allowed}."
     ),
     "image.damaged": "The picture is damaged or incomplete ({reason}). Save or upload it again.",
-    "image.too_slow": "Decoding the picture took over {allowed} s. Scale it down.",
-    "image.decoder_died": "The picture made its decoder crash (status {status}: {reason}). Save it again.",
+    "image.too_slow": "Decoding the picture took more than {allowed} s. Scale it down.",
+    "image.decoder_died": (
+        "The picture crashed the decoder (status {status}: {reason}). Save it again, for example as PNG."
+    ),
     "image.decoder_stopped": (
-        "The process that reads the picture was ended from outside (status {status}), perhaps because memory"
-        " ran out. The picture may be fine: try again."
+        "The picture decoder was killed (status {status}), possibly because memory ran out. The picture may"
+        " be fine: try again."
     ),
     "image.decoder_missing": (
-        "The process that reads pictures could not run ({reason}). The picture may be fine: try again in a"
-        " minute."
+        "The picture decoder could not run ({reason}). The picture may be fine: try again in a minute."
     ),
-    "image.decoders_busy": "Too many pictures are being read just now. Try again in a few seconds.",
+    "image.decoders_busy": "Too many pictures are being decoded right now. Try again in a few seconds.",
     "image.too_many_scans": (
-        "The picture is a JPEG of more than {allowed} scans, which takes too long to read. Save it again as"
-        " an ordinary JPEG."
+        "This JPEG has more than {allowed} scans, which takes too long to decode. Save it again as an"
+        " ordinary JPEG."
     ),
-    "image.not_stored": "The picture cannot be kept in {path}: {reason}. Check the disk.",
-    "image.too_large": "The picture is too large ({size}); at most {allowed} pixels fit. Scale it down.",
-    "image.no_memory": "There is not enough memory to decode the picture. Scale it down.",
-    "image.too_small": "The picture is {size} pixels; each side needs at least {allowed}. Use a larger one.",
-    "image.too_narrow": "The picture is {size}: one side may be at most {allowed} times the other. Crop it.",
-    "image.animated": "The file holds several frames or pages; the first one is used.",
-    "image.transparent": "The picture is partly transparent; it was put on the background {background}.",
-    "image.scaled_down": "The picture ({source} pixels) was scaled down to {size}, more than any clip has.",
+    "image.not_stored": "Cannot save the picture in {path}: {reason}. Check the disk.",
+    "image.too_large": "The picture is too large: {size}, and the limit is {allowed} pixels. Scale it down.",
+    "image.no_memory": "Not enough memory to decode the picture. Scale it down.",
+    "image.too_small": (
+        "The picture is too small ({size} pixels). Use one with at least {allowed} pixels on each side."
+    ),
+    "image.too_narrow": (
+        "The picture is too narrow ({size}): one side may be at most {allowed} times the other. Crop it."
+    ),
+    "image.animated": "The file has several frames or pages; only the first one is used.",
+    "image.transparent": "The picture is partly transparent; it was put on a background of {background}.",
+    "image.scaled_down": (
+        "The picture ({source} pixels) was scaled down to {size}, which is still larger than any clip."
+    ),
     "image.extra_skipped": (
-        "The file holds long texts or other data that is not part of the picture. They were left out; the"
-        " picture is whole."
+        "The file contains long text or other extra data, which was skipped. The picture is complete."
     ),
     "image.repaired": (
-        "The file is damaged outside of its pixels (a wrong checksum, say, or a missing end). The picture is"
-        " whole."
+        "The file is slightly damaged (a wrong checksum or a missing end, for example), but the picture is"
+        " complete."
     ),
-    "image.hdr": "The picture is HDR (PQ or HLG) and is used as an ordinary one, so it may look flat.",
-    "image.profile_ignored": "The picture's colour profile is broken; it was ignored, so colours may differ.",
-    "image.orientation_unknown": "The picture's EXIF data is broken. If it lies on its side, turn it.",
-    "image.upscaled": "The picture is smaller than {size} and was enlarged {factor} times. Use a larger one.",
-    "image.cropped": "The picture ({source}) was cropped: {left} pixels at the left, {top} at the top, "
-    "{right} at the right and {bottom} at the bottom. Use fit = pad to keep all of it.",
-    "image.padded": "The picture was padded to {size}: {left} pixels at the left, {top} at the top, {right} "
-    "at the right and {bottom} at the bottom. Use fit = crop to fill the frame.",
+    "image.hdr": "The picture is HDR (PQ or HLG) and is used as SDR, so it may look flat.",
+    "image.profile_ignored": (
+        "The picture's colour profile is damaged and was ignored, so colours may be off."
+    ),
+    "image.orientation_unknown": (
+        "The picture's EXIF data is damaged. If the picture lies on its side, rotate it."
+    ),
+    "image.upscaled": (
+        "The picture is smaller than {size} and was enlarged {factor} times. A larger one makes a sharper"
+        " clip."
+    ),
+    "image.cropped": (
+        "The picture ({source}) was cropped by {left} pixels on the left, {top} at the top, {right} on the"
+        " right and {bottom} at the bottom. Set fit to pad to keep all of it."
+    ),
+    "image.padded": (
+        "The picture was padded to {size}: {left} pixels on the left, {top} at the top, {right} on the right"
+        " and {bottom} at the bottom. Set fit to crop to fill the frame."
+    ),
     # video
-    "output.bad_extension": "The output {path} does not end in .mp4. Name a file that does.",
-    "output.bad_name": "The output name {path} cannot be used: {reason}. Choose another name.",
-    "output.exists": "The output {path} exists already. Choose another name, or pass --force to replace it.",
-    "output.not_a_file": "The output {path} is a folder. Name a file in it.",
+    "output.bad_extension": "The output file {path} does not end in .mp4. Choose a name that does.",
+    "output.bad_name": "The output name {path} is not valid: {reason}. Choose another name.",
+    "output.exists": "{path} already exists. Choose another name, or pass --force to replace it.",
+    "output.not_a_file": "{path} is a folder. Choose a file name inside it.",
     "output.not_a_folder": "The output folder {path} is not a folder. Choose another one.",
-    "output.not_writable": "Nothing can be written to the folder {path} ({reason}). Choose another one, or "
-    "change its permissions.",
-    "output.no_space": "The disk of {path} has {free_mib} MiB left, {needed_mib} are needed. Free some.",
+    "output.not_writable": (
+        "Cannot write to the output folder {path} ({reason}). Choose another one, or change its permissions."
+    ),
+    "output.no_space": (
+        "Disk full: {path} has only {free_mib} MB left and needs {needed_mib} MB. Free up space."
+    ),
     "encode.no_ffmpeg": (
-        "ffmpeg cannot be run ({reason}). Install imageio-ffmpeg 0.6 or newer, or set IMAGEIO_FFMPEG_EXE to"
-        " an ffmpeg that runs here."
+        "Cannot run ffmpeg ({reason}). Install imageio-ffmpeg 0.6 or newer, or set IMAGEIO_FFMPEG_EXE to an"
+        " ffmpeg that runs on this machine."
     ),
     "encode.no_libx264": (
-        "The ffmpeg at {path} (version {version}) was built without libx264, which encodes the videos. Set"
-        " IMAGEIO_FFMPEG_EXE to one that has it, or unset it and install imageio-ffmpeg 0.6 or newer."
+        "The ffmpeg at {path} (version {version}) was built without libx264, which is needed to encode"
+        " videos. Set IMAGEIO_FFMPEG_EXE to an ffmpeg that has it, or unset it and install imageio-ffmpeg"
+        " 0.6 or newer."
     ),
     "encode.no_aac": (
-        "The ffmpeg at {path} (version {version}) was built without AAC, which encodes the sound. Set"
-        " IMAGEIO_FFMPEG_EXE to one that has it, or unset it and install imageio-ffmpeg 0.6 or newer."
+        "The ffmpeg at {path} (version {version}) was built without AAC, which is needed to encode sound."
+        " Set IMAGEIO_FFMPEG_EXE to an ffmpeg that has it, or unset it and install imageio-ffmpeg 0.6 or"
+        " newer."
     ),
     "encode.old_ffmpeg": (
-        "The ffmpeg at {path} has version {version}; {oldest} or newer is needed. Install imageio-ffmpeg 0.6"
-        " or newer, which brings one, or set IMAGEIO_FFMPEG_EXE to a newer one."
+        "The ffmpeg at {path} is version {version}, but {oldest} or newer is required. Install"
+        " imageio-ffmpeg 0.6 or newer, which includes one, or set IMAGEIO_FFMPEG_EXE to a newer one."
     ),
     "encode.unfit_ffmpeg": (
-        "The ffmpeg at {path} (version {version}) failed to make a small test clip: {reason}. Install"
+        "The ffmpeg at {path} (version {version}) could not encode a test clip: {reason}. Install"
         " imageio-ffmpeg 0.6 or newer, or set IMAGEIO_FFMPEG_EXE to another ffmpeg."
     ),
-    "encode.bad_input": "{field} = {value} cannot be encoded: {allowed}.",
-    "encode.no_frames": "No frame was given, so there is no video to write.",
-    "encode.no_space": "The disk of {path} became full while writing ({reason}). Free some space.",
+    "encode.bad_input": "Cannot encode {field} = {value}: {allowed}.",
+    "encode.no_frames": "There are no frames to encode.",
+    "encode.no_space": "Disk full while writing to {path} ({reason}). Free up space.",
     "encode.out_of_memory": (
-        "Memory ran out while frames were scaled and encoded ({reason}). Choose a smaller size, or close"
-        " other programs."
+        "Out of memory while scaling and encoding frames ({reason}). Choose a smaller size, or close other"
+        " programs."
     ),
-    "encode.failed": "The video could not be written to {path}: {reason}.",
-    "encode.frames_lost": "{found} of {expected} frames arrived in the video; it was removed. Try again.",
-    "encode.mismatch": "The video came out with {field} = {found} instead of {expected}; it was removed.",
-    "encode.broken": "The video {path} cannot be decoded: {reason}.",
+    "encode.failed": "Cannot write the video to {path}: {reason}.",
+    "encode.frames_lost": (
+        "Only {found} of {expected} frames were written, so the video was deleted. Try again."
+    ),
+    "encode.mismatch": "The video has {field} = {found} instead of {expected}, so it was deleted.",
+    "encode.broken": "Cannot decode the video {path}: {reason}.",
     "unpublished.kept": (
-        "The decoded frames are kept for {days} days. Once the cause is fixed, a retry publishes the video"
-        " without computing it again."
+        "The finished frames are kept for {days} days. Fix the problem and retry: the video is then written"
+        " without generating anything again."
     ),
     "unpublished.not_kept": (
-        "The decoded frames could not be kept either ({path}: {reason}), so a retry computes them again."
+        "The finished frames could not be saved either ({path}: {reason}), so a retry starts from the"
+        " beginning."
     ),
     "unpublished.published": (
-        "The frames of an earlier attempt were kept; the video was published from them, and nothing was"
-        " computed again."
+        "The video was written from the saved frames of an earlier attempt; nothing was generated again."
     ),
     "unpublished.unreadable": (
-        "{path} holds no frames that can be published ({reason}). Name a file that i2v generate said it kept."
+        "{path} does not contain saved frames that can be used ({reason}). Use the file that i2v generate"
+        " printed."
     ),
     "unpublished.lost": (
-        "The kept frames in {path} could not be read ({reason}). Make the clip again, or retry its job, which"
-        " computes them again."
+        "Cannot read the saved frames in {path} ({reason}). Generate the clip again, or retry its job, which"
+        " starts from the beginning."
     ),
     # doctor: what was found, and what to do about it
     "doctor.memory": (
-        "{free} of {total} GiB memory are free; the embedded model's largest preset was measured at {needed}."
+        "{free} of {total} GB of RAM is free; the demo model's largest preset needs {needed} GB."
     ),
     "doctor.memory_unknown": (
-        "{free} of {total} GiB memory are free; what {title} takes on this device was not measured."
+        "{free} of {total} GB of RAM is free; how much {title} needs on this device was not measured."
     ),
-    "doctor.card_memory": "{free} of {total} GiB of the card are free; published needs: {figures} GB.",
+    "doctor.card_memory": (
+        "{free} of {total} GB of GPU memory is free; published requirements in GB: {figures}."
+    ),
     "doctor.memory_fix": (
-        "End other programs; choose a smaller resolution or fewer frames; in config.yaml set"
-        " engine.decode_chunk: 1, engine.cfg_passes: 2 and engine.offload: model."
+        "Close other programs, or choose a lower resolution or fewer frames. To save memory, set in"
+        " config.yaml engine.decode_chunk: 1, engine.cfg_passes: 2 and engine.offload: model."
     ),
     "doctor.weights_ok": "{title}: the model folder {path} is complete.",
     "doctor.reading": (
-        "{title}: {megabytes} MB at {speed} MB/s: reading takes at least {seconds} s, once after a start."
+        "{title}: {megabytes} MB at {speed} MB/s, so loading takes at least {seconds} s, once per start."
     ),
-    "doctor.reading_fix": "Wait for the first clip, or put the folder on a faster disk (models.directory).",
-    "doctor.motion": "Stiff motion comes of a vague prompt, which cannot be checked here.",
+    "doctor.reading_fix": (
+        "Wait for the first clip, or move the model folder to a faster disk (models.directory)."
+    ),
+    "doctor.motion": "Stiff motion usually comes from a vague prompt, which cannot be checked here.",
     "doctor.motion_fix": (
-        "Write direction and pace ('the camera slowly pans left') and at most three actions; leave out"
-        " 'beautiful' and 'perfect'. For motion that runs backwards: more steps, and the negative prompt"
-        " 'reverse motion, backward flow'."
+        "Name the direction and the speed ('the camera slowly pans left') and at most three actions; leave"
+        " out words like 'beautiful' and 'perfect'. If the motion runs backwards, use more steps and the"
+        " negative prompt 'reverse motion, backward flow'."
     ),
-    "doctor.ffmpeg_ok": "ffmpeg wrote and read a small H.264 clip in {seconds} s.",
-    "doctor.ffmpeg_broken": "ffmpeg made no clip: {reason}",
+    "doctor.ffmpeg_ok": "ffmpeg encoded and decoded a test clip in {seconds} s.",
+    "doctor.ffmpeg_broken": "ffmpeg could not make a test clip: {reason}",
     "doctor.ffmpeg_broken_fix": (
-        "Run bash scripts/setup.sh, and unset IMAGEIO_FFMPEG_EXE or let it name an ffmpeg with libx264."
+        "Run bash scripts/setup.sh. If IMAGEIO_FFMPEG_EXE is set, unset it or point it to an ffmpeg with"
+        " libx264."
     ),
     "doctor.port_free": "Port {port} is free.",
-    "doctor.port_ours": "Port {port} is open, by this very process.",
-    "doctor.port_taken": "Port {port} is taken by {name} (process {pid}).",
-    "doctor.port_taken_fix": "End it: kill {pid}",
-    "doctor.port_taken_unseen": "Port {port} is taken by a program that this user may not see.",
-    "doctor.port_taken_unseen_fix": "Find and end it: sudo ss -ltnp 'sport = :{port}'",
-    "doctor.port_closed": "Port {port} cannot be opened: {reason}.",
+    "doctor.port_ours": "Port {port} is in use by this server.",
+    "doctor.port_taken": "Port {port} is in use by {name} (process {pid}).",
+    "doctor.port_taken_fix": "Stop it (kill {pid}), or choose another port.",
+    "doctor.port_taken_unseen": "Port {port} is in use by another user's program.",
+    "doctor.port_taken_unseen_fix": (
+        "Find it (sudo ss -ltnp 'sport = :{port}') and stop it, or choose another port."
+    ),
+    "doctor.port_closed": "Cannot open port {port}: {reason}.",
     "doctor.port_closed_fix": "Choose a port above 1023.",
-    "doctor.card_ok": "{card}, driver {driver}: nothing is seen that keeps torch from it.",
-    "doctor.card_silent": "There must be an NVIDIA card, but it does not answer: {reason}.",
-    "doctor.card_silent_fix": "Install the NVIDIA driver, or repair it, until nvidia-smi lists the card.",
-    "doctor.card_hidden": "CUDA_VISIBLE_DEVICES = {value} leaves torch no card.",
+    "doctor.card_ok": "{card}, driver {driver}: no problem found.",
+    "doctor.card_silent": "There is an NVIDIA GPU, but it does not respond: {reason}.",
+    "doctor.card_silent_fix": "Install or repair the NVIDIA driver, until nvidia-smi lists the GPU.",
+    "doctor.card_hidden": "CUDA_VISIBLE_DEVICES = {value} hides every GPU from torch.",
     "doctor.card_hidden_fix": "Unset CUDA_VISIBLE_DEVICES.",
-    "doctor.no_card": "There is no NVIDIA card: everything runs on the CPU.",
-    "doctor.no_card_fix": "The embedded demo model is made for that; I2VGen-XL is not.",
-    "doctor.cpu_chosen": "The settings choose the CPU (engine.device: cpu).",
-    "doctor.torch_missing": "torch is not installed, or its files are gone.",
-    "doctor.torch_rocm": "torch {torch} is built for ROCm; AMD cards are not checked here.",
+    "doctor.no_card": "No NVIDIA GPU found: everything runs on the CPU.",
+    "doctor.no_card_fix": "Use the demo model, which is made for CPUs. I2VGen-XL would be very slow.",
+    "doctor.cpu_chosen": "The settings select the CPU (engine.device: cpu).",
+    "doctor.torch_missing": "torch is not installed, or its files are missing.",
+    "doctor.torch_rocm": "torch {torch} is built for ROCm. AMD GPUs are not checked.",
     "doctor.torch_without_cuda": "torch {torch} is built without CUDA, so {card} is not used.",
     "doctor.torch_without_cuda_fix": "Run I2V_TORCH=cuda bash scripts/setup.sh.",
     "doctor.driver_old": (
-        "{card}: its driver {driver} is too old for torch's CUDA {cuda}, which needs {oldest} or newer."
+        "{card}: driver {driver} is too old for CUDA {cuda}, which torch uses. It needs {oldest} or newer."
     ),
     "doctor.driver_old_fix": (
-        "Update the NVIDIA driver; or remove the environment, set I2V_TORCH_INDEX to an index with builds"
+        "Update the NVIDIA driver. Or delete the environment, set I2V_TORCH_INDEX to an index with builds"
         " for an older CUDA, and run bash scripts/setup.sh."
     ),
-    "doctor.full_precision": "engine.dtype: float32 takes twice the card's memory that half precision takes.",
+    "doctor.full_precision": "engine.dtype: float32 needs twice the GPU memory of half precision.",
     "doctor.full_precision_fix": "Set engine.dtype: auto.",
-    "doctor.threads_free": "torch finds the number of CPU threads itself; cores: {cores}.",
-    "doctor.threads": "CPU threads that are set: {threads}; cores: {cores}.",
-    "doctor.threads_fix": "Set engine.threads: 0 and unset OMP_NUM_THREADS: torch finds the number itself.",
-    "doctor.alone": "No other program was seen that holds the card, or torch in much memory.",
-    "doctor.card_shared": "{name} (process {pid}) uses the card too.",
-    "doctor.memory_shared": "{name} (process {pid}) runs torch too and holds {gib} GiB of memory.",
-    "doctor.others_fix": "Run one job at a time: wait for it, or end it.",
-    "doctor.python": "Python is {version}; supported: {wanted}.",
+    "doctor.threads_free": "torch chooses the number of CPU threads; this machine has {cores} cores.",
+    "doctor.threads": "{threads} CPU threads are set; this machine has {cores} cores.",
+    "doctor.threads_fix": (
+        "Set engine.threads: 0 and unset OMP_NUM_THREADS, so that torch chooses the number."
+    ),
+    "doctor.alone": "No other program uses the GPU, or much memory with torch.",
+    "doctor.card_shared": "{name} (process {pid}) is also using the GPU.",
+    "doctor.memory_shared": "{name} (process {pid}) is also running torch and uses {gib} GB of memory.",
+    "doctor.others_fix": "Run one at a time: wait for it, or stop it.",
+    "doctor.python": "Python {version}; supported: {wanted}.",
     "doctor.packages_ok": "All {count} packages are installed in supported versions.",
-    "doctor.package_missing": "The package {name} is not installed.",
-    "doctor.package_version": "The package {name} is installed as {version}, but {wanted} is needed.",
+    "doctor.package_missing": "Package {name} is not installed.",
+    "doctor.package_version": "Package {name} is version {version}, but {wanted} is required.",
     "doctor.setup_fix": "Run bash scripts/setup.sh.",
-    "doctor.settings_default": "The settings are the defaults (configs/default.yaml) and the environment's.",
+    "doctor.settings_default": "Default settings (configs/default.yaml) and environment variables are used.",
     "doctor.settings_ok": "The settings in {path} are valid.",
-    "doctor.not_checked": "Not checked: this depends on the settings, which are not valid.",
-    "doctor.output_ok": "Videos can be written to {path}, where {free} GiB are free.",
-    "doctor.output_low": "Videos can be written to {path}, but only {free} GiB are free there.",
-    "doctor.output_low_fix": "Delete old videos, or set output.directory to another disk.",
+    "doctor.not_checked": "Not checked, because the settings are not valid.",
+    "doctor.output_ok": "Videos can be written to {path} ({free} GB free).",
+    "doctor.output_low": "Videos can be written to {path}, but only {free} GB is free there.",
+    "doctor.output_low_fix": "Delete old videos, or set output.directory to a folder on another disk.",
     "doctor.logs_ok": "Logs can be written to {path}.",
-    "doctor.logs_unwritable": "Logs cannot be written to {path} ({reason}): details of failures are lost.",
+    "doctor.logs_unwritable": "Cannot write logs to {path} ({reason}), so details of errors are lost.",
     "doctor.logs_unwritable_fix": "Change the permissions of that folder.",
-    "doctor.clock_ok": "The clock says {now}.",
-    "doctor.clock_back": "The clock says {now}, but i2v's files were written at {written}.",
-    "doctor.clock_back_fix": "Set the clock: names of videos and downloads depend on it.",
-    "doctor.variables": "Proxies and mirrors that are set: {variables}.",
-    "doctor.no_variables": "No proxy and no mirror is set.",
+    "doctor.clock_ok": "The system clock says {now}.",
+    "doctor.clock_back": "The system clock says {now}, but i2v has files written at {written}.",
+    "doctor.clock_back_fix": "Set the clock: video names and downloads depend on it.",
+    "doctor.variables": "Proxy and mirror variables: {variables}.",
+    "doctor.no_variables": "No proxy or mirror is set.",
 }
 
 # What to do, where the sentence above does not say it itself.
 HINTS: dict[str, str] = {
-    "request.missing_field": "Add the field to the request.",
+    "request.missing_field": "Add it and try again.",
     "request.not_supported": "Leave it out, or choose another model.",
-    "weights.cancelled": "Start it again when you like: i2v models download i2vgen-xl",
-    "models.check_stopped": "Check it again when you like.",
-    "models.idle": "Nothing needs to be done.",
-    "weights.not_published": "Name another model: i2v models",
-    "weights.vgen_original": "Download the right files: i2v models download i2vgen-xl",
-    "weights.pickle": "Download the right files: i2v models download i2vgen-xl",
-    "weights.not_ours": "Delete the folder by hand if nothing else uses it.",
-    "weights.nothing_to_remove": "Nothing needs to be done.",
-    "weights.missing_tensor": "Fetch the model again.",
-    "weights.unexpected_tensor": "Fetch the model again.",
-    "weights.misshapen_tensor": "Fetch the model again.",
-    "weights.wrong_class": "Fetch the model again.",
-    "cli.result_lost": "Redirect standard output to where it can be written, then run the command again.",
-    "job.cancelled": "Retry the job if you want the video after all.",
-    "job.no_video": "Follow the job until it has succeeded.",
-    "job.video_missing": "Put the file back, make the clip again with the same settings, or delete the job.",
-    "job.video_broken": "Put a copy back, make the clip again with the same settings, or delete the job.",
-    "job.unknown": "List the jobs there are: GET /api/v1/jobs",
-    "job.already_finished": "Nothing needs to be done.",
-    "job.not_retryable": "Wait until it has ended; for one more video, submit a new job.",
-    "job.no_thumbnail": "Nothing else is missing: show the job without it.",
-    "job.no_preview": "Follow the job's events: they tell when there is a preview.",
-    "http.malformed": "See /docs for what this address reads.",
-    "http.internal": "Try again; if it happens again, report it with what stands in the log.",
-    "server.stopping": "Ask for the job again when the service runs: GET /api/v1/jobs",
-    "encode.no_frames": "Retry the job; if it happens again, report it with what stands in the log.",
-    "encode.failed": "Check the disk and who may write there, then retry the job.",
-    "encode.mismatch": "Retry the job.",
-    "encode.broken": "Make the video again.",
+    "weights.cancelled": "To continue: i2v models download i2vgen-xl",
+    "models.check_stopped": "Verify it again at any time.",
+    "models.idle": "No action is needed.",
+    "weights.not_published": "Choose another model; i2v models lists them.",
+    "weights.not_ours": "Delete the folder yourself if nothing else uses it.",
+    "weights.nothing_to_remove": "No action is needed.",
+    "weights.missing_tensor": "Download the model again.",
+    "weights.unexpected_tensor": "Download the model again.",
+    "weights.misshapen_tensor": "Download the model again.",
+    "weights.wrong_class": "Download the model again.",
+    "job.cancelled": "Retry it if you still want the clip.",
+    "job.no_video": "Wait until it has succeeded.",
+    "job.video_missing": (
+        "Put the file back, generate the clip again with the same settings, or delete the job."
+    ),
+    "job.video_broken": "Restore a copy, generate the clip again with the same settings, or delete the job.",
+    "job.unknown": "List the jobs: GET /api/v1/jobs",
+    "job.already_finished": "No action is needed.",
+    "job.not_retryable": "To make another clip, submit a new job.",
+    "job.no_thumbnail": "The rest of the job is complete: show it without the picture.",
+    "job.no_preview": "Follow the job's events, which report each preview.",
+    "http.malformed": "See /docs for the expected format.",
+    "http.internal": "Try again. If it keeps happening, report it with the log.",
+    "server.stopping": "Ask for the job again when the server is running: GET /api/v1/jobs",
+    "encode.no_frames": "Try again. If it keeps happening, report it with the log.",
+    "encode.failed": "Check the disk and the folder's permissions, then try again.",
+    "encode.mismatch": "Try again.",
+    "encode.broken": "Generate it again.",
 }

@@ -209,7 +209,9 @@ def invalid_field(error: ValidationError) -> InvalidRequest:
     if first["type"] == "missing":
         return InvalidRequest("request.missing_field", field=name)
     words = _ALLOWED.get(first["type"])
-    allowed = words.format_map(first.get("ctx", {})) if words else first["msg"]
+    allowed = (
+        words.format_map(first.get("ctx", {})) if words else first["msg"].removeprefix("Input should be ")
+    )
     return InvalidRequest("request.invalid", field=name, value=shown(first["input"]), allowed=allowed)
 
 

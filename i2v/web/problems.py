@@ -199,7 +199,8 @@ def _on_validation(request: Request, error: Exception) -> Response:
     """Parameters of the query and headers; fields of a job are `GenerationRequest`'s business."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    field, value, allowed = shown(str(first["loc"][-1])), shown(first["input"]), str(first["msg"])
+    field, value = shown(str(first["loc"][-1])), shown(first["input"])
+    allowed = str(first["msg"]).removeprefix("Input should be ")
     return respond(problem_of(InvalidRequest("request.invalid", field=field, value=value, allowed=allowed)))
 
 

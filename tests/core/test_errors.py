@@ -189,8 +189,9 @@ def test_a_sentence_has_only_plain_names_in_its_braces(code: str) -> None:
 
 # Words that begin a sentence, or go on after a comma or the like, and tell somebody what to do.
 ADVICE = re.compile(
-    r"(^|[.:,?] |\b(and|or) )(add|cancel|check|choose|cut|did you mean|fetch|free|give|install|list|look|make"
-    r"|move|name|put|run|save|scale|set|stop|submit|try|unset|update|use|wait|what helps|write)\b",
+    r"(^|[.:,?] |\b(and|or) )(add|answer|cancel|check|choose|crop|describe|did you mean|download|free"
+    r"|generate|install|lower|make|move|open|pass|put|redirect|reinstall|restart|run|save|scale|see|send|set|stop"
+    r"|submit|try|unset|update|use|wait)\b",
     re.IGNORECASE,
 )
 COMMAND_LINE = {  # says these alone, and knows no hints
@@ -222,7 +223,7 @@ def test_a_missing_param_is_a_bug_and_raises_at_once(params: dict[str, str]) -> 
 
 def test_an_error_is_code_params_and_message() -> None:
     error = InvalidRequest("request.invalid", field="fps", value="0", allowed="a number")
-    assert str(error) == error.message == "fps = 0 is not accepted: a number."
+    assert str(error) == error.message == "fps must be a number (got 0)."
     assert error.to_dict() == {
         "code": "request.invalid",
         "params": {"field": "fps", "value": "0", "allowed": "a number"},
@@ -235,7 +236,7 @@ def test_a_notice_is_code_params_and_message() -> None:
     assert notice.to_dict() == {
         "code": "prompt.truncated",
         "params": {"limit": 77, "removed": "a dog"},
-        "message": "The model reads 77 tokens of a prompt; this was cut off: a dog",
+        "message": render("prompt.truncated", {"limit": 77, "removed": "a dog"}),
     }
 
 

@@ -100,7 +100,7 @@ _EMBEDDED_MOTIONS = (
 # Numbers measured on held-out photographs: see scripts/train_embedded/README.md.
 EMBEDDED = EngineSpec(
     name="embedded",
-    title="The embedded demo model",
+    title="Demo model",
     implementation="i2v.engines.i2vgen_xl.engine:I2VGenXLEngine",
     multiple=16,
     native_area_side=160,

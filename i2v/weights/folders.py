@@ -179,10 +179,10 @@ def _registration(spec: EngineSpec, models: ModelSettings) -> Path:
 def way_to_get(spec: EngineSpec) -> str:
     """Return what to do where the model is not there."""
     if spec.embedded:
-        return "The installation is incomplete: install i2v again."
+        return "i2v is not completely installed: run bash scripts/setup.sh."
     if not spec.published:
-        return f"Add one: i2v models add {spec.name} FOLDER."
-    return f"Get it: i2v models download {spec.name}; or use engine: embedded."
+        return f"Add its folder: i2v models add {spec.name} FOLDER."
+    return f"Install it (i2v models download {spec.name}), or set engine to embedded."
 
 
 def _children(folder: Path) -> list[Path]:

@@ -13,7 +13,7 @@ from i2v.core.schema import Language
 from i2v.service.models import Model, Task
 from i2v.web.page import panels
 from i2v.web.page.queue_panels import duration
-from i2v.web.texts import text, translate
+from i2v.web.texts import model_title, text, translate
 from i2v.weights.download import PartPlan, Plan
 from i2v.weights.licences import licence_url
 from i2v.weights.progress import Progress
@@ -40,7 +40,7 @@ def size(count: float) -> str:
 
 
 def _model(model: Model, language: Language) -> str:
-    state, title = model.state, escape(model.spec.title)
+    state, title = model.state, escape(model_title(model.spec.title, language))
     chip = escape(text(f"models.state.{state}", language))
     rows = "".join(_facts(model, language))
     buttons = "".join(_buttons(model, language))
@@ -165,7 +165,7 @@ def _task(model: Model, task: Task, language: Language) -> str:
     if task.ending is not None:
         line = translate(task.ending.to_dict(), language)
         return panels.plain(line, "i2v-error" if task.has_failed else "")
-    title, progress = model.spec.title, task.progress
+    title, progress = model_title(model.spec.title, language), task.progress
     if task.is_cancelling:
         return _bar(text("models.phase.cancelling", language, title=title), "", 0.0)
     if progress is None:

@@ -92,7 +92,7 @@ def _engine(found: Overview, language: Language) -> str:
 
 
 def _folder(folder: Folder, language: Language) -> str:
-    free, total = _gib(folder.free), _gib(folder.total)
+    free, total = f"{folder.free / 1e9:.1f}", f"{folder.total / 1e9:.1f}"  # as disks are sold
     return text("system.folder.value", language, path=folder.path, free=free, total=total)
 
 

@@ -21,7 +21,7 @@ from i2v.core.schema import MAX_SEED, Fit, Language, PresetName, Resolution, Spe
 from i2v.jobs.model import JsonObject
 from i2v.web.page.tabs.widgets import Choices, Labels, Updates, Values
 from i2v.web.page.uploads import read_upload, uploaded
-from i2v.web.texts import TEXTS, text
+from i2v.web.texts import TEXTS, model_title, text
 
 _NUMBERS = ("num_frames", "fps", "num_inference_steps", "guidance_scale")
 # What a request that was made elsewhere settles, and what its silence means; `None`: the widget stays.
@@ -93,7 +93,7 @@ class Form:
         self.engine = labels.of(gr.Dropdown(engines("en"), value="auto"), engines, label="engine.label")
 
     def _engine_choices(self, language: Language) -> list[tuple[str, str]]:
-        known = [(spec.title, name) for name, spec in self._engines.items()]
+        known = [(model_title(spec.title, language), name) for name, spec in self._engines.items()]
         return [(text("engine.auto", language), "auto"), *known]
 
     def settings(self) -> list[Any]:

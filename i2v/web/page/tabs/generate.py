@@ -33,7 +33,7 @@ from i2v.web.page.tabs.form import Form, draw_seed
 from i2v.web.page.tabs.live import DISK_SECONDS, View, follow
 from i2v.web.page.tabs.screen import Screen
 from i2v.web.page.tabs.widgets import QUIET, Opened, Shared, Updates, Values, looked_at
-from i2v.web.texts import text, translate
+from i2v.web.texts import model_title, text, translate
 
 DOUBLE_CLICK_SECONDS = 0.5  # the browser lets two clicks through that come at once
 
@@ -356,7 +356,9 @@ def _way_to_get_model(best: EngineSpec, reason: Notice | None, language: Languag
     if reason is None or reason.code != "engine.auto_no_weights" or not best.published:
         return gr.update(visible=False)
     size = models_panels.size(best.published_bytes)
-    return gr.update(visible=True, value=text("models.get", language, title=best.title, size=size))
+    return gr.update(
+        visible=True, value=text("models.get", language, title=model_title(best.title, language), size=size)
+    )
 
 
 def _forecast(plan: Plan, size: tuple[int, int] | None, language: Language) -> str:

@@ -35,23 +35,23 @@ def _words(row: Row) -> Iterator[str]:
         yield f"{clip['clip']:.1f} s" + _beside(figures, "seconds", "s")
     held = figures.get("bytes")
     if isinstance(held, dict) and (count := held["reserved"] or held["peak"]):
-        yield f"{count / GIB:.2f} GiB" + _beside(figures, "gigabytes", "GB")
+        yield f"{count / GIB:.2f} GB" + _beside(figures, "gigabytes", "GB")
     if "max_difference" in figures:
         expected = " and ".join(
             f"{name.partition('_')[0]} {value:.3g}"
             for name, value in cast("dict[str, float]", figures["expected_at_most"]).items()
         )
         yield (
-            f"at most {figures['max_difference']} of 255 apart, {figures['mean_difference']:.3f} on average"
-            f" (expected: {expected} at most)"
+            f"frames differ by up to {figures['max_difference']} of 255,"
+            f" {figures['mean_difference']:.3f} on average (expected: at most {expected})"
         )
     if "black_frames" in figures:
-        yield f"{figures['frames']} frames, every number finite"
+        yield f"{figures['frames']} frames, no NaN"
     for stage in ("denoise", "decode"):
         if isinstance(stopped := figures.get(stage), dict):
             yield f"{stage}: stopped after {stopped['seconds']:.2f} s"
     if rungs := figures.get("stepped_down"):
-        yield f"stepped down {len(cast('list[object]', rungs))} times and finished"
+        yield f"saved memory in {len(cast('list[object]', rungs))} steps and finished"
 
 
 def _size(figures: Figures) -> str:

@@ -18,34 +18,40 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 checks:
-  stock     diffusers' own pipeline and ours, the same clip: seconds, memory, frames
-  presets   the four presets: seconds and memory, beside the estimate and what was published
-  nan       half precision: every number finite, no black frame
-  cancel    how soon a cancelled clip ends, and whether memory returns
-  memory    memory is taken away until a clip must do with less
+  stock     the same clip with stock diffusers and with i2v: seconds, memory, frames
+  presets   the four presets: seconds and memory, compared with the estimate and published figures
+  nan       half precision: no NaN, no black frames
+  cancel    how fast a cancelled clip stops, and whether its memory is released
+  memory    whether a clip still finishes when memory gets short
 
-The report has no paths, prompts or names in it: attach bench.json to an issue.
+The report contains no paths, prompts or names, so you can attach bench.json to an issue.
 """
 
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:
     parser = commands.add_parser(
         "bench",
-        help="measure this machine, and write bench.json",
+        help="benchmark this machine and write bench.json",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--quick", action="store_true", help="few steps of each preset; times are extended")
-    parser.add_argument("--only", metavar="CHECKS", help="some of the checks, with commas")
+    parser.add_argument(
+        "--quick", action="store_true", help="run a few steps of each preset and extrapolate the times"
+    )
+    parser.add_argument("--only", metavar="CHECKS", help="run only these checks, separated by commas")
     parser.add_argument(
         "--json",
         type=Path,
         metavar="FILE",
         default=Path("bench.json"),
-        help="the report (default: bench.json)",
+        help="where to write the report (default: bench.json)",
     )
-    parser.add_argument("--engine", help="auto, i2vgen-xl or embedded (default: as in the settings)")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings to use instead of config.yaml")
+    parser.add_argument(
+        "--engine", help="auto, or a model listed by i2v models (default: engine.name in the settings)"
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="read settings from FILE instead of config.yaml"
+    )
     return parser
 
 
@@ -72,9 +78,9 @@ def run(arguments: argparse.Namespace) -> int:
             screen.clear()
             if not bench.report.rows:
                 raise
-            print(f"i2v: Interrupted. {arguments.json} has what was measured.", file=sys.stderr)
+            print(f"i2v: Interrupted. The results so far are in {arguments.json}.", file=sys.stderr)
             return Cancelled.exit_code
-    print(f"{arguments.json}: attach it to an issue; no paths, prompts or names are in it.")
+    print(f"Report: {arguments.json}. It contains no paths, prompts or names; attach it to an issue.")
     return int(report.has_failed)
 
 
@@ -84,10 +90,12 @@ def _chosen(names: str | None, known: tuple[str, ...]) -> tuple[str, ...]:
     chosen = [name.strip() for name in names.split(",") if name.strip()]
     for name in chosen:
         if name not in known:
-            allowed = f"{', '.join(known)}; did you mean {nearest_name(name, known)}?"
+            allowed = f"one of {', '.join(known)}; did you mean {nearest_name(name, known)}?"
             raise InvalidRequest("request.invalid", field="--only", value=shown(name), allowed=allowed)
     if not chosen:
-        raise InvalidRequest("request.invalid", field="--only", value="''", allowed=", ".join(known))
+        raise InvalidRequest(
+            "request.invalid", field="--only", value="''", allowed=f"one of {', '.join(known)}"
+        )
     return tuple(name for name in known if name in chosen)
 
 

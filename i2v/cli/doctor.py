@@ -11,12 +11,27 @@ from i2v.cli.parsers import Commands
 from i2v.core.errors import InvalidRequest, Notice
 from i2v.doctor.findings import Finding
 
+HEADINGS = {
+    "out_of_memory": "Memory",
+    "no_response": "Model files",
+    "stiff_motion": "Stiff motion",
+    "black_output": "Video files",
+    "page_unreachable": "Port",
+    "slow": "Speed",
+    "several_runs": "Other programs",
+    "set_up": "Installation",
+}
+
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:
-    parser = commands.add_parser("doctor", help="check this machine, and say what to mend")
-    parser.add_argument("--port", type=int, metavar="N", help="the web page's port (default: the settings')")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings to use instead of config.yaml")
-    parser.add_argument("--json", action="store_true", help="print one line of JSON")
+    parser = commands.add_parser("doctor", help="check this machine and say how to fix problems")
+    parser.add_argument(
+        "--port", type=int, metavar="N", help="port to check (default: server.port in the settings)"
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="read settings from FILE instead of config.yaml"
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as one line of JSON")
     return parser
 
 
@@ -24,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Return 1 if there is a problem; warnings do not count."""
     if arguments.port is not None and not 1 <= arguments.port <= 65535:
         allowed = "a whole number from 1 to 65535"
-        raise InvalidRequest("request.invalid", field="port", value=arguments.port, allowed=allowed)
+        raise InvalidRequest("request.invalid", field="--port", value=arguments.port, allowed=allowed)
     report = _examine(arguments.config, arguments.port)
     if arguments.json:
         told = [{"case": case, **each.to_dict()} for case, findings in report.items() for each in findings]
@@ -46,7 +61,7 @@ def _examine(config: Path | None, port: int | None) -> dict[str, list[Finding]]:
 def _lines(report: dict[str, list[Finding]]) -> list[str]:
     lines: list[str] = []
     for case, findings in report.items():
-        lines.append(case.replace("_", " "))
+        lines.append(HEADINGS[case])
         for each in findings:
             lines.append(f"  {each.status:<8} {each.found.message}")
             if each.fix is not None:

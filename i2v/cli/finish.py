@@ -16,14 +16,20 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:
-    parser = commands.add_parser("finish", help="publish the frames of a video that could not be written")
-    parser.add_argument("frames", metavar="FRAMES", type=Path, help="the file that i2v generate named")
+    parser = commands.add_parser(
+        "finish", help="write a video whose frames were generated but could not be saved"
+    )
     parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="the video's path (default: outputs/video_DATE_TIME.mp4)"
+        "frames", metavar="FRAMES", type=Path, help="the file of saved frames that i2v generate printed"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="path of the video (default: outputs/video_DATE_TIME.mp4)"
     )
     parser.add_argument("--force", action="store_true", help="replace --output if it exists")
     parser.add_argument("--json", action="store_true", help="print one line of JSON instead of the path")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings to use instead of config.yaml")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="read settings from FILE instead of config.yaml"
+    )
     return parser
 
 

@@ -37,75 +37,81 @@ examples:
   i2v generate photo.jpg --prompt 镜头向左移动 --output clip.mp4 --json
   i2v generate photo.jpg --like clip.mp4 --seed 8
 
-The video goes to outputs/ unless --output names a file. Settings: configs/default.yaml.
+Videos are saved in outputs/ unless you pass --output. All settings: configs/default.yaml.
 """
 
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:
     parser = commands.add_parser(
         "generate",
-        help="make a video from a picture and a prompt",
+        help="generate a clip from a picture and a prompt",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("image", metavar="IMAGE", help="a PNG, JPEG, WebP, HEIC, AVIF, GIF, TIFF or BMP file")
+    parser.add_argument(
+        "image", metavar="IMAGE", help="picture: PNG, JPEG, WebP, HEIC, AVIF, GIF, TIFF or BMP"
+    )
     _add_request_flags(parser)
     parser.add_argument(
         "--like",
         metavar="CLIP",
-        help="take everything that is not given from a video that i2v made",
+        help="reuse the settings of a video made by i2v; other flags override them",
     )
     parser.add_argument(
-        "--output", metavar="FILE", help="the video's path (default: outputs/video_DATE_TIME.mp4)"
+        "--output", metavar="FILE", help="path of the video (default: outputs/video_DATE_TIME.mp4)"
     )
     parser.add_argument("--force", action="store_true", help="replace --output if it exists")
     parser.add_argument("--json", action="store_true", help="print one line of JSON instead of the path")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings to use instead of config.yaml")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="read settings from FILE instead of config.yaml"
+    )
     return parser
 
 
 def _add_request_flags(parser: argparse.ArgumentParser) -> None:
     """Add a flag for each field of the request. Values stay text: `GenerationRequest` checks them."""
     parser.add_argument("--prompt", help="what should happen, e.g. 'the camera pans left'")
-    parser.add_argument("--negative-prompt", help="what should not happen (default: the engine's)")
+    parser.add_argument("--negative-prompt", help="what to avoid (default: the model's own)")
     parser.add_argument(
-        "--preset", help=f"{', '.join(get_args(PresetName))} (default: standard); explicit values beat it"
+        "--preset", help=f"{', '.join(get_args(PresetName))} (default: standard); other flags override it"
     )
     parser.add_argument(
-        "--resolution", help=f"{', '.join(get_args(Resolution))}: 512p is an area of 512 x 512 pixels"
+        "--resolution", help=f"{', '.join(get_args(Resolution))}: 512p means an area of 512 x 512 pixels"
     )
     parser.add_argument(
-        "--fit", help=f"{', '.join(get_args(Fit))} (default: keep, the picture's aspect ratio)"
+        "--fit", help=f"{', '.join(get_args(Fit))} (default: keep the picture's aspect ratio)"
     )
-    parser.add_argument("--height", help="pixels, 64 to 2048, with --width and instead of --resolution")
-    parser.add_argument("--width", help="pixels, 64 to 2048, with --height")
-    parser.add_argument("--num-frames", help="4 to 128")
-    parser.add_argument("--fps", help="frames a second that the video plays at, 1 to 60")
-    parser.add_argument("--target-fps", help="frames a second that the model is told, if other than --fps")
+    parser.add_argument("--height", help="pixels, 64 to 2048; with --width, instead of --resolution")
+    parser.add_argument("--width", help="pixels, 64 to 2048; with --height")
+    parser.add_argument("--num-frames", help="number of frames; the range depends on the model")
+    parser.add_argument("--fps", help="frames per second of the video, 1 to 60")
+    parser.add_argument("--target-fps", help="frame rate given to the model as a condition (default: --fps)")
     parser.add_argument(
-        "--num-inference-steps", help="denoising steps, 1 to 200: more takes longer and looks better"
-    )
-    parser.add_argument("--guidance-scale", help="how closely the prompt is followed, 1 to 30")
-    parser.add_argument(
-        "--speed", help=f"{', '.join(get_args(Speed))} (default: auto, fast where that is proven)"
+        "--num-inference-steps", help="denoising steps, 1 to 200; more steps look better and take longer"
     )
     parser.add_argument(
-        "--seed", help="0 to 4294967295: the same seed gives the same video (default, and -1: drawn)"
+        "--guidance-scale", help="how closely to follow the prompt, 1 to 30; 1 turns guidance off"
     )
     parser.add_argument(
-        "--engine", help="auto, or a model that i2v models lists (default: as in the settings)"
+        "--speed", help=f"{', '.join(get_args(Speed))} (default: auto, which is fast where verified)"
+    )
+    parser.add_argument(
+        "--seed", help="0 to 4294967295; the same seed gives the same clip (default: -1, random)"
+    )
+    parser.add_argument(
+        "--engine", help="auto, or a model listed by i2v models (default: engine.name in the settings)"
     )
     parser.add_argument(
         "--option",
         action="append",
         metavar="NAME=VALUE",
-        help="what only one model has, e.g. zoom=1.2 for camera-move; can be given several times",
+        help="an option of one model, such as zoom=1.2 for camera-move; may be repeated",
     )
     parser.add_argument(
         "--gradient-checkpointing",
         action="store_true",
         default=None,
-        help="says what it does (nothing, when generating)",
+        help="accepted for compatibility; has no effect",
     )
 
 
@@ -191,7 +197,9 @@ def _recorder(settings: Settings, submitted: datetime) -> Iterator[FrameRecorder
             if recorder.notice is not None:
                 print(f"i2v: {recorder.notice.message}", file=sys.stderr)
             if recorder.path.exists():
-                print(f"i2v: To publish them: i2v finish {shlex.quote(str(recorder.path))}", file=sys.stderr)
+                print(
+                    f"i2v: To write the video: i2v finish {shlex.quote(str(recorder.path))}", file=sys.stderr
+                )
             raise
 
 

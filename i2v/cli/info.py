@@ -15,13 +15,13 @@ from i2v.core.schema import shown
 if TYPE_CHECKING:
     from i2v.media.video import VideoInfo
 
-HEADINGS = {"generation": "what was run", "size": "as asked", "plan": "how", "versions": "with"}
+HEADINGS = {"generation": "settings", "size": "requested size", "plan": "memory plan", "versions": "versions"}
 
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:
-    parser = commands.add_parser("info", help="what a video is, and how it was made")
+    parser = commands.add_parser("info", help="show what a video is and how it was made")
     parser.add_argument("video", metavar="CLIP", help="an MP4 file")
-    parser.add_argument("--json", action="store_true", help="print one line of JSON")
+    parser.add_argument("--json", action="store_true", help="print the result as one line of JSON")
     return parser
 
 
@@ -87,6 +87,6 @@ def _lines(made: dict[str, object], indent: str = "") -> list[str]:
             lines += [f"{indent}{HEADINGS.get(name, name)}:", *_lines(value, indent + "  ")]
         else:
             lines.append(
-                f"{indent}{printable(name)}: {'(left out)' if value is None else printable(str(value))}"
+                f"{indent}{printable(name)}: {'(not saved)' if value is None else printable(str(value))}"
             )
     return lines

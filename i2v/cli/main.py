@@ -17,7 +17,8 @@ from importlib.metadata import version
 from i2v.cli import bench, doctor, finish, generate, info, models, plan, serve
 from i2v.cli.parsers import Parser
 from i2v.cli.streams import why_lost
-from i2v.core.errors import Cancelled, I2VError
+from i2v.core.errors import Cancelled, I2VError, render
+from i2v.core.schema import GenerationRequest
 from i2v.core.signals import stopping
 
 COMMANDS = (generate, finish, serve, plan, info, models, doctor, bench)
@@ -26,7 +27,7 @@ COMMANDS = (generate, finish, serve, plan, info, models, doctor, bench)
 def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="i2v",
-        description="A photo and a sentence become a video.",
+        description="Turn a photo and a sentence into a video.",
         epilog=generate.EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -46,13 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             return _run(argv)
         except I2VError as error:
-            return _fail(error.message, error.exit_code)
+            return _fail(_sentence(error), error.exit_code)
         except KeyboardInterrupt:
             return _interrupted()
         except Exception as error:
             if is_stopped():  # and a library made something else of the interruption
                 return _interrupted()
-            return _fail(f"Something went wrong inside i2v ({type(error).__name__}). {_log_traceback()}", 1)
+            return _fail(f"Internal error in i2v ({type(error).__name__}). {_log_traceback()}", 1)
 
 
 def _run(argv: Sequence[str] | None) -> int:
@@ -76,6 +77,14 @@ def _check_stdout() -> int:
     return _fail(I2VError("cli.result_lost", reason=error.strerror).message, 1)
 
 
+def _sentence(error: I2VError) -> str:
+    """Return the message with the flag in place of the field that it sets."""
+    field = str(error.params.get("field", ""))
+    if field not in GenerationRequest.model_fields:
+        return error.message
+    return render(error.code, error.params | {"field": "--" + field.replace("_", "-")})
+
+
 def _interrupted() -> int:
     return _fail(Cancelled("job.interrupted").message, Cancelled.exit_code)
 
@@ -94,5 +103,5 @@ def _log_traceback() -> str:
         path.parent.mkdir(exist_ok=True)
         path.write_text(traceback.format_exc(), encoding="utf-8")
     except OSError as error:
-        return f"The details could not be written to {path}: {error}."
-    return f"The details are in {path}."
+        return f"Its details could not be written to {path}: {error}."
+    return f"Details are in {path}."

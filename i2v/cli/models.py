@@ -19,20 +19,24 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:
-    parser = commands.add_parser(
-        "models", help="which models are there, and which one auto runs; download, verify, add, remove"
-    )
+    parser = commands.add_parser("models", help="list, download, verify, add or remove models")
     parser.set_defaults(act=_list)
     _add_flags(parser, default=False)
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings to use instead of config.yaml")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="read settings from FILE instead of config.yaml"
+    )
     actions = parser.add_subparsers(metavar="ACTION", parser_class=Parser)
-    listing = actions.add_parser("list", help="which models are there (also without any ACTION)")
+    listing = actions.add_parser("list", help="list models and the one that auto selects (default)")
     listing.set_defaults(act=_list)
     _add_flags(listing, default=argparse.SUPPRESS)
     weights.add_parsers(actions)
     for action in actions.choices.values():
         action.add_argument(
-            "--config", type=Path, metavar="FILE", default=argparse.SUPPRESS, help="settings to use"
+            "--config",
+            type=Path,
+            metavar="FILE",
+            default=argparse.SUPPRESS,
+            help="read settings from FILE instead of config.yaml",
         )
     return parser
 
@@ -41,7 +45,9 @@ def _add_flags(parser: argparse.ArgumentParser, default: object) -> None:
     parser.add_argument(
         "--digest", action="store_true", default=default, help="read all weights and print their SHA-256"
     )
-    parser.add_argument("--json", action="store_true", default=default, help="print one line of JSON")
+    parser.add_argument(
+        "--json", action="store_true", default=default, help="print the result as one line of JSON"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -59,7 +65,7 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
     lines: list[str] = []
     for spec in engines().values():
         if not spec.files:
-            lines.append(f"{spec.name} ({spec.title}): available, it needs no weights")
+            lines.append(f"{spec.name} ({spec.title}): installed, needs no weights")
             continue
         folder = locate(spec, settings.models)
         digest = _digest(spec, folder, settings.models) if arguments.digest else None
@@ -112,12 +118,12 @@ def _fields(spec: EngineSpec, folder: ModelFolder, digest: str | None) -> dict[s
 def _lines(spec: EngineSpec, folder: ModelFolder, digest: str | None) -> list[str]:
     size = f"{folder.size / 1e6:.1f} MB in {folder.path}"
     if folder.missing is None:
-        state = f"available, {size}"
+        state = f"installed, {size}"
     elif folder.files:
         state = f"incomplete, {size}: {folder.missing.relative_to(folder.path)} is missing"
     else:
-        state = f"not there, looked for in {folder.path}"
+        state = f"not installed (no model in {folder.path})"
     lines = [f"{spec.name} ({spec.title}): {state}"]
     if folder.missing is not None and spec.published:
-        lines.append(f"  to get it: i2v models download {spec.name}")
+        lines.append(f"  to install it: i2v models download {spec.name}")
     return lines if digest is None else [*lines, f"  SHA-256 {digest}"]

@@ -45,14 +45,16 @@ class Row:
 
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:
-    parser = commands.add_parser("plan", help="what each preset takes of memory and time, here or elsewhere")
-    parser.add_argument("--vram", metavar="GB", help="a card with so much memory instead of this machine's")
-    parser.add_argument("--ram", metavar="GB", help="so much CPU memory instead of what is free here")
+    parser = commands.add_parser("plan", help="show how much memory and time each preset needs")
+    parser.add_argument("--vram", metavar="GB", help="assume a GPU with this much memory (GB)")
+    parser.add_argument("--ram", metavar="GB", help="assume this much free RAM (GB)")
     parser.add_argument(
-        "--engine", help="auto, or a model that i2v models lists (default: as in the settings)"
+        "--engine", help="auto, or a model listed by i2v models (default: engine.name in the settings)"
     )
-    parser.add_argument("--json", action="store_true", help="print one line of JSON")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings to use instead of config.yaml")
+    parser.add_argument("--json", action="store_true", help="print the result as one line of JSON")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="read settings from FILE instead of config.yaml"
+    )
     return parser
 
 
@@ -88,7 +90,9 @@ def _bytes(flag: str, value: str | None) -> int | None:
     except ValueError:
         count = 0.0
     if not 0 < count <= 100_000:
-        raise InvalidRequest("request.invalid", field=flag, value=shown(value), allowed="gigabytes, e.g. 8")
+        raise InvalidRequest(
+            "request.invalid", field=flag, value=shown(value), allowed="a number of GB, such as 8"
+        )
     return round(count * GIB)
 
 
@@ -97,7 +101,7 @@ def _device(settings: Settings, vram: int | None, ram: int | None) -> DeviceInfo
     from i2v.memory.plan import probe_device
 
     if vram is not None:
-        return DeviceInfo("cuda", f"a card with {vram / GIB:g} GB", vram, free_ram=ram)
+        return DeviceInfo("cuda", f"a GPU with {vram / GIB:g} GB", vram, free_ram=ram)
     device = probe_device(settings.engine.device)
     if ram is None:
         return device
@@ -156,6 +160,6 @@ def _line(row: Row) -> str:
     made = row.generation
     clip = f"{made.generated_width} x {made.generated_height}, {made.num_frames} frames"
     steps = f"{made.num_inference_steps} steps" if made.num_inference_steps else ""
-    told = " ".join(notice.message for notice in row.planned.notices) or "Not known for this engine."
-    time = "" if row.seconds is None else f" About {row.seconds:.0f} s{' at a first guess' * row.is_guess}."
+    told = " ".join(notice.message for notice in row.planned.notices) or "No estimate for this model."
+    time = "" if row.seconds is None else f" About {row.seconds:.0f} s{' (rough estimate)' * row.is_guess}."
     return f"{row.preset:<9} {clip:<26} {steps:<10} {told}{time}"

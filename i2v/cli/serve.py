@@ -10,15 +10,19 @@ from i2v.cli.parsers import Commands
 
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:
-    parser = commands.add_parser("serve", help="answer over HTTP, and run jobs one after another")
+    parser = commands.add_parser("serve", help="run the server: web page, API and job queue")
     parser.add_argument(
         "--host",
         metavar="NAME",
-        help="where to listen (server.host: 127.0.0.1); 0.0.0.0: on the network, with a token",
+        help="address to listen on (default: 127.0.0.1); 0.0.0.0 opens it to the network, with a token",
     )
-    parser.add_argument("--port", metavar="N", help="server.port (7860); 0: a free one, which is printed")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings to use instead of config.yaml")
-    parser.add_argument("--quiet", action="store_true", help="write warnings to the log alone")
+    parser.add_argument(
+        "--port", metavar="N", help="port to listen on (default: 7860); 0 picks a free one and prints it"
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="read settings from FILE instead of config.yaml"
+    )
+    parser.add_argument("--quiet", action="store_true", help="log warnings to the log file only")
     return parser
 
 

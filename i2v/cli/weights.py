@@ -19,28 +19,29 @@ if TYPE_CHECKING:
 
 
 def add_parsers(actions: Commands) -> None:
-    fetching = actions.add_parser("download", help="fetch a model, or what is missing of it")
+    fetching = actions.add_parser("download", help="download a model, or resume a download")
     fetching.set_defaults(act=_download)
-    fetching.add_argument("--dry-run", action="store_true", help="say what it would be, and fetch nothing")
+    fetching.add_argument("--dry-run", action="store_true", help="show what would be downloaded, then stop")
     fetching.add_argument(
-        "--accept-licence", action="store_true", help="accept the licence, where that is asked for; once"
+        "--accept-licence", action="store_true", help="accept the licence, if the model requires it"
     )
-    verifying = actions.add_parser(
-        "verify", help="compare a model's files with the hashes that its hub tells"
-    )
+    verifying = actions.add_parser("verify", help="compare a model's files with the published checksums")
     verifying.set_defaults(act=_verify)
-    adding = actions.add_parser("add", help="use a model folder where it is; nothing is copied")
+    adding = actions.add_parser("add", help="use a model folder where it is, without copying it")
     adding.set_defaults(act=_add)
-    adding.add_argument("name", metavar="NAME", nargs="?", help="whose, where FOLDER does not say it")
+    adding.add_argument("name", metavar="NAME", nargs="?", help="the model, if FOLDER does not say which")
     adding.add_argument("folder", metavar="FOLDER", type=Path, help="the model's folder, or one above it")
-    removing = actions.add_parser("remove", help="delete a downloaded model, or forget an added folder")
+    removing = actions.add_parser("remove", help="delete a downloaded model, or stop using an added folder")
     removing.set_defaults(act=_remove)
-    removing.add_argument("--yes", action="store_true", help="do not ask")
+    removing.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     for parser in (fetching, verifying, removing):
-        parser.add_argument("name", metavar="NAME", help="as i2v models lists it, e.g. i2vgen-xl")
+        parser.add_argument("name", metavar="NAME", help="a model listed by i2v models, such as i2vgen-xl")
     for parser in (fetching, verifying):
         parser.add_argument(
-            "--json", action="store_true", default=argparse.SUPPRESS, help="print one line of JSON"
+            "--json",
+            action="store_true",
+            default=argparse.SUPPRESS,
+            help="print the result as one line of JSON",
         )
 
 
@@ -79,16 +80,16 @@ def _licence_question(plan: Plan) -> str:
 def _plan_lines(spec: EngineSpec, plan: Plan) -> list[str]:
     from i2v.weights.licences import licence_url
 
-    begun = f", {plan.begun / 1e9:.2f} GB of it are there" if plan.begun else ""
+    begun = f", {plan.begun / 1e9:.2f} GB already downloaded" if plan.begun else ""
     origins = [f"  from {part.origin}" for part in plan.parts]
     if len(plan.parts) > 1:
         origins = [f"{line}: {_part_words(part)}" for line, part in zip(origins, plan.parts, strict=True)]
     return [
         f"{spec.title}: {plan.size / 1e9:.2f} GB{begun}; licence: {plan.licence}",
         *origins,
-        *(f"  to be accepted: {part.licence}, {licence_url(part)}" for part in plan.to_accept),
-        f"  by way of {', '.join(plan.sources) or 'nothing: models.offline is set'}",
-        f"  to {plan.target}, where {plan.free / 1e9:.1f} GB are free",
+        *(f"  licence to accept: {part.licence}, {licence_url(part)}" for part in plan.to_accept),
+        f"  through {', '.join(plan.sources) or 'no source: models.offline is set'}",
+        f"  to {plan.target} ({plan.free / 1e9:.1f} GB free)",
     ]
 
 
@@ -134,7 +135,7 @@ def _remove(arguments: argparse.Namespace, settings: Settings) -> int:
     spec = _spec(arguments.name)
     folder = removable(spec, settings.models)
     if folder.origin == "added":
-        question = f"Forget {folder.path}? The folder stays as it is."
+        question = f"Stop using {folder.path}? The folder itself is kept."
     else:
         question = f"Delete {folder.path} ({folder.own_size / 1e9:.2f} GB)?"
     if not arguments.yes and not _confirm(question):
@@ -181,14 +182,14 @@ class _Line:
 
 def _words(progress: Progress) -> str:
     if progress.phase == "waiting":
-        return "another process is downloading this model: waiting for it"
+        return "waiting for another process that is downloading this model"
     if progress.phase == "asking":
-        return f"asking {progress.source}"
+        return f"connecting to {progress.source}"
     if progress.phase == "pausing":
-        return "no source answers: trying again soon"
+        return "no source responds; retrying soon"
     done = f"{progress.done / 1e6:.0f} of {progress.total / 1e6:.0f} MB"
     if progress.phase == "checking":
-        return f"{done}, checking {progress.file}"
+        return f"{done}, verifying {progress.file}"
     left = "" if progress.eta is None else f", {_time(progress.eta)} left"
     return f"{done}, {progress.speed / 1e6:.2f} MB/s{left}: {progress.file} from {progress.source}"
 

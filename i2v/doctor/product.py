@@ -23,7 +23,7 @@ from i2v.weights.folders import find_weights, locate
 
 READ_BYTES, READ_SECONDS = 2**26, 0.3  # reading is tried for as much or as long, whatever ends first
 SLOW_SECONDS = 60  # what users were told that the first clip may wait for the model
-LOW_GIB = 1.0
+LOW_GB = 1.0
 VARIABLES = ("HF_ENDPOINT", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "IMAGEIO_FFMPEG_EXE")
 
 
@@ -48,8 +48,8 @@ def check_output(output: OutputSettings) -> Finding:
         prepare_output(OutputName(folder, datetime.now(), output.prefix))
     except I2VError as error:
         return Finding("problem", error)
-    free = round(shutil.disk_usage(folder).free / 2**30, 1)
-    if free < LOW_GIB:
+    free = round(shutil.disk_usage(folder).free / 1e9, 1)
+    if free < LOW_GB:
         found = Notice("doctor.output_low", {"path": _shown(folder), "free": free})
         return Finding("warning", found, Notice("doctor.output_low_fix", {}))
     return Finding("ok", Notice("doctor.output_ok", {"path": _shown(folder), "free": free}))

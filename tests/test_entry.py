@@ -74,7 +74,7 @@ def test_a_signal_during_loading_ends_the_process_in_one_line(
         os.killpg(process.pid, number)
         _, complaints = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert complaints == "i2v: Interrupted. Nothing was left behind.\n"
+    assert complaints == "i2v: Interrupted. No files were left behind.\n"
 
 
 def test_a_signal_that_is_ignored_stays_so(loading: dict[str, str]) -> None:

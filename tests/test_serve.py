@@ -123,7 +123,7 @@ def test_a_folder_of_logs_that_cannot_be_written_is_said_and_no_obstacle(
     server = start(staged(tmp_path))
     assert follow(server, submit(server, picture, "x"))[-1] == "state"
     server.end()
-    assert f"Logs cannot be written to {tmp_path / 'logs'}" in server.process.communicate()[1]
+    assert f"Cannot write logs to {tmp_path / 'logs'}" in server.process.communicate()[1]
 
 
 def test_importing_the_server_loads_no_model_library() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from i2v.cli.parsers import Commands
 from i2v.core.errors import Cancelled, InvalidRequest
-from i2v.core.schema import nearest_name, shown
+from i2v.core.schema import shown
 
 if TYPE_CHECKING:
     from i2v.bench.report import Row
@@ -90,7 +90,7 @@ def _chosen(names: str | None, known: tuple[str, ...]) -> tuple[str, ...]:
     chosen = [name.strip() for name in names.split(",") if name.strip()]
     for name in chosen:
         if name not in known:
-            allowed = f"one of {', '.join(known)}; did you mean {nearest_name(name, known)}?"
+            allowed = f"one of {', '.join(known)}"
             raise InvalidRequest("request.invalid", field="--only", value=shown(name), allowed=allowed)
     if not chosen:
         raise InvalidRequest(

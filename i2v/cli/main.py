@@ -18,6 +18,7 @@ from i2v.cli import bench, doctor, finish, generate, info, models, plan, serve
 from i2v.cli.parsers import Parser
 from i2v.cli.streams import why_lost
 from i2v.core.errors import Cancelled, I2VError, render
+from i2v.core.messages import HINTS
 from i2v.core.schema import GenerationRequest
 from i2v.core.signals import stopping
 
@@ -78,11 +79,11 @@ def _check_stdout() -> int:
 
 
 def _sentence(error: I2VError) -> str:
-    """Return the message with the flag in place of the field that it sets."""
-    field = str(error.params.get("field", ""))
-    if field not in GenerationRequest.model_fields:
-        return error.message
-    return render(error.code, error.params | {"field": "--" + field.replace("_", "-")})
+    """Return what happened and what to do, with a field of the request named as its flag."""
+    field, message, hint = str(error.params.get("field", "")), error.message, HINTS.get(error.code)
+    if field in GenerationRequest.model_fields:
+        message = render(error.code, error.params | {"field": "--" + field.replace("_", "-")})
+    return message if hint is None else f"{message} {hint}"
 
 
 def _interrupted() -> int:

@@ -110,7 +110,7 @@ def _result(value: object, generation: Generation) -> Result:
 
 def _object(value: object) -> JsonObject:
     if not isinstance(value, dict):
-        raise ValueError("it is no JSON object")
+        raise ValueError("it is not a JSON object")
     return value
 
 

@@ -125,7 +125,7 @@ def _examine(path: Path) -> tuple[VideoProblem | None, str]:
             return None, ""  # nothing is known of the file
         return "broken", error.strerror or str(error)
     if b"ftyp" not in boxes:
-        return "broken", "it is no MP4 file"
+        return "broken", "it is not an MP4 file"
     if not boxes.keys() >= {b"moov", b"mdat"}:
         return "broken", "it was cut off"
     return None, ""

@@ -6,7 +6,7 @@ One table; a test holds it complete. This module knows no widget.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 from i2v.core import messages_zh
@@ -25,10 +25,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "page.api": ("API", "API 文档"),
     "page.visit": ("Log out", "退出登录"),
     "demo.about": (
-        "The demo model only makes small, short clips of camera moves. I2VGen-XL can also move what is in the"
-        " picture, but needs an NVIDIA GPU and a 4.98 GB download.",
-        "演示模型只能生成简短的小尺寸运镜视频。I2VGen-XL 还能让画面中的物体动起来，但需要 NVIDIA 显卡，并下载"
-        " 4.98 GB 的模型。",
+        "The demo model only makes small, short clips of camera moves. I2VGen-XL can also move what is in"
+        " the picture, but needs an NVIDIA GPU and a 4.98 GB download.",
+        "演示模型只能生成简短的小尺寸运镜视频。I2VGen-XL 还能让画面中的物体动起来，但需要 NVIDIA 显卡，"
+        "并下载 4.98 GB 的模型文件。",
     ),
     "tab.generate": ("Generate", "生成"),
     "tab.queue": ("Queue", "队列"),
@@ -62,10 +62,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "advanced": ("Advanced", "高级设置"),
     "resolution.label": ("Resolution", "分辨率"),
     "resolution.preset": ("from preset", "按预设"),
-    "fit.label": ("If the picture's shape does not fit", "图片比例不符时"),
-    "fit.keep": ("Keep the picture's shape", "保持图片比例"),
-    "fit.crop": ("Crop to a square", "裁剪成正方形"),
-    "fit.pad": ("Add borders to make a square", "加边框补成正方形"),
+    "fit.label": ("Aspect ratio", "画面比例"),
+    "fit.keep": ("Same as picture", "与图片一致"),
+    "fit.crop": ("Square, cropped", "裁剪成正方形"),
+    "fit.pad": ("Square, with borders", "加边框成正方形"),
     "num_frames.label": ("Frames", "帧数"),
     "fps.label": ("Frames per second", "每秒帧数"),
     "num_inference_steps.label": ("Steps", "步数"),
@@ -259,10 +259,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "models.download.confirm": ("Download {size} now?", "现在下载 {size}？"),
     "models.resume": ("Resume download", "继续下载"),
     "models.accept.confirm": (
-        "Accept the licence {licences} and fetch {size} now?",
+        "Accept the licence {licences} and download {size} now?",
         "接受许可 {licences} 并下载 {size}？",
     ),
-    "models.part.copy": ("is in {path} already and is used there", "已在 {path}，直接使用"),
+    "models.part.copy": ("already in {path}, and used from there", "已在 {path}，直接使用"),
     "models.cancel": ("Cancel", "取消"),
     "models.verify": ("Verify", "校验"),
     "models.remove": ("Delete", "删除"),
@@ -335,9 +335,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     "system.log.empty": ("The log is still empty.", "日志还是空的。"),
     # what comes out
     "download": ("Download", "下载"),
-    "same_seed": ("Run again with this seed", "重新生成（相同种子）"),
+    "same_seed": ("Run again, same seed", "重新生成（相同种子）"),
     "variation": ("Variation", "换个版本"),
-    "carry_on": ("Continue from the last frame", "从最后一帧继续"),
+    "carry_on": ("Continue from last frame", "从最后一帧继续"),
     "last_frame": ("Save last frame", "保存最后一帧"),
     "result.path": ("Saved as", "保存位置"),
     "result.prompt": ("Prompt", "提示词"),
@@ -382,28 +382,34 @@ ON_PAGE: dict[str, tuple[str, str]] = {
     ),
     "image.cropped": (
         "The picture ({source}) was cropped by {left} pixels on the left, {top} at the top, {right} on the"
-        " right and {bottom} at the bottom. To keep all of it, choose to add borders.",
-        "图片（{source}）已裁剪：左 {left}、上 {top}、右 {right}、下 {bottom} 像素。"
-        "要保留全部内容，请选择加边框。",
+        " right and {bottom} at the bottom. To keep all of it, choose the aspect ratio “Square, with"
+        " borders”.",
+        "图片（{source}）已裁剪：左 {left}、上 {top}、右 {right}、下 {bottom} 像素。要保留全部内容，"
+        "画面比例请选“加边框成正方形”。",
     ),
     "image.padded": (
         "Borders were added to make {size}: {left} pixels on the left, {top} at the top, {right} on the"
-        " right and {bottom} at the bottom. To fill the frame, choose to crop.",
-        "图片已加边框到 {size}：左 {left}、上 {top}、右 {right}、下 {bottom} 像素。要铺满画面，请选择裁剪。",
+        " right and {bottom} at the bottom. To fill the frame, choose the aspect ratio “Square, cropped”.",
+        "图片已加边框到 {size}：左 {left}、上 {top}、右 {right}、下 {bottom} 像素。要铺满画面，"
+        "画面比例请选“裁剪成正方形”。",
     ),
     # the first screen shows no folders of the server
     "engine.auto_full": ("Using {title}.", "正在使用 {title}。"),
     "engine.auto_no_cuda": (
         "The demo model is used because there is no NVIDIA GPU.",
-        "没有 NVIDIA 显卡，使用演示模型。",
+        "没有 NVIDIA 显卡，因此使用演示模型。",
     ),
     "engine.auto_no_weights": (
         "The demo model is used because no other model is installed.",
-        "没有安装其他模型，使用演示模型。",
+        "未安装其他模型，因此使用演示模型。",
     ),
     "engine.auto_neither": (
         "The demo model is used because there is no NVIDIA GPU and no other model is installed.",
-        "没有 NVIDIA 显卡，也没有安装其他模型，使用演示模型。",
+        "没有 NVIDIA 显卡，也未安装其他模型，因此使用演示模型。",
+    ),
+    "weights.missing_folder": (
+        "{title} is not installed: no model folder at {path}. Install it on the System tab.",
+        "{title} 未安装：{path} 没有模型文件夹。请在“系统”页安装。",
     ),
     "weights.offline": (
         "{title} cannot be downloaded, because models.offline is set. Unset it, or copy the model folder from"
@@ -462,6 +468,11 @@ def text(key: str, language: Language, **params: object) -> str:
     return (chinese if language == "zh-CN" else english).format(**params)
 
 
+def sentences(each: Iterable[str], language: Language) -> str:
+    """Return several sentences as one text: Chinese puts no space between them."""
+    return ("" if language == "zh-CN" else " ").join(each)
+
+
 def translate(told: Mapping[str, object], language: Language) -> str:
     """Return the sentence of an error or notice, `{code, params, message}`, with what to do about it.
 
@@ -471,7 +482,7 @@ def translate(told: Mapping[str, object], language: Language) -> str:
     sentence, then = _translated(told, language), told.get("then")
     if not isinstance(then, Mapping):
         return sentence
-    return f"{sentence}{'' if language == 'zh-CN' else ' '}{_translated(then, language)}"
+    return sentences((sentence, _translated(then, language)), language)
 
 
 def _translated(told: Mapping[str, object], language: Language) -> str:
@@ -484,7 +495,7 @@ def _translated(told: Mapping[str, object], language: Language) -> str:
     except KeyError:
         return str(told["message"])
     hints = messages_zh.HINTS if is_chinese else HINTS
-    return f"{sentence}{'' if is_chinese else ' '}{hints[code]}" if code in hints else sentence
+    return sentences((sentence, hints[code]), language) if code in hints else sentence
 
 
 def _localized(params: Mapping[str, Param], language: Language) -> dict[str, Param]:

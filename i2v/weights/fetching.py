@@ -208,7 +208,7 @@ class Fetching:
             if begun:  # perhaps the fault is in the beginning, which may be another source's
                 return self._fetch_from(source, item)
             told_by = self.told_by[item.part.folder]
-            raise SourceFailed(f"its file is not what {told_by} says, by {expected.how}")
+            raise SourceFailed(f"its file does not match the checksum from {told_by} ({expected.how})")
         self._check_content(whole, expected)
         path = self.folder / item.place
         path.parent.mkdir(parents=True, exist_ok=True)

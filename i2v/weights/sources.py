@@ -107,7 +107,7 @@ class Source:
             if done > size:
                 raise SourceFailed("it sends more than it has listed", is_lasting=True)
             if time.monotonic() - moved > self._models.stall_seconds:
-                raise SourceFailed(f"nothing came for {self._models.stall_seconds:g} s")
+                raise SourceFailed(f"no data for {self._models.stall_seconds:g} s")
 
         self._answer(wait)
 

@@ -72,7 +72,7 @@ def read_shapes(spec: EngineSpec, path: Path) -> dict[str, Shape]:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if not 2 <= length <= HEADER_LIMIT:
-                raise ValueError("it is no safetensors file")
+                raise ValueError("it is not a safetensors file")
             rows = json.loads(file.read(length))
             size = file.seek(0, 2)
         shapes = {name: tuple(row["shape"]) for name, row in rows.items() if name != "__metadata__"}

@@ -209,9 +209,9 @@ STOPPED: Figures = {
     ("changes", "words"),
     [
         ({}, "None"),
-        ({"denoise": {"seconds": 3.1, "seconds_each": 1.0, "bytes_after": GIB}}, "went on for 3.1 s"),
-        ({"decode": {"seconds": 0.1, "seconds_each": 0.2, "bytes_after": GIB + 2**27}}, "left 128 MiB"),
-        ({"frames_after": {"max_difference": 90, "mean_difference": 20.0}}, "came out otherwise"),
+        ({"denoise": {"seconds": 3.1, "seconds_each": 1.0, "bytes_after": GIB}}, "kept running for 3.1 s"),
+        ({"decode": {"seconds": 0.1, "seconds_each": 0.2, "bytes_after": GIB + 2**27}}, "128 MB"),
+        ({"frames_after": {"max_difference": 90, "mean_difference": 20.0}}, "different frames"),
     ],
 )
 def test_a_cancelled_clip_that_goes_on_or_leaves_something_fails(
@@ -227,8 +227,8 @@ def test_a_cancelled_clip_that_goes_on_or_leaves_something_fails(
     [
         (700, 0.1, "ok", "None"),
         (550, 0.1, "ok", "None"),
-        (0, 0.1, "failed", "Memory did not run out"),
-        (700, 40.0, "failed", "Frames are up to 40 of 255 apart"),
+        (0, 0.1, "failed", "Memory never ran out"),
+        (700, 40.0, "failed", "Frames differ by up to 40 of 255"),
     ],
 )
 def test_memory_is_taken_away_until_a_clip_steps_down(

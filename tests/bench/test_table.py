@@ -29,7 +29,7 @@ def test_a_clip_is_told_beside_the_estimate_and_what_was_published() -> None:
     }
     assert line(Row("presets", "standard", "ok", figures=figures)) == (
         "presets  standard        ok      512 x 512 x 16, 50 steps, 4 of them run;"
-        " 48.3 s (estimated 70, published 51 s); 6.00 GiB (estimated 7.00, published 13.8 GB)"
+        " 48.3 s (estimated 70, published 51 s); 6.00 GB (estimated 7.00, published 13.8 GB)"
     )
 
 
@@ -39,7 +39,7 @@ def test_a_clip_of_the_cpu_has_its_peak_and_nothing_beside() -> None:
         "bytes": {"peak": 2**30, "reserved": None},
         "published": None,
     }
-    assert line(Row("stock", "ours", "ok", figures=figures)).endswith("50 steps; 3.0 s; 1.00 GiB")
+    assert line(Row("stock", "ours", "ok", figures=figures)).endswith("50 steps; 3.0 s; 1.00 GB")
 
 
 def test_frames_are_told_with_what_was_expected() -> None:
@@ -49,8 +49,8 @@ def test_frames_are_told_with_what_was_expected() -> None:
         "expected_at_most": {"mean_difference": 1.5},
     }
     assert line(Row("stock", "frames", "failed", "Too far.", figures=figures)) == (
-        "stock    frames          failed  at most 9 of 255 apart, 0.250 on average"
-        " (expected: mean 1.5 at most). Too far."
+        "stock    frames          failed  frames differ by up to 9 of 255, 0.250 on average"
+        " (expected: at most mean 1.5). Too far."
     )
 
 
@@ -65,12 +65,12 @@ def test_what_went_wrong_or_was_left_out_is_told() -> None:
 
 def test_faults_are_told_in_their_own_words() -> None:
     watched = CLIP | {"decoded_again": 0, "black_frames": 0, "frames": 8}
-    assert line(Row("nan", "float16", "ok", figures=watched)).endswith("8 frames, every number finite")
+    assert line(Row("nan", "float16", "ok", figures=watched)).endswith("8 frames, no NaN")
     stopped = CLIP | {"denoise": {"seconds": 0.5}, "decode": {"seconds": 0.04}}
     assert line(Row("cancel", "cancel", "ok", figures=stopped)).endswith(
         "denoise: stopped after 0.50 s; decode: stopped after 0.04 s"
     )
     short = CLIP | {"needed_bytes": 9, "seconds": {"clip": 7.0}, "stepped_down": [{}, {}]}
     assert line(Row("memory", "ladder", "ok", figures=short)).endswith(
-        "7.0 s; stepped down 2 times and finished"
+        "7.0 s; saved memory in 2 steps and finished"
     )

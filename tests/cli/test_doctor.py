@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from i2v.cli.doctor import HEADINGS
 from i2v.cli.main import main
 from i2v.core.messages import MESSAGES
 from tests.cli.running import run, run_here
@@ -139,10 +140,10 @@ def test_plain_output_has_a_line_for_each_finding_and_its_fix_below(
     done = run_here(environment, "doctor", "--config", config, "--port", str(free_port))
     assert done.returncode == 1, done.stderr
     lines = done.stdout.splitlines()
-    assert [line.replace(" ", "_") for line in lines if not line.startswith(" ")] == CASES
+    assert [line for line in lines if not line.startswith(" ")] == [HEADINGS[case] for case in CASES]
     assert f"  problem  {config}: unknown setting 'output.prefx'. Did you mean 'output.prefix'?" in lines
     assert f"  info     {MESSAGES['doctor.not_checked']}" in lines
-    motion = lines.index("stiff motion")
+    motion = lines.index("Stiff motion")
     assert lines[motion + 1 : motion + 3] == [
         f"  info     {MESSAGES['doctor.motion']}",
         f"    fix: {MESSAGES['doctor.motion_fix']}",
@@ -156,7 +157,7 @@ def test_a_missing_package_is_a_problem_and_no_crash(environment: dict[str, str]
     )
     done = run(environment | {"PYTHONPATH": str(tmp_path)}, "doctor")
     assert done.returncode == 1
-    assert "problem  The package psutil is not installed." in done.stdout
+    assert "problem  Package psutil is not installed." in done.stdout
     assert "fix: Run bash scripts/setup.sh." in done.stdout
     assert done.stderr == ""
 
@@ -164,4 +165,4 @@ def test_a_missing_package_is_a_problem_and_no_crash(environment: dict[str, str]
 @pytest.mark.parametrize("port", ["0", "65536", "-1"])
 def test_a_port_that_cannot_be_is_bad_input(port: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--port", port]) == 2
-    assert capsys.readouterr().err == f"i2v: port = {port} is not accepted: a whole number from 1 to 65535.\n"
+    assert capsys.readouterr().err == f"i2v: --port must be a whole number from 1 to 65535 (got {port}).\n"

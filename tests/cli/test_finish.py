@@ -31,7 +31,7 @@ def test_a_video_that_could_not_be_written_is_finished_without_computing_it_agai
     assert done.returncode == 1
     assert list(outputs.iterdir()) == []
     (line,) = [line for line in done.stderr.splitlines() if "i2v finish" in line]
-    command = shlex.split(line.partition("To publish them: i2v ")[2])
+    command = shlex.split(line.partition("To write the video: i2v ")[2])
     assert Path(command[1]).parent == tmp_path / "da ta" / "unpublished"
     finished = run_here(environment, *command, "--output", tmp_path / "a.mp4", "--json")
     assert finished.returncode == 0, finished.stderr

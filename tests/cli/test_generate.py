@@ -76,18 +76,18 @@ def test_an_existing_output_is_kept_without_force(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--num-frames", "3"], "num_frames = 3 is not accepted: a whole number from 4 to 128"),
-        (["--num-frames", "many"], "num_frames = many"),
-        (["--guidance-scale", "nan"], "guidance_scale = nan"),
-        (["--seed", "4294967296"], "seed = 4294967296"),
-        (["--preset", "best"], "preset = best is not accepted: one of 'quick'"),
-        (["--resolution", "480p"], "resolution = 480p"),
-        (["--height", "128"], "height and width belong together"),
+        (["--num-frames", "3"], "--num-frames must be a whole number from 4 to 128 with Demo model (got 3)"),
+        (["--num-frames", "many"], "(got many)"),
+        (["--guidance-scale", "nan"], "--guidance-scale must be"),
+        (["--seed", "4294967296"], "--seed must be"),
+        (["--preset", "best"], "--preset must be one of 'quick'"),
+        (["--resolution", "480p"], "--resolution must be"),
+        (["--height", "128"], "height and width go together"),
         (["--height", "128", "--width", "128", "--resolution", "256p"], "not both"),
-        (["--engine", "sora"], "engine = sora is not known: one of auto, i2vgen-xl, embedded"),
-        (["--prompt", "  "], "prompt is blank"),
+        (["--engine", "sora"], "no model sora. Set engine to one of: auto, i2vgen-xl, embedded"),
+        (["--prompt", "  "], "The prompt is empty"),
         (["--prompt", "x" * 2001], "at most 2000 characters"),
-        (["--config", "/nonexistent.yaml"], "/nonexistent.yaml cannot be read"),
+        (["--config", "/nonexistent.yaml"], "Cannot read settings from /nonexistent.yaml"),
         (["--output", "clip.avi"], "clip.avi"),
         (["--steps", "5"], "unrecognized arguments: --steps"),
     ],
@@ -106,7 +106,12 @@ def test_bad_input_is_named_with_exit_code_2(
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(None, "cannot be read"), (b"", "empty"), (b"hello", "format"), (b"\xff\xd8\xff\xe0 broken", "i2v: ")],
+    [
+        (None, "no such file"),
+        (b"", "empty"),
+        (b"hello", "not a picture"),
+        (b"\xff\xd8\xff\xe0 broken", "i2v: "),
+    ],
     ids=["missing", "empty", "text", "broken"],
 )
 def test_a_bad_picture_is_named_with_exit_code_2(
@@ -124,11 +129,11 @@ def test_a_bad_picture_is_named_with_exit_code_2(
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ("https://example.com/photo.jpg", "https://example.com/photo.jpg is an address"),
-        ("HTTP://example.com/x?y=1", "download it first"),
-        ("s3://bucket/photo.jpg", "download it first"),
-        ("file:///data/my%20photo.jpg", "by its path: /data/my photo.jpg"),
-        ("data:image/png;base64,iVBORw0KGgo=", "Save the picture as a file first"),
+        ("https://example.com/photo.jpg", "https://example.com/photo.jpg is a URL"),
+        ("HTTP://example.com/x?y=1", "Download the file first"),
+        ("s3://bucket/photo.jpg", "Download the file first"),
+        ("file:///data/my%20photo.jpg", "the path of the file: /data/my photo.jpg"),
+        ("data:image/png;base64,iVBORw0KGgo=", "Save it as a file first"),
         ("folder", "is a folder"),
         ("nothing.png", "no such file"),
         ("c:photo.jpg", "no such file"),
@@ -151,9 +156,9 @@ def test_what_is_no_file_of_a_picture_is_named_with_what_to_do(
 @pytest.mark.parametrize("flag", ["--like", "--output"])
 def test_no_other_file_is_an_address_either(environment: dict[str, str], picture: Path, flag: str) -> None:
     done = generate_here(environment, picture, flag, "https://example.com/clip.mp4")
-    assert (done.returncode, "is an address" in done.stderr) == (2, True), done.stderr
+    assert (done.returncode, "is a URL" in done.stderr) == (2, True), done.stderr
     asked = run_here(environment, "info", "https://example.com/clip.mp4")
-    assert (asked.returncode, "is an address" in asked.stderr) == (2, True), asked.stderr
+    assert (asked.returncode, "is a URL" in asked.stderr) == (2, True), asked.stderr
 
 
 def test_missing_weights_are_a_failure_that_says_where_they_go(
@@ -185,7 +190,7 @@ def test_a_signal_stops_within_a_step_and_leaves_nothing(
     os.close(ours)
     out, _ = child.communicate(timeout=60)
     assert child.returncode == 130
-    assert shown.strip().splitlines()[-1] == b"i2v: Interrupted. Nothing was left behind."
+    assert shown.strip().splitlines()[-1] == b"i2v: Interrupted. No files were left behind."
     assert shown.count(b"/200") <= 1
     assert out == b""
     assert list(outputs.iterdir()) == []
@@ -245,8 +250,8 @@ def test_a_clip_that_cannot_be_repeated_says_why(
     environment["I2V_OUTPUT__PROMPTS"] = "false"
     assert generate_here(environment, picture, "--output", silent).returncode == 0
     for clip, words in (
-        (silent, "was written without its prompts: give --prompt"),
-        (foreign, "does not say how it was made"),
+        (silent, "was saved without its prompt. Pass --prompt"),
+        (foreign, "has no generation settings in it"),
         (tmp_path / "none.mp4", "No such file"),
         (picture, "cannot be read as a video"),
     ):
@@ -259,4 +264,4 @@ def test_a_clip_that_cannot_be_repeated_says_why(
 def test_a_prompt_is_needed_and_named(environment: dict[str, str], picture: Path) -> None:
     done = run_here(environment, "generate", picture)
     assert done.returncode == 2
-    assert "prompt is missing" in done.stderr
+    assert "--prompt is required" in done.stderr

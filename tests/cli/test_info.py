@@ -51,7 +51,7 @@ def test_a_video_of_somebody_else_is_described_without_a_history(
     done = run_here(environment, "info", path)
     assert done.returncode == 0
     assert "5 frames of 64 x 48" in done.stdout
-    assert "does not say how it was made" in done.stdout
+    assert "has no generation settings in it" in done.stdout
     told = json.loads(run_here(environment, "info", path, "--json").stdout)
     assert told["provenance"] is told["label"] is None
 
@@ -82,7 +82,7 @@ def test_a_file_cannot_write_to_the_terminal_what_it_likes(
     done = run_here(environment, "info", tmp_path / "a.mp4")
     assert done.returncode == 0, done.stderr
     assert "2 frames of 64 x 48" in done.stdout
-    assert "in a form that cannot be read" in done.stdout
+    assert "The generation settings in " in done.stdout
     assert "\x1b" not in done.stdout
 
 

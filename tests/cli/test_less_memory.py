@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from i2v.cli.main import main
+from i2v.core.messages import MESSAGES
 from i2v.engines.registry import engines
 from tests.rehearsal import REHEARSAL, stage, write_model
 
@@ -32,11 +33,10 @@ def test_every_rung_is_printed_once_and_at_once(home: Path, capsys: pytest.Captu
     write_model(home, load="load: memory once")
     assert generate(home, "step 2: memory once; frame 1: memory once") == 0
     lines = capsys.readouterr().err.splitlines()
-    told = [line for line in lines if "ran out" in line or "From there" in line]
-    assert [line.split()[3] if "ran out" in line else "then" for line in told] == ["out", "then"] * 3
-    assert "loaded" in told[0]
-    assert "step" in told[2]
-    assert "decoded" in told[4]
+    told = [line for line in lines if line.startswith(("i2v: Out of memory", "i2v: Now "))]
+    assert [line.split()[1] for line in told] == ["Out", "Now"] * 3
+    causes = [MESSAGES[f"ladder.{stage}"] for stage in ("load", "denoise", "decode")]
+    assert [line.strip() for line in told[::2]] == [f"i2v: {cause}" for cause in causes]
     assert lines[-1].startswith("i2v: rehearsal, 4 frames")
 
 
@@ -51,6 +51,6 @@ def test_the_rungs_are_in_the_json(home: Path, capsys: pytest.CaptureFixture[str
 def test_at_the_bottom_it_says_so_and_leaves_nothing(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert generate(home, "frame 2: memory") == 1
     said = capsys.readouterr()
-    assert "most saving options" in said.err
+    assert "every memory-saving option" in said.err
     assert said.out == ""
     assert list((home / "videos").iterdir()) == []

@@ -27,7 +27,7 @@ def test_an_unforeseen_error_is_one_line_and_the_traceback_goes_to_a_file(
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert "RuntimeError" in line
-    log = Path(line.partition("The details are in ")[2].rstrip("."))
+    log = Path(line.partition("Details are in ")[2].rstrip("."))
     try:
         assert "boom" in log.read_text()
     finally:

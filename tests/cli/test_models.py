@@ -77,15 +77,15 @@ def test_the_digest_is_read_only_where_it_is_asked_for(
 def test_each_state_of_a_folder_is_a_plain_line(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
     absent, way, embedded, auto = capsys.readouterr().out.splitlines()
-    assert way == "  to get it: i2v models download i2vgen-xl"
-    assert absent == f"i2vgen-xl (I2VGen-XL): not there, looked for in {models / 'i2vgen-xl'}"
-    assert embedded.startswith("embedded (The embedded demo model): available, ")
-    assert auto.startswith("auto runs the embedded demo model: no CUDA device was found")
+    assert way == "  to install it: i2v models download i2vgen-xl"
+    assert absent == f"i2vgen-xl (I2VGen-XL): not installed (no model in {models / 'i2vgen-xl'})"
+    assert embedded.startswith("embedded (Demo model): installed, ")
+    assert auto.startswith("auto selects the demo model: there is no CUDA GPU")
 
     folder = fill(models)
     assert main(["models"]) == 0
     complete = capsys.readouterr().out.splitlines()[0]
-    assert complete.startswith("i2vgen-xl (I2VGen-XL): available, ")
+    assert complete.startswith("i2vgen-xl (I2VGen-XL): installed, ")
     assert complete.endswith(f" MB in {folder}")
 
     (folder / "vae" / "config.json").unlink()
@@ -113,7 +113,7 @@ def test_the_reason_for_autos_choice_is_that_of_the_choice(models: Path, kind: s
     device = DeviceInfo("cuda" if kind == "cuda" else "cpu", "stand-in", 0)
     chosen = choose_engine("auto", device, models_in(models), engines())
     reason = explain_choice(device, models_in(models), engines()).message
-    runs = "I2VGen-XL" if chosen is I2VGEN_XL else "the embedded demo model"
-    assert reason.startswith(f"auto runs {runs}:")
-    assert ("no CUDA device was found" in reason) == (kind == "cpu")
-    assert ("no complete model is in" in reason) == (not filled)
+    runs = "I2VGen-XL" if chosen is I2VGEN_XL else "the demo model"
+    assert reason.startswith(f"auto selects {runs}:")
+    assert ("no CUDA GPU" in reason) == (kind == "cpu")
+    assert ("no complete model in" in reason) == (not filled)

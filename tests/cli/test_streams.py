@@ -56,7 +56,8 @@ def redirected_program(
     )
 
 
-LOST = "i2v: The result could not be written to standard output: "
+LOST = "i2v: Cannot write the result to standard output: "
+FIX = "Redirect it to a file that can be written, then run the command again."
 
 
 @pytest.mark.parametrize("arguments", [("generate", "--help"), PLAN], ids=" ".join)
@@ -67,7 +68,7 @@ def test_a_result_that_cannot_be_written_is_a_failure_that_is_said(
     environment: dict[str, str], redirection: str, reason: str, arguments: tuple[str, ...]
 ) -> None:
     done = redirected(environment, redirection, *arguments)
-    assert (done.returncode, done.stderr) == (1, f"{LOST}{reason}.\n")
+    assert (done.returncode, done.stderr) == (1, f"{LOST}{reason}. {FIX}\n")
 
 
 @pytest.mark.slow
@@ -167,7 +168,7 @@ def test_a_video_is_kept_and_its_path_said_where_that_is_possible(
     assert probe(path).num_frames == 4
     assert "Traceback" not in done.stderr
     if "2>" not in redirection:
-        assert f"i2v: The video is at {path}." in done.stderr.splitlines()
+        assert f"i2v: The video was saved to {path}." in done.stderr.splitlines()
 
 
 def test_a_server_answers_and_ends_in_order_without_streams(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_a_service_is_examined_with_its_own_settings_engines_and_logs(tmp_path: 
 
 
 def test_an_engine_that_the_service_does_not_have_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(InvalidRequest, match="engine = rehearsal"):
+    with pytest.raises(InvalidRequest, match="no model rehearsal"):
         examine_service(stage(tmp_path), {}, os.environ, tmp_path)
 
 

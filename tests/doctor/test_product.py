@@ -82,7 +82,7 @@ def test_a_folder_for_videos_that_cannot_be_used_is_a_problem(tmp_path: Path) ->
 
 
 def test_little_space_for_videos_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(product, "LOW_GIB", shutil.disk_usage(tmp_path).free / 2**30 + 1000)
+    monkeypatch.setattr(product, "LOW_GB", shutil.disk_usage(tmp_path).free / 1e9 + 1000)
     finding = check_output(output(tmp_path))
     assert told(finding) == ("warning", "doctor.output_low")
     assert finding.fix is not None

@@ -78,7 +78,7 @@ def test_a_folder_that_cannot_be_written_is_said_and_no_obstacle(
         assert path is None
         log.warning("trouble")
     complaints = capsys.readouterr().err
-    assert f"Logs cannot be written to {tmp_path / 'logs'}" in complaints
+    assert f"Cannot write logs to {tmp_path / 'logs'}" in complaints
     assert "trouble" in complaints
 
 

@@ -90,7 +90,9 @@ def test_the_same_key_and_request_is_the_same_job(store: JobStore) -> None:
 
 def test_the_same_key_for_another_request_is_refused(store: JobStore) -> None:
     store.submit(submission(key="k1", fingerprint="one"))
-    with pytest.raises(InvalidRequest, match="Idempotency-Key k1 was used for another request") as caught:
+    with pytest.raises(
+        InvalidRequest, match="Idempotency-Key k1 was already used for another request"
+    ) as caught:
         store.submit(submission(key="k1", fingerprint="two"))
     assert caught.value.code == "job.idempotency_conflict"
     assert len(store.page().jobs) == 1
@@ -117,7 +119,7 @@ def test_a_full_queue_refuses_new_jobs_and_retries_but_not_a_replay(store: JobSt
     failed = store.submit(submission())
     store.fail(claimed(store), {"code": "x"})
     jobs = [store.submit(submission(key=str(n))) for n in range(20)]
-    with pytest.raises(QueueFull, match="20 jobs are waiting, and no more than 20 may") as caught:
+    with pytest.raises(QueueFull, match="20 jobs are waiting, and the limit is 20") as caught:
         store.submit(submission())
     assert caught.value.params == {"queued": 20, "allowed": 20}
     with pytest.raises(QueueFull):
@@ -533,7 +535,7 @@ def test_a_search_that_no_prompt_can_hold_is_refused(store: JobStore, search: st
 
 @pytest.mark.parametrize("cursor", ["", "x", "-1", "1.5", " 1", "١", "9" * 30, "1;DROP TABLE jobs", "\0"])
 def test_a_cursor_that_is_none_is_refused(store: JobStore, cursor: str) -> None:
-    with pytest.raises(InvalidRequest, match="use next_cursor of the page before"):
+    with pytest.raises(InvalidRequest, match="Use next_cursor from the previous page"):
         store.page(cursor=cursor)
 
 

@@ -147,7 +147,7 @@ def test_without_room_for_a_copy_nothing_is_changed(path: Path, tmp_path: Path) 
     with small_disk(tmp_path / "disk", "700k") as disk:
         moved = disk / "words.db"
         moved.write_bytes(path.read_bytes())
-        with pytest.raises(I2VError, match="a copy is kept beside it, and that failed") as caught:
+        with pytest.raises(I2VError, match="backing it up before the upgrade failed") as caught:
             Database(moved, NOW)
         assert caught.value.code == "database.no_copy"
         assert rows(moved) == rows(path)
@@ -166,7 +166,7 @@ def test_no_copy_takes_the_place_of_another_and_no_part_stays(path: Path) -> Non
 def test_who_may_not_upgrade_says_who_does_and_leaves_the_file_alone(path: Path) -> None:
     before = path.read_bytes()
     with pytest.raises(
-        I2VError, match=r"words\.db was written by an older version .*\(1; this one needs 3\)"
+        I2VError, match=r"words\.db was written by an older version .*\(format 1; this version needs 3\)"
     ) as caught:
         Database(path, NOW, create=False)
     assert caught.value.code == "database.older"

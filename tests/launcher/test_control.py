@@ -50,7 +50,7 @@ def test_stop_puts_the_running_job_back_and_the_next_start_goes_on_with_it(
 def test_without_a_server_there_is_nothing_to_stop(launcher: Launcher, capsys: Captured) -> None:
     assert stop(launcher) == 0
     assert status(launcher) == 3
-    assert capsys.readouterr().out.count("[INFO] It does not run") == 2
+    assert capsys.readouterr().out.count("[INFO] i2v is not running") == 2
 
 
 @pytest.mark.parametrize(("is_locked", "code"), [(False, 0), (True, 1)])
@@ -83,7 +83,7 @@ def test_a_server_that_does_not_answer_is_not_called_well(launcher: Launcher, ca
     finally:
         process.resume()
     said = capsys.readouterr().out
-    assert f"[SUCCESS] It runs: process {holder.pid}, since 20" in said
-    assert f"[WARN] {holder.urls[0]} does not answer" in said
+    assert f"[SUCCESS] i2v is running: process {holder.pid}, since 20" in said
+    assert f"[WARN] {holder.urls[0]} does not respond" in said
     assert not re.search("On this machine", said)
     assert Path(str(holder.log)).name in said

@@ -28,8 +28,8 @@ def test_a_start_tells_what_it_found_and_where_the_page_is(launcher: Launcher, c
     said, complaints = capsys.readouterr()
     url = f"http://127.0.0.1:{launcher.settings.server.port}"
     assert complaints == ""
-    found = re.findall(r"^\[SUCCESS\].*?(Port|Folders|memory|Videos|ffmpeg|Ready)\b", said, re.M)
-    assert found == ["Port", "Folders", "memory", "Videos", "ffmpeg", "Ready"]
+    found = re.findall(r"^\[SUCCESS\].*?(Port|Folders|RAM|Videos|ffmpeg|Ready)\b", said, re.M)
+    assert found == ["Port", "Folders", "RAM", "Videos", "ffmpeg", "Ready"]
     assert f"On this machine: {url}\n" in said
     assert requests.get(f"{url}/healthz", timeout=30).text == "ok"
     holder = find_holder(launcher.data_dir)
@@ -46,7 +46,7 @@ def test_a_second_start_says_that_it_runs(launcher: Launcher, capsys: Captured) 
     assert start(replace(launcher, flags=("--port=1",))) == 0
     said, _ = capsys.readouterr()
     assert first is not None
-    assert f"It runs already (process {first.pid})" in said
+    assert f"i2v is already running (process {first.pid})" in said
     assert first.urls[0] in said
     assert "--restart --port=1" in said
     assert find_holder(launcher.data_dir) == first
@@ -112,8 +112,8 @@ def test_a_taken_port_is_not_evaded_but_its_holder_and_another_one_are_named(
         assert start(launcher) == 1
         assert start(replace(launcher, terminal=Terminal("zh-CN", colours=False))) == 1
     said, complaints = capsys.readouterr()
-    assert re.search(rf"^\[ERROR\] Port {port} is taken by \S+ \(process {holder.pid}\)", complaints, re.M)
-    assert re.search(rf"^Process {holder.pid} is: .*python.* -c .*create_server", said, re.M)
+    assert re.search(rf"^\[ERROR\] Port {port} is in use by \S+ \(process {holder.pid}\)", complaints, re.M)
+    assert re.search(rf"^Process {holder.pid}: .*python.* -c .*create_server", said, re.M)
     other = re.search(r"bash scripts/start_app.sh --port=(\d+) \(clients", said)
     assert other is not None
     assert int(other[1]) > port
@@ -129,7 +129,7 @@ def test_a_death_before_the_page_answers_is_told_with_its_last_words(
     assert start(launcher) == 1
     complaints = capsys.readouterr().err
     assert f"{launcher.data_dir / 'jobs.db'} is damaged" in complaints
-    assert complaints.splitlines()[-1] == "[ERROR] The server ended before it was ready (status 1)"
+    assert complaints.splitlines()[-1] == "[ERROR] The server exited during startup (status 1)"
 
 
 def test_a_server_that_never_answers_is_ended(launcher: Launcher, capsys: Captured) -> None:

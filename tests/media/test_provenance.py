@@ -175,16 +175,14 @@ def test_what_differs_is_named_with_both_values(
     }
     assert notices.keys() == {"fps", "width", "picture", "weights", "dtype", "device name"}
     assert notices["dtype"].message == (
-        "dtype was float32 in clip.mp4 and is bfloat16 now: the frames may come out differently."
+        "dtype was float32 in clip.mp4 and is bfloat16 now, so the frames may differ."
     )
 
 
 def test_a_prompt_that_was_left_out_is_a_difference(provenance: Provenance) -> None:
     then = read_back(provenance.to_tag(with_prompts=False))
     (notice,) = provenance.differences(then, CLIP, frozenset({"prompt"}))
-    assert notice.message == (
-        "clip.mp4 was written without its negative_prompt: the frames may come out differently."
-    )
+    assert notice.message == ("clip.mp4 was saved without its negative_prompt, so the frames may differ.")
 
 
 def test_a_label_in_the_picture_is_a_difference(

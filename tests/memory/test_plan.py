@@ -99,7 +99,7 @@ def test_cuda_is_used_where_it_is_there_unless_the_cpu_is_asked_for(
 @pytest.mark.parametrize("cuda", [False], indirect=True)
 @pytest.mark.usefixtures("cuda")
 def test_cuda_that_is_asked_for_and_not_there_is_an_error_with_the_way_out() -> None:
-    with pytest.raises(InsufficientMemory, match="Set device to cpu or auto") as caught:
+    with pytest.raises(InsufficientMemory, match="Set device to auto or cpu") as caught:
         probe_device("cuda")
     assert caught.value.code == "device.no_cuda"
 

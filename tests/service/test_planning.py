@@ -43,8 +43,12 @@ def test_a_plan_tells_what_fits_the_card_and_a_job_that_may_not_fit_is_accepted_
     assert plan.bytes is not None
     assert 6 * 2**30 < plan.bytes <= 8 * 2**30
     assert plan.seconds is not None
-    assert plan.message.startswith("Fits: 7.4 of 7.5 GB. Guidance takes two passes. The encoders wait in")
-    assert plan.message.endswith(f"About {plan.seconds:.0f} s at a first guess; finished jobs will tell.")
+    assert plan.message.startswith(
+        "Fits in memory: 7.4 of 7.5 GB. Computes guidance in two passes. Keeps the encoders in RAM"
+    )
+    assert plan.message.endswith(
+        f"About {plan.seconds:.0f} s (a rough estimate until the first job has finished)."
+    )
     too_large = service.plan({**asked, "num_frames": 128})
     assert (too_large.fits, too_large.options["num_frames"]) == (False, 128)
     told = [notice.code for notice in too_large.memory]

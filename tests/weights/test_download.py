@@ -304,7 +304,7 @@ def test_without_hashes_a_file_that_is_no_safetensors_is_still_refused(
     files = make_files()
     files[UNET] = b"<html>" + noise("a page of a hotel's network", 300_000)
     models = make_models(make_hub(files=files, tells_hashes=False))
-    with pytest.raises(ModelUnavailable, match="it is no safetensors file"):
+    with pytest.raises(ModelUnavailable, match="it is not a safetensors file"):
         fetch(models)
     assert UNET not in contents(models)
 

@@ -116,7 +116,7 @@ def test_an_installation_without_the_embedded_weights_says_so(
 ) -> None:
     monkeypatch.setattr(folders, "EMBEDDED", tmp_path)
     assert not is_available(EMBEDDED, models_in(tmp_path))
-    with pytest.raises(ModelUnavailable, match="install i2v again"):
+    with pytest.raises(ModelUnavailable, match=r"run bash scripts/setup\.sh"):
         find_weights(EMBEDDED, models_in(tmp_path))
 
 

@@ -103,7 +103,7 @@ def test_two_processes_at_once_fetch_once(make_hub: MakeHub, environment: dict[s
     fetched = sorted(json.loads(out)["fetched"] for _, out, _ in ends)
     assert fetched == [0, sum(map(len, wanted(hub.files).values()))]
     assert len(hub.sent) == len(hub.names())
-    assert any("another process is downloading" in err for _, _, err in ends)
+    assert any("another process that is downloading" in err for _, _, err in ends)
 
 
 def test_ctrl_c_stops_at_once_and_says_that_the_rest_is_kept(
@@ -116,7 +116,7 @@ def test_ctrl_c_stops_at_once_and_says_that_the_rest_is_kept(
     process.send_signal(signal.SIGINT)
     code, _, err = finish(process)
     assert code == 130
-    assert "What was fetched is kept" in err
+    assert "Files downloaded so far are kept" in err
     assert size(part(environment)) == 131_072
 
 
@@ -139,7 +139,7 @@ sys.exit(main(sys.argv[1:]))
     [
         (["download", "i2vgen-xl"], "models.offline is set"),
         (["download", "i2vgen-xl", "--dry-run"], "nothing: models.offline is set"),
-        (["verify", "embedded"], "size checked only"),
+        (["verify", "embedded"], "only the file sizes were checked"),
     ],
 )
 def test_offline_no_process_is_started_and_no_address_asked_for(

@@ -144,7 +144,7 @@ async def _read(
                 await write(piece)
         parser.finalize()
     except FormParserError as error:
-        raise _malformed(f"it is no form of several parts ({shown(str(error), limit=100)})") from error
+        raise _malformed(f"it is not a multipart form ({shown(str(error), limit=100)})") from error
     if not reader.is_complete:  # the last part may be cut off, and further ones missing
         raise _malformed("it ends before the boundary that closes it, so part of it was lost on the way")
 

@@ -53,5 +53,5 @@ def test_a_folder_of_another_model_is_refused(
 ) -> None:
     folder = shutil.copytree(tiny_folder, tmp_path / "model")
     (folder / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"}))
-    with pytest.raises(ModelUnavailable, match="StableDiffusionPipeline, expected I2VGenXLPipeline"):
+    with pytest.raises(ModelUnavailable, match="StableDiffusionPipeline instead of I2VGenXLPipeline"):
         load_components(tiny_spec, folder, PLAN)

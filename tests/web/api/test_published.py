@@ -157,10 +157,10 @@ def test_client_a_is_told_what_is_allowed(
 @pytest.mark.parametrize(
     ("changed", "field", "told"),
     [
-        ({"steps": 0}, "steps", "steps = 0 is not accepted: a whole number from 1 to 200"),
+        ({"steps": 0}, "steps", "steps must be a whole number from 1 to 200 (got 0)"),
         ({"num_inference_steps": 0}, "steps", "given more than once"),
-        ({"resolution": "500"}, "resolution", "500p is not accepted: one of '256p', '512p'"),
-        ({"prompt": " "}, "prompt", "prompt is blank"),
+        ({"resolution": "500"}, "resolution", "resolution must be one of '256p', '512p'"),
+        ({"prompt": " "}, "prompt", "The prompt is empty"),
         ({"step": 1}, "step", "Unknown field"),
     ],
 )

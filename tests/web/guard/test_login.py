@@ -54,7 +54,7 @@ def _slow_forgiveness(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("language", "words"),
     [
-        ("en", ("Log in", "the file token of its data folder")),
+        ("en", ("Log in", "the file token in its data folder")),
         ("zh-CN", ("登录", "token 文件", "security.token")),
     ],
 )
@@ -170,7 +170,7 @@ def test_a_wrong_token_gets_the_page_again_and_is_not_shown(
             response = log_in(session, house, token, next="/docs")
             assert response.status_code == 401
             assert response.headers["WWW-Authenticate"].startswith("Bearer")
-            assert '<p role="alert">The access token is wrong.' in response.text
+            assert '<p role="alert">Wrong access token.' in response.text
             assert 'name="next" value="/docs"' in response.text
             assert not token or f'"{token}"' not in response.text
             assert "Set-Cookie" not in response.headers
@@ -255,7 +255,7 @@ def test_a_person_comes_in_on_a_telephone_without_scripts(house: House, scheme: 
         expect(page.locator("h1")).to_have_text("i2v: log in")
         page.fill("#token", "wrong")
         page.keyboard.press("Enter")
-        expect(page.locator("[role=alert]")).to_contain_text("wrong")
+        expect(page.locator("[role=alert]")).to_contain_text("Wrong access token")
         boxes = [place.bounding_box() for place in page.locator("main *:visible").all()]
         assert all(box and box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in boxes)
         assert len(boxes) > 5

@@ -25,12 +25,12 @@ def percent(markup: str) -> int:
 @pytest.mark.parametrize(
     ("entry", "english", "chinese"),
     [
-        (Entry("a.png"), "not sent yet", "尚未发送"),
-        (Entry("a.png", error=REFUSED), "The picture is empty", "图片为空"),
+        (Entry("a.png"), "not uploaded yet", "尚未上传"),
+        (Entry("a.png", error=REFUSED), "The picture file is empty", "图片文件为空"),
         (Entry("a.png", left=True), "not submitted", "未提交"),
         (Entry("a.png", JOB.id), "Denoising · step 3 of 10", "正在去噪"),
         (Entry("a.png", FINISHED.id), "Done.", "完成。"),
-        (Entry("a.png", FAILED.id), "It did not work. The picture is empty", "生成失败。"),
+        (Entry("a.png", FAILED.id), "Failed. The picture file is empty", "生成失败。"),
         (Entry("a.png", "3" * 32), "deleted", "已删除"),
     ],
 )
@@ -55,7 +55,7 @@ def test_no_name_becomes_markup_and_none_is_endless() -> None:
 def test_the_summary_counts_what_is_done_and_what_will_never_be() -> None:
     entries = [Entry("a", JOB.id), Entry("b", FINISHED.id), Entry("c", FAILED.id), Entry("d", error=REFUSED)]
     markup = batch(entries, {job.id: job for job in (JOB, FINISHED, FAILED)}, "en")
-    assert "1 of 4 done · 2 without a video" in markup
+    assert "1 of 4 done · 2 failed or cancelled" in markup
     assert percent(markup) == 88  # half a job is left
     assert "without" not in batch(entries[:2], {JOB.id: JOB, FINISHED.id: FINISHED}, "en")
 

@@ -108,7 +108,7 @@ def test_the_page_tells_what_it_would_take_and_what_might_disappoint(page: Page)
     updates = run(page.generate.look(values(page, prompt="a man walks", guidance_scale=18, fps=5)))
     assert "Not known yet" in updates[page.generate.plan]
     assert "18" in updates[page.generate.advice]
-    assert "5 frames a second" in updates[page.generate.advice]
+    assert "5 frames per second" in updates[page.generate.advice]
     assert "the camera pans left" in updates[page.generate.advice]
 
 
@@ -125,7 +125,7 @@ def test_a_new_picture_is_looked_at_once_and_then_told_of(page: Page, tmp_path: 
 
 def test_numbers_that_no_slider_has_are_told_and_not_run(page: Page) -> None:
     updates = run(page.generate.look(values(page, num_frames=float("nan"))))
-    assert "num_frames = nan is not accepted" in updates[page.generate.plan]
+    assert "Frames: nan is not valid" in updates[page.generate.plan]
 
 
 @pytest.mark.parametrize(("size", "said"), [((320, 224), "whole"), ((451, 300), "without 5 % at")])

@@ -66,7 +66,7 @@ def test_a_clip_is_fetched_when_it_is_played_and_moves_only_then() -> None:
 
 
 @pytest.mark.parametrize(("problem", "english", "chinese"), [
-    ("missing", "The video file is missing.", "视频文件已丢失。"),
+    ("missing", "Video file missing.", "视频文件缺失。"),
     ("broken", "The video file is damaged.", "视频文件已损坏。"),
 ])  # fmt: skip
 def test_a_clip_that_cannot_be_played_shows_its_picture_and_why(
@@ -94,7 +94,7 @@ def test_only_deleting_asks_first() -> None:
     buttons = Tags(clips(page(CLIP), "en", False, True)).of("button")
     assert [(each["data-act"], each["data-id"], each.get("data-confirm")) for each in buttons] == [
         ("open", CLIP.id, None),
-        ("delete", CLIP.id, "Delete for good?"),
+        ("delete", CLIP.id, "Delete permanently?"),
     ]
 
 
@@ -111,5 +111,5 @@ def test_pages_are_turned_where_there_are_any() -> None:
 
 def test_an_empty_gallery_says_why() -> None:
     assert "No clips yet" in clips(page(), "en", False, True)
-    assert "No clip has this in its prompt" in clips(page(), "en", True, True)
+    assert "No clip matches your search" in clips(page(), "en", True, True)
     assert "没有提示词包含" in clips(page(), "zh-CN", True, True)

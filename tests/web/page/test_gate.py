@@ -87,7 +87,7 @@ def test_a_windows_stream_stays_open_between_its_events(house: House, config: di
 
     events = config["dependencies"]
     live = next(event for event in events if event["api_name"] == "live")
-    label = next(part["id"] for part in config["components"] if part["props"].get("value") == "Draw one")
+    label = next(part["id"] for part in config["components"] if part["props"].get("value") == "Random")
     dice = next(event for event in events if [label, "click"] in event["targets"])
     ask(live, None)
     ask(dice)

@@ -55,24 +55,24 @@ def busy(progress: Progress | None = COMING, deed: Deed = "download", cancelling
 def test_what_a_download_would_be_is_said_before_it_begins() -> None:
     markup = models_panels.models([ABSENT], "en")
     for fact in (
-        "Not there", "4.98 GB", "MIT", ORIGIN, "https://huggingface.co, modelscope",
-        "/models/i2vgen-xl, where 60.0 GB are free",
+        "Not installed", "4.98 GB", "MIT", ORIGIN, "https://huggingface.co, modelscope",
+        "/models/i2vgen-xl (60.0 GB free)",
     ):  # fmt: skip
         assert fact in markup, fact
-    assert buttons(ABSENT) == {"download": "Fetch 4.98 GB now?"}
-    assert "剩余空间 60.0 GB" in models_panels.models([ABSENT], "zh-CN")
+    assert buttons(ABSENT) == {"download": "Download 4.98 GB now?"}
+    assert "剩余 60.0 GB" in models_panels.models([ABSENT], "zh-CN")
 
 
 def test_a_disk_that_is_too_small_is_named() -> None:
-    assert "only 3.0 GB are free" in models_panels.models([replace(ABSENT, plan=plan(0, 3 * 10**9))], "en")
+    assert "only 3.0 GB free" in models_panels.models([replace(ABSENT, plan=plan(0, 3 * 10**9))], "en")
     assert "only" not in models_panels.models([replace(ABSENT, plan=plan(3 * 10**9, 3 * 10**9))], "en")
 
 
 def test_a_download_that_was_stopped_can_be_gone_on_with_or_deleted() -> None:
     half = replace(ABSENT, plan=plan(10**9), removable=folder(whole=False))
     assert half.state == "incomplete"
-    assert "4.98 GB, of which 1.00 GB are there" in models_panels.models([half], "en")
-    assert buttons(half) == {"download": "Fetch 3.98 GB now?", "remove": "Delete 1.00 GB for good?"}
+    assert "4.98 GB, 1.00 GB downloaded" in models_panels.models([half], "en")
+    assert buttons(half) == {"download": "Download 3.98 GB now?", "remove": "Permanently delete 1.00 GB?"}
 
 
 def test_where_we_are_offline_nothing_can_be_fetched() -> None:
@@ -83,33 +83,33 @@ def test_where_we_are_offline_nothing_can_be_fetched() -> None:
 
 def test_a_model_that_is_there_says_how_it_was_checked() -> None:
     markup = models_panels.models([THERE], "en")
-    assert "Available" in markup
+    assert "Installed" in markup
     assert CHECKED.message in markup.replace("&#x27;", "'")
-    assert "are free" not in markup
-    assert buttons(THERE) == {"verify": None, "remove": "Delete 4.98 GB for good?"}
+    assert "GB free" not in markup
+    assert buttons(THERE) == {"verify": None, "remove": "Permanently delete 4.98 GB?"}
     assert "press Verify" in models_panels.models([replace(THERE, checked=None)], "en")
 
 
 def test_folders_of_others_are_forgotten_or_left_alone() -> None:
     added = replace(THERE, folder=folder("added"), removable=folder("added"))
-    assert buttons(added)["remove"] == "Forget it? The folder stays as it is."
+    assert buttons(added)["remove"] == "Remove it from the list? The folder itself is kept."
     assert buttons(replace(THERE, folder=folder("found"), removable=None)) == {"verify": None}
     embedded = Model(EMBEDDED, folder("embedded"), None, None, None, None)
     assert buttons(embedded) == {}
-    assert "a part of i2v" in models_panels.models([embedded], "en")
+    assert "comes with i2v" in models_panels.models([embedded], "en")
 
 
 def test_what_is_under_way_says_how_far_how_fast_and_how_long() -> None:
     markup = models_panels.under_way([busy()], "en")
     for fact in (
-        "Fetching I2VGen-XL", "1.00 GB of 4.00 GB", "2.00 MB/s", "about 25 min left",
+        "Downloading I2VGen-XL", "1.00 GB of 4.00 GB", "2.00 MB/s", "about 25 min left",
         "unet/b: 100 MB of 1.00 GB", "from https://hf-mirror.com",
     ):  # fmt: skip
         assert fact in markup, fact
     (bar,) = [each for each in Tags(markup).of("div") if each.get("role") == "progressbar"]
     assert bar["aria-valuenow"] == "25"
     assert buttons(busy()) == {"cancel": None}
-    assert "Being fetched" in models_panels.models([busy()], "en")
+    assert "Downloading" in models_panels.models([busy()], "en")
     assert "progressbar" not in models_panels.under_way([ABSENT], "en")
 
 

@@ -38,13 +38,13 @@ def test_a_running_job_tells_phase_step_and_time_left() -> None:
 
 @pytest.mark.parametrize(("phase", "words"), [
     ("loading", "Loading the model"), ("decoding", "Decoding frames · frame 3 of 10"),
-    ("encoding", "Writing the video"),
+    ("encoding", "Saving the video"),
 ])  # fmt: skip
 def test_every_phase_has_its_words(phase: Phase, words: str) -> None:
     assert words in panels.status(replace(JOB, phase=phase), "en")
 
 
-@pytest.mark.parametrize(("position", "words"), [(0, "Next in the queue"), (2, "Waiting, 2 before it")])
+@pytest.mark.parametrize(("position", "words"), [(0, "Next in the queue"), (2, "Waiting: 2 ahead")])
 def test_a_queued_job_tells_its_place(position: int, words: str) -> None:
     queued = replace(JOB, status="queued", phase="queued", queue_position=position)
     assert words in panels.status(queued, "en")
@@ -78,13 +78,13 @@ def test_a_finished_job_says_what_its_hungriest_stage_took_beside_the_estimate()
         StageUse("decode", 1.0, None, None),
     )
     told = panels.result(replace(DONE, result=replace(RESULT, stages=stages)), "en")
-    assert "2.5 GiB at the most (the estimate: 2.0)" in told
+    assert "2.5 GB (estimate: 2.0 GB)" in told
     assert "Memory" not in panels.result(DONE, "en"), "an older job was not measured"
 
 
 def test_a_clip_that_was_made_fast_says_how_often_the_network_was_asked() -> None:
     fast = replace(DONE, generation=replace(RAN, speed="fast", num_inference_steps=25))
-    assert "25, run fast: 11 evaluations of the network" in panels.result(fast, "en")
+    assert "25 (fast: the network ran 11 times)" in panels.result(fast, "en")
     assert "run fast" not in panels.result(DONE, "en")
 
 
@@ -92,7 +92,7 @@ def test_a_failed_job_says_why_and_what_to_do() -> None:
     error = {"code": "encode.broken", "params": {"path": "/a", "reason": "x"}, "message": "-"}
     told = panels.ending(replace(JOB, status="failed", error=error), "en")
     assert 'role="alert"' in told
-    assert "Make the video again." in told
+    assert "Generate it again." in told
 
 
 def test_no_text_of_a_job_becomes_markup() -> None:
@@ -127,7 +127,9 @@ def test_what_is_deleted_by_itself_is_told_where_something_is() -> None:
         return panels.retention(StorageSettings(keep_days=days, keep_gigabytes=gigabytes), language)
 
     assert told(0, 0) == ""
-    assert told(30, 0) == "Jobs are deleted 30 days after their end, with their videos and pictures."
+    assert (
+        told(30, 0) == "Jobs are deleted 30 days after they finish, together with their videos and pictures."
+    )
     assert "more than 2.5 GB" in told(0, 2.5)
     assert told(30, 2.5) == f"{told(30, 0)} {told(0, 2.5)}"
     assert told(30, 2.5, "zh-CN") == told(30, 0, "zh-CN") + told(0, 2.5, "zh-CN")
@@ -140,4 +142,4 @@ def test_a_job_whose_details_cannot_be_read_is_shown_without_them() -> None:
     assert "cannot be read (generation: width: &lt;b&gt;)" in panels.status(job, "en")
     assert "cannot be read" in panels.result(done, "en")
     assert "aspect-ratio" not in panels.preview(job, "en") + panels.video(done, "en")
-    assert panels.title(job, "zh-CN") == "详细信息无法读取的任务"
+    assert panels.title(job, "zh-CN") == "无法读取详情的任务"

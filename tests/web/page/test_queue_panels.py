@@ -54,7 +54,7 @@ def test_a_job_that_is_asked_to_stop_cannot_be_asked_again() -> None:
 
 def test_a_job_that_waits_has_its_place_and_when_it_should_start() -> None:
     markup = queue_panels.waiting([RUNNING, Unfinished(QUEUED, 130.0)], "en")
-    assert "Waiting, 1 before it · starts in about 2 min" in markup
+    assert "Waiting: 1 ahead · starts in about 2 min" in markup
     assert acts(markup) == ["open", "cancel"]
     assert "约 2 分钟后开始" in queue_panels.waiting([Unfinished(QUEUED, 130.0)], "zh-CN")
     assert "starts" not in queue_panels.waiting([Unfinished(QUEUED, None)], "en")
@@ -84,7 +84,10 @@ def test_what_has_failed_says_why_and_what_to_do_and_can_be_tried_again() -> Non
 
 def test_deleting_asks_first_and_says_what_is_meant() -> None:
     done = replace(DONE, finished_at=NOW)
-    for language, label, question in (("en", "Delete", "Delete for good?"), ("zh-CN", "删除", "确定删除？")):
+    for language, label, question in (
+        ("en", "Delete", "Delete permanently?"),
+        ("zh-CN", "删除", "确定永久删除？"),
+    ):
         [button] = re.findall(r'<button [^>]*data-act="delete"[^>]*>', finished(done, language=language))  # type: ignore[arg-type]
         assert f'data-confirm="{question}"' in button
         assert f'aria-label="{label}: ' in button
@@ -97,8 +100,8 @@ def test_all_that_came_to_nothing_can_be_deleted_where_there_is_some() -> None:
     assert acts(finished(done)) == ["open", "delete"]
     markup = finished(done, unsuccessful=12)
     assert acts(markup) == ["clear", "open", "delete"]
-    assert 'data-confirm="Delete 12 jobs for good?"' in markup
-    assert 'data-confirm="确定删除 12 个任务？"' in finished(done, unsuccessful=12, language="zh-CN")
+    assert 'data-confirm="Permanently delete 12 jobs?"' in markup
+    assert 'data-confirm="确定永久删除 12 个任务？"' in finished(done, unsuccessful=12, language="zh-CN")
 
 
 def test_pages_can_be_turned_where_there_are_some() -> None:
@@ -110,9 +113,9 @@ def test_pages_can_be_turned_where_there_are_some() -> None:
 
 
 def test_where_there_is_nothing_it_says_so() -> None:
-    assert "Nothing is running or waiting" in queue_panels.running([], "en")
+    assert "No jobs are running or waiting" in queue_panels.running([], "en")
     assert "没有正在运行" in queue_panels.running([], "zh-CN")
-    assert "Nothing has finished yet" in finished()
+    assert "No finished jobs yet" in finished()
 
 
 @pytest.mark.parametrize("language", ["en", "zh-CN"])

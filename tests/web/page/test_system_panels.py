@@ -30,9 +30,9 @@ def overview(**changed: object) -> Overview:
 
 def test_the_device_the_choice_and_the_rest_are_told() -> None:
     markup = system_panels.overview(overview(), "en")
-    assert "NVIDIA H100, 80.0 GiB of memory" in markup
+    assert "NVIDIA H100, 80.0 GB of memory" in markup
     assert str(overview().choice.message) in markup  # type: ignore[union-attr]
-    assert "/videos: 1.0 of 8.0 GiB free" in markup
+    assert "/videos: 1.1 of 8.6 GB free" in markup
     assert "<dt>torch</dt><dd>not installed</dd>" in markup
     assert 'href="docs"' in markup
     assert "内存 80.0 GiB" in system_panels.overview(overview(), "zh-CN")
@@ -45,7 +45,7 @@ def test_a_device_that_is_not_known_or_cannot_be_had_is_told() -> None:
 
 
 def test_a_named_engine_is_told_as_such() -> None:
-    assert "embedded, as engine.name says" in system_panels.overview(
+    assert "embedded (set by engine.name)" in system_panels.overview(
         overview(engine="embedded", choice=None), "en"
     )
 
@@ -57,10 +57,10 @@ def test_findings_have_their_case_status_and_fix(language: Language) -> None:
     markup = system_panels.report(every, language)
     assert markup.count('class="i2v-warning"') == len(every)
     if language == "en":
-        assert "0 to mend, 7 to know" in markup
-        assert f"What to do: {Notice('doctor.no_card_fix', {}).message}" in markup.replace("&#x27;", "'")
+        assert "0 problems, 7 warnings" in markup
+        assert f"Fix: {Notice('doctor.no_card_fix', {}).message}" in markup.replace("&#x27;", "'")
     sound = {"slow": [Finding(status, Notice("doctor.alone", {})) for status in ("ok", "info")]}
-    assert ("All is well." in system_panels.report(sound, language)) == (language == "en")  # type: ignore[arg-type]
+    assert ("No problems found." in system_panels.report(sound, language)) == (language == "en")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("status", get_args(Status))
@@ -75,8 +75,8 @@ def test_the_log_is_text_and_its_absence_is_told() -> None:
     assert "<img" not in markup
     assert "one\n&lt;img" in markup
     assert 'tabindex="0"' in markup
-    assert "writes no log file" in system_panels.log_end(None, "", "en")
-    assert "Nothing is in it yet" in system_panels.log_end("", "x", "en")
+    assert "does not write a log file" in system_panels.log_end(None, "", "en")
+    assert "log is still empty" in system_panels.log_end("", "x", "en")
 
 
 def test_nothing_of_this_machine_is_markup() -> None:

@@ -33,7 +33,7 @@ from i2v.web.page.tabs.form import Form, draw_seed
 from i2v.web.page.tabs.live import DISK_SECONDS, View, follow
 from i2v.web.page.tabs.screen import Screen
 from i2v.web.page.tabs.widgets import QUIET, Opened, Shared, Updates, Values, looked_at
-from i2v.web.texts import model_title, text, translate
+from i2v.web.texts import model_title, sentences, text, translate
 
 DOUBLE_CLICK_SECONDS = 0.5  # the browser lets two clicks through that come at once
 
@@ -348,7 +348,7 @@ def _about(spec: EngineSpec, reason: Notice | None, language: Language) -> str:
     told = [text("demo.about", language)] if spec.embedded else []
     if reason is not None:
         told.append(translate(reason.to_dict(), language))
-    return _subdued(" ".join(told)) if told else ""
+    return _subdued(sentences(told, language)) if told else ""
 
 
 def _way_to_get_model(best: EngineSpec, reason: Notice | None, language: Language) -> Any:
@@ -369,7 +369,7 @@ def _forecast(plan: Plan, size: tuple[int, int] | None, language: Language) -> s
     if size is not None:
         parts.append(_framing(made, size, language))
     told = (translate(notice.to_dict(), language) for notice in (*plan.memory, plan.notice))
-    return _subdued(" · ".join(parts)) + _subdued(" ".join(told))
+    return _subdued(" · ".join(parts)) + _subdued(sentences(told, language))
 
 
 def _framing(made: Mapping[str, object], size: tuple[int, int], language: Language) -> str:

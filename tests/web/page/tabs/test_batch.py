@@ -102,7 +102,7 @@ def test_a_bad_picture_does_not_stop_the_others(bench: BatchBench, tmp_path: Pat
     codes = [error and error["code"] for error in errors]
     assert codes == [None, "image.unknown_format", "image.unreadable", None]
     assert all(escape(translate(error, "en")) in rows(bench) for error in errors if error)
-    assert "gone.png cannot be read: No such file" in rows(bench)
+    assert "/gone.png: No such file" in rows(bench)
     assert str(tmp_path) not in rows(bench)
 
 
@@ -128,10 +128,10 @@ def test_a_full_queue_ends_the_batch_and_says_what_was_left_out(bench: BatchBenc
 
 
 WRONG: list[tuple[tuple[str, ...], str, dict[str, object], str]] = [
-    ((), "a pan", {}, "Picture is missing"),
-    (("a.png",), "a pan", {"fps": float("nan")}, "fps = nan"),
-    (("a.png",), "a pan", {"seed": "x"}, "seed = x"),
-    (("a.png",), " ", {}, "prompt is blank"),
+    ((), "a pan", {}, "Add a picture first"),
+    (("a.png",), "a pan", {"fps": float("nan")}, "Frames per second: nan is not valid"),
+    (("a.png",), "a pan", {"seed": "x"}, "Seed: x is not valid"),
+    (("a.png",), " ", {}, "Describe what should happen first"),
 ]
 
 
@@ -159,9 +159,9 @@ def test_the_rows_follow_the_jobs_and_the_language(bench: BatchBench, tmp_path: 
 
     empty, sent, done, chinese, deleted = run(look())
     assert empty == ""
-    assert "0 of 2 done · 1 without a video" in sent
-    assert "1 of 2 done · 1 without a video" in done
-    assert "已完成 1 个，共 2 个" in chinese
+    assert "0 of 2 done · 1 failed or cancelled" in sent
+    assert "1 of 2 done · 1 failed or cancelled" in done
+    assert "已完成 1/2" in chinese
     assert "已删除" in deleted
 
 
@@ -193,12 +193,12 @@ def test_of_three_pictures_a_broken_one_is_told_and_two_become_videos(visit: Vis
     page.fill("#i2v-batch-prompt textarea", "two of three")
     click_twice(page.locator("#i2v-batch-go"))
     expect(page.locator("#i2v-batch li")).to_have_count(3)
-    expect(page.locator("#i2v-batch")).to_contain_text("2 of 3 done · 1 without a video")
+    expect(page.locator("#i2v-batch")).to_contain_text("2 of 3 done · 1 failed or cancelled")
     expect(page.locator("#i2v-batch li").nth(1)).to_contain_text("damaged or incomplete")
     expect(page.locator("#i2v-batch-told")).to_have_text("")
     assert [job["request"]["prompt"] for job in house.get("/jobs").json()["jobs"]] == ["two of three"] * 2
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.get_by_role("button", name="To the queue").click()
+    page.get_by_role("button", name="Show queue").click()
     is_selected(page, "queue")
     page.click("#i2v-tab-batch-button")
     page.locator("#i2v-batch li").nth(2).get_by_role("button", name="Open").click()

@@ -60,7 +60,7 @@ def test_what_is_shown_follows_the_store_the_search_and_the_language(bench: Gall
     empty, one, none, chinese = run(look())
     assert "No clips yet" in empty
     assert "an otter dives" in one
-    assert "No clip has this in its prompt" in none
+    assert "No clip matches your search" in none
     assert "没有提示词包含" in chinese
 
 
@@ -178,7 +178,7 @@ def test_a_deleted_clip_says_so_where_a_file_of_somebody_else_was_left(bench: Ga
     video = Path(bench.store.get(job_id).output)
     video.write_text("precious")
     deleted = run(bench.tab.act(bench.values(), clicked("delete", job_id)))
-    assert f"{video} was left alone" in deleted[bench.tab.told]
+    assert f"{video} was kept" in deleted[bench.tab.told]
     assert video.read_text() == "precious"
 
 
@@ -189,14 +189,14 @@ def test_a_dropped_clip_gives_its_settings(bench: GalleryBench, capsys: pytest.C
     assert (asked["prompt"], type(asked["seed"])) == ("nothing at all", int)
     assert updates[bench.shared.opened] == Opened(fields=asked)
     assert (updates[bench.tab.dropped], updates[bench.tab.told]) == (None, "")
-    assert "settings are in the form" in capsys.readouterr().out  # where no browser listens
+    assert "settings were loaded" in capsys.readouterr().out  # where no browser listens
     assert dropped(bench) == {bench.tab.dropped: None, bench.tab.told: ""}
 
 
 def test_a_clip_without_prompts_says_so_and_gives_the_rest(tmp_path: Path) -> None:
     with open_bench(tmp_path, GalleryTab, Looking(), output__prompts=False) as bench:
         clip = Path(bench.store.get(made(bench, "nothing at all", negative_prompt="blur")).output)
-        with pytest.warns(UserWarning, match="written without its prompts"):  # where no browser listens
+        with pytest.warns(UserWarning, match="saved without its prompt"):  # where no browser listens
             updates = dropped(bench, clip)
         fields = updates[bench.shared.opened].fields
         assert fields.keys() >= {"seed", "num_frames", "engine"}
@@ -289,7 +289,7 @@ def test_a_clip_is_deleted_by_pressing_twice_and_a_new_one_comes_by_itself_and_i
     delete = card(page, job.id).locator("[data-act=delete]")
     keep_asking(page)
     click_twice(delete)
-    expect(delete).to_have_text("Delete for good?")
+    expect(delete).to_have_text("Delete permanently?")
     page.wait_for_timeout(500)  # nearer, it is a double click
     assert Path(job.output).exists()
     delete.click()
@@ -303,15 +303,15 @@ def test_a_clip_is_deleted_by_pressing_twice_and_a_new_one_comes_by_itself_and_i
 
     page.set_input_files("#i2v-gallery-drop input[type=file]", house.store.get(job_id).output)
     is_selected(page, "generate")
-    expect(page.get_by_text("The clip's settings are in the form.")).to_be_visible()
+    expect(page.get_by_text("The clip's settings were loaded.")).to_be_visible()
     expect(page.locator("#i2v-prompt textarea")).to_have_value("the moon rises")
     page.click("#i2v-advanced button")
     expect(page.locator("#i2v-seed input, #i2v-seed textarea")).to_have_value("4242")
-    for label, value in (("Frames", "9"), ("Frames a second", "5")):
+    for label, value in (("Frames", "9"), ("Frames per second", "5")):
         number = page.get_by_role("spinbutton", name=f"number input for {label}", exact=True)
         expect(number).to_have_value(value)
-    expect(page.get_by_label("What should not be there")).to_have_value("blur")
-    expect(page.get_by_label("If the shape does not fit")).to_have_value("Pad to a square")
+    expect(page.get_by_label("Negative prompt")).to_have_value("blur")
+    expect(page.get_by_label("Aspect ratio")).to_have_value("Square, with borders")
     expect(page.get_by_label("Model", exact=True)).to_have_value("Rehearsal")
 
 

@@ -150,7 +150,7 @@ def test_the_page_speaks_the_browsers_language_says_what_is_wrong_and_remembers_
     go = page.locator("#i2v-go")
     expect(go).to_have_text("生成视频")
     expect(page.locator("#i2v-frame")).to_contain_text("视频将显示在这里")
-    expect(page.locator("#i2v-preset")).to_contain_text("快速预览")
+    expect(page.locator("#i2v-preset")).to_contain_text("快速")
     page.click("#i2v-advanced button")
     expect(page.locator("#i2v-seed")).to_be_visible()
     labels = page.locator("#i2v-tab-generate [data-testid='block-info']").all_inner_texts()
@@ -177,7 +177,7 @@ def test_the_page_speaks_the_browsers_language_says_what_is_wrong_and_remembers_
     page.reload()
     expect(go).to_have_text("Generate video")
     expect(page.locator("#i2v-language input[value=en]")).to_be_checked()
-    expect(page.locator("#i2v-frame")).to_contain_text("The video will appear here")
+    expect(page.locator("#i2v-frame")).to_contain_text("Your clip will appear here")
 
 
 def test_on_a_phone_nothing_is_beside_the_screen_and_the_button_brings_the_preview_into_sight(
@@ -187,7 +187,7 @@ def test_on_a_phone_nothing_is_beside_the_screen_and_the_button_brings_the_previ
     page.click("#i2v-advanced button")
     seed = page.locator("#i2v-seed textarea, #i2v-seed input")
     expect(seed).to_have_value("")  # it stays empty
-    page.get_by_role("button", name="Draw one").click()
+    page.get_by_role("button", name="Random").click()
     expect(seed).to_have_value(re.compile(r"\d+"))
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     fill(page, house, gates.prompt(2))

@@ -42,7 +42,7 @@ def test_what_cannot_be_done_is_said_until_something_else_is_pressed(bench: Benc
         await section.act(values, clicked("explode", "rehearsal"))
         assert (await next_of(updates))[section.told] == ""
         await section.act(values, clicked("remove", "no-such"))
-        assert "engine = no-such" in (await next_of(updates))[section.told]
+        assert "no model no-such" in (await next_of(updates))[section.told]
         await section.speak(bench.values("zh-CN"))
         shown = await next_of(updates)
         assert "模型" in shown[section.progress]
@@ -100,45 +100,45 @@ def test_a_model_is_fetched_checked_and_deleted_and_the_first_tab_follows(
     page = visit()
     about, card = page.locator("#i2v-about"), page.locator(".i2v-model").first
     progress = page.locator("#i2v-models-progress")
-    expect(about).to_contain_text("no complete model is in")
+    expect(about).to_contain_text("no other model is installed")
     page.get_by_role("button", name="Get I2VGen-XL (4.98 GB)").click()
     is_selected(page, "system")
-    expect(card).to_contain_text("Not there")
+    expect(card).to_contain_text("Not installed")
     expect(card).to_contain_text(hub.address)
     page.fill("#i2v-models-path input, #i2v-models-path textarea", str(tmp_path))
     page.click("#i2v-models-add-go")
-    expect(page.locator("#i2v-models-told")).to_contain_text("holds no model")
+    expect(page.locator("#i2v-models-told")).to_contain_text("is not a model folder")
 
     press(page, "Download", "Fetch 4.98 GB now")
     bar = progress.get_by_role("progressbar")
     expect(bar).to_be_visible()
     expect(progress).to_contain_text("MB/s")
     expect(progress).to_contain_text(f"from {hub.address}")
-    expect(card).to_contain_text("Being fetched")
+    expect(card).to_contain_text("Downloading")
     page.close()  # it goes on
 
     page = visit("system")
     card, progress = page.locator(".i2v-model").first, page.locator("#i2v-models-progress")
     expect(progress.get_by_role("progressbar")).to_be_visible()
     press(page, "Cancel")
-    expect(progress).to_contain_text("What was fetched is kept")
+    expect(progress).to_contain_text("Files downloaded so far are kept")
     expect(card).to_contain_text("Incomplete")
 
     hub.speed = 0
-    press(page, "Go on with the download", "Fetch .* now")
-    expect(card).to_contain_text("Available")
-    expect(progress).to_contain_text("every file has the hash")
-    expect(page.locator("#i2v-system")).to_contain_text("auto runs I2VGen-XL")
+    press(page, "Resume download", "Download .* now")
+    expect(card).to_contain_text("Installed")
+    expect(progress).to_contain_text("all files match the checksums")
+    expect(page.locator("#i2v-system")).to_contain_text("Using I2VGen-XL")
     select(page, "generate")
-    expect(page.locator("#i2v-about")).to_contain_text("auto runs I2VGen-XL")
+    expect(page.locator("#i2v-about")).to_contain_text("Using I2VGen-XL")
     expect(page.locator("#i2v-get-model")).to_be_hidden()
 
     select(page, "system")
     press(page, "Verify")
-    expect(progress).to_contain_text("every file has the hash")
+    expect(progress).to_contain_text("all files match the checksums")
     press(page, "Delete", "for good")
-    expect(card).to_contain_text("Not there")
-    expect(page.locator("#i2v-models-told")).to_contain_text("is not used any more")
+    expect(card).to_contain_text("Not installed")
+    expect(page.locator("#i2v-models-told")).to_contain_text("was removed")
     assert not own_folder(engines()["i2vgen-xl"], house.settings.models).exists()
 
 
@@ -152,7 +152,7 @@ def test_a_licence_is_accepted_with_the_button_that_names_it(visit: Visit, house
     keep_asking(page)
     card.get_by_role("button", name="Download").click()
     page.wait_for_timeout(500)  # nearer, it is a double click
-    card.get_by_role("button", name=re.compile("Accept the licence Community and fetch")).click()
-    expect(card).to_contain_text("Available")
+    card.get_by_role("button", name=re.compile("Accept the licence Community and download")).click()
+    expect(card).to_contain_text("Installed")
     record = house.settings.models.directory / ".i2v" / "licences.json"
     assert "Community" in record.read_text()

@@ -34,7 +34,7 @@ def test_the_lists_follow_the_store_and_only_what_is_new_is_sent(bench: Bench[Qu
 
     async def look() -> None:
         updates = tab.follow(bench.values())
-        assert "Nothing is running" in (await next_of(updates))[tab.running]
+        assert "No jobs are running" in (await next_of(updates))[tab.running]
         first, second = bench.submit("first"), bench.submit("second")
         shown = await next_of(updates)
         assert shown.keys() == {tab.running, tab.waiting}
@@ -63,7 +63,7 @@ def test_another_language_is_shown_only_where_somebody_looks(bench: Bench[QueueT
 
     async def look() -> None:
         updates = tab.follow(bench.values())
-        assert "Nothing is running" in (await next_of(updates))[tab.running]
+        assert "No jobs are running" in (await next_of(updates))[tab.running]
         assert "没有正在运行" in (await tab.switch(bench.values("zh-CN")))[tab.running]
         bench.submit()
         assert "个排队中" in (await next_of(updates))[tab.running], "it fell back into the old language"
@@ -77,7 +77,7 @@ def test_cancel_and_retry_show_what_has_become_of_it_at_once(bench: Bench[QueueT
     tab, job = bench.tab, bench.submit()
     shown = run(tab.act(bench.values(), clicked("cancel", job.id)))
     assert bench.service.get(job.id).status == "cancelled"
-    assert "Nothing is running" in shown[tab.running]
+    assert "No jobs are running" in shown[tab.running]
     assert "Cancelled" in shown[tab.finished]
     shown = run(tab.act(bench.values(), clicked("retry", job.id)))
     assert bench.service.get(job.id).status == "queued"
@@ -92,7 +92,7 @@ def test_what_cannot_be_done_is_said_in_the_pages_language(bench: Bench[QueueTab
     bench.view.language = "en"
     for _ in range(3):
         bench.submit()
-    assert "no more than 3 may" in run(tab.act(bench.values(), clicked("retry", job.id)))[tab.told]
+    assert "the limit is 3" in run(tab.act(bench.values(), clicked("retry", job.id)))[tab.told]
     assert "There is no job" in run(tab.act(bench.values(), clicked("cancel", "0" * 32)))[tab.told]
     assert run(tab.act(bench.values(), clicked("<b>")))[tab.told] == ""
 
@@ -110,7 +110,7 @@ def test_an_ended_job_is_deleted_by_its_button_and_the_list_shows_it(bench: Benc
     for each in (job, other):
         bench.service.cancel(each.id)
     shown = run(tab.act(bench.values(), clicked("delete", job.id)))
-    assert "The job is deleted" in shown[tab.told]
+    assert "The job and all its files were deleted" in shown[tab.told]
     assert "to be deleted" not in shown[tab.finished]
     assert "to be kept" in shown[tab.finished]
     assert [each.id for each in bench.service.page().jobs] == [other.id]
@@ -225,7 +225,7 @@ def test_on_a_phone_the_queue_follows_the_language_and_comes_back_after_another_
     heading = page.locator("#i2v-queue-running h2")
     expect(heading).to_contain_text("Running and waiting")
     page.click("#i2v-language label:has-text('简体中文')")
-    expect(heading).to_contain_text("正在运行和排队")
+    expect(heading).to_contain_text("运行中和排队中")
     job = house.submit_id("step 3: fail")
     failed = row(page, "step 3: fail").first
     expect(failed).to_contain_text("失败")
@@ -263,14 +263,14 @@ def test_an_ended_job_is_deleted_with_the_keyboard_alone(visit: Visit, house: Ho
     delete = row(page, "to be deleted by key").locator("[data-act=delete]")
     delete.focus()
     page.keyboard.press("Enter")
-    expect(delete).to_have_text("Delete for good?")
-    expect(delete).to_have_attribute("aria-label", "Delete for good?: to be deleted by key")
+    expect(delete).to_have_text("Delete permanently?")
+    expect(delete).to_have_attribute("aria-label", "Delete permanently?: to be deleted by key")
     expect(delete).to_have_attribute("aria-label", "Delete: to be deleted by key")  # left alone
     assert house.service.get(job.id).status == "succeeded"
     page.keyboard.press("Enter")
     page.wait_for_timeout(500)  # nearer, it is a double click
     page.keyboard.press("Enter")
-    expect(page.locator("#i2v-queue-told")).to_contain_text("The job is deleted")
+    expect(page.locator("#i2v-queue-told")).to_contain_text("The job and all its files were deleted")
     expect(row(page, "to be deleted by key")).to_have_count(0)
     assert not Path(job.output).exists()
 

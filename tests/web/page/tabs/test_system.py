@@ -104,7 +104,7 @@ def test_the_examination_says_that_it_is_under_way_then_what_it_found(bench: Ben
 
 def test_an_examination_that_cannot_be_made_says_why(bench: Bench[SystemTab]) -> None:
     bench.service.engines = {}
-    assert "engine = rehearsal" in run(findings(bench))[-1]
+    assert "no model rehearsal" in run(findings(bench))[-1]
 
 
 # --- in a browser
@@ -119,7 +119,7 @@ def test_on_a_phone_this_machine_is_checked_at_the_press_of_a_button(visit: Visi
     expect(page.locator("#i2v-system-log")).to_contain_text("a line of the log")
     page.click("#i2v-system-check")
     report = page.locator("#i2v-system-report")
-    expect(report).to_contain_text("ffmpeg wrote and read a small H.264 clip")
+    expect(report).to_contain_text("ffmpeg encoded and decoded a test clip")
     expect(about).to_contain_text("Versions")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.click("#i2v-language label:has-text('简体中文')")

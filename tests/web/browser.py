@@ -47,7 +47,7 @@ def visits(house: House, browser: Browser) -> Iterator[Visit]:
         page = context.new_page()
         page.set_default_timeout(WAIT)
         page.goto(house.url)
-        expect(page.locator("#i2v-plan")).to_contain_text(re.compile("Not known|About|暂不|约"))
+        expect(page.locator("#i2v-plan")).to_contain_text(re.compile("No estimate|About|暂无|约"))
         if tab != "generate":
             select(page, tab)
         return page

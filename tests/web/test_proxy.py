@@ -120,7 +120,7 @@ def test_a_person_logs_in_and_makes_a_clip(outside: tuple[str, House]) -> None:
         page.goto(url)
         page.fill("#token", TOKEN)
         page.click("button")
-        expect(page.locator("#i2v-plan")).to_contain_text(re.compile("Not known|About"))
+        expect(page.locator("#i2v-plan")).to_contain_text(re.compile("No estimate|About"))
         upload = {"name": "photo.png", "mimeType": "image/png", "buffer": house.picture}
         page.set_input_files("#i2v-picture input[type=file]", upload)
         expect(page.locator("#i2v-picture img")).to_be_visible(timeout=WAIT)

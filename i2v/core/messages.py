@@ -142,7 +142,7 @@ MESSAGES: dict[str, str] = {
     "weights.missing_folder": "{title} is not installed: no model folder at {path}. {fix}",
     "weights.missing_file": "{title} is incomplete: {path} is missing. Download the model again.",
     "weights.unreadable": "{title}: cannot read {path}: {reason}. Download the file again.",
-    "weights.bad_index": "{title}: the index {path} cannot be used: {reason}. Fetch the file again.",
+    "weights.bad_index": "{title}: cannot use the index {path}: {reason}. Download the file again.",
     "weights.offline": (
         "{title} is not installed in {path}, and models.offline is set, so it cannot be downloaded. Unset"
         " models.offline, or copy the model folder from another machine and run: i2v models add FOLDER"
@@ -162,26 +162,20 @@ MESSAGES: dict[str, str] = {
     "weights.unwritable": "Cannot write to {path}: {reason}. Check the disk and the folder's permissions.",
     "weights.cancelled": "The download was cancelled. Files downloaded so far are kept.",
     "weights.not_published": "{title} comes with i2v; it cannot be downloaded, added or removed.",
-    "weights.no_folder": "There is no folder {path}. Choose the folder that contains model_index.json.",
+    "weights.no_folder": "There is no folder {path}. Choose the model's folder.",
     "weights.no_index": (
-        "{path} is not a model folder: it has no model_index.json. Choose the folder of {title} itself."
+        "{path} is not a model folder: it has no {file}. Choose the folder of {title} itself."
     ),
-    "weights.unwritable": "{path} cannot be written: {reason}. Check the disk, and who may write there.",
-    "weights.cancelled": "The download was stopped. What was fetched is kept: the next one goes on with it.",
-    "weights.not_published": "{title} is a part of i2v: it cannot be downloaded, added or removed.",
     "weights.published_nowhere": (
-        "{title} is not published where i2v could download it. Add the folder: i2v models add {name} FOLDER"
+        "{title} cannot be downloaded by i2v. Download it yourself, then run: i2v models add {name} FOLDER"
     ),
     "weights.licence": (
-        "{title} is published under a licence that you must accept first: {licences}. Read it and accept it:"
-        " run i2v models download {name} --accept-licence, or use the button on the page."
+        "{title} has a licence that you must accept first: {licences}. To accept it, run"
+        " i2v models download {name} --accept-licence, or use the button on the page."
     ),
     "weights.which_model": (
-        "{path} does not say which model it is of. Name one: i2v models add NAME FOLDER, with NAME one of"
-        " {allowed}."
+        "Cannot tell which model is in {path}. Run i2v models add NAME FOLDER, where NAME is one of {allowed}."
     ),
-    "weights.no_folder": "There is no folder {path}. Name the one that holds model_index.json.",
-    "weights.no_index": "{path} holds no model: {file} is missing. Name {title}'s own folder.",
     "weights.vgen_original": (
         "{path} is an original VGen checkpoint, which i2v cannot read or convert. Download the same weights"
         " in the right format: i2v models download {name}"
@@ -202,16 +196,10 @@ MESSAGES: dict[str, str] = {
     "weights.size_only": (
         "{title}: only the file sizes were checked, because no source provided checksums for every file."
     ),
-    "weights.not_ours": "{title} is in {path}, which i2v found but did not make: delete it there yourself.",
-    "weights.nothing_to_remove": "{title}: there is nothing to remove at {path}.",
-    "weights.unconfirmed": "Nothing was removed: answer yes, or give --yes.",
-    "weights.already_there": "{title} is there already: {path}. Nothing was fetched.",
     "weights.linked": (
-        "{title} is complete. {count} of its files were on this machine already and are used where they are."
-        " To check them: i2v models verify {name}"
+        "{title} is installed. {count} of its files were already on this machine and are used from there."
+        " To check them, run i2v models verify {name}"
     ),
-    "weights.checked": "{title}: every file has the hash that {source} tells (SHA-256; git's, if small).",
-    "weights.size_only": "{title}: size checked only, since no source told a hash of every file.",
     "weights.bad_files": (
         "{title}: these files are damaged or missing: {files}. Download them again: i2v models download"
         " {name}"

@@ -123,8 +123,8 @@ CHINESE: dict[str, str] = {
     "weights.unwritable": "无法写入 {path}：{reason}。请检查磁盘和文件夹权限。",
     "weights.cancelled": "下载已取消，已下载的文件会保留。",
     "weights.not_published": "{title} 是 i2v 自带的模型，不能下载、添加或删除。",
-    "weights.no_folder": "文件夹 {path} 不存在。请选择包含 model_index.json 的文件夹。",
-    "weights.no_index": "{path} 不是模型文件夹：缺少 model_index.json。请选择 {title} 自己的文件夹。",
+    "weights.no_folder": "文件夹 {path} 不存在。请选择模型所在的文件夹。",
+    "weights.no_index": "{path} 不是模型文件夹：缺少 {file}。请选择 {title} 自己的文件夹。",
     "weights.published_nowhere": (
         "{title} 没有可供 i2v 下载的发布位置。请添加文件夹：i2v models add {name} FOLDER"
     ),

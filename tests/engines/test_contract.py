@@ -25,9 +25,10 @@ from i2v.jobs.forecast import Forecast
 from i2v.media.image import Picture
 from i2v.media.outputs import OutputFile
 from i2v.media.provenance import Provenance
-from i2v.media.unpublished import FrameRecorder
+from i2v.media.unpublished import FrameRecorder, read_kept
 from i2v.media.video import probe, read_tags
 from i2v.memory.model import denoising_work, memory_model
+from i2v.pipeline.delivery import publish_kept
 from i2v.pipeline.engines import EngineCache
 from i2v.pipeline.make import ClipEvent, Output, make_clip
 from i2v.pipeline.plan import ClipPlanner
@@ -98,10 +99,11 @@ def test_a_loaded_engine_says_what_it_is_and_how_it_works(subject: Subject) -> N
     assert subject.engine.plan == replace(PLAN, threads=subject.engine.plan.threads)
 
 
-@pytest.mark.parametrize("wanted", [4, 9])
-def test_events_come_in_order_with_the_sizes_and_counts_asked_for(subject: Subject, wanted: int) -> None:
+@pytest.mark.parametrize("more", [0, 5])
+def test_events_come_in_order_with_the_sizes_and_counts_asked_for(subject: Subject, more: int) -> None:
     can = subject.spec.capabilities
-    generation = asked(subject.spec, num_frames=can.num_frames.nearest(wanted))
+    wanted = can.num_frames.nearest(asked(subject.spec).num_frames + more)
+    generation = asked(subject.spec, num_frames=wanted)
     events = subject.run(generation)
     kinds = [type(event) for event in events]
     steps = evaluations(generation.speed, generation.num_inference_steps)
@@ -256,23 +258,20 @@ def test_a_request_becomes_a_video_that_says_how_it_was_made(subject: Subject, t
 def test_what_only_failed_to_be_encoded_is_published_later_with_its_sound(
     subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Broken:
-        def __init__(self, *_: object, **__: object) -> None:
-            raise RuntimeError("a defect in the writer")
+    """But for an engine without steps: its frames are made again sooner than they are kept."""
 
-    if not subject.spec.capabilities.num_inference_steps:
-        pytest.skip("its frames are made again sooner than they are kept")
-    _, plain = make(subject, tmp_path, [])
+    def fail(*_: object) -> None:
+        raise RuntimeError("a defect in the delivery")
+
+    generation, plain = make(subject, tmp_path, [])
+    (tmp_path / "again").mkdir()
     with FrameRecorder(tmp_path / "kept", "clip") as recorder, monkeypatch.context() as broken:
-        broken.setattr("i2v.pipeline.delivery.VisibleLabel", Broken)
-        broken.setattr("i2v.pipeline.delivery.resize_frames", Broken)
-        (tmp_path / "again").mkdir()
+        broken.setattr("i2v.pipeline.delivery.resize_frames", fail)
         with pytest.raises(RuntimeError, match="a defect"):
             make(subject, tmp_path / "again", [], recorder)
-    from i2v.media.unpublished import read_kept
-    from i2v.pipeline.delivery import publish_kept
-
-    kept = read_kept(recorder.path)
-    path = publish_kept(kept, OutputFile(tmp_path / "later.mp4")).path
-    assert np.array_equal(read_frames(path), read_frames(plain.path))
-    assert probe(path).sound == probe(plain.path).sound
+    assert not any((tmp_path / "again").iterdir())
+    assert recorder.path.exists() == (generation.num_inference_steps > 0)
+    if recorder.path.exists():
+        path = publish_kept(read_kept(recorder.path), OutputFile(tmp_path / "later.mp4")).path
+        assert np.array_equal(read_frames(path), read_frames(plain.path))
+        assert probe(path).sound == probe(plain.path).sound

@@ -102,4 +102,4 @@ def test_a_real_peak_is_seen_in_its_stage_alone(asked: Generation) -> None:
     if condition is None:
         pytest.skip("nobody counts here")
     assert cast("int", denoise) > cast("int", condition) + 150_000_000
-    assert cast("int", decode) <= cast("int", denoise)
+    assert cast("int", decode) <= cast("int", denoise) + 10_000_000  # it is still held as decoding begins

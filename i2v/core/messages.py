@@ -174,7 +174,7 @@ MESSAGES: dict[str, str] = {
         " i2v models download {name} --accept-licence, or use the button on the page."
     ),
     "weights.which_model": (
-        "Cannot tell which model is in {path}. Run i2v models add NAME FOLDER, where NAME is one of {allowed}."
+        "Cannot tell which model is in {path}. Run i2v models add NAME FOLDER, with one of {allowed} as NAME."
     ),
     "weights.vgen_original": (
         "{path} is an original VGen checkpoint, which i2v cannot read or convert. Download the same weights"

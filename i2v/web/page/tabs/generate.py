@@ -246,7 +246,7 @@ class GenerateTab:
         reason = None if "engine" in fields else await self._front.heavy(self._service.explain_choice)
         return {
             self.about: _about(spec, reason, language),
-            self.get_model: _way_to_get_model(best_engine(self._service.engines), reason, language),
+            self.get_model: _way_to_get_model(self._service.engines, reason, language),
             self.plan: _forecast(plan, None if header is None else header.source_size, language),
             self.advice: panels.notices(told, language),
         }
@@ -351,9 +351,12 @@ def _about(spec: EngineSpec, reason: Notice | None, language: Language) -> str:
     return _subdued(sentences(told, language)) if told else ""
 
 
-def _way_to_get_model(best: EngineSpec, reason: Notice | None, language: Language) -> Any:
+def _way_to_get_model(engines: Mapping[str, EngineSpec], reason: Notice | None, language: Language) -> Any:
     """Return an update of the button that leads to the model which this machine could run, and lacks."""
-    if reason is None or reason.code != "engine.auto_no_weights" or not best.published:
+    if reason is None or reason.code != "engine.auto_no_weights":
+        return gr.update(visible=False)
+    best = best_engine(engines)
+    if not best.published:
         return gr.update(visible=False)
     size = models_panels.size(best.published_bytes)
     return gr.update(

@@ -45,7 +45,7 @@ def explain_choice(device: DeviceInfo, models: ModelSettings, engines: Mapping[s
 
 
 def best_engine(engines: Mapping[str, EngineSpec]) -> EngineSpec:
-    """Return what "auto" takes where nothing stands against it; raises as `choose_engine` where that is none."""
+    """Return what "auto" takes where nothing stands against it; raises as `choose_engine`."""
     for spec in _by_rank(engines):
         return spec
     raise ModelUnavailable("engine.none", allowed=", ".join(engines))

@@ -19,6 +19,7 @@ from i2v.cli.info import read_clip
 from i2v.cli.parsers import Commands, local_path
 from i2v.cli.streams import why_lost
 from i2v.core.errors import InvalidRequest, Notice
+from i2v.core.option_fields import option_fields
 from i2v.core.schema import Fit, GenerationRequest, PresetName, Resolution, Speed, shown
 from i2v.media.pictures.kinds import is_video
 
@@ -48,6 +49,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.late_help = _describe_engines
     parser.add_argument(
         "image", metavar="IMAGE", help="picture: PNG, JPEG, WebP, HEIC, AVIF, GIF, TIFF or BMP"
     )
@@ -68,8 +70,19 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     return parser
 
 
+def _describe_engines() -> str:
+    from i2v.cli.engine_help import describe_engines
+    from i2v.engines.registry import engines
+
+    return describe_engines(engines())
+
+
 def _add_request_flags(parser: argparse.ArgumentParser) -> None:
-    """Add a flag for each field of the request. Values stay text: `GenerationRequest` checks them."""
+    """Add a flag for each field of the request. Values stay text: `GenerationRequest` checks them.
+
+    Bounds are the widest that any engine has; which has less stands at the end of the help.
+    """
+    allowed = {field.name: field.allowed for field in option_fields(GenerationRequest)}
     parser.add_argument("--prompt", help="what should happen, e.g. 'the camera pans left'")
     parser.add_argument("--negative-prompt", help="what to avoid (default: the model's own)")
     parser.add_argument(
@@ -81,13 +94,16 @@ def _add_request_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fit", help=f"{', '.join(get_args(Fit))} (default: keep the picture's aspect ratio)"
     )
-    parser.add_argument("--height", help="pixels, 64 to 2048; with --width, instead of --resolution")
-    parser.add_argument("--width", help="pixels, 64 to 2048; with --height")
-    parser.add_argument("--num-frames", help="number of frames; the range depends on the model")
-    parser.add_argument("--fps", help="frames per second of the video, 1 to 60")
+    parser.add_argument(
+        "--height", help=f"pixels, {allowed['height']}; with --width, instead of --resolution"
+    )
+    parser.add_argument("--width", help=f"pixels, {allowed['width']}; with --height")
+    parser.add_argument("--num-frames", help=f"{allowed['num_frames']}; fewer with most models (see below)")
+    parser.add_argument("--fps", help=f"frames per second of the video, {allowed['fps']}")
     parser.add_argument("--target-fps", help="frame rate given to the model as a condition (default: --fps)")
     parser.add_argument(
-        "--num-inference-steps", help="denoising steps, 1 to 200; more steps look better and take longer"
+        "--num-inference-steps",
+        help=f"denoising steps, {allowed['num_inference_steps']}; more steps look better and take longer",
     )
     parser.add_argument(
         "--guidance-scale", help="how closely to follow the prompt, 1 to 30; 1 turns guidance off"
@@ -99,13 +115,13 @@ def _add_request_flags(parser: argparse.ArgumentParser) -> None:
         "--seed", help="0 to 4294967295; the same seed gives the same clip (default: -1, random)"
     )
     parser.add_argument(
-        "--engine", help="auto, or a model listed by i2v models (default: engine.name in the settings)"
+        "--engine", help="auto, or a model listed below (default: engine.name in the settings)"
     )
     parser.add_argument(
         "--option",
         action="append",
         metavar="NAME=VALUE",
-        help="an option of one model, such as zoom=1.2 for camera-move; may be repeated",
+        help="an option of one model (see below); may be repeated",
     )
     parser.add_argument(
         "--gradient-checkpointing",
@@ -326,7 +342,7 @@ def report(result: Result, seen: Sequence[Notice], as_json: bool) -> None:
             print(f"i2v: {notice.message}", file=sys.stderr)
     generation = result.generation
     total = sum(result.seconds.values())
-    seed = f" seed {generation.seed}," if generation.num_inference_steps else ""  # else nothing is drawn
+    seed = f" seed {generation.seed}," if _has_seed(generation.engine) else ""
     print(
         f"i2v: {generation.engine}, {generation.num_frames} frames of"
         f" {generation.width} x {generation.height} at {generation.fps} fps,{seed} {total:.1f} s",
@@ -334,6 +350,13 @@ def report(result: Result, seen: Sequence[Notice], as_json: bool) -> None:
     )
     print(result.path)
     _keep(result.path)
+
+
+def _has_seed(engine: str) -> bool:
+    from i2v.engines.registry import engines
+
+    spec = engines().get(engine)
+    return spec is None or spec.capabilities.seed
 
 
 def _keep(path: Path) -> None:

@@ -65,7 +65,8 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
     lines: list[str] = []
     for spec in engines().values():
         if not spec.files:
-            lines.append(f"{spec.name} ({spec.title}): installed, needs no weights")
+            told.append(_without_files(spec))
+            lines.append(f"{spec.name} ({spec.title}): installed, nothing needs to be downloaded")
             continue
         folder = locate(spec, settings.models)
         digest = _digest(spec, folder, settings.models) if arguments.digest else None
@@ -100,6 +101,12 @@ def _auto(settings: Settings) -> tuple[str | None, Notice | I2VError]:
         return None, error
     chosen = choose_engine("auto", device, settings.models, engines())
     return chosen.name, explain_choice(device, settings.models, engines())
+
+
+def _without_files(spec: EngineSpec) -> dict[str, object]:
+    """Return the fields of an engine that has no model: always available, and nowhere in particular."""
+    nowhere = dict.fromkeys(("path", "origin", "missing"))
+    return {"name": spec.name, "title": spec.title, "available": True, **nowhere, "bytes": 0, "sha256": None}
 
 
 def _fields(spec: EngineSpec, folder: ModelFolder, digest: str | None) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn, TypeAlias
 from urllib.parse import unquote, urlsplit
@@ -15,7 +16,17 @@ Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, but what is wrong with a value is said by the one validator, not by argparse."""
+    """argparse, but what is wrong with a value is said by the one validator, not by argparse.
+
+    Attributes:
+        late_help: returns what `--help` says last; called when it is printed, and not for each command.
+    """
+
+    late_help: Callable[[], str] | None = None
+
+    def format_help(self) -> str:
+        said = super().format_help()
+        return said if self.late_help is None else f"{said}\n{self.late_help()}\n"
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"i2v: {message}\nTry: {self.prog} --help\n")

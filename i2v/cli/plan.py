@@ -16,6 +16,7 @@ from i2v.core.errors import I2VError, InvalidRequest
 from i2v.core.schema import GenerationRequest, PresetName, shown
 
 if TYPE_CHECKING:
+    from i2v.core.engine_spec import EngineSpec
     from i2v.core.schema import DeviceInfo, Generation
     from i2v.core.settings import Settings
     from i2v.jobs.forecast import Forecast
@@ -61,7 +62,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> int:
     from i2v.core.settings import load_settings
     from i2v.engines.registry import engines
-    from i2v.pipeline.choice import best_engine
+    from i2v.pipeline.choice import best_engine, choose_engine
     from i2v.pipeline.plan import ClipPlanner
 
     settings = load_settings(arguments.config, os.environ)
@@ -69,10 +70,12 @@ def run(arguments: argparse.Namespace) -> int:
     device = _device(settings, vram, ram)
     engine = arguments.engine or settings.engine.name
     if vram is not None and engine == "auto":
-        engine = best_engine(engines()).name  # what a card is for
+        best = best_engine(engines())  # what a card is for
+        engine = engine if best is None else best.name
     past = _forecast(settings) if vram is None else None
     planner = ClipPlanner(settings, engines())
-    rows = [_row(name, engine, device, planner, past) for name in get_args(PresetName)]
+    spec = choose_engine(engine, device, settings.models, engines())
+    rows = [_row(name, spec, device, planner, past) for name in get_args(PresetName)]
     if arguments.json:
         print(json.dumps({"device": vars(device), "presets": [_fields(row) for row in rows]}))
         return 0
@@ -127,8 +130,11 @@ def _forecast(settings: Settings) -> Forecast | None:
         return None
 
 
-def _row(preset: str, engine: str, device: DeviceInfo, planner: ClipPlanner, past: Forecast | None) -> Row:
-    request = GenerationRequest.parse({"prompt": "any", "preset": preset, "engine": engine})
+def _row(
+    preset: str, spec: EngineSpec, device: DeviceInfo, planner: ClipPlanner, past: Forecast | None
+) -> Row:
+    prompt = "any" if spec.capabilities.prompt == "required" else ""
+    request = GenerationRequest.parse({"prompt": prompt, "preset": preset, "engine": spec.name})
     clip = planner.plan_clip(request, PICTURE, device)
     phases = past.phases(clip.generation) if past is not None else None
     if phases is not None:

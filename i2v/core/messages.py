@@ -176,6 +176,7 @@ MESSAGES: dict[str, str] = {
     "weights.which_model": (
         "Cannot tell which model is in {path}. Run i2v models add NAME FOLDER, with one of {allowed} as NAME."
     ),
+    "weights.none_needed": "{title} uses no model: there is nothing to download, check, add or remove.",
     "weights.vgen_original": (
         "{path} is an original VGen checkpoint, which i2v cannot read or convert. Download the same weights"
         " in the right format: i2v models download {name}"

@@ -135,6 +135,7 @@ CHINESE: dict[str, str] = {
     "weights.which_model": (
         "无法从 {path} 看出它属于哪个模型。请写明：i2v models add NAME FOLDER，NAME 为以下之一：{allowed}。"
     ),
+    "weights.none_needed": "{title}不使用模型：没有可下载、校验、添加或删除的文件。",
     "weights.vgen_original": (
         "{path} 是 VGen 原始权重，i2v 无法读取或转换。请下载格式正确的同一权重：i2v models download {name}"
     ),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -117,7 +118,31 @@ def _read_options(value: object) -> object:
         raise ValueError("a JSON object") from None
 
 
-OptionValues = Annotated[dict[Text, JsonValue], BeforeValidator(_read_options)]
+def _clean_options(options: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Refuse numbers that JSON does not have, and texts as `clean_text` does, however deep they stand."""
+    for name, value in options.items():
+        waiting: list[object] = [value]
+        while waiting:
+            each = waiting.pop()
+            try:
+                if isinstance(each, str):
+                    clean_text(each)
+                elif isinstance(each, float) and not math.isfinite(each):
+                    raise ValueError("a finite number")
+            except ValueError as error:
+                field = shown(f"options.{name}")
+                raise InvalidRequest(
+                    "request.invalid", field=field, value=shown(value), allowed=str(error)
+                ) from None
+            waiting.extend(
+                each if isinstance(each, list) else each.values() if isinstance(each, dict) else ()
+            )
+    return options
+
+
+OptionValues = Annotated[
+    dict[Text, JsonValue], BeforeValidator(_read_options), AfterValidator(_clean_options)
+]
 
 
 class GenerationRequest(BaseModel):

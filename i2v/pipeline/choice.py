@@ -32,8 +32,13 @@ def choose_engine(
 
 
 def explain_choice(device: DeviceInfo, models: ModelSettings, engines: Mapping[str, EngineSpec]) -> Notice:
-    """Return, as one sentence, what "auto" chooses on `device`, and what keeps it from the best engine."""
+    """Return, as one sentence, what "auto" chooses on `device`, and what keeps it from the best engine.
+
+    Raises `ModelUnavailable` as `choose_engine` does.
+    """
     best = best_engine(engines)
+    if best is None:
+        raise ModelUnavailable("engine.none", allowed=", ".join(engines))
     path = shown(str(locate(best, models).path), limit=300)
     if choose_engine("auto", device, models, engines) is best:
         return Notice("engine.auto_full", {"title": best.title, "path": path})
@@ -44,11 +49,9 @@ def explain_choice(device: DeviceInfo, models: ModelSettings, engines: Mapping[s
     return Notice("engine.auto_neither", {"path": path})
 
 
-def best_engine(engines: Mapping[str, EngineSpec]) -> EngineSpec:
-    """Return what "auto" takes where nothing stands against it; raises as `choose_engine`."""
-    for spec in _by_rank(engines):
-        return spec
-    raise ModelUnavailable("engine.none", allowed=", ".join(engines))
+def best_engine(engines: Mapping[str, EngineSpec]) -> EngineSpec | None:
+    """Return what "auto" takes where nothing stands against it; `None` where it takes none at all."""
+    return next(iter(_by_rank(engines)), None)
 
 
 def _by_rank(engines: Mapping[str, EngineSpec]) -> Iterable[EngineSpec]:

@@ -49,10 +49,11 @@ def advise(
             is no picture yet.
         spec: the engine that would run.
     """
+    reads_prompt = spec.capabilities.prompt != "none" and prompt.strip()
     return (
         *_on_picture(picture, spec),
-        *(_on_prompt(prompt, spec) if prompt.strip() else ()),
-        *_on_numbers(guidance_scale, fps),
+        *(_on_prompt(prompt, spec) if reads_prompt else ()),
+        *_on_numbers(guidance_scale if spec.capabilities.guidance_scale else None, fps),
     )
 
 
@@ -61,13 +62,14 @@ def _on_picture(picture: PictureFacts | tuple[int, int] | None, spec: EngineSpec
         return
     width, height = (picture.width, picture.height) if isinstance(picture, PictureFacts) else picture
     wanted = spec.native_area_side or USUAL_SIDE
-    if min(width, height) < wanted:
+    # A clip of the picture's own size is no better than the picture, and no worse.
+    if min(width, height) < wanted and not spec.capabilities.own_size:
         yield Notice("advice.small_picture", {"size": f"{width} x {height}", "wanted": wanted})
     if not isinstance(picture, PictureFacts):
         return
     if picture.sharpness < min(wanted, SIDE, max(width, height)):
         yield Notice("advice.blurred_picture", {"side": picture.sharpness})
-    if picture.text_share > 0:
+    if picture.text_share > 0 and spec.is_generative:  # else nothing is drawn anew, and letters stay
         yield Notice("advice.text_in_picture", {})
 
 
@@ -90,8 +92,8 @@ def _on_prompt(prompt: str, spec: EngineSpec) -> Iterator[Notice]:
         yield Notice("advice.many_actions", {"count": actions, "allowed": MAX_ACTIONS})
 
 
-def _on_numbers(guidance_scale: float, fps: float) -> Iterator[Notice]:
-    if guidance_scale > MAX_GUIDANCE:
+def _on_numbers(guidance_scale: float | None, fps: float) -> Iterator[Notice]:
+    if guidance_scale is not None and guidance_scale > MAX_GUIDANCE:
         yield Notice("advice.high_guidance", {"guidance_scale": guidance_scale, "limit": MAX_GUIDANCE})
     if fps < MIN_FPS:
         yield Notice("advice.low_fps", {"fps": fps})

@@ -22,7 +22,7 @@ from i2v.engines.registry import find_spec
 from i2v.weights.check import verify
 from i2v.weights.download import Plan, download, plan_download, settle_licences
 from i2v.weights.fetching import told_notice, unwritable
-from i2v.weights.folders import ModelFolder, locate
+from i2v.weights.folders import ModelFolder, is_available, locate
 from i2v.weights.parts import published_of
 from i2v.weights.progress import Progress
 from i2v.weights.records import Digests, merged, read_listing, records_folder
@@ -97,7 +97,12 @@ class Models:
         self._runs: dict[str, _Run] = {}
 
     def all(self) -> list[Model]:
-        return [self._model(spec) for spec in self._engines.values()]
+        """Return those that have files: an engine without any needs nothing of what is done here."""
+        return [self._model(spec) for spec in self._engines.values() if spec.files]
+
+    def missing(self, spec: EngineSpec) -> bool:
+        """Tell whether files of `spec` are not here, so that no clip can be made with it now."""
+        return not is_available(spec, self._settings)
 
     def get(self, name: str) -> Model:
         return self._model(self._known(name))

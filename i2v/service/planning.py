@@ -17,7 +17,7 @@ from i2v.jobs.forecast import Forecast
 from i2v.jobs.model import Job, JsonObject
 from i2v.jobs.store import JobStore
 from i2v.memory.model import denoising_work
-from i2v.pipeline.choice import explain_choice
+from i2v.pipeline.choice import choose_engine, explain_choice
 from i2v.pipeline.plan import ClipPlan, ClipPlanner
 from i2v.service.executor import Executor
 
@@ -71,6 +71,14 @@ class Planner:
         self._executor = executor
         self._engines = engines
         self._clips = ClipPlanner(settings, engines)
+
+    def engine(self, name: str = "auto") -> EngineSpec:
+        """Return the engine called `name`; "auto" is that of the settings, and then what runs here.
+
+        Raises as `choose_engine` and `Executor.device` do.
+        """
+        asked = self._settings.engine.name if name == "auto" else name
+        return choose_engine(asked, self._executor.device(), self._settings.models, self._engines)
 
     def presets(self, spec: EngineSpec) -> dict[str, Preset]:
         """Return the presets as `spec` has them."""

@@ -280,6 +280,10 @@ class Service:
 
     # --- what can be asked for, and what it would take
 
+    def engine(self, name: str = "auto") -> EngineSpec:
+        """Return the engine called `name`; see `Planner.engine`."""
+        return self._planner.engine(name)
+
     def presets(self, spec: EngineSpec) -> dict[str, Preset]:
         """Return the presets as `spec` has them."""
         return self._planner.presets(spec)

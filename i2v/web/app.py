@@ -22,6 +22,7 @@ from i2v.web.api import files, published
 from i2v.web.api import models as models_api
 from i2v.web.api import v1 as api
 from i2v.web.api.documentation import render_page
+from i2v.web.api.option_schemas import describe_options
 from i2v.web.front import Front
 from i2v.web.guard import login
 from i2v.web.guard.access import Access, AccessGuard
@@ -41,6 +42,7 @@ class Application(FastAPI):
                 for operation in path.values():
                     if "application/json" in operation["responses"].get("422", {}).get("content", {}):
                         del operation["responses"]["422"]
+            describe_options(described, self.state.front.service.engines)
             for name in ("HTTPValidationError", "ValidationError"):
                 described["components"]["schemas"].pop(name, None)
         return cast("dict[str, Any]", self.openapi_schema)

@@ -11,6 +11,7 @@ import anyio
 from anyio.to_thread import run_sync
 from starlette.requests import Request
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import I2VError
 from i2v.core.settings import Settings
 from i2v.jobs.model import Job, JsonObject
@@ -64,6 +65,10 @@ class Front:
     async def plan(self, fields: JsonObject, size: tuple[int, int] = (512, 512)) -> Plan:
         """See `Service.plan`."""
         return await run_sync(lambda: self.service.plan(fields, size), limiter=self._plans)
+
+    async def engine(self, name: str = "auto") -> EngineSpec:
+        """See `Service.engine`."""
+        return await run_sync(lambda: self.service.engine(name), limiter=self._plans)
 
     async def submit(self, fields: JsonObject, picture: bytes, key: str | None = None) -> Job:
         """See `Service.submit`."""

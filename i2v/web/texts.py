@@ -29,6 +29,9 @@ TEXTS: dict[str, tuple[str, str]] = {
         " the picture, but needs an NVIDIA GPU and a 4.98 GB download.",
         "演示模型只能生成简短的小尺寸运镜视频。I2VGen-XL 还能让画面中的物体动起来，但需要 NVIDIA 显卡，"
         "并下载 4.98 GB 的模型文件。",
+    "demo.better": (
+        "With an NVIDIA card and the published weights ({size}), {title} runs instead.",
+        "有 NVIDIA 显卡和公开权重（{size}）时，会改用 {title}。",
     ),
     "tab.generate": ("Generate", "生成"),
     "tab.queue": ("Queue", "队列"),
@@ -87,6 +90,18 @@ TEXTS: dict[str, tuple[str, str]] = {
     "seed.reuse": ("Reuse last seed", "沿用上次的种子"),
     "engine.label": ("Model", "模型"),
     "engine.auto": ("Automatic", "自动"),
+    "engine.no_weights": (
+        "{title}: nothing needs to be downloaded.",
+        "{title}：无需下载任何文件。",
+    ),
+    "engine.missing": (
+        "{title} is not installed on this machine, or some of its files are missing. Download it, or choose"
+        " another model.",
+        "本机未安装 {title}，或缺少部分文件。请先下载，或选择其他模型。",
+    ),
+    "option.auto": ("automatic", "自动"),
+    "option.yes": ("yes", "是"),
+    "option.no": ("no", "否"),
     # what it will be
     "forecast.clip": (
         "{width} x {height} pixels, {num_frames} frames, {seconds} s",
@@ -352,6 +367,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "result.guidance": ("Guidance", "引导强度"),
     "result.seed": ("Seed", "种子"),
+    "result.options": ("Options", "选项"),
     "result.engine": ("Model", "模型"),
     "result.seconds": ("Time taken", "耗时"),
     "result.seconds.value": ("{seconds} s", "{seconds} 秒"),

@@ -22,8 +22,10 @@ def parts_of(spec: EngineSpec) -> tuple[Published, ...]:
 
 def published_of(spec: EngineSpec) -> tuple[Published, ...]:
     """Return where `spec` is published; raises `InvalidRequest` where it is not."""
+    if not spec.files:
+        raise InvalidRequest("weights.none_needed", title=spec.title)
     if not spec.published:
-        if spec.embedded or not spec.files:
+        if spec.embedded:
             raise InvalidRequest("weights.not_published", title=spec.title)
         raise InvalidRequest("weights.published_nowhere", title=spec.title, name=spec.name)
     return spec.published

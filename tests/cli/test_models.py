@@ -18,6 +18,7 @@ from i2v.pipeline.choice import choose_engine, explain_choice
 from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
 from i2v.weights import weights_digest
 from tests.cli.running import run
+from tests.contrary import CONTRARY
 from tests.models import models_in
 
 
@@ -47,7 +48,7 @@ def test_json_is_one_line_with_every_engine_and_the_choice_of_auto(
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.splitlines()
     told = json.loads(line)
-    absent, embedded = told["engines"]
+    absent, embedded, camera_move = told["engines"]
     assert absent == {
         "name": "i2vgen-xl",
         "title": "I2VGen-XL",
@@ -61,6 +62,7 @@ def test_json_is_one_line_with_every_engine_and_the_choice_of_auto(
     assert (embedded["name"], embedded["available"], embedded["missing"]) == ("embedded", True, None)
     assert embedded["path"] == str(EMBEDDED_FOLDER)
     assert embedded["bytes"] > 10**7
+    assert (camera_move["name"], camera_move["available"]) == ("camera-move", True)
     assert told["auto"]["engine"] == "embedded"
     assert told["auto"]["code"] == "engine.auto_neither"
 
@@ -76,10 +78,11 @@ def test_the_digest_is_read_only_where_it_is_asked_for(
 
 def test_each_state_of_a_folder_is_a_plain_line(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
-    absent, way, embedded, auto = capsys.readouterr().out.splitlines()
+    absent, way, embedded, camera_move, auto = capsys.readouterr().out.splitlines()
     assert way == "  to install it: i2v models download i2vgen-xl"
     assert absent == f"i2vgen-xl (I2VGen-XL): not installed (no model in {models / 'i2vgen-xl'})"
     assert embedded.startswith("embedded (Demo model): installed, ")
+    assert camera_move == "camera-move (Camera move, no AI): installed, nothing needs to be downloaded"
     assert auto.startswith("auto selects the demo model: there is no CUDA GPU")
 
     folder = fill(models)
@@ -93,6 +96,20 @@ def test_each_state_of_a_folder_is_a_plain_line(models: Path, capsys: pytest.Cap
     incomplete = capsys.readouterr().out.splitlines()[0]
     assert "): incomplete, " in incomplete
     assert incomplete.endswith("vae/config.json is missing")
+
+
+def test_an_engine_without_weights_is_available_and_needs_no_download(
+    models: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = {**engines(), CONTRARY.name: CONTRARY}
+    monkeypatch.setattr("i2v.engines.registry.engines", lambda: known)
+    assert main(["models"]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("contrary"))
+    assert line == "contrary (The contrary one): available, nothing needs to be downloaded"
+    assert main(["models", "--json"]) == 0
+    told = {engine["name"]: engine for engine in json.loads(capsys.readouterr().out)["engines"]}
+    assert told["contrary"].keys() == told["embedded"].keys()
+    assert (told["contrary"]["available"], told["contrary"]["path"]) == (True, None)
 
 
 def test_a_device_that_cannot_be_had_leaves_auto_no_engine(

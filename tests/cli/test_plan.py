@@ -13,7 +13,9 @@ import pytest
 
 from i2v.cli.main import main
 from i2v.core.settings import load_settings
+from i2v.engines.registry import engines
 from i2v.jobs.store import JobStore
+from tests.contrary import CONTRARY
 from tests.job_crew import result_of
 from tests.rehearsal import submit
 
@@ -103,3 +105,16 @@ def test_little_cpu_memory_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_is_no_amount_of_memory_is_refused(value: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", f"--vram={value}"]) == 2
     assert f"(got {value})" in capsys.readouterr().err
+
+
+
+def test_an_engine_without_prompt_steps_and_seed_is_planned_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = {**engines(), CONTRARY.name: CONTRARY}
+    monkeypatch.setattr("i2v.engines.registry.engines", lambda: known)
+    assert main(["plan", "--engine", "contrary"]) == 0
+    heading, quick, *_ = capsys.readouterr().out.splitlines()
+    assert heading.startswith("contrary on ")
+    assert quick.startswith("quick     64 x 64, 24 frames ")
+    assert "steps" not in quick

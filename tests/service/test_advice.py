@@ -18,6 +18,7 @@ from scripts.train_embedded.motions import (
     prompt_for,
     sample_clip,
 )
+from tests.contrary import CONTRARY
 
 GOOD = "Ocean waves crashing on the shore, camera panning left slowly"
 PUBLISHED = (
@@ -151,3 +152,17 @@ def test_other_motions_on_the_demo_model_get_a_notice_that_lists_its_own(prompt:
 
 def test_a_model_without_a_list_of_motions_gets_no_such_notice() -> None:
     assert codes("a person walking", spec=replace(EMBEDDED, motion_words="")) == []
+
+
+def test_an_engine_that_reads_no_prompt_and_has_no_guidance_gets_no_advice_on_them() -> None:
+    bad = "完美 " + "word " * 100
+    assert codes(bad, guidance_scale=30, spec=I2VGEN_XL) != []
+    assert codes(bad, guidance_scale=30, spec=CONTRARY, fps=24) == []
+
+
+def test_a_clip_of_the_pictures_own_size_may_be_small_and_what_is_not_drawn_anew_may_have_letters() -> None:
+    facts = PictureFacts(width=100, height=100, sharpness=100, text_share=0.5)
+    assert codes(size=facts, spec=I2VGEN_XL) == ["small_picture", "text_in_picture"]
+    assert codes(size=facts, spec=CONTRARY, fps=24) == []
+    blurred = PictureFacts(width=600, height=600, sharpness=100, text_share=0)
+    assert codes(size=blurred, spec=CONTRARY, fps=24) == ["blurred_picture"]

@@ -21,6 +21,7 @@ from i2v.service.models import Model, Models
 from i2v.weights.download import alone
 from i2v.weights.folders import own_folder
 from i2v.weights.progress import Meter
+from tests.contrary import CONTRARY
 from tests.models import models_in
 from tests.web.house import wait_for
 from tests.weights.families import ASKING, BASE_FILES, base_repository, make_spec, repositories
@@ -273,3 +274,17 @@ def test_of_several_models_the_folder_says_which_it_is_of(settings: ModelSetting
     with pytest.raises(InvalidRequest) as unpublished:
         models.download("based")
     assert unpublished.value.code == "weights.published_nowhere"
+
+
+def test_an_engine_without_files_is_no_model_to_be_had_and_is_never_missing(settings: ModelSettings) -> None:
+    models = Models(settings, {**engines(), CONTRARY.name: CONTRARY})
+    assert CONTRARY.name not in {model.spec.name for model in models.all()}
+    assert (models.missing(CONTRARY), models.missing(EMBEDDED), models.missing(I2VGEN_XL)) == (
+        False,
+        False,
+        True,
+    )
+    for act in (models.get, models.download, models.verify, models.remove):
+        with pytest.raises(InvalidRequest) as caught:
+            act(CONTRARY.name)
+        assert caught.value.code == "weights.none_needed"

@@ -7,12 +7,14 @@ from contextlib import closing
 
 import pytest
 
+from i2v.core.errors import InvalidRequest
 from i2v.core.schema import DeviceInfo
 from i2v.core.settings import Settings
 from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from i2v.jobs.store import JobStore
 from i2v.service.service import Service
 from i2v.workers.executors.inline import InlineExecutor
+from tests.contrary import CONTRARY
 from tests.rehearsal import ENGINES, REHEARSAL, picture
 from tests.service.waiting import FIELDS, Waiting
 
@@ -28,6 +30,16 @@ def test_a_plan_is_honest_about_what_it_does_not_know(working: Service) -> None:
     assert known.seconds >= 40 * 0.05
     assert known.seconds > same.seconds
     assert known.options["num_inference_steps"] == 40
+
+
+def test_an_engine_that_is_not_named_is_the_settings_and_a_named_one_is_itself(settings: Settings) -> None:
+    service = Service(settings, JobStore(settings.database), Waiting(), {**ENGINES, CONTRARY.name: CONTRARY})
+    assert service.engine() is REHEARSAL
+    assert service.engine("contrary") is CONTRARY
+    with pytest.raises(InvalidRequest) as caught:
+        service.engine("gone")
+    assert caught.value.code == "request.unknown_engine"
+    service.stop()
 
 
 def test_a_plan_tells_what_fits_the_card_and_a_job_that_may_not_fit_is_accepted_with_a_notice(

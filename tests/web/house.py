@@ -28,9 +28,11 @@ from tests.rehearsal import ENGINES, stage
 class HeldExecutor:
     """See `service.executor.Executor`: nothing runs until a test calls `run_next` or works in a thread."""
 
-    def __init__(self, settings: Settings, store: JobStore) -> None:
+    def __init__(
+        self, settings: Settings, store: JobStore, engines: Mapping[str, EngineSpec] = ENGINES
+    ) -> None:
         self._device = DeviceInfo("cpu", "CPU", 2**33)
-        self._worker = Worker(settings, store, ENGINES, self._device, owner="test")
+        self._worker = Worker(settings, store, engines, self._device, owner="test")
         self.ready = self.alive = True
 
     def start(self) -> None: ...
@@ -120,7 +122,7 @@ def running(
     """Start the server; `mount` adds a page to it, `log` is the file whose end a page shows."""
     settings = stage(folder, **flags)
     store = JobStore(settings.database, settings.service.max_queued)
-    executor = HeldExecutor(settings, store)
+    executor = HeldExecutor(settings, store, engines)
     service = Service(settings, store, executor, engines)
     service.start()
     closing = threading.Event()

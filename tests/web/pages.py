@@ -9,13 +9,17 @@ from pathlib import Path
 
 from i2v.core.engine_spec import EngineSpec, Preset
 from i2v.web.page.mount import mount_page
+from tests.contrary import CONTRARY
 from tests.rehearsal import REHEARSAL
 from tests.web.house import House, running
 
 QUICK = "nothing to wait for"
 # Numbers that the page's sliders reach; the engine itself takes any.
 PRESET = Preset(area_side=64, num_frames=8, num_inference_steps=10, fps=8, guidance_scale=1.0)
-ENGINES = {REHEARSAL.name: replace(REHEARSAL, presets={"standard": PRESET, "quick": PRESET})}
+ENGINES = {
+    REHEARSAL.name: replace(REHEARSAL, presets={"standard": PRESET, "quick": PRESET}),
+    CONTRARY.name: CONTRARY,
+}
 
 
 @contextmanager

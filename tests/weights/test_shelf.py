@@ -14,6 +14,7 @@ from i2v.weights.folders import find_weights, locate, own_folder
 from i2v.weights.shelf import add_folder, can_be_added, removable, remove_folder, which_fits
 from scripts.full_size.layout import read_table
 from scripts.full_size.write import write_model
+from tests.contrary import CONTRARY
 from tests.models import models_in
 from tests.weights.families import BASE_FILES, DRIVEN, SHARDED, base_repository, make_spec
 
@@ -125,3 +126,11 @@ def test_a_folder_is_of_the_model_whose_pipeline_it_names_and_that_it_is_complet
             which_fits(specs, folder)
         assert caught.value.code == "weights.which_model"
         assert caught.value.params["allowed"] == (allowed or "i2vgen-xl, twin")
+
+
+def test_an_engine_without_weights_has_nothing_to_add_or_remove(tmp_path: Path) -> None:
+    models = models_in(tmp_path)
+    for act in (lambda: remove_folder(CONTRARY, models), lambda: add_folder(CONTRARY, models, tmp_path)):
+        with pytest.raises(InvalidRequest) as caught:
+            act()
+        assert caught.value.code == "weights.none_needed"

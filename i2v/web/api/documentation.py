@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from i2v.core.option_fields import shown_range
+
 Json = Mapping[str, Any]  # a part of an OpenAPI description, of any depth
 
 _STYLE = """
@@ -84,7 +86,7 @@ def _type(schema: Json) -> str:
     if "format" in schema:
         words.append(schema["format"])
     if {"minimum", "maximum"} <= schema.keys():
-        words.append(f"{schema['minimum']} to {schema['maximum']}")
+        words.append(shown_range(schema["minimum"], schema["maximum"]))
     if "maxLength" in schema:
         words.append(f"up to {schema['maxLength']} characters")
     return ", ".join(words)

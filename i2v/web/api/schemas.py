@@ -12,7 +12,7 @@ from typing import Annotated, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
-from i2v.core.engine_spec import EngineSpec, Preset
+from i2v.core.engine_spec import Capabilities, EngineSpec, Preset
 from i2v.core.messages import HINTS
 from i2v.core.schema import GenerationRequest
 from i2v.jobs.model import Job, JobStatus, JsonObject, Phase, StatusFilter
@@ -23,6 +23,7 @@ from i2v.web.api.intake import FORM, JSON
 JsonSchema = dict[str, object]
 
 MAX_PICTURE_SIDE = 100_000  # pixels
+_TEXT: JsonSchema = {"type": "string"}
 
 
 class JobError(BaseModel):
@@ -54,9 +55,9 @@ class JobBody(BaseModel):
     result: JsonObject | None = Field(
         description="path, video_url, seed, width, height, generated_width, generated_height, num_frames,"
         " fps, target_fps, num_inference_steps, guidance_scale, prompt, negative_prompt, fit, engine, speed,"
-        " upscaler, solver, unet_evaluations (what was really run), seconds (by phase), stages ({name,"
-        " seconds, bytes, estimated_bytes}: memory at the most, null where it was not measured) and notices"
-        " ({code, params, message})"
+        " options, upscaler, solver, unet_evaluations (what was really run), seconds (by phase), stages"
+        " ({name, seconds, bytes, estimated_bytes}: memory at the most, null where it was not measured) and"
+        " notices ({code, params, message})"
     )
     created_at: datetime
     started_at: datetime | None
@@ -104,12 +105,20 @@ class Listing(BaseModel):
 
 
 class EngineBody(BaseModel):
-    """A model that jobs can ask for; `available`: its weights are there."""
+    """What jobs can ask for by the name of their `engine`."""
 
     name: str
     title: str
-    available: bool
+    available: bool = Field(description="everything that it needs is on this machine")
+    needs_weights: bool = Field(description="false: it works without a model, and nothing is downloaded")
     embedded: bool
+    chosen_by_auto: bool = Field(description="engine=auto may mean it; else it runs only by its name")
+    capabilities: Capabilities = Field(
+        description="what a request may ask of it; a field that it has no use for is refused (422). prompt:"
+        " required, optional or none. num_frames: from least to most in steps, or one of only, where that is"
+        " not empty. fps: least and most. largest_side: of the video, in pixels"
+    )
+    options: JsonObject = Field(description="the JSON schema of options, which only this engine has")
     multiple: int
     native_area_side: int | None
     trained_frames: tuple[int, int]
@@ -120,8 +129,15 @@ class EngineBody(BaseModel):
 
     @classmethod
     def of(cls, spec: EngineSpec, available: bool) -> EngineBody:
-        names = cls.model_fields.keys() - {"available"}
-        return cls(available=available, **{name: getattr(spec, name) for name in names})
+        own = {"available", "needs_weights", "chosen_by_auto", "options", "requires_prompt"}
+        return cls(
+            available=available,
+            needs_weights=bool(spec.files),
+            chosen_by_auto=spec.rank is not None,
+            options=spec.options_model.model_json_schema(),
+            requires_prompt=spec.capabilities.prompt == "required",
+            **{name: getattr(spec, name) for name in cls.model_fields.keys() - own},
+        )
 
 
 class EnginesBody(BaseModel):
@@ -207,13 +223,15 @@ def body_schema(
 def form_schema(
     required: Mapping[str, JsonSchema], optional: Mapping[str, JsonSchema] | None = None
 ) -> JsonSchema:
-    """Return the same for a form, which has no null: pydantic puts it last."""
+    """Return the same for a form, which has no null (pydantic puts it last) and no objects but as text."""
     schema = body_schema(required, optional)
     fields = cast("dict[str, dict[str, list[JsonSchema]]]", schema["properties"])
-    return {**schema, "properties": {name: field.get("anyOf", [field])[0] for name, field in fields.items()}}
+    properties: JsonSchema = {name: field.get("anyOf", [field])[0] for name, field in fields.items()}
+    options = {**_TEXT, "contentMediaType": "application/json"}
+    options["description"] = f"a JSON object, as text: {fields['options']['description']}"
+    return {**schema, "properties": {**properties, "options": options}}
 
 
-_TEXT: JsonSchema = {"type": "string"}
 _SIDE: JsonSchema = {"type": "integer", "minimum": 1, "maximum": MAX_PICTURE_SIDE}
 
 IMAGE_FILE: JsonSchema = {"type": "string", "format": "binary", "description": "the picture's file"}

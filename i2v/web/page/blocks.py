@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from html import escape
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import gradio as gr
 from gradio.events import Dependency
@@ -25,7 +25,17 @@ from i2v.web.page.tabs.gallery import GalleryTab
 from i2v.web.page.tabs.generate import GenerateTab
 from i2v.web.page.tabs.queue import QueueTab
 from i2v.web.page.tabs.system import SystemTab
-from i2v.web.page.tabs.widgets import QUIET, Labels, Opened, Remembered, Shared, Updates, Values, Wired
+from i2v.web.page.tabs.widgets import (
+    QUIET,
+    Labels,
+    Opened,
+    Remembered,
+    Shared,
+    Updates,
+    Values,
+    Wired,
+    merged,
+)
 from i2v.web.texts import LANGUAGES, preferred_language, text
 
 _KEPT_SECONDS = 24 * 3600  # an uploaded picture, for whoever comes back to the window
@@ -129,13 +139,8 @@ class Page:
         """Bring back the language, and the settings of the job that this browser saw last."""
         remembered = Remembered.of(values[self.remembered])
         language = remembered.language or preferred_language(request.headers.get("accept-language", ""))
-        updates = self._texts(language)
-        for widget, value in {
-            **await self.generate.restored(values, language),
-            self.language: language,
-        }.items():
-            updates[widget] = _merged(updates[widget], value) if widget in updates else value
-        return updates
+        restored = await self.generate.restored(values, language)
+        return merged(self._texts(language), restored, {self.language: language})
 
     def switch(self, values: Values) -> Updates:
         language: Language = values[self.language]
@@ -147,11 +152,6 @@ class Page:
 
     def _texts(self, language: Language) -> Updates:
         return {**self._labels.updates(language), self.title: self._title(language)}
-
-
-def _merged(update: dict[str, Any], value: Any) -> dict[str, Any]:
-    """Return an update of a widget's texts that also gives it `value`, itself an update or not."""
-    return update | (value if isinstance(value, dict) else {"value": value})
 
 
 def _title(language: Language, has_visits: bool) -> str:

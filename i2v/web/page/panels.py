@@ -10,13 +10,16 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
 
+from i2v.core.engine_spec import Capabilities, EngineSpec
 from i2v.core.errors import Notice
+from i2v.core.option_fields import option_fields
 from i2v.core.results import Result
 from i2v.core.schedules import evaluations
 from i2v.core.schema import Generation, Language
 from i2v.core.settings import StorageSettings
 from i2v.jobs.model import Job
 from i2v.service.job_files import VideoProblem
+from i2v.web.option_texts import choice_label, engine_title, option_label
 from i2v.web.texts import text, translate
 
 GIB = 2**30
@@ -153,28 +156,33 @@ def retention(storage: StorageSettings, language: Language) -> str:
     return ("" if language == "zh-CN" else " ").join(told)
 
 
-def result(job: Job, language: Language) -> str:
-    """Return what was run, where the video is, and what to know of it, of a job that succeeded."""
+def result(job: Job, language: Language, spec: EngineSpec | None = None) -> str:
+    """Return what was run, where the video is, and what to know of it, of a job that succeeded.
+
+    spec: its engine, where that is still known: what it has no use for is left out.
+    """
     rows = "".join(
         f"<dt>{escape(text(f'result.{key}', language))}</dt><dd>{escape(value)}</dd>"
-        for key, value in _facts(job, language)
+        for key, value in _facts(job, language, spec)
         if value
     )
     told = job.notices if job.result is None else job.result.notices
     return f'{notices(told, language)}<dl class="i2v-facts">{rows}</dl>'
 
 
-def _facts(job: Job, language: Language) -> Iterable[tuple[str, str]]:
+def _facts(job: Job, language: Language, spec: EngineSpec | None) -> Iterable[tuple[str, str]]:
     made, ran = job.result, job.generation
     if ran is not None:
+        can = Capabilities() if spec is None else spec.capabilities
         yield "prompt", ran.prompt
         yield "negative_prompt", ran.negative_prompt
         yield "size", f"{ran.width} x {ran.height}"
         yield "length", text("result.length.value", language, frames=ran.num_frames, fps=ran.fps)
         yield "steps", _steps(ran, language)
-        yield "guidance", str(ran.guidance_scale) if ran.num_inference_steps else ""
-        yield "seed", str(ran.seed)
-        yield "engine", ran.engine
+        yield "guidance", str(ran.guidance_scale) if can.guidance_scale else ""
+        yield "seed", str(ran.seed) if can.seed else ""
+        yield "options", _options(ran, spec, language)
+        yield "engine", ran.engine if spec is None else engine_title(spec, language)
     if made is not None:
         yield "seconds", text("result.seconds.value", language, seconds=f"{sum(made.seconds.values()):.1f}")
         yield "memory", _memory(made, language)
@@ -183,9 +191,24 @@ def _facts(job: Job, language: Language) -> Iterable[tuple[str, str]]:
 
 def _steps(ran: Generation, language: Language) -> str:
     steps = ran.num_inference_steps
+    if not steps:  # the engine has none
+        return ""
     if ran.speed != "fast":
-        return str(steps or "")
+        return str(steps)
     return text("result.steps.fast", language, steps=steps, evaluations=evaluations(ran.speed, steps))
+
+
+def _options(ran: Generation, spec: EngineSpec | None, language: Language) -> str:
+    fields = {} if spec is None else {field.name: field for field in option_fields(spec.options_model)}
+    parts = []
+    for name, value in ran.options.items():
+        field = fields.get(name)
+        label = name if field is None else option_label(ran.engine, field, language)
+        shown_value = value if field is None else choice_label(ran.engine, field, value, language)
+        if isinstance(value, bool):
+            shown_value = text("option.yes" if value else "option.no", language)
+        parts.append(f"{label}: {shown_value}")
+    return " · ".join(parts)
 
 
 def _memory(made: Result, language: Language) -> str:

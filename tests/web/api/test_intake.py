@@ -163,7 +163,7 @@ def test_a_seed_of_minus_one_is_drawn_and_reported(house: House) -> None:
     body = {"image": base64.b64encode(house.picture).decode(), "prompt": "x", "seed": -1.0}
     as_json = house.session.post(f"{house.api}/jobs", json=body, timeout=60)
     ids = [house.submit_id(seed="-1"), as_json.json()["id"]]
-    drawn = [house.store.get(job_id).generation["seed"] for job_id in ids]
+    drawn = [house.store.get(job_id).generation.seed for job_id in ids]
     assert len(set(drawn)) == 2
     assert house.executor.run_next()
     assert house.get(f"/jobs/{ids[1]}").json()["result"]["seed"] == drawn[1]

@@ -20,8 +20,9 @@ from PIL import Image
 from i2v.jobs.model import Job, Progress
 from i2v.media.decoder import DecodedFile, decode_to_file
 from i2v.media.video import probe
-from tests.rehearsal import submit
-from tests.web.house import House, wait_for
+from tests.contrary import CONTRARY
+from tests.rehearsal import ENGINES, submit
+from tests.web.house import House, running, wait_for
 from tests.web.pages import Gates
 
 FIELDS = {
@@ -514,9 +515,56 @@ def test_an_unknown_job_is_not_found(shared_house: House, method: str) -> None:
 # --- what can be asked for, and the service itself
 
 
-def test_engines_and_presets_are_told(house: House) -> None:
-    (engine,) = house.get("/engines").json()["engines"]
-    assert (engine["name"], engine["available"], engine["trained_frames"]) == ("rehearsal", True, [1, 128])
+@pytest.fixture(scope="module")
+def both_house(tmp_path_factory: pytest.TempPathFactory, picture: bytes) -> Iterator[House]:
+    """One with a second engine, which differs from the first in everything."""
+    folder, engines = tmp_path_factory.mktemp("both"), {**ENGINES, CONTRARY.name: CONTRARY}
+    with running(folder, picture, engines) as started:
+        yield started
+
+
+def test_each_engine_tells_what_can_be_asked_of_it(both_house: House) -> None:
+    first, second = both_house.get("/engines").json()["engines"]
+    assert (first["name"], first["available"], first["trained_frames"]) == ("rehearsal", True, [1, 128])
+    assert (first["needs_weights"], first["requires_prompt"]) == (True, True)
+    assert first["options"]["properties"] == {}
+    assert (second["available"], second["needs_weights"], second["chosen_by_auto"]) == (True, False, False)
+    can = second["capabilities"]
+    assert (can["prompt"], can["seed"], can["fps"], can["largest_side"]) == ("none", False, [24, 60], 4096)
+    assert can["num_frames"] == {"least": 24, "most": 3600, "step": 1, "only": []}
+    bucket = second["options"]["properties"]["bucket"]
+    assert (bucket["minimum"], bucket["maximum"], bucket["default"]) == (1, 255, 127)
+
+
+def test_options_come_as_json_or_as_the_text_of_a_form_and_are_the_same_request(both_house: House) -> None:
+    options = {"shift": 0.25, "path": "arc", "points": [1.5]}
+    form = both_house.submit("", engine="contrary", options=json.dumps(options))
+    assert form.status_code == 202, form.text
+    image = base64.b64encode(both_house.picture).decode()
+    body = {"prompt": "", "engine": "contrary", "options": options, "image": image}
+    as_json = both_house.session.post(f"{both_house.api}/jobs", json=body, timeout=60)
+    assert form.json()["request"] == as_json.json()["request"]
+    assert form.json()["request"]["options"] == options
+
+
+@pytest.mark.parametrize(("options", "field"), [
+    ('{"shift": 3}', "options.shift"), ('{"path": "zigzag"}', "options.path"),
+    ('{"speed": 1}', "options.speed"), ('{"points": [NaN]}', "options.points"),
+    ('{"points": [[1e999]]}', "options.points"), ('{"words": "a\\u0000"}', "options.words"),
+    ('{"words": "\\ud800"}', "options.words"), ("[1]", "options"), ("{", "options"), ("pan=1", "options"),
+])  # fmt: skip
+def test_what_is_wrong_with_an_option_names_it(both_house: House, options: str, field: str) -> None:
+    response = both_house.submit("", engine="contrary", options=options)
+    assert (response.status_code, response.json()["field"]) == (422, field)
+
+
+def test_an_option_of_an_engine_that_has_none_is_refused_by_its_name(both_house: House) -> None:
+    response = both_house.submit("x", options='{"shift": 1}')
+    assert (response.status_code, response.json()["code"]) == (422, "request.not_supported")
+    assert response.json()["field"] == "options.shift"
+
+
+def test_presets_are_told_as_each_engine_has_them(house: House) -> None:
     presets = house.get("/presets").json()["presets"]["rehearsal"]
     assert presets["quick"] == {
         "area_side": 512, "num_frames": 8, "num_inference_steps": 30, "fps": 8, "guidance_scale": 9.0
@@ -562,6 +610,14 @@ def test_the_page_at_docs_tells_every_address_and_loads_nothing(shared_house: Ho
             assert f"{method.upper()} {path}" in page.text
     assert "://" not in page.text
     assert "<script" not in page.text
+
+
+def test_the_page_at_docs_says_whole_bounds_and_each_engines_options(both_house: House) -> None:
+    page = requests.get(f"{both_house.url}/docs", timeout=60).text
+    assert "integer, 64 to 4096" in page
+    assert "integer, 1 to 3600" in page
+    assert ".0 to " not in page
+    assert "with contrary: strength (0 to 2, 1.0 if it is left out), shift (-1 to 1)" in page
 
 
 def test_many_submissions_at_once_leave_the_others_answered(

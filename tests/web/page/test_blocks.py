@@ -19,7 +19,7 @@ from i2v.jobs.store import JobStore
 from i2v.service.service import Service
 from i2v.web.front import Front
 from i2v.web.page.blocks import Page
-from i2v.web.page.tabs.generate import Showing
+from i2v.web.page.tabs.showing import Showing
 from i2v.web.page.tabs.widgets import Remembered
 from tests.rehearsal import stage
 from tests.web.house import HeldExecutor
@@ -69,7 +69,7 @@ def test_what_the_page_kept_comes_back() -> None:
 
 
 def test_the_fields_of_an_untouched_form_leave_the_rest_to_the_preset(page: Page) -> None:
-    fields = page.generate.form.fields(values(page, prompt="left"))
+    fields = page.generate.form.fields(values(page, prompt="left"), EMBEDDED)
     assert fields == {
         "prompt": "left", "preset": "standard", "fit": "keep",
         "num_frames": 16, "fps": 8, "num_inference_steps": 50, "guidance_scale": 9,
@@ -78,54 +78,54 @@ def test_the_fields_of_an_untouched_form_leave_the_rest_to_the_preset(page: Page
 
 def test_what_is_filled_in_becomes_a_field(page: Page) -> None:
     changed = {"seed": "7", "negative_prompt": "blurry", "resolution": "256p", "engine": "embedded"}
-    fields = page.generate.form.fields(values(page, **changed))
+    fields = page.generate.form.fields(values(page, **changed), EMBEDDED)
     assert fields.items() >= changed.items()
 
 
 def test_a_preset_sets_the_sliders_as_the_model_has_it(page: Page) -> None:
+    form = page.generate.form
     updates = run(page.generate.apply_preset(values(page, preset="quick")))
-    assert updates[page.generate.form.num_inference_steps] == EMBEDDED.presets["quick"].num_inference_steps
-    assert updates[page.generate.form.num_frames] == 8
+    steps = EMBEDDED.presets["quick"].num_inference_steps
+    assert (updates[form.num_inference_steps]["value"], updates[form.num_frames]["value"]) == (steps, 8)
     large = run(page.generate.apply_preset(values(page, preset="quick", engine="i2vgen-xl")))
-    form = page.generate.form
-    assert (large[form.num_inference_steps], large[form.guidance_scale]) == (30, 9.0)
+    assert (large[form.num_inference_steps]["value"], large[form.guidance_scale]["value"]) == (30, 9.0)
 
 
-def test_a_slider_grows_to_what_was_asked_for_elsewhere(page: Page) -> None:
-    form = page.generate.form
-    updates = form.filled({"num_frames": 4, "fps": 24, "num_inference_steps": 150})
-    assert (updates[form.num_frames]["value"], updates[form.num_frames]["minimum"]) == (4, 4)
-    assert updates[form.num_inference_steps]["maximum"] == 150
-    assert updates[form.fps] == 24
+def test_with_the_demo_model_the_page_says_what_it_is_and_what_would_run_with_a_card(page: Page) -> None:
+    about = run(page.generate.outlook.look(values(page)))[page.generate.outlook.about]
+    assert "demo model" in about
+    assert "(4.98 GB), I2VGen-XL runs instead" in about
 
 
-def test_with_the_demo_model_the_page_says_what_it_is(page: Page) -> None:
-    assert "demo model" in run(page.generate.look(values(page)))[page.generate.about]
-    assert run(page.generate.look(values(page, engine="i2vgen-xl")))[page.generate.about] == ""
+def test_a_model_that_is_not_installed_is_told_at_once_with_the_way_to_get_it(page: Page) -> None:
+    updates = run(page.generate.outlook.look(values(page, engine="i2vgen-xl")))
+    assert "I2VGen-XL is not installed on this machine" in updates[page.generate.outlook.about]
+    way = updates[page.generate.outlook.get_model]
+    assert (way["visible"], way["value"]) == (True, "Get I2VGen-XL (4.98 GB)")
 
 
 def test_the_page_tells_what_it_would_take_and_what_might_disappoint(page: Page) -> None:
-    updates = run(page.generate.look(values(page, prompt="a man walks", guidance_scale=18, fps=5)))
-    assert "Not known yet" in updates[page.generate.plan]
-    assert "18" in updates[page.generate.advice]
-    assert "5 frames per second" in updates[page.generate.advice]
-    assert "the camera pans left" in updates[page.generate.advice]
+    updates = run(page.generate.outlook.look(values(page, prompt="a man walks", guidance_scale=18, fps=5)))
+    assert "Not known yet" in updates[page.generate.outlook.plan]
+    assert "18" in updates[page.generate.outlook.advice]
+    assert "5 frames per second" in updates[page.generate.outlook.advice]
+    assert "the camera pans left" in updates[page.generate.outlook.advice]
 
 
 def test_a_new_picture_is_looked_at_once_and_then_told_of(page: Page, tmp_path: Path) -> None:
     blurred = tmp_path / "blurred.png"
     Image.open(ROOT / "examples" / "coffee.jpg").filter(ImageFilter.GaussianBlur(12)).save(blurred)
     given = values(page, picture=str(blurred), prompt="the camera pans left")
-    assert "blurred" not in run(page.generate.look(given))[page.generate.advice]
-    run(page.generate.examine(given))
-    assert "blurred" in run(page.generate.look(given))[page.generate.advice]
+    assert "blurred" not in run(page.generate.outlook.look(given))[page.generate.outlook.advice]
+    run(page.generate.outlook.examine(given))
+    assert "blurred" in run(page.generate.outlook.look(given))[page.generate.outlook.advice]
     other = {**given, page.generate.form.picture: str(ROOT / "examples" / "cat.jpg")}
-    assert "blurred" not in run(page.generate.look(other))[page.generate.advice]
+    assert "blurred" not in run(page.generate.outlook.look(other))[page.generate.outlook.advice]
 
 
 def test_numbers_that_no_slider_has_are_told_and_not_run(page: Page) -> None:
-    updates = run(page.generate.look(values(page, num_frames=float("nan"))))
-    assert "Frames: nan is not valid" in updates[page.generate.plan]
+    updates = run(page.generate.outlook.look(values(page, num_frames=float("nan"))))
+    assert "Frames: nan is not valid" in updates[page.generate.outlook.plan]
 
 
 @pytest.mark.parametrize(("size", "said"), [((320, 224), "whole"), ((451, 300), "without 5 % at")])
@@ -134,8 +134,8 @@ def test_the_line_below_the_button_says_what_is_cut_off(
 ) -> None:
     path = tmp_path / "x.png"
     Image.new("RGB", size).save(path)
-    plan = run(page.generate.look(values(page, picture=str(path), prompt="x", preset="quick")))[
-        page.generate.plan
+    plan = run(page.generate.outlook.look(values(page, picture=str(path), prompt="x", preset="quick")))[
+        page.generate.outlook.plan
     ]
     assert said in plan
 
@@ -147,7 +147,7 @@ def test_the_line_below_the_button_and_the_button_agree(
     path = tmp_path / "x.png"
     Image.new("RGB", size).save(path)
     given = values(page, picture=str(path), prompt="x")
-    shown = run(page.generate.look(given))[page.generate.plan]
+    shown = run(page.generate.outlook.look(given))[page.generate.outlook.plan]
     view = given[page.generate.view] = Showing()
     run(page.generate.generate(given))
     refused = view.error is not None
@@ -164,17 +164,46 @@ def test_damage_that_no_header_tells_is_told_once_the_picture_was_looked_at(
     whole = (ROOT / "examples" / "cat.jpg").read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     given = values(page, picture=str(path))
-    run(page.generate.examine(given))
-    assert "damaged" in run(page.generate.look(given))[page.generate.plan]
+    run(page.generate.outlook.examine(given))
+    assert "damaged" in run(page.generate.outlook.look(given))[page.generate.outlook.plan]
 
 
 def test_a_file_that_is_gone_is_told(page: Page, tmp_path: Path) -> None:
     assert (
         "cannot be read"
-        in run(page.generate.look(values(page, picture=str(tmp_path / "gone.png"))))[page.generate.plan]
+        in run(page.generate.outlook.look(values(page, picture=str(tmp_path / "gone.png"))))[
+            page.generate.outlook.plan
+        ]
     )
 
 
 def test_cancelling_what_is_not_there_says_so(page: Page) -> None:
     told = run(page.generate.cancel({page.generate.view: Showing(job="gone")}))
     assert "There is no job gone." in told
+
+
+def test_a_model_that_auto_means_by_now_brings_its_controls_and_numbers_once(page: Page) -> None:
+    """As when one was fetched meanwhile: the window still shows another engine's controls."""
+    form, outlook = page.generate.form, page.generate.outlook
+    given = values(page)
+    view = given[page.generate.view] = Showing(shaped="camera-move")
+    assert run(outlook.look(given))[outlook.reshapes] == 1
+    updates = run(page.generate.reshape(given))
+    assert view.shaped == "embedded"
+    assert (updates[form.num_frames]["value"], updates[form.seed]["visible"]) == (8, True)
+    assert run(page.generate.reshape(given)) == {}  # a job may have been opened in between
+    assert outlook.reshapes not in run(outlook.look(given))
+
+
+def test_before_the_form_is_filled_for_the_first_time_nothing_replaces_its_numbers(page: Page) -> None:
+    outlook = page.generate.outlook
+    assert outlook.reshapes not in run(outlook.look(values(page)))
+
+
+def test_choosing_an_engine_shows_what_it_takes_and_drops_a_way_that_it_lacks(page: Page) -> None:
+    form = page.generate.form
+    updates = run(page.generate.apply_preset(values(page, engine="camera-move", fit="pad")))
+    assert (updates[form.fit]["value"], updates[form.seed]["visible"]) == ("keep", False)
+    assert (updates[form.num_frames]["value"], updates[form.num_frames]["maximum"]) == (150, 3600)
+    (group,) = (each for each in form.options.groups() if updates[each]["visible"])
+    assert group.elem_id == "i2v-options-camera-move"

@@ -14,6 +14,7 @@ from i2v.core.settings import StorageSettings
 from i2v.jobs.model import Job, Phase
 from i2v.service.job_files import VideoProblem
 from i2v.web.page import panels
+from tests.contrary import CONTRARY
 
 HOSTILE = '<img src=x onerror="alert(1)">'
 RAN = Generation(HOSTILE, "", 96, 64, 96, 64, "keep", 8, 8, 8, 10, 9.0, seed=4, engine="embedded")
@@ -86,6 +87,18 @@ def test_a_clip_that_was_made_fast_says_how_often_the_network_was_asked() -> Non
     fast = replace(DONE, generation=replace(RAN, speed="fast", num_inference_steps=25))
     assert "25 (fast: the network ran 11 times)" in panels.result(fast, "en")
     assert "run fast" not in panels.result(DONE, "en")
+
+
+def test_what_an_engine_has_no_use_for_is_not_said_and_its_options_are() -> None:
+    options = {"shift": 0.25, "mirror": True, "path": "arc", "gone": [1]}
+    ran = replace(RAN, engine="contrary", num_inference_steps=0, options=options)
+    done = replace(DONE, generation=ran, result=replace(RESULT, generation=ran))
+    facts = panels.result(done, "en", CONTRARY)
+    assert "Shift: 0.25 · Mirror: yes · Path: arc · gone: [1]" in facts
+    assert "The contrary one" in facts
+    for name in ("Seed", "Guidance", "Steps"):
+        assert f"<dt>{name}</dt>" not in facts
+        assert f"<dt>{name}</dt>" in panels.result(DONE, "en")
 
 
 def test_a_failed_job_says_why_and_what_to_do() -> None:

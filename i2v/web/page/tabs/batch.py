@@ -74,6 +74,7 @@ class BatchTab:
                     label="prompt.label",
                     placeholder="prompt.placeholder",
                 )
+                form.prompts.append(self.prompt)  # shown and hidden like the first tab's
                 labels.of(gr.HTML(elem_id="i2v-batch-about", elem_classes="i2v-label"), value="batch.about")
                 self.go = labels.of(
                     gr.Button(variant="primary", size="lg", elem_id="i2v-batch-go"), value="batch.go"
@@ -135,7 +136,10 @@ class BatchTab:
         """Yield what is told meanwhile: a bad picture is passed over, a full queue ends the batch."""
         language = self._shared.language_of(values)
         paths: list[Path] = values[self.pictures]
-        fields = self._form.fields(values) | {"prompt": values[self.prompt] or ""}
+        spec = await self._front.engine(self._form.engine_named(values))
+        fields = self._form.fields(values, spec)
+        if spec.capabilities.prompt != "none":
+            fields["prompt"] = values[self.prompt] or ""
         await self._check(fields, paths, language)
         last.entries = tuple(Entry(path.name) for path in paths)
         for number, path in enumerate(paths):

@@ -1,7 +1,8 @@
-"""What goes in, as widgets: the picture, the sentence, the preset, and the rest folded away.
+"""What goes in, as widgets: the picture, the sentence, the preset, the model, and the rest folded away.
 
-Owns the widgets and how their values become the fields of a request; which values are allowed is
-`GenerationRequest`'s business, since what a browser sends is not bound by a slider.
+Owns the widgets, which of them an engine has a use for, and how their values become the fields of a request;
+which values are allowed is `GenerationRequest`'s business, since what a browser sends is not bound by a
+slider. Knows engines by their `Capabilities` alone.
 """
 
 from __future__ import annotations
@@ -10,27 +11,30 @@ import secrets
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import gradio as gr
 from gradio.data_classes import ImageData
 from gradio.processing_utils import save_bytes_to_cache
 
-from i2v.core.engine_spec import EngineSpec
+from i2v.core.engine_spec import EngineSpec, FrameCounts
 from i2v.core.schema import MAX_SEED, Fit, Language, PresetName, Resolution, Speed
 from i2v.jobs.model import JsonObject
-from i2v.web.page.tabs.widgets import Choices, Labels, Updates, Values
+from i2v.web.option_texts import engine_title
+from i2v.web.page.tabs.options import OptionWidgets
+from i2v.web.page.tabs.widgets import Choices, Dropdown, Labels, Slider, Updates, Values, merged
 from i2v.web.page.uploads import read_upload, uploaded
 from i2v.web.texts import TEXTS, model_title, text
 
 _NUMBERS = ("num_frames", "fps", "num_inference_steps", "guidance_scale")
-# What a request that was made elsewhere settles, and what its silence means; `None`: the widget stays.
-_SETTLED: dict[str, str | None] = {
-    "prompt": "", "preset": "standard", "resolution": "", "fit": "keep", "negative_prompt": "",
-    "speed": "auto", **dict.fromkeys(_NUMBERS),
+# What a request that was made elsewhere settles, and what its silence means.
+_SETTLED = {
+    "prompt": "", "preset": "standard", "resolution": "", "negative_prompt": "", "speed": "auto",
 }  # fmt: skip
 # What a request has of the widgets, where it is not left empty.
 _ASKED = ("preset", "resolution", "fit", *_NUMBERS, "speed", "negative_prompt", "seed", "engine")
+# Those that are of use only where a capability of the same name says so.
+_OPTIONAL = ("negative_prompt", "guidance_scale", "num_inference_steps", "speed", "seed")
 
 
 class Form:
@@ -62,92 +66,144 @@ class Form:
             gr.Radio(presets("en"), value="standard", elem_id="i2v-preset"), presets, label="preset.label"
         )
         self._engines = engines
+        self.engine = labels.of(
+            Dropdown(self._engine_choices("en"), value="auto", elem_id="i2v-engine"),
+            self._engine_choices,
+            label="engine.label",
+        )
+        # Where a prompt is written: the batch adds its own.
+        self.prompts: list[Any] = [self.prompt]
 
     def advanced(self, labels: Labels) -> None:
         """Make the widgets that stand folded away."""
+        self.options = OptionWidgets(labels, self._engines)
         with gr.Row():
             self.resolution = labels.of(
-                gr.Dropdown(_resolutions("en"), value=""), _resolutions, label="resolution.label"
+                Dropdown(_resolutions("en"), value=""), _resolutions, label="resolution.label"
             )
-            fits = _named("fit", Fit)
-            self.fit = labels.of(gr.Dropdown(fits("en"), value="keep"), fits, label="fit.label")
-        self.num_frames = labels.of(gr.Slider(8, 32, 16, step=1, buttons=[]), label="num_frames.label")
-        self.fps = labels.of(gr.Slider(4, 24, 8, step=1, buttons=[]), label="fps.label")
+            # Its choices are those of an engine: see `fits`.
+            self.fit = labels.of(Dropdown(_named("fit", Fit)("en"), value="keep"), label="fit.label")
+        self.num_frames = labels.of(
+            Slider(4, 128, 16, step=1, buttons=[], elem_id="i2v-num-frames"), label="num_frames.label"
+        )
+        # For engines that make only a few numbers of frames.
+        self.num_frames_of = labels.of(
+            Dropdown([], visible=False, elem_id="i2v-num-frames-of"), label="num_frames.label"
+        )
+        self.fps = labels.of(Slider(1, 60, 8, step=1, buttons=[], elem_id="i2v-fps"), label="fps.label")
         self.num_inference_steps = labels.of(
-            gr.Slider(10, 100, 50, step=1, buttons=[]), label="num_inference_steps.label"
+            Slider(10, 100, 50, step=1, buttons=[], elem_id="i2v-steps"), label="num_inference_steps.label"
         )
         self.guidance_scale = labels.of(
-            gr.Slider(1, 20, 9, step=0.5, buttons=[]), label="guidance_scale.label"
+            Slider(1, 20, 9, step=0.5, buttons=[], elem_id="i2v-guidance"), label="guidance_scale.label"
         )
         speeds = _named("speed", Speed)
-        self.speed = labels.of(gr.Dropdown(speeds("en"), value="auto"), speeds, label="speed.label")
+        self.speed = labels.of(
+            Dropdown(speeds("en"), value="auto", elem_id="i2v-speed"), speeds, label="speed.label"
+        )
         self.negative_prompt = labels.of(
-            gr.Textbox(lines=2), label="negative_prompt.label", placeholder="negative_prompt.placeholder"
+            gr.Textbox(lines=2, elem_id="i2v-negative-prompt"),
+            label="negative_prompt.label",
+            placeholder="negative_prompt.placeholder",
         )
         # A text, since Gradio's number cannot be left empty: it becomes 0.
         self.seed = labels.of(gr.Textbox(max_lines=1, elem_id="i2v-seed"), label="seed.label")
-        with gr.Row():
+        with gr.Row() as self.seeds:
             self.dice = labels.of(gr.Button(size="sm"), value="seed.dice")
             self.reuse = labels.of(gr.Button(size="sm"), value="seed.reuse")
-        engines = self._engine_choices
-        self.engine = labels.of(gr.Dropdown(engines("en"), value="auto"), engines, label="engine.label")
 
     def _engine_choices(self, language: Language) -> list[tuple[str, str]]:
-        known = [(model_title(spec.title, language), name) for name, spec in self._engines.items()]
+        known = [(engine_title(spec, language), name) for name, spec in self._engines.items()]
         return [(text("engine.auto", language), "auto"), *known]
 
     def settings(self) -> list[Any]:
         """Return the widgets that a plan and advice depend on."""
         return [
-            self.picture, self.prompt, self.preset, self.resolution, self.fit, self.num_frames, self.fps,
-            self.num_inference_steps, self.guidance_scale, self.speed, self.engine,
+            self.picture, self.prompt, self.preset, self.engine, self.resolution, self.fit, self.num_frames,
+            self.num_frames_of, self.fps, self.num_inference_steps, self.guidance_scale, self.speed,
+            *self.options.widgets(),
         ]  # fmt: skip
 
-    def sized(self) -> list[Any]:
-        """Return the widgets that a preset sets."""
-        return [self.resolution, *(getattr(self, name) for name in _NUMBERS)]
+    def shaped(self) -> list[Any]:
+        """Return the widgets that `shape` changes."""
+        return [
+            *self.prompts, self.resolution, self.fit, self.num_frames_of, self.seeds,
+            *(getattr(self, name) for name in (*_NUMBERS, *_OPTIONAL)), *self.options.groups(),
+        ]  # fmt: skip
 
     def kept(self) -> list[Any]:
         """Return the widgets, but for the picture, that are brought back with a job or a clip's settings."""
-        return [
-            self.prompt, self.preset, self.fit, self.negative_prompt, self.seed, self.speed,
-            self.engine, *self.sized(),
-        ]  # fmt: skip
+        known = [self.preset, self.engine, *self.shaped(), *self.options.widgets()]
+        return list(dict.fromkeys(known))
 
     def inputs(self) -> set[Any]:
         return {*self.settings(), self.negative_prompt, self.seed}
 
-    def fields(self, values: Values) -> JsonObject:
-        """Return the fields of the request that the widgets describe; what is left empty is left out."""
-        named = {name: values[getattr(self, name)] for name in _ASKED}
+    def engine_named(self, values: Values) -> str:
+        """Return the name of the engine that is chosen, "auto" for that of the settings."""
+        return str(values[self.engine] or "auto")
+
+    def fields(self, values: Values, spec: EngineSpec) -> JsonObject:
+        """Return the fields of a request to `spec` that the widgets describe.
+
+        What is left empty is left out, and so is what `spec` has no use for: its widget is not shown.
+        """
+        can = spec.capabilities
+        named = {name: values[getattr(self, name)] for name in _ASKED if _is_of_use(name, spec)}
+        if can.num_frames.only:
+            named["num_frames"] = values[self.num_frames_of]
         given = {name: value for name, value in named.items() if value not in (None, "")}
         for name in ("engine", "speed"):
             if given.get(name) == "auto":
                 del given[name]  # as the settings, or the weights, have it
-        return {"prompt": values[self.prompt] or "", **given}
+        if options := self.options.given(values, spec):
+            given["options"] = options
+        return {"prompt": (values[self.prompt] or "") if can.prompt != "none" else "", **given}
 
-    def numbers(self, options: Mapping[str, object]) -> Updates:
-        """Return the sliders as a generation has them."""
-        return {getattr(self, name): self._reached(name, options[name]) for name in _NUMBERS}
+    def fits(self, spec: EngineSpec, language: Language, chosen: object = "keep") -> Updates:
+        """Return the ways of `spec` with a picture of another shape as choices, with the `chosen` one."""
+        ways = spec.capabilities.fits
+        choices = [(text(f"fit.{way}", language), way) for way in ways]
+        value = chosen if chosen in ways else ways[0]
+        return {self.fit: gr.update(choices=choices, value=value, visible=len(ways) > 1)}
 
-    def _reached(self, name: str, value: Any) -> Any:
-        """Return what puts `value` into a widget: a slider refuses what it does not reach, so it grows."""
-        slider = getattr(self, name)
-        if name not in _NUMBERS or slider.minimum <= value <= slider.maximum:
-            return value
-        lowest, highest = min(slider.minimum, value), max(slider.maximum, value)
-        return gr.update(value=value, minimum=lowest, maximum=highest)
+    def shape(self, spec: EngineSpec, numbers: Mapping[str, object]) -> Updates:
+        """Return the updates that show what can be asked of `spec`, with the `numbers` of a generation.
 
-    def filled(self, fields: Mapping[str, object]) -> Updates:
-        """Return the widgets as the fields of a request have them, but for the seed."""
+        All but the ways with a picture of another shape: those are said in a language.
+        """
+        can, frames = spec.capabilities, spec.capabilities.num_frames
+        shown = {getattr(self, name): gr.update(visible=getattr(can, name)) for name in _OPTIONAL}
+        shown |= {prompt: gr.update(visible=can.prompt != "none") for prompt in self.prompts}
+        shown[self.seeds] = gr.update(visible=can.seed)
+        ranges = {
+            "num_frames": (frames.least, frames.most, frames.step), "fps": (*can.fps, 1),
+            "num_inference_steps": (10, 100, 1), "guidance_scale": (1, 20, 0.5),
+        }  # fmt: skip
+        ranged = {
+            getattr(self, name): _reaching(cast("float", numbers[name]), *bounds)
+            for name, bounds in ranges.items()
+            if numbers.get(name) is not None and getattr(can, name)
+        }
+        lengths = {
+            self.num_frames: gr.update(visible=not frames.only and frames.least < frames.most),
+            self.num_frames_of: gr.update(
+                visible=len(frames.only) > 1, choices=list(frames.only), value=_one_of(frames, numbers)
+            ),
+            self.fps: gr.update(visible=can.fps[0] < can.fps[1]),
+        }
+        return merged(shown, ranged, lengths, self.options.shown(spec))
+
+    def filled(self, fields: Mapping[str, object], spec: EngineSpec) -> Updates:
+        """Return the widgets as the fields of a request to `spec` have them, but for numbers and seed."""
         settled = {name: fields.get(name, silence) for name, silence in _SETTLED.items()}
-        told = {name: value for name, value in settled.items() if value is not None}
-        return {getattr(self, name): self._reached(name, value) for name, value in told.items()}
+        filled = {getattr(self, name): value for name, value in settled.items()}
+        return filled | self.options.filled(spec, fields.get("options"))
 
-    def repeated(self, fields: Mapping[str, object]) -> Updates:
+    def repeated(self, fields: Mapping[str, object], spec: EngineSpec) -> Updates:
         """Return the same with the seed and the model too: what makes a clip again."""
         seed, engine = fields.get("seed", ""), fields.get("engine", "auto")
-        return self.filled(fields) | {self.seed: str(seed), self.engine: engine}
+        return self.filled(fields, spec) | {self.seed: str(seed), self.engine: engine}
 
     def placed(self, values: Values, picture: bytes | None) -> Updates:
         """Return the picture's widget with `picture`, a PNG file, in it; `None`: as it is."""
@@ -168,6 +224,19 @@ class Form:
 
 def draw_seed() -> str:
     return str(secrets.randbelow(MAX_SEED + 1))
+
+
+def _is_of_use(name: str, spec: EngineSpec) -> bool:
+    return name not in _OPTIONAL or bool(getattr(spec.capabilities, name))
+
+
+def _reaching(value: float, low: float, high: float, step: float) -> Any:
+    """Return what puts `value` into a slider: it refuses what it does not reach, so then it is longer."""
+    return gr.update(value=value, minimum=min(low, value), maximum=max(high, value), step=step)
+
+
+def _one_of(frames: FrameCounts, numbers: Mapping[str, object]) -> int | None:
+    return frames.nearest(cast("int", numbers["num_frames"])) if frames.only else None
 
 
 def _path(folder: Path, picture: ImageData | None) -> str | None:

@@ -42,6 +42,7 @@ class ModelsSection:
         self.progress = gr.HTML(elem_id="i2v-models-progress")
         self.list = acting_html("i2v-models")
         specs = [spec for spec in shared.front.service.engines.values() if can_be_added(spec)]
+        example = f"/mnt/usb/{specs[0].name}" if specs else ""
         with gr.Row(elem_id="i2v-models-add", visible=bool(specs), equal_height=True):
             self.model = labels.of(
                 gr.Dropdown(
@@ -54,7 +55,7 @@ class ModelsSection:
                 label="models.add.which",
             )
             self.path = labels.of(
-                gr.Textbox(max_lines=1, scale=4, elem_id="i2v-models-path", placeholder="/mnt/usb/i2vgen-xl"),
+                gr.Textbox(max_lines=1, scale=4, elem_id="i2v-models-path", placeholder=example),
                 label="models.add.label",
             )
             self.add = labels.of(

@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.schema import Language
 from i2v.jobs.model import Job
 from i2v.service.job_files import video_problem
@@ -21,7 +22,8 @@ from i2v.web.page.tabs.widgets import UNPLAYABLE, Labels, Updates
 class Screen:
     """The widgets, made where this is called within a `gr.Blocks`."""
 
-    def __init__(self, labels: Labels) -> None:
+    def __init__(self, labels: Labels, engines: Mapping[str, EngineSpec]) -> None:
+        self._engines = engines
         self.frame = gr.HTML(panels.idle("en"), elem_id="i2v-frame", js_on_load=UNPLAYABLE)
         self.status = gr.HTML(elem_id="i2v-status")
         self.cancel = labels.of(
@@ -34,7 +36,8 @@ class Screen:
         self.result = gr.HTML(elem_id="i2v-result")
 
     def widgets(self) -> list[Any]:
-        return [self.frame, self.status, self.cancel, self.again, self.result]
+        seeds = [self.same_seed, self.variation]
+        return [self.frame, self.status, self.cancel, self.again, *seeds, self.result]
 
     def of(self, job: Job | None, language: Language) -> Updates:
         """Return the widgets as they stand for a job, or for none."""
@@ -45,12 +48,16 @@ class Screen:
             return self._with({self.frame: frame, self.status: status, self.cancel: gr.update(visible=True)})
         done = job.status == "succeeded"
         problem = video_problem(job) if done else None
+        spec = None if job.generation is None else self._engines.get(job.generation.engine)
+        seeds = gr.update(visible=spec is None or spec.capabilities.seed)
         return self._with(
             {
+                self.same_seed: seeds,
+                self.variation: seeds,
                 self.frame: panels.video(job, language, problem) if done else panels.idle(language),
                 self.status: panels.ending(job, language, problem),
                 self.again: gr.update(visible=True),
-                self.result: panels.result(job, language) if done else "",
+                self.result: panels.result(job, language, spec) if done else "",
             }
         )
 

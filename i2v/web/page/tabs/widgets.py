@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from abc import ABCMeta
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, cast, get_args
 
 import gradio as gr
+from gradio.component_meta import ComponentMeta
 from gradio.components import Component
 from gradio.data_classes import FileData, ListFiles
 from gradio.events import Dependency
@@ -58,6 +60,21 @@ UNPLAYABLE = """element.addEventListener("error", event => {
 """
 
 
+def _taking_all(base: type[Widget]) -> type[Widget]:
+    """Return a Gradio component whose values come as the browser sent them.
+
+    Gradio refuses with a bare "Error" what is beyond the bounds of the moment: also what a browser sends that
+    has not yet heard of another engine's. It makes a visitor's copy of a widget from its class, so this is
+    one; it passes by Gradio's metaclass, which would write a type stub beside this file.
+    """
+    members = {"__module__": base.__module__, "preprocess": lambda self, payload: payload}
+    return cast("type[Widget]", ABCMeta.__new__(ComponentMeta, base.__name__, (base,), members))
+
+
+Slider = _taking_all(gr.Slider)
+Dropdown = _taking_all(gr.Dropdown)
+
+
 class Labels:
     """The widgets' texts in the language of the moment."""
 
@@ -71,6 +88,10 @@ class Labels:
             texts: dict[str, Any] = {name: text(key, language) for name, key in keys.items()}
             return texts | ({"choices": choices(language)} if choices else {})
 
+        return self.follow(widget, attributes)
+
+    def follow(self, widget: Widget, attributes: Callable[[Language], dict[str, Any]]) -> Widget:
+        """Give `widget` the attributes that it has in a language, and keep them up to date."""
         for name, value in attributes("en").items():
             setattr(widget, name, value)
         self._updates.append((widget, attributes))
@@ -81,6 +102,25 @@ class Labels:
 
     def updates(self, language: Language) -> Updates:
         return {widget: gr.update(**attributes(language)) for widget, attributes in self._updates}
+
+
+def merged(*updates: Updates) -> Updates:
+    """Return all of them as one; of one widget, what each says of it, where later ones win."""
+    result: Updates = {}
+    for each in updates:
+        for widget, value in each.items():
+            result[widget] = _both(result[widget], value) if widget in result else value
+    return result
+
+
+def _both(first: Any, second: Any) -> Any:
+    """Return two updates of a widget, or values, as one."""
+    first, second = (each if _is_update(each) else gr.update(value=each) for each in (first, second))
+    return first | second
+
+
+def _is_update(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("__type__") == "update"
 
 
 @dataclass(frozen=True)

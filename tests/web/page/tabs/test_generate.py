@@ -143,6 +143,61 @@ def test_a_job_of_another_program_is_opened_and_after_a_reload_made_again_with_i
     assert seeds[0] != seeds[1] == seeds[2]
 
 
+def choose_engine(page: Page, title: str) -> None:
+    page.click("#i2v-engine input")
+    page.locator("ul[role=listbox] li").filter(has_text=title).click()
+
+
+def test_another_engine_shows_its_own_controls_and_its_options_are_run_and_come_back(
+    visit: Visit, house: House
+) -> None:
+    page = visit()
+    fill(page, house, QUICK)
+    page.click("#i2v-advanced button")
+    usual = ("#i2v-prompt", "#i2v-steps", "#i2v-guidance", "#i2v-negative-prompt", "#i2v-seed")
+    shift = page.locator("#i2v-option-contrary-shift").locator("input, textarea")
+    for control in usual:
+        expect(page.locator(control)).to_be_visible()
+    expect(shift).to_have_count(0)
+
+    choose_engine(page, "The contrary one")
+    expect(page.locator("#i2v-about")).to_contain_text("nothing needs to be downloaded")
+    for control in usual:
+        expect(page.locator(control)).to_have_count(0)
+    expect(page.locator("#i2v-num-frames input[type=range]")).to_have_attribute("max", "3600")
+    expect(page.locator("#i2v-plan")).to_contain_text("48 frames, 2.0 s long")
+    shift.fill("3")
+    expect(page.locator("#i2v-plan")).to_contain_text(
+        "options.shift = 3 is not accepted: a number from -1 to 1"
+    )
+    shift.fill("0.25")
+    expect(page.locator("#i2v-plan")).to_contain_text("48 frames")
+    page.click("#i2v-go")
+    expect(status(page)).to_contain_text("Done.")
+    expect(page.locator("#i2v-result")).to_contain_text("Shift: 0.25")
+    expect(page.locator("#i2v-result")).not_to_contain_text("Guidance")
+    expect(page.locator("#i2v-carry-on")).to_be_visible()
+    expect(page.locator("#i2v-variation")).to_be_hidden()  # there is no seed
+    request = house.service.get(str(newest(house)["id"])).request
+    assert request["options"] == {"strength": 1.0, "shift": "0.25", "bucket": 127, "mirror": False}
+    assert "seed" not in request
+
+    page.reload()
+    expect(page.locator("#i2v-frame video")).to_be_visible()
+    page.click("#i2v-advanced button")
+    expect(page.locator("#i2v-engine input")).to_have_value("The contrary one")
+    expect(shift).to_have_value("0.25")
+    expect(page.locator("#i2v-prompt")).to_have_count(0)
+
+    choose_engine(page, "automatic")
+    expect(page.locator("#i2v-prompt textarea")).to_be_visible()
+    expect(page.locator("#i2v-num-frames input[type=range]")).to_have_attribute("max", "128")
+    expect(shift).to_have_count(0)
+    page.fill("#i2v-prompt textarea", QUICK)
+    page.click("#i2v-go")
+    wait_for(lambda: newest(house)["request"]["engine"] == "rehearsal")  # type: ignore[index]
+
+
 def test_the_page_speaks_the_browsers_language_says_what_is_wrong_and_remembers_another(
     visit: Visit,
 ) -> None:

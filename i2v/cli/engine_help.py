@@ -1,0 +1,62 @@
+"""Which engines there are, what each takes, and its options, as lines for `--help`. Knows none by name."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from i2v.core.engine_spec import OPTIONAL_FIELDS
+
+if TYPE_CHECKING:
+    from i2v.core.engine_spec import EngineSpec
+
+WIDTH = 100
+
+
+def describe_engines(engines: Mapping[str, EngineSpec]) -> str:
+    """Return a line for each engine, then the options of those that have any."""
+    width = max(map(len, ("auto", *engines))) + 2
+    rows = [("auto", "the best model that is installed and can run here"), *map(_row, engines.values())]
+    blocks = [["engines (--engine):", *_table(rows, width)]]
+    for spec in engines.values():
+        if options := list(_options(spec)):
+            blocks.append([f"options of {spec.name} (--option NAME=VALUE):", *options])
+    return "\n\n".join("\n".join(block) for block in blocks)
+
+
+def _row(spec: EngineSpec) -> tuple[str, str]:
+    can = spec.capabilities
+    said = [
+        f"{can.num_frames} frames".removeprefix("a whole number from "),
+        f"{can.fps[0]} to {can.fps[1]} fps",
+    ]
+    said.append(f"sides up to {can.largest_side} pixels")
+    if not spec.files:
+        said.append("needs no download")
+    unused = [name for name in OPTIONAL_FIELDS if name in can.unused]
+    if can.prompt == "none":
+        unused.insert(0, "prompt")
+    if unused:
+        said.append("without " + ", ".join(f"--{name.replace('_', '-')}" for name in unused))
+    return spec.name, f"{spec.title}: {'; '.join(said)}"
+
+
+def _options(spec: EngineSpec) -> Iterator[str]:
+    from i2v.core.option_fields import option_fields
+
+    fields = option_fields(spec.options_model)
+    if not fields:
+        return
+    width = max(len(field.name) for field in fields) + 2
+    rows = []
+    for field in fields:
+        default = "" if field.default is None else f" (default: {str(field.default).lower()})"
+        rows.append((field.name, f"{field.allowed}{default}. {field.description}".strip()))
+    yield from _table(rows, width)
+
+
+def _table(rows: Iterable[tuple[str, str]], width: int) -> Iterator[str]:
+    indent = " " * (2 + width)
+    for name, words in rows:
+        yield from textwrap.wrap(words, WIDTH, initial_indent=f"  {name:<{width}}", subsequent_indent=indent)

@@ -1,0 +1,59 @@
+"""What the page says of an engine's own options, in Chinese: English comes from the fields themselves.
+
+One table; what is not in it is said in English, since an engine of another package may bring any field.
+Keys: `engine.ENGINE` is the engine's title; `option.ENGINE.FIELD` a field's label, with `.help` its help, and
+with `.VALUE` the label of one of its choices.
+"""
+
+from __future__ import annotations
+
+from i2v.core.engine_spec import EngineSpec
+from i2v.core.option_fields import OptionField
+from i2v.core.schema import Language
+
+CHINESE: dict[str, str] = {
+    "engine.embedded": "演示模型",
+    "engine.camera-move": "镜头运动（不使用 AI）",
+    "option.camera-move.pan": "左右平移",
+    "option.camera-move.pan.help": (
+        "镜头向右平移多远，以首帧宽度为单位：0.25 即四分之一，-0.25 为向左。留空：由提示词决定。"
+    ),
+    "option.camera-move.tilt": "上下移动",
+    "option.camera-move.tilt.help": "镜头向上移动多远，以首帧高度为单位；负数为向下。留空：由提示词决定。",
+    "option.camera-move.zoom": "缩放",
+    "option.camera-move.zoom.help": (
+        "末帧中的景物是首帧的多少倍：1.2 为放大 20%，0.8 为缩小，1 为不变。留空：由提示词决定。"
+    ),
+    "option.camera-move.roll": "旋转",
+    "option.camera-move.roll.help": "画面顺时针旋转的角度；负数为逆时针。留空：由提示词决定。",
+    "option.camera-move.easing": "速度变化",
+    "option.camera-move.easing.help": (
+        "匀速、渐快（慢起）、渐慢（慢停），或两端都慢。留空：由提示词决定，否则两端都慢。循环时另有规律。"
+    ),
+    "option.camera-move.easing.linear": "匀速",
+    "option.camera-move.easing.in": "渐快",
+    "option.camera-move.easing.out": "渐慢",
+    "option.camera-move.easing.in-out": "两端都慢",
+    "option.camera-move.loop": "循环",
+    "option.camera-move.loop.help": "先去后回，重复播放时没有跳变。留空：由提示词决定。",
+}
+
+
+def engine_title(spec: EngineSpec, language: Language) -> str:
+    return _said(f"engine.{spec.name}", spec.title, language)
+
+
+def option_label(engine: str, field: OptionField, language: Language) -> str:
+    return _said(f"option.{engine}.{field.name}", field.title, language)
+
+
+def option_help(engine: str, field: OptionField, language: Language) -> str:
+    return _said(f"option.{engine}.{field.name}.help", field.description, language)
+
+
+def choice_label(engine: str, field: OptionField, value: object, language: Language) -> str:
+    return _said(f"option.{engine}.{field.name}.{value}", str(value), language)
+
+
+def _said(key: str, english: str, language: Language) -> str:
+    return CHINESE.get(key, english) if language == "zh-CN" else english

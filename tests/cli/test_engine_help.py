@@ -1,0 +1,39 @@
+"""The end of `i2v generate --help`: engines with what they take, and their options."""
+
+from __future__ import annotations
+
+import pytest
+
+from i2v.cli.engine_help import WIDTH, describe_engines
+from i2v.cli.main import main
+from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
+from i2v.engines.registry import engines
+from tests.contrary import CONTRARY
+
+HELP = describe_engines({I2VGEN_XL.name: I2VGEN_XL, CONTRARY.name: CONTRARY})
+
+
+def test_each_engine_has_its_bounds_and_what_it_goes_without() -> None:
+    words = " ".join(HELP.split())
+    assert "i2vgen-xl I2VGen-XL: 4 to 128 frames; 1 to 60 fps; sides up to 2048 pixels" in words
+    assert "contrary The contrary one: 24 to 3600 frames; 24 to 60 fps; sides up to 4096 pixels" in words
+    assert "needs no download; without --prompt, --negative-prompt, --guidance-scale" in words
+
+
+def test_each_option_has_its_bounds_its_default_and_what_it_means() -> None:
+    assert "options of contrary (--option NAME=VALUE):" in HELP
+    assert "  strength  0 to 2 (default: 1.0). How much. 0: none." in HELP
+    assert "  path      line | arc." in HELP
+    assert "  mirror    true | false (default: false)." in HELP
+    assert "options of i2vgen-xl" not in HELP
+    assert max(map(len, HELP.splitlines())) <= WIDTH
+
+
+def test_the_help_of_generate_ends_with_the_engines_that_are_installed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["generate", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert said.endswith(f"{describe_engines(engines())}\n")
+    for bounds in ("pixels, 64 to 4096", "1 to 3600", "1 to 60", "denoising steps, 1 to 200", "1 to 30"):
+        assert bounds in said

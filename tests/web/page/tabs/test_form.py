@@ -1,0 +1,152 @@
+"""The form without a browser: what it shows of two engines that have nothing in common, and asks of them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from i2v.core.engine_spec import Capabilities, EngineSpec, FrameCounts
+from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
+from i2v.web.page.tabs.form import Form
+from i2v.web.page.tabs.widgets import Labels
+from tests.contrary import CONTRARY
+
+FEW = replace(I2VGEN_XL, name="few", capabilities=Capabilities(num_frames=FrameCounts(only=(14, 25))))
+ENGINES = {spec.name: spec for spec in (I2VGEN_XL, CONTRARY, FEW)}
+NUMBERS = {"num_frames": 48, "fps": 24, "num_inference_steps": 0, "guidance_scale": 1.0}
+OFF = ("prompt", "negative_prompt", "num_inference_steps", "guidance_scale", "speed", "seed", "seeds")
+
+
+@pytest.fixture(scope="module")
+def form() -> Form:
+    async def build() -> Form:  # in a loop: else Gradio makes one and never closes it
+        with gr.Blocks(analytics_enabled=False):
+            labels = Labels()
+            made = Form(labels, ENGINES)
+            made.advanced(labels)
+            return made
+
+    return asyncio.run(build())
+
+
+def values(form: Form, **changed: Any) -> dict[Any, Any]:
+    """Return what a browser would send of an untouched form, but for `changed`."""
+    untouched = {widget: getattr(widget, "value", None) for widget in form.inputs()}
+    return untouched | {getattr(form, name): value for name, value in changed.items()}
+
+
+def option(form: Form, name: str) -> Any:
+    return next(each for each in form.options.widgets() if each.elem_id == f"i2v-option-contrary-{name}")
+
+
+def visible(form: Form, spec: EngineSpec, numbers: dict[str, Any]) -> set[str]:
+    """Return which of the form's widgets are shown."""
+    updates = form.shape(spec, numbers)
+    shown = {widget for widget, update in updates.items() if update.get("visible")}
+    return {
+        name for name, widget in vars(form).items() if isinstance(widget, gr.blocks.Block) and widget in shown
+    }
+
+
+def test_what_an_engine_has_no_use_for_is_not_shown(form: Form) -> None:
+    assert visible(form, CONTRARY, NUMBERS) == {"num_frames", "fps"}
+    usual = {**NUMBERS, "num_inference_steps": 50}
+    assert visible(form, I2VGEN_XL, usual) == {"num_frames", "fps", *OFF}
+
+
+def test_the_options_of_one_engine_are_shown_at_a_time(form: Form) -> None:
+    (group,) = form.options.groups()
+    assert form.shape(CONTRARY, NUMBERS)[group]["visible"] is True
+    assert form.shape(I2VGEN_XL, NUMBERS | {"num_inference_steps": 50})[group]["visible"] is False
+
+
+def test_sliders_reach_as_far_as_the_engine_does(form: Form) -> None:
+    updates = form.shape(CONTRARY, NUMBERS)
+    frames, fps = updates[form.num_frames], updates[form.fps]
+    assert (frames["minimum"], frames["maximum"], frames["step"], frames["value"]) == (24, 3600, 1, 48)
+    assert (fps["minimum"], fps["maximum"], fps["value"]) == (24, 60, 24)
+
+
+def test_a_slider_grows_to_what_was_asked_for_elsewhere(form: Form) -> None:
+    updates = form.shape(I2VGEN_XL, NUMBERS | {"num_inference_steps": 150, "num_frames": 2})
+    assert updates[form.num_inference_steps]["maximum"] == 150
+    assert updates[form.num_frames]["minimum"] == 2
+
+
+def test_a_few_numbers_of_frames_are_a_choice(form: Form) -> None:
+    updates = form.shape(FEW, NUMBERS | {"num_inference_steps": 25, "num_frames": 24})
+    choice = updates[form.num_frames_of]
+    assert updates[form.num_frames]["visible"] is False
+    assert (choice["visible"], choice["choices"], choice["value"]) == (True, [14, 25], 25)
+    assert form.fields(values(form, num_frames=16, num_frames_of=14), FEW)["num_frames"] == 14
+
+
+def test_a_request_has_nothing_of_what_is_not_shown(form: Form) -> None:
+    given = values(form, prompt="left", negative_prompt="blur", seed="7", speed="fast", num_frames=48, fps=24)
+    assert form.fields(given, CONTRARY) == {
+        "prompt": "", "preset": "standard", "fit": "keep", "num_frames": 48, "fps": 24,
+        "options": {"strength": 1.0, "bucket": 127, "mirror": False},
+    }  # fmt: skip
+    asked = form.fields(given, I2VGEN_XL)
+    assert (
+        asked.items() >= {"prompt": "left", "negative_prompt": "blur", "seed": "7", "speed": "fast"}.items()
+    )
+    assert "options" not in asked
+
+
+def test_options_become_what_their_kind_is_and_empty_ones_are_left_out(form: Form) -> None:
+    written = {"shift": " 0.25 ", "path": "arc", "loop": "false", "words": " as it is", "points": "[1, 2.5]"}
+    given = values(form) | {option(form, name): value for name, value in written.items()}
+    options = form.fields(given, CONTRARY)["options"]
+    assert options == {
+        "strength": 1.0, "shift": "0.25", "bucket": 127, "path": "arc", "mirror": False, "loop": False,
+        "words": " as it is", "points": [1, 2.5],
+    }  # fmt: skip
+    CONTRARY.options_model.model_validate(options)
+
+
+def test_what_cannot_be_read_goes_on_as_it_is_to_be_refused(form: Form) -> None:
+    given = values(form) | {option(form, "points"): "[1,", option(form, "path"): "zigzag"}
+    options = form.fields(given, CONTRARY)["options"]
+    assert isinstance(options, dict)
+    assert (options["points"], options["path"]) == ("[1,", "zigzag")
+
+
+def test_the_options_of_a_job_come_back_and_those_it_did_not_give_are_empty(form: Form) -> None:
+    options = {"shift": 0.25, "mirror": True, "loop": False, "points": [1], "strength": 2}
+    filled = form.filled({"prompt": "", "options": options}, CONTRARY)
+    held = {name: filled[option(form, name)] for name in ("shift", "mirror", "loop", "points", "strength")}
+    assert held == {"shift": "0.25", "mirror": True, "loop": "false", "points": "[1]", "strength": 2}
+    assert [filled[option(form, name)] for name in ("path", "words", "bucket")] == ["", "", 127]
+    again = form.fields(values(form) | filled, CONTRARY)["options"]
+    expected = {**options, "shift": "0.25", "bucket": 127}
+    assert again == expected
+
+
+@pytest.mark.parametrize("options", [None, 3, "x", []])
+def test_options_of_another_version_that_are_no_object_are_none(form: Form, options: object) -> None:
+    assert form.filled({"options": options}, CONTRARY)[option(form, "shift")] == ""
+
+
+def test_a_clips_seed_and_engine_come_back_too(form: Form) -> None:
+    filled = form.repeated({"prompt": "x", "seed": 7, "engine": "i2vgen-xl"}, I2VGEN_XL)
+    assert (filled[form.seed], filled[form.engine], filled[form.prompt]) == ("7", "i2vgen-xl", "x")
+
+
+def test_a_visitors_copy_of_a_slider_takes_any_number(form: Form) -> None:
+    """Gradio copies a widget from its class once it is updated; its own would refuse with a bare "Error"."""
+    copied = type(form.num_frames)(24, 3600, 48)
+    assert copied.preprocess(8) == 8
+    assert copied.get_block_name() == "slider"
+
+
+def test_the_ways_with_another_shape_are_the_engines_in_the_language_of_the_page(form: Form) -> None:
+    two = replace(CONTRARY, capabilities=replace(CONTRARY.capabilities, fits=("keep", "crop")))
+    (update,) = form.fits(two, "zh-CN", "pad").values()
+    assert (update["choices"], update["value"]) == ([("保持图片比例", "keep"), ("裁成方形", "crop")], "keep")
+    assert form.fits(two, "en", "crop")[form.fit]["value"] == "crop"
+    assert form.fits(CONTRARY, "en")[form.fit]["visible"] is False  # there is nothing to choose

@@ -1,0 +1,39 @@
+"""What the page says of the engine that would run, before a clip is made."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from i2v.core.errors import Notice
+from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
+from i2v.web.page.plan_panels import about
+from tests.contrary import CONTRARY
+
+
+def test_an_engine_without_weights_needs_no_download() -> None:
+    told = about(CONTRARY, I2VGEN_XL, False, None, "en")
+    assert "The contrary one: nothing needs to be downloaded." in told
+    assert "无需下载" in about(CONTRARY, I2VGEN_XL, False, None, "zh-CN")
+
+
+def test_of_a_model_that_was_named_and_is_here_there_is_nothing_to_say() -> None:
+    assert about(I2VGEN_XL, I2VGEN_XL, False, None, "en") == ""
+
+
+def test_a_model_that_is_missing_is_all_there_is_to_say() -> None:
+    told = about(I2VGEN_XL, I2VGEN_XL, True, None, "en")
+    assert "i2v-error" in told
+    assert "I2VGen-XL is not installed" in told
+
+
+def test_the_demo_names_what_would_run_with_a_card_only_where_there_is_such_a_model() -> None:
+    assert "I2VGen-XL runs instead" in about(EMBEDDED, I2VGEN_XL, False, None, "en")
+    assert "instead" not in about(EMBEDDED, None, False, None, "en")
+    assert "instead" not in about(EMBEDDED, EMBEDDED, False, None, "en")
+
+
+def test_why_it_is_that_engine_is_said_last_and_every_text_is_escaped() -> None:
+    reason = Notice("engine.auto_full", {"title": "x", "path": "/<b>"})
+    told = about(replace(CONTRARY, title="<i>"), None, False, reason, "en")
+    assert "&lt;i&gt;: nothing" in told
+    assert told.endswith("/&lt;b&gt;.</p>")

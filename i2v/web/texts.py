@@ -25,13 +25,12 @@ TEXTS: dict[str, tuple[str, str]] = {
     "page.api": ("API", "API 文档"),
     "page.visit": ("Log out", "退出登录"),
     "demo.about": (
-        "The demo model only makes small, short clips of camera moves. I2VGen-XL can also move what is in"
-        " the picture, but needs an NVIDIA GPU and a 4.98 GB download.",
-        "演示模型只能生成简短的小尺寸运镜视频。I2VGen-XL 还能让画面中的物体动起来，但需要 NVIDIA 显卡，"
-        "并下载 4.98 GB 的模型文件。",
+        "The demo model only makes small, short clips of camera moves.",
+        "演示模型只能生成简短的小尺寸运镜视频。",
+    ),
     "demo.better": (
-        "With an NVIDIA card and the published weights ({size}), {title} runs instead.",
-        "有 NVIDIA 显卡和公开权重（{size}）时，会改用 {title}。",
+        "{title} can also move what is in the picture, but needs an NVIDIA GPU and a {size} download.",
+        "{title} 还能让画面中的物体动起来，但需要 NVIDIA 显卡，并下载 {size} 的模型文件。",
     ),
     "tab.generate": ("Generate", "生成"),
     "tab.queue": ("Queue", "队列"),

@@ -107,7 +107,6 @@ def test_what_is_no_amount_of_memory_is_refused(value: str, capsys: pytest.Captu
     assert f"(got {value})" in capsys.readouterr().err
 
 
-
 def test_an_engine_without_prompt_steps_and_seed_is_planned_too(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

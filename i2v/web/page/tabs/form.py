@@ -24,7 +24,7 @@ from i2v.web.option_texts import engine_title
 from i2v.web.page.tabs.options import OptionWidgets
 from i2v.web.page.tabs.widgets import Choices, Dropdown, Labels, Slider, Updates, Values, merged
 from i2v.web.page.uploads import read_upload, uploaded
-from i2v.web.texts import TEXTS, model_title, text
+from i2v.web.texts import TEXTS, text
 
 _NUMBERS = ("num_frames", "fps", "num_inference_steps", "guidance_scale")
 # What a request that was made elsewhere settles, and what its silence means.

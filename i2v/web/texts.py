@@ -98,9 +98,9 @@ TEXTS: dict[str, tuple[str, str]] = {
         " another model.",
         "本机未安装 {title}，或缺少部分文件。请先下载，或选择其他模型。",
     ),
-    "option.auto": ("automatic", "自动"),
-    "option.yes": ("yes", "是"),
-    "option.no": ("no", "否"),
+    "option.auto": ("Automatic", "自动"),
+    "option.yes": ("Yes", "是"),
+    "option.no": ("No", "否"),
     # what it will be
     "forecast.clip": (
         "{width} x {height} pixels, {num_frames} frames, {seconds} s",

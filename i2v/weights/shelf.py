@@ -33,6 +33,8 @@ def can_be_added(spec: EngineSpec) -> bool:
 
 def refuse_own(spec: EngineSpec) -> None:
     """Raise `InvalidRequest` for a model whose files nobody can add or remove."""
+    if not spec.files:
+        raise InvalidRequest("weights.none_needed", title=spec.title)
     if not can_be_added(spec):
         raise InvalidRequest("weights.not_published", title=spec.title)
 

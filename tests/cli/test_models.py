@@ -105,7 +105,7 @@ def test_an_engine_without_weights_is_available_and_needs_no_download(
     monkeypatch.setattr("i2v.engines.registry.engines", lambda: known)
     assert main(["models"]) == 0
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("contrary"))
-    assert line == "contrary (The contrary one): available, nothing needs to be downloaded"
+    assert line == "contrary (The contrary one): installed, nothing needs to be downloaded"
     assert main(["models", "--json"]) == 0
     told = {engine["name"]: engine for engine in json.loads(capsys.readouterr().out)["engines"]}
     assert told["contrary"].keys() == told["embedded"].keys()

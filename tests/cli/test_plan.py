@@ -37,7 +37,7 @@ def test_a_card_is_planned_for_i2vgen_xl_as_a_table(capsys: pytest.CaptureFixtur
     heading, *lines = capsys.readouterr().out.splitlines()
     assert heading == "i2vgen-xl on a GPU with 8 GB"
     assert [line.split()[0] for line in lines] == ["quick", "standard", "high", "extreme"]
-    assert "Fits: " in lines[0]
+    assert "Fits in memory: " in lines[0]
     assert "of 6.8 GB" in lines[0]  # some of it is a display's
     assert "512 x 512, 16 frames" in lines[1]
 

@@ -22,7 +22,7 @@ from tests.service.waiting import FIELDS, Waiting
 def test_a_plan_is_honest_about_what_it_does_not_know(working: Service) -> None:
     plan = working.plan(FIELDS, (64, 64))
     assert (plan.fits, plan.bytes, plan.seconds) == (None, None, None)
-    assert "Not known yet" in plan.notice.message
+    assert "No estimate yet" in plan.notice.message
     working.submit({"prompt": "step: sleep 0.05"}, picture())
     same, known = (working.plan({"prompt": "x", "num_inference_steps": steps}, (64, 64)) for steps in (4, 40))
     assert same.seconds is not None

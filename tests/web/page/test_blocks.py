@@ -94,19 +94,19 @@ def test_a_preset_sets_the_sliders_as_the_model_has_it(page: Page) -> None:
 def test_with_the_demo_model_the_page_says_what_it_is_and_what_would_run_with_a_card(page: Page) -> None:
     about = run(page.generate.outlook.look(values(page)))[page.generate.outlook.about]
     assert "demo model" in about
-    assert "(4.98 GB), I2VGen-XL runs instead" in about
+    assert "I2VGen-XL can also move what is in the picture" in about
 
 
 def test_a_model_that_is_not_installed_is_told_at_once_with_the_way_to_get_it(page: Page) -> None:
     updates = run(page.generate.outlook.look(values(page, engine="i2vgen-xl")))
     assert "I2VGen-XL is not installed on this machine" in updates[page.generate.outlook.about]
     way = updates[page.generate.outlook.get_model]
-    assert (way["visible"], way["value"]) == (True, "Get I2VGen-XL (4.98 GB)")
+    assert (way["visible"], way["value"]) == (True, "Download I2VGen-XL (4.98 GB)")
 
 
 def test_the_page_tells_what_it_would_take_and_what_might_disappoint(page: Page) -> None:
     updates = run(page.generate.outlook.look(values(page, prompt="a man walks", guidance_scale=18, fps=5)))
-    assert "Not known yet" in updates[page.generate.outlook.plan]
+    assert "No estimate yet" in updates[page.generate.outlook.plan]
     assert "18" in updates[page.generate.outlook.advice]
     assert "5 frames per second" in updates[page.generate.outlook.advice]
     assert "the camera pans left" in updates[page.generate.outlook.advice]
@@ -116,11 +116,11 @@ def test_a_new_picture_is_looked_at_once_and_then_told_of(page: Page, tmp_path: 
     blurred = tmp_path / "blurred.png"
     Image.open(ROOT / "examples" / "coffee.jpg").filter(ImageFilter.GaussianBlur(12)).save(blurred)
     given = values(page, picture=str(blurred), prompt="the camera pans left")
-    assert "blurred" not in run(page.generate.outlook.look(given))[page.generate.outlook.advice]
+    assert "blurry" not in run(page.generate.outlook.look(given))[page.generate.outlook.advice]
     run(page.generate.outlook.examine(given))
-    assert "blurred" in run(page.generate.outlook.look(given))[page.generate.outlook.advice]
+    assert "blurry" in run(page.generate.outlook.look(given))[page.generate.outlook.advice]
     other = {**given, page.generate.form.picture: str(ROOT / "examples" / "cat.jpg")}
-    assert "blurred" not in run(page.generate.outlook.look(other))[page.generate.outlook.advice]
+    assert "blurry" not in run(page.generate.outlook.look(other))[page.generate.outlook.advice]
 
 
 def test_numbers_that_no_slider_has_are_told_and_not_run(page: Page) -> None:
@@ -128,7 +128,7 @@ def test_numbers_that_no_slider_has_are_told_and_not_run(page: Page) -> None:
     assert "Frames: nan is not valid" in updates[page.generate.outlook.plan]
 
 
-@pytest.mark.parametrize(("size", "said"), [((320, 224), "whole"), ((451, 300), "without 5 % at")])
+@pytest.mark.parametrize(("size", "said"), [((320, 224), "whole"), ((451, 300), "trims 5 % off")])
 def test_the_line_below_the_button_says_what_is_cut_off(
     page: Page, tmp_path: Path, size: tuple[int, int], said: str
 ) -> None:
@@ -170,7 +170,7 @@ def test_damage_that_no_header_tells_is_told_once_the_picture_was_looked_at(
 
 def test_a_file_that_is_gone_is_told(page: Page, tmp_path: Path) -> None:
     assert (
-        "cannot be read"
+        "Cannot read"
         in run(page.generate.outlook.look(values(page, picture=str(tmp_path / "gone.png"))))[
             page.generate.outlook.plan
         ]
@@ -179,7 +179,7 @@ def test_a_file_that_is_gone_is_told(page: Page, tmp_path: Path) -> None:
 
 def test_cancelling_what_is_not_there_says_so(page: Page) -> None:
     told = run(page.generate.cancel({page.generate.view: Showing(job="gone")}))
-    assert "There is no job gone." in told
+    assert "This job no longer exists." in told
 
 
 def test_a_model_that_auto_means_by_now_brings_its_controls_and_numbers_once(page: Page) -> None:

@@ -27,13 +27,13 @@ def test_a_model_that_is_missing_is_all_there_is_to_say() -> None:
 
 
 def test_the_demo_names_what_would_run_with_a_card_only_where_there_is_such_a_model() -> None:
-    assert "I2VGen-XL runs instead" in about(EMBEDDED, I2VGEN_XL, False, None, "en")
-    assert "instead" not in about(EMBEDDED, None, False, None, "en")
-    assert "instead" not in about(EMBEDDED, EMBEDDED, False, None, "en")
+    assert "I2VGen-XL can also move what is in the picture" in about(EMBEDDED, I2VGEN_XL, False, None, "en")
+    assert "can also move" not in about(EMBEDDED, None, False, None, "en")
+    assert "can also move" not in about(EMBEDDED, EMBEDDED, False, None, "en")
 
 
 def test_why_it_is_that_engine_is_said_last_and_every_text_is_escaped() -> None:
-    reason = Notice("engine.auto_full", {"title": "x", "path": "/<b>"})
+    reason = Notice("engine.auto_full", {"title": "<b>", "path": "/x"})
     told = about(replace(CONTRARY, title="<i>"), None, False, reason, "en")
     assert "&lt;i&gt;: nothing" in told
-    assert told.endswith("/&lt;b&gt;.</p>")
+    assert told.endswith("Using &lt;b&gt;.</p>")

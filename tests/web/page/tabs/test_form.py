@@ -147,6 +147,9 @@ def test_a_visitors_copy_of_a_slider_takes_any_number(form: Form) -> None:
 def test_the_ways_with_another_shape_are_the_engines_in_the_language_of_the_page(form: Form) -> None:
     two = replace(CONTRARY, capabilities=replace(CONTRARY.capabilities, fits=("keep", "crop")))
     (update,) = form.fits(two, "zh-CN", "pad").values()
-    assert (update["choices"], update["value"]) == ([("保持图片比例", "keep"), ("裁成方形", "crop")], "keep")
+    assert (update["choices"], update["value"]) == (
+        [("与图片一致", "keep"), ("裁剪成正方形", "crop")],
+        "keep",
+    )
     assert form.fits(two, "en", "crop")[form.fit]["value"] == "crop"
     assert form.fits(CONTRARY, "en")[form.fit]["visible"] is False  # there is nothing to choose

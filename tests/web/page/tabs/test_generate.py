@@ -165,11 +165,9 @@ def test_another_engine_shows_its_own_controls_and_its_options_are_run_and_come_
     for control in usual:
         expect(page.locator(control)).to_have_count(0)
     expect(page.locator("#i2v-num-frames input[type=range]")).to_have_attribute("max", "3600")
-    expect(page.locator("#i2v-plan")).to_contain_text("48 frames, 2.0 s long")
+    expect(page.locator("#i2v-plan")).to_contain_text("48 frames, 2.0 s")
     shift.fill("3")
-    expect(page.locator("#i2v-plan")).to_contain_text(
-        "options.shift = 3 is not accepted: a number from -1 to 1"
-    )
+    expect(page.locator("#i2v-plan")).to_contain_text("options.shift: 3 is not valid")
     shift.fill("0.25")
     expect(page.locator("#i2v-plan")).to_contain_text("48 frames")
     page.click("#i2v-go")
@@ -189,7 +187,7 @@ def test_another_engine_shows_its_own_controls_and_its_options_are_run_and_come_
     expect(shift).to_have_value("0.25")
     expect(page.locator("#i2v-prompt")).to_have_count(0)
 
-    choose_engine(page, "automatic")
+    choose_engine(page, "Automatic")
     expect(page.locator("#i2v-prompt textarea")).to_be_visible()
     expect(page.locator("#i2v-num-frames input[type=range]")).to_have_attribute("max", "128")
     expect(shift).to_have_count(0)

@@ -1,19 +1,16 @@
 """What the page says of an engine's own options, in Chinese: English comes from the fields themselves.
 
 One table; what is not in it is said in English, since an engine of another package may bring any field.
-Keys: `engine.ENGINE` is the engine's title; `option.ENGINE.FIELD` a field's label, with `.help` its help, and
-with `.VALUE` the label of one of its choices.
+Keys: `option.ENGINE.FIELD` is a field's label; with `.help` its help, with `.VALUE` the label of one of its
+choices.
 """
 
 from __future__ import annotations
 
-from i2v.core.engine_spec import EngineSpec
 from i2v.core.option_fields import OptionField
 from i2v.core.schema import Language
 
 CHINESE: dict[str, str] = {
-    "engine.embedded": "演示模型",
-    "engine.camera-move": "镜头运动（不使用 AI）",
     "option.camera-move.pan": "左右平移",
     "option.camera-move.pan.help": (
         "镜头向右平移多远，以首帧宽度为单位：0.25 即四分之一，-0.25 为向左。留空：由提示词决定。"
@@ -37,10 +34,6 @@ CHINESE: dict[str, str] = {
     "option.camera-move.loop": "循环",
     "option.camera-move.loop.help": "先去后回，重复播放时没有跳变。留空：由提示词决定。",
 }
-
-
-def engine_title(spec: EngineSpec, language: Language) -> str:
-    return _said(f"engine.{spec.name}", spec.title, language)
 
 
 def option_label(engine: str, field: OptionField, language: Language) -> str:

@@ -16,7 +16,8 @@ from i2v.core.schema import Language
 
 LANGUAGES: dict[Language, str] = {"en": "English", "zh-CN": "简体中文"}
 
-DEMO_TITLE = "Demo model"  # of the embedded engine
+# Titles of models that are no proper names, in Chinese.
+_TITLES = {"Demo model": "演示模型", "Camera move, no AI": "运镜（不用 AI）"}
 
 # Each text: English, Chinese.
 TEXTS: dict[str, tuple[str, str]] = {
@@ -415,12 +416,12 @@ ON_PAGE: dict[str, tuple[str, str]] = {
         "没有 NVIDIA 显卡，因此使用演示模型。",
     ),
     "engine.auto_no_weights": (
-        "The demo model is used because no other model is installed.",
-        "未安装其他模型，因此使用演示模型。",
+        "The demo model is used because no larger model is installed.",
+        "未安装更大的模型，因此使用演示模型。",
     ),
     "engine.auto_neither": (
-        "The demo model is used because there is no NVIDIA GPU and no other model is installed.",
-        "没有 NVIDIA 显卡，也未安装其他模型，因此使用演示模型。",
+        "The demo model is used because there is no NVIDIA GPU and no larger model is installed.",
+        "没有 NVIDIA 显卡，也未安装更大的模型，因此使用演示模型。",
     ),
     "weights.missing_folder": (
         "{title} is not installed: no model folder at {path}. Install it on the System tab.",
@@ -527,7 +528,7 @@ def _localized(params: Mapping[str, Param], language: Language) -> dict[str, Par
 
 def model_title(title: str, language: Language) -> str:
     """Return the name of a model on the page: most are proper names, and the same in every language."""
-    return "演示模型" if language == "zh-CN" and title == DEMO_TITLE else title
+    return _TITLES.get(title, title) if language == "zh-CN" else title
 
 
 def preferred_language(accept_language: str) -> Language:

@@ -9,7 +9,7 @@ import pytest
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.option_fields import option_fields
 from i2v.engines.registry import engines
-from i2v.web.option_texts import CHINESE, choice_label, engine_title, option_help, option_label
+from i2v.web.option_texts import CHINESE, choice_label, option_help, option_label
 from tests.contrary import CONTRARY
 
 
@@ -38,7 +38,6 @@ def test_an_engine_of_ours_that_has_options_has_all_its_texts_and_no_others(name
 
 def test_what_is_not_in_the_table_is_said_in_english() -> None:
     field = option_fields(CONTRARY.options_model)[0]
-    assert engine_title(CONTRARY, "zh-CN") == "The contrary one"
     assert option_label("contrary", field, "zh-CN") == "Strength"
     assert option_help("contrary", field, "zh-CN") == "How much. 0: none."
     assert choice_label("contrary", field, 3, "zh-CN") == "3"

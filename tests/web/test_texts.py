@@ -18,7 +18,7 @@ from i2v.doctor.examination import CASES
 from i2v.doctor.findings import Status
 from i2v.jobs.model import FinalStatus, Phase
 from i2v.service.job_files import VideoProblem
-from i2v.web.texts import LANGUAGES, TEXTS, preferred_language, text, translate
+from i2v.web.texts import LANGUAGES, ON_PAGE, TEXTS, preferred_language, text, translate
 from i2v.weights.folders import Origin
 from i2v.weights.progress import Phase as FetchingPhase
 
@@ -88,6 +88,29 @@ def test_a_notice_is_said_in_the_language_of_the_page() -> None:
     told = Notice("advice.low_fps", {"fps": 4}).to_dict()
     assert translate(told, "en") == told["message"]
     assert translate(told, "zh-CN").startswith("每秒 4 帧")
+
+
+def test_the_pages_own_sentences_belong_to_codes_and_have_no_params_of_their_own() -> None:
+    for code, (english, chinese) in ON_PAGE.items():
+        assert params(english) == params(chinese) <= params(MESSAGES[code]), code
+        assert not HAN.search(english)
+        assert HAN.search(chinese)
+
+
+@pytest.mark.parametrize(("language", "sentence"), [
+    ("en", "Seed: x is not valid. It must be a number."), ("zh-CN", "种子：x 无效，要求：a number。"),
+])  # fmt: skip
+def test_an_error_on_the_page_names_the_control_and_not_the_field(language: Language, sentence: str) -> None:
+    told = InvalidRequest("request.invalid", field="seed", value="x", allowed="a number").to_dict()
+    assert translate(told, language) == sentence
+
+
+def test_a_state_and_a_title_are_said_in_chinese_too() -> None:
+    told = InvalidRequest("job.not_finished", id="1", status="running").to_dict()
+    assert translate(told, "zh-CN") == "任务状态为运行中，请先取消再删除。"
+    told = InvalidRequest("weights.not_published", title="Demo model").to_dict()
+    assert translate(told, "zh-CN").startswith("演示模型 是 i2v 自带的模型")
+    assert translate(told, "en").startswith("Demo model comes with i2v")
 
 
 def test_an_error_says_what_to_do_about_it_in_both_languages() -> None:

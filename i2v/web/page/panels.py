@@ -19,8 +19,8 @@ from i2v.core.schema import Generation, Language
 from i2v.core.settings import StorageSettings
 from i2v.jobs.model import Job
 from i2v.service.job_files import VideoProblem
-from i2v.web.option_texts import choice_label, engine_title, option_label
-from i2v.web.texts import text, translate
+from i2v.web.option_texts import choice_label, option_label
+from i2v.web.texts import model_title, text, translate
 
 GIB = 2**30
 
@@ -182,7 +182,7 @@ def _facts(job: Job, language: Language, spec: EngineSpec | None) -> Iterable[tu
         yield "guidance", str(ran.guidance_scale) if can.guidance_scale else ""
         yield "seed", str(ran.seed) if can.seed else ""
         yield "options", _options(ran, spec, language)
-        yield "engine", ran.engine if spec is None else engine_title(spec, language)
+        yield "engine", ran.engine if spec is None else model_title(spec.title, language)
     if made is not None:
         yield "seconds", text("result.seconds.value", language, seconds=f"{sum(made.seconds.values()):.1f}")
         yield "memory", _memory(made, language)

@@ -13,9 +13,8 @@ from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
 from i2v.core.schema import Language
 from i2v.service.service import Plan
-from i2v.web.option_texts import engine_title
 from i2v.web.page.models_panels import size as shown_size
-from i2v.web.texts import sentences, text, translate
+from i2v.web.texts import model_title, sentences, text, translate
 
 
 def about(
@@ -28,7 +27,7 @@ def about(
         is_missing: not all of its files are here.
         reason: why it is this one; `None` where it was named.
     """
-    title = engine_title(spec, language)
+    title = model_title(spec.title, language)
     if is_missing:
         return f'<p class="i2v-error">{escape(text("engine.missing", language, title=title))}</p>'
     said = []
@@ -38,7 +37,7 @@ def about(
         said.append(text("demo.about", language))
     if spec.embedded and best is not None and best.published:
         size = shown_size(best.published_bytes)
-        better = {"title": engine_title(best, language), "size": size}
+        better = {"title": model_title(best.title, language), "size": size}
         said.append(text("demo.better", language, **better))
     if reason is not None:
         said.append(translate(reason.to_dict(), language))

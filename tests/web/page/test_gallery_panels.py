@@ -67,7 +67,7 @@ def test_a_clip_is_fetched_when_it_is_played_and_moves_only_then() -> None:
 
 @pytest.mark.parametrize(("problem", "english", "chinese"), [
     ("missing", "Video file missing.", "视频文件缺失。"),
-    ("broken", "The video file is damaged.", "视频文件已损坏。"),
+    ("broken", "Video file damaged.", "视频文件已损坏。"),
 ])  # fmt: skip
 def test_a_clip_that_cannot_be_played_shows_its_picture_and_why(
     problem: VideoProblem, english: str, chinese: str
@@ -112,4 +112,4 @@ def test_pages_are_turned_where_there_are_any() -> None:
 def test_an_empty_gallery_says_why() -> None:
     assert "No clips yet" in clips(page(), "en", False, True)
     assert "No clip matches your search" in clips(page(), "en", True, True)
-    assert "没有提示词包含" in clips(page(), "zh-CN", True, True)
+    assert "没有符合搜索条件" in clips(page(), "zh-CN", True, True)

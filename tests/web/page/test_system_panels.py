@@ -13,6 +13,7 @@ from i2v.doctor.examination import CASES
 from i2v.doctor.findings import Finding, Status
 from i2v.service.overview import Folder, Overview
 from i2v.web.page import system_panels
+from i2v.web.texts import translate
 from tests.web.page.test_panels import HOSTILE
 
 
@@ -31,11 +32,11 @@ def overview(**changed: object) -> Overview:
 def test_the_device_the_choice_and_the_rest_are_told() -> None:
     markup = system_panels.overview(overview(), "en")
     assert "NVIDIA H100, 80.0 GB of memory" in markup
-    assert str(overview().choice.message) in markup  # type: ignore[union-attr]
+    assert translate(overview().choice.to_dict(), "en") in markup  # type: ignore[union-attr]
     assert "/videos: 1.1 of 8.6 GB free" in markup
     assert "<dt>torch</dt><dd>not installed</dd>" in markup
     assert 'href="docs"' in markup
-    assert "内存 80.0 GiB" in system_panels.overview(overview(), "zh-CN")
+    assert "内存 80.0 GB" in system_panels.overview(overview(), "zh-CN")
 
 
 def test_a_device_that_is_not_known_or_cannot_be_had_is_told() -> None:

@@ -20,11 +20,10 @@ from gradio.processing_utils import save_bytes_to_cache
 from i2v.core.engine_spec import EngineSpec, FrameCounts
 from i2v.core.schema import MAX_SEED, Fit, Language, PresetName, Resolution, Speed
 from i2v.jobs.model import JsonObject
-from i2v.web.option_texts import engine_title
 from i2v.web.page.tabs.options import OptionWidgets
 from i2v.web.page.tabs.widgets import Choices, Dropdown, Labels, Slider, Updates, Values, merged
 from i2v.web.page.uploads import read_upload, uploaded
-from i2v.web.texts import TEXTS, text
+from i2v.web.texts import TEXTS, model_title, text
 
 _NUMBERS = ("num_frames", "fps", "num_inference_steps", "guidance_scale")
 # What a request that was made elsewhere settles, and what its silence means.
@@ -113,7 +112,7 @@ class Form:
             self.reuse = labels.of(gr.Button(size="sm"), value="seed.reuse")
 
     def _engine_choices(self, language: Language) -> list[tuple[str, str]]:
-        known = [(engine_title(spec, language), name) for name, spec in self._engines.items()]
+        known = [(model_title(spec.title, language), name) for name, spec in self._engines.items()]
         return [(text("engine.auto", language), "auto"), *known]
 
     def settings(self) -> list[Any]:

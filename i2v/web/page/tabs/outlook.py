@@ -20,13 +20,12 @@ from i2v.media.picture_facts import PictureFacts
 from i2v.pipeline.choice import best_engine
 from i2v.service.advice import advise
 from i2v.service.service import Plan
-from i2v.web.option_texts import engine_title
 from i2v.web.page import models_panels, panels, plan_panels
 from i2v.web.page.inspected import Inspected
 from i2v.web.page.tabs.form import Form
 from i2v.web.page.tabs.showing import Showing
 from i2v.web.page.tabs.widgets import Shared, Updates, Values
-from i2v.web.texts import text
+from i2v.web.texts import model_title, text
 
 
 class Outlook:
@@ -134,5 +133,5 @@ def _way_to_get(wanted: EngineSpec | None, language: Language) -> Any:
     if wanted is None or not wanted.published:
         return gr.update(visible=False)
     size = models_panels.size(wanted.published_bytes)
-    title = engine_title(wanted, language)
+    title = model_title(wanted.title, language)
     return gr.update(visible=True, value=text("models.get", language, title=title, size=size))

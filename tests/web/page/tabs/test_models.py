@@ -100,7 +100,7 @@ def test_a_model_is_fetched_checked_and_deleted_and_the_first_tab_follows(
     page = visit()
     about, card = page.locator("#i2v-about"), page.locator(".i2v-model").first
     progress = page.locator("#i2v-models-progress")
-    expect(about).to_contain_text("no other model is installed")
+    expect(about).to_contain_text("no larger model is installed")
     page.get_by_role("button", name="Get I2VGen-XL (4.98 GB)").click()
     is_selected(page, "system")
     expect(card).to_contain_text("Not installed")

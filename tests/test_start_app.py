@@ -85,7 +85,7 @@ def test_start_logs_status_restart_and_stop(machine: Machine) -> None:
         process.kill()
 
     code, said, _ = machine.call()
-    assert (code, f"It runs already (process {first})" in said) == (0, True)
+    assert (code, f"already running (process {first})" in said) == (0, True)
     code, said, _ = machine.call("--status")
     assert (code, machine.url in said, "0 running, 0 waiting" in said) == (0, True, True)
 
@@ -102,7 +102,7 @@ def test_start_logs_status_restart_and_stop(machine: Machine) -> None:
 def test_in_the_foreground_the_script_becomes_the_server_and_ends_as_it_does(machine: Machine) -> None:
     with machine.open("--foreground", "--port", str(machine.port)) as process:
         assert process.stdout is not None
-        assert any(f"i2v listens at {machine.url}" in line for line in process.stdout)
+        assert any(machine.url in line for line in process.stdout)
         assert machine.holder.pid == process.pid
         machine.logs.add(Path(str(machine.holder.log)))
         process.send_signal(signal.SIGTERM)

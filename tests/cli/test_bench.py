@@ -64,7 +64,7 @@ def test_a_bench_is_a_table_and_a_file_that_says_what_it_was(
         ["cancel", "cancel", "ok"],
     ]
     assert "64 x 64 x 4, 4 steps; " in lines[0]
-    assert last.startswith("bench.json: attach it to an issue")
+    assert last.startswith("Report: bench.json. ")
     told = read(tmp_path / "bench.json")
     assert (told["schema"], told["complete"], told["quick"]) == (1, True, False)
     assert told["only"] == ["presets", "cancel"]
@@ -102,7 +102,7 @@ def test_an_interrupted_bench_keeps_what_was_measured(
 
     measured_by(monkeypatch, answer)
     assert main(["bench", "--only", "presets,cancel"]) == 130
-    assert "i2v: Interrupted. bench.json has what was measured." in capsys.readouterr().err
+    assert "The results so far are in bench.json." in capsys.readouterr().err
     told = read(tmp_path / "bench.json")
     assert not told["complete"]
     assert [row["name"] for row in told["rows"]] == PRESETS

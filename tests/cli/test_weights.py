@@ -81,7 +81,7 @@ def test_a_model_is_downloaded_verified_listed_and_removed(hub: Hub, models: Pat
     assert [file["name"] for file in told["files"] if not file["is_right"]] == ["tokenizer/vocab.json"]
 
     assert main(["models", "remove", "i2vgen-xl"]) == 2, "nobody said yes"
-    assert "give --yes" in capsys.readouterr().err
+    assert "pass --yes" in capsys.readouterr().err
     assert main(["models", "remove", "i2vgen-xl", "--yes"]) == 0
     assert not (models / "i2vgen-xl").exists()
 
@@ -159,7 +159,7 @@ def test_each_repository_and_its_licence_are_said_and_accepted_by_a_flag(
     err = capsys.readouterr().err
     assert "someone/base" in err
     assert f"{ADAPTER}/tree/" in err
-    assert "to be accepted: Community, https://example.org/licence" in err
+    assert "licence to accept: Community, https://example.org/licence" in err
     assert "--accept-licence" in err
     assert hub.requests == []
     assert main(["models", "download", "asking", "--accept-licence"]) == 0
@@ -167,7 +167,7 @@ def test_each_repository_and_its_licence_are_said_and_accepted_by_a_flag(
     assert main(["models", "remove", "asking", "--yes"]) == 0
     capsys.readouterr()
     assert main(["models", "download", "asking"]) == 0
-    assert "to be accepted" not in capsys.readouterr().err
+    assert "licence to accept" not in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("asking")
@@ -189,7 +189,7 @@ def test_a_folder_is_added_by_name_or_where_it_is_clear_whose_it_is(
 ) -> None:
     write_model(tmp_path / "usb" / "i2vgen-xl", None, read_table())
     assert main(["models", "add", "asking", str(tmp_path / "usb")]) == 1
-    assert "holds no model" in capsys.readouterr().err
+    assert "is not a model folder" in capsys.readouterr().err
     assert main(["models", "add", "i2vgen-xl", str(tmp_path / "usb")]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'usb' / 'i2vgen-xl'}\n"
     assert main(["models", "add", str(tmp_path / "usb")]) == 0

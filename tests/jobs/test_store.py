@@ -372,7 +372,7 @@ def test_a_job_that_killed_its_worker_twice_says_so_and_what_to_do(store: JobSto
     assert (job.status, job.deaths) == ("failed", 2)
     expected = I2VError("job.worker_died", deaths=2).to_dict()
     assert job.error == expected
-    assert "smaller resolution" in str(job.error["message"])
+    assert "lower resolution" in str(job.error["message"])
 
 
 def test_the_history_tells_how_the_last_attempts_ended(store: JobStore, clocks: Clocks) -> None:

@@ -104,7 +104,7 @@ def test_the_copy_has_what_only_the_journal_has_yet(path: Path) -> None:
 @pytest.mark.parametrize(
     ("statement", "reason"),
     [
-        ("INSERT INTO nowhere VALUES (1)", "from version 1 to 3 .no such table: nowhere"),
+        ("INSERT INTO nowhere VALUES (1)", "from format 1 to 3 .no such table: nowhere"),
         ("INSERT INTO words VALUES (NULL, 0)", "NOT NULL constraint failed: words.word"),
     ],
 )

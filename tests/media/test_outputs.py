@@ -65,7 +65,7 @@ def test_a_chosen_name_is_never_overwritten_unless_forced(tmp_path: Path) -> Non
     with pytest.raises(InvalidRequest, match="--force") as caught:
         prepare_output(OutputFile(path))
     assert caught.value.to_dict()["params"] == {"path": str(path)}
-    with pytest.raises(InvalidRequest, match=r"mine\.mp4 exists already"):  # also if it appeared since
+    with pytest.raises(InvalidRequest, match=r"mine\.mp4 already exists"):  # also if it appeared since
         write(OutputFile(path))
     assert path.read_bytes() == b"mine"
     assert names(tmp_path) == ["mine.mp4"]

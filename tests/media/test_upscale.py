@@ -138,7 +138,7 @@ def test_what_is_not_installed_is_told_with_the_command_for_it(
     monkeypatch.setattr(upscale, "find_spec", lambda name: None if name == gone else find_spec(name))
     monkeypatch.setitem(sys.modules, gone, None)  # an import fails
     assert not is_installed("span")
-    with pytest.raises(ModelUnavailable, match=r"SPAN cannot .*bash scripts/setup\.sh upscale"):
+    with pytest.raises(ModelUnavailable, match=r"SPAN does not .*bash scripts/setup\.sh upscale"):
         Upscaler("span")
 
 

@@ -236,5 +236,5 @@ def test_the_service_looks_at_its_start_and_again_whatever_went_wrong(
     service.stop()
     assert not Path(job.output).exists()
     assert caplog.text.count("retention: this round was given up") == 1
-    assert "retention: not now: jobs.db cannot be used" in caplog.text
+    assert "retention: not now: Cannot use jobs.db" in caplog.text
     assert PERIOD_SECONDS <= 600

@@ -15,7 +15,7 @@ from tests.contrary import CONTRARY
 
 def keys(spec: EngineSpec) -> set[str]:
     """Return the keys that texts of the engine may have."""
-    found = {f"engine.{spec.name}"}
+    found: set[str] = set()
     for field in option_fields(spec.options_model):
         key = f"option.{spec.name}.{field.name}"
         found |= {key, f"{key}.help", *(f"{key}.{choice}" for choice in field.choices)}

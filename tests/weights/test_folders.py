@@ -80,7 +80,7 @@ def test_what_is_no_model_folder_is_named_with_the_way_to_get_one(
     assert error.code == "weights.missing_folder"
     assert I2VGEN_XL.title in error.message
     assert "i2v models download i2vgen-xl" in error.message
-    assert "engine: embedded" in error.message
+    assert "engine to embedded" in error.message
     assert str(models)[:60] in str(error.params["path"])
 
 

@@ -121,7 +121,7 @@ def test_a_truncated_file_is_named(tiny_spec: EngineSpec, folder: Path, keep: in
 @pytest.mark.parametrize("content", ["", "[]", "not json", "\ufffd\0"])
 def test_a_broken_configuration_is_named(tiny_spec: EngineSpec, folder: Path, content: str) -> None:
     (folder / "unet/config.json").write_text(content)
-    with pytest.raises(ModelUnavailable, match=r"unet/config\.json cannot be read"):
+    with pytest.raises(ModelUnavailable, match=r"cannot read .*unet/config\.json"):
         load_components(tiny_spec, folder, PLAN)
 
 

@@ -64,7 +64,7 @@ def test_a_job_under_which_the_worker_died_twice_fails_and_the_next_one_runs(hou
     assert job.status == "failed"
     assert job.error is not None
     assert job.error["code"] == "job.worker_died"
-    assert "died 2 times" in str(job.error["message"])
+    assert "crashed 2 times" in str(job.error["message"])
     assert endings(job) == ["died", "died"]
     wait_until(lambda: house.files(job) == [])
     job = house.finish(harmless)

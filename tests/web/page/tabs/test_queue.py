@@ -93,7 +93,7 @@ def test_what_cannot_be_done_is_said_in_the_pages_language(bench: Bench[QueueTab
     for _ in range(3):
         bench.submit()
     assert "the limit is 3" in run(tab.act(bench.values(), clicked("retry", job.id)))[tab.told]
-    assert "There is no job" in run(tab.act(bench.values(), clicked("cancel", "0" * 32)))[tab.told]
+    assert "no longer exists" in run(tab.act(bench.values(), clicked("cancel", "0" * 32)))[tab.told]
     assert run(tab.act(bench.values(), clicked("<b>")))[tab.told] == ""
 
 
@@ -293,11 +293,11 @@ def test_a_clip_that_is_gone_or_cannot_be_played_says_so_in_gallery_and_player(
     expect(page.locator("#i2v-frame .i2v-unplayable")).to_be_visible()
     select(page, "gallery")
     card = page.locator(".i2v-clip", has_text="its frames are gone")
-    expect(card).to_contain_text("The video file is missing.")
+    expect(card).to_contain_text("Video file missing.")
     picture = card.locator("img")
     assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 96
     card.get_by_role("button", name="Open").click()
     is_selected(page, "generate")
-    expect(page.locator("#i2v-frame")).to_contain_text("The video file is missing.")
+    expect(page.locator("#i2v-frame")).to_contain_text("Video file missing.")
     expect(page.locator("#i2v-status")).to_contain_text(gone.output)
     expect(page.locator("#i2v-frame video")).to_have_count(0)

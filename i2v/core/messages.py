@@ -243,7 +243,7 @@ MESSAGES: dict[str, str] = {
     "provenance.none": (
         "{path} has no generation settings in it: it was not made by i2v, or its metadata was removed."
     ),
-    "provenance.unreadable": "The generation settings in {path} cannot be read ({reason}).",
+    "provenance.unreadable": "The generation settings in {path} cannot be read: {reason}",
     "like.no_prompt": "{path} was saved without its prompt. Pass --prompt.",
     "like.left_out": "{path} was saved without its {what}, so the frames may differ.",
     "like.unknown": (

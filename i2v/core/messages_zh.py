@@ -103,7 +103,7 @@ CHINESE: dict[str, str] = {
     "weights.missing_folder": "{title} 未安装：{path} 没有模型文件夹。{fix}",
     "weights.missing_file": "{title} 不完整：缺少 {path}。请重新下载模型。",
     "weights.unreadable": "{title}：无法读取 {path}：{reason}。请重新下载该文件。",
-    "weights.bad_index": "{title}：分片索引 {path} 无法使用：{reason}。请重新获取该文件。",
+    "weights.bad_index": "{title}：分片索引 {path} 无法使用：{reason}。请重新下载该文件。",
     "weights.offline": (
         "{title} 未安装在 {path}，而设置了 models.offline，无法下载。请取消该设置，"
         "或从另一台电脑拷贝模型文件夹，然后运行：i2v models add FOLDER"
@@ -125,17 +125,15 @@ CHINESE: dict[str, str] = {
     "weights.not_published": "{title} 是 i2v 自带的模型，不能下载、添加或删除。",
     "weights.no_folder": "文件夹 {path} 不存在。请选择模型所在的文件夹。",
     "weights.no_index": "{path} 不是模型文件夹：缺少 {file}。请选择 {title} 自己的文件夹。",
-    "weights.published_nowhere": (
-        "{title} 没有可供 i2v 下载的发布位置。请添加文件夹：i2v models add {name} FOLDER"
-    ),
+    "weights.published_nowhere": ("i2v 无法下载 {title}。请自行下载，然后运行：i2v models add {name} FOLDER"),
     "weights.licence": (
-        "{title} 的许可需要您先接受：{licences}。请阅读并接受："
-        "运行 i2v models download {name} --accept-licence，或使用页面上的按钮。"
+        "使用 {title} 前需要接受许可证：{licences}。要接受，请运行"
+        " i2v models download {name} --accept-licence，或点击页面上的按钮。"
     ),
     "weights.which_model": (
-        "无法从 {path} 看出它属于哪个模型。请写明：i2v models add NAME FOLDER，NAME 为以下之一：{allowed}。"
+        "无法判断 {path} 中是哪个模型。请运行 i2v models add NAME FOLDER，NAME 为以下之一：{allowed}。"
     ),
-    "weights.none_needed": "{title}不使用模型：没有可下载、校验、添加或删除的文件。",
+    "weights.none_needed": "{title} 不需要模型文件：无需下载、校验、添加或删除。",
     "weights.vgen_original": (
         "{path} 是 VGen 原始权重，i2v 无法读取或转换。请下载格式正确的同一权重：i2v models download {name}"
     ),
@@ -153,7 +151,8 @@ CHINESE: dict[str, str] = {
     "weights.missing_tensor": "{path}：缺少张量 {tensor}（共缺少 {count} 个）。该文件不属于此模型。",
     "weights.unexpected_tensor": "{path}：有多余的张量 {tensor}（共 {count} 个）。该文件不属于此模型。",
     "weights.linked": (
-        "{title} 已完整。其中 {count} 个文件本机已有，直接在原处使用。要校验它们：i2v models verify {name}"
+        "{title} 已安装，其中 {count} 个文件直接使用本机已有的副本。要校验这些文件，请运行"
+        " i2v models verify {name}"
     ),
     "weights.misshapen_tensor": "{path}：张量 {tensor} 的形状是 {found}，应为 {expected}。",
     "weights.wrong_class": "{path} 描述的是 {found}，而不是 {expected}。该文件夹不属于此模型。",
@@ -204,7 +203,7 @@ CHINESE: dict[str, str] = {
     "encode.out_of_memory": "缩放和编码画面时内存不足（{reason}）。请选择较小的尺寸，或关闭其他程序。",
     # provenance
     "provenance.none": "{path} 中没有生成参数：它不是 i2v 生成的，或者元数据已被删除。",
-    "provenance.unreadable": "无法读取 {path} 中的生成参数（{reason}）。",
+    "provenance.unreadable": "无法读取 {path} 中的生成参数：{reason}",
     "like.no_prompt": "{path} 没有保存提示词，请用 --prompt 指定。",
     "like.left_out": "{path} 没有保存 {what}，画面可能不同。",
     "like.unknown": "{path} 由更新版本的 i2v 生成，当前版本不支持的设置（{names}）已忽略，画面可能不同。",

@@ -211,7 +211,7 @@ def test_the_page_speaks_the_browsers_language_says_what_is_wrong_and_remembers_
     assert [label for label in labels if not re.search("[一-鿿]", label)] == []
 
     go.click()
-    missing = re.compile("缺少 ?图片")
+    missing = re.compile("请先添加图片")
     expect(status(page)).to_contain_text(missing)
     buffer = io.BytesIO()
     Image.new("RGB", (40, 40)).save(buffer, "PNG")

@@ -46,7 +46,7 @@ def test_what_cannot_be_done_is_said_until_something_else_is_pressed(bench: Benc
         await section.speak(bench.values("zh-CN"))
         shown = await next_of(updates)
         assert "模型" in shown[section.progress]
-        assert "可用" in shown[section.list]
+        assert "已安装" in shown[section.list]
         assert shown[section.told] == ""
         await updates.aclose()  # type: ignore[attr-defined]
 
@@ -109,7 +109,7 @@ def test_a_model_is_fetched_checked_and_deleted_and_the_first_tab_follows(
     page.click("#i2v-models-add-go")
     expect(page.locator("#i2v-models-told")).to_contain_text("is not a model folder")
 
-    press(page, "Download", "Fetch 4.98 GB now")
+    press(page, "Download", "Download 4.98 GB now")
     bar = progress.get_by_role("progressbar")
     expect(bar).to_be_visible()
     expect(progress).to_contain_text("MB/s")
@@ -136,7 +136,7 @@ def test_a_model_is_fetched_checked_and_deleted_and_the_first_tab_follows(
     select(page, "system")
     press(page, "Verify")
     expect(progress).to_contain_text("all files match the checksums")
-    press(page, "Delete", "for good")
+    press(page, "Delete", "Permanently delete")
     expect(card).to_contain_text("Not installed")
     expect(page.locator("#i2v-models-told")).to_contain_text("was removed")
     assert not own_folder(engines()["i2vgen-xl"], house.settings.models).exists()

@@ -88,7 +88,7 @@ def test_what_cannot_be_done_is_said_in_the_pages_language(bench: Bench[QueueTab
     tab, job = bench.tab, bench.submit()
     bench.service.cancel(job.id)
     bench.view.language = "zh-CN"
-    assert "不能再取消" in run(tab.act(bench.values(), clicked("cancel", job.id)))[tab.told]
+    assert "不能取消" in run(tab.act(bench.values(), clicked("cancel", job.id)))[tab.told]
     bench.view.language = "en"
     for _ in range(3):
         bench.submit()
@@ -106,7 +106,7 @@ def test_open_hands_the_job_to_the_first_tab(bench: Bench[QueueTab]) -> None:
 def test_an_ended_job_is_deleted_by_its_button_and_the_list_shows_it(bench: Bench[QueueTab]) -> None:
     tab, job, other = bench.tab, bench.submit("to be deleted"), bench.submit("to be kept")
     refused = run(tab.act(bench.values(), clicked("delete", job.id)))
-    assert "cancel it before you delete it" in refused[tab.told]
+    assert "Cancel it before you delete it" in refused[tab.told]
     for each in (job, other):
         bench.service.cancel(each.id)
     shown = run(tab.act(bench.values(), clicked("delete", job.id)))
@@ -288,7 +288,7 @@ def test_a_clip_that_is_gone_or_cannot_be_played_says_so_in_gallery_and_player(
     page = visit("gallery")
     card = page.locator(".i2v-clip", has_text="its frames are zeros")
     card.hover()
-    expect(card.locator(".i2v-unplayable")).to_have_attribute("data-broken", "The video file is damaged.")
+    expect(card.locator(".i2v-unplayable")).to_have_attribute("data-broken", "Video file damaged.")
     card.get_by_role("button", name="Open").click()
     expect(page.locator("#i2v-frame .i2v-unplayable")).to_be_visible()
     select(page, "gallery")

@@ -88,7 +88,7 @@ def test_a_device_that_is_not_known_yet_or_cannot_be_had_keeps_nothing_waiting(
 
 def test_the_examination_says_that_it_is_under_way_then_what_it_found(bench: Bench[SystemTab]) -> None:
     under_way, found = run(findings(bench))
-    assert "Looking at" in under_way
+    assert "Checking memory" in under_way
     assert f"the model folder {bench.settings.models.directory / REHEARSAL.name} is complete" in found
     assert str(bench.front.log.parent) in found  # type: ignore[union-attr]
 
@@ -123,5 +123,5 @@ def test_on_a_phone_this_machine_is_checked_at_the_press_of_a_button(visit: Visi
     expect(about).to_contain_text("Versions")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.click("#i2v-language label:has-text('简体中文')")
-    expect(report).to_contain_text("写出并读回")
+    expect(report).to_contain_text("编码和解码测试视频")
     expect(about).to_contain_text("文件夹")

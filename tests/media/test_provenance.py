@@ -95,7 +95,7 @@ def test_a_hostile_value_is_refused_with_its_field(provenance: Provenance) -> No
     """What is read back goes through the one validator like anybody's request."""
     told = json.loads(provenance.to_tag(with_prompts=True))
     told["generation"] |= {"num_frames": 10**9}
-    with pytest.raises(InvalidRequest, match="num_frames .*1000000000"):
+    with pytest.raises(InvalidRequest, match=r"num_frames .*1000000000"):
         GenerationRequest.parse(read_back(json.dumps(told)).request_fields({}))
     told["generation"] |= {"num_frames": {"a": []}}
     with pytest.raises(InvalidRequest, match="num_frames"):

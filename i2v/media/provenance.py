@@ -31,10 +31,6 @@ FORMAT = 1  # of the JSON; a later one may mean other things by the same names
 # Fields of a request: those that say a size, and those that a preset settles.
 _SIZE_FIELDS = frozenset({"preset", "resolution", "height", "width"})
 _PRESET_FIELDS = frozenset({"num_frames", "fps", "target_fps", "num_inference_steps", "guidance_scale"})
-# Those that mean something only where there are steps.
-_SAMPLING_FIELDS = frozenset(
-    {"negative_prompt", "num_inference_steps", "guidance_scale", "target_fps", "speed", "seed"}
-)
 # Fields of a generation that follow from others.
 _FOLLOWING = {"width", "height", "generated_width", "generated_height", "upscaler"}
 _PROMPTS = ("prompt", "negative_prompt")
@@ -123,21 +119,23 @@ class Provenance(BaseModel):
     def request_fields(self, given: Mapping[str, object], unused: Collection[str] = ()) -> dict[str, object]:
         """Return the request for this clip again with what is `given` instead.
 
-        unused: fields that the engine does not take (`Capabilities.unused`).
+        A preset that is given takes the place of all that it settles; an option that is given, of that option
+        alone. Prompts that were left out of the file, and are not given, are missing.
 
-        A preset that is given takes the place of all that it settles. Prompts that were left out of the file,
-        and are not given, are missing.
+        unused: fields that the engine does not take (`Capabilities.unused`).
         """
         known = GenerationRequest.model_fields.keys() - _SIZE_FIELDS
-        if self.generation.get("num_inference_steps") == 0:
-            known -= _SAMPLING_FIELDS  # the engine does not sample, and takes none of them
         known -= set(unused)
+        options = self.generation.get("options")
+        if given.get("engine", self.generation.get("engine")) != self.generation.get("engine"):
+            known -= {"options"}  # another engine has others
+        elif isinstance(options, dict) and isinstance(changed := given.get("options"), dict):
+            given = {**given, "options": {**options, **changed}}
         if "preset" in given:
             known -= _PRESET_FIELDS
         ours = {name: value for name, value in self.generation.items() if name in known and value is not None}
         size = {name: value for name, value in self.size.items() if name in _SIZE_FIELDS}
-        if "speed" in known:
-            ours.setdefault("speed", "exact")  # what there was before it had a name
+        ours.setdefault("speed", "exact")  # what there was before it had a name
         return {**ours, **({} if given.keys() & _SIZE_FIELDS else size), **given}
 
     def unknown(self, path: Path) -> tuple[Notice, ...]:

@@ -71,7 +71,7 @@ class ClipPlanner:
         Raises:
             InvalidRequest: `request.*`; the engine is not known, or cannot do what is asked for.
         """
-        spec = self.spec_for(request, device)
+        spec = choose_engine(request.engine, device, self._settings.models, self._engines)
         generation, notices = resolve(
             request,
             spec,

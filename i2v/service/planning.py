@@ -86,7 +86,7 @@ class Planner:
 
     def plan(self, fields: JsonObject, picture_size: tuple[int, int] = (512, 512)) -> Plan:
         """Return what a request would take on this machine; raises `InvalidRequest` as `submit` does."""
-        clip = self.plan_clip(self.check(fields), picture_size)
+        clip = self.plan_clip(self._clips.parse(fields), picture_size)
         memory, generation = clip.memory, clip.generation
         needed = None if memory.estimate is None else memory.estimate.device_bytes
         seconds = self._forecast().seconds(generation)

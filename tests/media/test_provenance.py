@@ -195,6 +195,17 @@ def test_a_label_in_the_picture_is_a_difference(
     assert labelled.digest() != provenance.digest()
 
 
+def test_an_option_that_is_given_replaces_that_one_and_another_engine_has_none_of_them(
+    generation: Generation, photo: Image.Image
+) -> None:
+    moved = replace(generation, engine="camera-move", options={"pan": 0.2, "zoom": 1.3})
+    made = Provenance.of(ASKED, moved, photo, "none", PLAN, CPU, None)
+    assert made.request_fields({"options": {"zoom": "2"}})["options"] == {"pan": 0.2, "zoom": "2"}
+    assert made.request_fields({"engine": "camera-move"})["options"] == {"pan": 0.2, "zoom": 1.3}
+    assert "options" not in made.request_fields({"engine": "embedded"})
+    assert made.request_fields({"engine": "embedded", "options": {"a": 1}})["options"] == {"a": 1}
+
+
 def test_a_preset_that_is_given_settles_what_a_preset_settles(provenance: Provenance) -> None:
     fields = provenance.request_fields({"preset": "high"})
     assert fields.keys() & {"num_frames", "fps", "num_inference_steps", "guidance_scale", "width"} == set()

@@ -54,7 +54,7 @@ def test_a_prompt_becomes_a_clip_of_the_pictures_own_size(photo: Image.Image, tm
     assert provenance.generation["options"]["pan"] < 0
     assert provenance.weights_sha256 == "none"
     assert not (tmp_path / "kept").exists(), "frames that take no time to make are not kept"
-    again = GenerationRequest.parse(provenance.request_fields({}))
+    again = GenerationRequest.parse(provenance.request_fields({}, CAMERA_MOVE.capabilities.unused))
     assert plan(photo, **again.model_dump(exclude_unset=True)).generation == clip.generation
 
 

@@ -251,11 +251,12 @@ def _request(given: dict[str, object], like: _Like | None, settings: Settings) -
 
 
 def _unused(given: Mapping[str, object], like: _Like) -> frozenset[str]:
-    """Return the fields of the clip `like` that the engine which would run does not take."""
+    """Return the fields of the clip `like` that meant nothing to its engine, or do not to the one given."""
     from i2v.engines.registry import engines
 
-    spec = engines().get(str(given.get("engine", like.provenance.generation.get("engine"))))
-    return frozenset() if spec is None else spec.capabilities.unused
+    names = {str(like.provenance.generation.get("engine")), str(given.get("engine"))}
+    specs = (spec for name, spec in engines().items() if name in names)
+    return frozenset().union(*(spec.capabilities.unused for spec in specs))
 
 
 def _read_provenance(path: Path) -> Provenance:

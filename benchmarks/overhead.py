@@ -90,7 +90,7 @@ class Bare:
         self._made += 1
         target = OutputFile(self._settings.output.directory / f"bare_{self._made}.mp4")
         target.folder.mkdir(parents=True, exist_ok=True)
-        make_clip(plan, picture, Output(target), self._cache, self._settings)
+        make_clip(plan, [picture], Output(target), self._cache, self._settings)
         return {"bare": time.perf_counter() - start}
 
 

@@ -258,9 +258,9 @@ def write_model(folder: Path, load: str = "") -> None:
     (model / "model_index.json").write_text(json.dumps(load))
 
 
-def picture() -> bytes:
+def picture(colour: str = "teal") -> bytes:
     buffer = io.BytesIO()
-    Image.new("RGB", (64, 64), "teal").save(buffer, "PNG")
+    Image.new("RGB", (64, 64), colour).save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -143,7 +143,7 @@ def make_video(trial: Trial, tell: Tell) -> Figures:
     picture = Picture(draw_picture(*size), size, ())
     output = Output(OutputFile(trial.scratch / "clip.mp4", force=True))
     plan = ClipPlan({}, trial.spec, trial.generation, trial.device, Planned(trial.plan))
-    result = make_clip(plan, picture, output, EngineCache(trial.settings.models), trial.settings, hear)
+    result = make_clip(plan, [picture], output, EngineCache(trial.settings.models), trial.settings, hear)
     seconds = {**result.seconds, "clip": gauge.now() - start - result.seconds["load"]}
     if len(finished) > 1:
         seconds["step"] = (finished[-1] - finished[0]) / (len(finished) - 1)

@@ -37,9 +37,16 @@ def _row(spec: EngineSpec) -> tuple[str, str]:
     unused = [name for name in OPTIONAL_FIELDS if name in can.unused]
     if can.prompt == "none":
         unused.insert(0, "prompt")
+    if others := [role for role in can.inputs if role != "image"]:
+        said.append("takes " + ", ".join(f"{flag(role)} FILE" for role in others))
     if unused:
-        said.append("without " + ", ".join(f"--{name.replace('_', '-')}" for name in unused))
+        said.append("without " + ", ".join(map(flag, unused)))
     return spec.name, f"{spec.title}: {'; '.join(said)}"
+
+
+def flag(field: str) -> str:
+    """Return the flag of a request's field."""
+    return f"--{field.replace('_', '-')}"
 
 
 def _options(spec: EngineSpec) -> Iterator[str]:
@@ -59,4 +66,6 @@ def _options(spec: EngineSpec) -> Iterator[str]:
 def _table(rows: Iterable[tuple[str, str]], width: int) -> Iterator[str]:
     indent = " " * (2 + width)
     for name, words in rows:
-        yield from textwrap.wrap(words, WIDTH, initial_indent=f"  {name:<{width}}", subsequent_indent=indent)
+        start = f"  {name:<{width}}"
+        lines = textwrap.TextWrapper(WIDTH, start, indent, break_on_hyphens=False)  # flags stay whole
+        yield from lines.wrap(words)

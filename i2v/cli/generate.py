@@ -84,6 +84,7 @@ def _add_request_flags(parser: argparse.ArgumentParser) -> None:
     """
     allowed = {field.name: field.allowed for field in option_fields(GenerationRequest)}
     parser.add_argument("--prompt", help="what should happen, e.g. 'the camera pans left'")
+    parser.add_argument("--last-image", help=argparse.SUPPRESS)  # told with the engines that take one
     parser.add_argument("--negative-prompt", help="what to avoid (default: the model's own)")
     parser.add_argument(
         "--preset", help=f"{', '.join(get_args(PresetName))} (default: standard); other flags override it"
@@ -139,13 +140,16 @@ def run(arguments: argparse.Namespace) -> int:
     submitted = datetime.now()
     settings = load_settings(arguments.config, os.environ)
     given = _given_fields(arguments)
-    image, clip, output = (
+    image, last_image, clip, output = (
         None if name is None else local_path(name)
-        for name in (arguments.image, arguments.like, arguments.output)
+        for name in (arguments.image, arguments.last_image, arguments.like, arguments.output)
     )
     assert image is not None
     like = _Like(_read_provenance(clip), clip, frozenset(given)) if clip is not None else None
     request = _request(given, like, settings)
+    if request.inputs and last_image is None:  # the clip `like` had one
+        raise InvalidRequest("request.missing_field", field="--last-image")
+    images = [image] if last_image is None else [image, last_image]
 
     from i2v.media.outputs import OutputFile, OutputName
     from i2v.pipeline.make import check_output
@@ -155,14 +159,14 @@ def run(arguments: argparse.Namespace) -> int:
         target = OutputFile(output, force=arguments.force)
     check_output(target)  # before torch is loaded, which takes seconds
     with _recorder(settings, submitted) as recorder, _Progress(like) as progress:
-        result = _make(request, image, target, recorder, settings, progress)
+        result = _make(request, images, target, recorder, settings, progress)
     report(result, progress.seen, as_json=arguments.json)
     return 0
 
 
 def _make(
     request: GenerationRequest,
-    image: Path,
+    images: Sequence[Path],
     target: OutputTarget,
     recorder: FrameRecorder,
     settings: Settings,
@@ -180,12 +184,12 @@ def _make(
     limits = ImageLimits.of(settings.image)
     watch = Stopwatch()
     with watch.phase(Stage.PICTURE):
-        picture = decode_picture(_read(image, limits.max_bytes), limits)
+        pictures = [decode_picture(_read(image, limits.max_bytes), limits) for image in images]
     with watch.phase(Stage.LOAD):
         device = probe_device(settings.engine.device)
-        plan = ClipPlanner(settings, engines()).plan_clip(request, picture.image.size, device)
+        plan = ClipPlanner(settings, engines()).plan_clip(request, pictures[0].image.size, device)
     cache = EngineCache(settings.models)
-    result = make_clip(plan, picture, Output(target, recorder), cache, settings, progress.show, watch)
+    result = make_clip(plan, pictures, Output(target, recorder), cache, settings, progress.show, watch)
     return replace(result, notices=(*result.notices, *progress.differences))
 
 
@@ -222,6 +226,8 @@ def _recorder(settings: Settings, submitted: datetime) -> Iterator[FrameRecorder
 def _given_fields(arguments: argparse.Namespace) -> dict[str, object]:
     values = {name: getattr(arguments, name, None) for name in GenerationRequest.model_fields}
     given = {name: value for name, value in values.items() if value is not None}
+    if arguments.last_image is not None:
+        given["inputs"] = [{"role": "last_image"}]
     if arguments.option:
         given["options"] = dict(_option(each) for each in arguments.option)
     return given

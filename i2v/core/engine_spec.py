@@ -14,9 +14,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict
 
 from i2v.core.errors import Notice
-from i2v.core.schema import Fit, Generation, Language
-
-InputRole = Literal["image", "last_image"]
+from i2v.core.schema import Fit, Generation, InputRole, Language
 
 # Fields of a request that do something only where a capability of the same name says so.
 OPTIONAL_FIELDS = ("negative_prompt", "guidance_scale", "num_inference_steps", "target_fps", "seed")
@@ -88,7 +86,8 @@ class Capabilities:
     @property
     def unused(self) -> frozenset[str]:
         """The fields of a request that do nothing here."""
-        return frozenset(name for name in OPTIONAL_FIELDS if not getattr(self, name))
+        names = [name for name in OPTIONAL_FIELDS if not getattr(self, name)]
+        return frozenset(names if self.inputs != ("image",) else [*names, "inputs"])
 
 
 class Options(BaseModel):

@@ -37,11 +37,13 @@ Resolution = Literal["256p", "512p", "768p", "1024p"]
 Language = Literal["en", "zh-CN"]
 Offload = Literal["none", "encoders", "model"]
 Speed = Literal["auto", "exact", "fast"]
+InputRole = Literal["image", "last_image"]
 UpscalerName = Literal["lanczos", "span", "real-esrgan"]
 Upscaling = Literal["auto", UpscalerName]
 
 PROMPT_LIMIT = 2000  # characters
 MAX_SEED = 2**32 - 1
+MAX_INPUTS = 16  # pictures besides the image
 RANDOM_SEED = -1  # how other programs ask for a seed that is drawn
 
 
@@ -140,9 +142,29 @@ def _clean_options(options: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return options
 
 
+def _known_parts(inputs: object) -> object:
+    """Refuse what an `InputPicture` does not have; stored ones may be of a later version, and have more."""
+    for each in inputs if isinstance(inputs, list | tuple) else ():
+        if isinstance(each, dict) and (unknown := each.keys() - {"role"}):
+            raise InvalidRequest(
+                "request.unknown_field",
+                field=shown(f"inputs.{sorted(map(str, unknown))[0]}"),
+                nearest="inputs.role",
+                allowed="role",
+            )
+    return inputs
+
+
 OptionValues = Annotated[
     dict[Text, JsonValue], BeforeValidator(_read_options), AfterValidator(_clean_options)
 ]
+
+
+@dataclass(frozen=True)
+class InputPicture:
+    """A picture that comes with a request besides `image`, the first frame; its bytes travel beside this."""
+
+    role: Literal["last_image"]
 
 
 class GenerationRequest(BaseModel):
@@ -171,6 +193,9 @@ class GenerationRequest(BaseModel):
     speed: Speed = "auto"
     seed: Seed = Field(default=None, description=f"{RANDOM_SEED} or none: a random one, which is reported")
     engine: Text = "auto"
+    inputs: Annotated[tuple[InputPicture, ...], BeforeValidator(_known_parts)] = Field(
+        default=(), max_length=MAX_INPUTS, description="pictures besides image, where the engine takes more"
+    )
     options: OptionValues = Field(
         default_factory=dict, description="what only the chosen engine has; its fields stand with the model"
     )
@@ -309,8 +334,9 @@ class Generation:
     `width` and `height` are the video's, `generated_width` and `generated_height` the model's; they differ
     where an engine generates small and the frames are scaled up, by `upscaler`. With `speed` "fast",
     `num_inference_steps` is the quality: that of so many steps, made with fewer (`i2v.core.schedules`); 0
-    where the engine has no steps. A `guidance_scale` of 1 is none. `options` are what only the family of
-    the engine has, all gaps filled.
+    where the engine has no steps. A `guidance_scale` of 1 is none. `inputs` are the pictures besides the
+    image, in the order in which they are given; `options` are what only the family of the engine has, all
+    gaps filled.
     """
 
     prompt: str
@@ -329,4 +355,5 @@ class Generation:
     engine: str
     speed: Literal["exact", "fast"] = "exact"
     upscaler: UpscalerName = "lanczos"
+    inputs: tuple[InputPicture, ...] = ()
     options: dict[str, object] = field(default_factory=dict)

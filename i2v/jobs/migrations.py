@@ -60,4 +60,9 @@ MIGRATIONS = (
         "no leases (the service knows which worker lives); how a job was planned when it was submitted",
         ("ALTER TABLE jobs DROP COLUMN lease_until", "ALTER TABLE jobs ADD COLUMN plan TEXT"),
     ),
+    Migration(
+        3,
+        "pictures besides the image",
+        ("ALTER TABLE jobs ADD COLUMN other_inputs TEXT NOT NULL DEFAULT '[]'",),
+    ),
 )

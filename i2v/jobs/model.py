@@ -70,6 +70,7 @@ class Submission:
 
     Attributes:
         input: name of the picture's file, which lies in the service's folder of inputs already.
+        other_inputs: the same of the pictures besides it, in the order of `Generation.inputs`.
         output: absolute path of the video, which belongs to this job from now on.
         fingerprint: digest of what was asked for, the picture included.
         plan: `None` where nobody has planned.
@@ -84,6 +85,7 @@ class Submission:
     fingerprint: str
     idempotency_key: str | None = None
     plan: PlannedMemory | None = None
+    other_inputs: tuple[str, ...] = ()
     id: str = field(default_factory=new_job_id)
 
 
@@ -138,6 +140,7 @@ class Job:
     plan: PlannedMemory | None
     notices: tuple[Notice, ...]
     input: str
+    other_inputs: tuple[str, ...]
     output: str
     phase: Phase
     progress: float
@@ -158,13 +161,18 @@ class Job:
     started_at: float | None
     finished_at: float | None
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of all its pictures' files."""
+        return (self.input, *self.other_inputs)
+
 
 @dataclass(frozen=True)
 class OwnedFiles:
     """What a job owns on the disk: the names of `Job`; `finished_at` is `None` until it has ended."""
 
     id: str
-    input: str
+    inputs: tuple[str, ...]
     output: str
     finished_at: float | None
 

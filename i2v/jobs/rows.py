@@ -19,12 +19,13 @@ from i2v.core.errors import Notice, read_notices
 from i2v.core.results import Result
 from i2v.core.schema import Generation, PlannedMemory, shown
 from i2v.core.stored import parse_json, read_as
-from i2v.jobs.model import Attempt, Job, JsonObject, Phase
+from i2v.jobs.model import Attempt, Job, JsonObject, OwnedFiles, Phase
 
 T = TypeVar("T")
 
 _READ = {
     "request", "generation", "plan", "notices", "phase", "cancel_requested", "result", "error", "history",
+    "other_inputs",
 }  # fmt: skip
 _PLAIN = tuple(field.name for field in fields(Job) if field.name not in _READ)  # as they are in the row
 
@@ -42,6 +43,7 @@ def job_of(row: sqlite3.Row) -> Job:
     generation = parts.read("generation", partial(read_as, Generation))
     result = None if generation is None else parts.read("result", partial(_result, generation=generation))
     request = parts.read("request", _object) or {}
+    other_inputs = parts.read("other_inputs", partial(read_as, tuple[str, ...])) or ()
     plan = parts.read("plan", partial(read_as, PlannedMemory))
     notices = parts.read("notices", read_notices) or ()
     error = parts.read("error", _error)
@@ -55,6 +57,7 @@ def job_of(row: sqlite3.Row) -> Job:
         **{name: row[name] for name in _PLAIN},
         request=request,
         generation=generation,
+        other_inputs=other_inputs,
         plan=plan,
         notices=notices,
         phase=row["phase"] if row["phase"] in get_args(Phase) else "denoising",  # a later version's
@@ -73,6 +76,12 @@ def run_of(row: sqlite3.Row) -> tuple[Generation, Result] | None:
         return None
     result = parts.read("result", partial(_result, generation=generation))
     return None if result is None else (generation, result)
+
+
+def files_of(row: sqlite3.Row) -> OwnedFiles:
+    """Return what the job of a row with these columns owns."""
+    others = _Parts(row).read("other_inputs", partial(read_as, tuple[str, ...])) or ()
+    return OwnedFiles(row["id"], (row["input"], *others), row["output"], row["finished_at"])
 
 
 class _Parts:

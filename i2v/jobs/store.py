@@ -48,7 +48,7 @@ from i2v.jobs.model import (
     StatusFilter,
     Submission,
 )
-from i2v.jobs.rows import run_of
+from i2v.jobs.rows import files_of, run_of
 from i2v.jobs.table import (
     NEXT,
     claim_job,
@@ -62,6 +62,9 @@ from i2v.jobs.table import (
     report_progress,
     requeue_job,
 )
+
+_INPUTS = """SELECT input AS name FROM jobs UNION ALL
+    SELECT value FROM jobs, json_each(iif(json_valid(other_inputs), other_inputs, '[]'))"""
 
 
 class JobStore:
@@ -302,21 +305,23 @@ class JobStore:
     def inputs(self) -> set[str]:
         """Return the names of all jobs' pictures: when the service starts, any other file is an orphan."""
         with self._database.read() as db:
-            return {row["input"] for row in db.execute("SELECT input FROM jobs")}
+            return {row["name"] for row in db.execute(_INPUTS)}
 
     def has_input(self, name: str) -> bool:
         """Tell whether any job has the picture of this name."""
         with self._database.read() as db:
-            return db.execute("SELECT 1 FROM jobs WHERE input = ? LIMIT 1", [name]).fetchone() is not None
+            return (
+                db.execute(f"SELECT 1 FROM ({_INPUTS}) WHERE name = ? LIMIT 1", [name]).fetchone() is not None
+            )
 
     def owned(self) -> list[OwnedFiles]:
         """Return all jobs with the files that they own: those that ended first, then all that have not."""
         with self._database.read() as db:
             rows = db.execute(
-                """SELECT id, input, output, finished_at FROM jobs
+                """SELECT id, input, other_inputs, output, finished_at FROM jobs
                    ORDER BY finished_at IS NULL, finished_at, seq"""
             )
-            return [OwnedFiles(**row) for row in rows.fetchall()]
+            return [files_of(row) for row in rows.fetchall()]
 
     def recent_runs(self, limit: int = 100) -> list[tuple[Generation, Result]]:
         """Return what the last jobs to succeed were and took, newest first, to estimate others by."""

@@ -118,13 +118,14 @@ def insert_job(db: sqlite3.Connection, new: Submission, now: float) -> None:
         "generation": dump(asdict(new.generation)),
         "plan": None if new.plan is None else dump(asdict(new.plan)),
         "notices": dump([notice.to_dict() for notice in new.notices]),
+        "other_inputs": dump(new.other_inputs),
         "now": now,
     }
     db.execute(
         f"""INSERT INTO jobs (seq, place, revision, id, idempotency_key, fingerprint, request, generation,
-                plan, notices, input, output, created_at)
+                plan, notices, input, other_inputs, output, created_at)
             VALUES ({NEXT}, {NEXT}, {NEXT}, :id, :idempotency_key, :fingerprint, :request, :generation,
-                :plan, :notices, :input, :output, :now)""",
+                :plan, :notices, :input, :other_inputs, :output, :now)""",
         values,
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
@@ -43,6 +43,7 @@ class Provenance(BaseModel):
         generation: what was run (`Generation`); prompts are `None` where they were left out.
         size: how its size was asked for; with the same picture it comes out the same.
         picture_sha256: of the upright picture's pixels, so that re-saving it losslessly changes nothing.
+        inputs_sha256: the same of the pictures besides it (`Generation.inputs`).
         weights_sha256: of the model's files.
         plan, device: how and where it was begun; the job tells where it went on by a lesser plan, or
             could not compile.
@@ -56,6 +57,7 @@ class Provenance(BaseModel):
     generation: dict[str, JsonValue]
     size: dict[str, JsonValue]
     picture_sha256: str
+    inputs_sha256: list[str] = []
     weights_sha256: str
     plan: dict[str, JsonValue]
     device: str
@@ -67,7 +69,7 @@ class Provenance(BaseModel):
         cls,
         asked: Mapping[str, object],
         generation: Generation,
-        picture: Image.Image,
+        pictures: Sequence[Image.Image],
         weights_sha256: str,
         plan: MemoryPlan,
         device: DeviceInfo,
@@ -76,14 +78,16 @@ class Provenance(BaseModel):
     ) -> Self:
         """Describe a clip.
 
-        asked: the fields of the request that were given. packages: what computed the frames.
+        asked: the fields of the request that were given. pictures: the image, then those of the
+        generation's `inputs`. packages: what computed the frames.
         """
         network = NETWORKS.get(generation.upscaler)
         used = ("i2v", *packages, "imageio-ffmpeg", *(network.packages if network else ()))
         return cls(
             generation=to_jsonable_python(generation),
             size={name: to_jsonable_python(value) for name, value in asked.items() if name in _SIZE_FIELDS},
-            picture_sha256=picture_digest(picture),
+            picture_sha256=picture_digest(pictures[0]),
+            inputs_sha256=[picture_digest(picture) for picture in pictures[1:]],
             weights_sha256=weights_sha256,
             plan=to_jsonable_python(plan),
             device=device.name,
@@ -183,6 +187,7 @@ class Provenance(BaseModel):
             "upscaler": "lanczos",  # the same
             **self.generation,
             "picture": f"sha256 {self.picture_sha256[:16]}",
+            "other pictures": ", ".join(f"sha256 {digest[:16]}" for digest in self.inputs_sha256),
             "weights": f"sha256 {self.weights_sha256[:16]}",
             "compile": False,  # what there was before it could be asked for
             **self.plan,

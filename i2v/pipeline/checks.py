@@ -26,6 +26,7 @@ def check_request(request: GenerationRequest, spec: EngineSpec) -> Options:
         value = getattr(request, name)
         if value not in (None, "") and name in can.unused:
             raise _not_supported(name, value, spec)
+    _check_inputs(request, spec)
     if request.num_frames is not None and not can.num_frames.allows(request.num_frames):
         raise _invalid("num_frames", request.num_frames, f"{can.num_frames} with {spec.title}")
     low, high = can.fps
@@ -38,6 +39,15 @@ def check_request(request: GenerationRequest, spec: EngineSpec) -> Options:
         if side is not None and side > can.largest_side:
             raise _invalid(name, side, f"at most {can.largest_side} with {spec.title}")
     return _options(request, spec)
+
+
+def _check_inputs(request: GenerationRequest, spec: EngineSpec) -> None:
+    roles = [picture.role for picture in request.inputs]
+    for role in roles:
+        if role not in spec.capabilities.inputs:
+            raise _not_supported("inputs", role, spec)
+        if roles.count(role) > 1:
+            raise _invalid("inputs", ", ".join(roles), f"one {role} at most")
 
 
 def _options(request: GenerationRequest, spec: EngineSpec) -> Options:

@@ -1,4 +1,4 @@
-"""From a plan and a picture to a published video, as a short list of named steps.
+"""From a plan and its pictures to a published video, as a short list of named steps.
 
 `make_clip` is the only place where a clip is made: for workers, the command line and benchmarks alike. Frames
 are encoded while later ones are still being decoded. Where jobs and pages live is not known here.
@@ -7,7 +7,7 @@ are encoded while later ones are still being decoded. Where jobs and pages live 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 
@@ -16,11 +16,11 @@ from PIL import Image
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Cancelled, I2VError, Notice
 from i2v.core.results import Result
-from i2v.core.schema import Language
+from i2v.core.schema import Generation, Language
 from i2v.core.settings import OutputSettings, Settings
 from i2v.core.stages import Stage
 from i2v.engines.base import Decoded, Event, Inputs, Sounded
-from i2v.media.image import Picture, fit_picture
+from i2v.media.image import FittedPicture, Picture, fit_picture
 from i2v.media.label import AIGC, aigc_tag
 from i2v.media.outputs import OutputTarget, prepare_output
 from i2v.media.provenance import KEY, Provenance
@@ -66,7 +66,7 @@ ClipEvent = Loaded | Event
 
 def make_clip(
     plan: ClipPlan,
-    picture: Picture,
+    pictures: Sequence[Picture],
     output: Output,
     cache: EngineCache,
     settings: Settings,
@@ -74,6 +74,8 @@ def make_clip(
     watch: Stopwatch | None = None,
 ) -> Result:
     """Make the clip and publish it under its final name.
+
+    `pictures` are the image and those of `Generation.inputs`, in their order.
 
     Raises whatever stops it; nothing is left behind then, but the frames in the recorder where only the end
     failed: all are decoded first, unless it failed before the engine began. `on_event` may raise to cancel.
@@ -83,7 +85,7 @@ def make_clip(
     if not plan.generation.num_inference_steps:
         output = replace(output, recorder=None)  # made again sooner than kept: gigabytes of large frames
     ladder = MemoryLadder(plan.spec, plan.generation, plan.device, settings.engine)
-    notices = [*plan.notices, *picture.notices]
+    notices = [*plan.notices, *(notice for picture in pictures for notice in picture.notices)]
 
     def hear(event: ClipEvent) -> None:
         notices.extend(event.notices)
@@ -93,10 +95,10 @@ def make_clip(
         with watch.phase(Stage.LOAD):
             for event in cache.prepare(plan, ladder):
                 hear(event)
-        provenance = describe(plan, picture, cache.current(), settings.output)
+        provenance = describe(plan, pictures, cache.current(), settings.output)
         hear(Loaded(provenance))
         with watch.phase(Stage.PICTURE):
-            inputs, fitting = fit_inputs(plan, picture)
+            inputs, fitting = fit_inputs(plan, pictures)
         notices.extend(fitting)
         engine = cache.current().engine
         books = StageBooks(plan.spec, plan.generation, engine.plan, watch)
@@ -112,12 +114,14 @@ def check_output(target: OutputTarget, with_sound: bool = False) -> None:
     prepare_output(target)
 
 
-def describe(plan: ClipPlan, picture: Picture, loaded: LoadedEngine, output: OutputSettings) -> Provenance:
+def describe(
+    plan: ClipPlan, pictures: Sequence[Picture], loaded: LoadedEngine, output: OutputSettings
+) -> Provenance:
     """Return where the clip will have come from, settled before its first frame."""
     return Provenance.of(
         plan.asked,
         plan.generation,
-        picture.image,
+        [picture.image for picture in pictures],
         loaded.weights_sha256,
         loaded.engine.plan,
         loaded.device,
@@ -138,17 +142,23 @@ def mark(spec: EngineSpec, provenance: Provenance, output: OutputSettings, more:
     return Marks({**tags, **more}, _visible_label(spec, output))
 
 
-def fit_inputs(plan: ClipPlan, picture: Picture) -> tuple[Inputs, tuple[Notice, ...]]:
-    """Return the picture as the engine takes it, and what was done to it."""
-    if plan.spec.capabilities.whole_picture:
-        return Inputs(picture.image), ()
-    generation = plan.generation
-    fitted = fit_picture(picture.image, generation.width, generation.height, generation.fit)
+def fit_inputs(plan: ClipPlan, pictures: Sequence[Picture]) -> tuple[Inputs, tuple[Notice, ...]]:
+    """Return the pictures as the engine takes them, and what was done to them."""
+    images, notices = [picture.image for picture in pictures], list[Notice]()
+    if not plan.spec.capabilities.whole_picture:
+        fitted = [_fit(image, plan.generation) for image in images]
+        images = [each.image for each in fitted]
+        notices = [notice for each in fitted for notice in each.notices]
+    others = zip(plan.generation.inputs, images[1:], strict=True)
+    return Inputs(images[0], **{picture.role: image for picture, image in others}), tuple(notices)
+
+
+def _fit(image: Image.Image, generation: Generation) -> FittedPicture:
+    fitted = fit_picture(image, generation.width, generation.height, generation.fit)
     size = (generation.generated_width, generation.generated_height)
-    image = fitted.image
-    return Inputs(
-        image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
-    ), fitted.notices
+    if fitted.image.size == size:
+        return fitted
+    return replace(fitted, image=fitted.image.resize(size, Image.Resampling.LANCZOS))
 
 
 @dataclass

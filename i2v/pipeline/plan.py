@@ -22,7 +22,7 @@ from i2v.pipeline.resolve import resolve
 
 @dataclass(frozen=True)
 class ClipPlan:
-    """How one clip is made: all that `make_clip` needs besides the picture.
+    """How one clip is made: all that `make_clip` needs besides the pictures.
 
     Attributes:
         asked: the fields of the request that were given.
@@ -83,9 +83,8 @@ class ClipPlanner:
         memory = plan_memory(spec, generation, device, self._settings.engine)
         if memory.fits is False:  # said, not refused: it is an estimate
             notices += memory.notices
-        asked = request.model_dump(
-            mode="json", exclude_none=True, exclude=None if request.options else {"options"}
-        )
+        empty = {name for name in ("inputs", "options") if not getattr(request, name)}
+        asked = request.model_dump(mode="json", exclude_none=True, exclude=empty)
         return ClipPlan(asked, spec, generation, device, memory, notices)
 
 

@@ -66,6 +66,7 @@ def resolve(
         guidance_scale=(request.guidance_scale or preset.guidance_scale) if can.guidance_scale else 1.0,
         seed=request.seed if request.seed is not None else draw() if can.seed else 0,
         engine=spec.name,
+        inputs=request.inputs,
     )
     options, understood = options.completed(generation)
     generation = replace(generation, options=options.model_dump(mode="json", exclude_none=True))

@@ -13,7 +13,7 @@ import hashlib
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,28 +63,30 @@ class Inputs:
             _remove(part)
             raise
 
-    def accept(self, new: NewInput, accept: Callable[[], Job]) -> Job:
-        """Give the file its name, then return what `accept` returns, the job that has it.
+    def accept(self, new: Sequence[NewInput], accept: Callable[[], Job]) -> Job:
+        """Give the files their names, then return what `accept` returns, the job that has them.
 
-        If that raises, or the job has another picture, the file goes. Raises `EncodeError` too:
+        If that raises, or the job has other pictures, the files go. Raises `EncodeError` too:
         `image.no_space`, `image.not_stored`.
         """
         with self._lock:
+            used: tuple[str, ...] = ()
             try:
-                self._publish(new.part, self._folder / new.name)
+                for each in new:
+                    self._publish(each.part, self._folder / each.name)
                 job = accept()
-            except BaseException:
-                self._release(new.name)
-                raise
-            if job.input != new.name:
-                self._release(new.name)
+                used = job.inputs
+            finally:
+                for name in {each.name for each in new}.difference(used):
+                    self._release(name)
             return job
 
-    def release(self, name: str, forget: Callable[[], Job]) -> Job:
-        """Return what `forget` returns, which takes a job away, and remove its picture if no other has it."""
+    def release(self, names: Iterable[str], forget: Callable[[], Job]) -> Job:
+        """Return what `forget` returns, which takes a job away, and remove its pictures that no other has."""
         with self._lock:
             forgotten = forget()
-            self._release(name)
+            for name in names:
+                self._release(name)
         return forgotten
 
     def png(self, name: str) -> bytes | None:

@@ -89,7 +89,7 @@ class Retention:
     def _delete_beyond(self, jobs: Sequence[OwnedFiles]) -> None:
         allowed = self._settings.keep_gigabytes * GIGABYTE
         own = {job.id: self._own_bytes(job) for job in jobs}
-        users = Counter(job.input for job in jobs)
+        users = Counter(name for job in jobs for name in set(job.inputs))
         pictures = {name: self._input_bytes(name) for name in users}
         total = sum(own.values()) + sum(pictures.values())
         for job in jobs:
@@ -98,8 +98,8 @@ class Retention:
             reason = f"all jobs' files take {total / GIGABYTE:.3g} of {self._settings.keep_gigabytes:g} GB"
             if job.finished_at is None or not self._purge(job, reason):
                 continue
-            users[job.input] -= 1
-            total -= own[job.id] + (0 if users[job.input] else pictures[job.input])
+            users.subtract(set(job.inputs))
+            total -= own[job.id] + sum(pictures[name] for name in set(job.inputs) if not users[name])
 
     def _purge(self, job: OwnedFiles, reason: str) -> bool:
         """Delete the job unless the service ends; return whether it is gone."""

@@ -11,8 +11,8 @@ import hashlib
 import json
 import logging
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -135,12 +135,19 @@ class Service:
 
     # --- jobs
 
-    def submit(self, fields: JsonObject, picture: bytes, idempotency_key: str | None = None) -> Job:
+    def submit(
+        self,
+        fields: JsonObject,
+        picture: bytes,
+        idempotency_key: str | None = None,
+        others: Sequence[bytes] = (),
+    ) -> Job:
         """Accept a job: when this returns, it is on the disk and will be run.
 
         Args:
             fields: of `GenerationRequest`.
             picture: the file's bytes, as somebody sent them.
+            others: the same of the pictures that the request's `inputs` name, in their order.
             idempotency_key: a second submission with the key returns the first one's job.
         Raises:
             InvalidRequest: `request.*`, `image.*`, `output.*` or `job.*`; nothing was accepted.
@@ -149,20 +156,25 @@ class Service:
         """
         submitted = datetime.now()
         request = self._planner.check(fields)
+        _check_count(request, others)
         self._readiness.check()
-        with _turn(self._decoding):
-            new = self._inputs.decode(picture, ImageLimits.of(self._settings.image))
-        with closing(new):
-            plan = self._planner.plan_clip(request, new.decoded.size)
+        with ExitStack() as parts:
+            new = []
+            for each in (picture, *others):
+                with _turn(self._decoding):
+                    decoded = self._inputs.decode(each, ImageLimits.of(self._settings.image))
+                new.append(parts.enter_context(closing(decoded)))
+            plan = self._planner.plan_clip(request, new[0].decoded.size)
             check_ffmpeg(plan.spec.capabilities.sound)
             submission = Submission(
                 request=dict(plan.asked),
                 generation=plan.generation,
                 plan=PlannedMemory(plan.memory.plan, plan.device.type, plan.device.name),
-                notices=(*plan.notices, *new.decoded.notices),
-                input=new.name,
+                notices=(*plan.notices, *(notice for each in new for notice in each.decoded.notices)),
+                input=new[0].name,
+                other_inputs=tuple(each.name for each in new[1:]),
                 output="",
-                fingerprint=_fingerprint(request, picture),
+                fingerprint=_fingerprint(request, picture, *others),
                 idempotency_key=idempotency_key,
             )
             names = OutputName(self._settings.output.directory, submitted, self._settings.output.prefix)
@@ -212,7 +224,7 @@ class Service:
         if job.finished_at is None:
             raise InvalidRequest("job.not_finished", id=job.id, status=job.status)
         video = remove_video(job) if job.status == "succeeded" else "none"
-        job = self._inputs.release(job.input, lambda: self._store.delete(job_id))
+        job = self._inputs.release(job.inputs, lambda: self._store.delete(job_id))
         if video == "none":  # after the job has gone: until then, somebody could retry it
             clean_up(job, self._settings.unpublished)
         remove_kept(self._settings.unpublished, job.id)
@@ -343,7 +355,16 @@ def _turn(slots: threading.Semaphore) -> Iterator[None]:
         slots.release()
 
 
-def _fingerprint(request: GenerationRequest, picture: bytes) -> str:
-    digest = hashlib.sha256(json.dumps(request.model_dump(), sort_keys=True).encode())
-    digest.update(picture)
+def _check_count(request: GenerationRequest, others: Sequence[bytes]) -> None:
+    if len(others) < len(request.inputs):
+        raise InvalidRequest("request.missing_field", field=request.inputs[len(others)].role)
+    if len(others) > len(request.inputs):
+        raise ValueError(f"{len(others)} pictures, but the request names {len(request.inputs)}")
+
+
+def _fingerprint(request: GenerationRequest, *pictures: bytes) -> str:
+    fields = request.model_dump(exclude=None if request.inputs else {"inputs"})  # as before there were any
+    digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
+    for picture in pictures:
+        digest.update(picture)
     return digest.hexdigest()

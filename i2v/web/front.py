@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -70,9 +70,11 @@ class Front:
         """See `Service.engine`."""
         return await run_sync(lambda: self.service.engine(name), limiter=self._plans)
 
-    async def submit(self, fields: JsonObject, picture: bytes, key: str | None = None) -> Job:
+    async def submit(
+        self, fields: JsonObject, picture: bytes, key: str | None = None, others: Sequence[bytes] = ()
+    ) -> Job:
         """See `Service.submit`."""
-        return await _admitted(self._submissions, lambda: self.service.submit(fields, picture, key))
+        return await _admitted(self._submissions, lambda: self.service.submit(fields, picture, key, others))
 
     async def inspect(self, picture: bytes) -> Inspection:
         """See `Service.inspect`."""

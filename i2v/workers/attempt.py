@@ -118,7 +118,7 @@ class Attempt:
         output = Output(OutputFile(Path(job.output)), self._recorder, {JOB_TAG: tag_of(job)})
         check_output(output.target)
         with watch.phase(Stage.PICTURE):
-            picture = _read_picture(self._settings.inputs / job.input)
+            pictures = [_read_picture(self._settings.inputs / name) for name in job.inputs]
         plan = self._plan(job, generation)
         known = list(self._notices)
 
@@ -128,7 +128,7 @@ class Attempt:
             self._say(meter.read(event))
 
         with self._recorder:
-            result = make_clip(plan, picture, output, self._cache, self._settings, show, watch)
+            result = make_clip(plan, pictures, output, self._cache, self._settings, show, watch)
         return replace(result, notices=(*known, *result.notices))
 
     def _plan(self, job: Job, generation: Generation) -> ClipPlan:

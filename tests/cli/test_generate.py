@@ -17,7 +17,8 @@ from i2v.media.outputs import OutputFile
 from i2v.media.provenance import Provenance
 from i2v.media.video import probe, read_tags
 from tests.cli.running import FRAMES, PROMPT, command, generate, generate_here, read_terminal, run_here
-from tests.clips import write
+from tests.clips import read_frames, write
+from tests.contrary import CONTRARY
 
 
 def test_a_photo_and_a_sentence_become_an_mp4_and_the_same_seed_the_same_file_in_another_process(
@@ -241,6 +242,54 @@ def test_another_picture_is_told(
     notices = json.loads(done.stdout)["notices"]
     differing = {row["params"]["what"] for row in notices if row["code"] == "like.differs"}
     assert differing == {"picture", "decode_chunk"}
+
+
+def test_settings_are_taken_over_between_a_camera_move_and_a_model(
+    environment: dict[str, str], picture: Path, tmp_path: Path
+) -> None:
+    move, clip, again = (tmp_path / name for name in ("move.mp4", "clip.mp4", "again.mp4"))
+    short = ("--num-frames", "24", "--fps", "24")
+    few = ("--engine", "embedded", "--num-frames", "4", "--fps", "8", "--num-inference-steps", "2")
+    for given in (
+        ("--engine", "camera-move", "--prompt", "zoom in", "--resolution", "256p", *short, "--output", move),
+        ("--like", move, *few, "--resolution", "256p", "--output", clip),
+        ("--like", clip, "--engine", "camera-move", *short, "--output", again),
+    ):
+        done = run_here(environment, "generate", picture, *given)
+        assert done.returncode == 0, done.stderr
+    made = [Provenance.from_tags(read_tags(path), path).generation for path in (move, clip, again)]
+    assert [each["engine"] for each in made] == ["camera-move", "embedded", "camera-move"]
+    assert {each["prompt"] for each in made} == {"zoom in"}
+    assert made[2]["options"] == made[0]["options"]
+
+
+# --- pictures besides the image
+
+
+def test_a_last_image_ends_the_clip_and_is_asked_for_again(
+    environment: dict[str, str], picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("i2v.engines.registry.engines", lambda: {CONTRARY.name: CONTRARY})
+    grey, clip, again = tmp_path / "grey.png", tmp_path / "clip.mp4", tmp_path / "again.mp4"
+    Image.new("RGB", (64, 64), "#909090").save(grey)
+    asked = ("--engine", "contrary", "--num-frames", "24", "--last-image", grey, "--output", clip)
+    done = run_here(environment, "generate", picture, *asked)
+    assert done.returncode == 0, done.stderr
+    assert abs(int(read_frames(clip)[-1].mean()) - 0x90) <= 3
+    done = run_here(environment, "generate", picture, "--like", clip, "--output", again)
+    assert (done.returncode, "last-image" in done.stderr) == (2, True), done.stderr
+    asked = ("--like", clip, "--last-image", grey, "--output", again)
+    done = run_here(environment, "generate", picture, *asked)
+    assert (done.returncode, "differently" in done.stderr) == (0, False), done.stderr
+    assert again.read_bytes() == clip.read_bytes()
+
+
+def test_a_last_image_that_the_model_does_not_take_is_refused_before_anything_else(
+    environment: dict[str, str], picture: Path, tmp_path: Path
+) -> None:
+    done = generate_here(environment, picture, "--last-image", tmp_path / "none.png")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "last_image" in done.stderr
 
 
 def test_a_clip_that_cannot_be_repeated_says_why(

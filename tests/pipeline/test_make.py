@@ -55,7 +55,7 @@ def make(
     cache = EngineCache(settings.models)
     cache.loaded = LoadedEngine(engine, CPU, "0" * 64)
     plan = ClipPlan({}, engine.spec, generation, CPU, Planned(engine.plan))
-    return make_clip(plan, picture, Output(OutputName(folder, WHEN), recorder), cache, settings, on_event)
+    return make_clip(plan, [picture], Output(OutputName(folder, WHEN), recorder), cache, settings, on_event)
 
 
 @pytest.fixture(scope="module")
@@ -235,7 +235,7 @@ def described(
     engine: I2VGenXLEngine, generation: Generation, picture: Picture, output: OutputSettings
 ) -> Provenance:
     plan = ClipPlan({"prompt": "pan"}, engine.spec, generation, CPU, Planned(engine.plan))
-    return describe(plan, picture, LoadedEngine(engine, CPU, "0" * 64), output)
+    return describe(plan, [picture], LoadedEngine(engine, CPU, "0" * 64), output)
 
 
 def test_prompts_stay_out_of_the_file_where_the_settings_say_so(

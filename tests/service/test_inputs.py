@@ -39,15 +39,15 @@ def test_a_picture_is_named_when_it_is_a_jobs(inputs: Inputs, used: set[str], tm
         used.add(new.name)
         return replace(JOB, input=new.name)
 
-    inputs.accept(new, accept)
+    inputs.accept([new], accept)
     new.close()
     assert names(tmp_path) == [f"{Path(new.name).stem}.jpg", new.name]
     assert inputs.png(new.name) is not None
     assert inputs.thumbnail(new.name) is not None
-    inputs.release(new.name, lambda: replace(JOB, input=new.name))
+    inputs.release([new.name], lambda: replace(JOB, input=new.name))
     assert names(tmp_path) != []  # another job has it
     used.clear()
-    inputs.release(new.name, lambda: replace(JOB, input=new.name))
+    inputs.release([new.name], lambda: replace(JOB, input=new.name))
     assert names(tmp_path) == []
     assert (inputs.png(new.name), inputs.thumbnail(new.name)) == (None, None)
 
@@ -58,11 +58,11 @@ def test_what_is_not_accepted_leaves_nothing(inputs: Inputs, tmp_path: Path) -> 
 
     new = inputs.decode(picture(), DEFAULT_LIMITS)
     with pytest.raises(InvalidRequest):
-        inputs.accept(new, refuse)
+        inputs.accept([new], refuse)
     new.close()
     assert names(tmp_path) == []
     new = inputs.decode(picture(), DEFAULT_LIMITS)
-    inputs.accept(new, lambda: replace(JOB, input="another.picture"))
+    inputs.accept([new], lambda: replace(JOB, input="another.picture"))
     new.close()
     assert names(tmp_path) == []
     with pytest.raises(InvalidRequest):
@@ -70,10 +70,24 @@ def test_what_is_not_accepted_leaves_nothing(inputs: Inputs, tmp_path: Path) -> 
     assert names(tmp_path) == []
 
 
+def test_of_several_pictures_only_those_go_that_no_job_has(
+    inputs: Inputs, used: set[str], tmp_path: Path
+) -> None:
+    first, last = (inputs.decode(picture(colour), DEFAULT_LIMITS) for colour in ("teal", "white"))
+    inputs.accept([first, last], lambda: replace(JOB, input=first.name, other_inputs=(last.name,)))
+    assert {first.name, last.name} < set(names(tmp_path))
+    used.add(last.name)
+    inputs.release([first.name, last.name], lambda: JOB)
+    assert names(tmp_path) == [f"{Path(last.name).stem}.jpg", last.name]
+    again = [inputs.decode(picture("teal"), DEFAULT_LIMITS) for _ in range(2)]  # the same picture, twice
+    inputs.accept(again, lambda: replace(JOB, input=first.name, other_inputs=(first.name,)))
+    assert first.name in names(tmp_path)
+
+
 def test_a_name_that_cannot_be_given_names_the_folder(inputs: Inputs, tmp_path: Path) -> None:
     new = inputs.decode(picture(), DEFAULT_LIMITS)
     (tmp_path / new.name).mkdir()
     with pytest.raises(EncodeError) as caught:
-        inputs.accept(new, lambda: JOB)
+        inputs.accept([new], lambda: JOB)
     assert caught.value.code == "image.not_stored"
     assert str(tmp_path) in caught.value.message

@@ -46,7 +46,7 @@ def job(made: tuple[Job, Job], tmp_path: Path) -> Job:
 
 
 def owned(job: Job) -> OwnedFiles:
-    return OwnedFiles(job.id, job.input, job.output, job.finished_at)
+    return OwnedFiles(job.id, job.inputs, job.output, job.finished_at)
 
 
 def replaced_by(make: Change) -> Change:

@@ -25,7 +25,7 @@ _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _LETTERS = string.ascii_letters.encode() + string.digits.encode() + b"+/"
 
 
-def decode_base64(value: object) -> bytes:
+def decode_base64(value: object, field: str = "image") -> bytes:
     """Return the bytes of a base64 text, with or without `data:image/...;base64,` before it.
 
     Both alphabets are read, with or without padding, in lines, in quotes and percent-encoded. Nothing here
@@ -36,7 +36,7 @@ def decode_base64(value: object) -> bytes:
     """
     if not isinstance(value, str):
         allowed = "the picture's file as base64 text, with or without data:image/png;base64, before it"
-        raise InvalidRequest("request.invalid", field="image", value=shown(value), allowed=allowed)
+        raise InvalidRequest("request.invalid", field=field, value=shown(value), allowed=allowed)
     text = _without_percents(_without_quotes(value.strip().strip("\ufeff").strip()))
     if header := _HEADER.match(text):
         text = text[header.end() :]

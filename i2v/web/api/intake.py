@@ -1,4 +1,4 @@
-"""Bodies of requests: from the bytes of a form or of JSON to fields and a picture, none of them judged yet.
+"""Bodies of requests: from the bytes of a form or of JSON to fields and pictures, none of them judged yet.
 
 Owns what the formats themselves allow: which type of body, which charset, each field once, JSON without NaN.
 Which fields there are and what they may be is `GenerationRequest`'s business. Names of files that clients
@@ -7,7 +7,8 @@ send are not looked at, and nothing they send is opened as a path or a URL.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TypeVar
 
 from python_multipart.multipart import parse_options_header
@@ -19,7 +20,7 @@ from i2v.jobs.model import JsonObject
 from i2v.web.api.base64_picture import decode_base64
 from i2v.web.api.charsets import check_ascii, check_charset
 from i2v.web.api.json_body import parse_object
-from i2v.web.api.multipart import receive_form
+from i2v.web.api.multipart import PICTURE, receive_form
 from i2v.web.api.waiting_place import waiting_place
 from i2v.web.front import Front
 
@@ -31,28 +32,51 @@ _UNICODE = ("utf-16", "utf-16le", "utf-16be", "utf-32", "utf-32le", "utf-32be")
 T = TypeVar("T")
 
 
-async def read_submission(request: Request) -> tuple[JsonObject, bytes]:
-    """Return the fields of a form or of a JSON object, and the picture that is its `image`.
+@dataclass(frozen=True)
+class Submitted:
+    """What somebody wants to have made of which pictures.
+
+    Attributes:
+        fields: of `GenerationRequest`; their `inputs` name the pictures besides `picture`.
+        others: those pictures, in the order of `inputs`.
+    """
+
+    fields: JsonObject
+    picture: bytes
+    others: tuple[bytes, ...] = ()
+
+
+async def read_submission(request: Request) -> Submitted:
+    """Return what a form or a JSON object says, and the pictures in it.
+
+    In JSON each of `inputs` has its picture as `image`, in base64; in a form it is a file named by its role.
 
     Raises:
-        InvalidRequest: `http.*`, or `request.*` and `image.*` about `image`.
+        InvalidRequest: `http.*`, or `request.*` and `image.*` about a picture.
         EncodeError: `image.*`: a large body has no place to wait.
     """
     media_type = _media_type(request)
     if media_type == FORM:
         return await read_form(request)
     if media_type == JSON:
-        return await _read_body(request, _fields_and_picture)
+        return await _read_body(request, _submitted)
     raise _refused(request, f"{FORM} or {JSON}")
 
 
-async def read_form(request: Request) -> tuple[JsonObject, bytes]:
+async def read_form(request: Request) -> Submitted:
     if _media_type(request) != FORM:
         raise _refused(request, FORM)
     front = Front.of(request)
     with waiting_place(front.settings.service.data_dir) as place:
-        texts = await receive_form(request.headers["content-type"], request.stream(), place.write)
-        return dict(texts), await place.read_out(bytes, front.unpacking)
+        form = await receive_form(request.headers["content-type"], request.stream(), place.write)
+        pictures = await place.read_out(form.split, front.unpacking)
+    roles = [role for role in pictures if role != PICTURE]
+    fields: JsonObject = dict(form.texts)
+    if roles:
+        if "inputs" in fields:
+            raise InvalidRequest("http.repeated_field", field="inputs")
+        fields["inputs"] = [{"role": role} for role in roles]
+    return Submitted(fields, pictures[PICTURE], tuple(pictures[role] for role in roles))
 
 
 async def read_json(request: Request) -> JsonObject:
@@ -78,11 +102,20 @@ async def _read_body(request: Request, parse: Callable[[bytes], T]) -> T:
         return await place.read_out(checked, front.unpacking)
 
 
-def _fields_and_picture(body: bytes) -> tuple[JsonObject, bytes]:
+def _submitted(body: bytes) -> Submitted:
     fields = parse_object(body)
     if "image" not in fields:
         raise InvalidRequest("request.missing_field", field="image")
-    return fields, decode_base64(fields.pop("image"))
+    picture = decode_base64(fields.pop("image"))
+    return Submitted(fields, picture, tuple(_other_pictures(fields.get("inputs"))))
+
+
+def _other_pictures(inputs: object) -> Iterator[bytes]:
+    """Take the pictures out of `inputs` until one has none; what else is wrong there, the request says."""
+    for each in inputs if isinstance(inputs, list) else ():
+        if not isinstance(each, dict) or "image" not in each:
+            return
+        yield decode_base64(each.pop("image"), "inputs.image")
 
 
 def _media_type(request: Request) -> str:

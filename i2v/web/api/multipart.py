@@ -1,7 +1,7 @@
-"""Forms of several parts (`multipart/form-data`): from the bytes of a body to its texts and its picture.
+"""Forms of several parts (`multipart/form-data`): from the bytes of a body to its texts and its pictures.
 
-Owns how parts are found and that texts are UTF-8. Deliberately does not know which fields there are, where
-the picture goes, nor what it is.
+Owns how parts are found and that texts are UTF-8. Deliberately does not know which texts there are, where
+the pictures go, nor what they are.
 """
 
 from __future__ import annotations
@@ -9,19 +9,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from itertools import accumulate
+from typing import TYPE_CHECKING, get_args
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import shown
+from i2v.core.schema import InputRole, shown
 from i2v.web.api.charsets import check_charset, read_text
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
-PICTURE = b"image"  # the one part that is a file
+PICTURE = "image"  # the file that each form has
+_FILES = {role.encode() for role in get_args(InputRole)}  # the parts that are files
 MAX_PARTS = 64  # the request has some fifteen fields
 MAX_TEXT = 2**20  # bytes of all texts together
 
@@ -34,20 +36,40 @@ class _Part:
     name: bytes = b""
     is_file: bool = False
     data: bytearray = field(default_factory=bytearray)
+    written: int = 0  # bytes of a picture
 
     @property
     def shown_name(self) -> str:
         return shown(self.name.decode("utf-8", "backslashreplace"))
 
 
+@dataclass(frozen=True)
+class Form:
+    """A form whose pictures were written away, one behind the other.
+
+    Attributes:
+        texts: by field.
+        sizes: bytes of each picture by its role, in the order in which they were written; one is `PICTURE`.
+    """
+
+    texts: dict[str, str]
+    sizes: dict[str, int]
+
+    def split(self, written: bytes) -> dict[str, bytes]:
+        """Return the pictures by their roles, of all that was written."""
+        ends = list(accumulate(self.sizes.values()))
+        starts = [0, *ends[:-1]]
+        return {role: written[start:end] for role, start, end in zip(self.sizes, starts, ends, strict=True)}
+
+
 async def receive_form(
     content_type: str, chunks: AsyncIterator[bytes], write: Callable[[bytes], Awaitable[None]]
-) -> dict[str, str]:
-    """Return the texts of the form that `chunks` are, each field once.
+) -> Form:
+    """Return the form that `chunks` are, each field once.
 
     Args:
         content_type: the header's value; it has the boundary.
-        write: is given the picture, piece by piece.
+        write: is given the pictures, piece by piece.
     Raises:
         InvalidRequest: `http.*`, or `request.*` for a picture that is missing, a file where a text belongs
             and the other way round.
@@ -61,17 +83,18 @@ async def receive_form(
     reader = _Reader()
     await _read(chunks, boundary, reader, write)
     _check_kinds(reader.parts)
-    return _texts(reader.parts, charset)
+    sizes = {part.name.decode(): part.written for part in reader.parts if part.is_file}
+    return Form(_texts(reader.parts, charset), sizes)
 
 
 class _Reader:
-    """What the parser calls. Bytes of the picture are handed on by `take`, those of texts kept."""
+    """What the parser calls. Bytes of pictures are handed on by `take`, those of texts kept."""
 
     def __init__(self) -> None:
         self.parts: list[_Part] = []
         self.is_complete = False
         self._header, self._value = bytearray(), bytearray()
-        self._picture: _Part | None = None
+        self._pictures: dict[bytes, _Part] = {}
         self._pieces: list[bytes] = []
         self._text_bytes = 0
 
@@ -109,14 +132,15 @@ class _Reader:
         if part.headers.get(b"content-transfer-encoding", b"").lower() not in _AS_IT_IS:
             value = shown(part.headers[b"content-transfer-encoding"].decode("latin-1"))
             raise InvalidRequest("http.transfer_encoding", field=part.shown_name, value=value)
-        if part.name == PICTURE and part.is_file and self._picture is None:
-            self._picture = part
+        if part.name in _FILES and part.is_file:
+            self._pictures.setdefault(part.name, part)
 
     def _take_data(self, data: bytes, start: int, end: int) -> None:
         part = self.parts[-1]
-        if part is self._picture:
+        if part is self._pictures.get(part.name):
             self._pieces.append(data[start:end])
-        elif part.name == PICTURE or part.is_file:
+            part.written += end - start
+        elif part.name in _FILES or part.is_file:
             part.data += data[
                 start : min(end, start + 100 - len(part.data))
             ]  # refused below: for the message
@@ -155,15 +179,15 @@ def _check_kinds(parts: list[_Part]) -> None:
         if count > 1:
             twice = next(part for part in parts if part.name == name)
             raise InvalidRequest("http.repeated_field", field=twice.shown_name)
-    if not any(part.name == PICTURE for part in parts):
-        raise InvalidRequest("request.missing_field", field=PICTURE.decode())
+    if not any(part.name == PICTURE.encode() for part in parts):
+        raise InvalidRequest("request.missing_field", field=PICTURE)
     for part in parts:
-        if part.is_file == (part.name == PICTURE):
+        if part.is_file == (part.name in _FILES):
             continue
         value, allowed = "a file", "plain text; with curl: -F name=value, without @"
         if not part.is_file:
             value = shown(part.data.decode("utf-8", "backslashreplace"))
-            allowed = "a file with a file name; with curl: -F image=@photo.jpg"
+            allowed = f"a file with a file name; with curl: -F {part.shown_name}=@photo.jpg"
         raise InvalidRequest("request.invalid", field=part.shown_name, value=value, allowed=allowed)
 
 

@@ -17,7 +17,7 @@ from i2v.core.schema import shown
 from i2v.jobs.model import Job, JsonObject
 from i2v.web.api.base64_picture import decode_base64
 from i2v.web.api.events import watch
-from i2v.web.api.intake import FORM, JSON, read_form, read_json
+from i2v.web.api.intake import FORM, JSON, Submitted, read_form, read_json
 from i2v.web.api.schemas import IMAGE_FILE, GenerateBody, JsonSchema, PredictBody, form_schema, video_url
 from i2v.web.front import Front
 from i2v.web.problems import Problem, Refusal, problem_of, problem_of_job, problems
@@ -58,7 +58,7 @@ async def predict(request: Request) -> PredictBody:
     """Make a video and return its URL when it is done."""
     values = _positional(await read_json(request))
     picture = decode_base64(values.pop("image"))
-    job = await _finished(request, values, picture)
+    job = await _finished(request, Submitted(values, picture))
     return PredictBody(data=[video_url(job.id, request)])
 
 
@@ -70,8 +70,8 @@ async def predict(request: Request) -> PredictBody:
 @router.post("/generate/", include_in_schema=False)
 async def generate(request: Request) -> GenerateBody:
     """Make a video and return its path when it is done."""
-    values, picture = await read_form(request)
-    job = await _finished(request, values, picture)
+    sent = await read_form(request)
+    job = await _finished(request, sent)
     return GenerateBody(output_path=job.output, video_url=video_url(job.id, request), job_id=job.id)
 
 
@@ -87,10 +87,10 @@ def _positional(body: JsonObject) -> JsonObject:
     return {**values, "image": image.get("data") if isinstance(image, dict) else image}
 
 
-async def _finished(request: Request, values: JsonObject, picture: bytes) -> Job:
+async def _finished(request: Request, sent: Submitted) -> Job:
     """Submit a job and return it when it has succeeded; raise what stopped it."""
     front = Front.of(request)
-    job = await _submit(front, values, picture)
+    job = await _submit(front, sent)
     async with aclosing(watch(front.service, job.id, front.closing)) as moments:
         async for moment in moments:
             job = moment or job
@@ -105,14 +105,15 @@ async def _finished(request: Request, values: JsonObject, picture: bytes) -> Job
     raise I2VError("server.stopping", id=job.id)
 
 
-async def _submit(front: Front, values: JsonObject, picture: bytes) -> Job:
+async def _submit(front: Front, sent: Submitted) -> Job:
+    values = sent.fields
     fields = {SHORT_NAMES.get(name, name): value for name, value in values.items()}
     if len(fields) < len(values):
         raise InvalidRequest("http.repeated_field", field="steps")
     if "resolution" in fields:
         fields["resolution"] = _resolution(fields["resolution"])
     try:
-        return await front.submit(fields, picture)
+        return await front.submit(fields, sent.picture, others=sent.others)
     except InvalidRequest as error:
         raise Refusal(_in_their_words(problem_of(error), values)) from error
 

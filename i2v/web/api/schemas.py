@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from i2v.core.engine_spec import Capabilities, EngineSpec, Preset
 from i2v.core.messages import HINTS
-from i2v.core.schema import GenerationRequest
+from i2v.core.schema import MAX_INPUTS, GenerationRequest, InputRole
 from i2v.jobs.model import Job, JobStatus, JsonObject, Phase, StatusFilter
 from i2v.service.job_files import Removal, has_video
 from i2v.service.service import Deleted
@@ -54,10 +54,10 @@ class JobBody(BaseModel):
     )
     result: JsonObject | None = Field(
         description="path, video_url, seed, width, height, generated_width, generated_height, num_frames,"
-        " fps, target_fps, num_inference_steps, guidance_scale, prompt, negative_prompt, fit, engine, speed,"
-        " options, upscaler, solver, unet_evaluations (what was really run), seconds (by phase), stages"
-        " ({name, seconds, bytes, estimated_bytes}: memory at the most, null where it was not measured) and"
-        " notices ({code, params, message})"
+        " fps, target_fps, num_inference_steps, guidance_scale, prompt, negative_prompt, fit, engine, inputs,"
+        " speed, options, upscaler, solver, unet_evaluations (what was really run), seconds (by phase),"
+        " stages ({name, seconds, bytes, estimated_bytes}: memory at the most, null where not measured)"
+        " and notices ({code, params, message})"
     )
     created_at: datetime
     started_at: datetime | None
@@ -229,6 +229,7 @@ def form_schema(
     properties: JsonSchema = {name: field.get("anyOf", [field])[0] for name, field in fields.items()}
     options = {**_TEXT, "contentMediaType": "application/json"}
     options["description"] = f"a JSON object, as text: {fields['options']['description']}"
+    del properties["inputs"]  # a form has each picture as a file
     return {**schema, "properties": {**properties, "options": options}}
 
 
@@ -240,6 +241,22 @@ _IMAGE_TEXT: JsonSchema = {
     "contentEncoding": "base64",
     "description": "the picture's file; data:image/png;base64, may stand before it. Either alphabet of"
     " base64, with or without padding and line breaks",
+}
+_OTHER_ROLES = [role for role in get_args(InputRole) if role != "image"]
+_OTHER_FILES: dict[str, JsonSchema] = {
+    role: {**IMAGE_FILE, "description": f"the file of the {role}, for models that take one"}
+    for role in _OTHER_ROLES
+}
+_INPUTS: JsonSchema = {
+    "type": "array",
+    "maxItems": MAX_INPUTS,
+    "description": "pictures besides image, for models that take more",
+    "items": {
+        "type": "object",
+        "required": ["role", "image"],
+        "additionalProperties": False,
+        "properties": {"role": {"type": "string", "enum": _OTHER_ROLES}, "image": _IMAGE_TEXT},
+    },
 }
 _PICTURE_SIZE: JsonSchema = {
     "type": "array",
@@ -253,8 +270,8 @@ _PICTURE_SIZE: JsonSchema = {
 SUBMISSION: JsonSchema = {
     "required": True,
     "content": {
-        FORM: {"schema": form_schema({"image": IMAGE_FILE})},
-        JSON: {"schema": body_schema({"image": _IMAGE_TEXT})},
+        FORM: {"schema": form_schema({"image": IMAGE_FILE}, _OTHER_FILES)},
+        JSON: {"schema": body_schema({"image": _IMAGE_TEXT}, {"inputs": _INPUTS})},
     },
 }
 PLANNED: JsonSchema = {

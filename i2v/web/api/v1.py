@@ -84,8 +84,8 @@ async def submit_job(
 
     A second submission with the same Idempotency-Key and the same content returns the first one's job.
     """
-    fields, picture = await read_submission(request)
-    job = await Front.of(request).submit(fields, picture, idempotency_key)
+    sent = await read_submission(request)
+    job = await Front.of(request).submit(sent.fields, sent.picture, idempotency_key, sent.others)
     return await _accepted(job, request, response)
 
 

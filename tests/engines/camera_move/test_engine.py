@@ -44,7 +44,7 @@ def test_a_prompt_becomes_a_clip_of_the_pictures_own_size(photo: Image.Image, tm
     recorder = FrameRecorder(tmp_path / "kept", "clip")
     output = Output(OutputFile(tmp_path / "clip.mp4"), recorder)
     cache = EngineCache(models_in(tmp_path))
-    result = make_clip(clip, Picture(photo, photo.size, ()), output, cache, settings)
+    result = make_clip(clip, [Picture(photo, photo.size, ())], output, cache, settings)
     info = probe(result.path)
     assert (info.width, info.height, info.num_frames, info.fps) == (*photo.size, 24, 24)
     tags = read_tags(result.path)

@@ -21,22 +21,23 @@ def text(name: str, value: bytes, headers: bytes = b"") -> bytes:
     return PART + f'"{name}"\r\n'.encode() + headers + b"\r\n" + value + b"\r\n"
 
 
-class Form(NamedTuple):
+class Received(NamedTuple):
     texts: dict[str, str]
-    picture: bytes
+    pictures: dict[str, bytes]
 
 
-def receive(body: bytes, content_type: str = "multipart/form-data; boundary=b", size: int = 7) -> Form:
-    picture = bytearray()
+def receive(body: bytes, content_type: str = "multipart/form-data; boundary=b", size: int = 7) -> Received:
+    written = bytearray()
 
     async def chunks() -> AsyncIterator[bytes]:
         for start in range(0, len(body), size):
             yield body[start : start + size]
 
     async def write(piece: bytes) -> None:
-        picture.extend(piece)
+        written.extend(piece)
 
-    return Form(anyio.run(receive_form, content_type, chunks(), write), bytes(picture))
+    form = anyio.run(receive_form, content_type, chunks(), write)
+    return Received(form.texts, form.split(bytes(written)))
 
 
 def refusal(
@@ -51,7 +52,15 @@ def refusal(
 @pytest.mark.parametrize("size", [1, 7, 10**6])
 def test_texts_and_the_picture_arrive_in_pieces_of_any_size(size: int) -> None:
     body = text("prompt", PROMPT.encode()) + PICTURE + text("seed", b"") + END
-    assert receive(body, size=size) == Form({"prompt": PROMPT, "seed": ""}, b"PIXELS")
+    assert receive(body, size=size) == Received({"prompt": PROMPT, "seed": ""}, {"image": b"PIXELS"})
+
+
+@pytest.mark.parametrize("size", [1, 7, 10**6])
+def test_pictures_are_told_apart_whatever_stands_between_them(size: int) -> None:
+    last = PART + b'"last_image"; filename="b.jpg"\r\n\r\nEND OF IT\r\n'
+    body = last + text("prompt", b"x") + PICTURE + END
+    received = receive(body, size=size)
+    assert received == Received({"prompt": "x"}, {"last_image": b"END OF IT", "image": b"PIXELS"})
 
 
 # --- charsets
@@ -108,7 +117,7 @@ def test_the_name_of_a_field_is_utf_8() -> None:
 
 def test_the_name_of_the_file_and_the_type_of_the_picture_do_not_matter() -> None:
     name = 'filename="照片.jpg"\r\nContent-Type: image/jpeg; charset=gbk'.encode("gbk")
-    assert receive(PART + b'"image"; ' + name + b"\r\n\r\nx\r\n" + END).picture == b"x"
+    assert receive(PART + b'"image"; ' + name + b"\r\n\r\nx\r\n" + END).pictures["image"] == b"x"
 
 
 # --- what is no form, or not whole

@@ -21,7 +21,7 @@ from i2v.jobs.model import Job, Progress
 from i2v.media.decoder import DecodedFile, decode_to_file
 from i2v.media.video import probe
 from tests.contrary import CONTRARY
-from tests.rehearsal import ENGINES, submit
+from tests.rehearsal import ENGINES, picture, submit
 from tests.web.house import House, running, wait_for
 from tests.web.pages import Gates
 
@@ -562,6 +562,61 @@ def test_an_option_of_an_engine_that_has_none_is_refused_by_its_name(both_house:
     response = both_house.submit("x", options='{"shift": 1}')
     assert (response.status_code, response.json()["code"]) == (422, "request.not_supported")
     assert response.json()["field"] == "options.shift"
+
+
+# --- pictures besides the image
+
+
+def test_a_last_image_by_form_or_json_ends_the_clip_and_goes_with_its_job(both_house: House) -> None:
+    house, grey = both_house, picture("#909090")
+    data = {"engine": "contrary", "num_frames": 24}
+    files = {"image": ("a.png", house.picture), "last_image": ("b.png", grey)}
+    form = house.session.post(f"{house.api}/jobs", data=data, files=files, timeout=60)
+    assert form.status_code == 202, form.text
+    image, last = (base64.b64encode(each).decode() for each in (house.picture, grey))
+    body = {**data, "image": image, "inputs": [{"role": "last_image", "image": last}]}
+    as_json = house.session.post(f"{house.api}/jobs", json=body, timeout=60)
+    assert form.json()["request"] == as_json.json()["request"]
+    assert form.json()["request"]["inputs"] == [{"role": "last_image"}]
+    jobs = [house.store.get(each.json()["id"]) for each in (form, as_json)]
+    assert jobs[0].inputs == jobs[1].inputs
+    while house.executor.run_next():
+        pass
+    done = house.get(f"/jobs/{jobs[0].id}").json()
+    assert done["result"]["inputs"] == [{"role": "last_image"}], done["error"]
+    frame = house.session.get(f"{house.api}/jobs/{jobs[0].id}/last-frame", timeout=60).content
+    assert abs(Image.open(io.BytesIO(frame)).convert("L").getpixel((0, 0)) - 0x90) <= 3
+    for job in jobs:
+        assert (house.settings.inputs / jobs[0].inputs[1]).exists()
+        assert house.session.delete(f"{house.api}/jobs/{job.id}?purge=true", timeout=60).status_code == 200
+    assert not (house.settings.inputs / jobs[0].inputs[1]).exists()
+
+
+@pytest.mark.parametrize(("inputs", "code", "field"), [
+    ([{"role": "last_image"}], "request.missing_field", "last_image"),
+    ([{"role": "last_image", "image": 7}], "request.invalid", "inputs.image"),
+    ([{"role": "keyframe", "image": "AAAA"}], "request.invalid", "inputs.role"),
+    ([{"role": "last_image", "frame": 3}], "request.unknown_field", "inputs.frame"),
+    ([{"role": "last_image"}] * 2, "request.invalid", "inputs"),
+    (["last_image"], "request.invalid", "inputs"), ("last_image", "request.invalid", "inputs"),
+    (7, "request.invalid", "inputs"), ([{"role": "last_image"}] * 17, "request.invalid", "inputs"),
+])  # fmt: skip
+def test_what_is_wrong_with_another_picture_names_it(
+    both_house: House, inputs: object, code: str, field: str
+) -> None:
+    image = base64.b64encode(both_house.picture).decode()
+    body = {"engine": "contrary", "image": image, "inputs": inputs}
+    response = both_house.session.post(f"{both_house.api}/jobs", json=body, timeout=60)
+    assert (response.status_code, response.json()["code"], response.json()["field"]) == (422, code, field)
+
+
+def test_a_picture_that_the_engine_does_not_take_is_refused(both_house: House) -> None:
+    files = {"image": ("a.png", both_house.picture), "last_image": ("b.png", both_house.picture)}
+    response = both_house.session.post(
+        f"{both_house.api}/jobs", data={"prompt": "x"}, files=files, timeout=60
+    )
+    assert (response.status_code, response.json()["code"]) == (422, "request.not_supported")
+    assert (response.json()["field"], response.json()["value"]) == ("inputs", "last_image")
 
 
 def test_presets_are_told_as_each_engine_has_them(house: House) -> None:

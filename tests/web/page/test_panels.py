@@ -20,7 +20,7 @@ HOSTILE = '<img src=x onerror="alert(1)">'
 RAN = Generation(HOSTILE, "", 96, 64, 96, 64, "keep", 8, 8, 8, 10, 9.0, seed=4, engine="embedded")
 JOB = Job(
     id="0" * 32, revision=1, status="running", request={"prompt": HOSTILE}, notices=(), input="a.png",
-    generation=RAN, plan=None,
+    other_inputs=(), generation=RAN, plan=None,
     output=f"/videos/{HOSTILE}.mp4", phase="denoising", progress=0.5, step=3, total=10, eta_seconds=11.6,
     preview_revision=None, queue_position=None, owner="w", attempt=1, deaths=0, interruptions=0,
     cancel_requested=False, result=None, error=None, history=(), created_at=1.0, started_at=2.0,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from i2v.cli.main import build_parser
-from i2v.core.messages import MESSAGES
+from i2v.core.messages import catalogue
 from i2v.core.settings import ROOT, load_settings
 
 FOLDERS = (".", "docs", "benchmarks", "examples", "i2v/embedded", "scripts/train_embedded")
@@ -126,7 +126,7 @@ def test_every_script_that_is_named_is_there() -> None:
 
 def test_every_setting_and_code_is_one_that_i2v_has(tmp_path: Path) -> None:
     settings = load_settings().model_dump()
-    known = {f"{section}.{key}" for section in settings for key in settings[section]} | MESSAGES.keys()
+    known = {f"{section}.{key}" for section in settings for key in settings[section]} | catalogue().keys()
     sections_of_both = "|".join({name.partition(".")[0] for name in known})
     for path, text in TEXTS.items():
         if path.parent.name != "docs" and not path.name.startswith("README"):

@@ -18,7 +18,7 @@ from i2v.cli import bench, doctor, finish, generate, info, models, plan, serve
 from i2v.cli.parsers import Parser
 from i2v.cli.streams import why_lost
 from i2v.core.errors import Cancelled, I2VError, render
-from i2v.core.messages import HINTS
+from i2v.core.messages import hint
 from i2v.core.schema import GenerationRequest
 from i2v.core.signals import stopping
 
@@ -80,10 +80,10 @@ def _check_stdout() -> int:
 
 def _sentence(error: I2VError) -> str:
     """Return what happened and what to do, with a field of the request named as its flag."""
-    field, message, hint = str(error.params.get("field", "")), error.message, HINTS.get(error.code)
+    field, message, advice = str(error.params.get("field", "")), error.message, hint(error.code)
     if field in GenerationRequest.model_fields:
         message = render(error.code, error.params | {"field": "--" + field.replace("_", "-")})
-    return message if hint is None else f"{message} {hint}"
+    return message if advice is None else f"{message} {advice}"
 
 
 def _interrupted() -> int:

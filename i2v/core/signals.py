@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from i2v.core.messages import MESSAGES
+from i2v.core.messages import catalogue
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 INTERRUPTED = 130  # the exit code
@@ -26,9 +26,11 @@ def end_at_once() -> None:
     Without an exception: in the middle of an import it can get lost, or be taken for the import's failure.
     """
 
+    line = f"i2v: {catalogue()['job.interrupted'].message}\n".encode()
+
     def end(number: int, frame: FrameType | None) -> None:
         try:
-            os.write(2, f"i2v: {MESSAGES['job.interrupted']}\n".encode())
+            os.write(2, line)
         finally:
             os._exit(INTERRUPTED)
 

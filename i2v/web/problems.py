@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from i2v.core.errors import I2VError, InvalidRequest, Param, QueueFull
-from i2v.core.messages import HINTS
+from i2v.core.messages import catalogue, hint
 from i2v.core.schema import shown
 from i2v.jobs.model import JsonObject
 
@@ -39,63 +39,8 @@ _TITLES = {
     507: "Insufficient storage",
 }
 
-# What is not here is 422 if the request can be mended (`_OURS` apart), and else 503.
-_STATUS = {
-    "http.no_token": 401,
-    "http.wrong_token": 401,
-    "http.foreign_origin": 403,
-    "http.no_such_path": 404,
-    "page.unknown_session": 404,
-    "job.unknown": 404,
-    "job.no_video": 404,
-    "job.no_preview": 404,
-    "http.bad_method": 405,
-    "job.already_finished": 409,
-    "job.cancelled": 409,
-    "job.not_retryable": 409,
-    "job.not_finished": 409,
-    "models.busy": 409,
-    "models.idle": 409,
-    "job.no_thumbnail": 410,
-    "job.video_missing": 410,
-    "job.video_broken": 410,
-    "http.too_large": 413,
-    "page.too_large": 413,
-    "image.too_many_bytes": 413,
-    "image.too_large": 413,
-    "image.too_slow": 413,
-    "image.too_many_scans": 413,
-    "image.no_memory": 413,
-    "http.media_type": 415,
-    "http.content_encoding": 415,
-    "image.empty": 415,
-    "image.unknown_format": 415,
-    "http.bad_host": 421,
-    "http.too_many_tokens": 429,
-    "page.busy": 429,
-    "http.internal": 500,
-    "job.internal": 500,
-    "image.no_space": 507,
-}
-_OURS = ("output.", "settings.")  # an `InvalidRequest` of these is about this machine, not the request
-
-# The part of the request that an error is about, and which of its params is the value.
-_ABOUT: dict[str, tuple[str, str | None]] = {
-    "request.half_size": ("height", None),
-    "request.two_sizes": ("resolution", "resolution"),
-    "request.blank_prompt": ("prompt", None),
-    "request.unknown_engine": ("engine", "value"),
-    "job.unknown": ("job_id", "id"),
-    "job.bad_cursor": ("cursor", "cursor"),
-    "job.idempotency_conflict": ("Idempotency-Key", "key"),
-    "http.media_type": ("Content-Type", "value"),
-    "http.content_encoding": ("Content-Encoding", "value"),
-    "http.no_token": ("Authorization", None),
-    "http.wrong_token": ("Authorization", None),
-    "http.too_many_tokens": ("Authorization", None),
-    "http.bad_host": ("Host", "value"),
-    "http.foreign_origin": ("Origin", "value"),
-}
+# An error whose row has no status is 422 if it is an `InvalidRequest`, these apart, and else 503.
+_OURS = ("output.", "settings.")  # about this machine, not the request
 
 _RETRY_AFTER = {429: 30, 503: 10, 507: 60}  # seconds
 
@@ -124,25 +69,23 @@ class Refusal(Exception):
 
 
 def problem_of(error: I2VError) -> Problem:
-    status = status_of(error)
-    field, value = _ABOUT.get(error.code, ("image" if error.code.startswith("image.") else None, None))
+    status, entry = status_of(error), catalogue()[error.code]
+    field = entry.field or ("image" if error.code.startswith("image.") else None)
     return Problem(
         title=_TITLES[status],
         status=status,
         code=error.code,
         detail=error.message,
         field=field or _text(error.params.get("field")),
-        value=error.params.get(value or "value"),
-        hint=HINTS.get(error.code),
+        value=error.params.get(entry.value),
+        hint=entry.hint or None,
     )
 
 
 def problem_of_job(error: JsonObject) -> Problem:
     """Return the problem that a job failed of, as the job has it (`Job.error`)."""
     code = str(error["code"])
-    return Problem(
-        title=_TITLES[500], status=500, code=code, detail=str(error["message"]), hint=HINTS.get(code)
-    )
+    return Problem(title=_TITLES[500], status=500, code=code, detail=str(error["message"]), hint=hint(code))
 
 
 def _text(value: Param) -> str | None:
@@ -150,8 +93,9 @@ def _text(value: Param) -> str | None:
 
 
 def status_of(error: I2VError) -> int:
-    if error.code in _STATUS:
-        return _STATUS[error.code]
+    status = catalogue()[error.code].status
+    if status is not None:
+        return status
     if isinstance(error, QueueFull):
         return 429
     return 422 if isinstance(error, InvalidRequest) and not error.code.startswith(_OURS) else 503

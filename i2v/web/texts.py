@@ -1,6 +1,6 @@
-"""What the page says, in English and Simplified Chinese, and errors and notices by their code.
+"""What the page says, in English and Simplified Chinese, and how it says errors and notices.
 
-One table; a test holds it complete. This module knows no widget.
+One table of the page's own texts; those of errors are in `i2v.core.messages`. This module knows no widget.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import cast
 
-from i2v.core import messages_zh
-from i2v.core.errors import Param, render
-from i2v.core.messages import HINTS
+from i2v.core.errors import Param
+from i2v.core.messages import catalogue
 from i2v.core.schema import Language
 
 LANGUAGES: dict[Language, str] = {"en": "English", "zh-CN": "简体中文"}
@@ -376,103 +375,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "result.memory.beside": ("{used} GB (estimate: {estimated} GB)", "{used} GB（预计 {estimated} GB）"),
 }
 
-# Errors and notices that speak of fields, flags or commands, said with the controls of the page instead.
-ON_PAGE: dict[str, tuple[str, str]] = {
-    "request.invalid": (
-        "{field}: {value} is not valid. It must be {allowed}.",
-        "{field}：{value} 无效，要求：{allowed}。",
-    ),
-    "request.missing_field": ("Add a picture first.", "请先添加图片。"),
-    "request.blank_prompt": (
-        "Describe what should happen first, for example “the camera pans left”.",
-        "请先描述画面里要发生什么，例如“镜头向左平移”。",
-    ),
-    "request.not_supported": (
-        "{title} does not support “{field}”. Reset it, or choose another model.",
-        "{title} 不支持“{field}”。请恢复默认值，或换一个模型。",
-    ),
-    "speed.unproven": (
-        "Fast mode has not been verified for this model at this size, length, guidance and step count."
-        " Compare the result with the speed “Exact”.",
-        "快速模式尚未在此模型的这一尺寸、帧数、引导强度和步数下验证。建议与“精确”模式的结果对比。",
-    ),
-    "image.cropped": (
-        "The picture ({source}) was cropped by {left} pixels on the left, {top} at the top, {right} on the"
-        " right and {bottom} at the bottom. To keep all of it, choose the aspect ratio “Square, with"
-        " borders”.",
-        "图片（{source}）已裁剪：左 {left}、上 {top}、右 {right}、下 {bottom} 像素。要保留全部内容，"
-        "画面比例请选“加边框成正方形”。",
-    ),
-    "image.padded": (
-        "Borders were added to make {size}: {left} pixels on the left, {top} at the top, {right} on the"
-        " right and {bottom} at the bottom. To fill the frame, choose the aspect ratio “Square, cropped”.",
-        "图片已加边框到 {size}：左 {left}、上 {top}、右 {right}、下 {bottom} 像素。要铺满画面，"
-        "画面比例请选“裁剪成正方形”。",
-    ),
-    # the first screen shows no folders of the server
-    "engine.auto_full": ("Using {title}.", "正在使用 {title}。"),
-    "engine.auto_no_cuda": (
-        "The demo model is used because there is no NVIDIA GPU.",
-        "没有 NVIDIA 显卡，因此使用演示模型。",
-    ),
-    "engine.auto_no_weights": (
-        "The demo model is used because no larger model is installed.",
-        "未安装更大的模型，因此使用演示模型。",
-    ),
-    "engine.auto_neither": (
-        "The demo model is used because there is no NVIDIA GPU and no larger model is installed.",
-        "没有 NVIDIA 显卡，也未安装更大的模型，因此使用演示模型。",
-    ),
-    "weights.missing_folder": (
-        "{title} is not installed: no model folder at {path}. Install it on the System tab.",
-        "{title} 未安装：{path} 没有模型文件夹。请在“系统”页安装。",
-    ),
-    "weights.offline": (
-        "{title} cannot be downloaded, because models.offline is set. Unset it, or copy the model folder from"
-        " another machine and add it here.",
-        "已设置 models.offline，无法下载 {title}。请取消该设置，或从另一台电脑拷贝模型文件夹，再到这里添加。",
-    ),
-    "weights.cancelled": (
-        "The download was cancelled. Files downloaded so far are kept.",
-        "下载已取消，已下载的文件会保留。",
-    ),
-    "weights.bad_files": (
-        "{title}: these files are damaged or missing: {files}. Download them again.",
-        "{title}：以下文件损坏或缺失：{files}。请重新下载。",
-    ),
-    "weights.vgen_original": (
-        "{path} is an original VGen checkpoint, which i2v cannot read or convert. Use Download to get the"
-        " same weights in the right format.",
-        "{path} 是 VGen 原始权重，i2v 无法读取或转换。请点击“下载”获取格式正确的同一权重。",
-    ),
-    "weights.pickle": (
-        "{path} is a pickle file, which can run any code when it is loaded; i2v only reads safetensors. Use"
-        " Download to get the same weights as safetensors.",
-        "{path} 是 pickle 文件，加载时可能执行任意代码；i2v 只读取 safetensors。请点击“下载”获取 safetensors"
-        " 格式的同一权重。",
-    ),
-    "job.unknown": (
-        "This job no longer exists. It may have been deleted.",
-        "该任务已不存在，可能已被删除。",
-    ),
-    "job.already_finished": (
-        "The job is already {status}, so it cannot be cancelled.",
-        "任务状态为{status}，不能取消。",
-    ),
-    "job.not_retryable": (
-        "The job is {status}. Only failed or cancelled jobs can be retried.",
-        "任务状态为{status}，只有失败或已取消的任务可以重试。",
-    ),
-    "job.not_finished": (
-        "The job is {status}. Cancel it before you delete it.",
-        "任务状态为{status}，请先取消再删除。",
-    ),
-    "server.stopping": (
-        "The server is stopping. The job is kept and continues after a restart.",
-        "服务正在停止。任务会保留，重新启动后继续。",
-    ),
-}
-
 _STATUS = {
     "queued": "排队中", "running": "运行中", "succeeded": "已完成", "failed": "失败", "cancelled": "已取消",
 }  # fmt: skip
@@ -502,16 +404,13 @@ def translate(told: Mapping[str, object], language: Language) -> str:
 
 
 def _translated(told: Mapping[str, object], language: Language) -> str:
-    code, is_chinese = str(told["code"]), language == "zh-CN"
     try:
+        entry = catalogue(language)[str(told["code"])]
         params = _localized(cast("dict[str, Param]", told["params"]), language)
-        if code in ON_PAGE:
-            return ON_PAGE[code][is_chinese].format_map(params)
-        sentence = messages_zh.CHINESE[code].format_map(params) if is_chinese else render(code, params)
+        sentence = (entry.page or entry.message).format_map(params)
     except KeyError:
         return str(told["message"])
-    hints = messages_zh.HINTS if is_chinese else HINTS
-    return sentences((sentence, hints[code]), language) if code in hints else sentence
+    return sentence if entry.page or not entry.hint else sentences((sentence, entry.hint), language)
 
 
 def _localized(params: Mapping[str, Param], language: Language) -> dict[str, Param]:

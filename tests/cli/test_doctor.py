@@ -13,7 +13,7 @@ import pytest
 
 from i2v.cli.doctor import HEADINGS
 from i2v.cli.main import main
-from i2v.core.messages import MESSAGES
+from i2v.core.messages import catalogue
 from tests.cli.running import run, run_here
 
 CASES = [
@@ -73,7 +73,7 @@ def test_a_sound_machine_has_no_problem_and_torch_is_not_loaded(
     assert list(dict.fromkeys(finding["case"] for finding in found)) == CASES
     for finding in found:
         assert finding.keys() == {"case", "status", "code", "params", "message", "fix"}
-        assert finding["code"] in MESSAGES
+        assert finding["code"] in catalogue()
         assert finding["status"] in ("ok", "info", "warning")
     codes = {finding["code"] for finding in found}
     assert {"doctor.memory", "doctor.weights_ok", "doctor.reading", "doctor.ffmpeg_ok"} <= codes
@@ -142,11 +142,11 @@ def test_plain_output_has_a_line_for_each_finding_and_its_fix_below(
     lines = done.stdout.splitlines()
     assert [line for line in lines if not line.startswith(" ")] == [HEADINGS[case] for case in CASES]
     assert f"  problem  {config}: unknown setting 'output.prefx'. Did you mean 'output.prefix'?" in lines
-    assert f"  info     {MESSAGES['doctor.not_checked']}" in lines
+    assert f"  info     {catalogue()['doctor.not_checked'].message}" in lines
     motion = lines.index("Stiff motion")
     assert lines[motion + 1 : motion + 3] == [
-        f"  info     {MESSAGES['doctor.motion']}",
-        f"    fix: {MESSAGES['doctor.motion_fix']}",
+        f"  info     {catalogue()['doctor.motion'].message}",
+        f"    fix: {catalogue()['doctor.motion_fix'].message}",
     ]
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from i2v.cli.main import main
-from i2v.core.messages import MESSAGES
+from i2v.core.messages import catalogue
 from i2v.engines.registry import engines
 from tests.rehearsal import REHEARSAL, stage, write_model
 
@@ -35,7 +35,7 @@ def test_every_rung_is_printed_once_and_at_once(home: Path, capsys: pytest.Captu
     lines = capsys.readouterr().err.splitlines()
     told = [line for line in lines if line.startswith(("i2v: Out of memory", "i2v: Now "))]
     assert [line.split()[1] for line in told] == ["Out", "Now"] * 3
-    causes = [MESSAGES[f"ladder.{stage}"] for stage in ("load", "denoise", "decode")]
+    causes = [catalogue()[f"ladder.{stage}"].message for stage in ("load", "denoise", "decode")]
     assert [line.strip() for line in told[::2]] == [f"i2v: {cause}" for cause in causes]
     assert lines[-1].startswith("i2v: rehearsal, 4 frames")
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from i2v.core.messages import MESSAGES
+from i2v.core.messages import catalogue
 from i2v.core.prompt_syntax import SHOWN, find_syntax, notices_on_syntax
 from scripts.train_embedded.motions import CHINESE_PHRASES, HELD_OUT_PHRASES, PHRASES
 
@@ -78,7 +78,7 @@ def test_one_notice_for_each_prompt_names_some_of_many() -> None:
     assert str(notice.params["pieces"]).count("word") == SHOWN
     assert "+ 3" in str(notice.params["pieces"])
     assert negative.params == {"pieces": "[[blurry]]"}
-    assert {notice.code, negative.code} <= MESSAGES.keys()
+    assert {notice.code, negative.code} <= catalogue().keys()
     assert notices_on_syntax("zoom in", "") == ()
 
 

@@ -18,8 +18,7 @@ import requests
 from PIL import Image
 
 from i2v.core.errors import I2VError
-from i2v.core.messages import MESSAGES
-from i2v.web.problems import _ABOUT, _STATUS, MEDIA_TYPE
+from i2v.web.problems import MEDIA_TYPE
 from tests.media.test_image import png
 from tests.web.house import House, wait_for
 
@@ -36,10 +35,6 @@ def problem(response: requests.Response, status: int) -> dict[str, Any]:
     assert told["detail"]
     assert "Traceback" not in response.text
     return told
-
-
-def test_the_tables_know_only_codes_that_exist() -> None:
-    assert _STATUS.keys() | _ABOUT.keys() <= MESSAGES.keys()
 
 
 # --- fields: the same table as a form and as JSON

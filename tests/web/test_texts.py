@@ -10,15 +10,14 @@ from typing import get_args
 import pytest
 
 import i2v.web
-from i2v.core import messages_zh
 from i2v.core.errors import InvalidRequest, Notice
-from i2v.core.messages import HINTS, MESSAGES
+from i2v.core.messages import catalogue
 from i2v.core.schema import Fit, Language, PresetName, Speed
 from i2v.doctor.examination import CASES
 from i2v.doctor.findings import Status
 from i2v.jobs.model import FinalStatus, Phase
 from i2v.service.job_files import VideoProblem
-from i2v.web.texts import LANGUAGES, ON_PAGE, TEXTS, preferred_language, text, translate
+from i2v.web.texts import LANGUAGES, TEXTS, preferred_language, text, translate
 from i2v.weights.folders import Origin
 from i2v.weights.progress import Phase as FetchingPhase
 
@@ -33,25 +32,12 @@ def test_every_language_has_a_name() -> None:
     assert set(LANGUAGES) == set(get_args(Language))
 
 
-def test_every_error_and_notice_has_a_chinese_sentence_and_none_is_left_over() -> None:
-    assert set(messages_zh.CHINESE) == set(MESSAGES)
-    assert set(messages_zh.HINTS) == set(HINTS)
-
-
-@pytest.mark.parametrize("code", MESSAGES)
-def test_a_chinese_sentence_is_chinese_and_has_the_params_of_the_english_one(code: str) -> None:
-    chinese = messages_zh.CHINESE[code]
-    assert HAN.search(chinese)
-    assert params(chinese) == params(MESSAGES[code])
-
-
-@pytest.mark.parametrize("key", TEXTS)
-def test_a_text_of_the_page_is_there_in_both_languages_with_the_same_params(key: str) -> None:
-    english, chinese = TEXTS[key]
-    assert english
-    assert not HAN.search(english)
-    assert HAN.search(chinese)
-    assert params(english) == params(chinese)
+def test_a_text_of_the_page_is_there_in_both_languages_with_the_same_params() -> None:
+    for key, (english, chinese) in TEXTS.items():
+        assert english, key
+        assert not HAN.search(english), key
+        assert HAN.search(chinese), key
+        assert params(english) == params(chinese), key
 
 
 QUEUE_BUTTONS = ("open", "cancel", "retry", "delete", "clear", "older", "newer")
@@ -90,13 +76,6 @@ def test_a_notice_is_said_in_the_language_of_the_page() -> None:
     assert translate(told, "zh-CN").startswith("每秒 4 帧")
 
 
-def test_the_pages_own_sentences_belong_to_codes_and_have_no_params_of_their_own() -> None:
-    for code, (english, chinese) in ON_PAGE.items():
-        assert params(english) == params(chinese) <= params(MESSAGES[code]), code
-        assert not HAN.search(english)
-        assert HAN.search(chinese)
-
-
 @pytest.mark.parametrize(("language", "sentence"), [
     ("en", "Seed: x is not valid. It must be a number."), ("zh-CN", "种子：x 无效，要求：a number。"),
 ])  # fmt: skip
@@ -115,7 +94,8 @@ def test_a_state_and_a_title_are_said_in_chinese_too() -> None:
 
 def test_an_error_says_what_to_do_about_it_in_both_languages() -> None:
     told = InvalidRequest("job.cancelled").to_dict()
-    assert translate(told, "en") == f"{MESSAGES['job.cancelled']} {HINTS['job.cancelled']}"
+    entry = catalogue()["job.cancelled"]
+    assert translate(told, "en") == f"{entry.message} {entry.hint}"
     assert translate(told, "zh-CN") == "任务已取消。如果仍然需要视频，请重试任务。"
 
 

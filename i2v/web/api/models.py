@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from i2v.core.errors import I2VError
-from i2v.core.messages import HINTS
+from i2v.core.messages import hint
 from i2v.service.models import Deed, Model, State, Task
 from i2v.web.api.schemas import JobError
 from i2v.web.front import PREFIX, Front
@@ -162,7 +162,7 @@ def _task(task: Task) -> TaskBody:
     ending = task.ending
     error = None
     if ending is not None and (task.has_failed or isinstance(ending, I2VError)):
-        error = JobError(code=ending.code, message=ending.message, hint=HINTS.get(ending.code))
+        error = JobError(code=ending.code, message=ending.message, hint=hint(ending.code))
     return TaskBody(
         deed=task.deed,
         is_cancelling=task.is_cancelling,

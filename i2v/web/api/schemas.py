@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from i2v.core.engine_spec import Capabilities, EngineSpec, Preset
-from i2v.core.messages import HINTS
+from i2v.core.messages import hint
 from i2v.core.schema import MAX_INPUTS, GenerationRequest, InputRole
 from i2v.jobs.model import Job, JobStatus, JsonObject, Phase, StatusFilter
 from i2v.service.job_files import Removal, has_video
@@ -189,9 +189,7 @@ def job_body(job: Job, request: Request) -> JobBody:
         attempt=job.attempt,
         error=None
         if error is None
-        else JobError(
-            code=str(error["code"]), message=str(error["message"]), hint=HINTS.get(str(error["code"]))
-        ),
+        else JobError(code=str(error["code"]), message=str(error["message"]), hint=hint(str(error["code"]))),
         notices=[notice.to_dict() for notice in job.notices],
         request=job.request,
         video_available=has_video(job),

@@ -16,7 +16,7 @@ import pytest
 from i2v.jobs.model import Job
 from i2v.jobs.store import JobStore
 from i2v.workers.executors import watch as watch_module
-from i2v.workers.executors.entry import Word
+from i2v.workers.executors.entry import Message
 from i2v.workers.executors.process import ProcessExecutor
 from i2v.workers.executors.watch import Watch
 from i2v.workers.worker import Beat
@@ -99,19 +99,19 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._ahead = 0.0
         self.beats = self.looks = 0
-        self.per_word = 0.0  # seconds that go by after each word
-        note, act = Watch._note, Watch._act
+        self.per_message = 0.0  # seconds that go by after each message
+        note, act = Watch._read_message, Watch._act
 
-        def counted_note(watch: Watch, word: Word) -> None:
-            note(watch, word)
-            self.beats += isinstance(word, Beat) and word.job_id is not None
-            self._ahead += self.per_word
+        def counted(watch: Watch, message: Message) -> None:
+            note(watch, message)
+            self.beats += isinstance(message, Beat) and message.job_id is not None
+            self._ahead += self.per_message
 
         def counted_act(watch: Watch, now: float) -> None:
             act(watch, now)
             self.looks += 1
 
-        monkeypatch.setattr(Watch, "_note", counted_note)
+        monkeypatch.setattr(Watch, "_read_message", counted)
         monkeypatch.setattr(Watch, "_act", counted_act)
         monkeypatch.setattr(watch_module, "time", SimpleNamespace(monotonic=self.now, sleep=time.sleep))
 

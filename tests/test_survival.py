@@ -22,7 +22,7 @@ from i2v.core.settings import Settings
 from i2v.jobs.model import Job
 from i2v.jobs.store import JobStore
 from i2v.media.video import probe
-from i2v.workers.remains import is_published
+from i2v.workers.cleanup import is_published
 from tests.rehearsal import find_workers, stage
 from tests.survivor import KILL_BOTH, KILL_WORKER
 

@@ -105,8 +105,8 @@ def _apart(lab: Lab, ours: Trial, frames: Frames, others: Frames) -> Row:
     figures = {**apart, "expected_at_most": expected}
     if agrees:
         return Row("stock", "frames", "ok", figures=figures)
-    told = Notice("bench.frames_apart", {"highest": highest, "mean": round(mean, 2)}).message
-    return Row("stock", "frames", "failed", told, figures=figures)
+    message = Notice("bench.frames_apart", {"highest": highest, "mean": round(mean, 2)}).message
+    return Row("stock", "frames", "failed", message, figures=figures)
 
 
 def work_of_stock(lab: Lab) -> float:

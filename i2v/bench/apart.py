@@ -21,7 +21,7 @@ from i2v.core.errors import I2VError
 from i2v.core.signals import children_out_of_reach
 
 LOG = "log.txt"  # in the folder that the process is given: all that it and its libraries say
-_FAREWELL = 30.0  # seconds for the end of a process that has told its figures
+_FAREWELL = 30.0  # seconds for the end of a process that has sent its figures
 _LINES = 12  # of the innermost code that a failure names
 
 Task = TypeVar("Task")
@@ -48,13 +48,13 @@ class MeasureFailed(Exception):
 
 
 def run_apart(
-    measure: Measure[Task], task: Task, folder: Path, hear: Callable[[float], None], patience: float
+    measure: Measure[Task], task: Task, folder: Path, on_progress: Callable[[float], None], patience: float
 ) -> Figures:
-    """Return what `measure(task, tell)` returns, run in a fresh process.
+    """Return what `measure(task, on_progress)` returns, run in a fresh process.
 
     Args:
         folder: where its log goes.
-        hear: is told what share is done.
+        on_progress: is called with what share is done.
         patience: seconds without a word after which the process is ended.
     Raises:
         MeasureFailed: it raised, died or was silent.
@@ -66,7 +66,7 @@ def run_apart(
         try:
             with theirs, children_out_of_reach():
                 process.start()
-            return _follow(process, ours, hear, patience, folder / LOG)
+            return _follow(process, ours, on_progress, patience, folder / LOG)
         finally:
             if process.is_alive():
                 process.kill()
@@ -74,7 +74,7 @@ def run_apart(
 
 
 def _follow(
-    process: BaseProcess, words: Connection, hear: Callable[[float], None], patience: float, log: Path
+    process: BaseProcess, words: Connection, on_progress: Callable[[float], None], patience: float, log: Path
 ) -> Figures:
     while True:
         if not words.poll(patience):
@@ -89,7 +89,7 @@ def _follow(
         if isinstance(word, dict):
             process.join(_FAREWELL)  # killed, it would leave behind what libraries tidy up at their end
             return word
-        hear(word)
+        on_progress(word)
 
 
 def _death(process: BaseProcess, log: Path) -> Failure:

@@ -12,14 +12,14 @@ from typing import Protocol
 
 from i2v.bench.apart import MeasureFailed, failure_of
 from i2v.bench.report import Figures, Row
-from i2v.bench.trials import Tell, Trial
+from i2v.bench.trials import OnProgress, Trial
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.schema import Generation, MemoryPlan, PresetName, Speed
 from i2v.memory.plan import Planned
 
 QUICK_STEPS = 4  # of a preset that is not run to its end
 
-Measure = Callable[[Trial, Tell], Figures]
+Measure = Callable[[Trial, OnProgress], Figures]
 
 
 class Lab(Protocol):
@@ -69,9 +69,9 @@ def attempt(check: str, name: str, make: Callable[[], Row]) -> Row:
         failure = error.failure
     except Exception as error:
         failure = failure_of(error)
-    told = failure.message if failure.code else f"{failure.kind}: {failure.message}"
+    message = failure.message if failure.code else f"{failure.kind}: {failure.message}"
     detail: dict[str, object] = {"kind": failure.kind, "code": failure.code, "where": list(failure.where)}
-    return Row(check, name, "failed", told, round(time.monotonic() - start, 2), error=detail)
+    return Row(check, name, "failed", message, round(time.monotonic() - start, 2), error=detail)
 
 
 def no_room(planned: Planned) -> str | None:

@@ -42,10 +42,10 @@ def run_clip(
     engine: Engine,
     generation: Generation,
     gauge: Gauge,
-    tell: Callable[[float], None],
+    on_progress: Callable[[float], None],
     ladder: Ladder = NO_LADDER,
 ) -> Clip:
-    """Run `engine` once; `tell` takes the share of the steps that is done.
+    """Run `engine` once; `on_progress` takes the share of the steps that is done.
 
     The device is waited for where a phase ends, not within: so does a job.
     """
@@ -60,7 +60,7 @@ def run_clip(
             marks["condition"] = gauge.now()
         elif isinstance(event, Denoised):
             counts["denoise"] += 1
-            tell(event.step / event.total)
+            on_progress(event.step / event.total)
             if event.step == event.total:
                 marks["denoise"] = gauge.now()
         elif isinstance(event, Decoded):

@@ -97,15 +97,15 @@ class Gauge:
 
     def facts(self) -> dict[str, object]:
         """Return what libraries and card are, beyond names and versions of packages."""
-        told: dict[str, object] = {"threads": torch.get_num_threads(), "torch_cuda": torch.version.cuda}
+        facts: dict[str, object] = {"threads": torch.get_num_threads(), "torch_cuda": torch.version.cuda}
         if self._is_cuda:
             major, minor = torch.cuda.get_device_capability()
-            told |= {
+            facts |= {
                 "compute_capability": f"{major}.{minor}",
                 "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
                 "bfloat16": torch.cuda.is_bf16_supported(),
             }
-        return told
+        return facts
 
 
 def _of_status(name: str) -> int:

@@ -47,11 +47,13 @@ def _numbers(lab: Lab, watched: str, dtype: str) -> Row:
     figures = lab.measure(find_faults, trial, f"numbers in {dtype}")
     figures = of_clip(generation, plan, **figures)
     if figures["black_frames"]:
-        told = Notice("bench.black", {"count": cast("int", figures["black_frames"]), "dtype": dtype}).message
-        return Row("nan", dtype, "failed", told, figures=figures)
+        message = Notice(
+            "bench.black", {"count": cast("int", figures["black_frames"]), "dtype": dtype}
+        ).message
+        return Row("nan", dtype, "failed", message, figures=figures)
     again = cast("int", figures["decoded_again"])
-    told_again = Notice("bench.decoded_again", {"count": again, "dtype": dtype}).message if again else None
-    return Row("nan", dtype, "ok", told_again, figures=figures)
+    again_message = Notice("bench.decoded_again", {"count": again, "dtype": dtype}).message if again else None
+    return Row("nan", dtype, "ok", again_message, figures=figures)
 
 
 # --- cancel
@@ -81,12 +83,12 @@ def _cancel(lab: Lab) -> Row:
             wrong.append(Notice("bench.keeps_memory", {"stage": stage, "mib": over >> 20}))
     if _differs(figures["frames_after"]):
         wrong.append(Notice("bench.other_frames_after", {}))
-    told = " ".join(notice.message for notice in wrong) or None
+    message = " ".join(notice.message for notice in wrong) or None
     return Row(
         "cancel",
         "cancel",
         "failed" if wrong else "ok",
-        told,
+        message,
         figures=of_clip(generation, planned.plan, **figures),
     )
 
@@ -113,17 +115,17 @@ def _ladder(lab: Lab) -> Row:
         if short["stepped_down"]:
             break
     figures |= {"room_bytes": room, **short}
-    told = None
+    message = None
     if not figures["stepped_down"]:
-        told = Notice("bench.no_shortage", {}).message
+        message = Notice("bench.no_shortage", {}).message
     elif _differs(apart := cast("dict[str, float]", figures["frames_apart"])):
         highest, mean = int(apart["max_difference"]), round(apart["mean_difference"], 2)
-        told = Notice("bench.frames_apart", {"highest": highest, "mean": mean}).message
-    return Row("memory", "ladder", "failed" if told else "ok", told, figures=figures)
+        message = Notice("bench.frames_apart", {"highest": highest, "mean": mean}).message
+    return Row("memory", "ladder", "failed" if message else "ok", message, figures=figures)
 
 
 def _differs(apart: object) -> bool:
-    """Tell whether frames are further apart than rounding puts them in so few steps."""
+    """OnProgress whether frames are further apart than rounding puts them in so few steps."""
     return cast("dict[str, float]", apart)["mean_difference"] > ROUNDING
 
 

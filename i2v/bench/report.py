@@ -73,16 +73,16 @@ class Report:
 
         Raises `InvalidRequest` (`bench.not_writable`) where it cannot be written.
         """
-        told = {
+        content = {
             "schema": SCHEMA,
             "complete": self.complete,
             **self.about,
             "seconds": round(self.seconds, 1),
             "rows": [asdict(row) for row in self.rows],
         }
-        content = json.dumps(private.hide_all(told), indent=1, ensure_ascii=False) + "\n"
+        text = json.dumps(private.hide_all(content), indent=1, ensure_ascii=False) + "\n"
         try:
-            _replace(path, content)
+            _replace(path, text)
         except OSError as error:
             raise _not_writable(path, error) from error
 

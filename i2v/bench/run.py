@@ -113,13 +113,13 @@ class Bench:
         work = self.work(trial.generation)
         done = self._done
 
-        def hear(share: float) -> None:
+        def on_progress(share: float) -> None:
             self._done = done + share * work
             self._screen.show(name, self._left())
 
         self._screen.show(name, self._left())
         patience = self._settings.worker.hang_seconds
-        figures = run_apart(measure, trial, self._scratch, hear, patience)
+        figures = run_apart(measure, trial, self._scratch, on_progress, patience)
         self._done = done + work
         return figures
 

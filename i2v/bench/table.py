@@ -21,10 +21,10 @@ def heading(report: Report) -> str:
 
 
 def line(row: Row) -> str:
-    """Return "check  name  status  figures", and what was told of it."""
+    """Return "check  name  status  figures", and what there is to say of it."""
     words = "; ".join(_words(row))
-    told = ". ".join(text for text in (words, row.told) if text)
-    return f"{row.check:<8} {row.name:<15} {row.status:<8}{told}".rstrip()
+    details = ". ".join(text for text in (words, row.told) if text)
+    return f"{row.check:<8} {row.name:<15} {row.status:<8}{details}".rstrip()
 
 
 def _words(row: Row) -> Iterator[str]:

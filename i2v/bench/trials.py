@@ -1,7 +1,7 @@
 """The measurements themselves. Each runs in a process of its own (`apart`), so that peaks do not mix.
 
 A trial loads an engine, makes clips of a drawn picture, and returns figures; what they mean is judged by
-`checks`. `tell` takes the share that is done, from 0 to 1.
+`checks`. `on_progress` takes the share that is done, from 0 to 1.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from i2v.pipeline.plan import ClipPlan
 if TYPE_CHECKING:
     from i2v.bench.device import Gauge
 
-Tell = Callable[[float], None]
+OnProgress = Callable[[float], None]
 
 WARM_STEPS = 2  # of the clip before the one that is timed: CUDA loads and chooses kernels at their first use
 
@@ -80,7 +80,7 @@ class Trial:
         return replace(self, generation=replace(self.generation, num_inference_steps=count))
 
 
-def look(wanted: Literal["auto", "cpu", "cuda"], tell: Tell) -> Figures:
+def look(wanted: Literal["auto", "cpu", "cuda"], on_progress: OnProgress) -> Figures:
     """Return the device that there is, and its `Gauge.facts`."""
     device = probe_device(wanted)
     return {**asdict(device), **_gauge(device, is_ours=True).facts()}
@@ -94,7 +94,7 @@ def _gauge(device: DeviceInfo, is_ours: bool) -> Gauge:
     return Gauge(device)
 
 
-def time_clip(trial: Trial, tell: Tell) -> Figures:
+def time_clip(trial: Trial, on_progress: OnProgress) -> Figures:
     """Time one clip after a short one; its frames go to `scratch`/frames.npy."""
     gauge = trial.gauge()
     gauge.peak()
@@ -106,13 +106,13 @@ def time_clip(trial: Trial, tell: Tell) -> Figures:
     warm = min(WARM_STEPS, steps)
     whole = warm + steps
     short = trial.with_steps(warm).generation
-    run_clip(engine, short, gauge, lambda share: tell(share * warm / whole))
+    run_clip(engine, short, gauge, lambda share: on_progress(share * warm / whole))
     warmed = gauge.now()
     clip = run_clip(
         engine,
         trial.generation,
         gauge,
-        lambda share: tell((warm + share * steps) / whole),
+        lambda share: on_progress((warm + share * steps) / whole),
         trial.ladder(),
     )
     np.save(trial.scratch / "frames.npy", clip.frames)
@@ -124,7 +124,7 @@ def time_clip(trial: Trial, tell: Tell) -> Figures:
     }
 
 
-def make_video(trial: Trial, tell: Tell) -> Figures:
+def make_video(trial: Trial, on_progress: OnProgress) -> Figures:
     """Make one video the way a job does, with its ladder, from the picture to the MP4."""
     gauge = trial.gauge()
     gauge.peak()
@@ -132,18 +132,18 @@ def make_video(trial: Trial, tell: Tell) -> Figures:
     rungs: list[dict[str, object]] = []
     finished: list[float] = []  # when each step was
 
-    def hear(event: object) -> None:
+    def on_event(event: object) -> None:
         if isinstance(event, SteppedDown):
             rungs.append(rung_of(event))
         elif isinstance(event, Denoised):
             finished.append(gauge.now())
-            tell(event.step / event.total)
+            on_progress(event.step / event.total)
 
     size = (trial.generation.width, trial.generation.height)
     picture = Picture(draw_picture(*size), size, ())
     output = Output(OutputFile(trial.scratch / "clip.mp4", force=True))
     plan = ClipPlan({}, trial.spec, trial.generation, trial.device, Planned(trial.plan))
-    result = make_clip(plan, [picture], output, EngineCache(trial.settings.models), trial.settings, hear)
+    result = make_clip(plan, [picture], output, EngineCache(trial.settings.models), trial.settings, on_event)
     seconds = {**result.seconds, "clip": gauge.now() - start - result.seconds["load"]}
     if len(finished) > 1:
         seconds["step"] = (finished[-1] - finished[0]) / (len(finished) - 1)
@@ -161,10 +161,10 @@ def make_video(trial: Trial, tell: Tell) -> Figures:
     }
 
 
-def find_faults(trial: Trial, tell: Tell) -> Figures:
+def find_faults(trial: Trial, on_progress: OnProgress) -> Figures:
     """Make one clip whose engine looks at every number; raises `I2VError` (`bench.not_finite`)."""
     gauge, engine = trial.gauge(), trial.load()
-    clip = run_clip(engine, trial.generation, gauge, tell)
+    clip = run_clip(engine, trial.generation, gauge, on_progress)
     brightest = clip.frames.reshape(len(clip.frames), -1).max(axis=1)
     return {
         "decoded_again": sum(
@@ -175,11 +175,11 @@ def find_faults(trial: Trial, tell: Tell) -> Figures:
     }
 
 
-def stop_clips(trial: Trial, tell: Tell) -> Figures:
+def stop_clips(trial: Trial, on_progress: OnProgress) -> Figures:
     """Cancel a clip in the middle of a step, and one while it is decoded, then make a whole one."""
     gauge, engine = trial.gauge(), trial.load()
     first = run_clip(engine, trial.generation, gauge, lambda share: None)
-    tell(0.3)
+    on_progress(0.3)
     floor = gauge.release()
     figures: Figures = {"floor_bytes": floor}
     for stage, kind in (("denoise", Denoised), ("decode", Decoded)):
@@ -190,7 +190,7 @@ def stop_clips(trial: Trial, tell: Tell) -> Figures:
         del events
         held = gauge.release()
         figures[stage] = {"seconds": stopped, "seconds_each": each, "bytes_after": held}
-        tell(0.6)
+        on_progress(0.6)
     last = run_clip(engine, trial.generation, gauge, lambda share: None)
     figures["frames_after"] = compare_frames(last.frames, first.frames)
     return figures
@@ -217,18 +217,18 @@ def _stop(events: Generator[Event], kind: type[Event], delay: float, gauge: Gaug
     return max(0.0, gauge.now() - when)
 
 
-def run_freely(trial: Trial, tell: Tell) -> Figures:
-    """Make a clip with all the memory that it wants, and tell how much that is over the loaded model."""
+def run_freely(trial: Trial, on_progress: OnProgress) -> Figures:
+    """Make a clip with all the memory that it wants, and say how much that is over the loaded model."""
     gauge, engine = trial.gauge(), trial.load()
     gauge.release()
     gauge.peak()
     before = gauge.peak() or 0
-    clip = run_clip(engine, trial.generation, gauge, tell)
+    clip = run_clip(engine, trial.generation, gauge, on_progress)
     np.save(trial.scratch / "frames.npy", clip.frames)
     return {"needed_bytes": (gauge.peak() or 0) - before, "seconds": clip.seconds}
 
 
-def run_short(trial: Trial, tell: Tell) -> Figures:
+def run_short(trial: Trial, on_progress: OnProgress) -> Figures:
     """Make the clip of `run_freely` with `trial.room` bytes over the loaded model, by a ladder."""
     gauge = trial.gauge()
     gauge.give_back_at_once()
@@ -236,6 +236,6 @@ def run_short(trial: Trial, tell: Tell) -> Figures:
     gauge.release()
     cap = gauge.cappable() + (trial.room or 0)
     with gauge.capped(cap):
-        clip = run_clip(engine, trial.generation, gauge, tell, trial.ladder())
+        clip = run_clip(engine, trial.generation, gauge, on_progress, trial.ladder())
     apart = compare_frames(clip.frames, np.load(trial.scratch / "frames.npy"))
     return {"cap_bytes": cap, "seconds": clip.seconds, "stepped_down": clip.rungs, "frames_apart": apart}

@@ -115,7 +115,7 @@ class _Screen:
 
     def show(self, name: str, left: float | None) -> None:
         if self._is_terminal:
-            time = "" if left is None else f", about {_told(left)} left"
+            time = "" if left is None else f", about {_duration(left)} left"
             print(f"\r{f'measuring: {name}{time}':<{self.WIDTH}}", end="", file=sys.stderr, flush=True)
 
     def add(self, row: Row) -> None:
@@ -129,5 +129,5 @@ class _Screen:
             print(f"\r{'':<{self.WIDTH}}\r", end="", file=sys.stderr, flush=True)
 
 
-def _told(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

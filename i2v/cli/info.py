@@ -40,8 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
     except InvalidRequest as error:  # somebody else's video is a video too
         why_not = error.message
     if arguments.json:
-        told = {"video": _video_fields(video), "provenance": made, "label": tags.get(AIGC)}
-        print(json.dumps(told))
+        fields = {"video": _video_fields(video), "provenance": made, "label": tags.get(AIGC)}
+        print(json.dumps(fields))
         return 0
     print(
         f"{printable(str(video.path))}: {video.num_frames} frames of {video.width} x {video.height}"

@@ -61,20 +61,20 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
     from i2v.engines.registry import engines
     from i2v.weights.folders import locate
 
-    told: list[dict[str, object]] = []
+    rows: list[dict[str, object]] = []
     lines: list[str] = []
     for spec in engines().values():
         if not spec.files:
-            told.append(_without_files(spec))
+            rows.append(_without_files(spec))
             lines.append(f"{spec.name} ({spec.title}): installed, nothing needs to be downloaded")
             continue
         folder = locate(spec, settings.models)
         digest = _digest(spec, folder, settings.models) if arguments.digest else None
-        told.append(_fields(spec, folder, digest))
+        rows.append(_fields(spec, folder, digest))
         lines += _lines(spec, folder, digest)
     engine, reason = _auto(settings)
     if arguments.json:
-        print(json.dumps({"engines": told, "auto": {"engine": engine, **reason.to_dict()}}))
+        print(json.dumps({"engines": rows, "auto": {"engine": engine, **reason.to_dict()}}))
     else:
         print("\n".join([*lines, reason.message]))
     return 0

@@ -61,9 +61,9 @@ def _download(arguments: argparse.Namespace, settings: Settings) -> int:
             done = download(spec, settings.models, line.show, accept_licences=accepted)
     except KeyboardInterrupt:
         raise Cancelled("weights.cancelled") from None
-    told = {"path": str(done.folder.path), "fetched": done.fetched, "told_by": done.told_by}
+    fields = {"path": str(done.folder.path), "fetched": done.fetched, "told_by": done.hash_source}
     if arguments.json:
-        print(json.dumps({**told, **done.notice.to_dict()}, ensure_ascii=False))
+        print(json.dumps({**fields, **done.notice.to_dict()}, ensure_ascii=False))
         return 0
     print(f"i2v: {done.notice.message}", file=sys.stderr)
     print(done.folder.path)
@@ -108,8 +108,8 @@ def _verify(arguments: argparse.Namespace, settings: Settings) -> int:
         done = verify(_spec(arguments.name), settings.models, line.show)
     if arguments.json:
         files = [asdict(file) for file in done.files]
-        told = {"path": str(done.folder.path), "told_by": done.told_by, "files": files}
-        print(json.dumps({**told, **done.notice.to_dict()}, ensure_ascii=False))
+        fields = {"path": str(done.folder.path), "told_by": done.hash_source, "files": files}
+        print(json.dumps({**fields, **done.notice.to_dict()}, ensure_ascii=False))
     else:
         for file in done.files:
             state = "ok" if file.is_right else "missing" if file.how is None else "bad"
@@ -120,7 +120,7 @@ def _verify(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _add(arguments: argparse.Namespace, settings: Settings) -> int:
     from i2v.engines.registry import engines
-    from i2v.weights.shelf import add_folder, which_fits
+    from i2v.weights.added import add_folder, which_fits
 
     named = arguments.name is not None
     spec = _spec(arguments.name) if named else which_fits(engines().values(), arguments.folder)
@@ -130,7 +130,7 @@ def _add(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _remove(arguments: argparse.Namespace, settings: Settings) -> int:
     from i2v.core.errors import InvalidRequest
-    from i2v.weights.shelf import removable, remove_folder
+    from i2v.weights.added import removable, remove_folder
 
     spec = _spec(arguments.name)
     folder = removable(spec, settings.models)
@@ -162,22 +162,22 @@ class _Line:
 
     def __init__(self) -> None:
         self.visible = sys.stderr.isatty()
-        self.told: tuple[str | None, str] | None = None
+        self.last_shown: tuple[str | None, str] | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.visible and self.told:
+        if self.visible and self.last_shown:
             print(file=sys.stderr)
 
     def show(self, progress: Progress) -> None:
         now = (progress.file, progress.phase)
         if self.visible:
             print(f"\r{_words(progress):<100}", end="", file=sys.stderr, flush=True)
-        elif now != self.told and progress.phase != "checking":
+        elif now != self.last_shown and progress.phase != "checking":
             print(_words(progress), file=sys.stderr, flush=True)
-        self.told = now
+        self.last_shown = now
 
 
 def _words(progress: Progress) -> str:

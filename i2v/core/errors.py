@@ -56,9 +56,9 @@ class Notice:
         return self.sentence or render(self.code, self.params)
 
     @classmethod
-    def rebuilt(cls, told: Mapping[str, Any]) -> Self:
-        """Return the notice that another process, maybe of another version, has told as `to_dict`."""
-        return cls(told["code"], dict(told["params"]), told.get("message", ""))
+    def rebuilt(cls, stored: Mapping[str, Any]) -> Self:
+        """Return the notice that `to_dict` of another process, maybe of another version, returned."""
+        return cls(stored["code"], dict(stored["params"]), stored.get("message", ""))
 
     def to_dict(self) -> dict[str, object]:
         return {"code": self.code, "params": self.params, "message": self.message}
@@ -101,9 +101,9 @@ class I2VError(Exception):
         return partial(type(self), self.code, **self.params), ()
 
     @classmethod
-    def rebuilt(cls, told: Mapping[str, Any]) -> Self:
-        """Return the error that another process told by code and params."""
-        return cls(told["code"], **told["params"])
+    def rebuilt(cls, stored: Mapping[str, Any]) -> Self:
+        """Return the error that another process sent as code and params."""
+        return cls(stored["code"], **stored["params"])
 
     def to_dict(self) -> dict[str, object]:
         return {"code": self.code, "params": self.params, "message": self.message}

@@ -301,7 +301,7 @@ def _from_environment(environ: Mapping[str, str]) -> list[_Source]:
         if key in seen:
             raise InvalidRequest(
                 "settings.invalid",
-                source=name, key=key, value=_told(key, value), allowed=f"{seen[key]} sets the same",
+                source=name, key=key, value=_shown_value(key, value), allowed=f"{seen[key]} sets the same",
             )  # fmt: skip
         seen[key] = name
         sources.append(_Source(shown(name), _nested(key, value), Path.cwd()))
@@ -351,7 +351,11 @@ def _checked(source: _Source) -> dict[str, dict[str, object]]:
         if not isinstance(values, dict):
             allowed = "a section with the keys " + ", ".join(sections[name].model_fields)
             raise InvalidRequest(
-                "settings.invalid", source=source.name, key=name, value=_told(name, values), allowed=allowed
+                "settings.invalid",
+                source=source.name,
+                key=name,
+                value=_shown_value(name, values),
+                allowed=allowed,
             )
         for key in values:
             if key not in sections[name].model_fields:
@@ -368,7 +372,7 @@ def _is_secret(key: str) -> bool:
     return any(info.annotation is SecretStr for field, info in fields.items() if rest in ("", field))
 
 
-def _told(key: str, value: object) -> str:
+def _shown_value(key: str, value: object) -> str:
     return SECRET if _is_secret(key) else shown(value)
 
 

@@ -57,8 +57,8 @@ def app_log(folder: Path, quiet: bool = False) -> Iterator[Path | None]:
         print(f"Log: {path}", flush=True)
     except OSError as error:
         reason = error.strerror or str(error)
-        told = Notice("doctor.logs_unwritable", {"path": shown(str(folder), limit=300), "reason": reason})
-        print(f"i2v: {told.message}", file=sys.stderr)
+        notice = Notice("doctor.logs_unwritable", {"path": shown(str(folder), limit=300), "reason": reason})
+        print(f"i2v: {notice.message}", file=sys.stderr)
     for handler in handlers:
         handler.setFormatter(ShortFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     limit = RepetitionLimit(handlers)

@@ -74,8 +74,8 @@ def find_holder(data_dir: Path) -> Holder | None:
         with (data_dir / NAME).open(encoding="utf-8") as file:
             if _lock(file.fileno()) and not is_held:
                 return None
-            told = json.load(file)
-            holder = Holder(told["pid"], tuple(told["urls"]), told["log"])
+            stored = json.load(file)
+            holder = Holder(stored["pid"], tuple(stored["urls"]), stored["log"])
             locker = _find_locker(data_dir)
             return holder if locker in (0, holder.pid) else Holder(locker)  # somebody else's words
     except FileNotFoundError:  # or somebody has removed it

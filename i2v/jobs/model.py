@@ -105,7 +105,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Attempt:
+class PastAttempt:
     """A past attempt at a job. Times are seconds since 1970; `error` is what it failed of."""
 
     attempt: int
@@ -156,7 +156,7 @@ class Job:
     cancel_requested: bool
     result: Result | None
     error: JsonObject | None
-    history: tuple[Attempt, ...]
+    history: tuple[PastAttempt, ...]
     created_at: float
     started_at: float | None
     finished_at: float | None

@@ -19,7 +19,7 @@ from i2v.core.errors import Notice, read_notices
 from i2v.core.results import Result
 from i2v.core.schema import Generation, PlannedMemory, shown
 from i2v.core.stored import parse_json, read_as
-from i2v.jobs.model import Attempt, Job, JsonObject, OwnedFiles, Phase
+from i2v.jobs.model import Job, JsonObject, OwnedFiles, PastAttempt, Phase
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ def job_of(row: sqlite3.Row) -> Job:
     plan = parts.read("plan", partial(read_as, PlannedMemory))
     notices = parts.read("notices", read_notices) or ()
     error = parts.read("error", _error)
-    history = parts.read("history", partial(read_as, tuple[Attempt, ...])) or ()
+    history = parts.read("history", partial(read_as, tuple[PastAttempt, ...])) or ()
     if parts.reason:
         unreadable = Notice("job.unreadable", {"reason": parts.reason})
         notices = (*(notice for notice in notices if notice.code != unreadable.code), unreadable)

@@ -18,7 +18,6 @@ from i2v.core.schema import PROMPT_LIMIT, clean_text, shown
 from i2v.core.stored import parse_json
 from i2v.jobs.model import (
     MAX_HISTORY,
-    Attempt,
     Claim,
     Ending,
     FinalStatus,
@@ -26,6 +25,7 @@ from i2v.jobs.model import (
     JobLost,
     JsonObject,
     Page,
+    PastAttempt,
     Progress,
     StatusFilter,
     Submission,
@@ -229,5 +229,5 @@ def _history(
         stored = parse_json(db.execute("SELECT history FROM jobs WHERE id = ?", [job.id]).fetchone()[0])
         attempts = stored if isinstance(stored, list) else []
     if job.status == "running" and job.started_at is not None and ending is not None:
-        attempts.append(asdict(Attempt(job.attempt, ending, job.started_at, ended_at, error)))
+        attempts.append(asdict(PastAttempt(job.attempt, ending, job.started_at, ended_at, error)))
     return dump(attempts[-MAX_HISTORY:])

@@ -16,7 +16,7 @@ from i2v.host.log_files import find_logs
 from i2v.host.service_lock import find_holder
 from i2v.jobs.store import JobStore
 from i2v.launcher.answers import status_of
-from i2v.launcher.start import FLAGS, LOGS, Launcher, open_launcher, start, tell_addresses
+from i2v.launcher.start import FLAGS, LOGS, Launcher, open_launcher, show_addresses, start
 
 STOP_SECONDS = 60.0  # answers under way have ten, the worker five
 NOT_RUNNING = 3  # the exit code of `status`, as init scripts have it
@@ -35,18 +35,18 @@ def status(launcher: Launcher) -> int:
     process = holder.process(launcher.data_dir)
     since = "?" if process is None else f"{datetime.fromtimestamp(process.create_time()):%Y-%m-%d %H:%M:%S}"
     terminal.say("ok", "running", pid=holder.pid, since=since)
-    is_alive = tell_addresses(launcher, holder)
+    is_alive = show_addresses(launcher, holder)
     if is_alive:
-        told = {200: "worker_ready", 503: "worker_not_ready"}.get(
+        key = {200: "worker_ready", 503: "worker_not_ready"}.get(
             status_of(f"{holder.urls[0]}/readyz", 3) or 0
         )
-        if told is not None:
-            terminal.say("info", told)
-        _tell_jobs(launcher)
+        if key is not None:
+            terminal.say("info", key)
+        _show_jobs(launcher)
     return 0 if is_alive else 1
 
 
-def _tell_jobs(launcher: Launcher) -> None:
+def _show_jobs(launcher: Launcher) -> None:
     try:
         with contextlib.closing(JobStore(launcher.settings.database, create=False)) as store:
             counts = store.counts()

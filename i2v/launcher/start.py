@@ -70,7 +70,7 @@ def open_launcher(flags: Mapping[str, str], terminal: Terminal) -> Launcher:
 def start(launcher: Launcher) -> int:
     """Start the server unless it runs; return the exit code."""
     if holder := find_holder(launcher.data_dir):
-        tell_running(launcher, holder)
+        show_running(launcher, holder)
         return 0
     if not _prepare(launcher):
         return 1
@@ -85,7 +85,7 @@ def start(launcher: Launcher) -> int:
             start_new_session=True,  # a closed terminal and Ctrl-C do not reach it
         )
         try:
-            _tell_findings(launcher)  # while it loads
+            _show_findings(launcher)  # while it loads
             holder = _wait(launcher, server, began + launcher.patience, said)
         except BaseException:
             server.terminate()
@@ -94,7 +94,7 @@ def start(launcher: Launcher) -> int:
         if holder is not None:
             seconds = round(time.monotonic() - began, 1)
             launcher.terminal.say("ok", "ready", seconds=seconds, pid=server.pid)
-            tell_addresses(launcher, holder)
+            show_addresses(launcher, holder)
             return 0
         return _fail(launcher, server, complaints)
 
@@ -102,27 +102,27 @@ def start(launcher: Launcher) -> int:
 def start_in_foreground(launcher: Launcher) -> int:
     """Become the server; return the exit code where that cannot be."""
     if holder := find_holder(launcher.data_dir):
-        tell_running(launcher, holder)
+        show_running(launcher, holder)
         return 1
     if not _prepare(launcher):
         return 1
-    _tell_findings(launcher)
+    _show_findings(launcher)
     command = [*launcher.server, *launcher.flags]
     os.execv(command[0], command)
 
 
-def tell_running(launcher: Launcher, holder: Holder) -> None:
+def show_running(launcher: Launcher, holder: Holder) -> None:
     if not holder.pid:
         launcher.terminal.say("info", "begins")
         return
     launcher.terminal.say("info", "runs", pid=holder.pid)
-    tell_addresses(launcher, holder)
+    show_addresses(launcher, holder)
     if launcher.flags:
         flags = shlex.join(launcher.flags)
         launcher.terminal.plain("runs_elsewhere", command=SCRIPT, flags=flags)
 
 
-def tell_addresses(launcher: Launcher, holder: Holder) -> bool:
+def show_addresses(launcher: Launcher, holder: Holder) -> bool:
     """Show those addresses that answer, and the log; return whether any of them does."""
     alive = {url: status_of(f"{url}/healthz", seconds=3) == 200 for url in holder.urls}
     for url, is_alive in alive.items():
@@ -158,7 +158,7 @@ def _port_is_free(launcher: Launcher, port: int) -> bool:
     if port == 0:
         return True
     finding = check_port(port)
-    launcher.terminal.tell(finding)
+    launcher.terminal.show_finding(finding)
     if finding.status == "ok":
         return True
     pid = finding.found.params.get("pid")
@@ -178,23 +178,23 @@ def _command_of(pid: int) -> str:
         return "?"
 
 
-def _tell_findings(launcher: Launcher) -> None:
+def _show_findings(launcher: Launcher) -> None:
     from i2v.doctor.brief import examine_briefly  # numpy and ffmpeg: the server is loading meanwhile
 
     for finding in examine_briefly(launcher.settings, os.environ):
-        launcher.terminal.tell(finding, "warning" if finding.status == "problem" else None)
+        launcher.terminal.show_finding(finding, "warning" if finding.status == "problem" else None)
 
 
 def _wait(
     launcher: Launcher, server: subprocess.Popen[bytes], deadline: float, said: IO[bytes]
 ) -> Holder | None:
     """Return the service once its page answers; `None` if the server has ended, or it takes too long."""
-    told = 0
+    seen = 0
     while time.monotonic() < deadline and server.poll() is None:
-        told = _relay(launcher, said, told)
+        seen = _relay(launcher, said, seen)
         holder = find_holder(launcher.data_dir)
         if holder is not None and holder.pid == server.pid and _has_page(holder):
-            _relay(launcher, said, told)
+            _relay(launcher, said, seen)
             return holder
         time.sleep(LOOK_SECONDS)
     return None
@@ -206,14 +206,14 @@ def _has_page(holder: Holder) -> bool:
     return status is not None and status < 500
 
 
-def _relay(launcher: Launcher, said: IO[bytes], told: int) -> int:
-    """Show what the server has said beyond the first `told` bytes, whole lines only; return up to where."""
-    new = os.pread(said.fileno(), 2**16, told)
+def _relay(launcher: Launcher, said: IO[bytes], seen: int) -> int:
+    """Show what the server has printed beyond the first `seen` bytes, whole lines; return up to where."""
+    new = os.pread(said.fileno(), 2**16, seen)
     whole = new[: new.rfind(b"\n") + 1]
     for line in whole.decode("utf-8", "replace").splitlines():
         if not line.startswith(OWN_WORDS):
             launcher.terminal.show("info", line)
-    return told + len(whole)
+    return seen + len(whole)
 
 
 def _fail(launcher: Launcher, server: subprocess.Popen[bytes], complaints: IO[bytes]) -> int:
@@ -227,7 +227,7 @@ def _fail(launcher: Launcher, server: subprocess.Popen[bytes], complaints: IO[by
         launcher.terminal.say("problem", "not_ready", seconds=round(launcher.patience), path=log)
         return 1
     if holder := _find_rival(launcher.data_dir):
-        tell_running(launcher, holder)
+        show_running(launcher, holder)
         return 0
     complaints.seek(0)
     for line in complaints.read().decode("utf-8", "replace").splitlines()[-20:]:

@@ -38,7 +38,7 @@ class Terminal:
         stream = sys.stderr if status == "problem" else sys.stdout
         print(self._mark(status, stream), line, file=stream, flush=True)
 
-    def tell(self, finding: Finding, status: Status | None = None) -> None:
+    def show_finding(self, finding: Finding, status: Status | None = None) -> None:
         """Show what was found and what to do about it, as a `status` of its own if that is given."""
         shown: Status = status or finding.status
         self.show(shown, translate(finding.found.to_dict(), self._language))

@@ -239,7 +239,7 @@ def _answer(
     try:
         found = inspect_picture(data, limits)
         if task == "inspect":
-            return _told(found.size, found.notices, found.source_size), b""
+            return _header(found.size, found.notices, found.source_size), b""
         _limit_time(min(_seconds_for(found.source_size), confines.seconds))
         if task == "keep":
             assert output is not None
@@ -257,7 +257,7 @@ def _answer(
         return {"error": InvalidRequest("image.no_memory").to_dict()}, b""
 
 
-def _told(
+def _header(
     size: tuple[int, int], notices: tuple[Notice, ...], source_size: tuple[int, int]
 ) -> dict[str, object]:
     return {"size": size, "source_size": source_size, "notices": [notice.to_dict() for notice in notices]}
@@ -273,7 +273,7 @@ def _keep(data: bytes, limits: ImageLimits, output: Path) -> dict[str, object]:
         if error.errno is None:  # the encoder's, not the disk's
             raise
         return {"unstored": error.errno}
-    return _told(picture.image.size, picture.notices, picture.source_size)
+    return _header(picture.image.size, picture.notices, picture.source_size)
 
 
 def _write(output: Path, data: bytes) -> None:

@@ -146,21 +146,21 @@ class Upscaler:
         """
         network = NETWORKS[name]
         self._divisor = network.divisor
-        told = {"upscaler": network.title, "extra": network.extra}
+        params = {"upscaler": network.title, "extra": network.extra}
         files = _weights(network)
         if files is None:
-            raise ModelUnavailable("upscale.unusable", reason=f"{network.package} is not installed", **told)
+            raise ModelUnavailable("upscale.unusable", reason=f"{network.package} is not installed", **params)
         try:
             import ncnn
         except ImportError as error:
-            raise ModelUnavailable("upscale.unusable", reason=str(error), **told) from error
+            raise ModelUnavailable("upscale.unusable", reason=str(error), **params) from error
         self._ncnn = ncnn
         self._net = ncnn.Net()
         self._net.opt.use_vulkan_compute = False
         self._net.opt.num_threads = 1
         layers, numbers = map(str, files)
         if self._net.load_param(layers) or self._net.load_model(numbers):
-            raise ModelUnavailable("upscale.unusable", reason=f"ncnn cannot read {layers}", **told)
+            raise ModelUnavailable("upscale.unusable", reason=f"ncnn cannot read {layers}", **params)
         (self._input,), (self._output,) = self._net.input_names(), self._net.output_names()
 
     def enlarge(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:

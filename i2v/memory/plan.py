@@ -156,7 +156,7 @@ def plan_memory(
         return Planned(best.plan, best.figures, True, (fits, *explain(best.plan)))
     least = min(exact, key=lambda way: (way.figures.ram_bytes > _free_ram(device), way.figures.device_bytes))
     others = alternatives(spec, generation, device, options)
-    return Planned(least.plan, least.figures, False, (_told_too_large(least.figures, device), *others))
+    return Planned(least.plan, least.figures, False, (_too_large(least.figures, device), *others))
 
 
 def hold_plan(
@@ -311,7 +311,7 @@ def _pixels(generation: Generation) -> int:
     return generation.generated_width * generation.generated_height
 
 
-def _told_too_large(figures: Estimate, device: DeviceInfo) -> Notice:
+def _too_large(figures: Estimate, device: DeviceInfo) -> Notice:
     if figures.device_bytes > _free(device):
         needed, free = _gib(figures.device_bytes), _gib(_free(device))
         return Notice("plan.too_large", {"needed": needed, "free": free})

@@ -71,7 +71,7 @@ def weights_state(spec: EngineSpec, models: ModelSettings) -> tuple[object, ...]
         return ()
 
 
-class Proofs:
+class CertificateCache:
     """What is proven of the weights that are here, looked up again when their files are others."""
 
     def __init__(self, models: ModelSettings) -> None:

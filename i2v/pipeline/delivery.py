@@ -78,7 +78,7 @@ def publish_kept(
 ) -> Result:
     """Publish frames and sound that were kept, and remove them then.
 
-    `on_frame` hears each frame's number, and may raise.
+    `on_frame` is called with each frame's number, and may raise.
     """
     about = kept.about
     watch = Stopwatch(dict(about.seconds))

@@ -1,6 +1,6 @@
 """The one engine that a process has loaded: kept from clip to clip, loaded anew where a clip needs another.
 
-Deliberately does not know jobs: a plan is all that it hears of a clip.
+Deliberately does not know jobs: a plan is all that it knows of a clip.
 """
 
 from __future__ import annotations

@@ -87,16 +87,16 @@ def make_clip(
     ladder = MemoryLadder(plan.spec, plan.generation, plan.device, settings.engine)
     notices = [*plan.notices, *(notice for picture in pictures for notice in picture.notices)]
 
-    def hear(event: ClipEvent) -> None:
+    def handle(event: ClipEvent) -> None:
         notices.extend(event.notices)
         on_event(event)
 
     with ladder.explained():
         with watch.phase(Stage.LOAD):
             for event in cache.prepare(plan, ladder):
-                hear(event)
+                handle(event)
         provenance = describe(plan, pictures, cache.current(), settings.output)
-        hear(Loaded(provenance))
+        handle(Loaded(provenance))
         with watch.phase(Stage.PICTURE):
             inputs, fitting = fit_inputs(plan, pictures)
         notices.extend(fitting)
@@ -105,7 +105,7 @@ def make_clip(
         with closing(engine.generate(plan.generation, inputs, ladder)) as events:
             marks = mark(plan.spec, provenance, settings.output, output.tags)
             clip = _Clip(plan, output, marks, books, watch, notices)
-            return clip.publish(books.follow(events), hear)
+            return clip.publish(books.follow(events), handle)
 
 
 def check_output(target: OutputTarget, with_sound: bool = False) -> None:
@@ -174,12 +174,12 @@ class _Clip:
     has_begun: bool = False
     is_whole: bool = False  # all that the engine makes has come
 
-    def publish(self, events: Iterator[Event], hear: Callable[[Event], None]) -> Result:
+    def publish(self, events: Iterator[Event], handle: Callable[[Event], None]) -> Result:
         """Encode what the engine makes as it comes. Where only that fails, it is kept for a retry."""
         recorder, generation = self.output.recorder, self.plan.generation
         has_sound = self.plan.spec.capabilities.sound
         with recorder.begin(generation, has_sound) if recorder is not None else nullcontext():
-            content = self._made(events, hear)
+            content = self._made(events, handle)
             try:
                 path = deliver(content, generation, self.marks, self.output.target, self.watch)
             except Exception as error:  # a defect in the delivery is no reason to lose frames either
@@ -188,12 +188,12 @@ class _Clip:
                 return self._publish_kept(content, recorder, error)
         return Result(path, generation, tuple(self.notices), self.watch.seconds, tuple(self.books.to_list()))
 
-    def _made(self, events: Iterator[Event], hear: Callable[[Event], None]) -> Iterator[Content]:
+    def _made(self, events: Iterator[Event], handle: Callable[[Event], None]) -> Iterator[Content]:
         self.has_begun = True
         if self.plan.generation.upscaler != "lanczos":
             events = _frame_by_frame(events)
         for event in events:
-            hear(event)
+            handle(event)
             if isinstance(event, Decoded):
                 if self.output.recorder is not None:
                     self.output.recorder.append(event.frames)

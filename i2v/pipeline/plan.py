@@ -15,7 +15,7 @@ from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, PlannedMe
 from i2v.core.settings import EngineSettings, Settings, load_presets
 from i2v.memory.plan import Planned, hold_plan, plan_memory
 from i2v.pipeline.checks import check_request
-from i2v.pipeline.choice import Proofs, choose_engine
+from i2v.pipeline.choice import CertificateCache, choose_engine
 from i2v.pipeline.ladder import MemoryLadder
 from i2v.pipeline.resolve import resolve
 
@@ -45,7 +45,7 @@ class ClipPlanner:
         self._settings = settings
         self._engines = engines
         self._presets = load_presets()
-        self._proofs = Proofs(settings.models)
+        self._certificates = CertificateCache(settings.models)
 
     def parse(self, fields: Mapping[str, object]) -> GenerationRequest:
         """Return the request that the fields describe, with the settings' engine where they name none."""
@@ -77,7 +77,7 @@ class ClipPlanner:
             spec,
             self._presets,
             picture_size,
-            proofs=self._proofs.of(spec),
+            certificates=self._certificates.of(spec),
             upscaling=self._settings.output.upscaler,
         )
         memory = plan_memory(spec, generation, device, self._settings.engine)

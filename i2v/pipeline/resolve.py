@@ -31,7 +31,7 @@ def resolve(
     presets: dict[str, Preset],
     picture_size: tuple[int, int],
     draw: Callable[[], int] = draw_seed,
-    proofs: Sequence[Certificate] | None = None,
+    certificates: Sequence[Certificate] | None = None,
     upscaling: Upscaling = "lanczos",
 ) -> tuple[Generation, tuple[Notice, ...]]:
     """Fill every gap of `request`: explicit fields, then the engine's preset, then the published one.
@@ -39,7 +39,7 @@ def resolve(
     Args:
         picture_size: (width, height) of the upright picture in pixels.
         draw: gives the seed where the request has none.
-        proofs: what fast sampling is proven for with these weights; `None` where nobody looked.
+        certificates: what fast sampling is proven for with these weights; `None` where nobody looked.
         upscaling: what the settings want; a network is used where it is installed and frames are enlarged.
     Raises:
         InvalidRequest: as `check_request` does.
@@ -70,7 +70,7 @@ def resolve(
     )
     options, understood = options.completed(generation)
     generation = replace(generation, options=options.model_dump(mode="json", exclude_none=True))
-    speed, on_speed = _speed(request, spec, generation, proofs)
+    speed, on_speed = _speed(request, spec, generation, certificates)
     notices = (*understood, *on_speed)
     generation = replace(generation, speed=speed)
     if _scales_up(generation):
@@ -94,18 +94,21 @@ def _target_fps(request: GenerationRequest, spec: EngineSpec, fps: int) -> int:
 
 
 def _speed(
-    request: GenerationRequest, spec: EngineSpec, generation: Generation, proofs: Sequence[Certificate] | None
+    request: GenerationRequest,
+    spec: EngineSpec,
+    generation: Generation,
+    certificates: Sequence[Certificate] | None,
 ) -> tuple[Literal["exact", "fast"], tuple[Notice, ...]]:
     """Settle the speed: fast where it is proven, or where it is asked for and known to the engine."""
     if request.speed == "exact" or not spec.capabilities.speed:
         return "exact", ()
-    if any(proof.covers(generation) for proof in proofs or ()):
+    if any(certificate.covers(generation) for certificate in certificates or ()):
         return "fast", ()
     if request.speed == "fast":
         return "fast", (Notice("speed.unproven", {}),)
     if evaluations("fast", generation.num_inference_steps) == generation.num_inference_steps:
         return "exact", ()  # as few as they get
-    return "exact", () if proofs is None else (Notice("speed.not_measured", {}),)
+    return "exact", () if certificates is None else (Notice("speed.not_measured", {}),)
 
 
 def _sizes(

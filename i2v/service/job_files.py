@@ -17,7 +17,7 @@ from typing import BinaryIO, Literal
 from i2v.core.errors import EncodeError, I2VError, InvalidRequest
 from i2v.core.schema import shown
 from i2v.jobs.model import Job, OwnedFiles
-from i2v.workers.remains import is_published, tag_of
+from i2v.workers.cleanup import is_published, tag_of
 
 VideoProblem = Literal["missing", "broken"]
 Removal = Literal["removed", "missing", "kept"]

@@ -19,22 +19,22 @@ from i2v.core.errors import Cancelled, I2VError, InvalidRequest, ModelUnavailabl
 from i2v.core.schema import shown
 from i2v.core.settings import ModelSettings
 from i2v.engines.registry import find_spec
+from i2v.weights.added import add_folder, can_be_added, refuse_own, removable, remove_folder, which_fits
 from i2v.weights.check import verify
 from i2v.weights.download import Plan, download, plan_download, settle_licences
-from i2v.weights.fetching import told_notice, unwritable
+from i2v.weights.fetching import checked_notice, unwritable
 from i2v.weights.folders import ModelFolder, is_available, locate
 from i2v.weights.parts import published_of
 from i2v.weights.progress import Progress
 from i2v.weights.records import Digests, merged, read_listing, records_folder
-from i2v.weights.shelf import add_folder, can_be_added, refuse_own, removable, remove_folder, which_fits
 
 STOP_SECONDS = 10  # that a task may take to end with the service
 
-Deed = Literal["download", "verify"]
+TaskKind = Literal["download", "verify"]
 State = Literal["available", "incomplete", "absent", "downloading", "verifying"]
-Hear = Callable[[Progress], None]
+OnProgress = Callable[[Progress], None]
 Cancel = Callable[[], bool]
-Work = Callable[[Hear, Cancel], Notice]
+Work = Callable[[OnProgress, Cancel], Notice]
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Task:
         ending: what came of it, `None` as long as it is under way.
     """
 
-    deed: Deed
+    kind: TaskKind
     progress: Progress | None = None
     is_cancelling: bool = False
     ending: Notice | I2VError | None = None
@@ -81,7 +81,7 @@ class Model:
     @property
     def state(self) -> State:
         if self.task is not None and self.task.ending is None:
-            return "downloading" if self.task.deed == "download" else "verifying"
+            return "downloading" if self.task.kind == "download" else "verifying"
         if self.folder.missing is None:
             return "available"
         return "incomplete" if self.folder.files or (self.plan and self.plan.begun) else "absent"
@@ -120,8 +120,8 @@ class Models:
         except OSError as error:
             raise unwritable(self._settings.directory, error.strerror or str(error)) from error
 
-        def work(hear: Hear, cancelled: Cancel) -> Notice:
-            return download(spec, self._settings, hear, cancelled).notice
+        def work(on_progress: OnProgress, cancelled: Cancel) -> Notice:
+            return download(spec, self._settings, on_progress, cancelled).notice
 
         return self._start(spec, "download", work)
 
@@ -129,9 +129,9 @@ class Models:
         """Begin to check the model's files; raises `models.busy` as `download` does."""
         spec = self._known(name)
 
-        def work(hear: Hear, cancelled: Cancel) -> Notice:
+        def work(on_progress: OnProgress, cancelled: Cancel) -> Notice:
             try:
-                return verify(spec, self._settings, hear, cancelled).notice
+                return verify(spec, self._settings, on_progress, cancelled).notice
             except Cancelled:
                 raise Cancelled("models.check_stopped", title=spec.title) from None
 
@@ -148,9 +148,9 @@ class Models:
         return self._model(spec)
 
     def add(self, name: str, folder: str) -> Path:
-        """Use the model in `folder`, which stays where it is; see `weights.shelf.add_folder`.
+        """Use the model in `folder`, which stays where it is; see `weights.added.add_folder`.
 
-        `name` may be empty where the folder says which model it is of (`weights.shelf.which_fits`).
+        `name` may be empty where the folder says which model it is of (`weights.added.which_fits`).
         """
         spec = self._known(name) if name else None
         if not folder.strip():
@@ -207,10 +207,10 @@ class Models:
         checked = _how_checked(spec, self._settings, folder)
         return Model(spec, folder, plan, checked, _removable(spec, self._settings), task)
 
-    def _start(self, spec: EngineSpec, deed: Deed, work: Work) -> Model:
+    def _start(self, spec: EngineSpec, kind: TaskKind, work: Work) -> Model:
         with self._lock:
             self._refuse_if_busy(spec)
-            run = _Run(spec, deed, work)
+            run = _Run(spec, kind, work)
             self._runs[spec.name] = run
             run.thread.start()
         return self._model(spec)
@@ -224,12 +224,12 @@ class Models:
 class _Run:
     """A task and its thread, which alone changes `task`."""
 
-    def __init__(self, spec: EngineSpec, deed: Deed, work: Work) -> None:
-        self.task = Task(deed)
+    def __init__(self, spec: EngineSpec, kind: TaskKind, work: Work) -> None:
+        self.task = Task(kind)
         self.cancelled = threading.Event()
         self._work = work
         # The service may end without it: what it leaves behind is gone on from.
-        self.thread = threading.Thread(target=self._run, name=f"{deed} {spec.name}", daemon=True)
+        self.thread = threading.Thread(target=self._run, name=f"{kind} {spec.name}", daemon=True)
 
     @property
     def is_under_way(self) -> bool:
@@ -244,7 +244,7 @@ class _Run:
         log.info("%s begins", name)
         ending: Notice | I2VError
         try:
-            ending = self._work(self._hear, self.cancelled.is_set)
+            ending = self._work(self._on_progress, self.cancelled.is_set)
         except I2VError as error:
             ending = error
         except Exception as error:
@@ -254,7 +254,7 @@ class _Run:
         level = logging.WARNING if self.task.has_failed else logging.INFO
         log.log(level, "%s ended: %s", name, ending.message)
 
-    def _hear(self, progress: Progress) -> None:
+    def _on_progress(self, progress: Progress) -> None:
         self.task = replace(self.task, progress=progress)
 
 
@@ -282,4 +282,4 @@ def _how_checked(spec: EngineSpec, settings: ModelSettings, folder: ModelFolder)
         if expected is None or known is None or expected.sha256 not in (None, known):
             return None
         hows.add(expected.how)
-    return told_notice(spec, hows, listing.told_by)
+    return checked_notice(spec, hows, listing.hash_source)

@@ -49,7 +49,7 @@ from i2v.service.overview import Overview, take_overview
 from i2v.service.planning import Plan, Planner, Unfinished
 from i2v.service.readiness import Readiness
 from i2v.service.retention import Retention
-from i2v.workers.remains import clean_up
+from i2v.workers.cleanup import clean_up
 
 __all__ = ["Deleted", "Executor", "Plan", "Service", "Unfinished"]
 

@@ -11,11 +11,11 @@ from i2v.core.engine_spec import EngineSpec, Published
 from i2v.core.errors import ModelUnavailable, Notice
 from i2v.core.schema import shown
 from i2v.core.settings import ModelSettings
-from i2v.weights.fetching import told_notice
+from i2v.weights.fetching import checked_notice
 from i2v.weights.folders import INDEX, ModelFolder, locate, way_to_get
 from i2v.weights.model_files import unreadable
 from i2v.weights.parts import name_in_model, part_of, stored
-from i2v.weights.progress import Meter, Progress
+from i2v.weights.progress import Progress, TransferMeter
 from i2v.weights.records import (
     Digests,
     Expected,
@@ -46,10 +46,10 @@ class FileCheck:
 
 @dataclass(frozen=True)
 class Verified:
-    """`told_by`: whose word the files were held to, `None` where nobody's could be had."""
+    """`hash_source`: whose word the files were held to, `None` where nobody's could be had."""
 
     folder: ModelFolder
-    told_by: str | None
+    hash_source: str | None
     files: tuple[FileCheck, ...]
     notice: Notice
 
@@ -110,7 +110,7 @@ def verify(
     if not folder.files:
         path = shown(str(folder.path), limit=300)
         raise ModelUnavailable("weights.missing_folder", title=spec.title, path=path, fix=way_to_get(spec))
-    meter = Meter(on_progress, cancelled)
+    meter = TransferMeter(on_progress, cancelled)
     listing = _listing_of(spec, models, folder, meter)
     meter.total = folder.size
     digests = Digests(records_folder(folder.path, models))
@@ -118,13 +118,13 @@ def verify(
     for file, size in folder.files.items():
         checks.append(_check(spec, file, size, folder, listing, digests, meter))
     digests.save()
-    told_by = listing.told_by if listing else None
+    hash_source = listing.hash_source if listing else None
     bad = [check.name for check in checks if not check.is_right]
-    notice = told_notice(spec, {check.how for check in checks if check.how}, told_by)
+    notice = checked_notice(spec, {check.how for check in checks if check.how}, hash_source)
     if bad:
         files = ", ".join(bad)
         notice = Notice("weights.bad_files", {"title": spec.title, "files": files, "name": spec.name})
-    return Verified(folder, told_by, tuple(checks), notice)
+    return Verified(folder, hash_source, tuple(checks), notice)
 
 
 def _check(
@@ -134,13 +134,13 @@ def _check(
     folder: ModelFolder,
     listing: Listing | None,
     digests: Digests,
-    meter: Meter,
+    meter: TransferMeter,
 ) -> FileCheck:
     name = path.relative_to(folder.path).as_posix()
     expected = listing.files.get(name) if listing else None
     expected = expected or Expected(size)
     try:
-        hashes = hash_file(path, lambda done: meter.tell("checking", None, name, done, size))
+        hashes = hash_file(path, lambda done: meter.report("checking", None, name, done, size))
     except OSError as error:
         raise unreadable(spec, path, error.strerror or str(error)) from error
     is_right = hashes.fits(expected)
@@ -167,13 +167,15 @@ def _missing(spec: EngineSpec, folder: ModelFolder) -> list[str]:
     return [path.relative_to(folder.path).as_posix() for path in found if path is not None]
 
 
-def _listing_of(spec: EngineSpec, models: ModelSettings, folder: ModelFolder, meter: Meter) -> Listing | None:
+def _listing_of(
+    spec: EngineSpec, models: ModelSettings, folder: ModelFolder, meter: TransferMeter
+) -> Listing | None:
     """Return what hubs say of the folder's files, kept or asked for; `None` where that cannot be had."""
     return merged(spec, lambda part: _part_listing(spec, part, models, folder, meter))
 
 
 def _part_listing(
-    spec: EngineSpec, part: Published, models: ModelSettings, folder: ModelFolder, meter: Meter
+    spec: EngineSpec, part: Published, models: ModelSettings, folder: ModelFolder, meter: TransferMeter
 ) -> Listing | None:
     records = records_folder(folder.path, models)
     listing = read_listing(records, part) or _kept_by_hub(spec, part, folder)

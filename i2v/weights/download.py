@@ -27,7 +27,7 @@ from i2v.weights.fetching import (
 from i2v.weights.folders import ModelFolder, locate, own_folder
 from i2v.weights.licences import accept, is_accepted, refuse_unless_accepted
 from i2v.weights.parts import name_in_model, needed_files, origin_of, published_of, stored
-from i2v.weights.progress import Meter, Progress
+from i2v.weights.progress import Progress, TransferMeter
 from i2v.weights.selection import fetch_order
 from i2v.weights.shards import size_of
 from i2v.weights.sharing import find_copy, link_copies, linked_files
@@ -136,7 +136,7 @@ def download(
     found = locate(spec, models)
     if found.missing is None:
         return _nothing_fetched(spec, found)
-    meter = Meter(on_progress, cancelled)
+    meter = TransferMeter(on_progress, cancelled)
     try:
         if models.offline:
             return _linked_only(spec, models, meter)
@@ -173,7 +173,7 @@ def _plan_part(spec: EngineSpec, part: Published, models: ModelSettings) -> Part
     return PartPlan(part, is_here, copy, is_accepted(part, models))
 
 
-def _linked_only(spec: EngineSpec, models: ModelSettings, meter: Meter) -> Downloaded:
+def _linked_only(spec: EngineSpec, models: ModelSettings, meter: TransferMeter) -> Downloaded:
     """Return the folder if copies on this machine complete it; raise `ModelUnavailable`."""
     if any(part.copy for part in plan_download(spec, models).parts):
         with alone(spec, models, meter):
@@ -190,7 +190,7 @@ def _nothing_fetched(spec: EngineSpec, found: ModelFolder) -> Downloaded:
 
 
 @contextmanager
-def alone(spec: EngineSpec, models: ModelSettings, meter: Meter) -> Iterator[int]:
+def alone(spec: EngineSpec, models: ModelSettings, meter: TransferMeter) -> Iterator[int]:
     """Hold the model's lock, so that two processes do not fetch the same; yield its file's number."""
     models.directory.mkdir(parents=True, exist_ok=True)
     with (models.directory / f".{spec.name}.lock").open("a") as file:
@@ -199,6 +199,6 @@ def alone(spec: EngineSpec, models: ModelSettings, meter: Meter) -> Iterator[int
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                meter.tell("waiting")
+                meter.report("waiting")
                 time.sleep(TICK_SECONDS)
         yield file.fileno()

@@ -21,7 +21,7 @@ from i2v.core.settings import ModelSettings
 from i2v.weights.folders import ModelFolder, locate, own_folder
 from i2v.weights.hubs import part_file
 from i2v.weights.parts import HUB, mark_of, name_in_model, needed_files, published_of
-from i2v.weights.progress import Meter
+from i2v.weights.progress import TransferMeter
 from i2v.weights.records import (
     RECORDS,
     Digests,
@@ -48,13 +48,13 @@ class Downloaded:
 
     Attributes:
         fetched: bytes; 0 where everything was there.
-        told_by: the source whose hashes the files were held to, `None` where nothing was fetched.
+        hash_source: the source whose hashes the files were held to, `None` where nothing was fetched.
         notice: what was checked.
     """
 
     folder: ModelFolder
     fetched: int
-    told_by: str | None
+    hash_source: str | None
     notice: Notice
 
 
@@ -62,7 +62,7 @@ class Fetching:
     """One download. `order`: the sources, that which did best first; it changes as they fail."""
 
     def __init__(
-        self, spec: EngineSpec, models: ModelSettings, meter: Meter, lock: int, stack: ExitStack
+        self, spec: EngineSpec, models: ModelSettings, meter: TransferMeter, lock: int, stack: ExitStack
     ) -> None:
         self.spec = spec
         self.models = models
@@ -75,7 +75,7 @@ class Fetching:
         for source in self.order:
             stack.callback(source.close)
         self.listings: dict[tuple[str, str], Listing] = {}  # by source and folder
-        self.told_by: dict[str, str] = {}  # by the part's folder
+        self.hash_source: dict[str, str] = {}  # by the part's folder
         self.fetched = 0
 
     def run(self) -> Downloaded:
@@ -90,11 +90,11 @@ class Fetching:
         for item in missing:
             self._fetch(item)
         shutil.rmtree(self.staging, ignore_errors=True)
-        told_by = ", ".join(dict.fromkeys(self.told_by.values())) or None
-        notice = told_notice(self.spec, {item.expected.how for item in items}, told_by)
+        hash_source = ", ".join(dict.fromkeys(self.hash_source.values())) or None
+        notice = checked_notice(self.spec, {item.expected.how for item in items}, hash_source)
         if linked:
             notice = linked_notice(self.spec, len(linked))
-        return Downloaded(locate(self.spec, self.models), self.fetched, told_by, notice)
+        return Downloaded(locate(self.spec, self.models), self.fetched, hash_source, notice)
 
     # --- what the files must be
 
@@ -102,16 +102,16 @@ class Fetching:
         """Return the part's files; none where all of them are links."""
         if all(name_in_model(part, name) in linked for name in needed_files(self.spec, part)):
             return []
-        listing = self._told(part)
-        self.told_by[part.folder] = listing.told_by
+        listing = self._expected_files(part)
+        self.hash_source[part.folder] = listing.hash_source
         write_listing(self.records, listing, part)
         names = select_files(self.spec, part, listing, linked)
         return [Item(part, name, listing.files[name]) for name in names]
 
-    def _told(self, part: Published) -> Listing:
+    def _expected_files(self, part: Published) -> Listing:
         """Return what the files must be: as the hub says or once said, else the first mirror that answers."""
         kept = read_listing(self.records, part)
-        if kept and (kept.told_by, kept.revision) == (HUB, part.revision) and self._has_all(part, kept):
+        if kept and (kept.hash_source, kept.revision) == (HUB, part.revision) and self._has_all(part, kept):
             return kept
         reasons: dict[str, SourceFailed] = {}
         for source in sorted(self.order, key=lambda source: source.name != HUB):
@@ -131,7 +131,7 @@ class Fetching:
     def _listing(self, source: Source, part: Published) -> Listing:
         key = (source.name, part.folder)
         if key not in self.listings:
-            asking = partial(self.meter.tell, "asking", source.name)
+            asking = partial(self.meter.report, "asking", source.name)
             listing = source.list_files(part, mark_of(self.spec, part), asking)
             names = select_files(self.spec, part, listing)
             # of one repository of several, files may be links that have another form than the chosen one
@@ -145,7 +145,7 @@ class Fetching:
             return False
         known = self.digests.known(path)
         if known is None or known != expected.sha256:
-            hashes = hash_file(path, lambda done: self._tell_check(None, item, done))
+            hashes = hash_file(path, lambda done: self._report_check(None, item, done))
             if not hashes.fits(expected):
                 self.digests.discard(path)
                 return False
@@ -199,16 +199,16 @@ class Fetching:
         if not is_file(whole):  # as it would be if we were stopped while it was checked
 
             def tick(done: int) -> None:
-                self.meter.tell("fetching", source.name, item.place, done, expected.size)
+                self.meter.report("fetching", source.name, item.place, done, expected.size)
 
             source.fetch(item.part, item.name, expected.size, self._staging(item), tick)
-        hashes = hash_file(whole, lambda done: self._tell_check(source.name, item, done))
+        hashes = hash_file(whole, lambda done: self._report_check(source.name, item, done))
         if not hashes.fits(expected):
             whole.unlink()
             if begun:  # perhaps the fault is in the beginning, which may be another source's
                 return self._fetch_from(source, item)
-            told_by = self.told_by[item.part.folder]
-            raise SourceFailed(f"its file does not match the checksum from {told_by} ({expected.how})")
+            hash_source = self.hash_source[item.part.folder]
+            raise SourceFailed(f"its file does not match the checksum from {hash_source} ({expected.how})")
         self._check_content(whole, expected)
         path = self.folder / item.place
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -224,7 +224,7 @@ class Fetching:
         self.order.append(source)
 
     def _check_content(self, whole: Path, expected: Expected) -> None:
-        """Look at least into the file's header, where nobody tells its hash; and into any index."""
+        """Look at least into the file's header, where nobody knows its hash; and into any index."""
         try:
             if is_index(whole.name):
                 shard_names(whole)
@@ -235,13 +235,13 @@ class Fetching:
             reason = error.params["reason"] if isinstance(error, ModelUnavailable) else error
             raise SourceFailed(str(reason)) from error
 
-    def _tell_check(self, source: str | None, item: Item, done: int) -> None:
-        self.meter.tell("checking", source, item.place, done, item.expected.size)
+    def _report_check(self, source: str | None, item: Item, done: int) -> None:
+        self.meter.report("checking", source, item.place, done, item.expected.size)
 
     def _pause(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            self.meter.tell("pausing")
+            self.meter.report("pausing")
             time.sleep(TICK_SECONDS)
 
     def _staging(self, item: Item) -> Path:
@@ -258,8 +258,8 @@ class Fetching:
         if pages and None not in pages:
             page = shown(str(pages[0]), limit=100)
             return ModelUnavailable("weights.captive_portal", title=self.spec.title, page=page)
-        told = "; ".join(f"{source}: {error.reason}" for source, error in reasons.items())
-        reason = shown(told or "no source is set", limit=1000)
+        failures = "; ".join(f"{source}: {error.reason}" for source, error in reasons.items())
+        reason = shown(failures or "no source is set", limit=1000)
         return ModelUnavailable("weights.no_source", title=self.spec.title, file=name, reasons=reason)
 
     def _full(self, needed: int) -> ModelUnavailable:
@@ -271,11 +271,11 @@ class Fetching:
         )
 
 
-def told_notice(spec: EngineSpec, hows: set[How], told_by: str | None) -> Notice:
+def checked_notice(spec: EngineSpec, hows: set[How], hash_source: str | None) -> Notice:
     """Return the sentence on what the files were held to."""
-    if "size" in hows or told_by is None:
+    if "size" in hows or hash_source is None:
         return Notice("weights.size_only", {"title": spec.title})
-    return Notice("weights.checked", {"title": spec.title, "source": told_by})
+    return Notice("weights.checked", {"title": spec.title, "source": hash_source})
 
 
 def linked_notice(spec: EngineSpec, count: int) -> Notice:

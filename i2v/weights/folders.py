@@ -80,8 +80,8 @@ def locate(spec: EngineSpec, models: ModelSettings) -> ModelFolder:
     added = added_folder(spec, models)
     ours: list[tuple[Path, Origin]] = [] if added is None else [(added, "added")]
     ours.append((own_folder(spec, models), "downloaded"))
-    told = [inspect_folder(spec, folder, origin) for folder, origin in ours]
-    for found in told:
+    own = [inspect_folder(spec, folder, origin) for folder, origin in ours]
+    for found in own:
         if found.missing is None:
             return found
     for place in (*models.search_paths, models.hub_cache):
@@ -89,7 +89,7 @@ def locate(spec: EngineSpec, models: ModelSettings) -> ModelFolder:
             found = inspect_folder(spec, folder, "found")
             if found.missing is None:
                 return found
-    return told[0]
+    return own[0]
 
 
 def find_weights(spec: EngineSpec, models: ModelSettings) -> Path:
@@ -150,10 +150,10 @@ def _layouts(name: str, part: Published, place: Path, first: str) -> Iterator[Pa
 
 
 def added_folder(spec: EngineSpec, models: ModelSettings) -> Path | None:
-    """Return the folder that `register` was told, if any."""
+    """Return the folder that `register` recorded, if any."""
     try:
-        told = json.loads(_registration(spec, models).read_text(encoding="utf-8"))
-        return Path(told["folder"])
+        stored = json.loads(_registration(spec, models).read_text(encoding="utf-8"))
+        return Path(stored["folder"])
     except (OSError, ValueError, KeyError, TypeError):  # none, or a file that is not ours
         return None
 

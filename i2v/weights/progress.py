@@ -41,8 +41,8 @@ class Progress:
     eta: float | None
 
 
-class Meter:
-    """Counts, and tells `on_progress`; raises `Cancelled` where `cancelled` says so.
+class TransferMeter:
+    """Counts, and calls `on_progress`; raises `Cancelled` where `cancelled` says so.
 
     Attributes:
         total: bytes of all files.
@@ -55,10 +55,10 @@ class Meter:
         self._on_progress = on_progress
         self._cancelled = cancelled
         self._last: tuple[Phase | None, str | None] = (None, None)
-        self._told = 0.0
+        self._reported_at = 0.0
         self._marks: deque[tuple[float, int]] = deque()
 
-    def tell(
+    def report(
         self,
         phase: Phase,
         source: str | None = None,
@@ -70,9 +70,9 @@ class Meter:
             raise Cancelled("weights.cancelled")
         now = time.monotonic()
         is_end = (phase, file) != self._last or file_bytes in (0, file_size)
-        if not is_end and now - self._told < QUIET_SECONDS:
+        if not is_end and now - self._reported_at < QUIET_SECONDS:
             return
-        self._last, self._told = (phase, file), now
+        self._last, self._reported_at = (phase, file), now
         done = self.settled + file_bytes
         speed = self._speed(now, done) if phase == "fetching" else 0.0
         eta = max(self.total - done, 0) / speed if speed else None

@@ -49,23 +49,29 @@ class Expected:
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of a repository as a source lists them. `repo`: which; older records do not say it."""
+    """The files of a repository as a source lists them.
 
-    told_by: str
+    Attributes:
+        hash_source: whose word their hashes are; `told_by` in the JSON, as it was called at first.
+        repo: which repository; older records do not say it.
+    """
+
+    hash_source: str
     revision: str
     files: Mapping[str, Expected]
     repo: str = ""
 
     def to_dict(self) -> dict[str, object]:
-        return asdict(self)
+        files = {name: asdict(file) for name, file in self.files.items()}
+        return {"told_by": self.hash_source, "revision": self.revision, "files": files, "repo": self.repo}
 
     @classmethod
-    def rebuilt(cls, told: object) -> Listing:
-        """Return the listing that `to_dict` told; raises `ValueError`, `KeyError` or `TypeError`."""
-        if not isinstance(told, dict):
+    def rebuilt(cls, stored: object) -> Listing:
+        """Return the listing of which `to_dict` made this; raises `ValueError`, `KeyError` or `TypeError`."""
+        if not isinstance(stored, dict):
             raise TypeError("a listing is a table")
-        files = {str(name): Expected(**row) for name, row in told["files"].items()}
-        return cls(str(told["told_by"]), str(told["revision"]), files, str(told.get("repo", "")))
+        files = {str(name): Expected(**row) for name, row in stored["files"].items()}
+        return cls(str(stored["told_by"]), str(stored["revision"]), files, str(stored.get("repo", "")))
 
     def only(self, names: list[str]) -> Listing:
         return replace(self, files={name: self.files[name] for name in names})
@@ -84,7 +90,7 @@ class Hashes:
 
 
 def hash_file(path: Path, tick: Callable[[int], None] = lambda done: None) -> Hashes:
-    """Read the file once; `tick` is told the bytes so far, and may raise. Raises `OSError`."""
+    """Read the file once; `tick` is called with the bytes so far, and may raise. Raises `OSError`."""
     sha256 = hashlib.sha256()
     done = 0
     with path.open("rb") as file:
@@ -233,8 +239,8 @@ def merged(spec: EngineSpec, find: Callable[[Published], Listing | None]) -> Lis
         for part, listing in found
         for name, expected in listing.files.items()
     }
-    told_by = ", ".join(dict.fromkeys(listing.told_by for _, listing in found))
-    return Listing(told_by, "", files)
+    hash_source = ", ".join(dict.fromkeys(listing.hash_source for _, listing in found))
+    return Listing(hash_source, "", files)
 
 
 def write_json(path: Path, content: object) -> None:

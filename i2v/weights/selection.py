@@ -12,7 +12,7 @@ from functools import partial
 from i2v.core.engine_spec import EngineSpec, Published
 from i2v.core.settings import ModelSettings
 from i2v.weights.parts import HUB, mark_of, name_in_model, needed_files, optional_files
-from i2v.weights.progress import Meter
+from i2v.weights.progress import TransferMeter
 from i2v.weights.records import Expected, Listing
 from i2v.weights.shards import select_listed
 from i2v.weights.sources import Source, SourceFailed
@@ -52,12 +52,14 @@ def select_files(
     return names
 
 
-def list_files(spec: EngineSpec, part: Published, models: ModelSettings, meter: Meter) -> Listing | None:
+def list_files(
+    spec: EngineSpec, part: Published, models: ModelSettings, meter: TransferMeter
+) -> Listing | None:
     """Return the repository's files as the first source lists them that answers, `None` if none does."""
     for name in sorted(fetch_order(models), key=lambda name: name != HUB):
         source = Source(name, models, lock=None)
         try:
-            return source.list_files(part, mark_of(spec, part), partial(meter.tell, "asking", name))
+            return source.list_files(part, mark_of(spec, part), partial(meter.report, "asking", name))
         except SourceFailed:
             continue  # the next one may know
         finally:

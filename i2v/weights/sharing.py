@@ -16,7 +16,7 @@ from i2v.core.engine_spec import EngineSpec, Published
 from i2v.core.settings import ModelSettings
 from i2v.weights.folders import own_folder, repository_layouts
 from i2v.weights.parts import mark_of, name_in_model, needed_files, optional_files, stored
-from i2v.weights.progress import Meter
+from i2v.weights.progress import TransferMeter
 from i2v.weights.records import RECORDS, Listing, hash_file, read_listing, write_listing
 from i2v.weights.shards import size_of, stored_files
 
@@ -24,7 +24,7 @@ from i2v.weights.shards import size_of, stored_files
 def find_copy(spec: EngineSpec, part: Published, models: ModelSettings) -> Path | None:
     """Return a complete folder of the repository that another model or program has; `None` if there is none.
 
-    Its files are told by their names, as everywhere; `verify` holds them to hashes.
+    Its files are known by their names, as everywhere; `verify` holds them to hashes.
     """
     needed = needed_files(spec, part)
     if len(spec.published) < 2 or not needed:
@@ -38,7 +38,7 @@ def find_copy(spec: EngineSpec, part: Published, models: ModelSettings) -> Path 
     return None
 
 
-def link_copies(spec: EngineSpec, models: ModelSettings, meter: Meter) -> None:
+def link_copies(spec: EngineSpec, models: ModelSettings, meter: TransferMeter) -> None:
     """Link what is missing in the model's own folder and is in a copy. Raises `OSError`, and `Cancelled`.
 
     Where it is known what the hub says of a file, as it is after `verify`, a wrong one is not linked. Where
@@ -54,14 +54,14 @@ def link_copies(spec: EngineSpec, models: ModelSettings, meter: Meter) -> None:
         copy = find_copy(spec, part, models) if missing else None
         if copy is None:
             continue
-        told = read_listing(own / RECORDS, part)
+        kept = read_listing(own / RECORDS, part)
         for name in missing:
             names = {file.relative_to(copy): file for file in stored_files(copy, name, part.variant).files}
-            if told is None or all(_is_right(told, name, file, meter) for name, file in names.items()):
+            if kept is None or all(_is_right(kept, name, file, meter) for name, file in names.items()):
                 for place, file in names.items():
                     _link(own / part.folder / place, file)
         listing = _noted(copy, models)
-        if told is None and listing is not None:  # what the hub has said of the files goes with them
+        if kept is None and listing is not None:  # what the hub has said of the files goes with them
             write_listing(own / RECORDS, listing, part)
 
 
@@ -112,7 +112,7 @@ def _candidates(spec: EngineSpec, part: Published, models: ModelSettings) -> Ite
 def _is_of(listing: Listing, part: Published) -> bool:
     if listing.revision == part.revision:
         return listing.repo in (part.repo, "")  # an older version has not noted it
-    return listing.told_by == "modelscope" and listing.repo == part.repo  # there are no commits there
+    return listing.hash_source == "modelscope" and listing.repo == part.repo  # there are no commits there
 
 
 def _noted(copy: Path, models: ModelSettings) -> Listing | None:
@@ -130,7 +130,7 @@ def _records(directory: Path) -> Iterator[Path]:
             yield listing.parent
 
 
-def _is_right(listing: Listing, name: Path, file: Path, meter: Meter) -> bool:
+def _is_right(listing: Listing, name: Path, file: Path, meter: TransferMeter) -> bool:
     """Tell whether the copy's file is as the hub says, if that has said anything of it."""
     expected = listing.files.get(name.as_posix())
     if expected is None:
@@ -138,7 +138,7 @@ def _is_right(listing: Listing, name: Path, file: Path, meter: Meter) -> bool:
     if size_of(file) != expected.size:
         return False
     size = expected.size
-    hashes = hash_file(file, lambda done: meter.tell("checking", None, name.as_posix(), done, size))
+    hashes = hash_file(file, lambda done: meter.report("checking", None, name.as_posix(), done, size))
     return hashes.fits(expected)
 
 

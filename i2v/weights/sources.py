@@ -78,16 +78,16 @@ class Source:
         `tick` is called a few times a second and may raise. Raises `SourceFailed`.
         """
         self._start(tick)
-        told = self._ask({"part": asdict(part), "first": first}, self._models.probe_seconds, tick)
+        answer = self._ask({"part": asdict(part), "first": first}, self._models.probe_seconds, tick)
         try:
-            return Listing.rebuilt(told["listing"])
+            return Listing.rebuilt(answer["listing"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SourceFailed("its list of files cannot be read", is_lasting=True) from error
 
     def fetch(
         self, part: Published, name: str, size: int, staging: Path, tick: Callable[[int], None]
     ) -> None:
-        """Have the file at `staging / name`. `tick` is told how many bytes of it are there, and may raise.
+        """Have the file at `staging / name`. `tick` is called with the bytes so far, and may raise.
 
         Raises `SourceFailed`, also where the file does not grow for `stall_seconds`, and `DiskFailed`.
         """

@@ -1,6 +1,6 @@
 """One attempt at a job, from its claim to its result: what a job goes through, as a list of named steps.
 
-Owns what is told of it on the way, to the store and to the log. It does not know what becomes of the job when
+Owns what the store and the log are told on the way. It does not know what becomes of the job when
 the attempt fails, nor what comes before and after it: that is `worker`'s.
 """
 
@@ -31,8 +31,8 @@ from i2v.pipeline.engines import EngineCache
 from i2v.pipeline.make import ClipEvent, Output, check_output, make_clip
 from i2v.pipeline.plan import ClipPlan, plan_again
 from i2v.pipeline.stages import Stopwatch
-from i2v.workers.progress import Meter, Narrator, at_start
-from i2v.workers.remains import JOB_TAG, is_published, tag_of
+from i2v.workers.cleanup import JOB_TAG, is_published, tag_of
+from i2v.workers.progress import Meter, ProgressLog, at_start
 
 _OF_AN_ATTEMPT = ("ladder.", "unpublished.", "plan.other_device", "plan.made_again")  # notices
 
@@ -60,11 +60,11 @@ class Attempt:
         self._device = device
         self._cache = cache
         self._beat = beat
-        self._narrator = Narrator()
+        self._progress_log = ProgressLog()
         # what earlier attempts did with less memory, or left, does not concern this one
         known = claim.job.notices
         self._notices = [notice for notice in known if not notice.code.startswith(_OF_AN_ATTEMPT)]
-        self._untold = len(self._notices) < len(known)
+        self._has_new_notices = len(self._notices) < len(known)
         self._recorder = FrameRecorder(settings.unpublished, claim.job.id)
 
     def result(self) -> Result:
@@ -142,21 +142,21 @@ class Attempt:
     def _note(self, notices: tuple[Notice, ...]) -> None:
         """Have `notices` stand in the job from what is said next."""
         self._notices += notices
-        self._untold = True
+        self._has_new_notices = True
 
     def _say(self, progress: Progress) -> None:
         """Tell how far the job is; raise `Cancelled` or `JobLost` if it is to end."""
         job = self._claim.job
         self._beat()
-        if line := self._narrator.line(progress):
+        if line := self._progress_log.line(progress):
             log.info("job %s: %s", job.id, line)
         try:
-            notices = self._notices if self._untold else None
+            notices = self._notices if self._has_new_notices else None
             is_cancelled = self._store.heartbeat(self._claim, progress, notices)
         except I2VError as error:  # a full disk, perhaps, and for a while: the job itself goes on
-            log.warning("job %s: its progress could not be told: %s", job.id, error)
+            log.warning("job %s: its progress could not be stored: %s", job.id, error)
             return
-        self._untold = False
+        self._has_new_notices = False
         if is_cancelled:
             raise Cancelled("job.cancelled")
 

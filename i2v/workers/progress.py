@@ -2,7 +2,7 @@
 
 And that progress as lines for a log.
 
-Deliberately does not know who is told: neither store nor process nor page.
+Deliberately does not know who reads it: neither store nor process nor page.
 """
 
 from __future__ import annotations
@@ -111,8 +111,8 @@ class Meter:
         return preview
 
 
-class Narrator:
-    """Picks what a log is told of one job: each phase when it begins, then its steps now and then."""
+class ProgressLog:
+    """Picks what the log says of one job: each phase when it begins, then its steps now and then."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

@@ -2,7 +2,7 @@
 
 Owns which job is next, what becomes of it at its attempt's end, and when the worker itself should end. It
 runs in a process of its own (`executors.process`) or in the caller's (`executors.inline`); who ends it in the
-middle of a job sees to that job, by the store and `remains.clean_up`. It knows neither pages nor people.
+middle of a job sees to that job, by the store and `cleanup.clean_up`. It knows neither pages nor people.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from i2v.memory import allocator
 from i2v.memory.plan import measure_held
 from i2v.pipeline.engines import EngineCache
 from i2v.workers.attempt import Attempt, with_notice
-from i2v.workers.floor import FloorWatch
+from i2v.workers.leaks import LeakDetector
 
 POLL_SECONDS = 0.1
 RETRY_SECONDS = 1.0  # between two requests to a database that cannot be used
@@ -37,13 +37,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Beat:
-    """Said often, so that a hang is noticed; `job_id` is `None` between jobs."""
+    """Sent often, so that a hang is noticed; `job_id` is `None` between jobs."""
 
     job_id: str | None
 
 
 class Worker:
-    """Takes jobs as `owner`, and says by `tell` that it is alive."""
+    """Takes jobs as `owner`, and reports by `send` that it is alive."""
 
     def __init__(
         self,
@@ -52,16 +52,16 @@ class Worker:
         engines: Mapping[str, EngineSpec],
         device: DeviceInfo,
         owner: str,
-        tell: Callable[[Beat], None] = lambda beat: None,
+        send: Callable[[Beat], None] = lambda beat: None,
     ) -> None:
         self._settings = settings
         self._store = store
         self._engines = engines
         self._device = device
         self._owner = owner
-        self._tell = tell
+        self._send = send
         self._cache = EngineCache(settings.models)
-        self._floor = FloorWatch(round(settings.worker.creep_megabytes * 1e6))
+        self._leaks = LeakDetector(round(settings.worker.creep_megabytes * 1e6))
         self._is_fit = True
 
     def run(self) -> None:
@@ -77,7 +77,7 @@ class Worker:
             elif time.monotonic() - idle_since > self._settings.worker.idle_seconds:
                 return
             else:
-                self._tell(Beat(None))
+                self._send(Beat(None))
                 time.sleep(POLL_SECONDS)
 
     def run_next(self) -> bool:
@@ -86,14 +86,14 @@ class Worker:
         if claim is None:
             return False
         log.info("job %s: attempt %s", claim.job.id, claim.job.attempt)
-        self._tell(Beat(claim.job.id))
+        self._send(Beat(claim.job.id))
         try:
             ended = self._run(claim)
             log.info("job %s: %s", claim.job.id, _ending(ended))
         except JobLost:
             log.warning("job %s was given to somebody else; its work is dropped", claim.job.id)
         self._sink()
-        self._tell(Beat(None))
+        self._send(Beat(None))
         return True
 
     def _run(self, claim: Claim) -> Job:
@@ -105,7 +105,7 @@ class Worker:
             self._engines,
             self._device,
             self._cache,
-            lambda: self._tell(Beat(claim.job.id)),
+            lambda: self._send(Beat(claim.job.id)),
         )
         try:
             result = attempt.result()
@@ -133,8 +133,8 @@ class Worker:
         """Give back what the job has left, and see whether the worker should go on."""
         allocator.release()
         setup = self._cache.setup
-        if setup is not None and self._floor.creeps(setup, measure_held(self._device)):
-            megabytes = self._floor.risen / 1e6
+        if setup is not None and self._leaks.creeps(setup, measure_held(self._device)):
+            megabytes = self._leaks.risen / 1e6
             log.warning("the worker holds %.0f MB more than after its first job: it ends", megabytes)
             self._is_fit = False
 

@@ -13,7 +13,7 @@ from i2v.core.errors import InvalidRequest, ModelUnavailable
 from i2v.core.schema import DeviceInfo
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.engines.registry import engines
-from i2v.pipeline.choice import Proofs, choose_engine, explain_choice
+from i2v.pipeline.choice import CertificateCache, choose_engine, explain_choice
 from i2v.weights import weights_digest
 from i2v.weights.certificates import Certificate
 from tests.models import models_in
@@ -83,13 +83,13 @@ def test_proofs_are_of_the_weights_that_are_there(
         return ()
 
     monkeypatch.setattr("i2v.pipeline.choice.certificates_of", certificates_of)
-    proofs = Proofs(models_in(tmp_path))
-    assert proofs.of(I2VGEN_XL) == ()  # nothing there
+    certificates = CertificateCache(models_in(tmp_path))
+    assert certificates.of(I2VGEN_XL) == ()  # nothing there
     shutil.copytree(tiny_folder, tmp_path / "i2vgen-xl")
     for _ in range(2):
-        proofs.of(I2VGEN_XL)
+        certificates.of(I2VGEN_XL)
     first = weights_digest(I2VGEN_XL, tiny_folder)
     assert asked == [None, first]  # looked up once
     (tmp_path / "i2vgen-xl/unet/config.json").write_text("{}")
-    proofs.of(I2VGEN_XL)
+    certificates.of(I2VGEN_XL)
     assert asked[2] not in (None, first)

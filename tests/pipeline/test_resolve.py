@@ -39,7 +39,7 @@ PROVEN = Certificate((1.0, 1.0), (12, 50), (8, 8), (150, 170))
 
 
 @pytest.mark.parametrize(
-    ("speed", "guidance", "proofs", "settled", "told"),
+    ("speed", "guidance", "certificates", "settled", "told"),
     [
         ("auto", 1.0, [PROVEN], "fast", []),
         ("auto", 2.5, [PROVEN], "exact", ["speed.not_measured"]),
@@ -51,25 +51,25 @@ PROVEN = Certificate((1.0, 1.0), (12, 50), (8, 8), (150, 170))
     ],
 )
 def test_fast_is_what_is_proven_or_asked_for(
-    speed: str, guidance: float, proofs: list[Certificate] | None, settled: str, told: list[str]
+    speed: str, guidance: float, certificates: list[Certificate] | None, settled: str, told: list[str]
 ) -> None:
     fields = {"prompt": "the camera pans left", "speed": speed, "guidance_scale": guidance}
     request = GenerationRequest.parse(fields)
-    generation, notices = resolve(request, EMBEDDED, {}, (512, 512), proofs=proofs)
+    generation, notices = resolve(request, EMBEDDED, {}, (512, 512), certificates=certificates)
     assert generation.speed == settled
     assert [notice.code for notice in notices] == told
 
 
 def test_few_steps_are_exact_without_a_word() -> None:
     request = GenerationRequest.parse({"prompt": "a", "num_inference_steps": 11})
-    generation, notices = resolve(request, EMBEDDED, {}, (512, 512), proofs=())
+    generation, notices = resolve(request, EMBEDDED, {}, (512, 512), certificates=())
     assert (generation.speed, notices) == ("exact", ())
 
 
 def test_an_engine_without_a_fast_way_is_exact() -> None:
     request = GenerationRequest.parse({"prompt": "a", "speed": "fast"})
     spec = replace(EMBEDDED, capabilities=replace(EMBEDDED.capabilities, speed=False))
-    assert resolve(request, spec, {}, (512, 512), proofs=())[0].speed == "exact"
+    assert resolve(request, spec, {}, (512, 512), certificates=())[0].speed == "exact"
 
 
 def test_explicit_fields_beat_the_preset() -> None:

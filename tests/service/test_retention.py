@@ -20,8 +20,8 @@ from i2v.media.outputs import OutputFile
 from i2v.media.video import Mp4Writer
 from i2v.service.retention import DAY, GIGABYTE, PERIOD_SECONDS, Retention
 from i2v.service.service import Service
+from i2v.workers.cleanup import JOB_TAG, tag_of
 from i2v.workers.executors.inline import InlineExecutor
-from i2v.workers.remains import JOB_TAG, tag_of
 from tests.clips import SIZE, make_frames, names, write
 from tests.house import wait_until
 from tests.job_crew import result_of

@@ -114,7 +114,7 @@ def test_what_was_fetched_is_verified_by_what_the_hub_told_without_asking_again(
     hub.requests.clear()
     done = verify(I2VGEN_XL, models)
     assert done.is_right
-    assert (done.told_by, done.notice.code) == (hub.address, "weights.checked")
+    assert (done.hash_source, done.notice.code) == (hub.address, "weights.checked")
     assert {file.name: file.how for file in done.files}[UNET] == "sha256"
     assert {file.name: file.how for file in done.files}[CONFIG] == "git-sha1"
     assert hub.requests == []
@@ -155,7 +155,7 @@ def test_a_hugging_face_cache_is_held_to_the_hashes_that_name_its_blobs(tmp_path
     models = models_in(tmp_path / "models", hub_cache=tmp_path)
     done = verify(I2VGEN_XL, models)
     assert done.is_right
-    assert (done.told_by, done.notice.code) == ("huggingface_hub", "weights.checked")
+    assert (done.hash_source, done.notice.code) == ("huggingface_hub", "weights.checked")
     blob = (snapshot / UNET).resolve()
     blob.write_bytes(files[UNET][:-1] + b"!")
     done = verify(I2VGEN_XL, models)
@@ -180,7 +180,7 @@ def test_a_folder_that_huggingface_hub_made_is_held_to_its_notes(
     models = models_in(tmp_path / "empty", search_paths=str(tmp_path))
     done = verify(I2VGEN_XL, models)
     assert done.is_right
-    assert done.told_by == "huggingface_hub"
+    assert done.hash_source == "huggingface_hub"
     assert {file.how for file in done.files} == {"sha256", "git-sha1"}
 
 
@@ -194,10 +194,10 @@ def test_of_a_folder_without_records_the_hub_is_asked(
         (tmp_path / "i2vgen-xl" / name).write_bytes(data)
     before = sorted((tmp_path / "i2vgen-xl").rglob("*"))
     offline = verify(I2VGEN_XL, make_models(hub, search_paths=str(tmp_path), offline=True))
-    assert (offline.is_right, offline.told_by, offline.notice.code) == (True, None, "weights.size_only")
+    assert (offline.is_right, offline.hash_source, offline.notice.code) == (True, None, "weights.size_only")
     assert hub.requests == []
     assert verify(I2VGEN_XL, models).notice.code == "weights.checked"
-    assert verify(I2VGEN_XL, models).told_by == hub.address
+    assert verify(I2VGEN_XL, models).hash_source == hub.address
     assert sorted((tmp_path / "i2vgen-xl").rglob("*")) == before
     (tmp_path / "i2vgen-xl" / UNET).write_bytes(hub.files[UNET][:-2])
     assert not verify(I2VGEN_XL, models).is_right

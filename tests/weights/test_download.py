@@ -68,7 +68,7 @@ def test_only_what_the_engine_reads_is_fetched_and_each_file_is_held_to_its_hash
     assert contents(models) == expected
     assert hub.names() == expected.keys(), "not the pickles, not the fp32 variants"
     assert done.fetched == sum(map(len, expected.values()))
-    assert (done.notice.code, done.told_by) == ("weights.checked", hub.address)
+    assert (done.notice.code, done.hash_source) == ("weights.checked", hub.address)
     assert done.folder == locate(I2VGEN_XL, models)
     assert done.folder.missing is None
     records = done.folder.path / ".i2v"
@@ -136,7 +136,7 @@ def test_a_source_that_stalls_is_left_for_the_next_one_which_goes_on_with_the_fi
     assert [sent.start for sent in second.sent if sent.name == UNET] == [131_072]
     assert VAE not in first.names(), "from the next file on, the source that works"
     assert VAE in second.names()
-    assert done.told_by == first.address, "the mirror is held to what the hub told"
+    assert done.hash_source == first.address, "the mirror is held to what the hub told"
 
 
 @pytest.mark.slow
@@ -190,7 +190,7 @@ def test_a_source_that_is_dead_or_silent_is_passed_over(make_hub: MakeHub, make_
     )
     done = fetch(models)
     assert contents(models) == wanted(alive.files)
-    assert done.told_by == alive.address
+    assert done.hash_source == alive.address
 
 
 def test_where_no_source_has_it_each_ones_reason_is_told(make_hub: MakeHub, make_models: MakeModels) -> None:
@@ -318,8 +318,8 @@ def test_what_the_hub_told_once_holds_when_only_a_mirror_can_be_reached(
         fetch(make_models(hub))
     mirror = make_hub(tells_hashes=False)
     done = fetch(make_models(mirror))
-    assert (done.told_by, done.notice.code) == (hub.address, "weights.checked")
-    assert read_listing(done.folder.path / ".i2v").told_by == hub.address
+    assert (done.hash_source, done.notice.code) == (hub.address, "weights.checked")
+    assert read_listing(done.folder.path / ".i2v").hash_source == hub.address
 
 
 def test_the_hubs_word_is_asked_before_its_mirrors_and_the_chosen_mirror_sends(
@@ -328,7 +328,7 @@ def test_the_hubs_word_is_asked_before_its_mirrors_and_the_chosen_mirror_sends(
     hub, mirror = make_hub(), make_hub()
     monkeypatch.setattr(fetching, "HUB", hub.address)
     done = fetch(make_models(hub, endpoint=mirror.address))
-    assert done.told_by == hub.address
+    assert done.hash_source == hub.address
     assert hub.sent == []
     assert mirror.names() == wanted(mirror.files).keys()
 
@@ -448,7 +448,7 @@ def test_modelscope_is_a_source_too_and_goes_on_with_what_another_began(
     done = fetch(models)
     assert contents(models) == wanted(hub.files)
     assert [sent.start for sent in scope.sent if sent.name == UNET] == [131_072]
-    assert done.told_by == hub.address
+    assert done.hash_source == hub.address
 
 
 @pytest.mark.slow
@@ -461,7 +461,7 @@ def test_modelscope_alone_tells_its_own_hashes(
     models = make_models(sources="modelscope", stall_seconds=STALL)
     done = fetch(models)
     assert contents(models) == wanted(scope.files)
-    assert (done.told_by, done.notice.code) == ("modelscope", "weights.checked")
+    assert (done.hash_source, done.notice.code) == ("modelscope", "weights.checked")
 
 
 def test_a_proxy_of_the_environment_is_used(

@@ -11,9 +11,9 @@ import pytest
 
 from i2v.core.errors import InvalidRequest
 from i2v.engines.registry import engines
+from i2v.weights.added import remove_folder
 from i2v.weights.download import download, plan_download
 from i2v.weights.licences import accept, is_accepted, licence_url
-from i2v.weights.shelf import remove_folder
 from tests.models import models_in
 from tests.weights import families
 from tests.weights.conftest import MakeHub, MakeModels

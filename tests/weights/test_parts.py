@@ -142,7 +142,7 @@ def test_each_part_is_verified_by_what_its_hub_told(hub: Hub, make_models: MakeM
     folder = download(DRIVEN, models).folder.path
     hub.requests.clear()
     done = verify(DRIVEN, models)
-    assert (done.is_right, done.told_by, done.notice.code) == (True, hub.address, "weights.checked")
+    assert (done.is_right, done.hash_source, done.notice.code) == (True, hub.address, "weights.checked")
     assert {file.name: file.how for file in done.files}[WEIGHTS] == "sha256"
     assert hub.requests == []
     data = (folder / WEIGHTS).read_bytes()
@@ -197,7 +197,7 @@ def test_modelscope_has_parts_too(hub: Hub, make_models: MakeModels, monkeypatch
     models = make_models(sources="modelscope")
     done = download(DRIVEN, models)
     assert contents(done.folder.path) == driven_folder()
-    assert (done.told_by, done.notice.code) == ("modelscope", "weights.checked")
+    assert (done.hash_source, done.notice.code) == ("modelscope", "weights.checked")
 
 
 def test_a_second_source_goes_on_with_a_part(make_hub: MakeHub, make_models: MakeModels) -> None:
@@ -292,7 +292,7 @@ def test_a_folder_that_was_downloaded_before_parts_is_complete_and_checked(
     done = download(I2VGEN_XL, models)
     assert (done.fetched, done.notice.code) == (0, "weights.already_there")
     checked = verify(I2VGEN_XL, models)
-    assert (checked.is_right, checked.told_by) == (True, "https://huggingface.co")
+    assert (checked.is_right, checked.hash_source) == (True, "https://huggingface.co")
     assert hub.requests == []
     assert contents(folder) == before
 

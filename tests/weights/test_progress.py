@@ -6,7 +6,7 @@ import pytest
 
 from i2v.core.errors import Cancelled
 from i2v.weights import progress
-from i2v.weights.progress import Meter, Progress
+from i2v.weights.progress import Progress, TransferMeter
 
 
 @pytest.fixture
@@ -18,11 +18,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def test_speed_is_that_of_the_last_seconds_and_the_time_left_follows_from_it(clock: list[float]) -> None:
     told: list[Progress] = []
-    meter = Meter(told.append, lambda: False)
+    meter = TransferMeter(told.append, lambda: False)
     meter.total, meter.settled = 10_000, 1000
     for second in range(31):
         clock[0] = second
-        meter.tell(
+        meter.report(
             "fetching", "hub", "file", 100 * second if second <= 10 else 1000 + 10 * (second - 10), 5000
         )
     assert told[0].speed == 0
@@ -35,34 +35,34 @@ def test_speed_is_that_of_the_last_seconds_and_the_time_left_follows_from_it(clo
 
 def test_a_file_that_is_begun_anew_has_no_negative_speed(clock: list[float]) -> None:
     told: list[Progress] = []
-    meter = Meter(told.append, lambda: False)
+    meter = TransferMeter(told.append, lambda: False)
     meter.total = 1000
     for second, done in enumerate((500, 600, 0, 100)):
         clock[0] = second
-        meter.tell("fetching", "hub", "file", done, 1000)
+        meter.report("fetching", "hub", "file", done, 1000)
     assert [each.speed for each in told] == [0, 100, 0, 100]
 
 
 def test_only_fetching_has_a_speed(clock: list[float]) -> None:
     told: list[Progress] = []
-    meter = Meter(told.append, lambda: False)
-    meter.tell("checking", None, "file", 10, 20)
-    meter.tell("pausing")
+    meter = TransferMeter(told.append, lambda: False)
+    meter.report("checking", None, "file", 10, 20)
+    meter.report("pausing")
     assert [(each.speed, each.eta) for each in told] == [(0, None), (0, None)]
 
 
 def test_a_cancel_is_raised_before_anything_is_told() -> None:
     told: list[Progress] = []
     with pytest.raises(Cancelled):
-        Meter(told.append, lambda: True).tell("waiting")
+        TransferMeter(told.append, lambda: True).report("waiting")
     assert told == []
 
 
 def test_a_quick_file_is_not_told_a_thousand_times(clock: list[float]) -> None:
     told: list[Progress] = []
-    meter = Meter(told.append, lambda: False)
+    meter = TransferMeter(told.append, lambda: False)
     for done in range(0, 1001):
         clock[0] = done / 1000
-        meter.tell("checking", None, "file", done, 1000)
+        meter.report("checking", None, "file", done, 1000)
     assert 5 < len(told) < 15
     assert (told[0].file_bytes, told[-1].file_bytes) == (0, 1000)

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from i2v.core.errors import ModelUnavailable
+from i2v.weights.added import remove_folder
 from i2v.weights.check import verify
 from i2v.weights.download import download, plan_download
 from i2v.weights.folders import is_available, own_folder
 from i2v.weights.records import weights_digest
-from i2v.weights.shelf import remove_folder
 from tests.models import models_in
 from tests.weights.conftest import MakeHub, MakeModels
 from tests.weights.families import BASE, DRIVEN, STYLED, base_repository, make_spec, repositories, repository

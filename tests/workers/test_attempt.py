@@ -17,8 +17,8 @@ from i2v.jobs.store import JobStore
 from i2v.media.video import read_tags
 from i2v.service.service import Service
 from i2v.web.texts import translate
+from i2v.workers.cleanup import JOB_TAG, clean_up
 from i2v.workers.executors.inline import InlineExecutor
-from i2v.workers.remains import JOB_TAG, clean_up
 from i2v.workers.worker import Worker
 from tests.clips import names, read_frames
 from tests.disks import fill, small_disk

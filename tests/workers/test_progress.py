@@ -16,7 +16,7 @@ from i2v.core.stages import Stage
 from i2v.engines.base import Conditioned, Decoded, Denoised, Event, Sounded
 from i2v.jobs.model import Progress
 from i2v.media.upscale import guessed_seconds
-from i2v.workers.progress import LINE_SECONDS, PHASES, PREVIEW_SHARE, Meter, Narrator, at_start
+from i2v.workers.progress import LINE_SECONDS, PHASES, PREVIEW_SHARE, Meter, ProgressLog, at_start
 
 FRAME = np.zeros((1, 8, 8, 3), np.uint8)
 
@@ -173,7 +173,7 @@ def test_an_engine_is_asked_only_for_the_previews_that_are_made(
 
 def test_the_log_is_told_each_phase_and_steps_only_now_and_then() -> None:
     clock = Clock()
-    narrator = Narrator(clock)
+    narrator = ProgressLog(clock)
     told = []
     for progress in (at_start(Stage.LOAD), at_start(Stage.CONDITION), *(
         Progress("denoising", 0.1, step, 50, 2.0 * (50 - step)) for step in range(50)

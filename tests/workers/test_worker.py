@@ -26,9 +26,9 @@ from i2v.jobs.model import Claim, Job, JsonObject
 from i2v.jobs.store import JobStore
 from i2v.media.video import probe, read_tags
 from i2v.service.service import Service
+from i2v.workers.cleanup import JOB_TAG, clean_up
 from i2v.workers.executors.inline import InlineExecutor
 from i2v.workers.progress import PHASES
-from i2v.workers.remains import JOB_TAG, clean_up
 from i2v.workers.worker import Beat, Worker
 from tests.clips import names, read_frames
 from tests.house import wait_until

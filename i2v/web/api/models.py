@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from i2v.core.errors import I2VError
 from i2v.core.messages import hint
-from i2v.service.models import Deed, Model, State, Task
+from i2v.service.models import Model, State, Task, TaskKind
 from i2v.web.api.schemas import JobError
 from i2v.web.front import PREFIX, Front
 from i2v.web.problems import problems
@@ -58,7 +58,7 @@ class DownloadBody(BaseModel):
 class TaskBody(BaseModel):
     """A download or a check that is under way, or the last one since the service began."""
 
-    deed: Deed
+    deed: TaskKind
     is_cancelling: bool
     progress: Progress | None = Field(description="bytes, bytes a second, and eta in seconds")
     message: str | None = Field(description="what came of it; null as long as it is under way")
@@ -164,7 +164,7 @@ def _task(task: Task) -> TaskBody:
     if ending is not None and (task.has_failed or isinstance(ending, I2VError)):
         error = JobError(code=ending.code, message=ending.message, hint=hint(ending.code))
     return TaskBody(
-        deed=task.deed,
+        deed=task.kind,
         is_cancelling=task.is_cancelling,
         progress=task.progress,
         message=None if ending is None else ending.message,

@@ -14,10 +14,10 @@ from i2v.service.models import Model, Task
 from i2v.web.page import panels
 from i2v.web.page.queue_panels import duration
 from i2v.web.texts import model_title, text, translate
+from i2v.weights.added import can_be_added
 from i2v.weights.download import PartPlan, Plan
 from i2v.weights.licences import licence_url
 from i2v.weights.progress import Progress
-from i2v.weights.shelf import can_be_added
 
 
 def models(found: Iterable[Model], language: Language) -> str:

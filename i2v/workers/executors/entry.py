@@ -1,4 +1,4 @@
-"""The worker process from inside: how it starts, what it tells the service, and how it ends.
+"""The worker process from inside: how it starts, what it sends to the service, and how it ends.
 
 Owns signals, the log, and dying with the service. What a job goes through is `worker`'s business; when the
 process is started and ended is `executors.process`'s.
@@ -53,7 +53,7 @@ class Unable:
 
 
 @dataclass(frozen=True)
-class Remark:
+class LogLine:
     """A line for the service's log."""
 
     logger: str
@@ -61,51 +61,51 @@ class Remark:
     text: str
 
 
-Word = Ready | Beat | Unable | Remark
+Message = Ready | Beat | Unable | LogLine
 
 
 def work(
     settings: Settings, owner: str, channel: Connection, engines: Mapping[str, EngineSpec], logs: Path
 ) -> None:
-    """Be the worker process, from its start to its end; `channel` takes its words."""
+    """Be the worker process, from its start to its end; `channel` takes its messages."""
     _die_with_parent()
     os.setsid()  # out of reach of Ctrl-C, which is for the service; and ffmpeg is found by the session
     _log_to(logs / LOG_NAME)
     signal.signal(signal.SIGTERM, _end)
 
-    sending = threading.Lock()  # a thread of the worker's may have a remark
+    sending = threading.Lock()  # a thread of the worker's may log a line
 
-    def tell(word: Word) -> None:
+    def send(message: Message) -> None:
         try:
             with sending:
-                channel.send(word)
+                channel.send(message)
         except OSError:  # the service is gone, on a system where that has not ended us already
             raise KeyboardInterrupt from None
 
-    logging.getLogger("i2v").addHandler(_Remarks(tell))
+    logging.getLogger("i2v").addHandler(_LogForwarder(send))
     allocator.configure()  # before torch is there
     try:
         device = probe_device(settings.engine.device)
         store = JobStore(settings.database, create=False)
-        tell(Ready(device))
-        Worker(settings, store, engines, device, owner, tell).run()
+        send(Ready(device))
+        Worker(settings, store, engines, device, owner, send).run()
     except KeyboardInterrupt:
         return
     except I2VError as error:
         log.exception("the worker cannot work")
-        tell(Unable(error))
+        send(Unable(error))
         sys.exit(1)
 
 
-class _Remarks(logging.Handler):
+class _LogForwarder(logging.Handler):
     """Lets the service's log have what i2v logs here, without tracebacks and without what libraries log."""
 
-    def __init__(self, tell: Callable[[Remark], None]) -> None:
+    def __init__(self, send: Callable[[LogLine], None]) -> None:
         super().__init__(logging.INFO)
-        self._tell = tell
+        self._send = send
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._tell(Remark(record.name, record.levelno, record.getMessage()))
+        self._send(LogLine(record.name, record.levelno, record.getMessage()))
 
 
 def _end(number: int, frame: FrameType | None) -> None:

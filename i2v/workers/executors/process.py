@@ -1,7 +1,7 @@
 """Jobs in one worker process, which is started when there is work and started again when it dies.
 
 Owns when there is a worker, and what becomes of the job that an ended one held: it goes back to the queue
-without blame if the worker was told to end or ended in order; any other end, a hang too, is a death, which
+without blame if the worker was asked to end or ended in order; any other end, a hang too, is a death, which
 the store counts. So is a running job that no living worker is at, whoever held it: that is looked for all the
 time. What a job goes through is `worker`'s business, when a worker is ended `executors.watch`'s.
 """
@@ -26,9 +26,9 @@ from i2v.core.settings import ROOT, Settings
 from i2v.core.signals import children_out_of_reach
 from i2v.jobs.model import Claim, Job
 from i2v.jobs.store import JobStore
+from i2v.workers.cleanup import clean_up
 from i2v.workers.executors.entry import LOG_NAME, Ready, Unable, work
 from i2v.workers.executors.watch import Watch
-from i2v.workers.remains import clean_up
 
 FIRST_BACK_OFF, LAST_BACK_OFF = 0.5, 30.0  # seconds between a death and the next start
 ORPHAN_SECONDS = 60.0  # a running job that the worker has not been at for so long is given to another one
@@ -113,11 +113,11 @@ class ProcessExecutor:
                     continue
                 ended_well, was_useful = self._run_worker()
             except I2VError as error:  # the database is away: it costs little to look for it often
-                self._tell_trouble(error)
+                self._log_trouble(error)
                 self._stopping.wait(RETRY_SECONDS)
                 continue
             except Exception as error:  # no descriptor is free, or a defect: this thread has to live
-                self._tell_trouble(error)
+                self._log_trouble(error)
                 ended_well, was_useful = False, False
             if ended_well or was_useful:
                 back_off = 0.0
@@ -144,7 +144,7 @@ class ProcessExecutor:
                 self._stopping,
                 is_cancelled=self._is_cancelled,
                 sweep=self._sweep_beside,
-                hear=self._hear,
+                on_message=self._on_message,
             )
             try:
                 watch.run()
@@ -155,15 +155,15 @@ class ProcessExecutor:
                 process.join()
                 ended_well = watch.was_asked or (watch.is_ready and process.exitcode == 0)
                 if not ended_well:
-                    self._tell_death(watch, process.exitcode)
+                    self._log_death(watch, process.exitcode)
                 self._settle(owner, ended_well)
         return ended_well, watch.has_done_a_job
 
-    def _tell_death(self, watch: Watch, status: int | None) -> None:
+    def _log_death(self, watch: Watch, status: int | None) -> None:
         under = f" under job {watch.job_id}" if watch.job_id else ""
         log.error("the worker died%s (status %s); see %s", under, status, self._logs / LOG_NAME)
         if not watch.is_ready:
-            self._tell_problem(self._problem or self._not_started())
+            self._note_problem(self._problem or self._not_started())
 
     def _settle(self, owner: str, ended_well: bool) -> None:
         """Take what a worker held that has ended, and remove the files of its unfinished attempt."""
@@ -172,7 +172,7 @@ class ProcessExecutor:
                 jobs = self._release(owner) if ended_well else self._store.recover(owner)
                 break
             except Exception as error:  # the database is away, as a rule; the job must not be forgotten
-                self._tell_trouble(error)
+                self._log_trouble(error)
                 if self._stopping.wait(RETRY_SECONDS):
                     return  # the next service finds it interrupted
         for job in jobs:
@@ -194,7 +194,7 @@ class ProcessExecutor:
         try:
             self._sweep(running)
         except (I2VError, sqlite3.Error) as error:
-            self._tell_trouble(error)
+            self._log_trouble(error)
         else:
             self._trouble = None
 
@@ -208,18 +208,18 @@ class ProcessExecutor:
         except (I2VError, sqlite3.Error):  # finished and deleted meanwhile; or the database is away for now
             return False
 
-    def _hear(self, word: Ready | Unable) -> None:
-        if isinstance(word, Ready):
-            self._device, self._problem, self._trouble = word.device, None, None
+    def _on_message(self, message: Ready | Unable) -> None:
+        if isinstance(message, Ready):
+            self._device, self._problem, self._trouble = message.device, None, None
             self._has_tried.set()
         else:
-            self._tell_problem(word.error)
+            self._note_problem(message.error)
 
-    def _tell_problem(self, problem: I2VError) -> None:
+    def _note_problem(self, problem: I2VError) -> None:
         self._problem = problem
         self._has_tried.set()
 
-    def _tell_trouble(self, error: Exception) -> None:
+    def _log_trouble(self, error: Exception) -> None:
         """Keep why nothing can be run now, and log it unless it is what was logged last."""
         trouble = error
         if not isinstance(trouble, I2VError):

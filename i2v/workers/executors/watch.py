@@ -18,7 +18,7 @@ from multiprocessing.context import SpawnProcess
 import psutil
 
 from i2v.core.settings import WorkerSettings
-from i2v.workers.executors.entry import Ready, Remark, Unable, Word
+from i2v.workers.executors.entry import LogLine, Message, Ready, Unable
 from i2v.workers.worker import Beat
 
 TICK_SECONDS = 0.2  # how late a cancel, a hang or the end of the service is noticed, at most
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class Watch:
-    """Follows a worker's words and acts on them. `sweep` is called often, with the job that it is running.
+    """Follows a worker's messages and acts on them. `sweep` is called often, with the job that it is running.
 
     Attributes:
         is_ready: it has begun to take jobs.
@@ -46,7 +46,7 @@ class Watch:
         *,
         is_cancelled: Callable[[str], bool],
         sweep: Callable[[str | None], None],
-        hear: Callable[[Ready | Unable], None],
+        on_message: Callable[[Ready | Unable], None],
     ) -> None:
         self._process = process
         self._sources: list[Connection | int] = [process.sentinel, channel]
@@ -55,8 +55,8 @@ class Watch:
         self._stopping = stopping
         self._is_cancelled = is_cancelled
         self._sweep = sweep
-        self._hear = hear
-        self._last_word = time.monotonic()
+        self._on_message = on_message
+        self._last_message = time.monotonic()
         self._cancelled_since: float | None = None  # the job that is running
         self._asked_at: float | None = None
         self.is_ready = False
@@ -80,21 +80,21 @@ class Watch:
     def _read(self) -> None:
         try:
             while self._channel.poll():
-                self._note(self._channel.recv())
+                self._read_message(self._channel.recv())
         except (EOFError, OSError):  # it is ending; the sentinel says when
             self._sources = [self._process.sentinel]
 
-    def _note(self, word: Word) -> None:
-        self._last_word = time.monotonic()
-        if isinstance(word, Beat):
-            if word.job_id != self.job_id:
+    def _read_message(self, message: Message) -> None:
+        self._last_message = time.monotonic()
+        if isinstance(message, Beat):
+            if message.job_id != self.job_id:
                 self.has_done_a_job |= self.job_id is not None
-                self.job_id, self._cancelled_since = word.job_id, None
-        elif isinstance(word, Remark):
-            logging.getLogger(word.logger).log(word.level, "%s", word.text)
+                self.job_id, self._cancelled_since = message.job_id, None
+        elif isinstance(message, LogLine):
+            logging.getLogger(message.logger).log(message.level, "%s", message.text)
         else:
-            self.is_ready |= isinstance(word, Ready)
-            self._hear(word)
+            self.is_ready |= isinstance(message, Ready)
+            self._on_message(message)
 
     def _act(self, now: float) -> None:
         if self._asked_at is not None:
@@ -107,7 +107,7 @@ class Watch:
             else:  # it holds no job, and may be deaf for as long as it loads libraries
                 self._process.kill()
         elif self._hangs(now):
-            log.error("no word from the worker for too long: it is killed")
+            log.error("no message from the worker for too long: it is killed")
             self._process.kill()
 
     def _cancel_is_late(self, now: float) -> bool:
@@ -120,7 +120,7 @@ class Watch:
 
     def _hangs(self, now: float) -> bool:
         allowed = self._options.hang_seconds if self.is_ready else self._options.start_seconds
-        return now - self._last_word > allowed
+        return now - self._last_message > allowed
 
 
 def end_session(leader: int) -> None:

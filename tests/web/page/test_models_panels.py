@@ -10,7 +10,7 @@ import pytest
 from i2v.core.engine_spec import Published
 from i2v.core.errors import Cancelled, ModelUnavailable, Notice
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
-from i2v.service.models import Deed, Model, Task
+from i2v.service.models import Model, Task, TaskKind
 from i2v.web.page import models_panels
 from i2v.weights.download import PartPlan, Plan
 from i2v.weights.folders import ModelFolder, Origin
@@ -48,8 +48,8 @@ def buttons(model: Model) -> dict[str | None, str | None]:
     return {button["data-act"]: button.get("data-confirm") for button in Tags(markup).of("button")}
 
 
-def busy(progress: Progress | None = COMING, deed: Deed = "download", cancelling: bool = False) -> Model:
-    return replace(ABSENT, task=Task(deed, progress, cancelling))
+def busy(progress: Progress | None = COMING, kind: TaskKind = "download", cancelling: bool = False) -> Model:
+    return replace(ABSENT, task=Task(kind, progress, cancelling))
 
 
 def test_what_a_download_would_be_is_said_before_it_begins() -> None:

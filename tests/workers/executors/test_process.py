@@ -300,7 +300,7 @@ def test_whatever_goes_wrong_is_told_once_and_the_next_try_is_made(
         raise error
 
     def start() -> tuple[bool, bool]:
-        house.executor._hear(Ready(DeviceInfo("cpu", "CPU", 2**34)))
+        house.executor._on_message(Ready(DeviceInfo("cpu", "CPU", 2**34)))
         return True, True
 
     monkeypatch.setattr(house.executor, "_run_worker", fail)

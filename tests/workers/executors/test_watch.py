@@ -73,7 +73,7 @@ def test_a_hang_is_noticed_ended_and_tried_again(tmp_path: Path, clock: Clock, d
 def test_slow_steps_are_no_hang(tmp_path: Path, clock: Clock) -> None:
     """Together they take longer than a hang may, each alone does not."""
     with open_house(tmp_path) as house:
-        clock.per_word = 400
+        clock.per_message = 400
         job = house.run("waves", num_inference_steps=4)
         assert (job.status, job.deaths) == ("succeeded", 0)
         assert clock.beats >= 4 + 4, "a word for each step and frame"

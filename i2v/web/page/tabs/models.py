@@ -19,7 +19,7 @@ from i2v.web.page import models_panels, panels
 from i2v.web.page.tabs.live import View, follow, live
 from i2v.web.page.tabs.widgets import QUIET, Action, Shared, Updates, Values, acting_html
 from i2v.web.texts import text
-from i2v.weights.shelf import can_be_added
+from i2v.weights.added import can_be_added
 
 POLL_SECONDS = 0.5
 

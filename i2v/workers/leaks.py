@@ -9,7 +9,7 @@ from __future__ import annotations
 ROW = 3  # jobs in a row after which the floor must have been too high
 
 
-class FloorWatch:
+class LeakDetector:
     """Compares each floor with the one after the first job in the same setup."""
 
     def __init__(self, allowed: int) -> None:

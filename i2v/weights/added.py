@@ -22,7 +22,7 @@ from i2v.weights.folders import (
     own_folder,
     register,
 )
-from i2v.weights.progress import Meter
+from i2v.weights.progress import TransferMeter
 from i2v.weights.sharing import hand_over
 
 
@@ -100,7 +100,7 @@ def remove_folder(spec: EngineSpec, models: ModelSettings) -> ModelFolder:
     cannot be deleted.
     """
     folder = removable(spec, models)
-    at_once = Meter(lambda progress: None, lambda: True)  # raises where it would have to wait
+    at_once = TransferMeter(lambda progress: None, lambda: True)  # raises where it would have to wait
     try:
         with alone(spec, models, at_once):
             if folder.origin == "added":

@@ -1,10 +1,10 @@
-"""i2v.workers.floor: floors that rise, fall and belong to different setups."""
+"""i2v.workers.leaks: floors that rise, fall and belong to different setups."""
 
 from __future__ import annotations
 
 import pytest
 
-from i2v.workers.floor import FloorWatch
+from i2v.workers.leaks import LeakDetector
 
 
 @pytest.mark.parametrize(
@@ -19,13 +19,13 @@ from i2v.workers.floor import FloorWatch
     ],
 )
 def test_three_jobs_in_a_row_over_what_is_allowed_are_creeping(floors: list[int], creeping: int) -> None:
-    watch = FloorWatch(10)
+    watch = LeakDetector(10)
     told = [watch.creeps("setup", (floor, 0)) for floor in floors]
     assert told == [number == creeping for number in range(1, len(floors) + 1)]
 
 
 def test_each_setup_has_a_floor_of_its_own_which_is_not_forgotten() -> None:
-    watch = FloorWatch(10)
+    watch = LeakDetector(10)
     told = [
         watch.creeps(setup, (floor, 0))
         for setup, floor in [("a", 100), ("b", 900), ("b", 905), ("a", 111), ("b", 911), ("a", 111)]
@@ -34,6 +34,6 @@ def test_each_setup_has_a_floor_of_its_own_which_is_not_forgotten() -> None:
 
 
 def test_either_memory_may_creep() -> None:
-    watch = FloorWatch(10)
+    watch = LeakDetector(10)
     assert [watch.creeps("setup", (5, device)) for device in (0, 20, 30, 40)] == [False, False, False, True]
     assert watch.risen == 40

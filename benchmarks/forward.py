@@ -26,7 +26,7 @@ from i2v.engines.i2vgen_xl.decode import CHUNK_PIXELS, decode_frames, to_uint8
 from i2v.engines.i2vgen_xl.sampling import CHUNK_TOKENS
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.engines.i2vgen_xl.unet import encode_context, predict
-from i2v.weights import EMBEDDED as FOLDER
+from i2v.weights import EMBEDDED_FOLDER as FOLDER
 
 TIMESTEP = torch.tensor(481)
 

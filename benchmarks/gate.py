@@ -38,8 +38,7 @@ from i2v.core.schedules import Schedule
 from i2v.core.schedules import fast as sampled
 from i2v.core.settings import ROOT
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
-from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
-from i2v.weights import weights_digest
+from i2v.weights import EMBEDDED_FOLDER, weights_digest
 
 CERTIFICATES = ROOT / "i2v" / "weights" / "certificates.json"
 REFERENCE_STEPS = 200

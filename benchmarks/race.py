@@ -34,8 +34,7 @@ from i2v.core.schema import Generation
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.media.outputs import OutputFile
 from i2v.media.video import Mp4Writer
-from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
-from i2v.weights import weights_digest
+from i2v.weights import EMBEDDED_FOLDER, weights_digest
 
 
 @dataclass(frozen=True)

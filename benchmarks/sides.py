@@ -29,8 +29,7 @@ from i2v.core.settings import ROOT
 from i2v.engines.base import Conditioned, Decoded, Inputs
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.media.image import fit_picture
-from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
-from i2v.weights import weights_digest
+from i2v.weights import EMBEDDED_FOLDER, weights_digest
 
 STAGES = ("condition", "denoise", "decode")
 Reading = dict[str, float]

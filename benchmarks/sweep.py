@@ -29,8 +29,7 @@ from benchmarks.quality import Quality
 from benchmarks.race import Race, plain
 from i2v.core.schedules import evaluations
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
-from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
-from i2v.weights import weights_digest
+from i2v.weights import EMBEDDED_FOLDER, weights_digest
 
 
 @dataclass(frozen=True)

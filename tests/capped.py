@@ -27,7 +27,7 @@ from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.memory.usage import PeakMeter
 from i2v.pipeline.ladder import MemoryLadder
-from i2v.weights import EMBEDDED as FOLDER
+from i2v.weights import EMBEDDED_FOLDER as FOLDER
 
 PLAIN = MemoryPlan("cpu", "float32", threads=1)
 LOWEST = replace(PLAIN, cfg_passes=2, chunk_tokens=4096, decode_chunk=1)

@@ -17,7 +17,7 @@ from i2v.engines.base import Decoded, Inputs
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.media.image import fit_picture
-from i2v.weights import EMBEDDED as FOLDER
+from i2v.weights import EMBEDDED_FOLDER as FOLDER
 from scripts.train_embedded.evaluate import asked_of, measure
 from scripts.train_embedded.motions import MOTIONS
 

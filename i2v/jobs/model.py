@@ -192,7 +192,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Page:
+class JobPage:
     """Some jobs, newest first; `next_cursor` asks for the older ones, `None` where there are none."""
 
     jobs: tuple[Job, ...]

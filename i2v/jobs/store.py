@@ -39,11 +39,11 @@ from i2v.jobs.model import (
     Ending,
     Job,
     JobLost,
+    JobPage,
     JobStatus,
     JsonObject,
     OutputTaken,
     OwnedFiles,
-    Page,
     Progress,
     StatusFilter,
     Submission,
@@ -135,7 +135,7 @@ class JobStore:
 
     def page(
         self, status: StatusFilter | None = None, cursor: str | None = None, limit: int = 50, search: str = ""
-    ) -> Page:
+    ) -> JobPage:
         """Return up to `limit` (at least 1) jobs, newest first, from where the page with the cursor ended.
 
         search: part of the prompt; a to z match in either case.

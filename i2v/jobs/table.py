@@ -23,8 +23,8 @@ from i2v.jobs.model import (
     FinalStatus,
     Job,
     JobLost,
+    JobPage,
     JsonObject,
-    Page,
     PastAttempt,
     Progress,
     StatusFilter,
@@ -54,7 +54,7 @@ def get_job(db: sqlite3.Connection, job_id: str) -> Job:
 
 def get_page(
     db: sqlite3.Connection, status: StatusFilter | None, cursor: str | None, limit: int, search: str
-) -> Page:
+) -> JobPage:
     """See `JobStore.page`."""
     if cursor is not None and not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= 18):
         raise InvalidRequest("job.bad_cursor", cursor=shown(cursor))
@@ -70,7 +70,7 @@ def get_page(
     values = {"status": status, "before": int(cursor or 0), "limit": limit + 1, "pattern": _pattern(search)}
     rows = db.execute(f"{SELECT} {where} ORDER BY seq DESC LIMIT :limit", values).fetchall()
     more = len(rows) > limit
-    return Page(tuple(job_of(row) for row in rows[:limit]), str(rows[limit - 1]["seq"]) if more else None)
+    return JobPage(tuple(job_of(row) for row in rows[:limit]), str(rows[limit - 1]["seq"]) if more else None)
 
 
 def _pattern(search: str) -> str:

@@ -25,11 +25,11 @@ from i2v.core.settings import Settings
 from i2v.host import data_folder
 from i2v.jobs.model import (
     Job,
+    JobPage,
     JobStatus,
     JsonObject,
     OutputTaken,
     OwnedFiles,
-    Page,
     StatusFilter,
     Submission,
 )
@@ -191,7 +191,7 @@ class Service:
 
     def page(
         self, status: StatusFilter | None = None, cursor: str | None = None, limit: int = 50, search: str = ""
-    ) -> Page:
+    ) -> JobPage:
         """See `JobStore.page`."""
         return self._store.page(status, cursor, limit, search)
 

@@ -20,7 +20,7 @@ from i2v.core.settings import ModelSettings
 from i2v.weights.parts import parts_of, stored
 from i2v.weights.shards import is_file, missing_file
 
-EMBEDDED = Path(__file__).resolve().parents[1] / "embedded"
+EMBEDDED_FOLDER = Path(__file__).resolve().parents[1] / "embedded"
 INDEX = "model_index.json"
 
 Origin = Literal["embedded", "downloaded", "added", "found"]
@@ -76,7 +76,7 @@ def locate(spec: EngineSpec, models: ModelSettings) -> ModelFolder:
     That is the added one if there is one, else our own, with what is missing.
     """
     if spec.embedded:
-        return inspect_folder(spec, EMBEDDED, "embedded")
+        return inspect_folder(spec, EMBEDDED_FOLDER, "embedded")
     added = added_folder(spec, models)
     ours: list[tuple[Path, Origin]] = [] if added is None else [(added, "added")]
     ours.append((own_folder(spec, models), "downloaded"))

@@ -22,14 +22,14 @@ from benchmarks.cases import Case, cases
 from benchmarks.measure import counting
 from i2v.engines.i2vgen_xl.sampling import initial_state
 from i2v.engines.i2vgen_xl.unet import encode_context, predict
-from i2v.weights import EMBEDDED
+from i2v.weights import EMBEDDED_FOLDER
 
 STEPS = 12
 
 
 @pytest.fixture(scope="module")
 def bench() -> Bench:
-    return Bench(EMBEDDED)
+    return Bench(EMBEDDED_FOLDER)
 
 
 @pytest.fixture(scope="module")

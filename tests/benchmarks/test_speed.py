@@ -21,8 +21,7 @@ from benchmarks.speed_tables import STAGES, quality_rows
 from i2v.core.schedules import ddim
 from i2v.core.settings import ROOT
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
-from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
-from i2v.weights import weights_digest
+from i2v.weights import EMBEDDED_FOLDER, weights_digest
 
 
 @pytest.mark.slow

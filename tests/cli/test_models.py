@@ -15,8 +15,7 @@ from i2v.core.schema import DeviceInfo
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.engines.registry import engines
 from i2v.pipeline.choice import choose_engine, explain_choice
-from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
-from i2v.weights import weights_digest
+from i2v.weights import EMBEDDED_FOLDER, weights_digest
 from tests.cli.running import run
 from tests.contrary import CONTRARY
 from tests.models import models_in

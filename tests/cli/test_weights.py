@@ -14,7 +14,7 @@ import pytest
 from i2v.cli.main import main
 from i2v.cli.weights import _Line, _time
 from i2v.engines import registry
-from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
+from i2v.weights import EMBEDDED_FOLDER
 from i2v.weights.progress import Progress
 from scripts.full_size.layout import read_table
 from scripts.full_size.write import write_model

@@ -21,7 +21,7 @@ from i2v.doctor.product import (
     list_variables,
 )
 from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
-from i2v.weights import EMBEDDED
+from i2v.weights import EMBEDDED_FOLDER
 from tests.models import models_in
 
 DEFAULTS = ROOT / "configs" / "default.yaml"
@@ -101,7 +101,7 @@ def test_a_folder_for_logs_that_cannot_be_written_is_warned_of(tmp_path: Path) -
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
     """A folder of models in which I2VGen-XL is complete, if the embedded model's files pass for its own."""
-    shutil.copytree(EMBEDDED, tmp_path / "models" / I2VGEN_XL.name)
+    shutil.copytree(EMBEDDED_FOLDER, tmp_path / "models" / I2VGEN_XL.name)
     return tmp_path / "models"
 
 

@@ -20,8 +20,7 @@ from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.memory.plan import Planned
 from i2v.pipeline.engines import EngineCache, LoadedEngine
 from i2v.pipeline.plan import ClipPlan
-from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
-from i2v.weights import weights_digest
+from i2v.weights import EMBEDDED_FOLDER, weights_digest
 from tests.models import models_in
 
 CPU = DeviceInfo("cpu", "CPU", 2**34)

@@ -20,7 +20,7 @@ from i2v.pipeline.choice import choose_engine
 from i2v.service.models import Model, Models
 from i2v.weights.download import alone
 from i2v.weights.folders import own_folder
-from i2v.weights.progress import Meter
+from i2v.weights.progress import TransferMeter
 from tests.contrary import CONTRARY
 from tests.models import models_in
 from tests.web.house import wait_for
@@ -200,7 +200,9 @@ def test_an_error_that_nobody_understands_is_told_too(
 
 
 def test_a_check_that_waits_for_nothing_can_be_stopped(models: Models, settings: ModelSettings) -> None:
-    with alone(I2VGEN_XL, settings, Meter(lambda told: None, lambda: False)):  # as another process would
+    with alone(
+        I2VGEN_XL, settings, TransferMeter(lambda told: None, lambda: False)
+    ):  # as another process would
         models.download(NAME)
         wait_for(lambda: (told := models.get(NAME).task.progress) is not None and told.phase == "waiting")  # type: ignore[union-attr]
         models.cancel(NAME)

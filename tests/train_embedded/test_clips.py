@@ -7,7 +7,7 @@ import random
 import pytest
 import torch
 
-from i2v.weights import EMBEDDED as FOLDER
+from i2v.weights import EMBEDDED_FOLDER as FOLDER
 from scripts.train_embedded.clips import Conditions, Recipe, make_batch, motion_in, oblongs, seen_by_encoder
 from scripts.train_embedded.export import restore
 from scripts.train_embedded.motions import EASY, Clip, Mix, Take

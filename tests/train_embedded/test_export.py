@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
-from i2v.weights import EMBEDDED as FOLDER
+from i2v.weights import EMBEDDED_FOLDER as FOLDER
 from scripts.train_embedded.export import export, preview_factors, restore
 from scripts.train_embedded.vae import new_vae
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from i2v.weights import EMBEDDED as FOLDER
+from i2v.weights import EMBEDDED_FOLDER as FOLDER
 from scripts.train_embedded import unet
 from scripts.train_embedded.clips import Recipe, make_batch
 from scripts.train_embedded.export import restore

@@ -9,7 +9,7 @@ import pytest
 
 from i2v.core.errors import InvalidRequest, ModelUnavailable
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
-from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
+from i2v.weights import EMBEDDED_FOLDER
 from i2v.weights.added import add_folder, can_be_added, removable, remove_folder, which_fits
 from i2v.weights.folders import find_weights, locate, own_folder
 from scripts.full_size.layout import read_table

@@ -13,7 +13,7 @@ import pytest
 from i2v.core.errors import Cancelled, ModelUnavailable
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.engines.registry import engines
-from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
+from i2v.weights import EMBEDDED_FOLDER
 from i2v.weights.check import check_folder, verify
 from i2v.weights.download import download
 from i2v.weights.folders import is_available, own_folder

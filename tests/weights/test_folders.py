@@ -114,7 +114,7 @@ def test_the_embedded_weights_are_in_the_package_wherever_models_are(tmp_path: P
 def test_an_installation_without_the_embedded_weights_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folders, "EMBEDDED", tmp_path)
+    monkeypatch.setattr(folders, "EMBEDDED_FOLDER", tmp_path)
     assert not is_available(EMBEDDED, models_in(tmp_path))
     with pytest.raises(ModelUnavailable, match=r"run bash scripts/setup\.sh"):
         find_weights(EMBEDDED, models_in(tmp_path))

@@ -10,7 +10,7 @@ import pytest
 
 from i2v.core.errors import ModelUnavailable
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
-from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
+from i2v.weights import EMBEDDED_FOLDER
 from i2v.weights.tensors import check_tensors, published_shapes, read_shapes
 from scripts.full_size.write import write_weights
 

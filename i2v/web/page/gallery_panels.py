@@ -11,7 +11,7 @@ from html import escape
 from types import MappingProxyType
 
 from i2v.core.schema import Language
-from i2v.jobs.model import Job, Page
+from i2v.jobs.model import Job, JobPage
 from i2v.service.job_files import VideoProblem
 from i2v.web.page import panels
 from i2v.web.texts import text
@@ -20,7 +20,7 @@ NO_PROBLEMS: Mapping[str, VideoProblem] = MappingProxyType({})
 
 
 def clips(
-    page: Page,
+    page: JobPage,
     language: Language,
     searched: bool,
     first: bool,

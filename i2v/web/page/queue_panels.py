@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from i2v.core.schema import Language
-from i2v.jobs.model import Job, Page
+from i2v.jobs.model import Job, JobPage
 from i2v.service.service import Unfinished
 from i2v.web.page import panels
 from i2v.web.texts import text, translate
@@ -39,7 +39,7 @@ def waiting(unfinished: Sequence[Unfinished], language: Language) -> str:
     return _list(rows)
 
 
-def finished(page: Page, language: Language, first: bool, now: float, unsuccessful: int) -> str:
+def finished(page: JobPage, language: Language, first: bool, now: float, unsuccessful: int) -> str:
     """Return a page of what has ended, and the buttons to the pages after and before it.
 
     Args:

@@ -16,7 +16,7 @@ from i2v.engines.i2vgen_xl.sampling import denoise, initial_state
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.engines.i2vgen_xl.stock import load_stock
 from i2v.media.image import fit_picture
-from i2v.weights import EMBEDDED as FOLDER
+from i2v.weights import EMBEDDED_FOLDER as FOLDER
 
 PLAN = MemoryPlan("cpu", "float32")
 

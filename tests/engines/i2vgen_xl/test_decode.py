@@ -20,7 +20,7 @@ from i2v.engines.i2vgen_xl.components import load_components
 from i2v.engines.i2vgen_xl.decode import decode_frames, preview, to_uint8
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.media.image import fit_picture
-from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
+from i2v.weights import EMBEDDED_FOLDER
 from tests.peak_memory import PeakMemory
 
 

@@ -17,7 +17,7 @@ from i2v.engines.base import Inputs
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.i2vgen_xl.memory import MEMORY
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
-from i2v.weights import EMBEDDED as FOLDER
+from i2v.weights import EMBEDDED_FOLDER as FOLDER
 from scripts.full_size.one_step import generation, memory, picture
 
 ROOT = Path(__file__).parents[3]

@@ -22,7 +22,7 @@ from i2v.engines.i2vgen_xl.sampling import State, denoise
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.engines.i2vgen_xl.unet import convolve, convolve_over_time, encode_context, predict
 from i2v.engines.i2vgen_xl.upsampling import use_phase_convolutions
-from i2v.weights import EMBEDDED as EMBEDDED_FOLDER
+from i2v.weights import EMBEDDED_FOLDER
 from tests.shaken import shaken
 
 PLAN = MemoryPlan("cpu", "float32")

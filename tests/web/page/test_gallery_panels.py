@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from i2v.jobs.model import Page
+from i2v.jobs.model import JobPage
 from i2v.service.job_files import VideoProblem
 from i2v.web.page.gallery_panels import clips
 from tests.web.page.test_panels import DONE, HOSTILE
@@ -32,8 +32,8 @@ class Tags(HTMLParser):
         return [attributes for tag, attributes in self.found if tag == name]
 
 
-def page(*jobs: object, older: str | None = None) -> Page:
-    return Page(jobs, older)  # type: ignore[arg-type]
+def page(*jobs: object, older: str | None = None) -> JobPage:
+    return JobPage(jobs, older)  # type: ignore[arg-type]
 
 
 def test_a_card_tells_prompt_size_seed_and_when_in_both_languages() -> None:

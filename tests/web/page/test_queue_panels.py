@@ -9,7 +9,7 @@ import pytest
 
 from i2v.core.errors import InsufficientMemory
 from i2v.core.schema import Language
-from i2v.jobs.model import Job, Page
+from i2v.jobs.model import Job, JobPage
 from i2v.service.service import Unfinished
 from i2v.web.page import queue_panels
 from i2v.web.page.queue_panels import SHOWN, duration
@@ -31,7 +31,7 @@ def finished(
     first: bool = True,
     unsuccessful: int = 0,
 ) -> str:
-    return queue_panels.finished(Page(jobs, cursor), language, first, NOW, unsuccessful)
+    return queue_panels.finished(JobPage(jobs, cursor), language, first, NOW, unsuccessful)
 
 
 def test_a_running_job_has_its_step_progress_and_picture() -> None:

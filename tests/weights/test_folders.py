@@ -126,7 +126,7 @@ def test_an_installation_without_the_embedded_weights_says_so(
 @pytest.fixture
 def complete(models: Path) -> Path:
     """A folder in which I2VGen-XL is complete, if the embedded model's files pass for its own."""
-    return Path(shutil.copytree(folders.EMBEDDED, models / I2VGEN_XL.name))
+    return Path(shutil.copytree(folders.EMBEDDED_FOLDER, models / I2VGEN_XL.name))
 
 
 def test_a_complete_folder_has_every_file_and_its_size(models: Path, complete: Path) -> None:

@@ -737,6 +737,11 @@ MESSAGES: dict[str, str] = {
     "doctor.packages_ok": "All {count} packages are installed in supported versions.",
     "doctor.package_missing": "Package {name} is not installed.",
     "doctor.package_version": "Package {name} is version {version}, but {wanted} is required.",
+    "packages.missing": "Package {name} is not installed. Run bash scripts/setup.sh.",
+    "packages.version": (
+        "Package {name} is version {version}, but {wanted} is required. Run bash scripts/setup.sh."
+    ),
+    "packages.broken": "Package {name} cannot be loaded ({reason}). Run bash scripts/setup.sh.",
     "doctor.setup_fix": "Run bash scripts/setup.sh.",
     "doctor.settings_default": "Default settings (configs/default.yaml) and environment variables are used.",
     "doctor.settings_ok": "The settings in {path} are valid.",

@@ -51,5 +51,6 @@ def check_packages(requirements: Iterable[str]) -> list[Finding]:
 def _notice(unmet: Unmet) -> Notice:
     if unmet.version is None:
         return Notice("doctor.package_missing", {"name": unmet.name})
-    told = {"name": unmet.name, "version": unmet.version, "wanted": unmet.wanted}
-    return Notice("doctor.package_version", told)
+    return Notice(
+        "doctor.package_version", {"name": unmet.name, "version": unmet.version, "wanted": unmet.wanted}
+    )

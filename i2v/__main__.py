@@ -20,8 +20,13 @@ def run(argv: Sequence[str] | None = None) -> int:
     from i2v.cli.streams import open_streams
 
     open_streams()
-    from i2v.cli.main import main
+    try:
+        from i2v.cli.main import main
+    except Exception as error:  # a package that the command line itself needs
+        from i2v.cli.failures import failure_sentence
 
+        print(f"i2v: {failure_sentence(error)}", file=sys.stderr)
+        return 1
     try:
         return main(argv)
     finally:

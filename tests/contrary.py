@@ -55,6 +55,8 @@ CONTRARY = EngineSpec(
 class ContraryEngine:
     """Makes grey frames out of nothing, and of a last image the last one."""
 
+    kernels = "none"
+
     def __init__(self, spec: EngineSpec, plan: MemoryPlan) -> None:
         self.spec = spec
         self.plan = plan

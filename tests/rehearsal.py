@@ -153,6 +153,8 @@ class Script:
 class RehearsalEngine:
     """Makes grey frames, the brighter the later."""
 
+    kernels = "none"
+
     def __init__(self, spec: EngineSpec, folder: Path, plan: MemoryPlan) -> None:
         self.spec = spec
         self.plan = plan

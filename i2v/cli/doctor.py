@@ -8,7 +8,8 @@ import os
 from pathlib import Path
 
 from i2v.cli.parsers import Commands
-from i2v.core.errors import InvalidRequest, Notice
+from i2v.core.errors import InvalidRequest
+from i2v.core.packages import package_error
 from i2v.doctor.findings import Finding
 
 HEADINGS = {
@@ -52,9 +53,11 @@ def run(arguments: argparse.Namespace) -> int:
 def _examine(config: Path | None, port: int | None) -> dict[str, list[Finding]]:
     try:
         from i2v.doctor.examination import examine
-    except ModuleNotFoundError as error:  # a package that the examination itself needs
-        found = Notice("doctor.package_missing", {"name": error.name})
-        return {"set_up": [Finding("problem", found, Notice("doctor.setup_fix", {}))]}
+    except Exception as error:  # a package that the examination itself needs
+        found = package_error(error)
+        if found is None:
+            raise
+        return {"set_up": [Finding("problem", found)]}
     return examine(config, os.environ, port)
 
 

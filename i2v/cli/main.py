@@ -7,14 +7,12 @@ input, 130 interrupted.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import traceback
 from collections.abc import Sequence
-from datetime import datetime
 from importlib.metadata import version
 
 from i2v.cli import bench, doctor, finish, generate, info, models, plan, serve
+from i2v.cli.failures import failure_sentence
 from i2v.cli.parsers import Parser
 from i2v.cli.streams import why_lost
 from i2v.core.errors import Cancelled, I2VError, render
@@ -54,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except Exception as error:
             if is_stopped():  # and a library made something else of the interruption
                 return _interrupted()
-            return _fail(f"Internal error in i2v ({type(error).__name__}). {_log_traceback()}", 1)
+            return _fail(failure_sentence(error), 1)
 
 
 def _run(argv: Sequence[str] | None) -> int:
@@ -93,16 +91,3 @@ def _interrupted() -> int:
 def _fail(message: str, code: int) -> int:
     print(f"i2v: {message}", file=sys.stderr)
     return code
-
-
-def _log_traceback() -> str:
-    """Write the traceback to logs/ and return a sentence that says where."""
-    from i2v.core.settings import ROOT
-
-    path = ROOT / "logs" / f"error_{datetime.now():%Y%m%d_%H%M%S}_{os.getpid()}.log"
-    try:
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(traceback.format_exc(), encoding="utf-8")
-    except OSError as error:
-        return f"Its details could not be written to {path}: {error}."
-    return f"Details are in {path}."

@@ -15,7 +15,6 @@ from os import PathLike
 from typing import Any, ClassVar, Self
 
 from i2v.core.messages import catalogue
-from i2v.core.stored import read_as
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -66,6 +65,8 @@ class Notice:
 
 def read_notices(stored: object) -> tuple[Notice, ...]:
     """Return the notices of parsed JSON, which any version may have written; raise `ValueError`."""
+    from i2v.core.stored import read_as  # needs pydantic, whose absence is an error to be told as well
+
     notices = tuple(Notice.rebuilt(vars(each)) for each in read_as(_NOTICES, stored))
     for notice in notices:
         try:

@@ -33,11 +33,29 @@ class StageUse:
 
 
 @dataclass(frozen=True)
+class MadeWith:
+    """What computed a clip.
+
+    Attributes:
+        device: its name, as of the card.
+        dtype: of the weights and of what is computed with them.
+        kernels: see `i2v.engines.base.Engine.kernels`.
+        versions: of Python, i2v, the libraries that compute, and ffmpeg.
+    """
+
+    device: str
+    dtype: str
+    kernels: str = "torch"
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Result:
     """A finished clip: where it is, what was run, what to know of it, and what it took.
 
     Attributes:
         seconds: of each phase, on the wall.
+        made_with: `None` where an earlier version, which did not tell, has made it.
         extra: what its JSON says otherwise, or besides, where another version wrote it. It is written back.
     """
 
@@ -46,6 +64,7 @@ class Result:
     notices: tuple[Notice, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     stages: tuple[StageUse, ...] = ()
+    made_with: MadeWith | None = None
     extra: dict[str, object] = field(default_factory=dict)
 
     @property
@@ -69,6 +88,7 @@ class Result:
             "unet_evaluations": self.unet_evaluations,
             "seconds": {phase: round(spent, 3) for phase, spent in self.seconds.items()},
             "stages": own["stages"],
+            "made_with": own["made_with"],
             "notices": [notice.to_dict() for notice in self.notices],
             **self.extra,
         }
@@ -89,6 +109,7 @@ class Result:
             notices=read_notices(stored.get("notices", [])),
             seconds=own.seconds,
             stages=own.stages,
+            made_with=own.made_with,
         )
         known = result.to_dict()
         extra = {name: value for name, value in stored.items() if known.get(name, known) != value}
@@ -102,3 +123,4 @@ class _Own:
     path: Path
     seconds: dict[str, float] = field(default_factory=dict)
     stages: tuple[StageUse, ...] = ()
+    made_with: MadeWith | None = None

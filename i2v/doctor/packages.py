@@ -7,10 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
 
-from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
-
 from i2v.core.errors import Notice
+from i2v.core.packages import Unmet, find_unmet, meets, read_requirements
 from i2v.doctor.findings import Finding
 
 
@@ -36,30 +34,23 @@ def find_torch() -> TorchBuild | None:
 def check_python(version: str, wanted: str) -> Finding:
     """Compare `version` with the range `wanted`, e.g. ">=3.11,<3.14"."""
     found = Notice("doctor.python", {"version": version, "wanted": wanted})
-    if SpecifierSet(wanted).contains(version, prereleases=True):
+    if meets(version, wanted):
         return Finding("ok", found)
     return Finding("problem", found, Notice("doctor.setup_fix", {}))
 
 
 def check_packages(requirements: Iterable[str]) -> list[Finding]:
     """Compare what is installed with `requirements`, e.g. "numpy<3,>=1.26"; those of extras are left out."""
-    wanted = [
-        requirement
-        for requirement in map(Requirement, requirements)
-        if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-    ]
-    wrong = [found for requirement in wanted if (found := _unmet(requirement)) is not None]
+    wanted = list(read_requirements(requirements))
+    wrong = list(find_unmet(wanted))
     if not wrong:
         return [Finding("ok", Notice("doctor.packages_ok", {"count": len(wanted)}))]
-    return [Finding("problem", found, Notice("doctor.setup_fix", {})) for found in wrong]
+    return [Finding("problem", _notice(each), Notice("doctor.setup_fix", {})) for each in wrong]
 
 
-def _unmet(requirement: Requirement) -> Notice | None:
-    try:
-        version = metadata.version(requirement.name)
-    except metadata.PackageNotFoundError:
-        return Notice("doctor.package_missing", {"name": requirement.name})
-    if requirement.specifier.contains(version, prereleases=True):
-        return None
-    wanted = str(requirement.specifier)
-    return Notice("doctor.package_version", {"name": requirement.name, "version": version, "wanted": wanted})
+def _notice(unmet: Unmet) -> Notice:
+    if unmet.version is None:
+        return Notice("doctor.package_missing", {"name": unmet.name})
+    return Notice(
+        "doctor.package_version", {"name": unmet.name, "version": unmet.version, "wanted": unmet.wanted}
+    )

@@ -125,6 +125,11 @@ class Engine(Protocol):
         """The plan as it runs: with the threads that it really uses."""
         ...
 
+    @property
+    def kernels(self) -> str:
+        """Whose kernels the network has run through: "torch", other names, "none" without a network."""
+        ...
+
     @classmethod
     def load(cls, spec: EngineSpec, folder: Path | None, plan: MemoryPlan) -> Self:
         """Load weights from a folder in the Hugging Face layout; `None` where the engine has none.

@@ -47,7 +47,8 @@ class Provenance(BaseModel):
         weights_sha256: of the model's files.
         plan, device: how and where it was begun; the job tells where it went on by a lesser plan, or
             could not compile.
-        versions: of Python and of the packages that compute or encode.
+        kernels: whose kernels the network ran through when it was begun; `None` where that was not told.
+        versions: of Python, of the packages that compute or encode, and of ffmpeg.
         visible_label: the language of the label in the picture, if it has one.
     """
 
@@ -61,6 +62,7 @@ class Provenance(BaseModel):
     weights_sha256: str
     plan: dict[str, JsonValue]
     device: str
+    kernels: str | None = None
     versions: dict[str, str]
     visible_label: str | None = None
 
@@ -192,6 +194,7 @@ class Provenance(BaseModel):
             "compile": False,  # what there was before it could be asked for
             **self.plan,
             "device name": self.device,
+            "kernels": self.kernels or "torch",  # what there was before it was told
             "visible label": self.visible_label,
             **self.versions,
         }

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from i2v.core.errors import EncodeError, InvalidRequest, Notice, read_notices
-from i2v.core.results import StageUse
+from i2v.core.results import MadeWith, StageUse
 from i2v.core.schema import Generation, Language, shown
 from i2v.core.stored import parse_json, read_as
 from i2v.media.sound import Sound
@@ -72,6 +72,7 @@ class About:
     notices: tuple[Notice, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     stages: tuple[StageUse, ...] = ()
+    made_with: MadeWith | None = None
     sound: SoundShape | None = None
 
 

@@ -94,7 +94,7 @@ def publish_kept(
     path = deliver(content(), about.generation, Marks(about.tags, about.visible), output, watch)
     kept.remove()
     notices = (*about.notices, Notice("unpublished.published", {}))
-    return Result(path, about.generation, notices, watch.seconds, about.stages)
+    return Result(path, about.generation, notices, watch.seconds, about.stages, about.made_with)
 
 
 @contextmanager

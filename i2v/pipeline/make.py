@@ -15,18 +15,18 @@ from PIL import Image
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Cancelled, I2VError, Notice
-from i2v.core.results import Result
+from i2v.core.results import MadeWith, Result
 from i2v.core.schema import Generation, Language
 from i2v.core.settings import OutputSettings, Settings
 from i2v.core.stages import Stage
-from i2v.engines.base import Decoded, Event, Inputs, Sounded
+from i2v.engines.base import Decoded, Engine, Event, Inputs, Sounded
 from i2v.media.image import FittedPicture, Picture, fit_picture
 from i2v.media.label import AIGC, aigc_tag
 from i2v.media.outputs import OutputTarget, prepare_output
 from i2v.media.provenance import KEY, Provenance
 from i2v.media.sound import Sound
 from i2v.media.unpublished import About, FrameRecorder
-from i2v.media.video import check_ffmpeg
+from i2v.media.video import check_ffmpeg, ffmpeg_version
 from i2v.pipeline.delivery import Content, Marks, deliver, publish_kept
 from i2v.pipeline.engines import EngineCache, LoadedEngine
 from i2v.pipeline.ladder import MemoryLadder
@@ -104,7 +104,7 @@ def make_clip(
         books = StageBooks(plan.spec, plan.generation, engine.plan, watch)
         with closing(engine.generate(plan.generation, inputs, ladder)) as events:
             marks = mark(plan.spec, provenance, settings.output, output.tags)
-            clip = _Clip(plan, output, marks, books, watch, notices)
+            clip = _Clip(plan, output, marks, books, watch, notices, engine, provenance.versions)
             return clip.publish(books.follow(events), handle)
 
 
@@ -118,7 +118,7 @@ def describe(
     plan: ClipPlan, pictures: Sequence[Picture], loaded: LoadedEngine, output: OutputSettings
 ) -> Provenance:
     """Return where the clip will have come from, settled before its first frame."""
-    return Provenance.of(
+    provenance = Provenance.of(
         plan.asked,
         plan.generation,
         [picture.image for picture in pictures],
@@ -128,6 +128,8 @@ def describe(
         _visible_label(plan.spec, output),
         plan.spec.packages,
     )
+    versions = {**provenance.versions, "ffmpeg": ffmpeg_version()}
+    return provenance.model_copy(update={"kernels": loaded.engine.kernels, "versions": versions})
 
 
 def _visible_label(spec: EngineSpec, output: OutputSettings) -> Language | None:
@@ -171,6 +173,8 @@ class _Clip:
     books: StageBooks
     watch: Stopwatch
     notices: list[Notice]
+    engine: Engine
+    versions: dict[str, str]
     has_begun: bool = False
     is_whole: bool = False  # all that the engine makes has come
 
@@ -186,7 +190,19 @@ class _Clip:
                 if recorder is None or not self.has_begun or isinstance(error, Cancelled):
                     raise
                 return self._publish_kept(content, recorder, error)
-        return Result(path, generation, tuple(self.notices), self.watch.seconds, tuple(self.books.to_list()))
+        return Result(
+            path,
+            generation,
+            tuple(self.notices),
+            self.watch.seconds,
+            tuple(self.books.to_list()),
+            self._made_with(),
+        )
+
+    def _made_with(self) -> MadeWith:
+        """Return what has computed the clip: a kernel that failed on the way is not in use any more."""
+        engine = self.engine
+        return MadeWith(self.plan.device.name, engine.plan.dtype, engine.kernels, self.versions)
 
     def _made(self, events: Iterator[Event], handle: Callable[[Event], None]) -> Iterator[Content]:
         self.has_begun = True
@@ -219,6 +235,7 @@ class _Clip:
             tuple(self.notices),
             self.watch.seconds,
             stages,
+            made_with=self._made_with(),
         )
         kept = recorder.keep(about)
         if kept is None or not (isinstance(error, I2VError) and error.code in PASSING):

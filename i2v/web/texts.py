@@ -368,6 +368,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "result.seed": ("Seed", "种子"),
     "result.options": ("Options", "选项"),
     "result.engine": ("Model", "模型"),
+    "result.made_with": ("Computed on", "计算设备"),
     "result.seconds": ("Time taken", "耗时"),
     "result.seconds.value": ("{seconds} s", "{seconds} 秒"),
     "result.memory": ("Peak memory", "内存峰值"),

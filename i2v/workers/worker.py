@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Cancelled, I2VError, InsufficientMemory
+from i2v.core.packages import package_error
 from i2v.core.schema import DeviceInfo
 from i2v.core.settings import Settings
 from i2v.jobs.model import Claim, Job, JobLost
@@ -121,7 +122,8 @@ class Worker:
             failure = InsufficientMemory("engine.out_of_memory", reason=reason).to_dict()
         except Exception as error:
             log.exception("job %s", claim.job.id)
-            failure = I2VError("job.internal", kind=type(error).__name__).to_dict()
+            cause = package_error(error) or I2VError("job.internal", kind=type(error).__name__)
+            failure = cause.to_dict()
             self._cache.drop()
             self._is_fit = False
         else:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from i2v.core.errors import Notice
-from i2v.core.results import Result, StageUse
+from i2v.core.results import MadeWith, Result, StageUse
 from i2v.core.schedules import evaluations, fast
 from i2v.core.schema import Generation
 
@@ -20,6 +20,7 @@ RESULT = Result(
     (Notice("image.transparent", {"background": "#fff"}),),
     {"denoise": 1.23456, "encode": 0.5},
     (StageUse("denoise", 1.235, 2**30, None),),
+    MadeWith("NVIDIA H200", "float16", "triton", {"torch": "2.11.0"}),
 )
 
 
@@ -36,6 +37,9 @@ def test_the_json_has_the_generation_beside_what_came_of_it() -> None:
         "speed": "fast", "upscaler": "lanczos", "inputs": [], "options": {}, "solver": fast(25).solver,
         "unet_evaluations": evaluations("fast", 25), "seconds": {"denoise": 1.235, "encode": 0.5},
         "stages": [{"name": "denoise", "seconds": 1.235, "bytes": 2**30, "estimated_bytes": None}],
+        "made_with": {
+            "device": "NVIDIA H200", "dtype": "float16", "kernels": "triton", "versions": {"torch": "2.11.0"},
+        },
         "notices": [{
             "code": "image.transparent", "params": {"background": "#fff"},
             "message": RESULT.notices[0].message,
@@ -49,6 +53,11 @@ def test_it_is_read_back_as_it_was() -> None:
     rounded = replace(RESULT, seconds={"denoise": 1.235, "encode": 0.5})
     assert read(RESULT.to_dict()) == rounded
     assert read(RESULT.to_dict()).extra == {}
+
+
+def test_a_row_of_a_version_that_did_not_tell_is_read() -> None:
+    older = {name: value for name, value in RESULT.to_dict().items() if name != "made_with"}
+    assert read(older).made_with is None
 
 
 def test_what_another_version_says_besides_or_otherwise_is_written_back() -> None:

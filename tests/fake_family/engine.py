@@ -31,6 +31,8 @@ SAMPLE_RATE = 32_000
 class FakeEngine:
     """See `i2v.engines.base.Engine`."""
 
+    kernels = "torch"
+
     def __init__(self, spec: EngineSpec, network: FakeNetwork, plan: MemoryPlan) -> None:
         self.spec = spec
         self.network = network

@@ -23,6 +23,8 @@ from i2v.engines.camera_move.render import render
 class CameraMoveEngine:
     """See `i2v.engines.base.Engine`. There is one way to render, whatever the plan, but for its threads."""
 
+    kernels = "none"
+
     def __init__(self, spec: EngineSpec, plan: MemoryPlan) -> None:
         self.spec = spec
         self.plan = plan

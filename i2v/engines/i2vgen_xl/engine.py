@@ -35,6 +35,8 @@ _OUT_OF_MEMORY = re.compile(
 class I2VGenXLEngine:
     """I2VGen-XL for any weights of its layout: the published ones and the embedded demo model."""
 
+    kernels = "torch"
+
     def __init__(self, spec: EngineSpec, components: Components, plan: MemoryPlan) -> None:
         self.spec = spec
         self.components = components

@@ -32,6 +32,8 @@ class StockEngine:
     and the offloading of the whole model; all else is diffusers' default.
     """
 
+    kernels = "torch"
+
     def __init__(self, spec: EngineSpec, pipeline: I2VGenXLPipeline, plan: MemoryPlan) -> None:
         self.spec = spec
         self.plan = plan

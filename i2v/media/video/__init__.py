@@ -7,6 +7,7 @@ not know what the frames show, which model made them, or what the tags mean.
 
 from __future__ import annotations
 
+from i2v.media.video.program import ffmpeg_version
 from i2v.media.video.proof import check_ffmpeg, prove_ffmpeg
 from i2v.media.video.reading import SoundInfo, VideoInfo, probe, read_last_frame, read_poster
 from i2v.media.video.tags import MAX_TAGS, read_tags
@@ -18,6 +19,7 @@ __all__ = [
     "SoundInfo",
     "VideoInfo",
     "check_ffmpeg",
+    "ffmpeg_version",
     "probe",
     "prove_ffmpeg",
     "read_last_frame",

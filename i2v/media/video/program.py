@@ -14,6 +14,8 @@ import imageio_ffmpeg
 from i2v.core.child_environment import child_environment
 from i2v.core.errors import EncodeError
 
+VERSION_SECONDS = 10.0
+
 # The shell, since it is everywhere, and since limits that are set in a fork of a process with threads may
 # block it for ever. `-d` is the memory of its own that a process may have: libraries are not counted.
 _LIMITED = 'ulimit -c 0 && ulimit -d "$1" && ulimit -t "$2" && shift 2 && exec "$@"'
@@ -69,6 +71,11 @@ def run_ffmpeg(
         )
     except OSError as error:
         raise cannot_run(path, error) from error
+
+
+def ffmpeg_version() -> str:
+    """Return the version of the ffmpeg that is used; raises as `find_ffmpeg`."""
+    return read_version(find_ffmpeg(), VERSION_SECONDS)
 
 
 def read_version(path: str, seconds: float) -> str:

@@ -56,8 +56,9 @@ class JobBody(BaseModel):
         description="path, video_url, seed, width, height, generated_width, generated_height, num_frames,"
         " fps, target_fps, num_inference_steps, guidance_scale, prompt, negative_prompt, fit, engine, inputs,"
         " speed, options, upscaler, solver, unet_evaluations (what was really run), seconds (by phase),"
-        " stages ({name, seconds, bytes, estimated_bytes}: memory at the most, null where not measured)"
-        " and notices ({code, params, message})"
+        " stages ({name, seconds, bytes, estimated_bytes}: memory at the most, null where not measured),"
+        " made_with ({device, dtype, kernels, versions}; null of an earlier version's clip) and notices"
+        " ({code, params, message})"
     )
     created_at: datetime
     started_at: datetime | None

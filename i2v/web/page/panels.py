@@ -186,6 +186,7 @@ def _facts(job: Job, language: Language, spec: EngineSpec | None) -> Iterable[tu
     if made is not None:
         yield "seconds", text("result.seconds.value", language, seconds=f"{sum(made.seconds.values()):.1f}")
         yield "memory", _memory(made, language)
+        yield "made_with", _made_with(made)
     yield "path", job.output if made is None else str(made.path)
 
 
@@ -209,6 +210,16 @@ def _options(ran: Generation, spec: EngineSpec | None, language: Language) -> st
             shown_value = text("option.yes" if value else "option.no", language)
         parts.append(f"{label}: {shown_value}")
     return " · ".join(parts)
+
+
+def _made_with(made: Result) -> str:
+    """Return device, dtype, kernels and versions; "" where an earlier version did not tell."""
+    if made.made_with is None:
+        return ""
+    used, told = made.made_with, ("i2v", "torch", "ffmpeg")
+    versions = (f"{name} {used.versions[name]}" for name in told if name in used.versions)
+    kernels = [] if used.kernels in ("none", "torch") else [used.kernels]
+    return " · ".join([used.device, used.dtype, *kernels, *versions])
 
 
 def _memory(made: Result, language: Language) -> str:

@@ -23,6 +23,7 @@ from types import FrameType
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import I2VError
+from i2v.core.packages import package_error
 from i2v.core.schema import DeviceInfo
 from i2v.core.settings import Settings
 from i2v.jobs.store import JobStore
@@ -94,6 +95,13 @@ def work(
     except I2VError as error:
         log.exception("the worker cannot work")
         send(Unable(error))
+        sys.exit(1)
+    except Exception as error:
+        found = package_error(error)
+        if found is None:
+            raise
+        log.exception("the worker cannot work")
+        send(Unable(found))
         sys.exit(1)
 
 

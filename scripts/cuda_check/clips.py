@@ -1,0 +1,64 @@
+"""Whole clips, ours and stock's, each in a process of its own: seconds by phase, memory beside the estimate.
+
+Larger ones are run for a few steps; `seconds_whole` is what all steps would take by those.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import cast
+
+from i2v.bench.apart import run_apart
+from i2v.bench.trials import Trial, time_clip
+from i2v.core.schema import MemoryPlan
+from scripts.cuda_check.rows import Figures, Task
+from scripts.cuda_check.subjects import Size, clip_of, settings_of, sizes, spec_of
+
+STOCK = "i2v.engines.i2vgen_xl.stock:StockEngine"
+
+
+def measure(task: Task, size: Size, is_ours: bool) -> Figures:
+    settings, spec = settings_of(task), spec_of(task)
+    generation, planned, device = clip_of(task, size, settings)
+    spec = replace(spec, facts=spec.stock_facts)  # as stock has it: both sides do the same
+    trial = Trial(
+        spec, task.folder, generation, planned.plan, device, settings, task.scratch, is_ours=is_ours
+    )
+    if not is_ours:
+        plan = MemoryPlan(planned.plan.device, planned.plan.dtype, threads=planned.plan.threads)
+        trial = replace(trial, spec=replace(spec, implementation=STOCK), plan=plan)
+    figures = run_apart(time_clip, trial, task.scratch, lambda share: None, task.seconds)
+    seconds = cast("dict[str, float]", figures["seconds"])
+    seconds = {name: round(spent, 3) for name, spent in seconds.items()}
+    told: Figures = {"steps": size.steps, "seconds": seconds, "bytes": figures["bytes"]}
+    told["plan"] = {"dtype": trial.plan.dtype, "offload": trial.plan.offload}
+    if size.steps < size.all_steps and "denoise" in seconds:
+        more = (size.all_steps / size.steps - 1) * seconds["denoise"]
+        told["seconds_whole"] = round(seconds["clip"] + more, 2)
+    if is_ours:
+        told["stepped_down"] = figures["stepped_down"]
+        told |= _beside_estimate(cast("dict[str, int | None]", figures["bytes"]), planned.estimate)
+    return told
+
+
+def _beside_estimate(measured: dict[str, int | None], estimate: object) -> Figures:
+    """Return the estimate, CUDA's context included, and the measured peak over it where there are both."""
+    expected = getattr(estimate, "device_bytes", None)
+    held = measured["reserved"] or measured["peak"]
+    if expected is None or held is None:
+        return {"estimated_bytes": expected}
+    return {"estimated_bytes": expected, "measured_over_estimate": round(held / expected, 3)}
+
+
+def main() -> None:
+    task = Task.from_json(sys.argv[1])
+    for size in sizes(task):
+        for name, is_ours in (("ours", True), ("stock", False)):
+            task.attempt(
+                f"{size.name}, {name}", lambda size=size, is_ours=is_ours: measure(task, size, is_ours)
+            )  # type: ignore[misc]
+
+
+if __name__ == "__main__":
+    main()

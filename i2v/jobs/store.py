@@ -53,6 +53,7 @@ from i2v.jobs.table import (
     NEXT,
     claim_job,
     finish_job,
+    get_after,
     get_job,
     get_page,
     get_running,
@@ -145,6 +146,14 @@ class JobStore:
         """
         with self._database.read() as db:
             return get_page(db, status, cursor, limit, search)
+
+    def after(self, job_id: str | None, limit: int, oldest_first: bool = False) -> list[Job]:
+        """Return up to `limit` jobs in the order of their submission, from behind the one with this id.
+
+        Raises `InvalidRequest` (`job.unknown`).
+        """
+        with self._database.read() as db:
+            return get_after(db, job_id, limit, oldest_first)
 
     def unfinished(self) -> list[Job]:
         """Return the running jobs, then all queued ones in their order, as they are at one moment."""

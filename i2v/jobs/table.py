@@ -87,6 +87,17 @@ def _pattern(search: str) -> str:
     return "%" + re.sub(r"[\\%_]", r"\\\g<0>", search) + "%"
 
 
+def get_after(db: sqlite3.Connection, job_id: str | None, limit: int, oldest_first: bool) -> list[Job]:
+    """See `JobStore.after`."""
+    if job_id is not None:
+        get_job(db, job_id)
+    sign, order = (">", "ASC") if oldest_first else ("<", "DESC")
+    place = f"WHERE seq {sign} (SELECT seq FROM jobs WHERE id = :id)" if job_id is not None else ""
+    values = {"id": job_id, "limit": limit}
+    rows = db.execute(f"{SELECT} {place} ORDER BY seq {order} LIMIT :limit", values)
+    return [job_of(row) for row in rows.fetchall()]
+
+
 def get_unfinished(db: sqlite3.Connection) -> list[Job]:
     """See `JobStore.unfinished`. Counts the places in one go, as `SELECT` would for each job by itself."""
     rows = db.execute(

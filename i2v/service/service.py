@@ -195,6 +195,10 @@ class Service:
         """See `JobStore.page`."""
         return self._store.page(status, cursor, limit, search)
 
+    def jobs_after(self, job_id: str | None, limit: int, oldest_first: bool = False) -> list[Job]:
+        """See `JobStore.after`."""
+        return self._store.after(job_id, limit, oldest_first)
+
     def counts(self) -> dict[JobStatus, int]:
         return self._store.counts()
 

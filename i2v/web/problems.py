@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -21,6 +22,7 @@ from i2v.core.schema import shown
 from i2v.jobs.model import JsonObject
 
 MEDIA_TYPE = "application/problem+json"
+OPENAI_PREFIX = "/v1/"  # whose clients expect OpenAI's form of errors
 
 _TITLES = {
     401: "Unauthorized",
@@ -101,11 +103,22 @@ def status_of(error: I2VError) -> int:
     return 422 if isinstance(error, InvalidRequest) and not error.code.startswith(_OURS) else 503
 
 
-def respond(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
-    told = {**(headers or {}), "Cache-Control": "no-store"}
+def respond(problem: Problem, headers: Mapping[str, str] | None = None, path: str = "") -> Response:
+    """Return the answer, in the form that clients of `path` read."""
+    sent = {**(headers or {}), "Cache-Control": "no-store"}
     if problem.status in _RETRY_AFTER:
-        told.setdefault("Retry-After", str(_RETRY_AFTER[problem.status]))
-    return Response(problem.model_dump_json(), problem.status, told, MEDIA_TYPE)
+        sent.setdefault("Retry-After", str(_RETRY_AFTER[problem.status]))
+    if path.startswith(OPENAI_PREFIX):
+        return JSONResponse({"error": _openai_error(problem)}, problem.status, sent)
+    return Response(problem.model_dump_json(), problem.status, sent, MEDIA_TYPE)
+
+
+def _openai_error(problem: Problem) -> dict[str, str | None]:
+    """https://platform.openai.com/docs/guides/error-codes"""
+    kinds = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+    kind = kinds.get(problem.status, "server_error" if problem.status >= 500 else "invalid_request_error")
+    message = problem.detail if problem.hint is None else f"{problem.detail} {problem.hint}"
+    return {"message": message, "type": kind, "param": problem.field, "code": problem.code}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, object]]:
@@ -131,12 +144,12 @@ def _on_error(request: Request, error: Exception) -> Response:
         "database."
     ):  # those are logged once, not by request
         log.warning("%s %s: %s", request.method, shown(request.url.path), error.message)
-    return respond(problem)
+    return respond(problem, path=_path_of(request))
 
 
 def _on_refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
-    return respond(error.problem)
+    return respond(error.problem, path=_path_of(request))
 
 
 def _on_validation(request: Request, error: Exception) -> Response:
@@ -145,13 +158,14 @@ def _on_validation(request: Request, error: Exception) -> Response:
     first = error.errors()[0]
     field, value = shown(str(first["loc"][-1])), shown(first["input"])
     allowed = str(first["msg"]).removeprefix("Input should be ")
-    return respond(problem_of(InvalidRequest("request.invalid", field=field, value=value, allowed=allowed)))
+    problem = problem_of(InvalidRequest("request.invalid", field=field, value=value, allowed=allowed))
+    return respond(problem, path=_path_of(request))
 
 
 def _on_http(request: Request, error: Exception) -> Response:
     """What the framework itself refuses."""
     assert isinstance(error, HTTPException)
-    path = shown(request.url.path)
+    path = shown(_path_of(request))
     headers: dict[str, str] = {}
     allowed = _methods(request) if error.status_code in (404, 405) else ""
     if allowed and request.method == "OPTIONS":
@@ -163,7 +177,12 @@ def _on_http(request: Request, error: Exception) -> Response:
         told = InvalidRequest("http.bad_method", method=shown(request.method), path=path, allowed=allowed)
     else:  # 400: what the form parser says
         told = InvalidRequest("http.malformed", reason=shown(error.detail, limit=200))
-    return respond(problem_of(told), headers)
+    return respond(problem_of(told), headers, _path_of(request))
+
+
+def _path_of(request: Request) -> str:
+    path: str = request.scope["path"]
+    return path.removeprefix(request.scope.get("root_path", ""))
 
 
 def _methods(request: Request) -> str:
@@ -190,4 +209,5 @@ def _on_disconnect(request: Request, error: Exception) -> Response:
 
 def _on_defect(request: Request, error: Exception) -> Response:
     """The traceback goes to the log: the server raises the error again once this has been sent."""
-    return respond(problem_of(I2VError("http.internal", kind=type(error).__name__)))
+    problem = problem_of(I2VError("http.internal", kind=type(error).__name__))
+    return respond(problem, path=_path_of(request))

@@ -79,6 +79,27 @@ async def read_form(request: Request) -> Submitted:
     return Submitted(fields, pictures[PICTURE], tuple(pictures[role] for role in roles))
 
 
+@dataclass(frozen=True)
+class Parts:
+    """Fields as they came, and the picture where it was sent as a file."""
+
+    fields: JsonObject
+    picture: bytes | None = None
+
+
+async def read_parts(request: Request, file: str) -> Parts:
+    """Return the fields of a form whose part `file` may be a file, or of a JSON object."""
+    if _media_type(request) != FORM:
+        return Parts(await read_json(request))
+    front = Front.of(request)
+    with waiting_place(front.settings.service.data_dir) as place:
+        form = await receive_form(
+            request.headers["content-type"], request.stream(), place.write, frozenset({file}), None
+        )
+        pictures = await place.read_out(form.split, front.unpacking)
+    return Parts(dict(form.texts), pictures.get(file))
+
+
 async def read_json(request: Request) -> JsonObject:
     """Return the JSON object that the body is."""
     if _media_type(request) != JSON:

@@ -22,8 +22,8 @@ from i2v.web.api.charsets import check_charset, read_text
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
-PICTURE = "image"  # the file that each form has
-_FILES = {role.encode() for role in get_args(InputRole)}  # the parts that are files
+PICTURE = "image"
+FILES: frozenset[str] = frozenset(get_args(InputRole))  # the parts of a submission that are files
 MAX_PARTS = 64  # the request has some fifteen fields
 MAX_TEXT = 2**20  # bytes of all texts together
 
@@ -49,27 +49,34 @@ class Form:
 
     Attributes:
         texts: by field.
-        sizes: bytes of each picture by its role, in the order in which they were written; one is `PICTURE`.
+        sizes: bytes of each picture by its name, in the order in which they were written.
     """
 
     texts: dict[str, str]
     sizes: dict[str, int]
 
     def split(self, written: bytes) -> dict[str, bytes]:
-        """Return the pictures by their roles, of all that was written."""
-        ends = list(accumulate(self.sizes.values()))
-        starts = [0, *ends[:-1]]
-        return {role: written[start:end] for role, start, end in zip(self.sizes, starts, ends, strict=True)}
+        """Return the pictures by their names, of all that was written."""
+        ends = accumulate(self.sizes.values())
+        return {
+            name: written[end - size : end]
+            for (name, size), end in zip(self.sizes.items(), ends, strict=True)
+        }
 
 
 async def receive_form(
-    content_type: str, chunks: AsyncIterator[bytes], write: Callable[[bytes], Awaitable[None]]
+    content_type: str,
+    chunks: AsyncIterator[bytes],
+    write: Callable[[bytes], Awaitable[None]],
+    files: frozenset[str] = FILES,
+    required: str | None = PICTURE,
 ) -> Form:
     """Return the form that `chunks` are, each field once.
 
     Args:
         content_type: the header's value; it has the boundary.
         write: is given the pictures, piece by piece.
+        files: the names of the parts that are files; `required`: which of them must be there.
     Raises:
         InvalidRequest: `http.*`, or `request.*` for a picture that is missing, a file where a text belongs
             and the other way round.
@@ -80,9 +87,9 @@ async def receive_form(
     boundary = options.get(b"boundary")
     if not boundary:
         raise _malformed("its Content-Type has no boundary; let the client write that header itself")
-    reader = _Reader()
+    reader = _Reader(frozenset(name.encode() for name in files))
     await _read(chunks, boundary, reader, write)
-    _check_kinds(reader.parts)
+    _check_kinds(reader.parts, reader.files, required)
     sizes = {part.name.decode(): part.written for part in reader.parts if part.is_file}
     return Form(_texts(reader.parts, charset), sizes)
 
@@ -90,7 +97,8 @@ async def receive_form(
 class _Reader:
     """What the parser calls. Bytes of pictures are handed on by `take`, those of texts kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, files: frozenset[bytes]) -> None:
+        self.files = files
         self.parts: list[_Part] = []
         self.is_complete = False
         self._header, self._value = bytearray(), bytearray()
@@ -132,7 +140,7 @@ class _Reader:
         if part.headers.get(b"content-transfer-encoding", b"").lower() not in _AS_IT_IS:
             value = shown(part.headers[b"content-transfer-encoding"].decode("latin-1"))
             raise InvalidRequest("http.transfer_encoding", field=part.shown_name, value=value)
-        if part.name in _FILES and part.is_file:
+        if part.name in self.files and part.is_file:
             self._pictures.setdefault(part.name, part)
 
     def _take_data(self, data: bytes, start: int, end: int) -> None:
@@ -140,7 +148,7 @@ class _Reader:
         if part is self._pictures.get(part.name):
             self._pieces.append(data[start:end])
             part.written += end - start
-        elif part.name in _FILES or part.is_file:
+        elif part.name in self.files or part.is_file:
             part.data += data[
                 start : min(end, start + 100 - len(part.data))
             ]  # refused below: for the message
@@ -173,16 +181,16 @@ async def _read(
         raise _malformed("it ends before the boundary that closes it, so part of it was lost on the way")
 
 
-def _check_kinds(parts: list[_Part]) -> None:
+def _check_kinds(parts: list[_Part], files: frozenset[bytes], required: str | None) -> None:
     """Refuse a field that is given twice, a file where a text belongs, a text where the file belongs."""
     for name, count in Counter(part.name for part in parts).items():
         if count > 1:
             twice = next(part for part in parts if part.name == name)
             raise InvalidRequest("http.repeated_field", field=twice.shown_name)
-    if not any(part.name == PICTURE.encode() for part in parts):
-        raise InvalidRequest("request.missing_field", field=PICTURE)
+    if required is not None and not any(part.name == required.encode() for part in parts):
+        raise InvalidRequest("request.missing_field", field=required)
     for part in parts:
-        if part.is_file == (part.name in _FILES):
+        if part.is_file == (part.name in files):
             continue
         value, allowed = "a file", "plain text; with curl: -F name=value, without @"
         if not part.is_file:

@@ -117,7 +117,8 @@ class AccessGuard:
         is_page = "text/html" in connection.headers.get("accept", "")
         if refusal.code == "http.no_token" and is_page:  # a browser opens it
             return RedirectResponse(_login_for(connection.scope), 303, {"Cache-Control": "no-store"})
-        return respond(problem_of(refusal), refusal_headers(refusal))
+        path = path_of(connection.scope)
+        return respond(problem_of(refusal), refusal_headers(refusal), path)
 
 
 def may_know(request: HTTPConnection) -> bool:

@@ -55,6 +55,18 @@ def test_texts_and_the_picture_arrive_in_pieces_of_any_size(size: int) -> None:
     assert receive(body, size=size) == Received({"prompt": PROMPT, "seed": ""}, {"image": b"PIXELS"})
 
 
+def test_a_form_without_its_file_is_one_where_none_is_required() -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield text("prompt", b"x") + END
+
+    async def write(piece: bytes) -> None:
+        raise AssertionError(piece)
+
+    kind = "multipart/form-data; boundary=b"
+    form = anyio.run(receive_form, kind, chunks(), write, frozenset({"image"}), None)
+    assert (form.texts, form.split(b"")) == ({"prompt": "x"}, {})
+
+
 @pytest.mark.parametrize("size", [1, 7, 10**6])
 def test_pictures_are_told_apart_whatever_stands_between_them(size: int) -> None:
     last = PART + b'"last_image"; filename="b.jpg"\r\n\r\nEND OF IT\r\n'

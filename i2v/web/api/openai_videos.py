@@ -1,0 +1,293 @@
+"""OpenAI's videos API over our jobs: /v1/videos and /v1/models, as its Python client and its kin speak it.
+
+Owns how a video of theirs is a job of ours, and back (https://platform.openai.com/docs/api-reference/videos).
+A job is durable and the same as any other: it is on the page too, and /api/v1 knows it by the same id.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, Field
+
+from i2v.core.engine_spec import EngineSpec
+from i2v.core.errors import InvalidRequest
+from i2v.core.schema import shown
+from i2v.jobs.model import Job, JobStatus, JsonObject
+from i2v.web.api.base64_picture import decode_base64
+from i2v.web.api.files import get_poster, get_video
+from i2v.web.api.intake import FORM, JSON, read_json, read_parts
+from i2v.web.api.schemas import IMAGE_FILE, JsonSchema, body_schema, form_schema
+from i2v.web.front import Front
+from i2v.web.problems import Refusal, problem_of, problems
+from i2v.weights import is_available
+
+REFERENCE = "input_reference"
+POLL_HEADERS = {"openai-poll-after-ms": "1000"}
+_STATUS: dict[JobStatus, Literal["queued", "in_progress", "completed", "failed"]] = {
+    "queued": "queued", "running": "in_progress", "succeeded": "completed",
+    "failed": "failed", "cancelled": "failed",
+}  # fmt: skip
+_IGNORED = {"user", "enable_frame_interpolation", "frame_interpolation_exp"}  # nothing here reads them
+
+router = APIRouter(prefix="/v1", tags=["OpenAI videos"])
+
+
+class VideoError(BaseModel):
+    code: str
+    message: str
+
+
+class Video(BaseModel):
+    """A job in their words. `seconds` is a text; times are seconds since 1970."""
+
+    id: str
+    object: Literal["video"] = "video"
+    model: str
+    status: Literal["queued", "in_progress", "completed", "failed"] = Field(
+        description="a cancelled job is failed, with the code job.cancelled"
+    )
+    progress: int
+    created_at: int
+    completed_at: int | None
+    expires_at: int | None = None
+    error: VideoError | None
+    prompt: str | None
+    remixed_from_video_id: str | None = Field(
+        default=None, description="said once, in the answer to the remix"
+    )
+    seconds: str
+    size: str
+
+
+class VideoList(BaseModel):
+    object: Literal["list"] = "list"
+    data: list[Video]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class DeletedVideo(BaseModel):
+    id: str
+    object: Literal["video.deleted"] = "video.deleted"
+    deleted: Literal[True] = True
+
+
+class ModelEntry(BaseModel):
+    id: str
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: str = "i2v"
+
+
+class ModelList(BaseModel):
+    object: Literal["list"] = "list"
+    data: list[ModelEntry]
+
+
+_REFERENCE: JsonSchema = {
+    "description": "the picture: {image_url}, a data URL, or such a URL itself",
+    "anyOf": [
+        {"type": "string"},
+        {"type": "object", "required": ["image_url"], "properties": {"image_url": {"type": "string"}}},
+    ],
+}
+_THEIRS: dict[str, JsonSchema] = {
+    "model": {"type": "string", "description": "one of /v1/models; left out: the one chosen by itself"},
+    "seconds": {"type": ["string", "number"], "description": "length of the clip"},
+    "size": {"type": "string", "pattern": "^[0-9]+x[0-9]+$"},
+}
+_CREATE: JsonSchema = {
+    "required": True,
+    "content": {
+        FORM: {"schema": form_schema({REFERENCE: IMAGE_FILE}, _THEIRS)},
+        JSON: {"schema": body_schema({REFERENCE: _REFERENCE}, _THEIRS)},
+    },
+}
+
+
+# --- videos
+
+
+@router.post(
+    "/videos",
+    responses=problems(413, 415, 422, 429, 503, 507),
+    openapi_extra={"requestBody": _CREATE},
+)
+async def create_video(request: Request) -> Video:
+    """Put a job into the queue. All fields of /api/v1/jobs are known besides OpenAI's own."""
+    front = Front.of(request)
+    fields, picture = await _read_creation(request)
+    spec = await front.engine(str(fields.get("engine", "auto"))) if "seconds" in fields else None
+    job = await front.submit(_in_our_words(fields, spec, front), picture)
+    return _video(job)
+
+
+@router.get("/videos", responses=problems(422, 503))
+async def list_videos(
+    request: Request,
+    after: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    order: Literal["asc", "desc"] = "desc",
+) -> VideoList:
+    """List videos, the newest first unless `order` is asc, from behind the one with the id `after`."""
+    service = Front.of(request).service
+    jobs = await run_sync(lambda: service.jobs_after(after, limit + 1, oldest_first=order == "asc"))
+    data = [_video(job) for job in jobs[:limit]]
+    return VideoList(
+        data=data,
+        first_id=data[0].id if data else None,
+        last_id=data[-1].id if data else None,
+        has_more=len(jobs) > limit,
+    )
+
+
+@router.get("/videos/{video_id}", responses=problems(404, 503))
+def retrieve_video(request: Request, response: Response, video_id: str) -> Video:
+    """Tell how a video is."""
+    response.headers.update(POLL_HEADERS)
+    return _video(Front.of(request).service.get(video_id))
+
+
+@router.delete("/videos/{video_id}", responses=problems(404, 409, 503))
+def delete_video(request: Request, video_id: str) -> DeletedVideo:
+    """Delete a video that is finished or still waits. One that is being made has to be cancelled first."""
+    service = Front.of(request).service
+    if service.get(video_id).status == "queued":
+        service.cancel(video_id)
+    return DeletedVideo(id=service.delete(video_id).job.id)
+
+
+@router.get("/videos/{video_id}/content", responses=problems(404, 410, 422, 503), response_class=Response)
+async def download_content(
+    request: Request, video_id: str, variant: Literal["video", "thumbnail"] = "video"
+) -> Response:
+    """Return the MP4, or its first frame as a small JPEG. There are no sprite sheets."""
+    if variant == "thumbnail":
+        return await get_poster(request, video_id)
+    return await run_sync(get_video, request, video_id)
+
+
+@router.post("/videos/{video_id}/remix", responses=problems(404, 410, 422, 429, 503))
+async def remix_video(request: Request, video_id: str) -> Video:
+    """Make the clip again from the same picture with another prompt."""
+    front = Front.of(request)
+    fields = await read_json(request)
+    job = await run_sync(front.service.get, video_id)
+    picture = await front.look(lambda: front.service.picture(job))
+    if picture is None:
+        raise InvalidRequest("job.no_thumbnail", id=job.id)
+    again = {name: value for name, value in job.request.items() if name not in ("seed", "inputs")}
+    made = await front.submit({**again, **fields}, picture)
+    return _video(made).model_copy(update={"remixed_from_video_id": job.id})
+
+
+# --- models
+
+
+@router.get("/models")
+def list_openai_models(request: Request) -> ModelList:
+    """List the models that can run here."""
+    front = Front.of(request)
+    specs = front.service.engines.values()
+    return ModelList(
+        data=[ModelEntry(id=spec.name) for spec in specs if is_available(spec, front.settings.models)]
+    )
+
+
+@router.get("/models/{model}", responses=problems(404))
+def retrieve_model(request: Request, model: str) -> ModelEntry:
+    """Tell whether a model can run here."""
+    known = list_openai_models(request).data
+    for entry in known:
+        if entry.id == model:
+            return entry
+    allowed = ", ".join(entry.id for entry in known)
+    error = InvalidRequest("request.unknown_engine", value=shown(model), allowed=allowed)
+    raise Refusal(problem_of(error).model_copy(update={"status": 404, "field": "model"}))
+
+
+# --- from theirs to ours and back
+
+
+async def _read_creation(request: Request) -> tuple[JsonObject, bytes]:
+    """Return the fields, `engine` for their `model`, and the picture."""
+    sent = await read_parts(request, REFERENCE)
+    fields, picture = dict(sent.fields), sent.picture
+    if picture is None:
+        picture = _reference(fields)
+    for ignored in _IGNORED & fields.keys():
+        del fields[ignored]
+    if "model" in fields:
+        fields["engine"] = fields.pop("model")
+    return fields, picture
+
+
+def _reference(fields: JsonObject) -> bytes:
+    """Take the picture out of `fields`: a data URL, by itself, in an object, or as a form writes that."""
+    given = fields.pop(REFERENCE, None)
+    if given is None:
+        given = fields.pop(f"{REFERENCE}[image_url]", None)
+    if isinstance(given, Mapping):
+        given = given.get("image_url")
+    if given is None:
+        raise InvalidRequest("request.missing_field", field=REFERENCE)
+    return decode_base64(given, REFERENCE)
+
+
+def _in_our_words(fields: JsonObject, spec: EngineSpec | None, front: Front) -> JsonObject:
+    """Return the fields of a `GenerationRequest`; `spec` is the engine of a request with `seconds`."""
+    words = dict(fields)
+    if (size := words.pop("size", None)) is not None:
+        match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", str(size))
+        if match is None:
+            allowed = "WIDTHxHEIGHT in pixels, e.g. 1280x720"
+            raise InvalidRequest("request.invalid", field="size", value=shown(size), allowed=allowed)
+        words |= {"width": int(match[1]), "height": int(match[2])}
+    if spec is not None and "num_frames" not in words:
+        fps = words.get("fps", front.service.presets(spec)["standard"].fps)
+        frames = _positive(words.pop("seconds"), "seconds") * _positive(fps, "fps")
+        can = spec.capabilities.num_frames
+        if not can.least <= round(frames) <= can.most and not can.only:
+            allowed = f"as long as {can} at {fps} fps"
+            raise InvalidRequest(
+                "request.invalid", field="seconds", value=shown(fields["seconds"]), allowed=allowed
+            )
+        words["num_frames"] = can.nearest(round(frames))
+    words.pop("seconds", None)
+    return words
+
+
+def _positive(value: object, field: str) -> float:
+    text = str(value).strip()
+    if isinstance(value, bool) or not re.fullmatch(r"\d{1,4}(\.\d{1,6})?", text) or not float(text):
+        raise InvalidRequest("request.invalid", field=field, value=shown(value), allowed="a positive number")
+    return float(text)
+
+
+def _video(job: Job) -> Video:
+    made = job.generation
+    error = None
+    if job.error is not None:
+        error = VideoError(code=str(job.error["code"]), message=str(job.error["message"]))
+    elif job.status == "cancelled":
+        cancelled = InvalidRequest("job.cancelled")
+        error = VideoError(code=cancelled.code, message=cancelled.message)
+    finished = job.finished_at if job.status == "succeeded" else None
+    return Video(
+        id=job.id,
+        model=made.engine if made else "",
+        status=_STATUS[job.status],
+        progress=round(100 * job.progress),
+        created_at=int(job.created_at),
+        completed_at=None if finished is None else int(finished),
+        error=error,
+        prompt=made.prompt if made else None,
+        seconds=f"{made.num_frames / made.fps:g}" if made else "0",
+        size=f"{made.width}x{made.height}" if made else "",
+    )

@@ -57,9 +57,7 @@ def measure_sides(
             release()
     seconds = time_in_turn(ready, pair.device)
     for name in seconds:
-        task.attempt(
-            f"{size.name}, {name}", lambda name=name: summary(seconds, name, peaks[name])
-        )  # type: ignore[misc]
+        task.attempt(f"{size.name}, {name}", lambda name=name: summary(seconds, name, peaks[name]))  # type: ignore[misc]
 
 
 def time_in_turn(ready: Mapping[str, Evaluation], device: torch.device) -> dict[str, list[float]]:

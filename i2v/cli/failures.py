@@ -16,7 +16,7 @@ LOGS = Path(__file__).resolve().parents[2] / "logs"
 
 
 def failure_sentence(error: Exception) -> str:
-    """Return the sentence, which names the package where one is the cause; called where `error` is handled."""
+    """Return the sentence, which names the package if one is the cause; called where `error` is handled."""
     found = package_error(error)
     if found is None:
         return f"Internal error in i2v ({type(error).__name__}). {_log_traceback()}"

@@ -127,7 +127,7 @@ class Engine(Protocol):
 
     @property
     def kernels(self) -> str:
-        """Tell whose kernels the network has run through: "torch", other names, or "none" without a network."""
+        """Tell whose kernels the network runs through: "torch", other names, or "none" without a network."""
         ...
 
     @classmethod

@@ -1,4 +1,4 @@
-"""`scripts/cuda_wheels.sh`: pip settles what another machine needs; what it lacks is downloaded and packed."""
+"""`scripts/cuda_wheels.sh`: pip settles what another machine needs; what it lacks is packed."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def unpack(packages: Iterable[Package], python: str, site: Path) -> None:
 
 
 def pack(site: Path, archive: Path) -> int:
-    """Pack what `site` holds; return the archive's bytes. In one xz stream, a wheel's parts take half the room."""
+    """Pack what `site` holds, in half the room that its wheels take; return the bytes of the archive."""
     with lzma.open(archive, "wb", preset=9) as packed, tarfile.open(fileobj=packed, mode="w") as tar:
         for entry in sorted(site.iterdir()):
             tar.add(entry, entry.name)
@@ -118,7 +118,7 @@ def pack(site: Path, archive: Path) -> int:
 
 
 def write_metadata(out: Path) -> None:
-    """Write i2v's own metadata: by them it knows its version and needs. Its code travels as it is."""
+    """Write i2v's own metadata, which tell its version and needs. Its code travels as it is."""
     own = metadata.distribution("i2v")
     folder = out / f"i2v-{own.version}.dist-info"
     folder.mkdir()

@@ -16,6 +16,7 @@ from i2v.core.packages import find_unmet, read_requirements
 from i2v.doctor.graphics import find_graphics
 from i2v.media.video import check_ffmpeg, ffmpeg_version
 from scripts.cuda_check.rows import Figures, Skipped, Task
+from scripts.cuda_check.wheels import OPTIONAL
 
 PACKAGES = ("torch", "triton", "diffusers", "transformers", "numpy", "pillow", "gradio", "fastapi", "pytest")
 COPY_BYTES, SIDE = 2**32, 8192
@@ -50,12 +51,13 @@ def _version(name: str) -> str | None:
 
 
 def check_requirements() -> Figures:
-    """Hold what is installed to what i2v asks for; the page is left out where Gradio is."""
+    """Hold what is installed to what i2v asks for; what may be left out is only told."""
     unmet = list(find_unmet(read_requirements(metadata.requires("i2v") or [])))
-    missing = [each.to_error().message for each in unmet if (each.name, each.version) != ("gradio", None)]
-    if missing:
-        raise RuntimeError(" ".join(missing))
-    return {"left_out": [each.name for each in unmet]}
+    left_out = [each.name for each in unmet if each.version is None and each.name in OPTIONAL]
+    wrong = [each.to_error().message for each in unmet if each.name not in left_out]
+    if wrong:
+        raise RuntimeError(" ".join(wrong))
+    return {"left_out": left_out}
 
 
 def try_ffmpeg() -> Figures:

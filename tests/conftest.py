@@ -104,3 +104,14 @@ def generation() -> Generation:
         seed=7,
         engine="tiny",
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a card where there is none."""
+    needing = [item for item in items if item.get_closest_marker("cuda")]
+    if needing:
+        import torch
+
+        if not torch.cuda.is_available():
+            for item in needing:
+                item.add_marker(pytest.mark.skip(reason="torch sees no NVIDIA card"))

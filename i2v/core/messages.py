@@ -54,6 +54,9 @@ MESSAGES: dict[str, str] = {
     "compile.failed": (
         "torch.compile does not work on this machine ({reason}), so the clip was made without it."
     ),
+    "kernels.failed": (
+        "The fast CUDA kernels do not work here ({reason}), so the clip was made without them, more slowly."
+    ),
     "speed.not_measured": (
         "Fast mode has not been verified for these weights at this size, length, guidance and step count, so"
         " every step is run."

@@ -57,6 +57,10 @@ MESSAGES: dict[str, str] = {
     "kernels.failed": (
         "The fast CUDA kernels do not work here ({reason}), so the clip was made without them, more slowly."
     ),
+    "graph.failed": (
+        "The steps could not be recorded as a CUDA graph ({reason}), so the clip was made without one, more"
+        " slowly."
+    ),
     "speed.not_measured": (
         "Fast mode has not been verified for these weights at this size, length, guidance and step count, so"
         " every step is run."

@@ -44,6 +44,7 @@ CHINESE: dict[str, str] = {
     ),
     "compile.failed": "本机无法使用 torch.compile（{reason}），此视频未经编译生成。",
     "kernels.failed": "此环境无法使用快速的 CUDA 内核（{reason}），因此未使用它们生成此视频，速度较慢。",
+    "graph.failed": "去噪步骤无法录制为 CUDA graph（{reason}），因此未使用它生成此视频，速度较慢。",
     "speed.not_measured": "快速模式尚未在此模型的这一尺寸、帧数、引导强度和步数下验证，因此运行全部步数。",
     "speed.unproven": (
         "快速模式尚未在此模型的这一尺寸、帧数、引导强度和步数下验证。建议与精确模式（speed:"

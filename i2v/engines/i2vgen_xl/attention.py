@@ -70,8 +70,8 @@ def _transform(
     step = max(1, chunk_tokens // (rows * together)) if chunk_tokens else tokens.shape[apart]
     parts = []
     for part in torch.split(tokens, step, dim=apart):
-        states = module.proj_in(part)
-        states = _block(module.transformer_blocks[0], states, context, chunk_tokens, operations)
+        # no name for what goes in: the block lets go of it
+        states = _block(module.transformer_blocks[0], module.proj_in(part), context, chunk_tokens, operations)
         parts.append(module.proj_out(states))
     return torch.cat(parts, dim=apart) if len(parts) > 1 else parts[0]
 
@@ -128,7 +128,8 @@ def queries_keys_values(attention: Attention, states: torch.Tensor) -> Iterator[
 def _is_brief(attention: Attention, states: torch.Tensor) -> bool:
     """Tell whether a CPU's kernel, which takes one pixel's head at a time, would mostly start and end."""
     head_dim = states.shape[3] // attention.heads
-    return states.is_cpu and states.dtype == torch.float32 and states.shape[1] * head_dim <= BRIEF
+    is_small = states.dtype == torch.float32 and states.shape[1] * head_dim <= BRIEF
+    return states.is_cpu and is_small and not isinstance(attention.to_q, JointProjection)
 
 
 def _brief_attention_over_time(attention: Attention, states: torch.Tensor) -> torch.Tensor:

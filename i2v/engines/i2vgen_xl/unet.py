@@ -171,10 +171,10 @@ def layers(block: Block) -> Iterator[Layer]:
 
 
 def convolve(
-    resnet: ResnetBlock2D, hidden: torch.Tensor, time: torch.Tensor, operations: Operations = PLAIN
+    resnet: ResnetBlock2D, hidden: torch.Tensor, time: torch.Tensor | None, operations: Operations = PLAIN
 ) -> torch.Tensor:
-    """(N, C, h, w) -> (N, C', h, w). `time`: (1, T), activated; what it adds is part of a bias."""
-    bias = resnet.conv1.bias + resnet.time_emb_proj(time)[0]
+    """(N, C, h, w) -> (N, C', h, w). `time`: (1, T), activated, if any; what it adds is part of a bias."""
+    bias = resnet.conv1.bias if time is None else resnet.conv1.bias + resnet.time_emb_proj(time)[0]
     states = operations.group_norm(resnet.norm1, hidden, silu=True)
     states, left = operations.convolve(states, resnet.conv1.weight, bias, padding=1)
     states = operations.group_norm(resnet.norm2, states, left, silu=True)
@@ -191,10 +191,16 @@ def convolve_over_time(
     before = clip = over_time(hidden, num_frames)
     left = None
     for norm, *_, conv in (module.conv1, module.conv2, module.conv3, module.conv4):
-        states = operations.group_norm(norm, clip, left, silu=True)
         # the kernel is 3 frames by 1 x 1 pixels, and h*w is one axis here
-        clip, left = operations.convolve(states, conv.weight[..., 0], conv.bias, padding=(1, 0))
+        weight = conv.weight[..., 0]
+        clip, left = operations.convolve(
+            operations.group_norm(norm, clip, left, silu=True), weight, conv.bias, padding=(1, 0)
+        )
     return as_frames(operations.add(clip, before, left).permute(0, 2, 3, 1), *hidden.shape[2:])
+
+
+# What computes a prediction: UNet, latents, timestep, the clip's context, tokens at a time. See `predict`.
+Predict: TypeAlias = Callable[[I2VGenXLUNet, torch.Tensor, torch.Tensor, ClipContext, int], torch.Tensor]
 
 
 class Parts(NamedTuple):

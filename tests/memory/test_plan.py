@@ -18,7 +18,7 @@ from i2v.core.errors import InsufficientMemory
 from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, MemoryPlan
 from i2v.core.settings import EngineSettings, load_presets, load_settings
 from i2v.core.stages import Stage
-from i2v.engines.i2vgen_xl.memory import FEW_TOKENS, MANY_TOKENS, MEMORY
+from i2v.engines.i2vgen_xl.memory import FEW_TOKENS, MANY_TOKENS, MEMORY, _tables
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.memory.model import GIB, Estimate
 from i2v.memory.plan import (
@@ -215,8 +215,11 @@ def test_smaller_chunks_are_planned_where_they_are_enough() -> None:
     assert "plan.small_chunks" in {notice.code for notice in planned.notices}
 
 
-def test_frames_are_decoded_in_tiles_only_where_nothing_else_fits_and_never_in_silence() -> None:
-    """A CPU, which holds all parts of the model: there decoding may be what takes most."""
+def test_frames_are_decoded_in_tiles_only_where_nothing_else_fits_and_never_in_silence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A CPU, which holds all parts of the model: decoding takes most there, if encoding takes less."""
+    monkeypatch.setitem(_tables()[I2VGEN_XL.name], "encode", 100.0)
     asked = clip("extreme", num_frames=4)
     least = MemoryPlan("cpu", "float32", cfg_passes=2, chunk_tokens=FEW_TOKENS, decode_chunk=1)
     whole, tiled = taken(asked, least), taken(asked, replace(least, vae_tiling=True))

@@ -40,7 +40,7 @@ _ITEM_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 # take more by then.
 FEW_TOKENS = 4096
 MANY_TOKENS = 2**14
-_ALL_TOKENS = 10**9
+ALL_TOKENS = 10**9
 
 # Pixels that the VAE decodes at a time on CUDA. Measured on an H200, 16 frames of 512 x 512 took 221 ms
 # together, 238 in two parts, 420 one by one.
@@ -186,7 +186,7 @@ def _step_numbers(table: _Table, generation: Generation, plan: MemoryPlan) -> in
     rows = "unguided" if generation.guidance_scale <= 1 else ("one_pass", "two_passes")[plan.cfg_passes - 1]
     # What grows does so with volume and chunk alike: at c times both, it is c times as much. What does not is
     # what the prompt and the picture are known by.
-    default = _ALL_TOKENS if plan.device == "cuda" else table["chunk_tokens"]
+    default = ALL_TOKENS if plan.device == "cuda" else table["chunk_tokens"]
     chunks = (plan.chunk_tokens or default) / table["chunk_tokens"]
     fixed = _interpolated(table["volumes"], table["step"][rows], 0)
     peak = _interpolated(table["volumes"], table["step"][rows], area * generation.num_frames / chunks)

@@ -1,8 +1,8 @@
 """The whole forward and decoding by kernels against the plain ones: on a card, or on Triton's interpreter.
 
-    TRITON_INTERPRET=1 python -m tests.engines.i2vgen_xl.fused_forward FOLDER     # prints what differs, as JSON
+    TRITON_INTERPRET=1 python -m tests.engines.i2vgen_xl.fused_forward FOLDER     # prints the differences
 
-FOLDER is a tiny model's. What a layout, a broadcast row or a sum in place gets wrong, single kernels do not show.
+FOLDER is a tiny model's. What a layout, a broadcast row or a sum in place gets wrong, no single kernel shows.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from i2v.engines.i2vgen_xl.projections import use_joint_projections
 from i2v.engines.i2vgen_xl.unet import encode_context, predict
 from i2v.engines.i2vgen_xl.upsampling import use_phase_convolutions
 from i2v.engines.i2vgen_xl.vae import decode
-from i2v.engines.kernels.fused import Fused, load
+from i2v.engines.kernels.fused import Fused, Kernels, load
 from i2v.engines.kernels.plain import PLAIN
 from tests.engines.i2vgen_xl.test_unet import conditions, noise, stock_unet
 from tests.shaken import shaken
@@ -30,9 +30,11 @@ FRAMES, SIDE = 2, 4  # latents: as few as the interpreter, which takes a second 
 
 
 @torch.inference_mode()
-def differences(folder: Path, dtype: torch.dtype, device: str) -> Iterator[tuple[str, float]]:
+def differences(
+    kernels: Kernels, folder: Path, dtype: torch.dtype, device: str
+) -> Iterator[tuple[str, float]]:
     """Yield what was computed, and how far the two are apart, relative to the plain one."""
-    fused = Fused(load(), multiprocessors=4)
+    fused = Fused(kernels, multiprocessors=4)
     unet = shaken(stock_unet(folder))
     use_phase_convolutions(unet)
     use_channels_last_weights(unet)
@@ -64,4 +66,4 @@ def relative(made: torch.Tensor, plain: torch.Tensor) -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(dict(differences(Path(sys.argv[1]), torch.float32, "cpu"))))
+    print(json.dumps(dict(differences(load(), Path(sys.argv[1]), torch.float32, "cpu"))))

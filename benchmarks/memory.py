@@ -28,8 +28,7 @@ from diffusers import I2VGenXLPipeline
 from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, MemoryPlan, PresetName
 from i2v.core.settings import load_presets, load_settings
 from i2v.core.stages import Stage
-from i2v.engines.i2vgen_xl.decode import CHUNK_PIXELS
-from i2v.engines.i2vgen_xl.memory import CONTEXT_BYTES, MEMORY
+from i2v.engines.i2vgen_xl.memory import ALL_TOKENS, CONTEXT_BYTES, CUDA_CHUNK_PIXELS, MEMORY
 from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from i2v.memory.model import GIB
 from i2v.memory.options import explain
@@ -135,11 +134,12 @@ def activations(model: Model, asked: Generation, plan: MemoryPlan) -> Peaks:
     """Return the bytes of each stage apart from weights; where the model waits does not count."""
     height, width, frames = asked.generated_height, asked.generated_width, asked.num_frames
     latents = (height // model.scale, width // model.scale, frames)
-    chunk = min(plan.decode_chunk or max(1, CHUNK_PIXELS // (height * width)), frames)
+    chunk = min(plan.decode_chunk or max(1, CUDA_CHUNK_PIXELS // (height * width)), frames)
+    tokens = plan.chunk_tokens or ALL_TOKENS
     tiling = plan.vae_tiling and max(height, width) > model.vae.config.sample_size
     return {
         "condition": BYTES * model.encode(height, width).elements,
-        "denoise": BYTES * model.step(*latents, 2, plan.cfg_passes, plan.chunk_tokens).elements,
+        "denoise": BYTES * model.step(*latents, 2, plan.cfg_passes, tokens).elements,
         "decode": BYTES * model.decode(height, width, chunk, tiling).elements,
     }
 

@@ -18,7 +18,7 @@ from i2v.core.errors import InsufficientMemory
 from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, MemoryPlan
 from i2v.core.settings import EngineSettings, load_presets, load_settings
 from i2v.core.stages import Stage
-from i2v.engines.i2vgen_xl.memory import FEW_TOKENS, MEMORY
+from i2v.engines.i2vgen_xl.memory import FEW_TOKENS, MANY_TOKENS, MEMORY, _tables
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.memory.model import GIB, Estimate
 from i2v.memory.plan import (
@@ -189,7 +189,7 @@ def test_the_fastest_plan_that_fits_is_taken(gib: float, preset: str, offload: s
     assert planned.estimate is not None
     assert planned.estimate.device_bytes <= (gib - 1) * GIB  # something is left to others
     assert (planned.plan.offload, planned.plan.cfg_passes) == (offload, passes)
-    told = {notice.code for notice in planned.notices} - {"plan.fits"}
+    told = {notice.code for notice in planned.notices} - {"plan.fits", "plan.small_chunks"}
     assert told == {code for code in (f"plan.offload_{offload}",) if offload != "none"} | {
         code for code in ("plan.two_passes",) if passes == 2
     }
@@ -215,8 +215,11 @@ def test_smaller_chunks_are_planned_where_they_are_enough() -> None:
     assert "plan.small_chunks" in {notice.code for notice in planned.notices}
 
 
-def test_frames_are_decoded_in_tiles_only_where_nothing_else_fits_and_never_in_silence() -> None:
-    """A CPU, which holds all parts of the model: there decoding may be what takes most."""
+def test_frames_are_decoded_in_tiles_only_where_nothing_else_fits_and_never_in_silence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A CPU, which holds all parts of the model: decoding takes most there, if encoding takes less."""
+    monkeypatch.setitem(_tables()[I2VGEN_XL.name], "encode", 100.0)
     asked = clip("extreme", num_frames=4)
     least = MemoryPlan("cpu", "float32", cfg_passes=2, chunk_tokens=FEW_TOKENS, decode_chunk=1)
     whole, tiled = taken(asked, least), taken(asked, replace(least, vae_tiling=True))
@@ -328,8 +331,9 @@ def test_every_step_down_takes_less_of_the_stage_and_nowhere_more(
 
 def test_a_decode_that_ran_out_leaves_the_denoising_as_it_is() -> None:
     plans = ladder(clip("extreme"), card(24, 64), plan_by_settings(I2VGEN_XL, CUDA, options()), "decode")
-    assert [plan.offload for plan in plans] == ["none", "encoders", "model", "model"]
-    assert [plan.vae_tiling for plan in plans] == [False, False, False, True]
+    assert [plan.decode_chunk for plan in plans] == [0, 2, 1, 1, 1, 1]
+    assert [plan.offload for plan in plans] == ["none", "none", "none", "encoders", "model", "model"]
+    assert [plan.vae_tiling for plan in plans] == [*[False] * 5, True]
     assert {(plan.cfg_passes, plan.chunk_tokens) for plan in plans} == {(1, 0)}
 
 
@@ -348,13 +352,13 @@ def test_where_memory_ran_out_the_settings_give_way() -> None:
 def test_an_engine_that_was_not_measured_steps_down_option_by_option() -> None:
     unknown = replace(I2VGEN_XL, name="another")
     start = MemoryPlan("cuda", "float16")
-    chunks = replace(start, chunk_tokens=FEW_TOKENS)
-    frames = replace(chunks, decode_chunk=1)
-    passes = replace(frames, cfg_passes=2)
+    chunks = [replace(start, chunk_tokens=tokens) for tokens in (MANY_TOKENS, FEW_TOKENS)]
+    frames = [replace(chunks[-1], decode_chunk=count) for count in (2, 1)]
+    passes = replace(frames[-1], cfg_passes=2)
     encoders, model = (replace(passes, offload=offload) for offload in ("encoders", "model"))
     tiles = replace(model, vae_tiling=True)
     asked = replace(clip(), engine="another")
-    plans = [start, chunks, frames, passes, encoders, model, tiles]
+    plans = [start, *chunks, *frames, passes, encoders, model, tiles]
     assert ladder(asked, card(8), start, spec=unknown) == plans
     unguided = replace(asked, guidance_scale=1.0)
     on_a_cpu = ladder(unguided, CPU, replace(start, device="cpu"), spec=unknown)

@@ -7,43 +7,52 @@ or a few pixels at a time. The weights are those of diffusers' modules; nothing 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
-import torch.nn.functional as F
 from diffusers.models.attention import BasicTransformerBlock, FeedForward
 from diffusers.models.attention_processor import Attention
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from diffusers.models.transformers.transformer_temporal import TransformerTemporalModel
-from torch import nn
 
 from i2v.engines.i2vgen_xl.layouts import as_frames, as_tokens, over_time
+from i2v.engines.i2vgen_xl.projections import JointProjection
+from i2v.engines.kernels.plain import PLAIN, Operations, attend
 
 KeyValue = tuple[torch.Tensor, torch.Tensor]  # (B, heads, T, d) each
-
-# CUDA's kernels have the batch in a dimension of their launch grid, and more than this they refuse.
-MAX_ATTENTION_BATCH = 65_535
 
 # Frames times a head's channels up to which `_brief_attention_over_time` is faster, measured on one core.
 BRIEF = 128
 
 
 def spatial_transformer(
-    module: Transformer2DModel, hidden: torch.Tensor, context: KeyValue, num_frames: int, chunk_tokens: int
+    module: Transformer2DModel,
+    hidden: torch.Tensor,
+    context: KeyValue,
+    num_frames: int,
+    chunk_tokens: int,
+    operations: Operations = PLAIN,
 ) -> torch.Tensor:
     """Attend within each frame, then to the clip's `context`.
 
     `hidden` (R*F, C, h, w) may have one row where `context` has B: until here the rows of classifier-free
     guidance do not differ. The result has B.
     """
-    result = _transform(module, as_tokens(module.norm(hidden), num_frames), context, chunk_tokens)
+    normed = as_tokens(operations.group_norm(module.norm, hidden), num_frames)
+    result = _transform(module, normed, context, chunk_tokens, operations)
     return as_frames(result.add_(as_tokens(hidden, num_frames)), *hidden.shape[2:])
 
 
 def temporal_transformer(
-    module: TransformerTemporalModel, hidden: torch.Tensor, num_frames: int, chunk_tokens: int
+    module: TransformerTemporalModel,
+    hidden: torch.Tensor,
+    num_frames: int,
+    chunk_tokens: int,
+    operations: Operations = PLAIN,
 ) -> torch.Tensor:
     """Attend within each pixel's history, twice. `hidden`: (B*F, C, h, w)."""
-    normed = module.norm(over_time(hidden, num_frames)).permute(0, 2, 3, 1)
-    result = _transform(module, normed, None, chunk_tokens)
+    normed = operations.group_norm(module.norm, over_time(hidden, num_frames)).permute(0, 2, 3, 1)
+    result = _transform(module, normed, None, chunk_tokens, operations)
     return as_frames(result.add_(as_tokens(hidden, num_frames)), *hidden.shape[2:])
 
 
@@ -52,6 +61,7 @@ def _transform(
     tokens: torch.Tensor,
     context: KeyValue | None,
     chunk_tokens: int,
+    operations: Operations,
 ) -> torch.Tensor:
     """Run a transformer's one block between its projections, `chunk_tokens` at a time (0: all at once)."""
     rows, num_frames, pixels, _ = tokens.shape
@@ -60,51 +70,66 @@ def _transform(
     step = max(1, chunk_tokens // (rows * together)) if chunk_tokens else tokens.shape[apart]
     parts = []
     for part in torch.split(tokens, step, dim=apart):
-        states = _block(module.transformer_blocks[0], module.proj_in(part), context, chunk_tokens)
+        # no name for what goes in: the block lets go of it
+        states = _block(module.transformer_blocks[0], module.proj_in(part), context, chunk_tokens, operations)
         parts.append(module.proj_out(states))
     return torch.cat(parts, dim=apart) if len(parts) > 1 else parts[0]
 
 
 def _block(
-    block: BasicTransformerBlock, states: torch.Tensor, context: KeyValue | None, chunk_tokens: int
+    block: BasicTransformerBlock,
+    states: torch.Tensor,
+    context: KeyValue | None,
+    chunk_tokens: int,
+    operations: Operations,
 ) -> torch.Tensor:
     if context:
-        states = attention_in_frames(block.attn1, block.norm1(states)).add_(states)
-        states = cross_attention(block.attn2, block.norm2(states), context).add_(states)
+        update = attention_in_frames(block.attn1, block.norm1(states))
+        states, normed = operations.add_layer_norm(update, states, block.norm2)
+        update = cross_attention(block.attn2, normed, context)
     else:
-        states = attention_over_time(block.attn1, block.norm1(states)).add_(states)
-        states = attention_over_time(block.attn2, block.norm2(states)).add_(states)
-    return feed_forward(block.ff, block.norm3(states), chunk_tokens).add_(states)
+        update = attention_over_time(block.attn1, block.norm1(states), operations)
+        states, normed = operations.add_layer_norm(update, states, block.norm2)
+        update = attention_over_time(block.attn2, normed, operations)
+    states, normed = operations.add_layer_norm(update, states, block.norm3)
+    return feed_forward(block.ff, normed, chunk_tokens, operations).add_(states)
 
 
 def attention_in_frames(attention: Attention, states: torch.Tensor) -> torch.Tensor:
     """Attend among the pixels of each frame of `states` (B, F, P, C)."""
     query, key, value = (
-        _heads(project(states).flatten(0, 1), attention.heads)
-        for project in (attention.to_q, attention.to_k, attention.to_v)
+        _heads(projected.flatten(0, 1), attention.heads)
+        for projected in queries_keys_values(attention, states)
     )
     attended = attend(query, key, value).transpose(1, 2).reshape(*states.shape[:3], -1)
     result: torch.Tensor = attention.to_out[0](attended)
     return result
 
 
-def attention_over_time(attention: Attention, states: torch.Tensor) -> torch.Tensor:
+def attention_over_time(
+    attention: Attention, states: torch.Tensor, operations: Operations = PLAIN
+) -> torch.Tensor:
     """Attend among the frames of each pixel of `states` (B, F, P, C)."""
     if _is_brief(attention, states):
         return _brief_attention_over_time(attention, states)
-    query, key, value = (
-        project(states).unflatten(-1, (attention.heads, -1)).permute(0, 2, 3, 1, 4)  # (B, P, heads, F, d)
-        for project in (attention.to_q, attention.to_k, attention.to_v)
-    )
-    rows = [attend(*row).permute(2, 0, 1, 3).flatten(2) for row in zip(query, key, value, strict=True)]
-    result: torch.Tensor = attention.to_out[0](torch.stack(rows))
+    query, key, value = queries_keys_values(attention, states)
+    attended = operations.attend_over_time(query, key, value, attention.heads)
+    result: torch.Tensor = attention.to_out[0](attended)
     return result
+
+
+def queries_keys_values(attention: Attention, states: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Project `states` (..., C) for attention among themselves: three of (..., heads * d)."""
+    if isinstance(attention.to_q, JointProjection):
+        return iter(attention.to_q(states).chunk(3, dim=-1))
+    return (project(states) for project in (attention.to_q, attention.to_k, attention.to_v))
 
 
 def _is_brief(attention: Attention, states: torch.Tensor) -> bool:
     """Tell whether a CPU's kernel, which takes one pixel's head at a time, would mostly start and end."""
     head_dim = states.shape[3] // attention.heads
-    return states.is_cpu and states.dtype == torch.float32 and states.shape[1] * head_dim <= BRIEF
+    is_small = states.dtype == torch.float32 and states.shape[1] * head_dim <= BRIEF
+    return states.is_cpu and is_small and not isinstance(attention.to_q, JointProjection)
 
 
 def _brief_attention_over_time(attention: Attention, states: torch.Tensor) -> torch.Tensor:
@@ -153,27 +178,14 @@ def _heads(states: torch.Tensor, heads: int) -> torch.Tensor:
     return states.reshape(*states.shape[:2], heads, -1).transpose(1, 2)
 
 
-def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-    """Scaled dot-product attention of (N, heads, L, d), in batches that every kernel takes."""
-    if len(query) <= MAX_ATTENTION_BATCH:
-        return F.scaled_dot_product_attention(query, key, value)
-    parts = (torch.split(tensor, MAX_ATTENTION_BATCH) for tensor in (query, key, value))
-    return torch.cat([F.scaled_dot_product_attention(*part) for part in zip(*parts, strict=True)])
-
-
-def feed_forward(module: FeedForward, states: torch.Tensor, chunk_tokens: int) -> torch.Tensor:
+def feed_forward(
+    module: FeedForward, states: torch.Tensor, chunk_tokens: int, operations: Operations = PLAIN
+) -> torch.Tensor:
     """Widen each token of (..., C), gate it, project it back; `chunk_tokens` at a time (0: all at once)."""
     widen, _, project = module.net
     tokens = states.flatten(0, -2)
-    parts = [project(_gated(widen.proj, part)) for part in torch.split(tokens, chunk_tokens or len(tokens))]
+    parts = [
+        project(operations.gated(widen.proj, part))
+        for part in torch.split(tokens, chunk_tokens or len(tokens))
+    ]
     return (torch.cat(parts) if len(parts) > 1 else parts[0]).view(states.shape)
-
-
-def _gated(widen: nn.Linear, states: torch.Tensor) -> torch.Tensor:
-    """GEGLU (Shazeer 2020, arXiv 2002.05202): one half of the wide channels, times GELU of the other.
-
-    One half after the other: each is contiguous, and less is held at once.
-    """
-    (weight, gate_weight), (bias, gate_bias) = widen.weight.chunk(2), widen.bias.chunk(2)
-    gate = F.gelu(F.linear(states, gate_weight, gate_bias))
-    return gate.mul_(F.linear(states, weight, bias))

@@ -1,7 +1,8 @@
-"""The UNet's forward, through `torch.compile` where that is asked for and works, else as it is.
+"""The UNet's forward: its layers through `torch.compile` where that is asked for and works, else as they are.
 
-Compiling takes minutes for each size of clip, and pays where many clips of one size are made. What was
-compiled is kept on the disk for the next start. What the forward computes is not known here.
+What a layer is made of is compiled, not the whole forward: each part once for a size of tensors, whatever
+layer it is in, so a new size of clip takes a fraction of the time. It pays where many clips of one size are
+made. What was compiled is kept on the disk for the next start. What the parts compute is not known here.
 """
 
 from __future__ import annotations
@@ -14,30 +15,33 @@ import torch
 from diffusers import I2VGenXLUNet
 
 from i2v.core.errors import Notice
-from i2v.engines.i2vgen_xl.unet import ClipContext, predict
+from i2v.engines.i2vgen_xl.unet import PARTS, ClipContext, Parts, predict
+from i2v.engines.kernels.plain import PLAIN, Operations
 
 KERNELS = Path("~/.cache/i2v/kernels")  # unless torch's own variable says otherwise
-MOST_VARIANTS = 64
+MOST_VARIANTS = 256
 
 log = logging.getLogger(__name__)
 
 
 class Forward:
-    """`predict`, plain or compiled.
+    """`predict`, by `operations` or compiled."""
 
-    Attributes:
-        failure: why nothing is compiled here although it should be: all goes on plainly then.
-    """
-
-    def __init__(self, is_compiled: bool) -> None:
-        self.failure: Notice | None = None
-        self._compiled = None
+    def __init__(self, is_compiled: bool = False, operations: Operations = PLAIN) -> None:
+        self._operations = operations
+        self._failure: Notice | None = None
+        self._compiled: Parts | None = None
         if is_compiled:
             os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(KERNELS.expanduser()))
-            # one for each size, length and guidance: past the limit torch goes on plainly. The name that all
-            # supported versions know.
+            # one for each size of tensors at each level, length and guidance: past the limit torch goes on
+            # plainly. The name that all supported versions know.
             torch._dynamo.config.cache_size_limit = MOST_VARIANTS
-            self._compiled = torch.compile(predict, dynamic=False)
+            self._compiled = Parts(*(torch.compile(part, dynamic=False) for part in PARTS))
+
+    @property
+    def failures(self) -> tuple[Notice, ...]:
+        """Why what should be compiled, or fused, is not: all goes on without it then."""
+        return tuple(each for each in (self._failure, self._operations.failure) if each is not None)
 
     def __call__(
         self,
@@ -52,10 +56,11 @@ class Forward:
             from torch._dynamo.exc import TorchDynamoException  # takes seconds to import
 
             try:
-                return self._compiled(unet, latents, timestep, clip, chunk_tokens)
+                # the compiler fuses by itself
+                return predict(unet, latents, timestep, clip, chunk_tokens, PLAIN, self._compiled)
             except TorchDynamoException as error:
                 log.warning("torch.compile failed", exc_info=error)
                 self._compiled = None
                 reason = (str(error).strip().splitlines() or [""])[0][:200]
-                self.failure = Notice("compile.failed", {"reason": reason or type(error).__name__})
-        return predict(unet, latents, timestep, clip, chunk_tokens)
+                self._failure = Notice("compile.failed", {"reason": reason or type(error).__name__})
+        return predict(unet, latents, timestep, clip, chunk_tokens, self._operations)

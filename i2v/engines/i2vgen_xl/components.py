@@ -29,6 +29,7 @@ from i2v.core.schema import MemoryPlan, Offload
 from i2v.engines.i2vgen_xl.facts import facts_of
 from i2v.engines.i2vgen_xl.folder import Folder, Model, assign
 from i2v.engines.i2vgen_xl.layouts import use_channels_last_weights
+from i2v.engines.i2vgen_xl.projections import use_joint_projections
 from i2v.engines.i2vgen_xl.upsampling import use_phase_convolutions
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -157,6 +158,9 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
     use_phase_convolutions(unet)
     use_channels_last_weights(unet)
     use_phase_convolutions(vae)
+    if device.type == "cuda":
+        use_joint_projections(unet)
+        use_channels_last_weights(vae)
     return Components(
         tokenizer=_load_tokenizer(source),
         text_encoder=text_encoder,

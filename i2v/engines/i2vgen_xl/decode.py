@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,6 +13,9 @@ from torch import nn
 
 from i2v.core.errors import I2VError, Notice
 from i2v.engines.base import Decoded
+from i2v.engines.i2vgen_xl import vae as forward
+from i2v.engines.i2vgen_xl.memory import CUDA_CHUNK_PIXELS
+from i2v.engines.kernels.plain import PLAIN, Operations
 from i2v.engines.preview import preview_of
 
 # Larger batches than this only take longer on a CPU: measured at 128 and 256 pixels, benchmarks/stock.py.
@@ -21,11 +25,15 @@ Decode = Callable[[AutoencoderKL, torch.Tensor], torch.Tensor]
 
 
 def decode_frames(
-    vae: AutoencoderKL, latents: torch.Tensor, chunk: int, tiling: bool = False
+    vae: AutoencoderKL,
+    latents: torch.Tensor,
+    chunk: int,
+    tiling: bool = False,
+    operations: Operations = PLAIN,
 ) -> Iterator[Decoded]:
     """Decode (1, C, F, h, w) latents, `chunk` frames at a time, into (n, H, W, 3) uint8.
 
-    A `chunk` of 0 is as many frames as have `CHUNK_PIXELS` together, and at least one.
+    A `chunk` of 0 is as many frames as have `CHUNK_PIXELS` (or `CUDA_CHUNK_PIXELS`) together, at least one.
 
     With `tiling`, frames larger than what the VAE was trained on are decoded in tiles of that size, which is
     not exact; a notice says so.
@@ -34,8 +42,9 @@ def decode_frames(
     notice.
     """
     frames = latents[0].transpose(0, 1) * (1 / vae.config.scaling_factor)  # multiplied, as stock rounds
-    chunk = chunk or max(1, CHUNK_PIXELS // _pixels_of_a_frame(vae, latents))
-    decode = _decode
+    together = CUDA_CHUNK_PIXELS if latents.is_cuda else CHUNK_PIXELS
+    chunk = chunk or max(1, together // _pixels_of_a_frame(vae, latents))
+    decode: Decode = partial(_decode, operations=operations)
     notices: tuple[Notice, ...] = ()
     if tiling and max(latents.shape[3:]) > vae.tile_latent_min_size:
         decode = _decode_in_tiles
@@ -58,9 +67,8 @@ def _pixels_of_a_frame(vae: AutoencoderKL, latents: torch.Tensor) -> int:
 
 
 @torch.inference_mode()
-def _decode(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
-    pixels: torch.Tensor = vae.decode(_prepared(vae, latents), return_dict=False)[0].float()
-    return pixels
+def _decode(vae: AutoencoderKL, latents: torch.Tensor, operations: Operations = PLAIN) -> torch.Tensor:
+    return forward.decode(vae, _prepared(vae, latents), operations).float()
 
 
 @torch.inference_mode()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,9 @@ from i2v.engines.i2vgen_xl.compiled import Forward
 from i2v.engines.i2vgen_xl.components import Components, load_components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning, condition
 from i2v.engines.i2vgen_xl.decode import decode_frames, preview
+from i2v.engines.i2vgen_xl.graph import CudaGraphs, GraphForward, Graphs
 from i2v.engines.i2vgen_xl.sampling import State, denoise, initial_state, schedule_for
+from i2v.engines.kernels.choice import operations_for
 from i2v.engines.recovery import recovering
 
 # Torch's words where it has no type for it: its allocators', C++'s, those of CUDA's libraries and of oneDNN,
@@ -41,6 +44,8 @@ class I2VGenXLEngine:
         self.spec = spec
         self.components = components
         self.plan = plan
+        self.operations = operations_for(components.device, components.dtype)
+        self.graphs: Graphs | None = CudaGraphs() if components.device.type == "cuda" else None
         self._compiled: Forward | None = None  # keeps what was compiled from clip to clip
 
     @classmethod
@@ -69,11 +74,20 @@ class I2VGenXLEngine:
         """Work by `plan` from the next clip on, which is of the device and the dtype that were loaded for."""
         self.plan = replace(plan, threads=self.plan.threads)
 
-    def forward(self, is_compiled: bool) -> Forward:
-        if not is_compiled:
-            return Forward(is_compiled)
-        self._compiled = self._compiled or Forward(is_compiled)
-        return self._compiled
+    @contextmanager
+    def forward(self, plan: MemoryPlan) -> Iterator[Forward | GraphForward]:
+        """Have what predicts the steps of one clip.
+
+        A graph holds the memory of a whole step: not where it is short.
+        """
+        forward = Forward(operations=self.operations)
+        if plan.compile:
+            forward = self._compiled = self._compiled or Forward(True, self.operations)
+        if self.graphs is None or plan.offload != "none" or plan.cfg_passes > 1:
+            yield forward
+            return
+        with GraphForward(forward, self.graphs) as graph:
+            yield graph
 
 
 class _Clip:
@@ -86,7 +100,7 @@ class _Clip:
         self._conditioning: Conditioning | None = None
         self._state: State | None = None
         self._decoded = 0  # frames
-        self._told_failure = False  # of compiling
+        self._told: set[str] = set()  # codes of what is said once a clip
         self.stage: Stage | None = Stage.CONDITION
 
     def events(self, plan: MemoryPlan) -> Generator[Event]:
@@ -114,27 +128,26 @@ class _Clip:
         components = self._engine.components
         schedule = schedule_for(components, self._generation)
         total = len(schedule.timesteps)
-        forward = self._engine.forward(plan.compile)
         factors = self._engine.spec.preview_factors
-        with components.on_device(components.unet):
+        with components.on_device(components.unet), self._engine.forward(plan) as forward:
             for step in denoise(components, conditioning, start, self._generation, plan, schedule, forward):
                 self._state = step.state
                 if step.state.step == total:
                     self._engine.components.wait()
                     self.stage = Stage.DECODE
                 shown = partial(preview, step.denoised, factors)
-                yield Denoised(step.state.step, total, shown, self._failure_once(forward.failure))
+                yield Denoised(step.state.step, total, shown, self._once(forward.failures))
 
-    def _failure_once(self, failure: Notice | None) -> tuple[Notice, ...]:
-        if failure is None or self._told_failure:
-            return ()
-        self._told_failure = True
-        return (failure,)
+    def _once(self, failures: tuple[Notice, ...]) -> tuple[Notice, ...]:
+        new = tuple(failure for failure in failures if failure.code not in self._told)
+        self._told.update(failure.code for failure in new)
+        return new
 
     def _decode(self, state: State, plan: MemoryPlan) -> Generator[Event]:
         vae, left = self._engine.components.vae, state.latents[:, :, self._decoded :]
+        operations = self._engine.operations
         with self._engine.components.on_device(vae):
-            for part in decode_frames(vae, left, plan.decode_chunk, plan.vae_tiling):
+            for part in decode_frames(vae, left, plan.decode_chunk, plan.vae_tiling, operations):
                 self._decoded += len(part.frames)
                 if self._decoded == self._generation.num_frames:
                     self.stage = None

@@ -18,10 +18,10 @@ from i2v.engines.i2vgen_xl.compiled import Forward
 from i2v.engines.i2vgen_xl.components import Components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning
 from i2v.engines.i2vgen_xl.solvers import Solver
-from i2v.engines.i2vgen_xl.unet import encode_context
+from i2v.engines.i2vgen_xl.unet import Predict, encode_context
 
-# Tokens that a transformer takes at a time. More are not faster on a CPU, and what is held of these is little
-# next to a large clip's activations.
+# Tokens that a transformer takes at a time on a CPU. More are not faster there, and what is held of these is
+# little next to a large clip's activations. On CUDA chunks only cost: it takes all, where memory allows it.
 CHUNK_TOKENS = 2**14
 
 
@@ -79,7 +79,7 @@ def denoise(
     generation: Generation,
     plan: MemoryPlan,
     schedule: Schedule | None = None,
-    forward: Forward | None = None,
+    forward: Predict | None = None,
 ) -> Iterator[Step]:
     """Yield one `Step` for each of the schedule's steps from `start` on; stop iterating to stop.
 
@@ -91,7 +91,7 @@ def denoise(
     schedule = schedule or schedule_for(components, generation)
     forward = forward or Forward(plan.compile)
     solver = Solver.over(components.scheduler(), schedule.timesteps, schedule.order)
-    chunk_tokens = plan.chunk_tokens or CHUNK_TOKENS
+    chunk_tokens = plan.chunk_tokens or (0 if plan.device == "cuda" else CHUNK_TOKENS)
     with torch.inference_mode():
         timesteps = torch.tensor(schedule.timesteps).to(components.device)
         passes = [encode_context(unet, rows) for rows in conditioning.split(plan.cfg_passes)]

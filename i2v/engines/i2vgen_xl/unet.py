@@ -8,6 +8,7 @@ The same numbers up to rounding; the difference is what is not done:
 - A temporal convolution is a 2-D one, over a picture whose rows are frames.
 - Time enters a resnet as its convolution's bias; divisions by 1 and dropout are not run.
 - Upsampling is a phase convolution (`upsampling`), put into the modules when they are loaded.
+- Norms, gates and sums are `Operations`: on CUDA one kernel each, with what comes before or after.
 
 Rows (B) and frames (F) share the leading axis, as in diffusers. This knows nothing of schedulers, guidance
 scales or pixels.
@@ -15,7 +16,7 @@ scales or pixels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import NamedTuple, TypeAlias
@@ -34,15 +35,10 @@ from diffusers.models.unets.unet_3d_blocks import (
     UpBlock3D,
 )
 
-from i2v.engines.i2vgen_xl.attention import (
-    MAX_ATTENTION_BATCH,
-    KeyValue,
-    key_value,
-    spatial_transformer,
-    temporal_transformer,
-)
+from i2v.engines.i2vgen_xl.attention import KeyValue, key_value, spatial_transformer, temporal_transformer
 from i2v.engines.i2vgen_xl.conditioning import Conditioning
-from i2v.engines.i2vgen_xl.layouts import as_frames, as_tokens, over_time
+from i2v.engines.i2vgen_xl.layouts import as_frames, over_time
+from i2v.engines.kernels.plain import MAX_ATTENTION_BATCH, PLAIN, Operations
 
 
 @dataclass(frozen=True)
@@ -101,12 +97,16 @@ def predict(
     timestep: torch.Tensor,
     clip: ClipContext,
     chunk_tokens: int = 0,
+    operations: Operations = PLAIN,
+    parts: Parts | None = None,
 ) -> torch.Tensor:
     """Return the (B, C, F, h, w) prediction for `latents` (1, C, F, h, w) under each of the clip's B rows.
 
     Args:
         timestep: of no dimension.
         chunk_tokens: tokens that a transformer takes at a time, for less memory; 0 for all.
+        operations: how norms, gates and sums are computed.
+        parts: what runs a layer, `PARTS` unless they are compiled.
     """
     # Time and frame rate are the same for every row and frame
     time = unet.time_embedding(unet.time_proj(timestep[None]).to(unet.dtype)) + clip.fps
@@ -114,7 +114,15 @@ def predict(
     # Latents and the first frame's features, frame by frame
     frames = torch.cat([latents, clip.features], dim=1)[0].transpose(0, 1)
     frames = frames.contiguous(memory_format=torch.channels_last)
-    walk = _Walk(unet.conv_in(frames), F.silu(time), clip.keys_values, latents.shape[2], chunk_tokens)
+    walk = _Walk(
+        hidden=unet.conv_in(frames),
+        time=F.silu(time),
+        keys_values=clip.keys_values,
+        num_frames=latents.shape[2],
+        chunk_tokens=chunk_tokens,
+        operations=operations,
+        parts=parts or PARTS,
+    )
     walk.along_time(unet.transformer_in)
     skips = [walk.hidden]
     for block in unet.down_blocks:
@@ -135,7 +143,9 @@ def predict(
         for upsampler in block.upsamplers or ():
             walk.hidden = upsampler(walk.hidden, skips[-1].shape[2:])
 
-    prediction: torch.Tensor = unet.conv_out(F.silu(unet.conv_norm_out(walk.hidden), inplace=True))
+    prediction: torch.Tensor = unet.conv_out(
+        operations.group_norm(unet.conv_norm_out, walk.hidden, silu=True)
+    )
     return prediction.view(-1, walk.num_frames, *prediction.shape[1:]).transpose(1, 2)
 
 
@@ -160,6 +170,51 @@ def layers(block: Block) -> Iterator[Layer]:
         yield Layer(*parts)
 
 
+def convolve(
+    resnet: ResnetBlock2D, hidden: torch.Tensor, time: torch.Tensor | None, operations: Operations = PLAIN
+) -> torch.Tensor:
+    """(N, C, h, w) -> (N, C', h, w). `time`: (1, T), activated, if any; what it adds is part of a bias."""
+    bias = resnet.conv1.bias if time is None else resnet.conv1.bias + resnet.time_emb_proj(time)[0]
+    states = operations.group_norm(resnet.norm1, hidden, silu=True)
+    states, left = operations.convolve(states, resnet.conv1.weight, bias, padding=1)
+    states = operations.group_norm(resnet.norm2, states, left, silu=True)
+    states, left = operations.convolve(states, resnet.conv2.weight, resnet.conv2.bias, padding=1)
+    if resnet.conv_shortcut is not None:
+        hidden = resnet.conv_shortcut(hidden)
+    return operations.add(states, hidden, left)
+
+
+def convolve_over_time(
+    module: TemporalConvLayer, hidden: torch.Tensor, num_frames: int, operations: Operations = PLAIN
+) -> torch.Tensor:
+    """Four convolutions along each pixel's history. `hidden`: (B*F, C, h, w)."""
+    before = clip = over_time(hidden, num_frames)
+    left = None
+    for norm, *_, conv in (module.conv1, module.conv2, module.conv3, module.conv4):
+        # the kernel is 3 frames by 1 x 1 pixels, and h*w is one axis here
+        weight = conv.weight[..., 0]
+        clip, left = operations.convolve(
+            operations.group_norm(norm, clip, left, silu=True), weight, conv.bias, padding=(1, 0)
+        )
+    return as_frames(operations.add(clip, before, left).permute(0, 2, 3, 1), *hidden.shape[2:])
+
+
+# What computes a prediction: UNet, latents, timestep, the clip's context, tokens at a time. See `predict`.
+Predict: TypeAlias = Callable[[I2VGenXLUNet, torch.Tensor, torch.Tensor, ClipContext, int], torch.Tensor]
+
+
+class Parts(NamedTuple):
+    """What a layer is made of, each for tensors of any size; `compiled` puts others in their place."""
+
+    convolve: Callable[..., torch.Tensor] = convolve
+    convolve_over_time: Callable[..., torch.Tensor] = convolve_over_time
+    spatial_transformer: Callable[..., torch.Tensor] = spatial_transformer
+    temporal_transformer: Callable[..., torch.Tensor] = temporal_transformer
+
+
+PARTS = Parts()
+
+
 @dataclass
 class _Walk:
     """A clip on its way through the UNet at one step.
@@ -172,40 +227,27 @@ class _Walk:
     keys_values: dict[Transformer2DModel, KeyValue]
     num_frames: int
     chunk_tokens: int
+    operations: Operations
+    parts: Parts
 
     def through(self, layer: Layer) -> None:
-        self.hidden = convolve(layer.resnet, self.hidden, self.time)
-        self.hidden = convolve_over_time(layer.temp_conv, self.hidden, self.num_frames)
+        parts, operations = self.parts, self.operations
+        self.hidden = parts.convolve(layer.resnet, self.hidden, self.time, operations)
+        self.hidden = parts.convolve_over_time(layer.temp_conv, self.hidden, self.num_frames, operations)
         if layer.attention is not None:
             context = self.keys_values[layer.attention]
-            self.hidden = spatial_transformer(
-                layer.attention, self.hidden, context, self.num_frames, self.chunk_tokens
+            self.hidden = parts.spatial_transformer(
+                layer.attention, self.hidden, context, self.num_frames, self.chunk_tokens, operations
             )
         if layer.temp_attention is not None:
             self.along_time(layer.temp_attention)
 
     def along_time(self, module: TransformerTemporalModel) -> None:
-        self.hidden = temporal_transformer(module, self.hidden, self.num_frames, self.chunk_tokens)
+        self.hidden = self.parts.temporal_transformer(
+            module, self.hidden, self.num_frames, self.chunk_tokens, self.operations
+        )
 
     def join(self, skip: torch.Tensor) -> None:
         """Join channels; a skip of one row is every row's."""
         rows = len(self.hidden) // len(skip)
         self.hidden = torch.cat([self.hidden, skip.repeat(rows, 1, 1, 1) if rows > 1 else skip], dim=1)
-
-
-def convolve(resnet: ResnetBlock2D, hidden: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
-    """(N, C, h, w) -> (N, C', h, w). `time`: (1, T), activated; what it adds is part of a bias."""
-    bias = resnet.conv1.bias + resnet.time_emb_proj(time)[0]
-    result = F.conv2d(F.silu(resnet.norm1(hidden), inplace=True), resnet.conv1.weight, bias, padding=1)
-    output: torch.Tensor = resnet.conv2(F.silu(resnet.norm2(result), inplace=True))
-    return output.add_(hidden if resnet.conv_shortcut is None else resnet.conv_shortcut(hidden))
-
-
-def convolve_over_time(module: TemporalConvLayer, hidden: torch.Tensor, num_frames: int) -> torch.Tensor:
-    """Four convolutions along each pixel's history. `hidden`: (B*F, C, h, w)."""
-    clip = over_time(hidden, num_frames)
-    for norm, *_, conv in (module.conv1, module.conv2, module.conv3, module.conv4):
-        # the kernel is 3 frames by 1 x 1 pixels, and h*w is one axis here
-        clip = F.conv2d(F.silu(norm(clip), inplace=True), conv.weight[..., 0], conv.bias, padding=(1, 0))
-    tokens = clip.permute(0, 2, 3, 1).add_(as_tokens(hidden, num_frames))
-    return as_frames(tokens, *hidden.shape[2:])

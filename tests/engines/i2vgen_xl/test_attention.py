@@ -1,22 +1,22 @@
-"""Attention in batches that kernels take, transformers a part at a time."""
+"""Transformers against diffusers', whole and a part at a time."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-import torch.nn.functional as F
 from diffusers.models.attention import FeedForward
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from diffusers.models.transformers.transformer_temporal import TransformerTemporalModel
 
 from i2v.engines.i2vgen_xl import attention
 from i2v.engines.i2vgen_xl.attention import (
-    attend,
     feed_forward,
     key_value,
     spatial_transformer,
     temporal_transformer,
 )
+from i2v.engines.kernels import plain
+from i2v.engines.kernels.plain import attend
 from tests.shaken import shaken
 
 FRAMES, SIDES, CHANNELS, CONTEXT = 3, (4, 6), 16, 12
@@ -94,7 +94,7 @@ def test_only_few_frames_with_small_heads_are_attended_to_by_hand(
         calls.append(query.shape)
         return attend(query, key, value)
 
-    monkeypatch.setattr(attention, "attend", counted)
+    monkeypatch.setattr(plain, "attend", counted)
     temporal_transformer(temporal, torch.randn(num_frames, CHANNELS, 1, 2), num_frames, 0)
     assert len(calls) == kernels
 
@@ -120,20 +120,3 @@ def test_chunks_bound_what_a_transformer_sees_at_once(temporal: TransformerTempo
     with temporal.proj_in.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][..., 0].numel())):
         temporal_transformer(temporal, pictures(2), FRAMES, chunk_tokens=12)
     assert seen == [2 * 2 * FRAMES] * 12, "two rows of two pixels' histories, of 24"
-
-
-@pytest.mark.parametrize("limit", [1, 2, 3, 5, 100])
-def test_no_kernel_gets_a_larger_batch_than_it_takes(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
-    query, key, value = (torch.randn(5, 2, length, 4) for length in (3, 6, 6))
-    expected = F.scaled_dot_product_attention(query, key, value)
-    kernel, batches = F.scaled_dot_product_attention, []
-
-    def counted(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        batches.append(len(query))
-        return kernel(query, key, value)
-
-    monkeypatch.setattr(F, "scaled_dot_product_attention", counted)
-    monkeypatch.setattr(attention, "MAX_ATTENTION_BATCH", limit)
-    assert torch.allclose(attend(query, key, value), expected)
-    assert max(batches) <= limit
-    assert sum(batches) == 5

@@ -89,13 +89,13 @@ def test_nan_in_half_precision_is_decoded_again_in_float32(
 ) -> None:
     reference = np.concatenate([part.frames for part in decode_frames(vae, latents, 5)])
     vae.to(torch.bfloat16)
-    decode = vae.decoder.forward
+    decode = vae.decoder.conv_out.forward
 
-    def overflowing(sample: torch.Tensor, *rest: object) -> torch.Tensor:
-        result = decode(sample, *rest)
+    def overflowing(sample: torch.Tensor) -> torch.Tensor:
+        result = decode(sample)
         return result if sample.dtype == torch.float32 else torch.full_like(result, torch.nan)
 
-    monkeypatch.setattr(vae.decoder, "forward", overflowing)
+    monkeypatch.setattr(vae.decoder.conv_out, "forward", overflowing)
     first, second = decode_frames(vae, latents, 3)
     assert [notice.code for notice in (*first.notices, *second.notices)] == ["decode.nan", "decode.nan"]
     assert first.notices[0].params == {"count": 3, "dtype": "bfloat16"}

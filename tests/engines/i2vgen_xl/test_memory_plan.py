@@ -166,7 +166,7 @@ def test_each_part_is_on_the_device_only_while_its_phase_runs(
         "picture": components.image_encoder,
         "encode": components.vae.encoder,
         "denoise": components.unet.conv_in,
-        "decode": components.vae.decoder,
+        "decode": components.vae.decoder.conv_out,
     }
     for name, module in computing.items():
         module.register_forward_pre_hook(
@@ -200,7 +200,7 @@ def test_encoders_alone_leave_the_device_once_prompt_and_picture_are_encoded(
         components.device = components.home = DEVICE
         with components.on_device(components.unet, components.vae):
             pass  # to their home
-        for module in (components.text_encoder, components.unet.conv_in, components.vae.decoder):
+        for module in (components.text_encoder, components.unet.conv_in, components.vae.decoder.conv_out):
             module.register_forward_pre_hook(lambda *_: seen.append(resident(components)))
         events = list(
             engine.generate(replace(generation, num_inference_steps=1, guidance_scale=1.0), Inputs(image))
@@ -266,13 +266,13 @@ def test_frames_that_are_nan_are_decoded_again_on_the_device_and_the_vae_goes_ho
 ) -> None:
     components = load(replace(PLAIN, dtype="bfloat16", offload="model")).components
     components.device = DEVICE
-    decode = components.vae.decoder.forward
+    decode = components.vae.decoder.conv_out.forward
 
-    def overflowing(sample: torch.Tensor, *rest: object) -> torch.Tensor:
-        result = decode(sample, *rest)
+    def overflowing(sample: torch.Tensor) -> torch.Tensor:
+        result = decode(sample)
         return result if sample.dtype == torch.float32 else torch.full_like(result, torch.nan)
 
-    monkeypatch.setattr(components.vae.decoder, "forward", overflowing)
+    monkeypatch.setattr(components.vae.decoder.conv_out, "forward", overflowing)
     latents = torch.randn(1, 4, 2, 8, 8, generator=torch.Generator().manual_seed(0))
     with second_device():
         with components.on_device(components.vae):

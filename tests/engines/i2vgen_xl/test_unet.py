@@ -196,10 +196,10 @@ def test_the_rows_of_guidance_are_one_until_the_first_cross_attention(components
     watched = {
         "conv_in": unet.conv_in,
         "transformer_in": unet.transformer_in.proj_in,
-        "first resnet": first.resnets[0].conv2,
+        "first resnet": first.resnets[0].norm2,
         "first self-attention": first.attentions[0].transformer_blocks[0].attn1.to_q,
         "after cross-attention": first.temp_attentions[0].proj_in,
-        "second block": second.resnets[0].conv2,
+        "second block": second.resnets[0].norm2,
         "conv_out": unet.conv_out,
     }
     given, latents = conditions(unet, 2, 4, 8, 8), noise(1, 4, 4, 8, 8)

@@ -1,0 +1,32 @@
+"""The VAE's decoder, forward: what diffusers' `AutoencoderKL.decode` computes, over its weights.
+
+The same numbers up to rounding; norms and sums are `Operations`, on CUDA one kernel each. Decoding in tiles
+stays diffusers' business.
+"""
+
+from __future__ import annotations
+
+import torch
+from diffusers import AutoencoderKL
+
+from i2v.engines.i2vgen_xl.unet import convolve
+from i2v.engines.kernels.plain import PLAIN, Operations
+
+
+def decode(vae: AutoencoderKL, latents: torch.Tensor, operations: Operations = PLAIN) -> torch.Tensor:
+    """(N, C, h, w) latents -> (N, 3, H, W) in [-1, 1]."""
+    decoder = vae.decoder
+    hidden = decoder.conv_in(vae.post_quant_conv(latents) if vae.post_quant_conv else latents)
+    first, *resnets = decoder.mid_block.resnets
+    hidden = convolve(first, hidden, None, operations)
+    for attention, resnet in zip(decoder.mid_block.attentions, resnets, strict=True):
+        if attention is not None:
+            hidden = attention(hidden)
+        hidden = convolve(resnet, hidden, None, operations)
+    for block in decoder.up_blocks:
+        for resnet in block.resnets:
+            hidden = convolve(resnet, hidden, None, operations)
+        for upsampler in block.upsamplers or ():
+            hidden = upsampler(hidden)
+    pixels: torch.Tensor = decoder.conv_out(operations.group_norm(decoder.conv_norm_out, hidden, silu=True))
+    return pixels

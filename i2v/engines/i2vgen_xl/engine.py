@@ -38,8 +38,6 @@ _OUT_OF_MEMORY = re.compile(
 class I2VGenXLEngine:
     """I2VGen-XL for any weights of its layout: the published ones and the embedded demo model."""
 
-    kernels = "torch"
-
     def __init__(self, spec: EngineSpec, components: Components, plan: MemoryPlan) -> None:
         self.spec = spec
         self.components = components
@@ -47,6 +45,10 @@ class I2VGenXLEngine:
         self.operations = operations_for(components.device, components.dtype)
         self.graphs: Graphs | None = CudaGraphs() if components.device.type == "cuda" else None
         self._compiled: Forward | None = None  # keeps what was compiled from clip to clip
+
+    @property
+    def kernels(self) -> str:
+        return self.operations.name
 
     @classmethod
     def load(cls, spec: EngineSpec, folder: Path | None, plan: MemoryPlan) -> Self:

@@ -63,6 +63,10 @@ class Fused:
         self._kernels = kernels
         self._multiprocessors = multiprocessors
 
+    @property
+    def name(self) -> str:
+        return "triton" if self.failure is None else PLAIN.name
+
     def group_norm(
         self, norm: nn.GroupNorm, picture: torch.Tensor, bias: torch.Tensor | None = None, silu: bool = False
     ) -> torch.Tensor:

@@ -20,8 +20,12 @@ class Operations(Protocol):
     """What a forward is made of, besides matrices and longer attention.
 
     Attributes:
+        name: whose they are, now.
         failure: why they are plain here although they should be fused, `None` otherwise.
     """
+
+    @property
+    def name(self) -> str: ...
 
     @property
     def failure(self) -> Notice | None: ...
@@ -66,6 +70,8 @@ class Operations(Protocol):
 
 class Plain:
     """Torch's own operations, in an order that suits a CPU's caches."""
+
+    name = "torch"
 
     def __init__(self, failure: Notice | None = None) -> None:
         self.failure = failure

@@ -44,6 +44,7 @@ def test_a_kernel_that_fails_is_said_once_and_all_goes_on_plainly() -> None:
     assert torch.equal(fused.group_norm(norm, states, silu=True), PLAIN.group_norm(norm, states, silu=True))
     assert torch.equal(fused.gated(widen, tokens), PLAIN.gated(widen, tokens))
     assert tries == [1]
+    assert fused.name == "torch"
     assert fused.failure is not None
     assert (fused.failure.code, fused.failure.params) == (
         "kernels.failed",
@@ -76,6 +77,7 @@ def test_what_the_device_lacks_is_no_failure_of_a_kernel(error: Exception) -> No
     with pytest.raises(type(error)) as raised:
         fused.group_norm(nn.GroupNorm(2, 8), picture())
     assert raised.value is error
+    assert fused.name == "triton"
     assert fused.failure is None
 
 

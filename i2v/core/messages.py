@@ -105,6 +105,13 @@ MESSAGES: dict[str, str] = {
     "advice.high_guidance": (
         "Guidance above {limit} distorts the picture (yours is {guidance_scale}). 6 to 9 is usual."
     ),
+    "advice.no_guidance": (
+        "{title} is made to run at guidance {limit} (yours is {guidance_scale}). More may distort the"
+        " picture."
+    ),
+    "advice.one_motion": (
+        "{title} is weak at several camera moves at once. The clip may follow only one of them."
+    ),
     "advice.low_fps": "{fps} frames per second look jerky. 8 is usual, 12 is smooth.",
     "advice.unknown_motion": "{title} can only move the camera. Use one of these phrases: {phrases}.",
     # the camera move over a photograph
@@ -268,6 +275,7 @@ MESSAGES: dict[str, str] = {
     ),
     "worker.not_started": "The worker does not start. Check {path}, or run i2v doctor.",
     "plan.seconds": "About {seconds} s, based on jobs finished on this machine.",
+    "plan.range": "About {low} to {high} s, based on jobs finished on this machine.",
     "plan.seconds_guess": "About {seconds} s (a rough estimate until the first job has finished).",
     "plan.fits": "Fits in memory: {needed} of {free} GB.",
     "plan.small_chunks": "Computes in small chunks.",

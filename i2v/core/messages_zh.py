@@ -69,6 +69,8 @@ CHINESE: dict[str, str] = {
     "advice.many_actions": "提示词里大约有 {count} 个动作，不超过 {allowed} 个时效果更好。",
     "advice.language": "{title} 只支持以下语言的提示词：{languages}。请翻译后再试。",
     "advice.high_guidance": "引导强度超过 {limit} 时画面会变形（当前 {guidance_scale}），一般取 6 到 9。",
+    "advice.no_guidance": ("{title} 的引导强度应为 {limit}（当前 {guidance_scale}），更高时画面可能变形。"),
+    "advice.one_motion": "{title} 不擅长同时做多种运镜，视频可能只体现提示词中的一种。",
     "advice.low_fps": "每秒 {fps} 帧会显得卡顿。一般用 8，12 更流畅。",
     "advice.unknown_motion": "{title} 只能移动镜头，请使用以下说法之一：{phrases}。",
     # the camera move over a photograph
@@ -244,6 +246,7 @@ CHINESE: dict[str, str] = {
     "worker.no_supervision": "暂时无法运行任务（{reason}）。服务会继续尝试，请查看服务日志。",
     "worker.not_started": "工作进程无法启动。请查看 {path}，或运行 i2v doctor。",
     "plan.seconds": "约 {seconds} 秒（根据本机已完成的任务估算）。",
+    "plan.range": "约 {low} 到 {high} 秒（根据本机已完成的任务估算）。",
     "plan.seconds_guess": "约 {seconds} 秒（粗略估算，完成第一个任务后会更准确）。",
     "plan.fits": "内存足够：需要 {needed} GB，可用 {free} GB。",
     "plan.small_chunks": "分小块计算。",

@@ -17,6 +17,7 @@ from i2v.media.image import kept_part
 from i2v.web.texts import text
 
 _DIMMED = "rgb(0 0 0 / 28%)"
+_WORTH_BORDERS = 0.01  # of the picture: less is said, but no border is worth it
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,12 @@ class Framing:
         return left / width, top / height, (width - right) / width, (height - bottom) / height
 
     @property
+    def lost(self) -> float:
+        """The part of the picture that is cut."""
+        left, top, right, bottom = self.cut
+        return 1 - (1 - left - right) * (1 - top - bottom)
+
+    @property
     def is_whole(self) -> bool:
         """Whether nothing is lost that would be said of the clip, too."""
         width, height = self.size
@@ -65,10 +72,8 @@ def line(framing: Framing, language: Language) -> str:
         return text("forecast.pad", language, size=size)
     if framing.is_whole:
         return text("forecast.keep", language, size=size)
-    left, top, right, bottom = framing.cut
-    lost = 1 - (1 - left - right) * (1 - top - bottom)
     name = "forecast.crop" if framing.fit == "crop" else "forecast.keep_cut"
-    return text(name, language, size=size, percent=f"{100 * lost:.2g}")
+    return text(name, language, size=size, percent=f"{100 * framing.lost:.2g}")
 
 
 def on_picture(framing: Framing, can_pad: bool, language: Language) -> str:
@@ -77,7 +82,11 @@ def on_picture(framing: Framing, can_pad: bool, language: Language) -> str:
         return ""
     words = escape(_said(framing, language))
     button = escape(text("cut.pad", language))
-    offer = f' <button type="button" class="i2v-act" data-act="pad">{button}</button>' if can_pad else ""
+    offer = (
+        f' <button type="button" class="i2v-act" data-act="pad">{button}</button>'
+        if can_pad and framing.lost > _WORTH_BORDERS
+        else ""
+    )
     return f'<style>{_mask(framing)}</style><p class="i2v-cut">{words}{offer}</p>'
 
 

@@ -42,6 +42,9 @@ def test_the_cut_parts_are_dimmed_and_can_be_kept() -> None:
     assert re.search(r"rgb\(0 0 0 / 28%\) 14.84%, #000 14.84%, #000 85.16%", shown)
     assert 'data-act="pad"' in shown
     assert "data-act" not in on_picture(WIDE, can_pad=False, language="en")
+    little = Framing("", (451, 300), (192, 128), "keep")
+    assert "right 0.11 %" in on_picture(little, can_pad=True, language="en")
+    assert "data-act" not in on_picture(little, can_pad=True, language="en")
     tall = on_picture(Framing("", (100, 200), (64, 64), "crop"), can_pad=True, language="zh-CN")
     assert "to bottom" in tall
     assert "上 17 %" in tall

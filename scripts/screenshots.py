@@ -50,11 +50,11 @@ def service(folder: Path) -> Iterator[str]:
 
 
 def open_page(
-    browser: Browser, url: str, width: int = 1200, scheme: str = "light", locale: str = "en-US"
+    browser: Browser, url: str, width: int = 1440, scheme: str = "light", locale: str = "en-US"
 ) -> Page:
     context = browser.new_context(
         locale=locale,
-        viewport={"width": width, "height": 860},
+        viewport={"width": width, "height": 900},
         color_scheme=scheme,  # type: ignore[arg-type]
     )
     page = context.new_page()
@@ -85,19 +85,17 @@ def take_all(browser: Browser, url: str, folder: Path) -> None:
         expect(page.locator("#i2v-frame video")).to_be_visible(timeout=WAIT)
     take(page, folder, "light")
     for scheme, locale, width, name in (
-        ("dark", "en-US", 1200, "dark"),
-        ("light", "zh-CN", 1200, "chinese"),
+        ("dark", "en-US", 1440, "dark"),
+        ("light", "zh-CN", 1440, "chinese"),
         ("light", "en-US", 390, "phone"),
     ):
         other = open_page(browser, url, width, scheme, locale)
         ask(other, *CLIPS[0])
         expect(other.locator("#i2v-frame video")).to_be_visible(timeout=WAIT)
         take(other, folder, name)
-    page.click("#i2v-preset label:nth-of-type(3)")
-    for _ in range(2):
-        page.click("#i2v-go")
-        expect(page.locator("#i2v-cancel")).to_be_visible(timeout=WAIT)
-    expect(page.locator("#i2v-frame img")).to_be_visible(timeout=WAIT)
+    page.click("#i2v-four")
+    expect(page.locator("#i2v-cancel")).to_be_visible(timeout=WAIT)
+    expect(page.locator("#i2v-frame img[src*=preview]")).to_be_visible(timeout=WAIT)
     take(page, folder, "running")
     for tab in TABS:
         page.click(f"#i2v-tab-{tab}-button")

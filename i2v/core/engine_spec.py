@@ -9,12 +9,12 @@ used.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict
 
 from i2v.core.errors import Notice
-from i2v.core.schema import Fit, Generation, InputRole, Language
+from i2v.core.schema import Fit, Generation, InputRole, Language, PresetName
 
 # Fields of a request that do something only where a capability of the same name says so.
 OPTIONAL_FIELDS = ("negative_prompt", "guidance_scale", "num_inference_steps", "target_fps", "seed")
@@ -176,6 +176,11 @@ class EngineSpec:
         languages: that prompts may be written in.
         motions: phrases for all that it can do, where that is little; empty where it knows the world.
         motion_words: a regular expression that finds such a phrase in a prompt in small letters.
+        motion_kinds: regular expressions for kinds of motion of which a clip has one at a time; empty where
+            there is no such limit.
+        max_guidance: above it, clips get worse: distorted, or unlike anything that the model was made for.
+        offered: the presets that people choose from: those that differ in what comes out. All can be asked
+            for.
     """
 
     name: str
@@ -202,11 +207,14 @@ class EngineSpec:
     languages: tuple[Language, ...] = ("en",)
     motions: tuple[str, ...] = ()
     motion_words: str = ""
+    motion_kinds: tuple[str, ...] = ()
+    max_guidance: float = 16
     is_generative: bool = True
     packages: tuple[str, ...] = ("torch", "diffusers", "transformers")
     embedded: bool = False
     published: tuple[Published, ...] = ()
     presets: dict[str, Preset] = field(default_factory=dict)
+    offered: tuple[PresetName, ...] = get_args(PresetName)
 
     @property
     def published_bytes(self) -> int:

@@ -8,12 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from i2v.core.results import Result
 from i2v.core.schema import Generation
 from i2v.jobs.model import Job
 from i2v.media.upscale import guessed_seconds
 
+NEAREST = 9  # jobs that one is compared with
+FEW = 3  # with fewer, nobody knows how far they spread
+_UNKNOWN_SPREAD = 1.5  # times more or less, then
+_REACH = math.log(1.5)  # runs of so much more or less work are as good as the nearest one
 _UPSCALE = "upscale"  # a phase
 # Notices of memory that ran out in the middle of a phase, which was begun again.
 _TRIED_IN_VAIN = ("ladder.condition", "ladder.denoise", "ladder.decode")
@@ -30,12 +35,21 @@ class _Run:
     seconds: dict[str, float]  # by phase
 
 
+@dataclass(frozen=True)
+class Expected:
+    """Seconds that a job should take, and between which most jobs like it did."""
+
+    seconds: float
+    low: float
+    high: float
+
+
 class Forecast:
     """Tells seconds from the loaded engine to the finished video.
 
-    Denoising is taken to grow with the operations it needs, the rest with frames and pixels. The nearest
-    finished job of the same engine is what a job is compared with; for enlarging its frames, the nearest one
-    of the same upscaler.
+    Denoising is taken to grow with the operations it needs, the rest with frames and pixels. A job is
+    compared with the nearest finished ones of the same engine, phase by phase: their median, so that one that
+    ran beside something else does not count. For enlarging its frames, those of the same upscaler.
     """
 
     def __init__(
@@ -50,26 +64,64 @@ class Forecast:
 
     def seconds(self, generation: Generation) -> float | None:
         """Return what `generation` should take, `None` where no run of its engine is known."""
+        expected = self.expected(generation)
+        return None if expected is None else expected.seconds
+
+    def expected(self, generation: Generation) -> Expected | None:
+        """Return that with its spread: of the middle half of the runs, wider while there are few."""
         phases = self.phases(generation)
-        return None if phases is None else sum(phases.values())
+        if phases is None:
+            return None
+        seconds = sum(phases.values())
+        enlarging = phases.get(_UPSCALE, 0.0)
+        scaled = (self._scaled(run, generation) for run in self._nearest(generation))
+        totals = sorted(sum(run.values()) - run.get(_UPSCALE, 0.0) + enlarging for run in scaled)
+        if len(totals) < FEW:
+            return Expected(seconds, seconds / _UNKNOWN_SPREAD, seconds * _UNKNOWN_SPREAD)
+        quarter = len(totals) // 4
+        return Expected(seconds, min(seconds, totals[quarter]), max(seconds, totals[-1 - quarter]))
 
     def phases(self, generation: Generation) -> dict[str, float] | None:
         """Return the seconds that each phase of `generation` should take, `None` as `seconds` does."""
-        of_engine = [run for run in self._runs if run.engine == generation.engine]
-        if not of_engine:
+        nearest = self._nearest(generation)
+        if not nearest:
             return None
-        work, volume = self._work(generation), _volume(generation)
-        of_engine.sort(key=lambda run: abs(math.log(work / run.work)))
-        nearest, *_ = of_engine
-        grown = {phase: seconds * volume / nearest.volume for phase, seconds in nearest.seconds.items()}
-        if "denoise" in grown:
-            grown["denoise"] = nearest.seconds["denoise"] * work / nearest.work
-        grown.pop(_UPSCALE, None)
-        for run in of_engine:
-            if run.upscaler == generation.upscaler and _UPSCALE in run.seconds:
-                return grown | {_UPSCALE: run.seconds[_UPSCALE] * volume / run.volume}
+        scaled = [self._scaled(run, generation) for run in nearest]
+        names = dict.fromkeys(name for run in scaled for name in run)
+        phases = {name: median(run[name] for run in scaled if name in run) for name in names}
+        phases.pop(_UPSCALE, None)
+        enlarging = [
+            run.seconds[_UPSCALE] * _volume(generation) / run.volume
+            for run in self._by_nearness(generation)
+            if run.upscaler == generation.upscaler and _UPSCALE in run.seconds
+        ]
+        if enlarging:
+            return phases | {_UPSCALE: median(enlarging[:NEAREST])}
         guess = guessed_seconds(generation)
-        return grown | {_UPSCALE: guess} if guess else grown
+        return phases | {_UPSCALE: guess} if guess else phases
+
+    def _nearest(self, generation: Generation) -> list[_Run]:
+        """Return the runs to compare with: none that is much further off than the nearest one."""
+        runs = self._by_nearness(generation)[:NEAREST]
+        return [run for run in runs if self._distance(run, generation) <= self._reach(runs[0], generation)]
+
+    def _reach(self, nearest: _Run, generation: Generation) -> float:
+        return self._distance(nearest, generation) + _REACH
+
+    def _by_nearness(self, generation: Generation) -> list[_Run]:
+        """Return the runs of the engine; of those as near as each other, the newest first."""
+        of_engine = [run for run in self._runs if run.engine == generation.engine]
+        return sorted(of_engine, key=lambda run: self._distance(run, generation))
+
+    def _distance(self, run: _Run, generation: Generation) -> float:
+        return abs(math.log(self._work(generation) / run.work))
+
+    def _scaled(self, run: _Run, generation: Generation) -> dict[str, float]:
+        """Return what each phase of `run` would have taken for `generation`."""
+        grown = {phase: seconds * _volume(generation) / run.volume for phase, seconds in run.seconds.items()}
+        if "denoise" in grown:
+            grown["denoise"] = run.seconds["denoise"] * self._work(generation) / run.work
+        return grown
 
     def starts(self, unfinished: Sequence[Job]) -> list[float | None]:
         """Return in how many seconds each job should start; `None`: it runs, or that is not known.

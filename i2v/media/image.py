@@ -21,10 +21,14 @@ from i2v.media.pictures.limits import DEFAULT_LIMITS, ImageLimits
 
 __all__ = [
     "DEFAULT_LIMITS", "FORMATS", "Fit", "FittedPicture", "ImageLimits", "Inspection", "Picture",
-    "decode_picture", "fit_picture", "fit_size", "inspect_picture", "resize_frames",
+    "decode_picture", "fit_picture", "fit_size", "inspect_picture", "kept_part", "resize_frames",
 ]  # fmt: skip
 
 PADDING_COLOUR = (0, 0, 0)
+# "keep" may make so much less or more than the area aimed at where that comes nearer to the picture's shape:
+# what a gate passes for a size reaches a sixteenth beyond its side (`benchmarks/gate.py`).
+_LEAST_AREA, _MOST_AREA = 0.7, (17 / 16) ** 2
+_AREA_WEIGHT = 0.2  # a tenth of the area is worth as much as a fiftieth of the picture
 
 
 @dataclass(frozen=True)
@@ -48,16 +52,45 @@ def fit_size(width: int, height: int, area_side: float, multiple: int, fit: Fit)
     """Return the (width, height) to generate for a picture of `width` x `height` pixels.
 
     The area aimed at is `area_side` squared ("512p" is 512 x 512); both sides are multiples of `multiple`, at
-    least one. "keep" has the picture's aspect ratio, each side rounded to the nearest multiple; "crop" and
-    "pad" are square.
+    least one. "keep" has the shape near the picture's of which the least is cut, for about that area; "crop"
+    and "pad" are square.
     """
     if min(width, height, area_side, multiple) < 1:
         raise ValueError(f"sizes must be positive: {width=}, {height=}, {area_side=}, {multiple=}")
     if fit == "keep":
-        scale = area_side / math.sqrt(width * height)
-        return _round_to(width * scale, multiple), _round_to(height * scale, multiple)
+        return _nearest_shape(width / height, area_side**2, multiple)
     side = _round_to(area_side, multiple)
     return side, side
+
+
+def _nearest_shape(aspect: float, area: float, multiple: int) -> tuple[int, int]:
+    """Return the size with the least cut of a picture of that `aspect` (width / height), and a good area."""
+    wide, high = math.sqrt(area * aspect), math.sqrt(area / aspect)
+
+    def cost(size: tuple[int, int]) -> float:
+        shape = size[0] / size[1] / aspect
+        return 1 - min(shape, 1 / shape) + _AREA_WEIGHT * abs(size[0] * size[1] / area - 1)
+
+    sizes = [(_round_to(wide, multiple), _round_to(high, multiple))]
+    for width in _multiples(wide, multiple):
+        below = math.floor(width / aspect / multiple) * multiple
+        sizes += [
+            (width, height)
+            for height in (below, below + multiple)
+            if height and _is_near(width * height, area)
+        ]
+    return min(sizes, key=cost)  # of two, the first: the one that is nearest in pixels
+
+
+def _multiples(length: float, multiple: int) -> range:
+    """Return those around `length` with which the area can be one that is taken."""
+    first = math.floor(length * math.sqrt(_LEAST_AREA) / multiple)
+    last = math.ceil(length * math.sqrt(_MOST_AREA) / multiple)
+    return range(max(1, first) * multiple, (last + 1) * multiple, multiple)
+
+
+def _is_near(pixels: int, area: float) -> bool:
+    return _LEAST_AREA * area <= pixels <= _MOST_AREA * area
 
 
 def _round_to(length: float, multiple: int) -> int:
@@ -76,31 +109,38 @@ def fit_picture(image: Image.Image, width: int, height: int, fit: Fit) -> Fitted
         raise ValueError(f"an RGB picture and a positive size are needed: {image.mode}, {width}x{height}")
     if fit == "pad":
         return _pad(image, width, height)
-    return _crop(image, width, height, top_share=1 / 3 if fit == "crop" else 1 / 2)
+    return _crop(image, width, height, fit)
 
 
-def _crop(image: Image.Image, width: int, height: int, top_share: float) -> FittedPicture:
+def kept_part(size: tuple[int, int], width: int, height: int, fit: Fit) -> tuple[float, float, float, float]:
+    """Return (left, top, right, bottom) of what a clip of `width` x `height` has of a picture of `size`.
+
+    In the picture's pixels; fractions of one are meant. See `fit_picture` for where it is cut.
+    """
+    if fit == "pad" or size[0] * height == size[1] * width:
+        return 0, 0, *size
+    scale = max(width / size[0], height / size[1])
+    kept_width, kept_height = min(size[0], width / scale), min(size[1], height / scale)
+    left, top = (size[0] - kept_width) / 2, (size[1] - kept_height) * (1 / 3 if fit == "crop" else 1 / 2)
+    return left, top, min(left + kept_width, size[0]), min(top + kept_height, size[1])
+
+
+def _crop(image: Image.Image, width: int, height: int, fit: Fit) -> FittedPicture:
     scale = max(width / image.width, height / image.height)
-    box, notices = None, _enlarged(scale, width, height)
-    if image.width * height != image.height * width:
-        kept_width = min(image.width, width / scale)
-        kept_height = min(image.height, height / scale)
-        left, top = (image.width - kept_width) / 2, (image.height - kept_height) * top_share
-        box = (left, top, min(left + kept_width, image.width), min(top + kept_height, image.height))
-        notices.append(
-            Notice(
-                "image.cropped",
-                {
-                    "source": f"{image.width}x{image.height}",
-                    "left": round(box[0]),
-                    "top": round(box[1]),
-                    "right": round(image.width - box[2]),
-                    "bottom": round(image.height - box[3]),
-                },
-            )
-        )
+    part = kept_part(image.size, width, height, fit)
+    box, notices = None if part == (0, 0, *image.size) else part, _enlarged(scale, width, height)
+    cut = {} if box is None else _cut(image.size, box)
+    if any(cut.values()):
+        notices.append(Notice("image.cropped", {"source": f"{image.width}x{image.height}", **cut}))
     fitted = image.resize((width, height), Image.Resampling.LANCZOS, box=box)
     return FittedPicture(fitted, box, None, (scale, scale), tuple(notices))
+
+
+def _cut(size: tuple[int, int], box: tuple[float, float, float, float]) -> dict[str, int]:
+    """Return the pixels that are lost at each side, about."""
+    left, top, right, bottom = box
+    sides = {"left": left, "top": top, "right": size[0] - right, "bottom": size[1] - bottom}
+    return {side: round(lost) for side, lost in sides.items()}
 
 
 def _pad(image: Image.Image, width: int, height: int) -> FittedPicture:

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
 from i2v.core.prompt_syntax import notices_on_syntax
+from i2v.core.schema import Generation
 from i2v.media.picture_facts import SIDE, PictureFacts
 
 MAX_ACTIONS = 3
-MAX_GUIDANCE = 16
 MIN_FPS = 6
 USUAL_SIDE = 512  # of a picture, in pixels
 
@@ -53,7 +53,16 @@ def advise(
     return (
         *_on_picture(picture, spec),
         *(_on_prompt(prompt, spec) if reads_prompt else ()),
-        *_on_numbers(guidance_scale if spec.capabilities.guidance_scale else None, fps),
+        *_on_numbers(guidance_scale if spec.capabilities.guidance_scale else None, fps, spec),
+    )
+
+
+def limits(generation: Generation, spec: EngineSpec) -> tuple[Notice, ...]:
+    """Return what a job is told that asks for more than its engine does: by whatever way it came."""
+    can = spec.capabilities
+    return (
+        *(_on_motion(generation.prompt, spec) if can.prompt != "none" and generation.prompt.strip() else ()),
+        *_on_guidance(generation.guidance_scale if can.guidance_scale else None, spec),
     )
 
 
@@ -75,11 +84,7 @@ def _on_picture(picture: PictureFacts | tuple[int, int] | None, spec: EngineSpec
 
 def _on_prompt(prompt: str, spec: EngineSpec) -> Iterator[Notice]:
     text = prompt.lower()
-    if _is_foreign(prompt, spec):
-        languages = ", ".join(_LANGUAGES[language] for language in spec.languages)
-        yield Notice("advice.language", {"title": spec.title, "languages": languages})
-    elif spec.motion_words and not re.search(spec.motion_words, text):
-        yield Notice("advice.unknown_motion", {"title": spec.title, "phrases": ", ".join(spec.motions)})
+    yield from _on_motion(prompt, spec)
     tokens = _count_tokens(prompt)
     if tokens > spec.max_prompt_tokens:
         yield Notice("advice.long_prompt", {"tokens": tokens, "limit": spec.max_prompt_tokens})
@@ -92,9 +97,29 @@ def _on_prompt(prompt: str, spec: EngineSpec) -> Iterator[Notice]:
         yield Notice("advice.many_actions", {"count": actions, "allowed": MAX_ACTIONS})
 
 
-def _on_numbers(guidance_scale: float | None, fps: float) -> Iterator[Notice]:
-    if guidance_scale is not None and guidance_scale > MAX_GUIDANCE:
-        yield Notice("advice.high_guidance", {"guidance_scale": guidance_scale, "limit": MAX_GUIDANCE})
+def _on_motion(prompt: str, spec: EngineSpec) -> Iterator[Notice]:
+    text = prompt.lower()
+    if _is_foreign(prompt, spec):
+        languages = ", ".join(_LANGUAGES[language] for language in spec.languages)
+        yield Notice("advice.language", {"title": spec.title, "languages": languages})
+    elif spec.motion_words and not re.search(spec.motion_words, text):
+        yield Notice("advice.unknown_motion", {"title": spec.title, "phrases": ", ".join(spec.motions)})
+    elif sum(bool(re.search(kind, text)) for kind in spec.motion_kinds) > 1:
+        yield Notice("advice.one_motion", {"title": spec.title})
+
+
+def _on_guidance(guidance_scale: float | None, spec: EngineSpec) -> Iterator[Notice]:
+    if guidance_scale is None or guidance_scale <= spec.max_guidance:
+        return
+    numbers = {"guidance_scale": guidance_scale, "limit": spec.max_guidance}
+    if spec.max_guidance <= 1:
+        yield Notice("advice.no_guidance", {"title": spec.title, **numbers})
+    else:
+        yield Notice("advice.high_guidance", {**numbers})
+
+
+def _on_numbers(guidance_scale: float | None, fps: float, spec: EngineSpec) -> Iterator[Notice]:
+    yield from _on_guidance(guidance_scale, spec)
     if fps < MIN_FPS:
         yield Notice("advice.low_fps", {"fps": fps})
 

@@ -23,10 +23,11 @@ from i2v.weights.added import add_folder, can_be_added, refuse_own, removable, r
 from i2v.weights.check import verify
 from i2v.weights.download import Plan, download, plan_download, settle_licences
 from i2v.weights.fetching import checked_notice, unwritable
-from i2v.weights.folders import ModelFolder, is_available, locate
+from i2v.weights.folders import ModelFolder, find_weights, is_available, locate
 from i2v.weights.parts import published_of
 from i2v.weights.progress import Progress
 from i2v.weights.records import Digests, merged, read_listing, records_folder
+from i2v.weights.shards import missing_file
 
 STOP_SECONDS = 10  # that a task may take to end with the service
 
@@ -103,6 +104,13 @@ class Models:
     def missing(self, spec: EngineSpec) -> bool:
         """Tell whether files of `spec` are not here, so that no clip can be made with it now."""
         return not is_available(spec, self._settings)
+
+    def require(self, spec: EngineSpec) -> None:
+        """Raise `ModelUnavailable` where files of `spec` are not here: a job would only fail for it later."""
+        missing = locate(spec, self._settings).missing if spec.files else None
+        if missing is not None:
+            find_weights(spec, self._settings)  # it says more where there is nothing at all
+            raise missing_file(spec, missing)
 
     def get(self, name: str) -> Model:
         return self._model(self._known(name))

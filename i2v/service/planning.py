@@ -13,7 +13,7 @@ from i2v.core.engine_spec import EngineSpec, Preset
 from i2v.core.errors import Notice
 from i2v.core.schema import GenerationRequest
 from i2v.core.settings import Settings
-from i2v.jobs.forecast import Forecast
+from i2v.jobs.forecast import Expected, Forecast
 from i2v.jobs.model import Job, JsonObject
 from i2v.jobs.store import JobStore
 from i2v.memory.model import denoising_work
@@ -21,8 +21,10 @@ from i2v.pipeline.choice import choose_engine, explain_choice
 from i2v.pipeline.plan import ClipPlan, ClipPlanner
 from i2v.service.executor import Executor
 
+# Of the time that is expected: jobs that differ by more are told as a range.
+MAX_SPREAD = 0.4
 # Which notices are shown before a clip is made, beside what it takes.
-SAID_BEFORE = ("speed.", "request.size_", "camera.")
+SAID_BEFORE = ("speed.", "request.size_", "request.untrained_", "camera.")
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,12 @@ class Planner:
         clip = self.plan_clip(self._clips.parse(fields), picture_size)
         memory, generation = clip.memory, clip.generation
         needed = None if memory.estimate is None else memory.estimate.device_bytes
-        seconds = self._forecast().seconds(generation)
+        expected = self._forecast().expected(generation)
+        seconds = memory.guessed_seconds(clip.device) if expected is None else expected.seconds
         notice = Notice("plan.unknown", {})
-        if seconds is not None:
-            notice = Notice("plan.seconds", {"seconds": max(1, round(seconds))})
-        elif (seconds := memory.guessed_seconds(clip.device)) is not None:
+        if expected is not None:
+            notice = _as_notice(expected)
+        elif seconds is not None:
             notice = Notice("plan.seconds_guess", {"seconds": max(1, round(seconds))})
         said = tuple(each for each in clip.notices if each.code.startswith(SAID_BEFORE))
         return Plan(memory.fits, needed, seconds, asdict(generation), notice, (*memory.notices, *said))
@@ -126,3 +129,11 @@ class Planner:
 
     def _forecast(self) -> Forecast:
         return Forecast(self._store.recent_runs(), denoising_work(self._engines))
+
+
+def _as_notice(expected: Expected) -> Notice:
+    """Return the time for a person: a range as long as jobs took very different times."""
+    low, seconds, high = (max(1, round(value)) for value in (expected.low, expected.seconds, expected.high))
+    if high - low <= max(1, MAX_SPREAD * seconds):
+        return Notice("plan.seconds", {"seconds": seconds})
+    return Notice("plan.range", {"low": low, "high": high})

@@ -40,6 +40,7 @@ from i2v.media.outputs import OutputName
 from i2v.media.picture_facts import PictureFacts
 from i2v.media.unpublished import kept_bytes, remove_kept, sweep
 from i2v.media.video import check_ffmpeg, read_last_frame, read_poster
+from i2v.service.advice import limits
 from i2v.service.clip_settings import ClipSettings, settings_of
 from i2v.service.executor import Executor
 from i2v.service.inputs import Inputs
@@ -152,6 +153,7 @@ class Service:
         Raises:
             InvalidRequest: `request.*`, `image.*`, `output.*` or `job.*`; nothing was accepted.
             QueueFull, InsufficientMemory, EncodeError: not now, or not here.
+            ModelUnavailable: `weights.*`; files of the engine are missing.
             I2VError: `image.decoder*`; the picture could not be read now, whatever is in it.
         """
         submitted = datetime.now()
@@ -165,12 +167,17 @@ class Service:
                     decoded = self._inputs.decode(each, ImageLimits.of(self._settings.image))
                 new.append(parts.enter_context(closing(decoded)))
             plan = self._planner.plan_clip(request, new[0].decoded.size)
+            self.models.require(plan.spec)
             check_ffmpeg(plan.spec.capabilities.sound)
             submission = Submission(
                 request=dict(plan.asked),
                 generation=plan.generation,
                 plan=PlannedMemory(plan.memory.plan, plan.device.type, plan.device.name),
-                notices=(*plan.notices, *(notice for each in new for notice in each.decoded.notices)),
+                notices=(
+                    *plan.notices,
+                    *(notice for each in new for notice in each.decoded.notices),
+                    *limits(plan.generation, plan.spec),
+                ),
                 input=new[0].name,
                 other_inputs=tuple(each.name for each in new[1:]),
                 output="",
@@ -207,6 +214,15 @@ class Service:
         if job.status == "cancelled":  # a running one's worker does the same when it has stopped
             remove_kept(self._settings.unpublished, job.id)
         return job
+
+    def cancel_all(self) -> int:
+        """Cancel every job that waits or runs; return how many those were."""
+        count = 0
+        for each in reversed(self._store.unfinished()):  # so that none begins because another one has gone
+            with suppress(InvalidRequest):  # it has just finished
+                self.cancel(each.id)
+                count += 1
+        return count
 
     def retry(self, job_id: str) -> Job:
         job = self._store.retry(job_id)

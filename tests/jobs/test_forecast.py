@@ -102,3 +102,23 @@ def test_a_job_starts_when_those_before_it_have_ended(tmp_path: Path) -> None:
     assert Forecast(runs).starts(store.unfinished()) == pytest.approx([None, 7.5, 19.5])
     assert Forecast([]).starts(store.unfinished()) == [None, 7.5, None]  # what is not known hides the rest
     store.close()
+
+
+def test_one_slow_job_among_many_changes_little_and_the_spread_is_that_of_most() -> None:
+    runs = [run(94, 2), *(run(seconds, 2) for seconds in (10, 11, 12, 10, 11, 4, 12, 10))]
+    expected = Forecast(runs).expected(like())
+    assert expected is not None
+    assert expected.seconds == pytest.approx(13, abs=1)
+    assert (expected.low, expected.high) == pytest.approx((12, 14))
+
+
+def test_with_few_jobs_the_spread_is_not_known_and_told_as_wide() -> None:
+    expected = Forecast([run(10, 2)]).expected(like())
+    assert expected is not None
+    assert (expected.low, expected.seconds, expected.high) == pytest.approx((8, 12, 18))
+    assert Forecast([]).expected(like()) is None
+
+
+def test_jobs_of_much_less_work_do_not_count_beside_like_ones() -> None:
+    runs = [run(1, 1, num_inference_steps=2)] * 8 + [run(30, 4)]
+    assert Forecast(runs).seconds(like()) == pytest.approx(34)

@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from i2v.core.engine_spec import EngineSpec
+from i2v.core.schema import Generation
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.media.picture_facts import PictureFacts
-from i2v.service.advice import advise
+from i2v.service.advice import advise, limits
 from scripts.train_embedded.motions import (
     CHINESE_PHRASES,
     HELD_OUT_PHRASES,
@@ -33,11 +34,12 @@ PUBLISHED = (
 def codes(
     prompt: str = GOOD,
     size: PictureFacts | tuple[int, int] | None = (512, 512),
-    guidance_scale: float = 9,
+    guidance_scale: float | None = None,
     fps: float = 8,
     spec: EngineSpec = I2VGEN_XL,
 ) -> list[str]:
-    return [notice.code.removeprefix("advice.") for notice in advise(prompt, size, guidance_scale, fps, spec)]
+    guidance = min(9, spec.max_guidance) if guidance_scale is None else guidance_scale
+    return [notice.code.removeprefix("advice.") for notice in advise(prompt, size, guidance, fps, spec)]
 
 
 @pytest.mark.parametrize("prompt", PUBLISHED)
@@ -145,7 +147,7 @@ def test_whatever_the_demo_model_can_be_asked_is_known() -> None:
     "prompt", ["A person walking forward naturally", "海浪拍打着岸边", "a panda upstairs"]
 )
 def test_other_motions_on_the_demo_model_get_a_notice_that_lists_its_own(prompt: str) -> None:
-    (notice,) = advise(prompt, None, 9, 8, EMBEDDED)
+    (notice,) = advise(prompt, None, 1, 8, EMBEDDED)
     assert notice.code == "advice.unknown_motion"
     assert all(motion in notice.message for motion in EMBEDDED.motions)
 
@@ -166,3 +168,22 @@ def test_a_clip_of_the_pictures_own_size_may_be_small_and_what_is_not_drawn_anew
     assert codes(size=facts, spec=CONTRARY, fps=24) == []
     blurred = PictureFacts(width=600, height=600, sharpness=100, text_share=0)
     assert codes(size=blurred, spec=CONTRARY, fps=24) == ["blurred_picture"]
+
+
+GENERATION = Generation("", "", 64, 64, 64, 64, "keep", 8, 8, 8, 10, 1.0, seed=0, engine="embedded")
+
+
+def told(spec: EngineSpec, **fields: object) -> list[str]:
+    return [notice.code for notice in limits(replace(GENERATION, **fields), spec)]  # type: ignore[arg-type]
+
+
+def test_a_job_is_told_what_its_engine_does_not_do() -> None:
+    assert told(EMBEDDED, prompt="the camera pans left") == []
+    assert told(EMBEDDED, prompt="a man walks") == ["advice.unknown_motion"]
+    assert told(EMBEDDED, prompt="推镜头") == told(EMBEDDED, prompt="镜头推近") == []
+    assert told(EMBEDDED, prompt="the camera pans left and zooms in") == ["advice.one_motion"]
+    assert told(EMBEDDED, prompt="镜头向左平移，同时推近") == ["advice.one_motion"]
+    assert told(EMBEDDED, prompt="zoom in", guidance_scale=15.0) == ["advice.no_guidance"]
+    assert told(I2VGEN_XL, prompt="a man walks, the camera pans and zooms", guidance_scale=9.0) == []
+    assert told(I2VGEN_XL, prompt="waves", guidance_scale=17.0) == ["advice.high_guidance"]
+    assert told(CONTRARY, guidance_scale=17.0) == []  # it reads neither

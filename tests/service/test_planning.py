@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -46,7 +47,7 @@ def test_a_plan_tells_what_fits_the_card_and_a_job_that_may_not_fit_is_accepted_
     settings: Settings,
 ) -> None:
     card = DeviceInfo("cuda", "NVIDIA GeForce RTX 4090", 24 * 2**30, 8 * 2**30, 64 * 2**30)
-    engines = {**ENGINES, I2VGEN_XL.name: I2VGEN_XL}
+    engines = {**ENGINES, I2VGEN_XL.name: replace(I2VGEN_XL, files=())}  # as if they were here
     service = Service(settings, JobStore(settings.database), Waiting(device_info=card), engines)
     service.start()
     asked = {"prompt": "x", "engine": "i2vgen-xl", "preset": "extreme"}
@@ -64,7 +65,10 @@ def test_a_plan_tells_what_fits_the_card_and_a_job_that_may_not_fit_is_accepted_
     too_large = service.plan({**asked, "num_frames": 128})
     assert (too_large.fits, too_large.options["num_frames"]) == (False, 128)
     told = [notice.code for notice in too_large.memory]
-    assert told == ["plan.too_large", "plan.fewer_frames", "plan.smaller", "speed.not_measured"]
+    assert told == [
+        "plan.too_large", "plan.fewer_frames", "plan.smaller", "request.untrained_frames",
+        "speed.not_measured",
+    ]  # fmt: skip
     job = service.submit({**asked, "num_frames": 128}, picture())
     assert job.generation.num_frames == 128
     assert set(told) <= {notice.code for notice in job.notices}
@@ -114,3 +118,13 @@ def test_presets_are_those_of_the_engine(service: Service) -> None:
     presets = service.presets(REHEARSAL)
     assert presets["standard"] == REHEARSAL.presets["standard"]
     assert presets["extreme"].num_frames == 32
+
+
+def test_a_time_is_a_range_as_long_as_jobs_differ(working: Service) -> None:
+    for _ in range(2):
+        working.submit({"prompt": "step: sleep 0.5"}, picture())
+    plan = working.plan(FIELDS, (64, 64))
+    assert plan.notice.code == "plan.range"  # of two, nobody knows how far they spread
+    for _ in range(2):
+        working.submit({"prompt": "step: sleep 0.5"}, picture())
+    assert working.plan(FIELDS, (64, 64)).notice.code == "plan.seconds"

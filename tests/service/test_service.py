@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from i2v.core.errors import I2VError, InvalidRequest, QueueFull
+from i2v.core.errors import I2VError, InvalidRequest, ModelUnavailable, QueueFull
 from i2v.core.settings import ROOT, Settings
+from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from i2v.jobs.store import JobStore
 from i2v.media.decoder import DecodedFile, thumbnail_of
 from i2v.media.image import decode_picture
@@ -387,6 +388,7 @@ CUT_OFF = """
 import os, sys
 from pathlib import Path
 import i2v.service.service
+from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from i2v.jobs.store import JobStore
 from tests.rehearsal import ENGINES, stage
 
@@ -431,3 +433,37 @@ def test_a_picture_that_cannot_be_removed_is_told_and_keeps_no_job(
     service.delete(job.id)
     assert service.page().jobs == ()
     assert str(file) in caplog.text
+
+
+def test_a_job_whose_model_is_not_installed_is_refused_at_once(settings: Settings) -> None:
+    engines = {**ENGINES, I2VGEN_XL.name: I2VGEN_XL}
+    service = Service(settings, JobStore(settings.database), Waiting(), engines)
+    service.start()
+    with pytest.raises(ModelUnavailable) as refused:
+        service.submit({**FIELDS, "engine": I2VGEN_XL.name}, picture())
+    assert refused.value.code == "weights.missing_folder"
+    folder = settings.models.directory / I2VGEN_XL.name
+    folder.mkdir(parents=True)
+    (folder / I2VGEN_XL.files[0]).write_text("{}")  # as after a download that stopped half-way
+    with pytest.raises(ModelUnavailable) as incomplete:
+        service.submit({**FIELDS, "engine": I2VGEN_XL.name}, picture())
+    assert "feature_extractor" in incomplete.value.message
+    assert service.counts()["queued"] == 0
+    assert inputs(settings) == []
+    service.stop()
+
+
+def test_a_job_says_what_its_engine_does_not_do(settings: Settings) -> None:
+    engines = {**ENGINES, "limited": replace(ENGINES["rehearsal"], name="limited", files=(), max_guidance=2)}
+    service = Service(settings, JobStore(settings.database), Waiting(), engines)
+    service.start()
+    job = service.submit({**FIELDS, "engine": "limited", "guidance_scale": 3}, picture())
+    assert "advice.high_guidance" in [notice.code for notice in job.notices]
+    service.stop()
+
+
+def test_all_that_waits_can_be_cancelled_at_once(service: Service) -> None:
+    jobs = [service.submit(FIELDS, picture()) for _ in range(3)]
+    assert service.cancel_all() == 3
+    assert {service.get(job.id).status for job in jobs} == {"cancelled"}
+    assert service.cancel_all() == 0

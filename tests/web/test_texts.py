@@ -17,6 +17,7 @@ from i2v.doctor.examination import CASES
 from i2v.doctor.findings import Status
 from i2v.jobs.model import FinalStatus, Phase
 from i2v.service.job_files import VideoProblem
+from i2v.web.page.starting_points import MOTIONS
 from i2v.web.texts import LANGUAGES, TEXTS, preferred_language, text, translate
 from i2v.weights.folders import Origin
 from i2v.weights.progress import Phase as FetchingPhase
@@ -40,7 +41,7 @@ def test_a_text_of_the_page_is_there_in_both_languages_with_the_same_params() ->
         assert params(english) == params(chinese), key
 
 
-QUEUE_BUTTONS = ("open", "cancel", "retry", "delete", "clear", "older", "newer")
+QUEUE_BUTTONS = ("open", "cancel", "cancel_all", "retry", "delete", "clear", "older", "newer")
 
 
 def test_every_text_is_used_and_every_used_one_is_there() -> None:
@@ -52,6 +53,8 @@ def test_every_text_is_used_and_every_used_one_is_there() -> None:
         "fit": get_args(Fit),
         "speed": get_args(Speed),
         "forecast": get_args(Fit),
+        "motion": tuple(MOTIONS),
+        "cut": ("left", "top", "right", "bottom"),
         "status": (*(phase for phase in get_args(Phase) if phase != "queued"), "cancelled", "succeeded"),
         "queue": (*QUEUE_BUTTONS, *get_args(FinalStatus)),
         "video": get_args(VideoProblem),

@@ -54,7 +54,7 @@ def condition(
 ) -> Conditioning:
     """Encode the prompts and `image` (RGB, exactly the generated size)."""
     guided = generation.guidance_scale > 1
-    texts = {"prompt.truncated": generation.prompt}
+    texts = {"prompt.truncated": facts_of(spec).understood(generation.prompt)}
     if guided:
         texts = {"prompt.negative_truncated": generation.negative_prompt, **texts}
     encoded = [encode_text(components, spec, text) for text in texts.values()]

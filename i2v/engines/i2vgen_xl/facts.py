@@ -18,11 +18,19 @@ class Facts:
         sample_posterior: draw the first frame's latents from the VAE's posterior, unseeded, as stock
             diffusers does, instead of taking the mode. Only for parity with stock.
         clip_skip: layers of the text encoder that are left out at its end.
+        synonyms: phrases that the text encoder never saw, each with one of the same meaning that it did.
     """
 
     image_gain: float = 1.0
     sample_posterior: bool = False
     clip_skip: int = 1
+    synonyms: tuple[tuple[str, str], ...] = ()
+
+    def understood(self, prompt: str) -> str:
+        """Return the prompt in words that the text encoder knows."""
+        for phrase, known in self.synonyms:
+            prompt = prompt.replace(phrase, known)
+        return prompt
 
 
 AS_STOCK = Facts(sample_posterior=True)

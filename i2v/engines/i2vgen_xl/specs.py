@@ -92,9 +92,17 @@ _EMBEDDED_MOTIONS = (
     r"|\bzoom(s|ing)?\b|\b(push|dolly)(es|ing)? (in|out)\b|\bpull(s|ing)? back\b"
     r"|\b(counter-?|anti-?)?clockwise\b"
     r"|[向往][左右上下][边方]?(平移|移|摇|横移|抬|压)|[左右上下][移摇]|上升|下降|[拉推][近远开]|推进|向后拉"
-    r"|放大|缩小|靠近|远离|前进|后退|[顺逆]时针"
+    r"|[推拉]镜|镜头[前后]?[推拉]|放大|缩小|靠近|远离|前进|后退|[顺逆]时针"
     r"|\b(still|static|motionless|fixed camera|locked-off|(does not|doesn't|nothing) moves?)\b"
     r"|\b(no|without any) camera (movement|motion)\b|静止|固定|不动|没有运动"
+)
+
+_EMBEDDED_KINDS = (
+    r"\bpan(s|ning)?\b|[左右][边方]?(平移|移|摇)|[左右][移摇]",
+    r"\btilt|\b(camera|view|shot) (moves?|rises?) (up|down)|[上下][边方]?(平移|移|摇|抬|压)|上升|下降",
+    r"\bzoom|\b(push|dolly)(es|ing)? (in|out)\b|\bpull(s|ing)? back\b|closer"
+    r"|[推拉]镜|[拉推][近远开]|放大|缩小",
+    r"clockwise|时针",
 )
 
 # Numbers measured on held-out photographs: see scripts/train_embedded/README.md.
@@ -108,7 +116,8 @@ EMBEDDED = EngineSpec(
     trained_fps=(8, 8),
     capabilities=_CAPABILITIES,
     memory=_MEMORY,
-    facts=Facts(),
+    # Measured with `quick`: 推镜头 by itself does not push in, 镜头推近 does.
+    facts=Facts(synonyms=(("推镜头", "镜头推近"), ("拉镜头", "镜头拉远"))),
     stock_facts=AS_STOCK,
     rank=0,
     embedded=True,
@@ -125,11 +134,16 @@ EMBEDDED = EngineSpec(
         "the camera stays still",
     ),
     motion_words=_EMBEDDED_MOTIONS,
+    motion_kinds=_EMBEDDED_KINDS,
+    max_guidance=1,
     default_negative_prompt="",
     preview_factors=_EMBEDDED_PREVIEW,
     files=_FILES,
     optional_files=_OPTIONAL_FILES,
     pipelines=_PIPELINES,
+    # "high" and "extreme" enlarge what "standard" makes: at its size they are the same clip to 38 dB PSNR
+    # (docs/measurements.md), for as much time or more.
+    offered=("quick", "standard"),
     presets={
         "quick": Preset(area_side=128, num_frames=8, num_inference_steps=10, fps=8, guidance_scale=1.0),
         "standard": Preset(area_side=160, num_frames=8, num_inference_steps=25, fps=8, guidance_scale=1.0),

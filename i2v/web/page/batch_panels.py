@@ -13,6 +13,7 @@ from html import escape
 from i2v.core.schema import Language, shown
 from i2v.jobs.model import Job, JsonObject
 from i2v.web.page import panels
+from i2v.web.page.queue_panels import duration
 from i2v.web.texts import text, translate
 
 
@@ -42,6 +43,16 @@ def batch(entries: Sequence[Entry], jobs: Mapping[str, Job], language: Language)
         f'<button type="button" class="i2v-act" data-act="queue">{_said("batch.queue", language)}</button>'
     )
     return f'{_summary(entries, jobs, language)}<ol class="i2v-batch">{rows}</ol>{to_queue}'
+
+
+def forecast(count: int, seconds: float | None, language: Language) -> str:
+    """Return how long so many clips of `seconds` each will take; `None`: nobody knows yet."""
+    if seconds is None:
+        line = text("batch.forecast.unknown", language, count=count)
+    else:
+        each, together = (duration(time, language) for time in (seconds, count * seconds))
+        line = text("batch.forecast", language, count=count, each=each, together=together)
+    return f'<p class="i2v-subdued">{escape(line)}</p>'
 
 
 def left(entries: Iterable[Entry], language: Language) -> str:

@@ -41,6 +41,13 @@ from i2v.web.texts import LANGUAGES, preferred_language, text
 _KEPT_SECONDS = 24 * 3600  # an uploaded picture, for whoever comes back to the window
 _MAX_EVENTS = 400  # that may be under way: one for each open window, and those of what is pressed in it
 
+# The tab that the address names (`page.js` writes it there): once the page has its language and its form.
+_OPEN_TAB = """() => {
+  const name = location.hash.slice(1);
+  if (/^[a-z]+$/.test(name)) document.getElementById(`i2v-tab-${name}-button`)?.click();
+  setTimeout(() => document.dispatchEvent(new Event("i2v-open")), 100);
+}"""
+
 
 class Tab(Protocol):
     """What stands under one title besides the first, made where this is called within a `gr.Tab`."""
@@ -116,16 +123,16 @@ class Page:
         loaded = self.blocks.load(
             self.restore,
             {self.remembered, self.generate.view},
-            [self.language, *texts, *form.kept(), self.generate.brought_back],
+            [self.language, self.remembered, *texts, *form.kept(), self.generate.brought_back],
             **QUIET,
         )
         # Under way as long as the window is open, and so is its stream of answers: Gradio closes it when
         # nothing is, and what is asked for at that very moment is never answered.
-        screen = self.generate.screen
-        self.blocks.load(self.generate.live, {self.generate.view}, screen.widgets(), **QUIET)
+        self.blocks.load(self.generate.live, {self.generate.view}, self.generate.watched(), **QUIET)
         switched = self.language.input(
             self.switch, {self.language, self.remembered}, [self.remembered, *texts], **QUIET
         )
+        loaded.then(None, js=_OPEN_TAB)
         self.generate.wire(loaded, switched, self._titles["generate"])
         for name, tab in self._others.items():
             wired = tab.wire(self._titles[name], switched)
@@ -136,11 +143,13 @@ class Page:
                 gr.on(elsewhere, None, cancels=list(wired.live))
 
     async def restore(self, values: Values, request: gr.Request) -> Updates:
-        """Bring back the language, and the settings of the job that this browser saw last."""
+        """Bring back the language, and the settings of a job: of the link's, or the last in this browser."""
         remembered = Remembered.of(values[self.remembered])
         language = remembered.language or preferred_language(request.headers.get("accept-language", ""))
-        restored = await self.generate.restored(values, language)
-        return merged(self._texts(language), restored, {self.language: language})
+        linked = str(request.query_params.get("job", ""))
+        restored = await self.generate.filling.restored(values, language, linked or remembered.job)
+        kept = {self.remembered: asdict(replace(remembered, job=linked))} if linked else {}
+        return merged(self._texts(language), restored, {self.language: language}, kept)
 
     def switch(self, values: Values) -> Updates:
         language: Language = values[self.language]

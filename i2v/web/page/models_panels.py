@@ -32,6 +32,23 @@ def under_way(found: Iterable[Model], language: Language) -> str:
     return f"<h2>{escape(text('models.title', language))}</h2>{tasks}"
 
 
+def to_fetch(model: Model, language: Language) -> str:
+    """Return how much a download of the model is, under which licence, and whether there is room for it."""
+    plan = model.plan
+    if plan is None:
+        return ""
+    rows = _row("models.size", escape(_size(model, plan, language)), language)
+    rows += _row("models.licence", _licences(plan), language)
+    if plan.size - plan.begun >= plan.free:
+        rows += _row("models.target", _target(plan, language), language)
+    return f'<dl class="i2v-facts">{rows}</dl>'
+
+
+def progress(model: Model, language: Language) -> str:
+    """Return how a download or a check of the model is, or what came of it; "" where there was none."""
+    return "" if model.task is None else _task(model, model.task, language)
+
+
 def size(count: float) -> str:
     """Return bytes as a person reads them: "4.98 GB", "706 MB", "12 KB"."""
     if count >= 999.5e6:
@@ -43,10 +60,10 @@ def _model(model: Model, language: Language) -> str:
     state, title = model.state, escape(model_title(model.spec.title, language))
     chip = escape(text(f"models.state.{state}", language))
     rows = "".join(_facts(model, language))
-    buttons = "".join(_buttons(model, language))
+    acts = "".join(buttons(model, language))
     return (
         f'<li class="i2v-model i2v-{state}" aria-label="{title}"><h3>{title} <span class="i2v-chip">{chip}'
-        f'</span></h3><dl class="i2v-facts">{rows}</dl><div class="i2v-acts">{buttons}</div></li>'
+        f'</span></h3><dl class="i2v-facts">{rows}</dl><div class="i2v-acts">{acts}</div></li>'
     )
 
 
@@ -121,7 +138,8 @@ def _target(plan: Plan, language: Language) -> str:
     return line if fits else f'<span class="i2v-error">{line}</span>'
 
 
-def _buttons(model: Model, language: Language) -> Iterable[str]:
+def buttons(model: Model, language: Language) -> Iterable[str]:
+    """Yield what can be done with the model now (`data-act`; `data-id`: its name)."""
     name, plan, gone = model.spec.name, model.plan, model.removable
     if not can_be_added(model.spec):
         return

@@ -20,6 +20,7 @@ from i2v.core.settings import StorageSettings
 from i2v.jobs.model import Job
 from i2v.service.job_files import VideoProblem
 from i2v.web.option_texts import choice_label, option_label
+from i2v.web.page.framing import shape_of
 from i2v.web.texts import model_title, text, translate
 
 GIB = 2**30
@@ -30,13 +31,23 @@ def idle(language: Language) -> str:
 
 
 def preview(job: Job, language: Language) -> str:
-    """Return the moving preview in a frame of the clip's shape; an empty frame before there is one."""
+    """Return the moving preview in a frame of the clip's shape; the picture before there is one."""
     shape = _shape(job)
     if job.preview_revision is None:
-        return f'<div class="i2v-frame i2v-waiting" style="{shape}"></div>'
+        return given(job, "i2v-waiting")
     address = f"api/v1/jobs/{job.id}/preview?revision={job.preview_revision}"
     alt = escape(text("preview.alt", language))
     return f'<div class="i2v-frame" style="{shape}"><img src="{address}" alt="{alt}"></div>'
+
+
+def given(job: Job, kind: str = "") -> str:
+    """Return the picture that the job was given, small, in a frame of the clip's shape."""
+    ran = job.generation
+    shape = "" if ran is None else shape_of((ran.width, ran.height), ran.fit)
+    return (
+        f'<div class="i2v-frame i2v-given {kind}">'
+        f'<img src="api/v1/jobs/{job.id}/thumbnail" alt="" style="{shape}"></div>'
+    )
 
 
 def _shape(job: Job) -> str:

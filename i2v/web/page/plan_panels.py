@@ -12,25 +12,24 @@ from typing import cast
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
 from i2v.core.schema import Language
+from i2v.service.models import Model
 from i2v.service.service import Plan
+from i2v.web.page import models_panels
+from i2v.web.page.framing import Framing
+from i2v.web.page.framing import line as framing_line
 from i2v.web.page.models_panels import size as shown_size
 from i2v.web.texts import model_title, sentences, text, translate
 
 
-def about(
-    spec: EngineSpec, best: EngineSpec | None, is_missing: bool, reason: Notice | None, language: Language
-) -> str:
+def about(spec: EngineSpec, best: EngineSpec | None, reason: Notice | None, language: Language) -> str:
     """Return what there is to know of the engine that would run; "" where nothing is out of the ordinary.
 
     Args:
         best: the engine that would run where nothing stood against it.
-        is_missing: not all of its files are here.
         reason: why it is this one; `None` where it was named.
     """
     title = model_title(spec.title, language)
-    if is_missing:
-        return f'<p class="i2v-error">{escape(text("engine.missing", language, title=title))}</p>'
-    said = []
+    said, button = [], ""
     if not spec.files:
         said.append(text("engine.no_weights", language, title=title))
     if spec.embedded:
@@ -39,29 +38,34 @@ def about(
         size = shown_size(best.published_bytes)
         better = {"title": model_title(best.title, language), "size": size}
         said.append(text("demo.better", language, **better))
+        if reason is not None and reason.code == "engine.auto_no_weights":
+            label = escape(text("models.get", language, **better))
+            button = f'<button type="button" class="i2v-act" data-act="models">{label}</button>'
     if reason is not None:
         said.append(translate(reason.to_dict(), language))
-    return _subdued(sentences(said, language)) if said else ""
+    return _subdued(sentences(said, language)) + button if said else ""
 
 
-def forecast(plan: Plan, size: tuple[int, int] | None, language: Language) -> str:
+def missing(model: Model, language: Language) -> str:
+    """Return that the chosen model is not here, what a download would be, and the buttons for it."""
+    title = model_title(model.spec.title, language)
+    line = escape(text("engine.missing", language, title=title))
+    facts, buttons = models_panels.to_fetch(model, language), "".join(models_panels.buttons(model, language))
+    return (
+        f'<div class="i2v-engine"><p class="i2v-error">{line}</p>{facts}'
+        f'<div class="i2v-acts">{buttons}</div></div>'
+    )
+
+
+def forecast(plan: Plan, framing: Framing | None, language: Language) -> str:
     """Return what the clip will be and what becomes of the picture for it; then how long it takes."""
     made = plan.options
     clip = {name: made[name] for name in ("width", "height", "num_frames")}
     parts = [text("forecast.clip", language, **clip, seconds=f"{_playing_seconds(made):.1f}")]
-    if size is not None:
-        parts.append(_framing(made, size, language))
+    if framing is not None:
+        parts.append(framing_line(framing, language))
     told = (translate(notice.to_dict(), language) for notice in (*plan.memory, plan.notice))
     return _subdued(" · ".join(parts)) + _subdued(sentences(told, language))
-
-
-def _framing(made: Mapping[str, object], size: tuple[int, int], language: Language) -> str:
-    """Return what becomes of a picture of that size; where it is cut only a little, how much."""
-    width, height = (cast("int", made[name]) for name in ("width", "height"))
-    scale = max(width / size[0], height / size[1])
-    percent = round(100 - 100 * width * height / (scale**2 * size[0] * size[1]))
-    name = "forecast.keep_cut" if made["fit"] == "keep" and percent else f"forecast.{made['fit']}"
-    return text(name, language, size=f"{size[0]} x {size[1]}", percent=percent)
 
 
 def _playing_seconds(made: Mapping[str, object]) -> float:

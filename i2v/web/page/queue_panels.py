@@ -26,7 +26,13 @@ def running(unfinished: Sequence[Unfinished], language: Language) -> str:
     if not unfinished:
         return f"<h2>{heading}</h2>{_empty('queue.nothing', language)}"
     counts = escape(text("queue.counts", language, running=len(jobs), waiting=len(unfinished) - len(jobs)))
-    return f"<h2>{heading} <small>{counts}</small></h2>" + _list(_running(job, language) for job in jobs)
+    every = ""
+    if len(unfinished) > 1:
+        asks = text("queue.cancel_all.confirm", language, count=len(unfinished))
+        button = _button("cancel_all", "", language, confirm=asks)
+        every = f'<div class="i2v-acts i2v-clear">{button}</div>'
+    rows = _list(_running(job, language) for job in jobs)
+    return f"<h2>{heading} <small>{counts}</small></h2>{every}{rows}"
 
 
 def waiting(unfinished: Sequence[Unfinished], language: Language) -> str:

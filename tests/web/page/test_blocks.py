@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Awaitable, Iterator
-from html import escape
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,14 +59,25 @@ def run(handler: Awaitable[T]) -> T:
     return asyncio.run(wait())
 
 
-@pytest.mark.parametrize("kept", [None, 3, "x", [], {}, {"job": 5, "language": "fr"}, {"job": None}])
+@pytest.mark.parametrize(
+    "kept",
+    [
+        None,
+        3,
+        "x",
+        [],
+        {},
+        {"job": 5, "language": "fr"},
+        {"job": None, "batch": [3, ["a"], [1, 2], "ab"], "takes": [5]},
+    ],
+)
 def test_whatever_the_browser_kept_is_no_more_than_nothing(kept: object) -> None:
     assert Remembered.of(kept) == Remembered()
 
 
 def test_what_the_page_kept_comes_back() -> None:
-    kept = Remembered("ab12", "zh-CN")
-    assert Remembered.of({"job": "ab12", "language": "zh-CN", "more": 1}) == kept
+    kept = Remembered("ab12", "zh-CN", (("a.png", "cd34"),), ("ab12",))
+    assert Remembered.of(json.loads(json.dumps(asdict(kept))) | {"more": 1}) == kept
 
 
 def test_the_fields_of_an_untouched_form_leave_the_rest_to_the_preset(page: Page) -> None:
@@ -84,10 +96,10 @@ def test_what_is_filled_in_becomes_a_field(page: Page) -> None:
 
 def test_a_preset_sets_the_sliders_as_the_model_has_it(page: Page) -> None:
     form = page.generate.form
-    updates = run(page.generate.apply_preset(values(page, preset="quick")))
+    updates = run(page.generate.filling.apply_preset(values(page, preset="quick")))
     steps = EMBEDDED.presets["quick"].num_inference_steps
     assert (updates[form.num_inference_steps]["value"], updates[form.num_frames]["value"]) == (steps, 8)
-    large = run(page.generate.apply_preset(values(page, preset="quick", engine="i2vgen-xl")))
+    large = run(page.generate.filling.apply_preset(values(page, preset="quick", engine="i2vgen-xl")))
     assert (large[form.num_inference_steps]["value"], large[form.guidance_scale]["value"]) == (30, 9.0)
 
 
@@ -98,10 +110,25 @@ def test_with_the_demo_model_the_page_says_what_it_is_and_what_would_run_with_a_
 
 
 def test_a_model_that_is_not_installed_is_told_at_once_with_the_way_to_get_it(page: Page) -> None:
-    updates = run(page.generate.outlook.look(values(page, engine="i2vgen-xl")))
-    assert "I2VGen-XL is not installed on this machine" in updates[page.generate.outlook.about]
-    way = updates[page.generate.outlook.get_model]
-    assert (way["visible"], way["value"]) == (True, "Download I2VGen-XL (4.98 GB)")
+    given = values(page, engine="i2vgen-xl")
+    about = run(page.generate.outlook.look(given))[page.generate.outlook.missing]
+    for words in ("I2VGen-XL is not installed here", "4.98 GB", "MIT", "Download"):
+        assert words in about
+    assert given[page.generate.view].wanted == "i2vgen-xl"
+    run(page.generate.outlook.look(given | {page.generate.form.engine: "auto"}))
+    assert given[page.generate.view].wanted == ""
+
+
+def test_only_presets_that_differ_can_be_chosen_and_one_that_a_program_chose(page: Page) -> None:
+    form = page.generate.form
+    offered = form.choices(EMBEDDED, "en")[form.preset]
+    assert [name for _, name in offered["choices"]] == ["quick", "standard"]
+    asked = form.choices(EMBEDDED, "zh-CN", preset="extreme")[form.preset]
+    assert (asked["value"], asked["choices"][-1]) == ("extreme", ("极致", "extreme"))
+    updates = run(page.generate.filling.apply_preset(values(page, preset="extreme")))  # of another engine
+    assert updates[form.preset]["value"] == "standard"
+    steps = EMBEDDED.presets["standard"].num_inference_steps
+    assert updates[form.num_inference_steps]["value"] == steps
 
 
 def test_the_page_tells_what_it_would_take_and_what_might_disappoint(page: Page) -> None:
@@ -128,7 +155,7 @@ def test_numbers_that_no_slider_has_are_told_and_not_run(page: Page) -> None:
     assert "Frames: nan is not valid" in updates[page.generate.outlook.plan]
 
 
-@pytest.mark.parametrize(("size", "said"), [((320, 224), "whole"), ((451, 300), "trims 5 % off")])
+@pytest.mark.parametrize(("size", "said"), [((320, 224), "whole"), ((400, 300), "cuts 3.6 % off")])
 def test_the_line_below_the_button_says_what_is_cut_off(
     page: Page, tmp_path: Path, size: tuple[int, int], said: str
 ) -> None:
@@ -147,14 +174,73 @@ def test_the_line_below_the_button_and_the_button_agree(
     path = tmp_path / "x.png"
     Image.new("RGB", size).save(path)
     given = values(page, picture=str(path), prompt="x")
-    shown = run(page.generate.outlook.look(given))[page.generate.outlook.plan]
+    run(page.generate.outlook.look(given))
+    noticed = given[page.generate.view].noticed
     view = given[page.generate.view] = Showing()
     run(page.generate.generate(given))
-    refused = view.error is not None
-    assert refused is (size != (64, 64))
-    assert ("i2v-error" in shown) is refused
-    if view.error is not None:
-        assert escape(str(view.error["message"])) in shown
+    assert view.error == noticed
+    assert (noticed is None) is (size == (64, 64))
+
+
+def test_an_error_is_said_at_its_field_until_that_is_mended(page: Page, tmp_path: Path) -> None:
+    form, outlook = page.generate.form, page.generate.outlook
+    given = values(page, prompt="zoom in")
+    view = given[page.generate.view]
+
+    def said() -> dict[str, str]:
+        shown = page.generate._show(view)
+        return {place: shown[widget] for place, widget in outlook.errors().items() if shown[widget]}
+
+    assert said() == {}
+    run(page.generate.generate(given))
+    assert list(said()) == ["picture"]
+    assert "Add a picture first." in said()["picture"]
+    run(outlook.look(given | {form.prompt: "zoom out"}))
+    assert list(said()) == ["picture"]  # that is about something else
+    path = tmp_path / "x.png"
+    Image.new("RGB", (64, 64)).save(path)
+    given |= {form.picture: str(path), form.prompt: " "}
+    run(outlook.look(given))
+    assert said() == {}
+    view.asked_at = 0.0
+    run(page.generate.generate(given))
+    assert list(said()) == ["prompt"]
+    run(outlook.look(given | {form.prompt: "zoom out"}))
+    assert said() == {}
+    view.asked_at = 0.0
+    run(page.generate.generate(given | {form.prompt: "x", form.seed: "x"}))
+    assert list(said()) == ["form"]
+    run(outlook.look(given | {form.prompt: "x", form.seed: "1"}))
+    assert said() == {}
+
+
+def test_who_is_faster_than_the_form_gets_the_presets_numbers(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "x.png"
+    Image.new("RGB", (64, 64)).save(path)
+    given = values(page, picture=str(path), prompt="zoom in")
+    for shaped, num_frames in ((None, 8), ("embedded", 16)):
+        view = given[page.generate.view] = Showing(shaped=shaped)
+        run(page.generate.generate(given))
+        job = page.generate.filling.get(view.job)
+        assert job is not None
+        assert job.generation is not None
+        assert job.generation.num_frames == num_frames
+
+
+def test_a_queue_that_gets_full_says_so_and_the_takes_that_found_room_are_made(
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.png"
+    Image.new("RGB", (64, 64)).save(path)
+    given = values(page, picture=str(path), prompt="zoom in")
+    service = page.generate._service
+    waiting = service.counts()["queued"]
+    monkeypatch.setattr(service._store, "_max_queued", waiting + 2)
+    kept = run(page.generate.generate_four(given))
+    view = given[page.generate.view]
+    assert len(view.takes) == 2
+    assert (view.job, kept["job"]) == (view.takes[0], view.takes[0])
+    assert view.error["code"] == "job.queue_full"
 
 
 def test_damage_that_no_header_tells_is_told_once_the_picture_was_looked_at(
@@ -165,16 +251,14 @@ def test_damage_that_no_header_tells_is_told_once_the_picture_was_looked_at(
     path.write_bytes(whole[: len(whole) // 2])
     given = values(page, picture=str(path))
     run(page.generate.outlook.examine(given))
-    assert "damaged" in run(page.generate.outlook.look(given))[page.generate.outlook.plan]
+    run(page.generate.outlook.look(given))
+    assert "damaged" in str(given[page.generate.view].noticed)
 
 
 def test_a_file_that_is_gone_is_told(page: Page, tmp_path: Path) -> None:
-    assert (
-        "Cannot read"
-        in run(page.generate.outlook.look(values(page, picture=str(tmp_path / "gone.png"))))[
-            page.generate.outlook.plan
-        ]
-    )
+    given = values(page, picture=str(tmp_path / "gone.png"))
+    run(page.generate.outlook.look(given))
+    assert "Cannot read" in str(given[page.generate.view].noticed)
 
 
 def test_cancelling_what_is_not_there_says_so(page: Page) -> None:
@@ -188,10 +272,10 @@ def test_a_model_that_auto_means_by_now_brings_its_controls_and_numbers_once(pag
     given = values(page)
     view = given[page.generate.view] = Showing(shaped="camera-move")
     assert run(outlook.look(given))[outlook.reshapes] == 1
-    updates = run(page.generate.reshape(given))
+    updates = run(page.generate.filling.reshape(given))
     assert view.shaped == "embedded"
     assert (updates[form.num_frames]["value"], updates[form.seed]["visible"]) == (8, True)
-    assert run(page.generate.reshape(given)) == {}  # a job may have been opened in between
+    assert run(page.generate.filling.reshape(given)) == {}  # a job may have been opened in between
     assert outlook.reshapes not in run(outlook.look(given))
 
 
@@ -202,7 +286,7 @@ def test_before_the_form_is_filled_for_the_first_time_nothing_replaces_its_numbe
 
 def test_choosing_an_engine_shows_what_it_takes_and_drops_a_way_that_it_lacks(page: Page) -> None:
     form = page.generate.form
-    updates = run(page.generate.apply_preset(values(page, engine="camera-move", fit="pad")))
+    updates = run(page.generate.filling.apply_preset(values(page, engine="camera-move", fit="pad")))
     assert (updates[form.fit]["value"], updates[form.seed]["visible"]) == ("keep", False)
     assert (updates[form.num_frames]["value"], updates[form.num_frames]["maximum"]) == (150, 3600)
     (group,) = (each for each in form.options.groups() if updates[each]["visible"])

@@ -61,7 +61,9 @@ def test_the_preview_has_an_address_for_each_revision_and_the_clips_shape() -> N
     shown = panels.preview(replace(JOB, preview_revision=7), "en")
     assert f"api/v1/jobs/{JOB.id}/preview?revision=7" in shown
     assert "aspect-ratio: 96 / 64" in shown
-    assert "<img" not in panels.preview(JOB, "en")
+    before = panels.preview(JOB, "en")  # the picture, from the first second
+    assert f"api/v1/jobs/{JOB.id}/thumbnail" in before
+    assert "aspect-ratio: 96 / 64" in before
 
 
 def test_a_finished_job_offers_the_file_under_its_own_name_and_says_what_was_run() -> None:

@@ -3,37 +3,54 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from i2v.core.errors import Notice
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
-from i2v.web.page.plan_panels import about
+from i2v.service.models import Models
+from i2v.web.page.plan_panels import about, missing
 from tests.contrary import CONTRARY
+from tests.rehearsal import stage
 
 
 def test_an_engine_without_weights_needs_no_download() -> None:
-    told = about(CONTRARY, I2VGEN_XL, False, None, "en")
+    told = about(CONTRARY, I2VGEN_XL, None, "en")
     assert "The contrary one: nothing needs to be downloaded." in told
-    assert "无需下载" in about(CONTRARY, I2VGEN_XL, False, None, "zh-CN")
+    assert "无需下载" in about(CONTRARY, I2VGEN_XL, None, "zh-CN")
 
 
 def test_of_a_model_that_was_named_and_is_here_there_is_nothing_to_say() -> None:
-    assert about(I2VGEN_XL, I2VGEN_XL, False, None, "en") == ""
+    assert about(I2VGEN_XL, I2VGEN_XL, None, "en") == ""
 
 
-def test_a_model_that_is_missing_is_all_there_is_to_say() -> None:
-    told = about(I2VGEN_XL, I2VGEN_XL, True, None, "en")
-    assert "i2v-error" in told
-    assert "I2VGen-XL is not installed" in told
+def test_a_model_that_is_missing_is_said_with_what_a_download_would_be(tmp_path: Path) -> None:
+    model = Models(stage(tmp_path).models, {I2VGEN_XL.name: I2VGEN_XL}).get(I2VGEN_XL.name)
+    told = missing(model, "en")
+    for words in (
+        "I2VGen-XL is not installed",
+        "4.98 GB",
+        "MIT",
+        'data-act="download"',
+        "Download 4.98 GB now?",
+    ):
+        assert words in told
+    assert "许可证" in missing(model, "zh-CN")
+
+
+def test_where_a_larger_model_could_run_there_is_a_way_to_it() -> None:
+    reason = Notice("engine.auto_no_weights", {"path": "/x"})
+    assert 'data-act="models"' in about(EMBEDDED, I2VGEN_XL, reason, "en")
+    assert "data-act" not in about(EMBEDDED, I2VGEN_XL, Notice("engine.auto_neither", {"path": "/x"}), "en")
 
 
 def test_the_demo_names_what_would_run_with_a_card_only_where_there_is_such_a_model() -> None:
-    assert "I2VGen-XL can also move what is in the picture" in about(EMBEDDED, I2VGEN_XL, False, None, "en")
-    assert "can also move" not in about(EMBEDDED, None, False, None, "en")
-    assert "can also move" not in about(EMBEDDED, EMBEDDED, False, None, "en")
+    assert "I2VGen-XL can also move what is in the picture" in about(EMBEDDED, I2VGEN_XL, None, "en")
+    assert "can also move" not in about(EMBEDDED, None, None, "en")
+    assert "can also move" not in about(EMBEDDED, EMBEDDED, None, "en")
 
 
 def test_why_it_is_that_engine_is_said_last_and_every_text_is_escaped() -> None:
     reason = Notice("engine.auto_full", {"title": "<b>", "path": "/x"})
-    told = about(replace(CONTRARY, title="<i>"), None, False, reason, "en")
+    told = about(replace(CONTRARY, title="<i>"), None, reason, "en")
     assert "&lt;i&gt;: nothing" in told
     assert told.endswith("Using &lt;b&gt;.</p>")

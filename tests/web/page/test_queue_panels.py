@@ -40,7 +40,8 @@ def test_a_running_job_has_its_step_progress_and_picture() -> None:
     assert "Denoising · step 3 of 10 · about 12 s left" in markup
     assert 'aria-valuenow="50"' in markup
     assert f"api/v1/jobs/{JOB.id}/thumbnail" in markup
-    assert acts(markup) == ["open", "cancel"]
+    assert acts(markup) == ["cancel_all", "open", "cancel"]
+    assert "Cancel 2 jobs?" in markup
     seen = queue_panels.running([Unfinished(replace(JOB, preview_revision=7), None)], "en")
     assert f"api/v1/jobs/{JOB.id}/preview?revision=7" in seen
     assert "thumbnail" not in seen

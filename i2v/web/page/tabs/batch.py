@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,14 @@ from anyio.to_thread import run_sync
 from gradio.events import Dependency
 
 from i2v.core.errors import I2VError, InvalidRequest, QueueFull
-from i2v.core.schema import Language
+from i2v.core.schema import Language, shown
 from i2v.jobs.model import Job, JsonObject
 from i2v.web.page import batch_panels, panels
 from i2v.web.page.batch_panels import Entry
 from i2v.web.page.tabs.form import Form
 from i2v.web.page.tabs.live import View, follow, live
 from i2v.web.page.tabs.widgets import (
+    MAX_BATCH,
     QUIET,
     Action,
     Opened,
@@ -79,6 +80,7 @@ class BatchTab:
                 self.go = labels.of(
                     gr.Button(variant="primary", size="lg", elem_id="i2v-batch-go"), value="batch.go"
                 )
+                self.plan = gr.HTML(elem_id="i2v-batch-plan")
             with gr.Column(scale=6, min_width=300):
                 self.told = gr.HTML(elem_id="i2v-batch-told")
                 self.list = acting_html("i2v-batch")
@@ -91,7 +93,9 @@ class BatchTab:
         looked = live(title, self.follow, here, [self.list])
         switched.then(self.speak, here, **QUIET)
         asked = self._form.inputs() | here | {self.pictures, self.prompt}
-        self.go.click(self.submit, asked, self.told, **QUIET)
+        self.go.click(self.submit, asked, [self.told, shared.remembered], **QUIET)
+        changes = [title.select, self.pictures.change, self.prompt.change]
+        gr.on(changes, self.forecast, asked, self.plan, trigger_mode="always_last", **QUIET)
         acted = self.list.click(self.act, None, [shared.opened, shared.tabs], **QUIET)
         return Wired(opens=(acted,), live=(looked,))
 
@@ -99,6 +103,9 @@ class BatchTab:
         """Show how the last batch is."""
         last: Batch = values[self.view]
         last.language = self._shared.language_of(values)
+        if not last.entries:  # the window was reloaded
+            kept = self._shared.remembered_of(values).batch
+            last.entries = tuple(Entry(name, job=job, left=not job) for name, job in kept)
         news = follow(
             last, lambda: self._rows(last), self._front.closing, POLL_SECONDS, self._service.revision
         )
@@ -126,20 +133,19 @@ class BatchTab:
         last.sending = True
         try:
             async for told in self._send(last, values):
-                yield told
+                kept = tuple((shown(each.name, limit=80), each.job) for each in last.entries[:MAX_BATCH])
+                remembered = replace(self._shared.remembered_of(values), batch=kept)
+                yield {self.told: told, self._shared.remembered: asdict(remembered)}
         except I2VError as error:
-            yield panels.error(error.to_dict(), self._shared.language_of(values))
+            yield {self.told: panels.error(error.to_dict(), self._shared.language_of(values))}
         finally:
             last.sending = False
 
     async def _send(self, last: Batch, values: Values) -> AsyncIterator[str]:
         """Yield what is told meanwhile: a bad picture is passed over, a full queue ends the batch."""
         language = self._shared.language_of(values)
-        paths: list[Path] = values[self.pictures]
-        spec = await self._front.engine(self._form.engine_named(values))
-        fields = self._form.fields(values, spec)
-        if spec.capabilities.prompt != "none":
-            fields["prompt"] = values[self.prompt] or ""
+        paths: list[Path] = values[self.pictures] or []
+        fields = await self._fields(values)
         await self._check(fields, paths, language)
         last.entries = tuple(Entry(path.name) for path in paths)
         for number, path in enumerate(paths):
@@ -156,6 +162,26 @@ class BatchTab:
             else:
                 last.settle(number, job=job.id)
         yield ""
+
+    async def _fields(self, values: Values) -> JsonObject:
+        spec = await self._front.engine(self._form.engine_named(values))
+        fields = self._form.fields(values, spec)
+        if spec.capabilities.prompt != "none":
+            fields["prompt"] = values[self.prompt] or ""
+        return fields
+
+    async def forecast(self, values: Values) -> str:
+        """Return how long the pictures will take, by the first one; "" where that is not known."""
+        paths: list[Path] = values[self.pictures] or []
+        language = self._shared.language_of(values)
+        if not paths:
+            return ""
+        try:
+            header = await self._front.inspect(await run_sync(read_upload, paths[0]))
+            plan = await self._front.plan(await self._fields(values), header.size)
+        except I2VError:  # said of the picture that it is about, or when the button is pressed
+            return ""
+        return batch_panels.forecast(len(paths), plan.seconds, language)
 
     async def _check(self, fields: JsonObject, paths: list[Path], language: Language) -> None:
         """Raise now what would be wrong with every picture's request."""

@@ -21,17 +21,26 @@ from i2v.core.engine_spec import EngineSpec, FrameCounts
 from i2v.core.schema import MAX_SEED, Fit, Language, PresetName, Resolution, Speed
 from i2v.jobs.model import JsonObject
 from i2v.web.page.tabs.options import OptionWidgets
-from i2v.web.page.tabs.widgets import Choices, Dropdown, Labels, Slider, Updates, Values, merged
+from i2v.web.page.tabs.showing import Place
+from i2v.web.page.tabs.widgets import (
+    Choices,
+    Dropdown,
+    Labels,
+    Slider,
+    Updates,
+    Values,
+    acting_html,
+    merged,
+)
 from i2v.web.page.uploads import read_upload, uploaded
 from i2v.web.texts import TEXTS, model_title, text
 
-_NUMBERS = ("num_frames", "fps", "num_inference_steps", "guidance_scale")
+NUMBERS = ("num_frames", "fps", "num_inference_steps", "guidance_scale")
 # What a request that was made elsewhere settles, and what its silence means.
 _SETTLED = {
     "prompt": "", "preset": "standard", "resolution": "", "negative_prompt": "", "speed": "auto",
 }  # fmt: skip
-# What a request has of the widgets, where it is not left empty.
-_ASKED = ("preset", "resolution", "fit", *_NUMBERS, "speed", "negative_prompt", "seed", "engine")
+_ASKED = ("preset", "resolution", "fit", *NUMBERS, "speed", "negative_prompt", "seed", "engine")
 # Those that are of use only where a capability of the same name says so.
 _OPTIONAL = ("negative_prompt", "guidance_scale", "num_inference_steps", "speed", "seed")
 
@@ -45,7 +54,7 @@ class Form:
             type="filepath",
             sources=["upload", "webcam", "clipboard"],
             buttons=[],
-            height=300,
+            height=205,
             show_label=False,
             placeholder=" · ".join(TEXTS["picture.placeholder"]),
             elem_id="i2v-picture",
@@ -55,23 +64,35 @@ class Form:
         # among a handler's answers: its texts do not change, and who may answer with it always does.
         self.picture.preprocess = partial(_path, Path(self.picture.GRADIO_CACHE))  # type: ignore[method-assign]
         self.picture.postprocess = _shown  # type: ignore[method-assign,assignment]
+        self.picture_error = gr.HTML(elem_id="i2v-picture-error")
+        # What of the picture is cut, over it and below it; its button keeps all of it.
+        self.cut = acting_html("i2v-cut")
         self.prompt = labels.of(
             gr.Textbox(lines=2, max_lines=6, elem_id="i2v-prompt"),
             label="prompt.label",
             placeholder="prompt.placeholder",
         )
+        self.motions = acting_html("i2v-motions")
+        self.prompt_error = gr.HTML(elem_id="i2v-prompt-error")
         presets = _named("preset", PresetName)
-        self.preset = labels.of(
-            gr.Radio(presets("en"), value="standard", elem_id="i2v-preset"), presets, label="preset.label"
-        )
         self._engines = engines
-        self.engine = labels.of(
-            Dropdown(self._engine_choices("en"), value="auto", elem_id="i2v-engine"),
-            self._engine_choices,
-            label="engine.label",
-        )
+        with gr.Row(equal_height=True, elem_id="i2v-choices"):
+            self.preset = labels.of(
+                gr.Radio(presets("en"), value="standard", scale=3, min_width=260, elem_id="i2v-preset"),
+                presets,
+                label="preset.label",
+            )
+            self.engine = labels.of(
+                Dropdown(
+                    self._engine_choices("en"), value="auto", scale=2, min_width=170, elem_id="i2v-engine"
+                ),
+                self._engine_choices,
+                label="engine.label",
+            )
         # Where a prompt is written: the batch adds its own.
         self.prompts: list[Any] = [self.prompt]
+        # What makes no sense without a seed: the tab adds its own.
+        self.with_seed: list[Any] = []
 
     def advanced(self, labels: Labels) -> None:
         """Make the widgets that stand folded away."""
@@ -107,9 +128,14 @@ class Form:
         )
         # A text, since Gradio's number cannot be left empty: it becomes 0.
         self.seed = labels.of(gr.Textbox(max_lines=1, elem_id="i2v-seed"), label="seed.label")
-        with gr.Row() as self.seeds:
+        with gr.Row() as seeds:
             self.dice = labels.of(gr.Button(size="sm"), value="seed.dice")
             self.reuse = labels.of(gr.Button(size="sm"), value="seed.reuse")
+        self.with_seed.append(seeds)
+
+    def beginnings(self) -> None:
+        """Make what there is to begin with, as long as there is no picture."""
+        self.examples = acting_html("i2v-examples")
 
     def _engine_choices(self, language: Language) -> list[tuple[str, str]]:
         known = [(model_title(spec.title, language), name) for name, spec in self._engines.items()]
@@ -124,19 +150,29 @@ class Form:
         ]  # fmt: skip
 
     def shaped(self) -> list[Any]:
-        """Return the widgets that `shape` changes."""
+        """Return the widgets that `shape` and `choices` change."""
         return [
-            *self.prompts, self.resolution, self.fit, self.num_frames_of, self.seeds,
-            *(getattr(self, name) for name in (*_NUMBERS, *_OPTIONAL)), *self.options.groups(),
+            self.preset, *self.prompts, self.resolution, self.fit, self.num_frames_of, *self.with_seed,
+            *(getattr(self, name) for name in (*NUMBERS, *_OPTIONAL)), *self.options.groups(),
         ]  # fmt: skip
 
     def kept(self) -> list[Any]:
         """Return the widgets, but for the picture, that are brought back with a job or a clip's settings."""
-        known = [self.preset, self.engine, *self.shaped(), *self.options.widgets()]
+        known = [self.engine, *self.shaped(), *self.options.widgets()]
         return list(dict.fromkeys(known))
 
     def inputs(self) -> set[Any]:
         return {*self.settings(), self.negative_prompt, self.seed}
+
+    def errors(self) -> dict[Place, Any]:
+        """Return where it is said that something is wrong with a field, by the field."""
+        return {"picture": self.picture_error, "prompt": self.prompt_error}
+
+    def value_at(self, place: Place, values: Values) -> object:
+        """Return what stands where an error may be said: it is mended when that is something else."""
+        if place in ("picture", "prompt"):
+            return values[getattr(self, place)]
+        return [values[widget] for widget in (*self.settings(), self.negative_prompt, self.seed)]
 
     def engine_named(self, values: Values) -> str:
         """Return the name of the engine that is chosen, "auto" for that of the settings."""
@@ -159,22 +195,32 @@ class Form:
             given["options"] = options
         return {"prompt": (values[self.prompt] or "") if can.prompt != "none" else "", **given}
 
-    def fits(self, spec: EngineSpec, language: Language, chosen: object = "keep") -> Updates:
-        """Return the ways of `spec` with a picture of another shape as choices, with the `chosen` one."""
+    def choices(
+        self, spec: EngineSpec, language: Language, fit: object = "keep", preset: object = "standard"
+    ) -> Updates:
+        """Return what `spec` lets people choose from in words, with what is chosen.
+
+        Those are the ways with a picture of another shape, and the presets that differ: one that a program
+        has asked for is there as well.
+        """
         ways = spec.capabilities.fits
-        choices = [(text(f"fit.{way}", language), way) for way in ways]
-        value = chosen if chosen in ways else ways[0]
-        return {self.fit: gr.update(choices=choices, value=value, visible=len(ways) > 1)}
+        fits = [(text(f"fit.{way}", language), way) for way in ways]
+        names = [name for name in get_args(PresetName) if name in spec.offered or name == preset]
+        presets = [(text(f"preset.{name}", language), name) for name in names]
+        return {
+            self.fit: gr.update(choices=fits, value=fit if fit in ways else ways[0], visible=len(ways) > 1),
+            self.preset: gr.update(choices=presets, value=preset if preset in names else "standard"),
+        }
 
     def shape(self, spec: EngineSpec, numbers: Mapping[str, object]) -> Updates:
         """Return the updates that show what can be asked of `spec`, with the `numbers` of a generation.
 
-        All but the ways with a picture of another shape: those are said in a language.
+        All but its `choices`: those are said in a language.
         """
         can, frames = spec.capabilities, spec.capabilities.num_frames
         shown = {getattr(self, name): gr.update(visible=getattr(can, name)) for name in _OPTIONAL}
         shown |= {prompt: gr.update(visible=can.prompt != "none") for prompt in self.prompts}
-        shown[self.seeds] = gr.update(visible=can.seed)
+        shown |= {each: gr.update(visible=can.seed) for each in self.with_seed}
         ranges = {
             "num_frames": (frames.least, frames.most, frames.step), "fps": (*can.fps, 1),
             "num_inference_steps": (10, 100, 1), "guidance_scale": (1, 20, 0.5),

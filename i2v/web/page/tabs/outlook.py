@@ -6,6 +6,7 @@ Owns these widgets and what is asked for them; whether the form shows the contro
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, cast
 
@@ -21,31 +22,37 @@ from i2v.pipeline.choice import best_engine
 from i2v.service.advice import advise
 from i2v.service.service import Plan
 from i2v.web.page import models_panels, panels, plan_panels
+from i2v.web.page.framing import Framing, on_picture
 from i2v.web.page.inspected import Inspected
+from i2v.web.page.starting_points import chips, examples
 from i2v.web.page.tabs.form import Form
-from i2v.web.page.tabs.showing import Showing
-from i2v.web.page.tabs.widgets import Shared, Updates, Values
-from i2v.web.texts import model_title, text
+from i2v.web.page.tabs.showing import Place, Showing, place_of
+from i2v.web.page.tabs.widgets import Action, Shared, Updates, Values, acting_html
 
 
 class Outlook:
-    """The widgets, made where this and `below` are called within a `gr.Blocks`; `view` holds a `Showing`."""
+    """The widgets, made where this and the next two are called in a `gr.Blocks`; `view` holds a `Showing`."""
 
-    def __init__(self, shared: Shared, view: gr.State) -> None:
+    def __init__(self, shared: Shared, view: gr.State, form: Form) -> None:
         self._shared = shared
         self._front = shared.front
         self._service = shared.front.service
         self._inspected = Inspected(shared.front.inspect)
         self._view = view
+        self._form = form
         # Another number each time that the form has to show another engine's controls.
         self.reshapes = gr.State(0)
-        self.about = gr.HTML(elem_id="i2v-about")
-        self.get_model = gr.Button(visible=False, size="sm", elem_id="i2v-get-model")
-
-    def below(self, form: Form) -> None:
-        """Make the widgets that stand below the button, and take the `form` that they are about."""
-        self._form = form
+        # A model that is missing, its download, and its state: when that is another, all is looked at anew.
+        self.missing = acting_html("i2v-missing")
+        self.fetched = gr.HTML(elem_id="i2v-fetched")
+        self.arrived = gr.State("")
         self.plan = gr.HTML(elem_id="i2v-plan")
+
+    def below_button(self) -> None:
+        self.refused = gr.HTML(elem_id="i2v-refused")
+
+    def at_the_end(self) -> None:
+        self.about = acting_html("i2v-about")
         self.advice = gr.HTML(elem_id="i2v-advice")
 
     def inputs(self) -> set[Any]:
@@ -54,7 +61,15 @@ class Outlook:
 
     def widgets(self) -> list[Any]:
         """Return what `look` changes."""
-        return [self.about, self.get_model, self.plan, self.advice, self.reshapes]
+        form = self._form
+        return [
+            self.missing, self.about, self.plan, self.advice, self.reshapes, form.cut, form.motions,
+            form.examples,
+        ]  # fmt: skip
+
+    def errors(self) -> dict[Place, Any]:
+        """Return where it is said what is wrong with a request, by what is wrong."""
+        return {**self._form.errors(), "form": self.refused}
 
     async def examine(self, values: Values) -> None:
         """Have a new picture looked at. It takes a second, so `look` does not wait for it."""
@@ -73,11 +88,15 @@ class Outlook:
     async def look(self, values: Values) -> Updates:
         """Say what the request would take here and what might disappoint, or why it would be refused."""
         language, view = self._shared.language_of(values), values[self._view]
-        said: Updates = {}
+        has_picture = self._form.picture_path(values) is not None
+        said: Updates = {self._form.examples: "" if has_picture else examples(language)}
+        if view.error and view.wrong != self._form.value_at(place_of(view.error), values):
+            view.error = None  # it is mended
         try:
             name = self._form.engine_named(values)
             spec = await self._front.engine(name)
-            said = await self._of_engine(spec, is_named=name != "auto", language=language)
+            said[self._form.motions] = chips(spec, language)
+            said |= await self._of_engine(view, spec, is_named=name != "auto", language=language)
             if view.shaped not in (None, spec.name):
                 view.reshapes += 1
                 said[self.reshapes] = view.reshapes
@@ -89,26 +108,67 @@ class Outlook:
         except I2VError as error:
             if self.reshapes in said and view.shaped:
                 return said  # of values that another engine's controls left
-            return said | {self.plan: panels.error(error.to_dict(), language), self.advice: ""}
+            wrong = error.to_dict()
+            is_of_field = place_of(wrong) in self._form.errors()
+            view.noticed, view.framing = wrong if is_of_field else None, None
+            line = "" if is_of_field else panels.error(wrong, language)
+            return said | {self.plan: line, self.advice: "", self._form.cut: ""}
+        view.noticed = None
         guidance, fps = (cast("float", plan.options[name]) for name in ("guidance_scale", "fps"))
         size = None if header is None else header.size
         advice = advise(str(fields["prompt"]), facts or size, guidance, fps, spec)
         told = (*(() if header is None else header.notices), *advice)
+        view.framing = None
+        if header is not None:
+            view.framing = Framing.of(str(path), header.source_size, plan.options)
+        can_pad = "pad" in spec.capabilities.fits
         return said | {
-            self.plan: plan_panels.forecast(plan, None if header is None else header.source_size, language),
+            self.plan: plan_panels.forecast(plan, view.framing, language),
             self.advice: panels.notices(told, language),
+            self._form.cut: on_picture(view.framing, can_pad, language) if view.framing else "",
         }
 
-    async def _of_engine(self, spec: EngineSpec, is_named: bool, language: Language) -> Updates:
+    async def _of_engine(
+        self, view: Showing, spec: EngineSpec, is_named: bool, language: Language
+    ) -> Updates:
         """Return what there is to say of the engine that would run, and why it is that one."""
-        missing = await self._front.heavy(lambda: self._service.models.missing(spec))
+        models = self._service.models
+        missing = await self._front.heavy(lambda: models.missing(spec))
+        view.wanted = spec.name if missing else ""
+        if missing:
+            model = await self._front.heavy(lambda: models.get(spec.name))
+            return {self.missing: plan_panels.missing(model, language), self.about: ""}
         reason = None if is_named else await self._front.heavy(self._service.explain_choice)
         best = best_engine(self._service.engines)
-        wanted = spec if missing else best if reason and reason.code == "engine.auto_no_weights" else None
-        return {
-            self.about: plan_panels.about(spec, best, missing, reason, language),
-            self.get_model: _way_to_get(wanted, language),
+        return {self.missing: "", self.about: plan_panels.about(spec, best, reason, language)}
+
+    def task(self, view: Showing) -> object:
+        """Return what is under way of a model that is missing here."""
+        return self._service.models.get(view.wanted).task if view.wanted else None
+
+    def fetching(self, view: Showing) -> Updates:
+        """Return how a download of a model is that is missing here."""
+        if not view.wanted:
+            return {self.fetched: "", self.arrived: ""}
+        model = self._service.models.get(view.wanted)
+        return {self.fetched: models_panels.progress(model, view.language), self.arrived: model.state}
+
+    async def act(self, values: Values, event: gr.EventData) -> Updates:
+        """Do what a button of the engine's says: fetch it, stop that, or show all models."""
+        action, models = Action.of(event), self._service.models
+        if action.act == "models":
+            return {self._shared.tabs: gr.update(selected="system")}
+        deeds: dict[str, Callable[[], object]] = {
+            "download": lambda: models.download(action.id),
+            "accept": lambda: models.download(action.id, accept_licences=True),  # the button has named them
+            "cancel": lambda: models.cancel(action.id),
         }
+        try:
+            if deed := deeds.get(action.act):
+                await run_sync(deed)
+        except I2VError as error:
+            return {self.fetched: panels.error(error.to_dict(), self._shared.language_of(values))}
+        return {}
 
     def _facts(self, values: Values) -> PictureFacts | None:
         """Return what was found in the picture so far; raise `InvalidRequest` if it cannot be used."""
@@ -126,12 +186,3 @@ class Outlook:
         if spec.capabilities.prompt == "required" and not prompt.strip():
             prompt = "any"  # so that a page without one gets numbers and not an error: it changes no number
         return await self._front.plan(fields | {"prompt": prompt}, size or (512, 512))
-
-
-def _way_to_get(wanted: EngineSpec | None, language: Language) -> Any:
-    """Return an update of the button that leads to a model which is wanted here, and can be fetched."""
-    if wanted is None or not wanted.published:
-        return gr.update(visible=False)
-    size = models_panels.size(wanted.published_bytes)
-    title = model_title(wanted.title, language)
-    return gr.update(visible=True, value=text("models.get", language, title=title, size=size))

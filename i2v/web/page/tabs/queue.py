@@ -86,6 +86,9 @@ class QueueTab:
             elif action.act == "delete":
                 deleted = await run_sync(self._service.delete, action.id)
                 told = {self.told: panels.plain(_what_is_deleted(deleted, view.language))}
+            elif action.act == "cancel_all":
+                count = await run_sync(self._service.cancel_all)
+                told = {self.told: panels.plain(text("queue.cancelled_all", view.language, count=count))}
             elif action.act == "clear":
                 count = await run_sync(self._service.delete_unsuccessful)
                 told = {self.told: panels.plain(text("queue.cleared", view.language, count=count))}

@@ -27,6 +27,9 @@ Updates = dict[Any, Any]  # widget -> its new value, or an update of it
 Choices = Callable[[Language], list[tuple[str, str]]]
 Widget = TypeVar("Widget")
 
+MAX_BATCH = 200  # pictures of a batch that a browser remembers
+MAX_TAKES = 12  # in the strip of a window
+
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 # A click on a button of the list, told as {"act": ..., "id": ...}. One that has `data-confirm` shows those
@@ -125,16 +128,34 @@ def _is_update(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Remembered:
-    """What the browser keeps. It comes from there, so it may be anything."""
+    """What the browser keeps. It comes from there, so it may be anything.
+
+    batch: the names of the last batch's pictures, each with the job that it became.
+    takes: the jobs that were asked for last, the first one first.
+    """
 
     job: str = ""
     language: Language | None = None
+    batch: tuple[tuple[str, str], ...] = ()
+    takes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, value: object) -> Remembered:
         known = value if isinstance(value, dict) else {}
-        job, language = known.get("job"), known.get("language")
-        return cls(job if isinstance(job, str) else "", language if language in get_args(Language) else None)
+        job, language, batch = known.get("job"), known.get("language"), known.get("batch")
+        pairs = batch[:MAX_BATCH] if isinstance(batch, list) else []
+        takes = known.get("takes")
+        jobs = takes[-MAX_TAKES:] if isinstance(takes, list) else []
+        return cls(
+            job if isinstance(job, str) else "",
+            language if language in get_args(Language) else None,
+            tuple((pair[0], pair[1]) for pair in pairs if _is_pair(pair)),
+            tuple(each for each in jobs if isinstance(each, str)),
+        )
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(each, str) for each in value)
 
 
 @dataclass(frozen=True)

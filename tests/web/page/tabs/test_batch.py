@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Iterator
 from html import escape
@@ -13,6 +14,7 @@ import gradio as gr
 import pytest
 from playwright.sync_api import expect
 
+from i2v.web.page import batch_panels
 from i2v.web.page.batch_panels import Entry
 from i2v.web.page.tabs.batch import Batch, BatchTab
 from i2v.web.page.tabs.form import Form
@@ -56,7 +58,8 @@ async def press(bench: BatchBench, paths: list[Path], prompt: str = "nothing", *
     untouched = {widget: getattr(widget, "value", None) for widget in tab._form.inputs()}
     changed = {getattr(tab._form, name): value for name, value in form.items()}
     sent = {tab.pictures: paths, tab.prompt: prompt}
-    return [told async for told in tab.submit({**untouched, **changed, **bench.values(), **sent})]
+    answers = [each async for each in tab.submit({**untouched, **changed, **bench.values(), **sent})]
+    return [each if each == gr.skip() else each[tab.told] for each in answers]
 
 
 def rows(bench: BatchBench) -> str:
@@ -174,6 +177,35 @@ def test_the_buttons_lead_to_the_job_and_to_the_queue(bench: BatchBench) -> None
     assert run(bench.tab.act(clicked("fly"))) == {bench.shared.opened: Opened(), bench.shared.tabs: gr.skip()}
 
 
+def test_a_reloaded_window_has_the_last_batch_again(bench: BatchBench, tmp_path: Path) -> None:
+    paths = write(tmp_path, "a.png", "bad.png")
+
+    async def remembered() -> Any:
+        tab = bench.tab
+        untouched = {widget: getattr(widget, "value", None) for widget in tab._form.inputs()}
+        sent = {**untouched, **bench.values(), tab.pictures: paths, tab.prompt: "x"}
+        return [each[bench.shared.remembered] async for each in tab.submit(sent)][-1]
+
+    kept = json.loads(json.dumps(run(remembered())))  # as a browser keeps it
+    assert [name for name, _ in kept["batch"]] == ["a.png", "bad.png"]
+    bench.view.entries = ()  # type: ignore[attr-defined]
+    values = bench.values() | {bench.shared.remembered: kept}
+    shown = run(next_of(bench.tab.follow(values)))[bench.tab.list]
+    assert "a.png" in shown
+    assert jobs(bench)[0].id in shown
+    assert "not submitted" in shown
+
+
+def test_how_long_a_batch_takes_is_said_before(bench: BatchBench, tmp_path: Path) -> None:
+    tab = bench.tab
+    untouched = {widget: getattr(widget, "value", None) for widget in tab._form.inputs()}
+    asked = {**untouched, **bench.values(), tab.pictures: write(tmp_path, "a.png", "b.png"), tab.prompt: "x"}
+    assert "2 clips. No estimate yet" in run(tab.forecast(asked))
+    assert run(tab.forecast(asked | {tab.pictures: None})) == ""
+    assert run(tab.forecast(asked | {tab.pictures: write(tmp_path, "bad.png")})) == ""
+    assert "2 clips, about 40 s each: about 80 s in all" in batch_panels.forecast(2, 41.0, "en")
+
+
 # --- in a browser
 
 
@@ -198,6 +230,8 @@ def test_of_three_pictures_a_broken_one_is_told_and_two_become_videos(visit: Vis
     expect(page.locator("#i2v-batch-told")).to_have_text("")
     assert [job["request"]["prompt"] for job in house.get("/jobs").json()["jobs"]] == ["two of three"] * 2
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.reload()
+    expect(page.locator("#i2v-batch")).to_contain_text("2 of 3 done")
     page.get_by_role("button", name="Show queue").click()
     is_selected(page, "queue")
     page.click("#i2v-tab-batch-button")

@@ -18,7 +18,7 @@ from tests.contrary import CONTRARY
 FEW = replace(I2VGEN_XL, name="few", capabilities=Capabilities(num_frames=FrameCounts(only=(14, 25))))
 ENGINES = {spec.name: spec for spec in (I2VGEN_XL, CONTRARY, FEW)}
 NUMBERS = {"num_frames": 48, "fps": 24, "num_inference_steps": 0, "guidance_scale": 1.0}
-OFF = ("prompt", "negative_prompt", "num_inference_steps", "guidance_scale", "speed", "seed", "seeds")
+OFF = ("prompt", "negative_prompt", "num_inference_steps", "guidance_scale", "speed", "seed")
 
 
 @pytest.fixture(scope="module")
@@ -146,10 +146,10 @@ def test_a_visitors_copy_of_a_slider_takes_any_number(form: Form) -> None:
 
 def test_the_ways_with_another_shape_are_the_engines_in_the_language_of_the_page(form: Form) -> None:
     two = replace(CONTRARY, capabilities=replace(CONTRARY.capabilities, fits=("keep", "crop")))
-    (update,) = form.fits(two, "zh-CN", "pad").values()
+    update = form.choices(two, "zh-CN", "pad")[form.fit]
     assert (update["choices"], update["value"]) == (
         [("与图片一致", "keep"), ("裁剪成正方形", "crop")],
         "keep",
     )
-    assert form.fits(two, "en", "crop")[form.fit]["value"] == "crop"
-    assert form.fits(CONTRARY, "en")[form.fit]["visible"] is False  # there is nothing to choose
+    assert form.choices(two, "en", "crop")[form.fit]["value"] == "crop"
+    assert form.choices(CONTRARY, "en")[form.fit]["visible"] is False  # there is nothing to choose

@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, Download, Locator, Page, Route, expect
 
-from tests.web.browser import Visit, click_twice, needs_chromium, select
+from tests.web.browser import Visit, click_twice, is_selected, needs_chromium, select
 from tests.web.house import House, wait_for
 from tests.web.pages import QUICK, Gates
 
@@ -211,19 +211,20 @@ def test_the_page_speaks_the_browsers_language_says_what_is_wrong_and_remembers_
     assert [label for label in labels if not re.search("[一-鿿]", label)] == []
 
     go.click()
-    missing = re.compile("请先添加图片")
-    expect(status(page)).to_contain_text(missing)
+    beside = page.locator("#i2v-picture-error")  # and not in the other column
+    expect(beside).to_contain_text("请先添加图片")
+    expect(page.locator("#i2v-picture")).to_be_in_viewport()
     buffer = io.BytesIO()
     Image.new("RGB", (40, 40)).save(buffer, "PNG")
     broken = {"name": "photo.png", "mimeType": "image/png", "buffer": buffer.getvalue()[:60]}
     page.set_input_files("#i2v-picture input[type=file]", broken)
-    page.locator("#i2v-picture img").wait_for(state="attached")
-    expect(page.locator("#i2v-plan")).to_contain_text("图片损坏")
-    expect(status(page)).to_contain_text(missing)  # until the button is pressed again
+    expect(beside).to_contain_text("图片损坏")
     page.wait_for_timeout(600)  # nearer, it is a double click
     page.fill("#i2v-prompt textarea", QUICK)
     go.click()
-    expect(status(page)).to_contain_text("图片损坏")
+    expect(beside).to_contain_text("图片损坏")
+    page.get_by_label("Remove Image").click()
+    expect(beside).to_be_hidden()  # it is mended
 
     page.click("#i2v-language label:has-text('English')")
     expect(go).to_have_text("Generate video")
@@ -246,11 +247,144 @@ def test_on_a_phone_nothing_is_beside_the_screen_and_the_button_brings_the_previ
     fill(page, house, gates.prompt(2))
     expect(page.locator("#i2v-frame")).not_to_be_in_viewport(ratio=0.5)
     page.click("#i2v-go")
-    expect(page.locator("#i2v-frame")).to_be_in_viewport(ratio=0.9)
+    for part in ("#i2v-frame", "#i2v-status", "#i2v-cancel"):
+        expect(page.locator(part)).to_be_in_viewport(ratio=0.9)
     page.click("#i2v-cancel")
     expect(status(page)).to_contain_text("Cancelling")
     gates.open(2)
     expect(status(page)).to_contain_text("Cancelled.")
+    expect(page.locator("#i2v-carry-on")).to_be_hidden()  # there is no last frame
+
+
+def tall_picture() -> dict[str, object]:
+    buffer = io.BytesIO()
+    Image.linear_gradient("L").resize((90, 160)).convert("RGB").save(buffer, "PNG")
+    return {"name": "tall.png", "mimeType": "image/png", "buffer": buffer.getvalue()}
+
+
+def test_at_1440_the_button_is_above_the_fold_and_a_portrait_leaves_room_for_cancel(
+    visit: Visit, gates: Gates
+) -> None:
+    page = visit(width=1440)
+    page.set_input_files("#i2v-picture input[type=file]", tall_picture())
+    page.fill("#i2v-prompt textarea", gates.prompt(2))
+    first = page.locator("#i2v-frame .i2v-first img")
+    expect(first).to_be_visible()  # the photo, before anything is made
+    expect(page.locator("#i2v-cut")).to_contain_text("Will be cut: top")
+    for part in ("#i2v-advanced", "#i2v-go"):
+        expect(page.locator(part)).to_be_in_viewport(ratio=1)
+    assert page.evaluate("scrollY") == 0
+    seen, clip = first.bounding_box(), page.locator("#i2v-plan").inner_text().split(" pixels")[0]
+    assert seen is not None
+    width, height = (int(side) for side in clip.split(" x "))
+    assert seen["width"] / seen["height"] == pytest.approx(width / height, rel=0.01)  # the whole frame
+    page.click("#i2v-go")
+    for part in ("#i2v-frame img", "#i2v-status", "#i2v-cancel"):
+        expect(page.locator(part)).to_be_in_viewport(ratio=1)
+    gates.open(2)
+    expect(status(page)).to_contain_text("Done.")
+    heights = page.eval_on_selector_all(
+        ".i2v-download, #i2v-again button", "all => all.map(one => Math.round(one.offsetHeight))"
+    )
+    assert len(heights) == 5
+    assert len(set(heights)) == 1
+
+
+def test_borders_keep_what_would_be_cut(visit: Visit) -> None:
+    page = visit()
+    page.set_input_files("#i2v-picture input[type=file]", tall_picture())
+    page.fill("#i2v-prompt textarea", QUICK)
+    page.click("#i2v-cut [data-act=pad]")
+    expect(page.locator("#i2v-plan")).to_contain_text("adds borders")
+    expect(page.locator("#i2v-cut")).to_be_hidden()
+    page.click("#i2v-go")
+    expect(page.locator("#i2v-result")).to_contain_text("Borders were added")
+
+
+def test_no_tab_shifts_what_all_tabs_share_and_each_uses_the_width(visit: Visit) -> None:
+    page = visit(width=1440)
+    places = {}
+    for tab in SHOWN:
+        select(page, tab)
+        expect(page.locator(f"#i2v-tab-{tab}")).to_be_visible()
+        places[tab] = page.evaluate(
+            "['#i2v-head', '#i2v-tabs', '#i2v-tab-queue-button'].map(name => {"
+            " const box = document.querySelector(name).getBoundingClientRect();"
+            " return [box.x, box.y + scrollY, box.width] })"
+        )
+    assert len({str(place) for place in places.values()}) == 1, places
+    assert places["queue"][1][2] > 1200
+
+
+def test_keys_make_and_cancel_a_clip_and_the_title_tells_how_far_it_is(
+    visit: Visit, house: House, gates: Gates
+) -> None:
+    page = visit()
+    plain = page.title()
+    fill(page, house, gates.prompt(4))
+    page.press("#i2v-prompt textarea", "Control+Enter")
+    expect(page).to_have_title(re.compile(r"^\d+ % · i2v"))
+    page.keyboard.press("Escape")
+    expect(status(page)).to_contain_text("Cancelling")
+    gates.open(4)
+    expect(status(page)).to_contain_text("Cancelled.")
+    expect(page).to_have_title(plain)
+
+
+def test_a_reload_stays_on_the_tab_and_a_link_opens_its_job(visit: Visit, house: House) -> None:
+    job = house.submit_id(QUICK)
+    page = visit(tab="gallery")
+    expect(page).to_have_url(f"{house.url}/#gallery")
+    page.reload()
+    is_selected(page, "gallery")
+    expect(page.locator(f".i2v-clip [data-id='{job}']").first).to_be_visible()  # and it lives
+    page.goto(f"{house.url}/?job={job}")
+    expect(page.locator(f"#i2v-frame video[src*='{job}']")).to_be_visible()
+    expect(page.locator("#i2v-picture img")).to_be_visible()
+    expect(page).to_have_url(f"{house.url}/")  # from here on, it is the last job of this browser
+    page.reload()
+    expect(page.locator(f"#i2v-frame video[src*='{job}']")).to_be_visible()
+
+
+def test_an_example_is_a_picture_with_a_prompt_and_a_motion_writes_another(visit: Visit) -> None:
+    page = visit()
+    page.click("#i2v-examples [data-id=rocket]")
+    expect(page.locator("#i2v-picture img")).to_be_visible()
+    prompt = page.locator("#i2v-prompt textarea")
+    expect(prompt).to_have_value("the camera zooms in")
+    expect(page.locator("#i2v-examples")).to_be_hidden()
+    page.click("#i2v-motions [data-id=left]")
+    expect(prompt).to_have_value("the camera pans left")
+    expect(page.locator("#i2v-frame .i2v-first img")).to_be_visible()
+
+
+def test_four_takes_stand_in_a_strip_and_two_are_compared(visit: Visit, house: House) -> None:
+    page = visit()
+    before = sum(house.service.counts().values())
+    fill(page, house, QUICK)
+    page.click("#i2v-four")
+    takes = page.locator("#i2v-takes .i2v-take")
+    expect(takes).to_have_count(4)
+    compare = page.locator("#i2v-takes [data-act=compare]")
+    expect(compare).to_have_count(3)  # all are done, and one is shown
+    assert sum(house.service.counts().values()) == before + 4
+    takes.nth(2).click()
+    expect(takes.nth(2)).to_have_attribute("aria-current", "true")
+    compare.first.click()
+    pair = page.locator("#i2v-frame .i2v-pair video")
+    expect(pair).to_have_count(2)
+    expect(page.locator(".i2v-differences")).to_contain_text("Seed")
+    page.wait_for_function(
+        "(() => { const [a, b] = document.querySelectorAll('.i2v-pair video');"
+        " return a?.readyState > 2 && b?.readyState > 2 && Math.abs(a.currentTime - b.currentTime) < 0.2 })()"
+    )
+    page.locator("#i2v-takes [data-act=compare][data-id]", has_text="Stop comparing").click()
+    expect(pair).to_have_count(0)
+    page.locator("#i2v-status").click()  # so that no field has the focus
+    page.keyboard.press("ArrowLeft")
+    expect(takes.nth(1)).to_have_attribute("aria-current", "true")
+    page.reload()
+    expect(takes).to_have_count(4)
 
 
 SHOWN = {  # what a tab shows once it has something to show

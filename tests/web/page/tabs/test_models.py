@@ -137,7 +137,7 @@ def test_a_model_is_fetched_checked_and_deleted_and_the_first_tab_follows(
     expect(page.locator("#i2v-system")).to_contain_text("Using I2VGen-XL")
     select(page, "generate")
     expect(page.locator("#i2v-about")).to_contain_text("Using I2VGen-XL")
-    expect(page.locator("#i2v-get-model")).to_be_hidden()
+    expect(page.locator("#i2v-missing")).to_be_hidden()
 
     select(page, "system")
     press(page, "Verify")
@@ -146,6 +146,28 @@ def test_a_model_is_fetched_checked_and_deleted_and_the_first_tab_follows(
     expect(card).to_contain_text("Not installed")
     expect(page.locator("#i2v-models-told")).to_contain_text("was removed")
     assert not own_folder(engines()["i2vgen-xl"], house.settings.models).exists()
+
+
+@needs_chromium
+def test_a_chosen_model_that_is_missing_is_fetched_beside_the_choice(
+    visit: Visit, house: House, hub: Hub
+) -> None:
+    spec = engines()["i2vgen-xl"]
+    if not house.service.models.missing(spec):
+        house.service.models.remove(spec.name)
+    hub.speed = 0
+    page = visit()
+    keep_asking(page)
+    page.click("#i2v-engine input")
+    page.locator("ul[role=listbox] li").filter(has_text="I2VGen-XL").click()
+    missing = page.locator("#i2v-missing")
+    for words in ("I2VGen-XL is not installed here", "4.98 GB", "MIT"):
+        expect(missing).to_contain_text(words)
+    missing.get_by_role("button", name="Download").click()
+    page.wait_for_timeout(500)  # nearer, it is a double click
+    missing.get_by_role("button", name=re.compile("Download .* now")).click()
+    expect(missing).to_be_hidden()  # it is here
+    assert not house.service.models.missing(spec)
 
 
 @needs_chromium

@@ -195,7 +195,7 @@ def test_a_job_is_watched_and_others_are_cancelled_retried_and_opened_also_with_
     expect(button).to_be_focused()  # though the list was shown again
     page.keyboard.press("Enter")
     expect(row(page, "the one behind")).to_contain_text("Cancelled")
-    running = page.locator("#i2v-queue-running").get_by_role("button", name="Cancel")
+    running = page.locator("#i2v-queue-running").get_by_role("button", name="Cancel:")
     running.focus()
     gates.open(3)
     expect(steps).to_contain_text("step 3 of 10")

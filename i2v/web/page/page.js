@@ -1,0 +1,68 @@
+// What the page does by itself in the browser: keys, the window's title, the tab in the address.
+// Loaded once; widgets come and go, so they are looked for by their ids when they are needed.
+(() => {
+  const find = selector => document.querySelector(selector);
+  const isSeen = element => element !== null && element.getClientRects().length > 0;
+
+  // Ctrl+Enter (or Cmd+Enter) generates from wherever the focus is, Esc cancels what is under way.
+  document.addEventListener("keydown", event => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      const button = ["#i2v-go", "#i2v-batch-go"].map(find).find(isSeen);
+      if (!button) return;
+      event.preventDefault();
+      // What was typed last is told to the server when its field is left.
+      if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
+      setTimeout(() => button.click(), 50);
+    } else if (event.key === "Escape" && !event.defaultPrevented && !find("ul[role=listbox]")) {
+      const button = find("#i2v-cancel");
+      if (isSeen(button)) button.click();
+    }
+  });
+
+  // Left and right step through the takes, wherever no field and no player wants these keys.
+  document.addEventListener("keydown", event => {
+    const step = {ArrowLeft: -1, ArrowRight: 1}[event.key];
+    if (!step || event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return;
+    if (event.target.closest?.("input, textarea, video, [role=tab], [role=listbox], [contenteditable]")) return;
+    const takes = [...document.querySelectorAll("#i2v-takes .i2v-take")].filter(isSeen);
+    const next = takes[takes.findIndex(take => take.hasAttribute("aria-current")) + step];
+    if (!next) return;
+    event.preventDefault();
+    next.click();
+  });
+
+  // The title tells how far the clip is, for whoever looks at another window meanwhile.
+  let plain = "";
+  setInterval(() => {
+    const bar = find("#i2v-status [role=progressbar]");
+    const title = bar ? `${bar.getAttribute("aria-valuenow")} % · i2v` : plain;
+    if (bar && !plain) plain = document.title;
+    if (title && document.title !== title) document.title = title;
+    if (!bar) plain = "";
+  }, 500);
+
+  // Two clips that are compared play in step: the second one follows the first.
+  const follow = event => {
+    const [first, second] = event.target.closest?.(".i2v-pair")?.querySelectorAll("video") ?? [];
+    if (!second || event.target !== first) return;
+    if (event.type === "pause") second.pause();
+    if (event.type === "play") second.play().catch(() => {});
+    if (Math.abs(second.currentTime - first.currentTime) > 0.08) second.currentTime = first.currentTime;
+  };
+  for (const name of ["play", "pause", "seeked", "timeupdate"]) document.addEventListener(name, follow, true);
+
+  // The tab stands in the address, so that a reload comes back to it: however it was chosen. Not before the
+  // page has opened the one that it came with (`blocks._OPEN_TAB`).
+  const keepTab = () => {
+    const tab = find("#i2v-tabs [role=tab][aria-selected=true]");
+    const name = tab?.id.match(/^i2v-tab-(\w+)-button$/)?.[1];
+    if (!window.i2vIsOpen || !name) return;
+    const hash = name === "generate" ? "" : `#${name}`;
+    if (location.hash !== hash || location.search) history.replaceState(null, "", location.pathname + hash);
+  };
+  new MutationObserver(keepTab).observe(document, {subtree: true, attributeFilter: ["aria-selected"]});
+  document.addEventListener("i2v-open", () => {
+    window.i2vIsOpen = true;
+    keepTab();
+  });
+})();

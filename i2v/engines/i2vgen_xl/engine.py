@@ -150,6 +150,8 @@ class _Clip:
         operations = self._engine.operations
         with self._engine.components.on_device(vae):
             for part in decode_frames(vae, left, plan.decode_chunk, plan.vae_tiling, operations):
+                if operations.failure is not None:
+                    part = replace(part, notices=(*part.notices, *self._once((operations.failure,))))
                 self._decoded += len(part.frames)
                 if self._decoded == self._generation.num_frames:
                     self.stage = None

@@ -13,6 +13,7 @@ import torch
 from i2v.core.errors import I2VError
 from i2v.core.schema import Generation
 from i2v.engines.base import NO_LADDER, Conditioned, Denoised, Event, Inputs, Ladder
+from i2v.engines.i2vgen_xl.compiled import Forward
 from i2v.engines.i2vgen_xl.conditioning import condition
 from i2v.engines.i2vgen_xl.decode import decode_frames, preview
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
@@ -33,13 +34,16 @@ class FiniteEngine(I2VGenXLEngine):
         yield Conditioned(conditioning.notices)
         state, schedule = initial_state(components, generation), schedule_for(components, generation)
         with components.on_device(components.unet):
-            for step in denoise(components, conditioning, state, generation, plan, schedule):
+            forward = Forward(operations=self.operations)
+            for step in denoise(components, conditioning, state, generation, plan, schedule, forward):
                 state = step.state
                 _check("latents", state.step, state.latents, step.denoised)
                 shown = partial(preview, step.denoised, spec.preview_factors)
                 yield Denoised(state.step, len(schedule.timesteps), shown)
         with components.on_device(components.vae):
-            yield from decode_frames(components.vae, state.latents, plan.decode_chunk, plan.vae_tiling)
+            yield from decode_frames(
+                components.vae, state.latents, plan.decode_chunk, plan.vae_tiling, self.operations
+            )
 
 
 def _check(what: str, step: int, *tensors: torch.Tensor) -> None:

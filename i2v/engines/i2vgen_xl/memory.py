@@ -28,6 +28,8 @@ STAGES = (Stage.CONDITION, Stage.DENOISE, Stage.DECODE)
 # What CUDA's context, its libraries' workspaces and the allocator's waste take on the device. The context
 # counts twice where free memory was measured beside it: on purpose, until a card has shown what is needed.
 CONTEXT_BYTES = 3 * GIB // 2
+# Nothing is added for a CUDA graph's pool (`graph`): it is assumed to hold what one step does at the most,
+# which is what the step before it held and has given back. No card has shown it yet.
 # Python, torch and diffusers before any weights, and what kernels take on a CPU over what tensors do: both
 # are held against real runs in tests/engines/i2vgen_xl/test_peak.py.
 PROCESS_BYTES = 9 * GIB // 16

@@ -23,7 +23,7 @@ from i2v.web.api import models as models_api
 from i2v.web.api import v1 as api
 from i2v.web.api.documentation import render_page
 from i2v.web.api.option_schemas import describe_options
-from i2v.web.front import Front
+from i2v.web.context import AppContext
 from i2v.web.guard import login
 from i2v.web.guard.access import Access, AccessGuard
 from i2v.web.guard.answer_headers import AnswerHeaders
@@ -42,7 +42,7 @@ class Application(FastAPI):
                 for operation in path.values():
                     if "application/json" in operation["responses"].get("422", {}).get("content", {}):
                         del operation["responses"]["422"]
-            describe_options(described, self.state.front.service.engines)
+            describe_options(described, self.state.context.service.engines)
             for name in ("HTTPValidationError", "ValidationError"):
                 described["components"]["schemas"].pop(name, None)
         return cast("dict[str, Any]", self.openapi_schema)
@@ -66,7 +66,7 @@ def create_app(
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
-    app.state.front = Front(service, settings, closing, log)
+    app.state.context = AppContext(service, settings, closing, log)
     app.add_middleware(Heads)  # of middleware, the last one that is added is asked first
     problems.install(app)
     hosts = Hosts.of(settings)

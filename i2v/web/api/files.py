@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from i2v.core.errors import InvalidRequest
 from i2v.media.decoder import THUMBNAIL_TYPE
 from i2v.media.preview import MIME_TYPE as PREVIEW_TYPE
-from i2v.web.front import PREFIX, Front
+from i2v.web.context import PREFIX, AppContext
 from i2v.web.problems import problems
 
 router = APIRouter(prefix=f"{PREFIX}/jobs/{{job_id}}", tags=["jobs"])
@@ -28,7 +28,7 @@ _LASTING = {"Cache-Control": "private, max-age=31536000, immutable"}
 )
 def get_video(request: Request, job_id: str) -> FileResponse:
     """Return the finished video, or the ranges of it that are asked for."""
-    path = Front.of(request).service.video(job_id)
+    path = AppContext.of(request).service.video(job_id)
     try:
         found = path.stat()
     except OSError as error:  # this very moment
@@ -49,7 +49,7 @@ def get_video(request: Request, job_id: str) -> FileResponse:
 )
 def get_preview(request: Request, job_id: str) -> Response:
     """Return what the clip looks like so far, small and moving, while it is denoising."""
-    service = Front.of(request).service
+    service = AppContext.of(request).service
     job = service.get(job_id)
     picture = service.preview(job_id)
     if picture is None:
@@ -64,8 +64,8 @@ def get_preview(request: Request, job_id: str) -> Response:
 )
 async def get_last_frame(request: Request, job_id: str) -> Response:
     """Return the finished video's last frame as PNG, to go on from there."""
-    front = Front.of(request)
-    frame = await front.heavy(lambda: front.service.last_frame(job_id))
+    context = AppContext.of(request)
+    frame = await context.heavy(lambda: context.service.last_frame(job_id))
     return Response(frame, media_type="image/png")
 
 
@@ -76,8 +76,8 @@ async def get_last_frame(request: Request, job_id: str) -> Response:
 )
 async def get_poster(request: Request, job_id: str) -> Response:
     """Return the finished video's first frame as a small JPEG, to show before it is played."""
-    front = Front.of(request)
-    poster = await front.heavy(lambda: front.service.poster(job_id))
+    context = AppContext.of(request)
+    poster = await context.heavy(lambda: context.service.poster(job_id))
     return Response(poster, media_type="image/jpeg", headers=_LASTING)
 
 
@@ -88,7 +88,7 @@ async def get_poster(request: Request, job_id: str) -> Response:
 )
 def get_thumbnail(request: Request, job_id: str) -> Response:
     """Return the picture that the job was given, small, as JPEG."""
-    picture = Front.of(request).service.thumbnail(job_id)
+    picture = AppContext.of(request).service.thumbnail(job_id)
     return Response(picture, media_type=THUMBNAIL_TYPE, headers=_LASTING)
 
 

@@ -22,7 +22,7 @@ from i2v.web.api.charsets import check_ascii, check_charset
 from i2v.web.api.json_body import parse_object
 from i2v.web.api.multipart import PICTURE, receive_form
 from i2v.web.api.waiting_place import waiting_place
-from i2v.web.front import Front
+from i2v.web.context import AppContext
 
 FORM, JSON = "multipart/form-data", "application/json"
 
@@ -66,10 +66,10 @@ async def read_submission(request: Request) -> Submitted:
 async def read_form(request: Request) -> Submitted:
     if _media_type(request) != FORM:
         raise _refused(request, FORM)
-    front = Front.of(request)
-    with waiting_place(front.settings.service.data_dir) as place:
+    context = AppContext.of(request)
+    with waiting_place(context.settings.service.data_dir) as place:
         form = await receive_form(request.headers["content-type"], request.stream(), place.write)
-        pictures = await place.read_out(form.split, front.unpacking)
+        pictures = await place.read_out(form.split, context.unpacking)
     roles = [role for role in pictures if role != PICTURE]
     fields: JsonObject = dict(form.texts)
     if roles:
@@ -91,12 +91,12 @@ async def read_parts(request: Request, file: str) -> Parts:
     """Return the fields of a form whose part `file` may be a file, or of a JSON object."""
     if _media_type(request) != FORM:
         return Parts(await read_json(request))
-    front = Front.of(request)
-    with waiting_place(front.settings.service.data_dir) as place:
+    context = AppContext.of(request)
+    with waiting_place(context.settings.service.data_dir) as place:
         form = await receive_form(
             request.headers["content-type"], request.stream(), place.write, frozenset({file}), None
         )
-        pictures = await place.read_out(form.split, front.unpacking)
+        pictures = await place.read_out(form.split, context.unpacking)
     return Parts(dict(form.texts), pictures.get(file))
 
 
@@ -116,11 +116,11 @@ async def _read_body(request: Request, parse: Callable[[bytes], T]) -> T:
         check_ascii(body, "Content-Type", charset)
         return parse(body)
 
-    front = Front.of(request)
-    with waiting_place(front.settings.service.data_dir) as place:
+    context = AppContext.of(request)
+    with waiting_place(context.settings.service.data_dir) as place:
         async for chunk in request.stream():
             await place.write(chunk)
-        return await place.read_out(checked, front.unpacking)
+        return await place.read_out(checked, context.unpacking)
 
 
 def _submitted(body: bytes) -> Submitted:

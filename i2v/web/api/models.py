@@ -9,7 +9,7 @@ from i2v.core.errors import I2VError
 from i2v.core.messages import hint
 from i2v.service.models import Model, State, Task, TaskKind
 from i2v.web.api.schemas import JobError
-from i2v.web.front import PREFIX, Front
+from i2v.web.context import PREFIX, AppContext
 from i2v.web.problems import problems
 from i2v.weights.download import PartPlan, Plan
 from i2v.weights.folders import Origin
@@ -87,32 +87,32 @@ class ModelsBody(BaseModel):
 @router.get("")
 def list_models(request: Request) -> ModelsBody:
     """List the models: where each is, how its files were checked, what a download would be or how it is."""
-    return ModelsBody(models=[_model(model) for model in Front.of(request).service.models.all()])
+    return ModelsBody(models=[_model(model) for model in AppContext.of(request).service.models.all()])
 
 
 @router.get("/{name}", responses=problems(422))
 def get_model(request: Request, name: str) -> ModelBody:
     """Tell how a model that can be downloaded is."""
-    return _model(Front.of(request).service.models.get(name))
+    return _model(AppContext.of(request).service.models.get(name))
 
 
 @router.post("/{name}/download", status_code=202, responses=problems(409, 422))
 def download_model(request: Request, name: str, asked: DownloadRequest | None = None) -> ModelBody:
     """Begin to fetch a model, or go on with it, until it is done or cancelled, or the service ends."""
     accepts = asked is not None and asked.accept_licence
-    return _model(Front.of(request).service.models.download(name, accepts))
+    return _model(AppContext.of(request).service.models.download(name, accepts))
 
 
 @router.post("/{name}/verify", status_code=202, responses=problems(409, 422))
 def verify_model(request: Request, name: str) -> ModelBody:
     """Begin to compare each file with what its hub tells."""
-    return _model(Front.of(request).service.models.verify(name))
+    return _model(AppContext.of(request).service.models.verify(name))
 
 
 @router.delete("/{name}/task", status_code=202, responses=problems(409, 422))
 def cancel_task(request: Request, name: str) -> ModelBody:
     """Cancel the download or check that is under way; what was fetched is kept."""
-    return _model(Front.of(request).service.models.cancel(name))
+    return _model(AppContext.of(request).service.models.cancel(name))
 
 
 def _model(model: Model) -> ModelBody:

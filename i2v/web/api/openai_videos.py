@@ -22,7 +22,7 @@ from i2v.web.api.base64_picture import decode_base64
 from i2v.web.api.files import get_poster, get_video
 from i2v.web.api.intake import FORM, JSON, read_json, read_parts
 from i2v.web.api.schemas import IMAGE_FILE, JsonSchema, body_schema, form_schema
-from i2v.web.front import Front
+from i2v.web.context import AppContext
 from i2v.web.problems import Refusal, problem_of, problems
 from i2v.weights import is_available
 
@@ -121,10 +121,10 @@ _CREATE: JsonSchema = {
 )
 async def create_video(request: Request) -> Video:
     """Put a job into the queue. All fields of /api/v1/jobs are known besides OpenAI's own."""
-    front = Front.of(request)
+    context = AppContext.of(request)
     fields, picture = await _read_creation(request)
-    spec = await front.engine(str(fields.get("engine", "auto"))) if "seconds" in fields else None
-    job = await front.submit(_in_our_words(fields, spec, front), picture)
+    spec = await context.engine(str(fields.get("engine", "auto"))) if "seconds" in fields else None
+    job = await context.submit(_in_our_words(fields, spec, context), picture)
     return _video(job)
 
 
@@ -136,7 +136,7 @@ async def list_videos(
     order: Literal["asc", "desc"] = "desc",
 ) -> VideoList:
     """List videos, the newest first unless `order` is asc, from behind the one with the id `after`."""
-    service = Front.of(request).service
+    service = AppContext.of(request).service
     jobs = await run_sync(lambda: service.jobs_after(after, limit + 1, oldest_first=order == "asc"))
     data = [_video(job) for job in jobs[:limit]]
     return VideoList(
@@ -151,13 +151,13 @@ async def list_videos(
 def retrieve_video(request: Request, response: Response, video_id: str) -> Video:
     """Tell how a video is."""
     response.headers.update(POLL_HEADERS)
-    return _video(Front.of(request).service.get(video_id))
+    return _video(AppContext.of(request).service.get(video_id))
 
 
 @router.delete("/videos/{video_id}", responses=problems(404, 409, 503))
 def delete_video(request: Request, video_id: str) -> DeletedVideo:
     """Delete a video that is finished or still waits. One that is being made has to be cancelled first."""
-    service = Front.of(request).service
+    service = AppContext.of(request).service
     if service.get(video_id).status == "queued":
         service.cancel(video_id)
     return DeletedVideo(id=service.delete(video_id).job.id)
@@ -176,14 +176,14 @@ async def download_content(
 @router.post("/videos/{video_id}/remix", responses=problems(404, 410, 422, 429, 503))
 async def remix_video(request: Request, video_id: str) -> Video:
     """Make the clip again from the same picture with another prompt."""
-    front = Front.of(request)
+    context = AppContext.of(request)
     fields = await read_json(request)
-    job = await run_sync(front.service.get, video_id)
-    picture = await front.look(lambda: front.service.picture(job))
+    job = await run_sync(context.service.get, video_id)
+    picture = await context.look(lambda: context.service.picture(job))
     if picture is None:
         raise InvalidRequest("job.no_thumbnail", id=job.id)
     again = {name: value for name, value in job.request.items() if name not in ("seed", "inputs")}
-    made = await front.submit({**again, **fields}, picture)
+    made = await context.submit({**again, **fields}, picture)
     return _video(made).model_copy(update={"remixed_from_video_id": job.id})
 
 
@@ -193,10 +193,10 @@ async def remix_video(request: Request, video_id: str) -> Video:
 @router.get("/models")
 def list_openai_models(request: Request) -> ModelList:
     """List the models that can run here."""
-    front = Front.of(request)
-    specs = front.service.engines.values()
+    context = AppContext.of(request)
+    specs = context.service.engines.values()
     return ModelList(
-        data=[ModelEntry(id=spec.name) for spec in specs if is_available(spec, front.settings.models)]
+        data=[ModelEntry(id=spec.name) for spec in specs if is_available(spec, context.settings.models)]
     )
 
 
@@ -240,7 +240,7 @@ def _reference(fields: JsonObject) -> bytes:
     return decode_base64(given, REFERENCE)
 
 
-def _in_our_words(fields: JsonObject, spec: EngineSpec | None, front: Front) -> JsonObject:
+def _in_our_words(fields: JsonObject, spec: EngineSpec | None, context: AppContext) -> JsonObject:
     """Return the fields of a `GenerationRequest`; `spec` is the engine of a request with `seconds`."""
     words = dict(fields)
     if (size := words.pop("size", None)) is not None:
@@ -250,7 +250,7 @@ def _in_our_words(fields: JsonObject, spec: EngineSpec | None, front: Front) -> 
             raise InvalidRequest("request.invalid", field="size", value=shown(size), allowed=allowed)
         words |= {"width": int(match[1]), "height": int(match[2])}
     if spec is not None and "num_frames" not in words:
-        fps = words.get("fps", front.service.presets(spec)["standard"].fps)
+        fps = words.get("fps", context.service.presets(spec)["standard"].fps)
         frames = _positive(words.pop("seconds"), "seconds") * _positive(fps, "fps")
         can = spec.capabilities.num_frames
         if not can.least <= round(frames) <= can.most and not can.only:

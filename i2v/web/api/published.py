@@ -19,7 +19,7 @@ from i2v.web.api.base64_picture import decode_base64
 from i2v.web.api.events import watch
 from i2v.web.api.intake import FORM, JSON, Submitted, read_form, read_json
 from i2v.web.api.schemas import IMAGE_FILE, GenerateBody, JsonSchema, PredictBody, form_schema, video_url
-from i2v.web.front import Front
+from i2v.web.context import AppContext
 from i2v.web.problems import Problem, Refusal, problem_of, problem_of_job, problems
 
 # What the first client sends, in this order, and how the request calls it.
@@ -89,9 +89,9 @@ def _positional(body: JsonObject) -> JsonObject:
 
 async def _finished(request: Request, sent: Submitted) -> Job:
     """Submit a job and return it when it has succeeded; raise what stopped it."""
-    front = Front.of(request)
-    job = await _submit(front, sent)
-    async with aclosing(watch(front.service, job.id, front.closing)) as moments:
+    context = AppContext.of(request)
+    job = await _submit(context, sent)
+    async with aclosing(watch(context.service, job.id, context.closing)) as moments:
         async for moment in moments:
             job = moment or job
             if await request.is_disconnected():
@@ -105,7 +105,7 @@ async def _finished(request: Request, sent: Submitted) -> Job:
     raise I2VError("server.stopping", id=job.id)
 
 
-async def _submit(front: Front, sent: Submitted) -> Job:
+async def _submit(context: AppContext, sent: Submitted) -> Job:
     values = sent.fields
     fields = {SHORT_NAMES.get(name, name): value for name, value in values.items()}
     if len(fields) < len(values):
@@ -113,7 +113,7 @@ async def _submit(front: Front, sent: Submitted) -> Job:
     if "resolution" in fields:
         fields["resolution"] = _resolution(fields["resolution"])
     try:
-        return await front.submit(fields, sent.picture, others=sent.others)
+        return await context.submit(fields, sent.picture, others=sent.others)
     except InvalidRequest as error:
         raise Refusal(_in_their_words(problem_of(error), values)) from error
 

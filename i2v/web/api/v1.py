@@ -34,7 +34,7 @@ from i2v.web.api.schemas import (
     PresetsBody,
     job_body,
 )
-from i2v.web.front import PREFIX, Front
+from i2v.web.context import PREFIX, AppContext
 from i2v.web.guard.access import may_know
 from i2v.web.problems import Refusal, problem_of, problems
 from i2v.weights import is_available
@@ -51,7 +51,7 @@ router = APIRouter(prefix=PREFIX)
 @root.get("/healthz", response_class=PlainTextResponse, responses=problems(503))
 async def healthz(request: Request) -> str:
     """Say that the process answers, and needs no restart."""
-    if not Front.of(request).service.is_alive():
+    if not AppContext.of(request).service.is_alive():
         raise I2VError("server.halted")
     return "ok"
 
@@ -59,7 +59,7 @@ async def healthz(request: Request) -> str:
 @root.get("/readyz", response_class=PlainTextResponse, responses=problems(503))
 async def readyz(request: Request) -> str:
     """Say whether a job that is submitted now would be accepted and run; if not, with the token, why."""
-    if problem := await Front.of(request).problem():
+    if problem := await AppContext.of(request).problem():
         told = problem if may_know(request) else I2VError("server.not_now")
         raise Refusal(problem_of(told))  # the log has it once, and not for each who asks
     return "ok"
@@ -85,13 +85,13 @@ async def submit_job(
     A second submission with the same Idempotency-Key and the same content returns the first one's job.
     """
     sent = await read_submission(request)
-    job = await Front.of(request).submit(sent.fields, sent.picture, idempotency_key, sent.others)
+    job = await AppContext.of(request).submit(sent.fields, sent.picture, idempotency_key, sent.others)
     return await _accepted(job, request, response)
 
 
 async def _accepted(job: Job, request: Request, response: Response) -> AcceptedBody:
     response.headers["Location"] = str(request.url_for("get_job", job_id=job.id))
-    seconds = await run_sync(Front.of(request).service.expected_start, job)
+    seconds = await run_sync(AppContext.of(request).service.expected_start, job)
     body = await run_sync(job_body, job, request)
     return AcceptedBody(**vars(body), expected_start_seconds=seconds)
 
@@ -100,14 +100,14 @@ async def _accepted(job: Job, request: Request, response: Response) -> AcceptedB
 def list_jobs(request: Request, listing: Annotated[Listing, Query()]) -> PageBody:
     """List jobs, newest first, from where the page before ended."""
     check_query(request.scope["query_string"])
-    page = Front.of(request).service.page(listing.status, listing.cursor, listing.limit, listing.search)
+    page = AppContext.of(request).service.page(listing.status, listing.cursor, listing.limit, listing.search)
     return PageBody(jobs=[job_body(job, request) for job in page.jobs], next_cursor=page.next_cursor)
 
 
 @router.get("/jobs/{job_id}", responses=problems(404, 503), tags=["jobs"])
 def get_job(request: Request, job_id: str) -> JobBody:
     """Tell how a job is."""
-    return job_body(Front.of(request).service.get(job_id), request)
+    return job_body(AppContext.of(request).service.get(job_id), request)
 
 
 @router.delete(
@@ -131,7 +131,7 @@ def cancel_job(
     With purge, delete a job that has ended: its video, its picture and all that is known of it. One that is
     queued or running has to be cancelled first (409).
     """
-    service = Front.of(request).service
+    service = AppContext.of(request).service
     if not purge:
         return job_body(service.cancel(job_id), request)
     return JSONResponse(DeletedBody.of(service.delete(job_id)).model_dump())
@@ -140,7 +140,7 @@ def cancel_job(
 @router.post("/jobs/{job_id}/retry", status_code=202, responses=problems(404, 409, 429, 503), tags=["jobs"])
 async def retry_job(request: Request, response: Response, job_id: str) -> AcceptedBody:
     """Put a failed or cancelled job at the end of the queue."""
-    job = await run_sync(Front.of(request).service.retry, job_id)
+    job = await run_sync(AppContext.of(request).service.retry, job_id)
     return await _accepted(job, request, response)
 
 
@@ -162,13 +162,13 @@ async def get_events(
     request: Request, job_id: str, last_event_id: Annotated[str | None, Header()] = None
 ) -> Response:
     """Follow a job by server-sent events; with Last-Event-ID, from there on."""
-    front = Front.of(request)
-    job = await run_sync(front.service.get, job_id)
+    context = AppContext.of(request)
+    job = await run_sync(context.service.get, job_id)
     seen = Seen.parse(last_event_id)
     if is_final(job) and seen.knows(job):
         return Response(status_code=204)
     stream = event_stream(
-        watch(front.service, job_id, front.closing),
+        watch(context.service, job_id, context.closing),
         seen,
         lambda now: job_body(now, request).model_dump_json(),
         str(request.url_for("get_preview", job_id=job_id)),
@@ -183,16 +183,16 @@ async def get_events(
 @router.get("/engines", tags=["what there is"])
 def list_engines(request: Request) -> EnginesBody:
     """List the models."""
-    front = Front.of(request)
-    models = front.settings.models
-    specs = front.service.engines.values()
+    context = AppContext.of(request)
+    models = context.settings.models
+    specs = context.service.engines.values()
     return EnginesBody(engines=[EngineBody.of(spec, is_available(spec, models)) for spec in specs])
 
 
 @router.get("/presets", tags=["what there is"])
 def list_presets(request: Request) -> PresetsBody:
     """List the presets as each model has them."""
-    service = Front.of(request).service
+    service = AppContext.of(request).service
     return PresetsBody(presets={name: service.presets(spec) for name, spec in service.engines.items()})
 
 
@@ -204,10 +204,10 @@ def list_presets(request: Request) -> PresetsBody:
 )
 async def plan_job(request: Request) -> PlanBody:
     """Tell what a request would take on this machine, without a picture and without a job."""
-    front = Front.of(request)
+    context = AppContext.of(request)
     fields = await read_json(request)
     size = _picture_size(fields.pop("picture_size", [512, 512]))
-    plan = await front.plan(fields, size)
+    plan = await context.plan(fields, size)
     return PlanBody(
         fits=plan.fits,
         bytes=plan.bytes,

@@ -17,7 +17,7 @@ import gradio as gr
 from gradio.events import Dependency
 
 from i2v.core.schema import Language
-from i2v.web.front import Front
+from i2v.web.context import AppContext
 from i2v.web.page.endpoint import add_endpoint
 from i2v.web.page.tabs.batch import BatchTab
 from i2v.web.page.tabs.form import Form
@@ -68,8 +68,8 @@ _OTHERS: dict[str, Callable[[Shared, Form], Tab]] = {
 class Page:
     """One `gr.Blocks` for all visitors."""
 
-    def __init__(self, front: Front) -> None:
-        self._front = front
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
         self._labels = Labels()
         self._titles: dict[str, gr.Tab] = {}
         with gr.Blocks(
@@ -77,7 +77,7 @@ class Page:
         ) as self.blocks:
             self._lay_out()
             # First: an event takes its handler's name, unless that is taken.
-            add_endpoint(front, Path(self.generate.form.picture.GRADIO_CACHE))
+            add_endpoint(context, Path(self.generate.form.picture.GRADIO_CACHE))
             self._wire()
         self.blocks.max_threads = _MAX_EVENTS  # Gradio's name for it; our handlers take no threads of its own
         self.blocks.queue(api_open=False, default_concurrency_limit=None)
@@ -102,7 +102,7 @@ class Page:
         self.remembered = gr.BrowserState(asdict(Remembered()), storage_key="i2v", secret="i2v")
         opened = gr.State(Opened())
         with gr.Tabs(elem_id="i2v-tabs") as self.tabs:
-            shared = Shared(self._front, labels, self.language, self.remembered, opened, self.tabs)
+            shared = Shared(self._context, labels, self.language, self.remembered, opened, self.tabs)
             with self._titled("generate"):
                 self.generate = GenerateTab(shared)
             self._others: dict[str, Tab] = {}
@@ -157,7 +157,7 @@ class Page:
         return {**self._texts(language), self.remembered: asdict(kept)}
 
     def _title(self, language: Language) -> str:
-        return _title(language, has_visits=bool(self._front.settings.security.token.get_secret_value()))
+        return _title(language, has_visits=bool(self._context.settings.security.token.get_secret_value()))
 
     def _texts(self, language: Language) -> Updates:
         return {**self._labels.updates(language), self.title: self._title(language)}

@@ -17,12 +17,12 @@ from i2v.core.errors import I2VError
 from i2v.core.schema import PresetName
 from i2v.jobs.model import Job, JsonObject
 from i2v.web.api.events import watch
-from i2v.web.front import Front
+from i2v.web.context import AppContext
 from i2v.web.page.uploads import read_upload, uploaded
 from i2v.web.texts import translate
 
 
-def add_endpoint(front: Front, folder: Path) -> None:
+def add_endpoint(context: AppContext, folder: Path) -> None:
     """Add it to the `gr.Blocks` within which this is called.
 
     Args:
@@ -40,7 +40,7 @@ def add_endpoint(front: Front, folder: Path) -> None:
         fields = {"prompt": prompt} | {name: value for name, value in given.items() if value is not None}
         try:
             picture = await run_sync(_read, image, folder)
-            job = await _finish(front, await front.submit(fields, picture))
+            job = await _finish(context, await context.submit(fields, picture))
         except I2VError as error:
             raise gr.Error(error.message, print_exception=False) from error
         if job.status != "succeeded":
@@ -55,7 +55,7 @@ def _read(image: object, folder: Path) -> bytes:
     return read_upload(uploaded(image.get("path") if isinstance(image, dict) else image, folder))
 
 
-async def _finish(front: Front, job: Job) -> Job:
-    async for now in watch(front.service, job.id, front.closing):
+async def _finish(context: AppContext, job: Job) -> Job:
+    async for now in watch(context.service, job.id, context.closing):
         job = now or job
     return job

@@ -18,7 +18,7 @@ from gradio.routes import App
 from starlette.routing import Mount
 
 from i2v.core.settings import Settings
-from i2v.web.front import Front
+from i2v.web.context import AppContext
 from i2v.web.page import upload_parser
 from i2v.web.page.blocks import Page
 from i2v.web.page.gate import UPLOAD, PageMount
@@ -48,8 +48,8 @@ def mount_page(app: FastAPI, settings: Settings) -> FastAPI:
 
 async def _mount(app: FastAPI, settings: Settings, folder: Path) -> None:
     """In a loop, because Gradio, where it finds none, makes one of its own and never closes it."""
-    front = cast("Front", app.state.front)
-    blocks = Page(front).blocks
+    context = cast("AppContext", app.state.context)
+    blocks = Page(context).blocks
     max_file_size = round(settings.image.max_megabytes * 1e6)
     gr.mount_gradio_app(
         app,
@@ -75,7 +75,7 @@ async def _mount(app: FastAPI, settings: Settings, folder: Path) -> None:
     max_bytes = round(max(MAX_UPLOAD_BYTES, 4 * max_file_size))
     uploads = UploadFolder(folder, max_bytes)
     app.state.larger_bodies[UPLOAD] = max_bytes  # a batch comes in one request
-    routes.insert(0, PageMount(page, front.closing, sessions, uploads, upload_parser.forget_progress))
+    routes.insert(0, PageMount(page, context.closing, sessions, uploads, upload_parser.forget_progress))
 
 
 def _theme() -> gr.themes.Base:

@@ -18,7 +18,7 @@ from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.engines.registry import engines
 from i2v.jobs.store import JobStore
 from i2v.service.service import Service
-from i2v.web.front import Front
+from i2v.web.context import AppContext
 from i2v.web.page.blocks import Page
 from i2v.web.page.tabs.showing import Showing
 from i2v.web.page.tabs.widgets import Remembered
@@ -37,7 +37,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     service.start()
 
     async def build() -> Page:
-        return Page(Front(service, settings, threading.Event()))
+        return Page(AppContext(service, settings, threading.Event()))
 
     yield asyncio.run(build())
     service.stop()

@@ -64,8 +64,8 @@ class BatchTab:
     def __init__(self, shared: Shared, form: Form) -> None:
         self._shared = shared
         self._form = form
-        self._front = shared.front
-        self._service = shared.front.service
+        self._context = shared.context
+        self._service = shared.context.service
         labels = shared.labels
         with gr.Row():
             with gr.Column(scale=5, min_width=300):
@@ -107,7 +107,7 @@ class BatchTab:
             kept = self._shared.remembered_of(values).batch
             last.entries = tuple(Entry(name, job=job, left=not job) for name, job in kept)
         news = follow(
-            last, lambda: self._rows(last), self._front.closing, POLL_SECONDS, self._service.revision
+            last, lambda: self._rows(last), self._context.closing, POLL_SECONDS, self._service.revision
         )
         async for updates in news:
             yield updates
@@ -152,7 +152,7 @@ class BatchTab:
             line = text("batch.sending", language, number=number + 1, total=len(paths))
             yield panels.plain(line)
             try:
-                job = await self._front.submit(fields, await run_sync(read_upload, path))
+                job = await self._context.submit(fields, await run_sync(read_upload, path))
             except QueueFull as error:
                 last.leave(number)
                 yield panels.error(error.to_dict(), language) + batch_panels.left(last.entries, language)
@@ -164,7 +164,7 @@ class BatchTab:
         yield ""
 
     async def _fields(self, values: Values) -> JsonObject:
-        spec = await self._front.engine(self._form.engine_named(values))
+        spec = await self._context.engine(self._form.engine_named(values))
         fields = self._form.fields(values, spec)
         if spec.capabilities.prompt != "none":
             fields["prompt"] = values[self.prompt] or ""
@@ -177,8 +177,8 @@ class BatchTab:
         if not paths:
             return ""
         try:
-            header = await self._front.inspect(await run_sync(read_upload, paths[0]))
-            plan = await self._front.plan(await self._fields(values), header.size)
+            header = await self._context.inspect(await run_sync(read_upload, paths[0]))
+            plan = await self._context.plan(await self._fields(values), header.size)
         except I2VError:  # said of the picture that it is about, or when the button is pressed
             return ""
         return batch_panels.forecast(len(paths), plan.seconds, language)
@@ -187,7 +187,7 @@ class BatchTab:
         """Raise now what would be wrong with every picture's request."""
         if not paths:
             raise InvalidRequest("request.missing_field", field=text("picture.label", language))
-        await self._front.plan(fields)
+        await self._context.plan(fields)
 
     async def act(self, event: gr.EventData) -> Updates:
         """Do what a button of the list says."""

@@ -31,8 +31,8 @@ class Filling:
         self, shared: Shared, view: gr.State, brought_back: gr.State, form: Form, outlook: Outlook
     ) -> None:
         self._shared = shared
-        self._front = shared.front
-        self._service = shared.front.service
+        self._context = shared.context
+        self._service = shared.context.service
         self._view = view
         self._brought_back = brought_back
         self._form = form
@@ -63,14 +63,14 @@ class Filling:
     async def _picture_of(self, values: Values, job: Job) -> Updates:
         picture = None
         with suppress(I2VError):  # it cannot be read now: the form stays without it
-            picture = await self._front.look(lambda: self._service.picture(job))
+            picture = await self._context.look(lambda: self._service.picture(job))
         return await run_sync(self._form.placed, values, picture)
 
     async def _of_job(self, view: Showing, job: Job) -> Updates:
         """Return the form as the job was asked for, with the numbers that were run."""
         asked, ran = job.request, job.generation
         engine = str(asked.get("engine", "auto"))
-        if engine not in self._service.engines or engine == self._front.settings.engine.name:
+        if engine not in self._service.engines or engine == self._context.settings.engine.name:
             engine = "auto"  # whatever that is by now
         chosen = {"preset": asked.get("preset", "standard"), "engine": engine}
         spec, updates = await self._sized(view, chosen)
@@ -113,7 +113,7 @@ class Filling:
         """Write a motion into the prompt."""
         name, language = Action.of(event).id, self._shared.language_of(values)
         try:
-            spec = await self._front.engine(self._form.engine_named(values))
+            spec = await self._context.engine(self._form.engine_named(values))
         except I2VError:  # `look` tells it
             return gr.skip()
         if name not in motions_of(spec):
@@ -125,7 +125,7 @@ class Filling:
         view: Showing = values[self._view]
         name, preset = self._form.engine_named(values), values[self._form.preset]
         with suppress(I2VError):  # `look` tells it
-            offered = (await self._front.engine(name)).offered
+            offered = (await self._context.engine(name)).offered
             preset = preset if preset in offered else "standard"
         spec, sized = await self._sized(view, {"preset": preset, "engine": name})
         if spec is None:
@@ -135,7 +135,7 @@ class Filling:
     async def reshape(self, values: Values) -> Updates:
         """Do the same where another engine's controls are shown: they may have been replaced by now."""
         with suppress(I2VError):  # `look` tells it
-            spec = await self._front.engine(self._form.engine_named(values))
+            spec = await self._context.engine(self._form.engine_named(values))
             if spec.name != values[self._view].shaped:
                 return await self.apply_preset(values)
         return {}
@@ -144,7 +144,7 @@ class Filling:
         """Return the engine, and the controls that it has a use for with the numbers of `fields`."""
         named = {name: value for name, value in fields.items() if (name, value) != ("engine", "auto")}
         try:
-            spec = await self._front.engine(str(fields.get("engine", "auto")))
+            spec = await self._context.engine(str(fields.get("engine", "auto")))
             plan = await self._outlook.planned(named, spec)
         except I2VError:  # `look` tells it
             view.shaped = view.shaped or ""

@@ -74,8 +74,8 @@ class GalleryTab:
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self._front = shared.front
-        self._service = shared.front.service
+        self._context = shared.context
+        self._service = shared.context.service
         labels = shared.labels
         with gr.Row():
             with gr.Column(scale=3, min_width=280):
@@ -109,7 +109,8 @@ class GalleryTab:
         looking: Looking = values[self.view]
         looking.language, looking.cursors = self._shared.language_of(values), ()
         # Only what is new is shown: a clip that plays would begin again.
-        news = follow(looking, lambda: self._found(looking), self._front.closing, POLL_SECONDS, self._version)
+        closing = self._context.closing
+        news = follow(looking, lambda: self._found(looking), closing, POLL_SECONDS, self._version)
         async for updates in news:
             yield updates
 
@@ -129,7 +130,7 @@ class GalleryTab:
             searched=search != "",
             first=not cursors,
             problems=problems,
-            deletes=panels.retention(self._front.settings.storage, language),
+            deletes=panels.retention(self._context.settings.storage, language),
         )
         return {self.clips: shown}
 
@@ -174,7 +175,7 @@ class GalleryTab:
             return updates
         [path] = values[self.dropped]
         try:
-            found = await self._front.heavy(lambda: self._service.settings_of(path))
+            found = await self._context.heavy(lambda: self._service.settings_of(path))
         except I2VError as error:
             return updates | {self.told: panels.error(error.to_dict(), language)}
         # Over all tabs, since the first one is shown next.

@@ -52,8 +52,8 @@ class GenerateTab:
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self._front = shared.front
-        self._service = shared.front.service
+        self._context = shared.context
+        self._service = shared.context.service
         labels = shared.labels
         self.view = gr.State(Showing())
         # The id of the job that the form was filled from when the page opened.
@@ -155,7 +155,7 @@ class GenerateTab:
         """Put the last frame of the clip into the form, to go on from there."""
         view: Showing = values[self.view]
         try:
-            frame = await self._front.heavy(lambda: self._service.last_frame(view.job))
+            frame = await self._context.heavy(lambda: self._service.last_frame(view.job))
         except I2VError as error:  # the clip was deleted
             view.turn_to(view.job, error=error.to_dict())
             return self.form.placed(values, None)
@@ -175,7 +175,7 @@ class GenerateTab:
         view: Showing = values[self.view]
         show = partial(self._show, view)
         version = partial(self._version, view)
-        async for updates in follow(view, show, self._front.closing, POLL_SECONDS, version):
+        async for updates in follow(view, show, self._context.closing, POLL_SECONDS, version):
             yield updates
 
     def _version(self, view: Showing) -> object:
@@ -266,13 +266,13 @@ class GenerateTab:
         if picture is None:
             label = text("picture.label", self._shared.language_of(values))
             raise InvalidRequest("request.missing_field", field=label)
-        spec = await self._front.engine(self.form.engine_named(values))
+        spec = await self._context.engine(self.form.engine_named(values))
         fields = self.form.fields(values, spec)
         if values[self.view].shaped is None:  # pressed before the form was filled: the preset has the numbers
             fields = {name: value for name, value in fields.items() if name not in NUMBERS}
         for seed in seeds:
             asked = {**fields, **(seed if spec.capabilities.seed else {})}
-            yield (await self._front.submit(asked, picture)).id
+            yield (await self._context.submit(asked, picture)).id
 
     async def cancel(self, values: Values) -> str:
         view: Showing = values[self.view]

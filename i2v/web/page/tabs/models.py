@@ -36,12 +36,12 @@ class ModelsSection:
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self._front = shared.front
-        self._models = shared.front.service.models
+        self._context = shared.context
+        self._models = shared.context.service.models
         labels = shared.labels
         self.progress = gr.HTML(elem_id="i2v-models-progress")
         self.list = acting_html("i2v-models")
-        specs = [spec for spec in shared.front.service.engines.values() if can_be_added(spec)]
+        specs = [spec for spec in shared.context.service.engines.values() if can_be_added(spec)]
         example = f"/mnt/usb/{specs[0].name}" if specs else ""
         with gr.Row(elem_id="i2v-models-add", visible=bool(specs), equal_height=True):
             self.model = labels.of(
@@ -77,7 +77,7 @@ class ModelsSection:
         """Show how things are, and again what has changed."""
         view: ModelsView = values[self.view]
         view.language, view.told = self._shared.language_of(values), ""
-        async for updates in follow(view, lambda: self._show(view), self._front.closing, POLL_SECONDS):
+        async for updates in follow(view, lambda: self._show(view), self._context.closing, POLL_SECONDS):
             yield updates
 
     async def speak(self, values: Values) -> None:

@@ -35,9 +35,9 @@ class Outlook:
 
     def __init__(self, shared: Shared, view: gr.State, form: Form) -> None:
         self._shared = shared
-        self._front = shared.front
-        self._service = shared.front.service
-        self._inspected = Inspected(shared.front.inspect)
+        self._context = shared.context
+        self._service = shared.context.service
+        self._inspected = Inspected(shared.context.inspect)
         self._view = view
         self._form = form
         # Another number each time that the form has to show another engine's controls.
@@ -80,7 +80,7 @@ class Outlook:
                 return
             found: PictureFacts | InvalidRequest
             try:
-                found = await self._front.look(lambda: self._service.examine(picture))
+                found = await self._context.look(lambda: self._service.examine(picture))
             except InvalidRequest as error:
                 found = error
             view.examined = (values[self._form.picture], found)
@@ -94,7 +94,7 @@ class Outlook:
             view.error = None  # it is mended
         try:
             name = self._form.engine_named(values)
-            spec = await self._front.engine(name)
+            spec = await self._context.engine(name)
             said[self._form.motions] = chips(spec, language)
             said |= await self._of_engine(view, spec, is_named=name != "auto", language=language)
             if view.shaped not in (None, spec.name):
@@ -133,12 +133,12 @@ class Outlook:
     ) -> Updates:
         """Return what there is to say of the engine that would run, and why it is that one."""
         models = self._service.models
-        missing = await self._front.heavy(lambda: models.missing(spec))
+        missing = await self._context.heavy(lambda: models.missing(spec))
         view.wanted = spec.name if missing else ""
         if missing:
-            model = await self._front.heavy(lambda: models.get(spec.name))
+            model = await self._context.heavy(lambda: models.get(spec.name))
             return {self.missing: plan_panels.missing(model, language), self.about: ""}
-        reason = None if is_named else await self._front.heavy(self._service.explain_choice)
+        reason = None if is_named else await self._context.heavy(self._service.explain_choice)
         best = best_engine(self._service.engines)
         return {self.missing: "", self.about: plan_panels.about(spec, best, reason, language)}
 
@@ -185,4 +185,4 @@ class Outlook:
         prompt = str(fields.get("prompt", ""))
         if spec.capabilities.prompt == "required" and not prompt.strip():
             prompt = "any"  # so that a page without one gets numbers and not an error: it changes no number
-        return await self._front.plan(fields | {"prompt": prompt}, size or (512, 512))
+        return await self._context.plan(fields | {"prompt": prompt}, size or (512, 512))

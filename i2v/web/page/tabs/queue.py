@@ -39,8 +39,8 @@ class QueueTab:
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self._front = shared.front
-        self._service = shared.front.service
+        self._context = shared.context
+        self._service = shared.context.service
         self.told = gr.HTML(elem_id="i2v-queue-told")
         # Three, so that a step of the job that runs does not send all the others again.
         self.running = acting_html("i2v-queue-running")
@@ -61,7 +61,7 @@ class QueueTab:
         """Show the jobs, from the newest page, and again when something has changed."""
         view: QueueView = values[self.view]
         view.language, view.cursors = self._shared.language_of(values), ()
-        closing = self._front.closing
+        closing = self._context.closing
         async for updates in follow(view, lambda: self._show(view), closing, POLL_SECONDS, self._version):
             yield updates
 

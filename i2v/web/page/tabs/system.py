@@ -41,8 +41,8 @@ class SystemTab:
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self._front = shared.front
-        self._service = shared.front.service
+        self._context = shared.context
+        self._service = shared.context.service
         self.models = ModelsSection(shared)
         self.about = gr.HTML(elem_id="i2v-system")
         self.check = shared.labels.of(gr.Button(elem_id="i2v-system-check"), value="system.check")
@@ -63,7 +63,7 @@ class SystemTab:
         """Show how things are, and again what has changed."""
         view: SystemView = values[self.view]
         view.language = self._shared.language_of(values)
-        async for updates in follow(view, lambda: self._show(view), self._front.closing, POLL_SECONDS):
+        async for updates in follow(view, lambda: self._show(view), self._context.closing, POLL_SECONDS):
             yield updates
 
     async def switch(self, values: Values) -> Any:
@@ -77,20 +77,20 @@ class SystemTab:
         view: SystemView = values[self.view]
         yield panels.plain(text("system.checking", view.language))
         try:
-            view.report = await self._front.heavy(self._examine)
+            view.report = await self._context.heavy(self._examine)
         except I2VError as error:
             yield panels.error(error.to_dict(), view.language)
         else:
             yield system_panels.report(view.report, view.language)
 
     def _examine(self) -> Report:
-        front = self._front
-        logs = ROOT / "logs" if front.log is None else front.log.parent
-        return examine_service(front.settings, self._service.engines, os.environ, logs)
+        context = self._context
+        logs = ROOT / "logs" if context.log is None else context.log.parent
+        return examine_service(context.settings, self._service.engines, os.environ, logs)
 
     def _show(self, view: SystemView) -> Updates:
         language = view.language
-        deletes = panels.retention(self._front.settings.storage, language)
+        deletes = panels.retention(self._context.settings.storage, language)
         return {
             self.about: system_panels.overview(self._service.overview(), language, deletes),
             self.report: system_panels.report(view.report, language) if view.report else "",
@@ -98,14 +98,14 @@ class SystemTab:
         }
 
     def _log(self, language: Language) -> str:
-        log = self._front.log
+        log = self._context.log
         if log is None:
             return system_panels.log_end(None, "", language)
         try:
             lines = read_end(log)
         except OSError as error:  # somebody tidied up
             lines = error.strerror or str(error)
-        token = self._front.settings.security.token.get_secret_value()
+        token = self._context.settings.security.token.get_secret_value()
         if token:
             lines = lines.replace(token, "***")
         return system_panels.log_end(lines, str(log), language)

@@ -18,7 +18,7 @@ from gradio.events import Dependency
 
 from i2v.core.schema import Language
 from i2v.jobs.model import JsonObject
-from i2v.web.front import Front
+from i2v.web.context import AppContext
 from i2v.web.page.uploads import uploaded
 from i2v.web.texts import text
 
@@ -168,7 +168,7 @@ class Shared:
         tabs: all of them, so that a button can select another one.
     """
 
-    front: Front
+    context: AppContext
     labels: Labels
     language: gr.Radio
     remembered: gr.BrowserState

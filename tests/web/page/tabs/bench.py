@@ -18,7 +18,7 @@ from i2v.core.settings import Settings
 from i2v.jobs.model import Job
 from i2v.jobs.store import JobStore
 from i2v.service.service import Service
-from i2v.web.front import Front
+from i2v.web.context import AppContext
 from i2v.web.page.tabs.live import View
 from i2v.web.page.tabs.widgets import Labels, Opened, Remembered, Shared, Updates
 from tests.rehearsal import ENGINES, stage, submit
@@ -35,7 +35,7 @@ class Bench(Generic[TabType]):
     tab: TabType
     view: View
     shared: Shared
-    front: Front
+    context: AppContext
     service: Service
     store: JobStore
     executor: HeldExecutor
@@ -56,13 +56,13 @@ def open_bench(
     store = JobStore(settings.database, settings.service.max_queued)
     executor = HeldExecutor(settings, store)
     service = Service(settings, store, executor, ENGINES)
-    front = Front(service, settings, threading.Event(), log)
+    context = AppContext(service, settings, threading.Event(), log)
 
     async def build() -> Bench[TabType]:  # in a loop: else Gradio makes one and never closes it
         with gr.Blocks(analytics_enabled=False), gr.Tabs() as tabs, gr.Tab():
             language, remembered = gr.Radio(["en", "zh-CN"]), gr.BrowserState(vars(Remembered()))
-            shared = Shared(front, Labels(), language, remembered, gr.State(Opened()), tabs)
-            return Bench(make(shared), view, shared, front, service, store, executor, settings)
+            shared = Shared(context, Labels(), language, remembered, gr.State(Opened()), tabs)
+            return Bench(make(shared), view, shared, context, service, store, executor, settings)
 
     with pytest.MonkeyPatch.context() as patch:
         for name in ("batch", "gallery", "models", "queue", "system"):

@@ -29,7 +29,7 @@ BatchBench = Bench[BatchTab]
 
 
 def make_tab(shared: Shared) -> BatchTab:
-    form = Form(shared.labels, shared.front.service.engines)
+    form = Form(shared.labels, shared.context.service.engines)
     form.advanced(shared.labels)
     return BatchTab(shared, form)
 

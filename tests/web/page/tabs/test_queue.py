@@ -50,7 +50,7 @@ def test_the_lists_follow_the_store_and_only_what_is_new_is_sent(bench: Bench[Qu
         assert (await next_of(updates)).keys() == {tab.running}, "all that wait were sent again"
         bench.store.finish(claim, result_of(claim.job.id))
         assert "first" in (await next_of(updates))[tab.finished]
-        bench.front.closing.set()
+        bench.context.closing.set()
         assert [later async for later in updates] == []
         assert (first.id, second.id) != ("", "")
 

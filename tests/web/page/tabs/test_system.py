@@ -43,11 +43,11 @@ def test_this_machine_is_told_and_the_log_as_it_grows(bench: Bench[SystemTab]) -
         shown = await next_of(updates)
         assert str(bench.settings.output.directory) in shown[tab.about]
         assert "somebody wrote *** here" in shown[tab.log]
-        assert bench.front.log is not None
-        with bench.front.log.open("a") as log:
+        assert bench.context.log is not None
+        with bench.context.log.open("a") as log:
             log.write("one line more\n")
         assert "one line more" in (await next_of(updates))[tab.log]
-        bench.front.log.unlink()
+        bench.context.log.unlink()
         assert "No such file" in (await next_of(updates))[tab.log]
         await updates.aclose()  # type: ignore[attr-defined]
 
@@ -90,7 +90,7 @@ def test_the_examination_says_that_it_is_under_way_then_what_it_found(bench: Ben
     under_way, found = run(findings(bench))
     assert "Checking memory" in under_way
     assert f"the model folder {bench.settings.models.directory / REHEARSAL.name} is complete" in found
-    assert str(bench.front.log.parent) in found  # type: ignore[union-attr]
+    assert str(bench.context.log.parent) in found  # type: ignore[union-attr]
 
     async def look() -> str:
         updates = bench.tab.follow(bench.values())

@@ -24,7 +24,7 @@ WAITING = 64  # pictures of one kind that are read or wait for it; the next is t
 T = TypeVar("T")
 
 
-class Front:
+class AppContext:
     """Kept in the application's state.
 
     Attributes:
@@ -51,8 +51,8 @@ class Front:
         self._inspections = anyio.CapacityLimiter(WAITING)
 
     @classmethod
-    def of(cls, request: Request) -> Front:
-        return cast("Front", request.app.state.front)
+    def of(cls, request: Request) -> AppContext:
+        return cast("AppContext", request.app.state.context)
 
     async def heavy(self, call: Callable[[], T]) -> T:
         """Run what takes a process or waits for the worker: only two at once, so that others are answered."""

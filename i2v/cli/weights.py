@@ -14,8 +14,8 @@ from i2v.cli.parsers import Commands
 if TYPE_CHECKING:
     from i2v.core.engine_spec import EngineSpec
     from i2v.core.settings import Settings
-    from i2v.weights.download import PartPlan, Plan
-    from i2v.weights.progress import Progress
+    from i2v.weights.download import DownloadPlan, PartPlan
+    from i2v.weights.progress import TransferProgress
 
 
 def add_parsers(actions: Commands) -> None:
@@ -70,14 +70,14 @@ def _download(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _licence_question(plan: Plan) -> str:
+def _licence_question(plan: DownloadPlan) -> str:
     from i2v.weights.licences import licence_url
 
     names = "; ".join(f"{part.licence}, {licence_url(part)}" for part in plan.to_accept)
     return f"Do you accept the licence ({names})?"
 
 
-def _plan_lines(spec: EngineSpec, plan: Plan) -> list[str]:
+def _plan_lines(spec: EngineSpec, plan: DownloadPlan) -> list[str]:
     from i2v.weights.licences import licence_url
 
     begun = f", {plan.begun / 1e9:.2f} GB already downloaded" if plan.begun else ""
@@ -171,7 +171,7 @@ class _Line:
         if self.visible and self.last_shown:
             print(file=sys.stderr)
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: TransferProgress) -> None:
         now = (progress.file, progress.phase)
         if self.visible:
             print(f"\r{_words(progress):<100}", end="", file=sys.stderr, flush=True)
@@ -180,7 +180,7 @@ class _Line:
         self.last_shown = now
 
 
-def _words(progress: Progress) -> str:
+def _words(progress: TransferProgress) -> str:
     if progress.phase == "waiting":
         return "waiting for another process that is downloading this model"
     if progress.phase == "asking":

@@ -21,11 +21,11 @@ from i2v.core.settings import ModelSettings
 from i2v.engines.registry import find_spec
 from i2v.weights.added import add_folder, can_be_added, refuse_own, removable, remove_folder, which_fits
 from i2v.weights.check import verify
-from i2v.weights.download import Plan, download, plan_download, settle_licences
+from i2v.weights.download import DownloadPlan, download, plan_download, settle_licences
 from i2v.weights.fetching import checked_notice, unwritable
 from i2v.weights.folders import ModelFolder, find_weights, is_available, locate
 from i2v.weights.parts import published_of
-from i2v.weights.progress import Progress
+from i2v.weights.progress import TransferProgress
 from i2v.weights.records import Digests, merged, read_listing, records_folder
 from i2v.weights.shards import missing_file
 
@@ -33,7 +33,7 @@ STOP_SECONDS = 10  # that a task may take to end with the service
 
 TaskKind = Literal["download", "verify"]
 State = Literal["available", "incomplete", "absent", "downloading", "verifying"]
-OnProgress = Callable[[Progress], None]
+OnProgress = Callable[[TransferProgress], None]
 Cancel = Callable[[], bool]
 Work = Callable[[OnProgress, Cancel], Notice]
 
@@ -50,7 +50,7 @@ class Task:
     """
 
     kind: TaskKind
-    progress: Progress | None = None
+    progress: TransferProgress | None = None
     is_cancelling: bool = False
     ending: Notice | I2VError | None = None
 
@@ -74,7 +74,7 @@ class Model:
 
     spec: EngineSpec
     folder: ModelFolder
-    plan: Plan | None
+    plan: DownloadPlan | None
     checked: Notice | None
     removable: ModelFolder | None
     task: Task | None
@@ -262,7 +262,7 @@ class _Run:
         level = logging.WARNING if self.task.has_failed else logging.INFO
         log.log(level, "%s ended: %s", name, ending.message)
 
-    def _on_progress(self, progress: Progress) -> None:
+    def _on_progress(self, progress: TransferProgress) -> None:
         self.task = replace(self.task, progress=progress)
 
 

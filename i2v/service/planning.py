@@ -28,7 +28,7 @@ SAID_BEFORE = ("speed.", "request.size_", "request.untrained_", "camera.")
 
 
 @dataclass(frozen=True)
-class Plan:
+class PlanSummary:
     """What a request would take here. `None`: not known yet.
 
     Attributes:
@@ -86,7 +86,7 @@ class Planner:
         """Return the presets as `spec` has them."""
         return self._clips.presets(spec)
 
-    def plan(self, fields: JsonObject, picture_size: tuple[int, int] = (512, 512)) -> Plan:
+    def plan(self, fields: JsonObject, picture_size: tuple[int, int] = (512, 512)) -> PlanSummary:
         """Return what a request would take on this machine; raises `InvalidRequest` as `submit` does."""
         clip = self.plan_clip(self._clips.parse(fields), picture_size)
         memory, generation = clip.memory, clip.generation
@@ -99,7 +99,7 @@ class Planner:
         elif seconds is not None:
             notice = Notice("plan.seconds_guess", {"seconds": max(1, round(seconds))})
         said = tuple(each for each in clip.notices if each.code.startswith(SAID_BEFORE))
-        return Plan(memory.fits, needed, seconds, asdict(generation), notice, (*memory.notices, *said))
+        return PlanSummary(memory.fits, needed, seconds, asdict(generation), notice, (*memory.notices, *said))
 
     def check(self, fields: JsonObject) -> GenerationRequest:
         """Return the request, if its engine can do it; raises as `plan_clip` does, without a picture."""

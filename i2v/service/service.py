@@ -47,12 +47,12 @@ from i2v.service.inputs import Inputs
 from i2v.service.job_files import Removal, check_video, read_from_video, remove_video, video_bytes
 from i2v.service.models import Models
 from i2v.service.overview import Overview, take_overview
-from i2v.service.planning import Plan, Planner, Unfinished
+from i2v.service.planning import Planner, PlanSummary, Unfinished
 from i2v.service.readiness import Readiness
 from i2v.service.retention import Retention
 from i2v.workers.cleanup import clean_up
 
-__all__ = ["Deleted", "Executor", "Plan", "Service", "Unfinished"]
+__all__ = ["Deleted", "Executor", "PlanSummary", "Service", "Unfinished"]
 
 DELETED_AT_ONCE = 200  # jobs that are read at a time
 DECODERS = 2  # pictures of jobs that are decoded at the same time: each may take gigabytes
@@ -320,7 +320,7 @@ class Service:
         """Return the presets as `spec` has them."""
         return self._planner.presets(spec)
 
-    def plan(self, fields: JsonObject, picture_size: tuple[int, int] = (512, 512)) -> Plan:
+    def plan(self, fields: JsonObject, picture_size: tuple[int, int] = (512, 512)) -> PlanSummary:
         """Return what a request would take on this machine; raises `InvalidRequest` as `submit` does."""
         return self._planner.plan(fields, picture_size)
 

@@ -16,7 +16,7 @@ from i2v.core.errors import I2VError
 from i2v.core.settings import Settings
 from i2v.jobs.model import Job, JsonObject
 from i2v.media.image import Inspection
-from i2v.service.service import Plan, Service
+from i2v.service.service import PlanSummary, Service
 
 PREFIX = "/api/v1"
 WAITING = 64  # pictures of one kind that are read or wait for it; the next is turned away at once
@@ -62,7 +62,7 @@ class AppContext:
         """See `Service.problem`; whoever asks meanwhile takes no thread of those that answer others."""
         return await run_sync(self.service.problem, limiter=self._probes)
 
-    async def plan(self, fields: JsonObject, size: tuple[int, int] = (512, 512)) -> Plan:
+    async def plan(self, fields: JsonObject, size: tuple[int, int] = (512, 512)) -> PlanSummary:
         """See `Service.plan`."""
         return await run_sync(lambda: self.service.plan(fields, size), limiter=self._plans)
 

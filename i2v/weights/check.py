@@ -15,7 +15,7 @@ from i2v.weights.fetching import checked_notice
 from i2v.weights.folders import INDEX, ModelFolder, locate, way_to_get
 from i2v.weights.model_files import unreadable
 from i2v.weights.parts import name_in_model, part_of, stored
-from i2v.weights.progress import Progress, TransferMeter
+from i2v.weights.progress import TransferMeter, TransferProgress
 from i2v.weights.records import (
     Digests,
     Expected,
@@ -95,7 +95,7 @@ def _check_class(spec: EngineSpec, index: Path) -> None:
 def verify(
     spec: EngineSpec,
     models: ModelSettings,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_progress: Callable[[TransferProgress], None] = lambda progress: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Verified:
     """Read every file of the model and hold it to what the hub says of it; see `download` for the callables.

@@ -27,7 +27,7 @@ from i2v.weights.fetching import (
 from i2v.weights.folders import ModelFolder, locate, own_folder
 from i2v.weights.licences import accept, is_accepted, refuse_unless_accepted
 from i2v.weights.parts import name_in_model, needed_files, origin_of, published_of, stored
-from i2v.weights.progress import Progress, TransferMeter
+from i2v.weights.progress import TransferMeter, TransferProgress
 from i2v.weights.selection import fetch_order
 from i2v.weights.shards import size_of
 from i2v.weights.sharing import find_copy, link_copies, linked_files
@@ -59,7 +59,7 @@ class PartPlan:
 
 
 @dataclass(frozen=True)
-class Plan:
+class DownloadPlan:
     """What a download would be, said without asking anybody.
 
     Attributes:
@@ -95,14 +95,14 @@ class Plan:
         return tuple(part.published for part in self.parts if part.is_fetched and not part.is_accepted)
 
 
-def plan_download(spec: EngineSpec, models: ModelSettings) -> Plan:
+def plan_download(spec: EngineSpec, models: ModelSettings) -> DownloadPlan:
     """Return size, space, licences and origin. Touches no network. Raises `InvalidRequest`."""
     parts = tuple(_plan_part(spec, part, models) for part in published_of(spec))
     target = own_folder(spec, models)
     sizes = {path: size_of(path) for path in target.rglob("*")}
     linked = sum(size for path, size in sizes.items() if path.is_symlink())
     elsewhere = sum(part.published.size for part in parts if part.copy is not None)
-    return Plan(
+    return DownloadPlan(
         locate(spec, models),
         target,
         spec.published_bytes,
@@ -117,7 +117,7 @@ def plan_download(spec: EngineSpec, models: ModelSettings) -> Plan:
 def download(
     spec: EngineSpec,
     models: ModelSettings,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_progress: Callable[[TransferProgress], None] = lambda progress: None,
     cancelled: Callable[[], bool] = lambda: False,
     accept_licences: bool = False,
 ) -> Downloaded:
@@ -125,7 +125,7 @@ def download(
 
     Both callables are called from this thread a few times a second, `on_progress` with what is going on.
     Whatever ends this, what was fetched is kept, and the next call goes on from there. `accept_licences`: a
-    person has just accepted those of `Plan.to_accept`, which is recorded.
+    person has just accepted those of `DownloadPlan.to_accept`, which is recorded.
 
     Raises:
         InvalidRequest: the model is published nowhere, or a licence was not accepted (`weights.licence`).

@@ -17,7 +17,7 @@ Phase = Literal["waiting", "asking", "fetching", "checking", "pausing"]
 
 
 @dataclass(frozen=True)
-class Progress:
+class TransferProgress:
     """What is going on.
 
     Attributes:
@@ -49,7 +49,9 @@ class TransferMeter:
         settled: bytes of those that are there and right.
     """
 
-    def __init__(self, on_progress: Callable[[Progress], None], cancelled: Callable[[], bool]) -> None:
+    def __init__(
+        self, on_progress: Callable[[TransferProgress], None], cancelled: Callable[[], bool]
+    ) -> None:
         self.total = 0
         self.settled = 0
         self._on_progress = on_progress
@@ -76,7 +78,9 @@ class TransferMeter:
         done = self.settled + file_bytes
         speed = self._speed(now, done) if phase == "fetching" else 0.0
         eta = max(self.total - done, 0) / speed if speed else None
-        self._on_progress(Progress(phase, source, file, file_bytes, file_size, done, self.total, speed, eta))
+        self._on_progress(
+            TransferProgress(phase, source, file, file_bytes, file_size, done, self.total, speed, eta)
+        )
 
     def _speed(self, now: float, done: int) -> float:
         if self._marks and done < self._marks[-1][1]:  # begun anew

@@ -15,7 +15,7 @@ from i2v.cli.main import main
 from i2v.cli.weights import _Line, _time
 from i2v.engines import registry
 from i2v.weights import EMBEDDED_FOLDER
-from i2v.weights.progress import Progress
+from i2v.weights.progress import TransferProgress
 from scripts.full_size.layout import read_table
 from scripts.full_size.write import write_model
 from tests.weights.families import ADAPTER, ASKING, repositories
@@ -121,7 +121,7 @@ def test_a_terminal_sees_one_line_that_moves_and_a_file_one_line_a_file(
     monkeypatch: pytest.MonkeyPatch, capsys: Shown
 ) -> None:
     steps = [
-        Progress("fetching", "https://hub", name, done, 100, done, 2_000_000, speed, eta)
+        TransferProgress("fetching", "https://hub", name, done, 100, done, 2_000_000, speed, eta)
         for name, done, speed, eta in (("a", 0, 0, None), ("a", 50, 1e6, 200.0), ("b", 0, 1e6, 4000.0))
     ]
     with _Line() as line:

@@ -21,7 +21,7 @@ from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.weights import fetching
 from i2v.weights.download import Downloaded, download, plan_download
 from i2v.weights.folders import locate, own_folder
-from i2v.weights.progress import Progress
+from i2v.weights.progress import TransferProgress
 from i2v.weights.records import read_listing
 from tests.weights.conftest import MakeHub, MakeModels
 from tests.weights.hub import Fault, make_files, noise, wanted
@@ -31,7 +31,9 @@ VAE = "vae/diffusion_pytorch_model.fp16.safetensors"
 STALL = 1.5  # seconds of silence after which a source is left, where there is one that falls silent
 
 
-def fetch(models: ModelSettings, on_progress: Callable[[Progress], None] = lambda told: None) -> Downloaded:
+def fetch(
+    models: ModelSettings, on_progress: Callable[[TransferProgress], None] = lambda told: None
+) -> Downloaded:
     return download(I2VGEN_XL, models, on_progress)
 
 
@@ -62,7 +64,7 @@ def test_only_what_the_engine_reads_is_fetched_and_each_file_is_held_to_its_hash
 ) -> None:
     hub = make_hub()
     models = make_models(hub)
-    told: list[Progress] = []
+    told: list[TransferProgress] = []
     done = fetch(models, told.append)
     expected = wanted(hub.files)
     assert contents(models) == expected
@@ -143,7 +145,7 @@ def test_a_source_that_stalls_is_left_for_the_next_one_which_goes_on_with_the_fi
 def test_a_slow_line_is_not_taken_for_a_stall(make_hub: MakeHub, make_models: MakeModels) -> None:
     hub = make_hub(files=make_files(100_000), speed=80_000)
     models = make_models(hub, stall_seconds=1)
-    told: list[Progress] = []
+    told: list[TransferProgress] = []
     start = time.monotonic()
     fetch(models, told.append)
     assert time.monotonic() - start > 4
@@ -176,7 +178,7 @@ def test_a_source_that_refuses_a_file_is_left_for_the_next_one(
 def test_an_error_that_passes_is_waited_for(make_hub: MakeHub, make_models: MakeModels) -> None:
     hub = make_hub(faults={UNET: Fault(status=502, times=2)})
     models = make_models(hub)
-    told: list[Progress] = []
+    told: list[TransferProgress] = []
     fetch(models, told.append)
     assert contents(models) == wanted(hub.files)
     assert "pausing" in {each.phase for each in told}
@@ -343,7 +345,7 @@ def test_a_cancel_is_heard_while_nothing_comes_and_what_came_is_kept(
     models = make_models(hub, stall_seconds=60)
     asked = threading.Event()
 
-    def notice(told: Progress) -> None:
+    def notice(told: TransferProgress) -> None:
         if told.file == UNET and told.file_bytes == 131_072:
             asked.set()
 

@@ -23,7 +23,7 @@ from i2v.weights.check import check_folder, verify
 from i2v.weights.download import download, plan_download
 from i2v.weights.folders import is_available, locate, own_folder
 from i2v.weights.parts import mark_of, needed_files, part_of, parts_of
-from i2v.weights.progress import Progress
+from i2v.weights.progress import TransferProgress
 from i2v.weights.records import known_digest, read_listing, records_folder, weights_digest
 from tests.weights.conftest import MakeHub, MakeModels
 from tests.weights.families import (
@@ -94,7 +94,7 @@ def test_every_file_of_an_engine_has_one_repository(spec) -> None:  # type: igno
 
 def test_every_part_is_fetched_from_its_repository_into_one_folder(hub: Hub, make_models: MakeModels) -> None:
     models = make_models(hub)
-    told: list[Progress] = []
+    told: list[TransferProgress] = []
     done = download(DRIVEN, models, told.append)
     folder = own_folder(DRIVEN, models)
     assert (done.folder.path, done.folder.missing, done.notice.code) == (folder, None, "weights.checked")

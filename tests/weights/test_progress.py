@@ -6,7 +6,7 @@ import pytest
 
 from i2v.core.errors import Cancelled
 from i2v.weights import progress
-from i2v.weights.progress import Progress, TransferMeter
+from i2v.weights.progress import TransferMeter, TransferProgress
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_speed_is_that_of_the_last_seconds_and_the_time_left_follows_from_it(clock: list[float]) -> None:
-    told: list[Progress] = []
+    told: list[TransferProgress] = []
     meter = TransferMeter(told.append, lambda: False)
     meter.total, meter.settled = 10_000, 1000
     for second in range(31):
@@ -34,7 +34,7 @@ def test_speed_is_that_of_the_last_seconds_and_the_time_left_follows_from_it(clo
 
 
 def test_a_file_that_is_begun_anew_has_no_negative_speed(clock: list[float]) -> None:
-    told: list[Progress] = []
+    told: list[TransferProgress] = []
     meter = TransferMeter(told.append, lambda: False)
     meter.total = 1000
     for second, done in enumerate((500, 600, 0, 100)):
@@ -44,7 +44,7 @@ def test_a_file_that_is_begun_anew_has_no_negative_speed(clock: list[float]) -> 
 
 
 def test_only_fetching_has_a_speed(clock: list[float]) -> None:
-    told: list[Progress] = []
+    told: list[TransferProgress] = []
     meter = TransferMeter(told.append, lambda: False)
     meter.report("checking", None, "file", 10, 20)
     meter.report("pausing")
@@ -52,14 +52,14 @@ def test_only_fetching_has_a_speed(clock: list[float]) -> None:
 
 
 def test_a_cancel_is_raised_before_anything_is_told() -> None:
-    told: list[Progress] = []
+    told: list[TransferProgress] = []
     with pytest.raises(Cancelled):
         TransferMeter(told.append, lambda: True).report("waiting")
     assert told == []
 
 
 def test_a_quick_file_is_not_told_a_thousand_times(clock: list[float]) -> None:
-    told: list[Progress] = []
+    told: list[TransferProgress] = []
     meter = TransferMeter(told.append, lambda: False)
     for done in range(0, 1001):
         clock[0] = done / 1000

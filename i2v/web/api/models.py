@@ -11,10 +11,10 @@ from i2v.service.models import Model, State, Task, TaskKind
 from i2v.web.api.schemas import JobError
 from i2v.web.context import PREFIX, AppContext
 from i2v.web.problems import problems
-from i2v.weights.download import PartPlan, Plan
+from i2v.weights.download import DownloadPlan, PartPlan
 from i2v.weights.folders import Origin
 from i2v.weights.licences import licence_url
-from i2v.weights.progress import Progress
+from i2v.weights.progress import TransferProgress
 
 router = APIRouter(prefix=f"{PREFIX}/models", tags=["models"])
 
@@ -60,7 +60,7 @@ class TaskBody(BaseModel):
 
     deed: TaskKind
     is_cancelling: bool
-    progress: Progress | None = Field(description="bytes, bytes a second, and eta in seconds")
+    progress: TransferProgress | None = Field(description="bytes, bytes a second, and eta in seconds")
     message: str | None = Field(description="what came of it; null as long as it is under way")
     error: JobError | None
 
@@ -131,7 +131,7 @@ def _model(model: Model) -> ModelBody:
     )
 
 
-def _download(plan: Plan) -> DownloadBody:
+def _download(plan: DownloadPlan) -> DownloadBody:
     return DownloadBody(
         size=plan.size,
         begun=plan.begun,

@@ -15,9 +15,9 @@ from i2v.web.page import panels
 from i2v.web.page.queue_panels import duration
 from i2v.web.texts import model_title, text, translate
 from i2v.weights.added import can_be_added
-from i2v.weights.download import PartPlan, Plan
+from i2v.weights.download import DownloadPlan, PartPlan
 from i2v.weights.licences import licence_url
-from i2v.weights.progress import Progress
+from i2v.weights.progress import TransferProgress
 
 
 def models(found: Iterable[Model], language: Language) -> str:
@@ -93,7 +93,7 @@ def _row(key: str, value: str, language: Language) -> str:
     return f"<dt>{escape(text(key, language))}</dt><dd>{value}</dd>"
 
 
-def _licences(plan: Plan) -> str:
+def _licences(plan: DownloadPlan) -> str:
     """Return the licences' names, with a link to each text that must be read."""
     named = {part.published.licence: escape(part.published.licence) for part in plan.parts}
     for part in plan.parts:
@@ -102,7 +102,7 @@ def _licences(plan: Plan) -> str:
     return ", ".join(named.values())
 
 
-def _origin(plan: Plan, part: PartPlan, language: Language) -> str:
+def _origin(plan: DownloadPlan, part: PartPlan, language: Language) -> str:
     line = _link(part.origin, part.origin)
     if len(plan.parts) > 1:
         line += f" · {size(part.published.size)} · {escape(part.published.licence)}"
@@ -115,7 +115,7 @@ def _link(address: str, words: str) -> str:
     return f'<a href="{escape(address)}" target="_blank" rel="noopener noreferrer">{escape(words)}</a>'
 
 
-def _size(model: Model, plan: Plan, language: Language) -> str:
+def _size(model: Model, plan: DownloadPlan, language: Language) -> str:
     if model.folder.missing is None:
         return size(model.folder.size)
     if plan.begun and model.state != "downloading":
@@ -123,7 +123,7 @@ def _size(model: Model, plan: Plan, language: Language) -> str:
     return size(plan.size)
 
 
-def _sources(plan: Plan, language: Language) -> str:
+def _sources(plan: DownloadPlan, language: Language) -> str:
     if not plan.sources:
         return text("models.sources.offline", language)
     if len(plan.sources) == 1:
@@ -131,7 +131,7 @@ def _sources(plan: Plan, language: Language) -> str:
     return text("models.sources.order", language, sources=", ".join(plan.sources))
 
 
-def _target(plan: Plan, language: Language) -> str:
+def _target(plan: DownloadPlan, language: Language) -> str:
     fits = plan.size - plan.begun < plan.free
     key = "models.target.free" if fits else "models.target.full"
     line = escape(text(key, language, path=plan.target, free=f"{plan.free / 1e9:.1f} GB"))
@@ -165,7 +165,7 @@ def buttons(model: Model, language: Language) -> Iterable[str]:
         yield _button("remove", "models.remove", name, language, confirm)
 
 
-def _left(plan: Plan) -> str:
+def _left(plan: DownloadPlan) -> str:
     return size(max(plan.size - plan.begun, 0))
 
 
@@ -201,7 +201,7 @@ def _task(model: Model, task: Task, language: Language) -> str:
     return _bar(" · ".join(words), _file(progress, language), done)
 
 
-def _file(progress: Progress, language: Language) -> str:
+def _file(progress: TransferProgress, language: Language) -> str:
     if progress.file is None:
         return ""
     amount = {"done": size(progress.file_bytes), "total": size(progress.file_size)}

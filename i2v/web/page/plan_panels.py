@@ -13,7 +13,7 @@ from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
 from i2v.core.schema import Language
 from i2v.service.models import Model
-from i2v.service.service import Plan
+from i2v.service.service import PlanSummary
 from i2v.web.page import models_panels
 from i2v.web.page.framing import Framing
 from i2v.web.page.framing import line as framing_line
@@ -57,7 +57,7 @@ def missing(model: Model, language: Language) -> str:
     )
 
 
-def forecast(plan: Plan, framing: Framing | None, language: Language) -> str:
+def forecast(plan: PlanSummary, framing: Framing | None, language: Language) -> str:
     """Return what the clip will be and what becomes of the picture for it; then how long it takes."""
     made = plan.options
     clip = {name: made[name] for name in ("width", "height", "num_frames")}

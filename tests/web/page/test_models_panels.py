@@ -12,9 +12,9 @@ from i2v.core.errors import Cancelled, ModelUnavailable, Notice
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.service.models import Model, Task, TaskKind
 from i2v.web.page import models_panels
-from i2v.weights.download import PartPlan, Plan
+from i2v.weights.download import DownloadPlan, PartPlan
 from i2v.weights.folders import ModelFolder, Origin
-from i2v.weights.progress import Progress
+from i2v.weights.progress import TransferProgress
 from tests.web.page.test_gallery_panels import Tags
 from tests.web.page.test_panels import HOSTILE
 
@@ -30,16 +30,18 @@ def folder(origin: Origin = "downloaded", whole: bool = True) -> ModelFolder:
     )
 
 
-def plan(begun: int = 0, free: int = 60 * 10**9, *sources: str) -> Plan:
+def plan(begun: int = 0, free: int = 60 * 10**9, *sources: str) -> DownloadPlan:
     sources = sources or ("https://huggingface.co", "modelscope")
     parts = (PartPlan(PUBLISHED, False, None, True),)
-    return Plan(folder(whole=False), PLACE, 4_980_000_000, begun, free, parts, sources)
+    return DownloadPlan(folder(whole=False), PLACE, 4_980_000_000, begun, free, parts, sources)
 
 
 ABSENT = Model(I2VGEN_XL, folder(whole=False), plan(), None, None, None)
 CHECKED = Notice("weights.checked", {"title": "I2VGen-XL", "source": "https://huggingface.co"})
 THERE = Model(I2VGEN_XL, folder(), plan(4_978_000_000), CHECKED, folder(), None)
-COMING = Progress("fetching", "https://hf-mirror.com", "unet/b", 10**8, 10**9, 10**9, 4 * 10**9, 2e6, 1500.0)
+COMING = TransferProgress(
+    "fetching", "https://hf-mirror.com", "unet/b", 10**8, 10**9, 10**9, 4 * 10**9, 2e6, 1500.0
+)
 
 
 def buttons(model: Model) -> dict[str | None, str | None]:
@@ -48,7 +50,9 @@ def buttons(model: Model) -> dict[str | None, str | None]:
     return {button["data-act"]: button.get("data-confirm") for button in Tags(markup).of("button")}
 
 
-def busy(progress: Progress | None = COMING, kind: TaskKind = "download", cancelling: bool = False) -> Model:
+def busy(
+    progress: TransferProgress | None = COMING, kind: TaskKind = "download", cancelling: bool = False
+) -> Model:
     return replace(ABSENT, task=Task(kind, progress, cancelling))
 
 
@@ -115,7 +119,7 @@ def test_what_is_under_way_says_how_far_how_fast_and_how_long() -> None:
 
 @pytest.mark.parametrize("phase", ["waiting", "asking", "checking", "pausing"])
 def test_every_phase_has_words(phase: str) -> None:
-    progress = Progress(phase, None, None, 0, 0, 0, 0, 0.0, None)  # type: ignore[arg-type]
+    progress = TransferProgress(phase, None, None, 0, 0, 0, 0, 0.0, None)  # type: ignore[arg-type]
     for language in ("en", "zh-CN"):
         assert "I2VGen-XL" in models_panels.under_way([busy(progress)], language)
 

@@ -20,7 +20,7 @@ from i2v.jobs.model import JsonObject
 from i2v.media.picture_facts import PictureFacts
 from i2v.pipeline.choice import best_engine
 from i2v.service.advice import advise
-from i2v.service.service import Plan
+from i2v.service.service import PlanSummary
 from i2v.web.page import models_panels, panels, plan_panels
 from i2v.web.page.framing import Framing, on_picture
 from i2v.web.page.inspected import Inspected
@@ -180,7 +180,7 @@ class Outlook:
 
     async def planned(
         self, fields: JsonObject, spec: EngineSpec, size: tuple[int, int] | None = None
-    ) -> Plan:
+    ) -> PlanSummary:
         """Return what a request to `spec` would take, also where it lacks the prompt that it needs."""
         prompt = str(fields.get("prompt", ""))
         if spec.capabilities.prompt == "required" and not prompt.strip():

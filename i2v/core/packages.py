@@ -87,10 +87,8 @@ def package_error(error: BaseException) -> I2VError | None:
     unmet = {each.name: each for each in find_unmet(read_requirements(_requirements()))}
     failed = _failed_import(error)
     name = "" if failed is None else _package_of(failed)
-    if name in unmet:
-        return unmet[name].to_error()
-    for each in unmet.values():
-        return each.to_error()
+    if unmet:
+        return unmet.get(name, next(iter(unmet.values()))).to_error()
     if failed is None or not name:
         return None
     if isinstance(failed, ModuleNotFoundError) and not _is_installed(name):

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -41,14 +42,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         def task(part: str, seconds: float) -> Task:
             return Task(part, device, weights, rows, scratch, seconds)
 
-        writing = None if device == "cpu" else _start_writing(task("weights", 60 * options.minutes))
+        is_written = device == "cpu" or options.weights is not None
+        writing = None if is_written else _start_writing(task("weights", 60 * options.minutes))
         shown = 0
         try:
             for part in PARTS:
                 if part.name not in options.only:
                     continue
                 if writing is not None and part.name in NEED_WEIGHTS:
-                    writing.wait(max(1.0, deadline - time.monotonic()))
+                    with suppress(subprocess.TimeoutExpired):  # the rows will say that they are not there
+                        writing.wait(max(1.0, deadline - time.monotonic()))
                 left = deadline - time.monotonic()
                 limit = min(left, part.seconds * 60 * options.minutes / USUAL_SECONDS)
                 if left < LEAST_SECONDS:

@@ -1,4 +1,4 @@
-"""The weights that everything is measured with: I2VGen-XL's size with random values, or tiny ones."""
+"""The weights that a card is measured with: I2VGen-XL's size, random values."""
 
 from __future__ import annotations
 
@@ -11,12 +11,7 @@ from scripts.full_size.write import is_written, write_model
 
 def write_weights(task: Task) -> Figures:
     """Write them into the task's folder, unless they are there."""
-    if task.is_tiny:
-        from tests.tiny_model import write_tiny_model
-
-        task.folder.mkdir(parents=True)
-        write_tiny_model(task.folder)
-    elif not is_written(task.folder):
+    if not is_written(task.folder):
         write_model(task.folder, 0, read_table())
     return {"bytes": sum(file.stat().st_size for file in task.folder.rglob("*") if file.is_file())}
 

@@ -12,11 +12,11 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
-from i2v.core.packages import read_requirements
+from i2v.core.packages import Requirement, read_requirements
 from i2v.core.settings import ROOT
 
 TOOLS = ("pytest", "requests", "hypothesis")  # of the tests that are marked cuda, and their shared files
@@ -31,6 +31,10 @@ GLIBC = (
     *(f"manylinux_2_{minor}_x86_64" for minor in range(34, 16, -1)),
     "manylinux2014_x86_64", "manylinux2010_x86_64", "manylinux1_x86_64",
 )  # fmt: skip
+# Most of the bytes are ffmpeg's machine code: the first filter is for that.
+FILTERS = [{"id": lzma.FILTER_X86}, {"id": lzma.FILTER_LZMA2, "preset": 9}]
+# The oldest that i2v takes: its ffmpeg is less than half as large as later ones.
+FFMPEG = "imageio-ffmpeg"
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ def normal(name: str) -> str:
 
 def settle(python: str) -> dict[str, Package]:
     """Return every package that i2v and its tests need under `python`, by name. Nothing is installed."""
-    wanted = [f"{each.name}{each.wanted}" for each in read_requirements(metadata.requires("i2v") or [])]
+    wanted = [f"{each.name}{each.wanted}" for each in _own_requirements()]
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         _pip(
@@ -61,6 +65,16 @@ def settle(python: str) -> dict[str, Package]:
         needs = tuple(normal(found.name) for found in read_requirements(own.get("requires_dist", [])))
         packages[normal(own["name"])] = Package(normal(own["name"]), own["version"], needs)
     return packages
+
+
+def with_small_ffmpeg(packages: Mapping[str, Package]) -> dict[str, Package]:
+    (wanted,) = (each.wanted for each in _own_requirements() if each.name == FFMPEG)
+    (oldest,) = re.findall(r">=([\d.]+)", wanted)
+    return {**packages, FFMPEG: replace(packages[FFMPEG], version=oldest)}
+
+
+def _own_requirements() -> list[Requirement]:
+    return list(read_requirements(metadata.requires("i2v") or []))
 
 
 def _for(python: str) -> Iterator[str]:
@@ -111,7 +125,7 @@ def unpack(packages: Iterable[Package], python: str, site: Path) -> None:
 
 def pack(site: Path, archive: Path) -> int:
     """Pack what `site` holds, in half the room that its wheels take; return the bytes of the archive."""
-    with lzma.open(archive, "wb", preset=9) as packed, tarfile.open(fileobj=packed, mode="w") as tar:
+    with lzma.open(archive, "wb", filters=FILTERS) as packed, tarfile.open(fileobj=packed, mode="w") as tar:
         for entry in sorted(site.iterdir()):
             tar.add(entry, entry.name)
     return archive.stat().st_size
@@ -141,8 +155,8 @@ def main() -> None:
     parser.add_argument("--megabytes", type=float, default=62.0, help="for this tree and the wheels together")
     parser.add_argument("--out", type=Path, default=ROOT / "wheels", help="for the archives")
     options = parser.parse_args()
-    have, packages = read_have(options.have), settle(options.python)
-    roots = {normal(each.name) for each in read_requirements(metadata.requires("i2v") or [])} | {*TOOLS}
+    have, packages = read_have(options.have), with_small_ffmpeg(settle(options.python))
+    roots = {normal(each.name) for each in _own_requirements()} | {*TOOLS}
     shutil.rmtree(options.out, ignore_errors=True)
     options.out.mkdir(parents=True)
     needed = missing(packages, roots - set(OPTIONAL), have)

@@ -106,6 +106,34 @@ def explained(frames: np.ndarray, path: np.ndarray) -> float:
     return float(torch.corrcoef(torch.stack([a, b]))[0, 1])
 
 
+def aligned(frames: np.ndarray, path: np.ndarray) -> float:
+    """Return how near the last frame is to the first one moved as found: PSNR in dB, grey, inner half.
+
+    No truth is needed, and a wrong motion costs nothing: it says whether content is kept.
+    """
+    shown, inside = warp(grey_of(frames[0]), torch.from_numpy(path[-1]))
+    _, height, width, _ = frames.shape
+    known = torch.zeros_like(inside, dtype=torch.bool)
+    known[..., height // 4 : height - height // 4, width // 4 : width - width // 4] = True
+    known &= inside.bool()
+    error = (shown - grey_of(frames[-1]))[known].pow(2).mean().item() if known.any() else 1.0
+    return -10 * math.log10(error + 1e-12)
+
+
+def sharpness(frames: np.ndarray) -> float:
+    """Return the last frame's mean gradient over the first one's, grey, inner half: below 1 is blurred.
+
+    Each is taken over pairs of pixels, after the frame is averaged over 2 x 2: so that grain counts less.
+    """
+    _, height, width, _ = frames.shape
+    sizes = []
+    for frame in (frames[0], frames[-1]):
+        inner = grey_of(frame)[..., height // 4 : height - height // 4, width // 4 : width - width // 4]
+        smooth = F.avg_pool2d(inner, 2, stride=1)
+        sizes.append(sum(smooth.diff(dim=dim).abs().mean().item() for dim in (2, 3)))
+    return sizes[1] / (sizes[0] + 1e-9)
+
+
 def flicker(frames: np.ndarray, path: np.ndarray) -> float:
     """Return the warping error between neighbouring frames, RMS in grey levels of 255.
 

@@ -73,9 +73,9 @@ def graft(small: I2VGenXLUNet, large: I2VGenXLUNet) -> None:
     """Give `large` the weights of `small`, so that it computes (nearly) the same and can learn more.
 
     A channel becomes several alike (Chen et al. 2016, Net2Net, arXiv 1511.05641), which those that read them
-    add up by uneven shares; what is new altogether, a layer or an attention, adds nothing yet. Only the group
-    norm of the first layer of the last level, over old and new channels, groups them otherwise: exact where no
-    level is widened.
+    add up by uneven shares; what is new altogether, a layer or an attention, adds nothing yet. That is exact
+    but for one group norm of a widened level, over its channels and those from below, which groups them
+    otherwise.
     """
     old, new = design_of(small), design_of(large)
     if old.layers_per_block > new.layers_per_block or len(old.block_out_channels) != len(
@@ -137,7 +137,7 @@ def _repeated(weight: torch.Tensor, length: int, dim: int, old: Design, new: Des
 
 
 def _places(before: int, after: int, old: Design, new: Design) -> torch.Tensor:
-    """Return which of `before` channels each of `after` is: each one several times, or only those that skip."""
+    """Return which of `before` channels each of `after` is: all several times, or only those that skip."""
     if after % before == 0:
         return torch.arange(before).repeat_interleave(after // before)
     first, wide = old.block_out_channels[0], new.block_out_channels[0]

@@ -38,8 +38,8 @@ class Optimizer:
     """Weights of `network`, and how they are updated.
 
     Attributes:
-        values, gradients, average: (N,) each; `network`'s parameters and their `.grad` are views of the first
-            two, `average` follows the first.
+        values, gradients, average: (N,) each; `network`'s parameters are views of `values`, which `average`
+            follows; `gradients` are what `collect` found.
         skipped: (), how many steps were left out because a gradient was not finite.
     """
 
@@ -49,10 +49,9 @@ class Optimizer:
         self.values = torch.cat([parameter.detach().flatten() for parameter in parameters])
         self.gradients = torch.zeros_like(self.values)
         self.average = self.values.clone()
-        for parameter, value, gradient in zip(
-            parameters, self._views(self.values), self._views(self.gradients), strict=True
-        ):
-            parameter.data, parameter.grad = value, gradient
+        for parameter, value in zip(parameters, self._views(self.values), strict=True):
+            parameter.data = value
+        self._parameters = parameters
         self._momentum = torch.zeros_like(self.values)  # Muon's, and Adam's first moment
         self._start_of_adam = sum(group.of(self.values).numel() for group in self._groups)
         self._squares = torch.zeros_like(self.values[self._start_of_adam :])
@@ -66,6 +65,16 @@ class Optimizer:
     def averaged(self) -> dict[str, torch.Tensor]:
         """Return the averaged weights by their names, as views."""
         return dict(zip(self._names, self._views(self.average), strict=True))
+
+    def forget(self) -> None:
+        """Leave the parameters without gradients: the next backward pass gives new ones, and adds nothing."""
+        for parameter in self._parameters:
+            parameter.grad = None
+
+    def collect(self) -> None:
+        """Take the parameters' gradients over into `gradients`."""
+        found = [torch.zeros_like(p) if p.grad is None else p.grad for p in self._parameters]
+        torch.cat([gradient.flatten() for gradient in found], out=self.gradients)
 
     @contextlib.contextmanager
     def averaged_weights(self) -> Iterator[None]:
@@ -143,5 +152,6 @@ def orthogonal(updates: torch.Tensor) -> torch.Tensor:
     x = (x / (x.norm(dim=(1, 2), keepdim=True) + 1e-12)).bfloat16()
     for _ in range(5):
         gram = x @ x.mT
-        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+        gram = torch.baddbmm(gram, gram, gram, beta=-4.7750, alpha=2.0315)
+        x = torch.baddbmm(x, gram, x, beta=3.4445)
     return (x.mT if is_tall else x).float()

@@ -63,8 +63,13 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add(
         "--judge", type=int, default=0, help="held-out clips to sample and judge, at the start and at the end"
     )
+    add(
+        "--probe",
+        type=int,
+        default=24,
+        help="held-out clips for figures of one step; --judge takes the first",
+    )
     add("--evaluations", type=int, nargs="+", default=[11], help="of the UNet for such a clip; each is tried")
-    add("--judge-workers", type=int, default=0, help="processes that judge clips")
     add("--every", type=int, default=50, help="steps between reports")
     add("--seed", type=int, default=0)
     add("--ema", type=float, default=0.998)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import io
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -51,8 +52,13 @@ def load(file: Path, split: str, smallest: int = 176) -> list[list[torch.Tensor]
     """Return the split's photographs, each at several sizes: what `motions.pyramid` makes of it."""
     packed = load_file(file)
     names = sorted(name for name in packed if name.startswith(f"{split}/"))
-    pictures = [Image.open(io.BytesIO(packed[name].numpy().tobytes())).convert("RGB") for name in names]
-    return [pyramid(picture, smallest, SIDE) for picture in pictures]
+
+    def opened(name: str) -> list[torch.Tensor]:
+        picture = Image.open(io.BytesIO(packed[name].numpy().tobytes())).convert("RGB")
+        return pyramid(picture, smallest, SIDE)
+
+    with ThreadPoolExecutor() as threads:  # Pillow decodes and resizes without Python's lock
+        return list(threads.map(opened, names))
 
 
 def main() -> None:

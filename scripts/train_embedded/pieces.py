@@ -17,7 +17,10 @@ _HEADER = 200_000  # bytes, at most, of a piece's names and places
 
 
 def write(folder: Path, name: str, tensors: dict[str, torch.Tensor], notes: dict[str, object]) -> list[Path]:
-    """Write `NAME-1-of-N.safetensors` and so on, with `notes` in each; `ValueError` for what is not finite."""
+    """Write `NAME-1-of-N.safetensors` and so on, with `notes` in each.
+
+    `ValueError` for what is not finite, or does not fit a piece.
+    """
     parts: list[dict[str, torch.Tensor]] = [{}]
     used = 0
     for key, tensor in tensors.items():

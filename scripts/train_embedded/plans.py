@@ -1,6 +1,6 @@
-"""What a batch is to be made of: photographs, geometry, prompts. Numbers only, drawn on the CPU ahead of time.
+"""What a batch is to be made of: photographs, geometry, prompts. Only numbers, drawn ahead of time.
 
-Processes beside the trainer draw plans (`Planner`), so that the device never waits for Python. How a plan
+Processes beside the trainer draw plans, so that the device never waits for Python. How a plan
 becomes frames is `rendering`'s business.
 """
 
@@ -115,7 +115,7 @@ def draw_plan(
         motion = motion_in(clip, height, width)
         clips.append(clip)
         places.append((photo, level))
-        geometry.append(_geometry(sizes[photo][level], motion, recipe.view, clip.positions[chosen], rng))
+        geometry.append(geometry_of(sizes[photo][level], motion, recipe.view, clip.positions[chosen], rng))
         ramps.append(torch.tensor(chosen) / (recipe.num_frames - 1))
         prompts.append(plain_prompt(rng) if rng.random() < recipe.dropout else clip.prompt)
     return Plan(
@@ -133,10 +133,13 @@ def tokens(tokenizer: CLIPTokenizer, prompts: list[str]) -> torch.Tensor:
     return ids
 
 
-def _geometry(
+def geometry_of(
     size: Size, motion: Motion, view: Size, positions: torch.Tensor, rng: random.Random
 ) -> torch.Tensor:
-    """Return (F, 2, 3) for a random part of a photograph, mirrored half of the time (see `motions.render`)."""
+    """Return (F, 2, 3) for a random part of a photograph, mirrored half of the time.
+
+    `motions.render` takes the same part with the same `rng`.
+    """
     photo_height, photo_width = size
     reach_x, reach_y = reach(motion, *view)
     shrink = min(1.0, photo_width / (2 * reach_x), photo_height / (2 * reach_y))

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +21,7 @@ from scripts.train_embedded.motions import EASY
 from scripts.train_embedded.network import SCHEDULER
 from scripts.train_embedded.plans import Recipe, draw_plan
 from scripts.train_embedded.rendering import Batch, Conditions, Photos
-from scripts.train_embedded.scores import Row, group_summary, judge
+from scripts.train_embedded.scores import group_summary, judge
 
 TIMESTEPS = (990, 950, 900, 700, 500, 300, 200, 100, 30)
 AT_ONCE = 8  # clips that are sampled together
@@ -133,9 +131,7 @@ def to_bytes(pixels: torch.Tensor) -> np.ndarray:
     return found
 
 
-def judged(
-    unet: I2VGenXLUNet, conditions: Conditions, probe: Probe, evaluations: int, workers: int = 0
-) -> Judged:
+def judged(unet: I2VGenXLUNet, conditions: Conditions, probe: Probe, evaluations: int) -> Judged:
     """Sample the probe's clips and judge them."""
     made, again = [], []
     for start in range(0, len(probe.frames), AT_ONCE):
@@ -144,28 +140,15 @@ def judged(
         again.append(frames_of(conditions, few.x0[:, :, :1]))
     frames, reconstructed = np.concatenate(made), np.concatenate(again)[:, 0]
     truth = to_bytes(probe.frames.flatten(0, 1)).reshape(frames.shape)
-    jobs = [
-        (clip, true, of, f"clip/{k}", "clip", str(k), vae)
+    rows = [
+        judge(clip, true, of, f"clip/{k}", "clip", str(k), vae)
         for k, (clip, true, of, vae) in enumerate(
             zip(frames, truth, probe.batch.clips, reconstructed, strict=True)
         )
     ]
-    if workers:
-        with ProcessPoolExecutor(workers, get_context("spawn"), _one_thread) as pool:
-            rows = list(pool.map(_judge, jobs))
-    else:
-        rows = [_judge(job) for job in jobs]
     summary = group_summary(rows)
     return Judged(frames, {name: _mean_of(summary[name]) for name in SHOWN if name in summary})
 
 
 def _mean_of(figure: object) -> object:
     return figure["mean"] if isinstance(figure, dict) else figure
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
-def _judge(job: tuple) -> Row:  # type: ignore[type-arg]
-    return judge(*job)

@@ -1,4 +1,4 @@
-"""From plans to training batches, on the device: photographs are held there, a batch is one `grid_sample` a size.
+"""From plans to training batches, on the device that holds the photographs.
 
 What is drawn, and what a UNet learns from it, is decided elsewhere.
 """

@@ -55,11 +55,13 @@ class Stepper:
         self.records = self.device.type == "cuda"
         self._recorded: dict[tuple[object, ...], tuple[Batch, torch.cuda.CUDAGraph]] = {}
         self._seen: dict[tuple[object, ...], int] = {}
+        # graphs are replayed one after the other and keep nothing: they share their memory
+        self._pool = torch.cuda.graph_pool_handle() if self.records else None
 
     def backward(self, batch: Batch) -> torch.Tensor:
         """Put the gradients of a batch at drawn noise levels in place; return its loss, ()."""
         want, count = self.objective, len(batch.x0)
-        self.optimizer.gradients.zero_()
+        self.optimizer.forget()
         t = drawn_times(count, want.shares, self.device)
         noise = torch.randn_like(batch.x0)
         drift = drawn_drift(batch.x0, want.drift, want.later_drift) if want.drift + want.later_drift else None
@@ -68,6 +70,7 @@ class Stepper:
                 self.unet, batch, t, noise, self.alphas, want.first_weight, drift, want.sigma_power
             ).mean()
         loss.backward()
+        self.optimizer.collect()
         return loss.detach()
 
     @contextlib.contextmanager
@@ -125,7 +128,7 @@ class Stepper:
             self.update(self.backward(held))
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, pool=self._pool):
             self.update(self.backward(held))
         return held, graph
 

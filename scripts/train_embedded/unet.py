@@ -43,7 +43,6 @@ from scripts.train_embedded.vae import load_pyramids
 
 SAVE_SECONDS = 120
 WARM_UP = 20  # steps over which the learning rate rises
-PROBE = 24  # held-out clips for one-step figures; those that are sampled and judged are among them
 
 
 @dataclass
@@ -102,7 +101,7 @@ class Trainer:
         shown = min(8, self.options.shown or 8)
         side = self.options.side[-1]
         return progress.new_probe(
-            held_out, self.conditions, PROBE, side, shown=shown, first=self.options.first
+            held_out, self.conditions, self.options.probe, side, shown=shown, first=self.options.first
         )
 
     def batch(self, plan: Plan) -> Batch:
@@ -149,7 +148,7 @@ class Trainer:
             tell({"evaluation": when, **{f"t={key}": value for key, value in errors.items()}})
             for evaluations in options.evaluations if options.judge else ():
                 few = self.probe.part(0, options.judge)
-                found = progress.judged(self.unet, self.conditions, few, evaluations, options.judge_workers)
+                found = progress.judged(self.unet, self.conditions, few, evaluations)
                 tell({"evaluation": when, "evaluations": evaluations, **found.scores})
                 if options.pieces:
                     found.write_sheet(options.pieces / f"{when}-{evaluations}.jpg")

@@ -78,10 +78,15 @@ def graft(small: I2VGenXLUNet, large: I2VGenXLUNet) -> None:
     otherwise.
     """
     old, new = design_of(small), design_of(large)
-    if old.layers_per_block > new.layers_per_block or len(old.block_out_channels) != len(
-        new.block_out_channels
+    if old.layers_per_block > new.layers_per_block or any(
+        has and not can for has, can in zip(old.attention, new.attention, strict=True)
     ):
         raise ValueError(f"{new} has not all layers of {old}")
+    first, *below = old.block_out_channels
+    if below != list(new.block_out_channels[1:]) or new.block_out_channels[0] % first:
+        raise ValueError(
+            f"{old} does not become {new}: only the first level may be widened, by a whole factor"
+        )
     source = small.state_dict()
     target = large.state_dict()
     for name, weight in target.items():
@@ -141,9 +146,8 @@ def _places(before: int, after: int, old: Design, new: Design) -> torch.Tensor:
     if after % before == 0:
         return torch.arange(before).repeat_interleave(after // before)
     first, wide = old.block_out_channels[0], new.block_out_channels[0]
-    coming = before - first  # of the level below, as wide as before
-    if coming + wide != after:
-        raise ValueError(f"{before} channels do not become {after}: only the first level may be widened")
+    coming = before - first  # from below, as many as before
+    assert coming + wide == after
     skipping = torch.arange(first).repeat_interleave(wide // first)
     return torch.cat([torch.arange(coming), coming + skipping])
 

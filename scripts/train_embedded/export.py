@@ -145,7 +145,10 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=ROOT / "i2v" / "embedded")
     parser.add_argument("--last", action="store_true", help="the last weights instead of the averaged ones")
     parser.add_argument("--restore", action="store_true", help="the other way: checkpoints from the folder")
+    parser.add_argument("--pieces", type=Path, help="take the UNet from these first (see `pieces`)")
     options = parser.parse_args()
+    if options.pieces:
+        unet_checkpoints.read_pieces(options.pieces).write(options.checkpoints / "unet.pt")
     if options.restore:
         restore(options.folder, options.checkpoints)
         return

@@ -20,7 +20,7 @@ from i2v.engines.i2vgen_xl.solvers import History, Solver
 from scripts.train_embedded.motions import EASY
 from scripts.train_embedded.network import SCHEDULER
 from scripts.train_embedded.plans import Recipe, draw_plan
-from scripts.train_embedded.rendering import Batch, Conditions, Photos
+from scripts.train_embedded.rendering import Batch, Conditions, Photos, to_frames
 from scripts.train_embedded.scores import group_summary, judge
 
 TIMESTEPS = (990, 950, 900, 700, 500, 300, 200, 100, 30)
@@ -120,15 +120,9 @@ def frames_of(conditions: Conditions, latents: torch.Tensor) -> np.ndarray:
     """(B, 4, F, h, w) -> (B, F, H, W, 3) uint8"""
     count = len(latents)
     flat = latents.transpose(1, 2).flatten(0, 1)
-    pixels = torch.cat([conditions.vae.decode(part).sample for part in flat.split(32)]).float()
-    return to_bytes(pixels).reshape(count, -1, *pixels.shape[2:], 3)
-
-
-def to_bytes(pixels: torch.Tensor) -> np.ndarray:
-    """(N, 3, H, W) in [-1, 1] -> (N, H, W, 3) uint8"""
-    whole = ((pixels / 2 + 0.5) * 255).round().clamp(0, 255).to(torch.uint8)
-    found: np.ndarray = whole.permute(0, 2, 3, 1).cpu().numpy()
-    return found
+    with torch.autocast(latents.device.type, enabled=False):
+        pixels = torch.cat([conditions.vae.decode(part).sample for part in flat.split(32)]).float()
+    return to_frames(pixels).reshape(count, -1, *pixels.shape[2:], 3)
 
 
 def judged(unet: I2VGenXLUNet, conditions: Conditions, probe: Probe, evaluations: int) -> Judged:
@@ -139,7 +133,7 @@ def judged(unet: I2VGenXLUNet, conditions: Conditions, probe: Probe, evaluations
         made.append(frames_of(conditions, sampled(unet, few, evaluations)))
         again.append(frames_of(conditions, few.x0[:, :, :1]))
     frames, reconstructed = np.concatenate(made), np.concatenate(again)[:, 0]
-    truth = to_bytes(probe.frames.flatten(0, 1)).reshape(frames.shape)
+    truth = to_frames(probe.frames.flatten(0, 1)).reshape(frames.shape)
     rows = [
         judge(clip, true, of, f"clip/{k}", "clip", str(k), vae)
         for k, (clip, true, of, vae) in enumerate(

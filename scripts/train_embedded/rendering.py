@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from transformers import CLIPTokenizer
@@ -178,3 +179,10 @@ def seen_by_encoder(pictures: torch.Tensor) -> torch.Tensor:
     top, left = (height - square) // 2, (width - square) // 2
     cut = pictures[:, :, top : top + square, left : left + square]
     return F.interpolate(cut, (VISION_SIDE, VISION_SIDE), mode="area")
+
+
+def to_frames(pixels: torch.Tensor) -> np.ndarray:
+    """(N, 3, H, W) in [-1, 1] -> (N, H, W, 3) uint8."""
+    whole = ((pixels / 2 + 0.5) * 255).round().clamp(0, 255).to(torch.uint8)
+    frames: np.ndarray = whole.permute(0, 2, 3, 1).cpu().numpy()
+    return frames

@@ -73,7 +73,7 @@ class Trainer:
     def __init__(self, options: argparse.Namespace, crew: Crew) -> None:
         self.options, self.crew = options, crew
         self.device = torch.device(options.device)
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        torch.set_float32_matmul_precision("high")  # TensorFloat-32 where there is any
         torch.manual_seed(options.seed)  # the same start everywhere
         self.file: Path = options.checkpoints / "unet.pt"
         self.pyramids = pyramids_of(options, "train")
@@ -107,8 +107,7 @@ class Trainer:
     def batch(self, plan: Plan) -> Batch:
         """Render a plan, and say whether temporal convolutions see one frame in it."""
         self.confined["on"] = self.options.confine or plan.ramp.shape[1] < plan.clips[0].num_frames
-        with self.stepper.precision():
-            return self.conditions.batch(plan, self.photos.render(plan))
+        return self.conditions.batch(plan, self.photos.render(plan))  # in float32: places need it
 
     def step(self, number: int, share: float, told: Sequence[float]) -> tuple[int, list[float]]:
         """Take a step at the learning rate of `share`; return its clips, and what all processes tell."""

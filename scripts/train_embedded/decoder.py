@@ -1,8 +1,8 @@
 """Training of the VAE's decoder alone, on latents as the UNet leaves them.
 
-The encoder and the UNet stay as they are. Half of the latents carry noise, as what a UNet makes is never exact;
-the others are what the UNet predicts of clips with noise up to t = 200 to 500, so the decoder learns to mend
-its errors. The program decodes with what this writes, and the UNet need not learn anything anew.
+The encoder and the UNet stay as they are. Half of the latents carry noise, as what a UNet makes is never
+exact; the others are what the UNet predicts of clips with noise up to t = 200 to 500, so that the decoder
+learns to mend its errors. The UNet need not learn anything anew.
 """
 
 from __future__ import annotations

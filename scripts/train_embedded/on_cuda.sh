@@ -51,7 +51,7 @@ timeout 90 "$python" -m scripts.train_embedded.export --restore --checkpoints "$
 batch=32
 stage=(
     --design wide --side 160 --frames 8 8 8 16 --aspects 0.1 --lr 0.006 --lr-end 0.02 --ema 0.998
-    --t-shares 0.35 0.2 0.45 --first-weight 2 --drift 0.15 --dropout 0.05 --workers 4 --every 50
+    --t-shares 0.35 0.25 0.4 --sigma-power 0.5 --first-weight 2 --drift 0.15 --dropout 0.05 --workers 4 --every 50
     --judge 16 --evaluations 11 5 --reserve 60
 )
 if [ -n "$tiny" ]; then
@@ -64,7 +64,8 @@ if [ -n "$from" ]; then stage+=(--from-pieces "$from"); fi
 train() {
     local size=$1
     shift
-    timeout --signal=TERM --kill-after=20 $(($(left) + 30)) "$python" -m scripts.train_embedded.unet \
+    # --foreground: the signal is for the trainer, which then saves, and not for the processes beside it
+    timeout --foreground --signal=TERM --kill-after=20 $(($(left) + 30)) "$python" -m scripts.train_embedded.unet \
         --checkpoints "$work" --photos "$photos" --pieces "$out" --processes 1 --batch "$size" \
         --deadline "$deadline" "${stage[@]}" "$@" 2>&1 | tee -a "$out/log.jsonl"
 }

@@ -36,6 +36,8 @@ def parse(arguments: Sequence[str] | None = None, description: str | None = None
         parser.error(f"unknown motions: {', '.join(sorted(unknown))}; there are {', '.join(MOTIONS)}")
     if min(options.t_shares) < 0 or not sum(options.t_shares):
         parser.error(f"--t-shares {options.t_shares}: three shares, none below 0, not all 0")
+    if options.judge and options.shown:
+        parser.error("--judge wants whole clips: leave out --shown")
     if options.device is None:
         options.device = "cuda" if torch.cuda.is_available() else "cpu"
     if options.processes is None:

@@ -149,8 +149,8 @@ class Trainer:
                 few = self.probe.part(0, options.judge)
                 found = progress.judged(self.unet, self.conditions, few, evaluations)
                 tell({"evaluation": when, "evaluations": evaluations, **found.scores})
-                if options.pieces:
-                    found.write_sheet(options.pieces / f"{when}-{evaluations}.jpg")
+                if options.pieces and evaluations == options.evaluations[0]:
+                    found.write_sheet(options.pieces / f"{when}.jpg")
         self.unet.train()
 
     def report(self, row: dict[str, float]) -> None:

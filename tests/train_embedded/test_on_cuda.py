@@ -52,7 +52,7 @@ def test_a_tiny_run_leaves_weights_and_a_table(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(photos, "open_photo", lambda photo: picture)
     file, out = tmp_path / "photos.safetensors", tmp_path / "out"
     pack.pack(file)
-    found = run("--tiny", "--minutes", "1.5", "--photos", str(file), "--out", str(out))
+    found = run("--tiny", "--minutes", "3", "--photos", str(file), "--out", str(out))
     assert found.returncode == 0, found.stderr
     assert "| t=900 |" in (out / "table.md").read_text(encoding="utf-8")
     assert found.stdout.endswith("skipped\n")

@@ -44,14 +44,15 @@ def test_a_stage_is_saved_with_what_it_came_to_and_the_next_one_goes_on(
 ) -> None:
     before = unet_checkpoints.read(checkpoints / "unet.pt").model
     carried = tmp_path / "carried"
-    train(0, options(checkpoints, "--pieces", str(carried), "--judge", "1", "--evaluations", "1"), port=0)
+    judged = ("--shown", "0", "--judge", "1", "--evaluations", "1")
+    train(0, options(checkpoints, "--pieces", str(carried), *judged), port=0)
     saved = unet_checkpoints.read(checkpoints / "unet.pt")
     assert any(not torch.equal(before[name], saved.model[name]) for name in before)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line.get("evaluation") for line in lines] == [None, "start", "start", None, "end", "end"]
     reported = {"minutes", "step", "clips", "loss", "skipped", "right", "still"}
     assert reported < lines[3].keys()
-    assert (carried / "end-1.jpg").exists()
+    assert (carried / "end.jpg").exists()
     (checkpoints / "unet.pt").unlink()
     train(0, options(checkpoints, "--from-pieces", str(carried)), port=0)
     later = unet_checkpoints.read(checkpoints / "unet.pt").history
@@ -131,6 +132,12 @@ def test_processes_take_the_step_of_their_averaged_gradients(tmp_path: Path) -> 
         gradients, told = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
         assert told == [0.5, 5.0]
         assert gradients.tolist() == [0.5, 5.0]
+
+
+def test_only_whole_clips_are_judged(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["--judge", "4", "--shown", "2"])
+    assert "--judge wants whole clips" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("side", ["100", "32"])

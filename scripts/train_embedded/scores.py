@@ -34,7 +34,7 @@ class Row:
             static clip's, of frame 0 to the photograph, and the VAE's.
         flicker, flicker_true: warping errors of the clip and of the true warp.
         aligned: PSNR in dB of the last frame to the first one moved as found (`registration.aligned`).
-        sharpness: of the last frame over the first one's (`registration.sharpness`).
+        sharpness: what is left of the first frame's detail in the last one (`registration.sharpness`).
     """
 
     key: str
@@ -100,7 +100,7 @@ def judge(
         later=psnr(frames[1:], truth[1:]), later_static=psnr(still, truth[1:]),
         first=psnr(frames[0], truth[0]), reconstruction=psnr(vae, truth[0]),
         flicker=flicker(frames, path), flicker_true=flicker(truth, true_path(clip, *truth.shape[1:3])),
-        aligned=aligned(frames, path), sharpness=sharpness(frames),
+        aligned=aligned(frames, path), sharpness=sharpness(frames, path),
     )  # fmt: skip
 
 

@@ -40,6 +40,8 @@ def write(folder: Path, name: str, tensors: dict[str, torch.Tensor], notes: dict
         partial = path.with_suffix(".partial")
         save_file(part, partial, metadata={"notes": json.dumps(notes)})
         partial.replace(path)
+    for path in set(folder.glob(f"{name}-*-of-*.safetensors")) - set(paths):
+        path.unlink()  # of an earlier checkpoint, in another number of pieces
     return paths
 
 

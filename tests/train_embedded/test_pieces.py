@@ -21,6 +21,10 @@ def test_pieces_are_small_and_together_the_whole(tmp_path: Path, monkeypatch: py
     assert notes == {"steps": 3}
     assert found.keys() == tensors.keys()
     assert all(torch.equal(found[name], tensors[name]) for name in tensors)
+    again = pieces.write(tmp_path, "unet", {"layer.0": tensors["layer.0"]}, {})
+    assert pieces.read(tmp_path, "unet")[0].keys() == {"layer.0"}, "nothing is left of the earlier one"
+    paths = pieces.write(tmp_path, "unet", tensors, {})
+    assert not again[0].exists()
     paths[1].unlink()
     with pytest.raises(FileNotFoundError, match="all pieces of unet"):
         pieces.read(tmp_path, "unet")

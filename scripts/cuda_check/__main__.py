@@ -19,7 +19,7 @@ from typing import Literal
 import torch
 
 from i2v.core.settings import ROOT
-from i2v.weights import EMBEDDED
+from i2v.weights import EMBEDDED_FOLDER
 from scripts.cuda_check.parts import LEAST_SECONDS, PARTS, USUAL_SECONDS, end_group, run_part
 from scripts.cuda_check.report import line, table
 from scripts.cuda_check.rows import Row, Task, read_rows
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     deadline = time.monotonic() + 60 * options.minutes
     with tempfile.TemporaryDirectory(prefix="cuda-check-") as folder:
         scratch = Path(folder)
-        weights = EMBEDDED if device == "cpu" else (options.weights or scratch / "models" / "i2vgen-xl")
+        weights = EMBEDDED_FOLDER if device == "cpu" else (options.weights or scratch / "models" / "i2vgen-xl")
 
         def task(part: str, seconds: float) -> Task:
             return Task(part, device, weights, rows, scratch, seconds)

@@ -41,6 +41,7 @@ from scripts.train_embedded.motions import (
 )
 from scripts.train_embedded.photos import ROOT, Photo
 from scripts.train_embedded.registration import measure as measure
+from scripts.train_embedded.rendering import to_frames as to_frames
 from scripts.train_embedded.scores import Row, as_json, judge, summary
 
 CAPTION = 16  # pixels above each row of a contact sheet
@@ -132,11 +133,6 @@ def generate(
     )  # fmt: skip
     events = engine.generate(generation, Inputs(Image.fromarray(picture)))
     return np.concatenate([event.frames for event in events if isinstance(event, Decoded)])
-
-
-def to_frames(clip: torch.Tensor) -> np.ndarray:
-    """(F, 3, H, W) in [-1, 1] -> (F, H, W, 3) uint8."""
-    return ((clip / 2 + 0.5) * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
 
 
 @torch.inference_mode()

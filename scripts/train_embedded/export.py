@@ -12,13 +12,16 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, I2VGenXLUNet
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTokenizer
 
+from scripts.train_embedded import checkpoints as unet_checkpoints
 from scripts.train_embedded import text, vae
-from scripts.train_embedded.network import SCHEDULER, VISION_SIDE, new_image_encoder, new_unet
+from scripts.train_embedded.checkpoints import Saved
+from scripts.train_embedded.designs import design_of
+from scripts.train_embedded.network import SCHEDULER, VISION_SIDE, new_image_encoder
 from scripts.train_embedded.photos import ROOT
 
 CLASSES = {
@@ -86,10 +89,9 @@ def export(checkpoints: Path, folder: Path, averaged: bool) -> None:
     )
     save_weights(folder / "image_encoder" / "model.fp16.safetensors", image_encoder.state_dict())
 
-    autoencoder, denoiser = vae.new_vae(), new_unet()
+    autoencoder = vae.new_vae()
     autoencoder.load_state_dict(torch.load(checkpoints / "vae.pt", weights_only=True))
-    saved = torch.load(checkpoints / "unet.pt", weights_only=True)
-    denoiser.load_state_dict(saved["ema" if averaged else "model"])
+    denoiser = unet_checkpoints.read(checkpoints / "unet.pt").unet(averaged)
     for part, model in (("vae", autoencoder), ("unet", denoiser)):
         model.save_config(folder / part)
         save_weights(folder / part / "diffusion_pytorch_model.fp16.safetensors", model.state_dict())
@@ -112,7 +114,9 @@ def restore(folder: Path, checkpoints: Path) -> None:
     vae_state = state("vae", "diffusion_pytorch_model")
     torch.save(vae_state, checkpoints / "vae.pt")
     unet_state = state("unet", "diffusion_pytorch_model")
-    torch.save({"model": unet_state, "ema": unet_state, "history": []}, checkpoints / "unet.pt")
+    config = json.loads((folder / "unet" / "config.json").read_text(encoding="utf-8"))
+    design = design_of(I2VGenXLUNet.from_config(config))
+    Saved(design, unet_state, unet_state).write(checkpoints / "unet.pt")
 
 
 @torch.no_grad()
@@ -141,7 +145,10 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=ROOT / "i2v" / "embedded")
     parser.add_argument("--last", action="store_true", help="the last weights instead of the averaged ones")
     parser.add_argument("--restore", action="store_true", help="the other way: checkpoints from the folder")
+    parser.add_argument("--pieces", type=Path, help="take the UNet from these first (see `pieces`)")
     options = parser.parse_args()
+    if options.pieces:
+        unet_checkpoints.read_pieces(options.pieces).write(options.checkpoints / "unet.pt")
     if options.restore:
         restore(options.folder, options.checkpoints)
         return

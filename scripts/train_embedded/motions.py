@@ -205,7 +205,7 @@ def pyramid(image: Image.Image, smallest: int = 176, largest: int = 640) -> list
     return levels
 
 
-def _origins(
+def origins(
     motion: Motion, positions: torch.Tensor, x: torch.Tensor, y: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return where in frame 0 the content at (x, y) of each frame was: the inverse of its own motion.
@@ -219,11 +219,11 @@ def _origins(
     return shrink * (cos * x0 + sin * y0), shrink * (-sin * x0 + cos * y0)
 
 
-def _reach(motion: Motion, height: int, width: int) -> tuple[float, float]:
+def reach(motion: Motion, height: int, width: int) -> tuple[float, float]:
     """Return how far from the view's centre the motion looks in frame 0, right and down, in pixels."""
     x = torch.tensor([-1.0, 1.0, -1.0, 1.0]) * width / 2
     y = torch.tensor([-1.0, -1.0, 1.0, 1.0]) * height / 2
-    x0, y0 = _origins(motion, torch.linspace(0, 1, 9), x, y)
+    x0, y0 = origins(motion, torch.linspace(0, 1, 9), x, y)
     return x0.abs().max().item(), y0.abs().max().item()
 
 
@@ -239,7 +239,7 @@ def render(
         (F, 3, height, width) float32 in [-1, 1].
     """
     _, photo_height, photo_width = photo.shape
-    reach_x, reach_y = _reach(motion, height, width)
+    reach_x, reach_y = reach(motion, height, width)
     shrink = min(1.0, photo_width / (2 * reach_x), photo_height / (2 * reach_y))
     scale = shrink * rng.uniform(0.8, 1.0)  # photo pixels a view pixel; below 1 magnifies a little
     free_x = max(0.0, photo_width / 2 - scale * reach_x)
@@ -248,7 +248,7 @@ def render(
     y, x = torch.meshgrid(
         torch.arange(height) - (height - 1) / 2, torch.arange(width) - (width - 1) / 2, indexing="ij"
     )
-    x0, y0 = _origins(motion, positions, x, y)
+    x0, y0 = origins(motion, positions, x, y)
     grid = torch.stack(
         ((centre_x + scale * x0) * 2 / photo_width, (centre_y + scale * y0) * 2 / photo_height), dim=-1
     )

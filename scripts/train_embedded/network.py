@@ -28,21 +28,6 @@ SCHEDULER = {
 }  # fmt: skip
 
 
-def new_unet() -> I2VGenXLUNet:
-    """Four levels: at 4 x 4 positions every one feels the border, so a zoom or a turn knows where it is."""
-    return I2VGenXLUNet(
-        sample_size=32,
-        block_out_channels=(32, 64, 128, 128),
-        down_block_types=("DownBlock3D", *["CrossAttnDownBlock3D"] * 3),
-        up_block_types=(*["CrossAttnUpBlock3D"] * 3, "UpBlock3D"),
-        layers_per_block=1,
-        norm_num_groups=8,
-        cross_attention_dim=WIDTH,
-        attention_head_dim=8,
-        num_attention_heads=8,
-    )
-
-
 def new_image_encoder() -> CLIPVisionModelWithProjection:
     """A small vision tower, left at its random initial weights: the UNet learns to read what it gives."""
     return CLIPVisionModelWithProjection(

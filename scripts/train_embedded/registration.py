@@ -106,6 +106,43 @@ def explained(frames: np.ndarray, path: np.ndarray) -> float:
     return float(torch.corrcoef(torch.stack([a, b]))[0, 1])
 
 
+def aligned(frames: np.ndarray, path: np.ndarray) -> float:
+    """Return how near the last frame is to the first one moved as found: PSNR in dB, grey, inner half.
+
+    No truth is needed, and a wrong motion costs nothing: it says whether content is kept.
+    """
+    shown, last, known = _last_and_moved_first(frames, path)
+    error = (shown - last)[known].pow(2).mean().item() if known.any() else 1.0
+    return -10 * math.log10(error + 1e-12)
+
+
+def sharpness(frames: np.ndarray, path: np.ndarray) -> float:
+    """Return what is left of the first frame's detail in the last one, over the inner half.
+
+    The last frame's gradients are fitted by a multiple of those of the first one moved as found; this is the
+    factor. Blur makes it less than 1; grain, which has nothing to do with the first frame, adds nothing.
+    """
+    shown, last, known = _last_and_moved_first(frames, path)
+    product = size = 0.0
+    for dim in (2, 3):
+        both = known.narrow(dim, 1, known.shape[dim] - 1) & known.narrow(dim, 0, known.shape[dim] - 1)
+        was, now = shown.diff(dim=dim)[both], last.diff(dim=dim)[both]
+        product += (was * now).sum().item()
+        size += was.pow(2).sum().item()
+    return product / (size + 1e-12)
+
+
+def _last_and_moved_first(
+    frames: np.ndarray, path: np.ndarray
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the first frame moved as found, the last one, both grey, and where they can be compared."""
+    shown, inside = warp(grey_of(frames[0]), torch.from_numpy(path[-1]))
+    _, height, width, _ = frames.shape
+    known = torch.zeros_like(inside, dtype=torch.bool)
+    known[..., height // 4 : height - height // 4, width // 4 : width - width // 4] = True
+    return shown, grey_of(frames[-1]), known & inside.bool()
+
+
 def flicker(frames: np.ndarray, path: np.ndarray) -> float:
     """Return the warping error between neighbouring frames, RMS in grey levels of 255.
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from scripts.train_embedded.motions import CHINESE_PHRASES, MOTIONS, PHRASES, Clip
-from scripts.train_embedded.registration import explained, flicker, shares_of, track
+from scripts.train_embedded.registration import aligned, explained, flicker, shares_of, sharpness, track
 
 ENOUGH = 0.5  # of the asked amount: less does not count as obeyed
 STILL = 0.15  # full motions: a clip that was asked to stay still may move by less
@@ -33,6 +33,8 @@ class Row:
         later, later_static, first, reconstruction: PSNR in dB to the true warp of frames after the first, a
             static clip's, of frame 0 to the photograph, and the VAE's.
         flicker, flicker_true: warping errors of the clip and of the true warp.
+        aligned: PSNR in dB of the last frame to the first one moved as found (`registration.aligned`).
+        sharpness: what is left of the first frame's detail in the last one (`registration.sharpness`).
     """
 
     key: str
@@ -56,6 +58,8 @@ class Row:
     reconstruction: float
     flicker: float
     flicker_true: float
+    aligned: float
+    sharpness: float
 
     @property
     def right(self) -> bool:
@@ -96,6 +100,7 @@ def judge(
         later=psnr(frames[1:], truth[1:]), later_static=psnr(still, truth[1:]),
         first=psnr(frames[0], truth[0]), reconstruction=psnr(vae, truth[0]),
         flicker=flicker(frames, path), flicker_true=flicker(truth, true_path(clip, *truth.shape[1:3])),
+        aligned=aligned(frames, path), sharpness=sharpness(frames, path),
     )  # fmt: skip
 
 
@@ -162,6 +167,8 @@ def group_summary(rows: Sequence[Row]) -> dict[str, object]:
             "median_amount": round(float(np.median([row.amount for row in moving])), 3),
             "gain_over_static": _mean(moving, lambda row: row.gain),
             "psnr_later": _mean(moving, lambda row: row.later),
+            "median_aligned": round(float(np.median([row.aligned for row in moving])), 2),
+            "median_sharpness": round(float(np.median([row.sharpness for row in moving])), 3),
             "by_motion": {
                 name: round(float(np.mean(found)), 2)
                 for name in MOTIONS

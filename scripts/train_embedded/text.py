@@ -142,10 +142,16 @@ def embed(
     ids = tokenizer(
         prompts, padding="max_length", max_length=MAX_LENGTH, truncation=True, return_tensors="pt"
     ).input_ids
+    ended = (ids == tokenizer.eos_token_id).cumsum(1) > 0
+    return states_of(model, ids), ended
+
+
+def states_of(model: CLIPTextModel, ids: torch.Tensor) -> torch.Tensor:
+    """(B, 77) tokens -> (B, 77, 64) states as the pipeline reads them."""
     states = model(ids, output_hidden_states=True).hidden_states[-2]
     core = getattr(model, "text_model", model)
-    ended = (ids == tokenizer.eos_token_id).cumsum(1) > 0
-    return core.final_layer_norm(states), ended
+    normed: torch.Tensor = core.final_layer_norm(states)
+    return normed
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from i2v.core.settings import ROOT
-from i2v.weights import EMBEDDED
+from i2v.weights import EMBEDDED_FOLDER
 from scripts.cuda_check.parts import PARTS, run_part
 from scripts.cuda_check.report import table
 from scripts.cuda_check.rows import Row, Skipped, Task, read_rows
@@ -21,7 +21,7 @@ from scripts.cuda_check.wheels import Package, missing, normal
 
 @pytest.fixture
 def task(tmp_path: Path) -> Task:
-    return Task("evaluation", "cpu", EMBEDDED, tmp_path / "rows.jsonl", tmp_path, 60)
+    return Task("evaluation", "cpu", EMBEDDED_FOLDER, tmp_path / "rows.jsonl", tmp_path, 60)
 
 
 def test_rows_are_there_at_once_whatever_becomes_of_the_rest(task: Task) -> None:

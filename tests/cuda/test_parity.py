@@ -19,7 +19,7 @@ from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.engines.i2vgen_xl.stock import StockEngine
 from i2v.media.image import fit_picture
-from i2v.weights import EMBEDDED as FOLDER
+from i2v.weights import EMBEDDED_FOLDER as FOLDER
 from scripts.cuda_check.evaluation import errors, float32_reference, true_float32
 from scripts.cuda_check.sides import DType, Subject
 from scripts.cuda_check.subjects import Size

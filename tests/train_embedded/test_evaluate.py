@@ -16,7 +16,7 @@ from PIL import Image
 from scripts.train_embedded.evaluate import CAPTION, Rows, asked_of, cases, to_frames
 from scripts.train_embedded.motions import MOTIONS, Clip, Take, render
 from scripts.train_embedded.photos import manifest
-from scripts.train_embedded.registration import flicker, measure, shares_of, track
+from scripts.train_embedded.registration import aligned, flicker, measure, shares_of, sharpness, track
 from scripts.train_embedded.scores import Row, bootstrap, judge, summary, true_path, wilson
 
 SMALL = (80, 80)
@@ -128,6 +128,24 @@ def test_a_static_clip_gains_nothing_and_the_true_warp_much(texture: torch.Tenso
     assert mark(truth, asked, truth).gain > 20
 
 
+def test_a_last_frame_is_compared_with_the_first_one_moved_as_found(texture: torch.Tensor) -> None:
+    frames = film(texture, clip_for("zoom_in"))
+    path = track(frames)
+    kept = aligned(frames, path)
+    assert kept > 30
+    assert sharpness(frames, path) == pytest.approx(1, abs=0.15)
+    soft = frames.astype(float)
+    for axis in (0, 1):
+        soft[-1] = (np.roll(soft[-1], 2, axis) + 2 * soft[-1] + np.roll(soft[-1], -2, axis)) / 4
+    blurred = soft.round().astype(np.uint8)
+    assert aligned(blurred, path) < kept - 2
+    assert sharpness(blurred, path) < 0.95 * sharpness(frames, path)
+    grain = np.random.default_rng(0).normal(0, 20, frames.shape[1:])
+    grainy = np.concatenate([frames[:-1], (frames[-1:] + grain).round().clip(0, 255).astype(np.uint8)])
+    assert sharpness(grainy, path) < sharpness(frames, path) + 0.1
+    assert aligned(grainy, path) < kept - 2
+
+
 def test_flicker_is_what_moving_does_not_explain(texture: torch.Tensor) -> None:
     clip = clip_for("pan_left", "rotate_cw")
     steady = film(texture, clip)
@@ -148,7 +166,7 @@ def row(n: int, photo: str, group: str = "seen", amount: float = 1.0) -> Row:
         key=f"{group}/{n}", group=group, photo=photo, motion="pan_left", speed="normal", fps=8, num_frames=8,
         prompt="p", amount=amount, stray=0.0, moved=amount, asked=1.0, explained=0.9, ease=0.0,
         ease_asked=0.0, later=20.0, later_static=18.0, first=22.0, reconstruction=24.0, flicker=3.0,
-        flicker_true=2.0,
+        flicker_true=2.0, aligned=22.0, sharpness=0.8,
     )  # fmt: skip
 
 

@@ -6,16 +6,17 @@ import pytest
 import torch
 from diffusers import DDIMScheduler
 
-from scripts.train_embedded.clips import Batch
-from scripts.train_embedded.losses import drawn_drift, loss_of
+from scripts.train_embedded.losses import drawn_drift, drawn_times, loss_of
 from scripts.train_embedded.network import SCHEDULER
+from scripts.train_embedded.rendering import Batch
 
 ALPHAS = DDIMScheduler(**SCHEDULER).alphas_cumprod
 
 
 def two_clips() -> Batch:
     x0, conditions = torch.randn(2, 4, 3, 8, 8), torch.randn(2, 4, 3, 8, 8)
-    return Batch(x0, conditions, torch.randn(2, 3, 32, 32), torch.tensor([8, 8]), ())
+    states = torch.zeros(2, 77, 64)
+    return Batch(x0, conditions, states, states, states[:, :1], torch.tensor([8, 8]), ())
 
 
 def loss_where(batch: Batch, answer: torch.Tensor, t: int, **more: object) -> torch.Tensor:
@@ -28,8 +29,7 @@ def loss_where(batch: Batch, answer: torch.Tensor, t: int, **more: object) -> to
         return ((alpha.sqrt() * noisy - answer) / (1 - alpha).sqrt(),)
 
     times, noise = torch.full((2,), t), torch.randn_like(batch.x0)
-    states = torch.zeros(2, 77, 64)
-    return loss_of(network, batch, states, states[:, :1], times, noise, ALPHAS, **more)  # type: ignore[arg-type]
+    return loss_of(network, batch, times, noise, ALPHAS, **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("t", [5, 300, 999])
@@ -57,3 +57,31 @@ def test_frame_0_counts_as_often_as_is_asked() -> None:
         wrong[:, :, frame] += 1
         whole = loss_where(batch, wrong, 500, first_weight=1.0)
         assert loss_where(batch, wrong, 500, first_weight=4.0) == pytest.approx(3 * share * whole, rel=1e-3)
+
+
+def test_low_noise_counts_as_much_as_its_power_of_sigma_says() -> None:
+    batch = two_clips()
+    sigma = (1 - ALPHAS[100]).sqrt()
+    alike, less = (loss_where(batch, batch.x0 + 1, 100, sigma_power=power) for power in (0.0, 1.0))
+    assert torch.allclose(alike, (1 / sigma**2).expand(2), rtol=1e-3)
+    assert torch.allclose(less, sigma * alike, rtol=1e-3)
+
+
+def test_timesteps_lie_in_the_bands_as_often_as_is_asked() -> None:
+    torch.manual_seed(0)
+    times = drawn_times(4000, (0.5, 0.2, 0.3), torch.device("cpu"))
+    assert times.min() >= 0
+    assert times.max() <= 999
+    assert (times < 400).float().mean().item() == pytest.approx(0.5, abs=0.01)
+    assert (times >= 900).float().mean().item() == pytest.approx(0.3, abs=0.01)
+    assert times[times < 400].float().mean().item() == pytest.approx(200, abs=10)
+    assert times[times >= 900].float().mean().item() == pytest.approx(950, abs=3)
+    only_high = drawn_times(64, (0.0, 0.0, 1.0), torch.device("cpu"))
+    assert only_high.min() >= 900
+
+
+def test_even_one_clip_at_a_time_meets_all_noise() -> None:
+    torch.manual_seed(0)
+    times = torch.cat([drawn_times(1, (0.35, 0.25, 0.4), torch.device("cpu")) for _ in range(400)])
+    assert (times < 400).float().mean().item() == pytest.approx(0.35, abs=0.08)
+    assert (times >= 900).float().mean().item() == pytest.approx(0.4, abs=0.08)

@@ -8,13 +8,14 @@ import pytest
 import torch
 from diffusers import I2VGenXLUNet
 
-from scripts.train_embedded.network import boost_fps, damp, new_unet, prepare_for_training
+from scripts.train_embedded.designs import DESIGNS
+from scripts.train_embedded.network import boost_fps, damp, prepare_for_training
 
 
 @pytest.fixture(scope="module")
 def unet() -> I2VGenXLUNet:
     torch.manual_seed(0)
-    return new_unet().eval()
+    return DESIGNS["shipped"].new_unet().eval()
 
 
 def inputs(frames: int) -> dict[str, torch.Tensor]:

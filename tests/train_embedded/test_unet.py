@@ -1,28 +1,32 @@
-"""Training steps: they go downhill, are saved, can be gone on with, and processes agree on them."""
+"""Training: it goes downhill, is saved, can be gone on with, and processes agree on it."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import random
 import socket
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
 from i2v.weights import EMBEDDED_FOLDER as FOLDER
+from scripts.train_embedded import checkpoints as unet_checkpoints
 from scripts.train_embedded import unet
-from scripts.train_embedded.clips import Recipe, make_batch
+from scripts.train_embedded.designs import DESIGNS, Design
 from scripts.train_embedded.export import restore
-from scripts.train_embedded.motions import EASY
-from scripts.train_embedded.unet import Crew, Trainer, parse, train
+from scripts.train_embedded.options import parse, seconds_of
+from scripts.train_embedded.steps import choose_precision
+from scripts.train_embedded.unet import Crew, Trainer, start, train
+
+DEEPER = Design((32, 64, 128, 128), (False, True, True, True), layers_per_block=2)
 
 
 def options(checkpoints: Path, *flags: str) -> argparse.Namespace:
-    usual = "--processes 1 --shown 2 --batch 1 --side 64 --confine --minutes 0.02 --ema 0.9 --every 1000"
-    drift = "--drift 0.1 --later-drift 0.1"
-    return parse(["--checkpoints", str(checkpoints), *usual.split(), *drift.split(), *flags])
+    usual = "--device cpu --processes 1 --shown 2 --batch 1 --side 64 --minutes 0.02 --ema 0.9 --every 1000"
+    more = "--drift 0.1 --later-drift 0.1 --probe 2"
+    return parse(["--checkpoints", str(checkpoints), *usual.split(), *more.split(), *flags])
 
 
 @pytest.fixture
@@ -36,38 +40,84 @@ def checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.slow
 def test_a_stage_is_saved_with_what_it_came_to_and_the_next_one_goes_on(
-    checkpoints: Path, capsys: pytest.CaptureFixture[str]
+    checkpoints: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = torch.load(checkpoints / "unet.pt", weights_only=True)["model"]
-    train(0, options(checkpoints), port=0)
-    saved = torch.load(checkpoints / "unet.pt", weights_only=True)
-    assert any(not torch.equal(before[name], saved["model"][name]) for name in before)
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert told.keys() == {"minutes", "step", "loss", "right", "pan_x", "pan_y", "zoom", "turn", "still"}
-    train(0, options(checkpoints), port=0)
-    later = torch.load(checkpoints / "unet.pt", weights_only=True)["history"]
-    assert len(later) == len(saved["history"]) + 1
-    assert later[-1]["minutes"] > saved["history"][-1]["minutes"]
+    before = unet_checkpoints.read(checkpoints / "unet.pt").model
+    carried = tmp_path / "carried"
+    judged = ("--shown", "0", "--judge", "1", "--evaluations", "1")
+    train(0, options(checkpoints, "--pieces", str(carried), *judged), port=0)
+    saved = unet_checkpoints.read(checkpoints / "unet.pt")
+    assert any(not torch.equal(before[name], saved.model[name]) for name in before)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line.get("evaluation") for line in lines] == [None, "start", "start", None, "end", "end"]
+    reported = {"minutes", "step", "clips", "loss", "skipped", "right", "still"}
+    assert reported < lines[3].keys()
+    assert (carried / "end.jpg").exists()
+    (checkpoints / "unet.pt").unlink()
+    train(0, options(checkpoints, "--from-pieces", str(carried)), port=0)
+    later = unet_checkpoints.read(checkpoints / "unet.pt").history
+    assert len(later) == len(saved.history) + 1
+    assert later[-1]["minutes"] > saved.history[-1]["minutes"]
 
 
 def test_steps_on_one_batch_go_downhill(checkpoints: Path) -> None:
     trainer = Trainer(options(checkpoints, "--dropout", "0"), Crew(0, 1))
-    recipe = Recipe(EASY, 8, 2, 3, (64, 64))
-    batch = make_batch(trainer.pyramids, trainer.conditions, 4, recipe, random.Random(0))
+    assert trainer.check_first_gradients()["norm"] > 0
+    batch = trainer.batch(next(trainer.plans))
+    assert trainer.confined["on"], "pairs of a longer clip"
+    trainer.stepper.rate.fill_(0.01)
     losses = []
-    for step in range(1, 5):
+    for _ in range(4):
         torch.manual_seed(0)  # the same noise at the same levels
-        loss = trainer._loss(batch, 0)
-        loss.backward()
-        losses.append(loss.item())
-        trainer.update(20 + step, share=0.0)
+        trainer.stepper(batch)
+        losses.append(trainer.stepper.read(1)["loss"])
     assert losses[-1] < 0.98 * losses[0]
+
+
+def test_low_precision_is_taken_only_where_its_gradients_are_right(
+    checkpoints: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = Trainer(options(checkpoints), Crew(0, 1))
+    batch = trainer.batch(next(trainer.plans))
+    found = choose_precision(trainer.stepper, batch)
+    assert found["cosine"] > 0.98
+    assert (found["bits"], trainer.stepper.dtype) == (16, torch.bfloat16)
+    collect = trainer.optimizer.collect
+
+    def broken() -> None:
+        collect()
+        if trainer.stepper.dtype == torch.bfloat16:
+            trainer.optimizer.gradients[5] = float("nan")
+
+    monkeypatch.setattr(trainer.optimizer, "collect", broken)
+    found = choose_precision(trainer.stepper, batch)
+    assert (found["bits"], trainer.stepper.dtype) == (32, torch.float32)
+
+
+def test_a_larger_design_starts_from_what_the_smaller_one_learned(
+    checkpoints: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(DESIGNS, "deeper", DEEPER)
+    flags = options(checkpoints)
+    flags.design = "deeper"
+    found = start(flags)
+    assert found.design == DEEPER
+    before = unet_checkpoints.read(checkpoints / "unet.pt").model
+    assert torch.equal(found.model["conv_in.weight"], before["conv_in.weight"])
+    assert len(found.model) > len(before)
+
+
+def test_a_deadline_leaves_time_for_the_evaluation(tmp_path: Path) -> None:
+    flags = options(tmp_path, "--deadline", str(time.time() + 100), "--reserve", "30")
+    assert seconds_of(flags) == pytest.approx(70, abs=2)
+    flags.deadline = time.time() - 5
+    assert seconds_of(flags) == 1, "too late: one step, and what there is is saved"
 
 
 def tell(rank: int, folder: str, port: int) -> None:
     address = f"tcp://127.0.0.1:{port}"
     torch.distributed.init_process_group("gloo", address, rank=rank, world_size=2)
-    gradients = [torch.full((2, 3), float(rank)), torch.full((4,), 10.0 * rank)]
+    gradients = torch.tensor([rank, 10.0 * rank])
     told = Crew(rank, 2).average(gradients, [float(rank), 5.0])
     torch.save((gradients, told), f"{folder}/{rank}.pt")
 
@@ -81,8 +131,13 @@ def test_processes_take_the_step_of_their_averaged_gradients(tmp_path: Path) -> 
     for rank in range(2):
         gradients, told = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
         assert told == [0.5, 5.0]
-        assert torch.equal(gradients[0], torch.full((2, 3), 0.5))
-        assert torch.equal(gradients[1], torch.full((4,), 5.0))
+        assert gradients.tolist() == [0.5, 5.0]
+
+
+def test_only_whole_clips_are_judged(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["--judge", "4", "--shown", "2"])
+    assert "--judge wants whole clips" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("side", ["100", "32"])

@@ -10,7 +10,7 @@ from diffusers import AutoencoderKL
 
 from i2v.engines.i2vgen_xl.upsampling import use_phase_convolutions
 from i2v.engines.i2vgen_xl.vae import decode
-from i2v.weights import EMBEDDED
+from i2v.weights import EMBEDDED_FOLDER
 from tests.shaken import shaken
 
 
@@ -27,6 +27,6 @@ def test_frames_are_diffusers(tiny_folder: Path) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @torch.inference_mode()
 def test_the_embedded_models_frames_are_diffusers(dtype: torch.dtype) -> None:
-    vae = AutoencoderKL.from_pretrained(EMBEDDED / "vae", variant="fp16", dtype=dtype)
+    vae = AutoencoderKL.from_pretrained(EMBEDDED_FOLDER / "vae", variant="fp16", dtype=dtype)
     latents = torch.randn(2, 4, 8, 6).to(dtype)
     assert torch.equal(decode(vae, latents), vae.decode(latents).sample)

@@ -147,10 +147,11 @@ def _resolve_notices(
 ) -> Iterator[Notice]:
     low, high = spec.trained_frames
     if not low <= generation.num_frames <= high:
-        yield Notice(
-            "request.untrained_frames",
-            {"title": spec.title, "low": low, "high": high, "num_frames": generation.num_frames},
-        )
+        made = {"title": spec.title, "num_frames": generation.num_frames}
+        if low == high:
+            yield Notice("request.untrained_count", {**made, "count": low})
+        else:
+            yield Notice("request.untrained_frames", {**made, "low": low, "high": high})
     if request.target_fps is None and generation.target_fps != generation.fps:
         low, high = spec.trained_fps
         yield Notice(

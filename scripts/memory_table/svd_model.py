@@ -1,4 +1,4 @@
-"""What each stage of a clip of Stable Video Diffusion takes, counted by running the engine's code on fake tensors.
+"""What each stage of a clip of Stable Video Diffusion takes, counted by running its engine on fake tensors.
 
 As `simulate` does for I2VGen-XL, whose words on what is counted hold here too.
 """
@@ -16,7 +16,6 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import CLIPVisionModelWithProjection
 
 from i2v.engines.svd.conditioning import Conditioning
-from i2v.engines.svd.decode import to_uint8
 from i2v.engines.svd.temporal_decoder import decode_clip
 from i2v.engines.svd.transformer import set_chunk_tokens, use_lean_transformers
 from i2v.engines.svd.unet import predict
@@ -73,7 +72,7 @@ class Model:
 
 @contextmanager
 def build(dtype: torch.dtype = torch.float16, as_the_engine: bool = True) -> Iterator[Model]:
-    """Have the published model as the engine runs it, or as diffusers does; all tensors made inside are fake."""
+    """Have the published model as the engine runs it, or as diffusers does; tensors made inside are fake."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:

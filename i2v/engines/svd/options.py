@@ -46,8 +46,12 @@ class SVDOptions(Options):
         """Return the options as they are, and what of the clip is likely to disappoint."""
         notices: list[Notice] = []
         if self.motion_bucket_id > STRONG_MOTION:
-            told = {"motion_bucket_id": self.motion_bucket_id, "limit": STRONG_MOTION}
-            notices.append(Notice("svd.strong_motion", {**told}))
+            notices.append(
+                Notice(
+                    "svd.strong_motion",
+                    {"motion_bucket_id": self.motion_bucket_id, "limit": STRONG_MOTION},
+                )
+            )
         width, height = generation.generated_width, generation.generated_height
         if width * height < SMALL * TRAINED_AREA:
             notices.append(Notice("svd.small", {"width": width, "height": height}))

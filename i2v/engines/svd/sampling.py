@@ -7,6 +7,7 @@ frame. The loop knows no pixels and never waits for the device.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -82,7 +83,7 @@ def denoise(
     for step in range(start.step, len(timesteps)):
         sigma, following = schedule.sigmas[step : step + 2]
         with torch.inference_mode():
-            scaled = latents / (sigma**2 + 1) ** 0.5
+            scaled = latents / math.hypot(sigma, 1)
             prediction = torch.cat([predict(unet, scaled, timesteps[step], rows) for rows in passes])
             if len(prediction) == 2:
                 unconditional, conditional = prediction.chunk(2)
@@ -95,12 +96,12 @@ def denoise(
 
 def denoised_of(latents: torch.Tensor, velocity: torch.Tensor, sigma: float) -> torch.Tensor:
     """Return the clip that a v-prediction means at this noise level (Karras et al. 2022, table 1)."""
-    return velocity * (-sigma / (sigma**2 + 1) ** 0.5) + latents / (sigma**2 + 1)
+    return velocity * (-sigma / math.hypot(sigma, 1)) + latents / (sigma**2 + 1)
 
 
 def guidance_scales(generation: Generation, latents: torch.Tensor) -> torch.Tensor:
     """Return the (1, F, 1, 1, 1) scales of the frames, from the first one's to the last one's."""
     options = options_of(generation)
     lowest, highest = options.min_guidance_scale, options.max_guidance_scale
-    scales: torch.Tensor = torch.linspace(lowest, highest, generation.num_frames)
+    scales = torch.linspace(lowest, highest, generation.num_frames)
     return scales.to(latents.device, latents.dtype).view(1, -1, 1, 1, 1)

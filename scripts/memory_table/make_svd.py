@@ -8,8 +8,8 @@ To be run again when the engine's computing changes, as tests/engines/svd/test_m
 The form of the model is I2VGen-XL's (`make`), found by simulating (`svd_model`), with these differences:
 
 - Guidance in two passes takes what a clip without guidance does, and the other row's prediction.
-- Decoding grows as pixels do. What a pixel takes is kept for some numbers of frames that are decoded together;
-  among few of them it is no line.
+- Decoding grows as pixels do. What a pixel takes is kept for some numbers of frames that are decoded
+  together: among few of them it is no line.
 """
 
 from __future__ import annotations

@@ -28,9 +28,12 @@ def about(
         reason: why it is this one; `None` where it was named.
     """
     title = model_title(spec.title, language)
-    if is_missing:
-        return f'<p class="i2v-error">{escape(text("engine.missing", language, title=title))}</p>'
     said = []
+    if spec.capabilities.prompt == "none":
+        said.append(text("engine.no_prompt", language, title=title))
+    if is_missing:
+        missing = f'<p class="i2v-error">{escape(text("engine.missing", language, title=title))}</p>'
+        return missing + (_subdued(sentences(said, language)) if said else "")
     if not spec.files:
         said.append(text("engine.no_weights", language, title=title))
     if spec.embedded:

@@ -52,7 +52,9 @@ def _presets(num_frames: int) -> dict[str, Preset]:
     }
 
 
-def _spec(name: str, title: str, num_frames: int, repo: str, revision: str) -> EngineSpec:
+def _spec(
+    name: str, title: str, num_frames: int, repo: str, revision: str, modelscope: tuple[str, ...]
+) -> EngineSpec:
     return EngineSpec(
         name=name,
         title=title,
@@ -72,7 +74,7 @@ def _spec(name: str, title: str, num_frames: int, repo: str, revision: str) -> E
             Published(
                 repo=f"stabilityai/{repo}",
                 revision=revision,
-                modelscope=(f"AI-ModelScope/{repo}",),
+                modelscope=modelscope,
                 size=4_510_000_000,
                 licence="Stability AI Community License",
                 must_accept=True,
@@ -89,6 +91,7 @@ SVD = _spec(
     14,
     "stable-video-diffusion-img2vid",
     "9cf024d5bfa8f56622af86c884f26a52f6676f2e",
+    ("AI-ModelScope/stable-video-diffusion-img2vid", "AI-ModelScope/stable-video-diffusion-img2vid-fp16"),
 )
 SVD_XT = _spec(
     "svd-xt",
@@ -96,4 +99,5 @@ SVD_XT = _spec(
     25,
     "stable-video-diffusion-img2vid-xt",
     "9e43909513c6714f1bc78bcb44d96e733cd242aa",
+    ("AI-ModelScope/stable-video-diffusion-img2vid-xt",),
 )

@@ -2,7 +2,7 @@
 
 The decoder mixes all frames, in norms and along time, so frames that are decoded apart differ. Here they are
 decoded together and yet computed apart: what looks at one frame is run frame by frame, what looks along time
-strip by strip. At any time two tensors of a clip are held, where diffusers holds about six. The same numbers
+strip by strip. Two tensors of a clip are held at a time, where diffusers holds about eight. The same numbers
 up to rounding.
 """
 

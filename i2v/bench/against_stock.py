@@ -17,7 +17,10 @@ from i2v.core.schema import Generation, MemoryPlan, Offload, PresetName
 from i2v.memory.plan import Planned
 
 # diffusers' own pipeline behind the contract of engines, by what it is compared with.
-_STOCK = {"i2v.engines.i2vgen_xl.engine:I2VGenXLEngine": "i2v.engines.i2vgen_xl.stock:StockEngine"}
+_STOCK = {
+    "i2v.engines.i2vgen_xl.engine:I2VGenXLEngine": "i2v.engines.i2vgen_xl.stock:StockEngine",
+    "i2v.engines.svd.engine:SVDEngine": "i2v.engines.svd.stock:StockEngine",
+}
 
 # Levels of 255 that frames may be apart. In float32 sums in another order make 1. In half precision steps
 # amplify rounding: ours in two passes against ours in one, which differ by rounding alone, is the yardstick.

@@ -168,6 +168,8 @@ class EngineSpec:
         optional_files: what is read too where it is there.
         pipelines: what `_class_name` in model_index.json may be; empty: it is not looked at.
         is_generative: its clips are AI-generated content, and labelled as that.
+        tensor_table: the name of the table of its published tensors in `i2v/weights`, where it is not the
+            model's own: models of one architecture share one.
         packages: what computes its frames: their versions are written into the clip.
         embedded: the weights ship inside the package.
         published: the repositories that the weights can be had from, each with a folder of its own; the
@@ -193,6 +195,7 @@ class EngineSpec:
     files: tuple[str, ...] = ()
     optional_files: tuple[str, ...] = ()
     pipelines: tuple[str, ...] = ()
+    tensor_table: str = ""
     default_negative_prompt: str = ""
     capabilities: Capabilities = Capabilities()
     options_model: type[Options] = Options

@@ -22,6 +22,8 @@ BUILT_IN = (
     "i2v.engines.i2vgen_xl.specs:I2VGEN_XL",
     "i2v.engines.i2vgen_xl.specs:EMBEDDED",
     "i2v.engines.camera_move.specs:CAMERA_MOVE",
+    "i2v.engines.svd.specs:SVD",
+    "i2v.engines.svd.specs:SVD_XT",
 )
 
 log = logging.getLogger(__name__)

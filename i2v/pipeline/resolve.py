@@ -146,10 +146,12 @@ def _resolve_notices(
     request: GenerationRequest, spec: EngineSpec, generation: Generation
 ) -> Iterator[Notice]:
     low, high = spec.trained_frames
-    if not low <= generation.num_frames <= high:
+    made = generation.num_frames
+    if low == high != made:
+        yield Notice("request.untrained_count", {"title": spec.title, "count": low, "num_frames": made})
+    elif not low <= made <= high:
         yield Notice(
-            "request.untrained_frames",
-            {"title": spec.title, "low": low, "high": high, "num_frames": generation.num_frames},
+            "request.untrained_frames", {"title": spec.title, "low": low, "high": high, "num_frames": made}
         )
     if request.target_fps is None and generation.target_fps != generation.fps:
         low, high = spec.trained_fps

@@ -10,6 +10,17 @@ from __future__ import annotations
 from i2v.core.option_fields import OptionField
 from i2v.core.schema import Language
 
+_SVD = {
+    "motion_bucket_id": "运动幅度",
+    "motion_bucket_id.help": "动多少：1 几乎静止，127 为常用值，超过 180 画面容易崩坏。",
+    "noise_aug_strength": "偏离图片的自由度",
+    "noise_aug_strength.help": "编码前在图片上加的噪声：越大，视频越可以偏离图片，动得也越多。",
+    "min_guidance_scale": "首帧引导强度",
+    "min_guidance_scale.help": "首帧的引导强度；首帧与末帧之间的各帧逐渐过渡。",
+    "max_guidance_scale": "末帧引导强度",
+    "max_guidance_scale.help": "末帧的引导强度：越高，后面的帧越接近图片。两项都为 1 即关闭引导，用时减半。",
+}
+
 CHINESE: dict[str, str] = {
     "option.camera-move.pan": "左右平移",
     "option.camera-move.pan.help": (
@@ -33,6 +44,7 @@ CHINESE: dict[str, str] = {
     "option.camera-move.easing.in-out": "两端都慢",
     "option.camera-move.loop": "循环",
     "option.camera-move.loop.help": "先去后回，重复播放时没有跳变。留空：由提示词决定。",
+    **{f"option.{name}.{key}": said for name in ("svd", "svd-xt") for key, said in _SVD.items()},
 }
 
 

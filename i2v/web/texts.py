@@ -109,6 +109,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{title}: nothing needs to be downloaded.",
         "{title}：无需下载任何文件。",
     ),
+    "engine.no_prompt": (
+        "{title} works from the picture alone and reads no prompt.",
+        "{title} 只根据图片生成，不读取提示词。",
+    ),
     "engine.missing": (
         "{title} is not installed here, or some of its files are missing. Download it, or choose another"
         " model.",

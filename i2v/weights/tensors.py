@@ -25,7 +25,7 @@ _TYPES = {  # bytes a value
 
 def published_shapes(spec: EngineSpec) -> dict[str, dict[str, Shape]]:
     """Return the shape of every published tensor by part and name; nothing where there is no table."""
-    path = Path(__file__).with_name(f"{spec.name}.tsv")
+    path = Path(__file__).with_name(f"{spec.tensor_table or spec.name}.tsv")
     table: dict[str, dict[str, Shape]] = {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
         if not line.startswith("#"):

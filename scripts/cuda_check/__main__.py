@@ -37,7 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     deadline = time.monotonic() + 60 * options.minutes
     with tempfile.TemporaryDirectory(prefix="cuda-check-") as folder:
         scratch = Path(folder)
-        weights = EMBEDDED_FOLDER if device == "cpu" else (options.weights or scratch / "models" / "i2vgen-xl")
+        weights = (
+            EMBEDDED_FOLDER if device == "cpu" else (options.weights or scratch / "models" / "i2vgen-xl")
+        )
 
         def task(part: str, seconds: float) -> Task:
             return Task(part, device, weights, rows, scratch, seconds)

@@ -47,7 +47,7 @@ def test_json_is_one_line_with_every_engine_and_the_choice_of_auto(
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.splitlines()
     told = json.loads(line)
-    absent, embedded, camera_move = told["engines"]
+    absent, embedded, camera_move, *others = told["engines"]
     assert absent == {
         "name": "i2vgen-xl",
         "title": "I2VGen-XL",
@@ -62,6 +62,7 @@ def test_json_is_one_line_with_every_engine_and_the_choice_of_auto(
     assert embedded["path"] == str(EMBEDDED_FOLDER)
     assert embedded["bytes"] > 10**7
     assert (camera_move["name"], camera_move["available"]) == ("camera-move", True)
+    assert [(other["name"], other["available"]) for other in others] == [("svd", False), ("svd-xt", False)]
     assert told["auto"]["engine"] == "embedded"
     assert told["auto"]["code"] == "engine.auto_neither"
 
@@ -77,11 +78,15 @@ def test_the_digest_is_read_only_where_it_is_asked_for(
 
 def test_each_state_of_a_folder_is_a_plain_line(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
-    absent, way, embedded, camera_move, auto = capsys.readouterr().out.splitlines()
+    absent, way, embedded, camera_move, *others, auto = capsys.readouterr().out.splitlines()
     assert way == "  to install it: i2v models download i2vgen-xl"
     assert absent == f"i2vgen-xl (I2VGen-XL): not installed (no model in {models / 'i2vgen-xl'})"
     assert embedded.startswith("embedded (Demo model): installed, ")
     assert camera_move == "camera-move (Camera move, no AI): installed, nothing needs to be downloaded"
+    assert others[::2] == [
+        f"{name} ({title}): not installed (no model in {models / name})"
+        for name, title in (("svd", "Stable Video Diffusion"), ("svd-xt", "Stable Video Diffusion XT"))
+    ]
     assert auto.startswith("auto selects the demo model: there is no CUDA GPU")
 
     folder = fill(models)

@@ -31,6 +31,7 @@ from i2v.pipeline.resolve import resolve
 from tests.fake_family.network import write_folder
 from tests.fake_family.specs import ENTRY
 from tests.tiny_model import write_tiny_model
+from tests.tiny_svd import write_tiny_svd
 
 ENTRIES = [EntryPoint(name=place, value=place, group=GROUP) for place in BUILT_IN]
 OTHERS = [ENTRY, *entry_points(group=GROUP)]
@@ -38,6 +39,7 @@ SPECS: Mapping[str, EngineSpec] = collect(ENTRIES, OTHERS)
 # By the package of the family.
 MAKERS: Mapping[str, Callable[[Path], None]] = {
     "i2v.engines.i2vgen_xl": write_tiny_model,
+    "i2v.engines.svd": write_tiny_svd,
     "tests.fake_family": write_folder,
 }
 

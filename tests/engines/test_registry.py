@@ -42,19 +42,19 @@ def test_importing_loads_no_heavy_library() -> None:
 
 
 def test_each_engine_is_found_by_its_name() -> None:
-    assert set(engines()) == {"i2vgen-xl", "embedded", "camera-move"}
+    assert set(engines()) == {"i2vgen-xl", "embedded", "camera-move", "svd", "svd-xt"}
     assert [find_spec(name) for name in ("i2vgen-xl", "embedded")] == [I2VGEN_XL, EMBEDDED]
     assert all(name == spec.name for name, spec in engines().items())
 
 
-@pytest.mark.parametrize("name", ["", "I2VGen-XL", "svd", "../embedded", "x" * 5000, "\ud800", "\x1b[31m"])
+@pytest.mark.parametrize("name", ["", "I2VGen-XL", "SVD", "../embedded", "x" * 5000, "\ud800", "\x1b[31m"])
 def test_an_unknown_engine_is_refused_with_the_names_there_are(name: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         find_spec(name)
     error = caught.value
     assert (error.code, error.params["allowed"]) == (
         "request.unknown_engine",
-        "auto, i2vgen-xl, embedded, camera-move",
+        "auto, i2vgen-xl, embedded, camera-move, svd, svd-xt",
     )
     assert len(error.message) < 200
     assert error.message.isprintable()

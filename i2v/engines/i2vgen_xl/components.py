@@ -1,7 +1,7 @@
 """A folder in the Hugging Face layout -> the six components of I2VGen-XL, or an error naming file and tensor.
 
-Owns which parts there are, how each is built, and where each is at home. How a file is read is `folder`'s
-business; what a component computes is not known here.
+Owns which parts there are, how each is built, and where each is at home. How a file is read is
+`diffusion.folder`'s business; what a component computes is not known here.
 """
 
 from __future__ import annotations
@@ -24,10 +24,9 @@ from transformers import (
 )
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.errors import ModelUnavailable
 from i2v.core.schema import MemoryPlan, Offload
+from i2v.engines.diffusion.folder import Folder, Model, PictureInput, assign
 from i2v.engines.i2vgen_xl.facts import facts_of
-from i2v.engines.i2vgen_xl.folder import Folder, Model, assign
 from i2v.engines.i2vgen_xl.layouts import use_channels_last_weights
 from i2v.engines.i2vgen_xl.projections import use_joint_projections
 from i2v.engines.i2vgen_xl.upsampling import use_phase_convolutions
@@ -35,17 +34,14 @@ from i2v.engines.i2vgen_xl.upsampling import use_phase_convolutions
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
-@dataclass(frozen=True)
-class PictureInput:
-    """What the image encoder sees: `height` x `width` pixels in [0, 1], less `mean`, over `std`.
-
-    `mean` and `std` have one number a colour.
-    """
-
-    height: int
-    width: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+# What decides over the noise, and what the sampler has code for (`solvers`, `schedules`).
+_SCHEDULE = ("beta_start", "beta_end", "beta_schedule", "num_train_timesteps", "prediction_type")
+_SAMPLED = {
+    "prediction_type": ("v_prediction", "epsilon", "sample"),
+    "timestep_spacing": ("leading",),
+    "clip_sample": (False,),
+    "thresholding": (False,),
+}
 
 
 @dataclass
@@ -127,14 +123,7 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
         ModelUnavailable: a file is missing or unreadable, or a tensor is missing, unexpected or misshapen.
     """
     source = Folder(spec, folder)
-    index = source.json("model_index.json")
-    if index.get("_class_name") != "I2VGenXLPipeline":
-        raise ModelUnavailable(
-            "weights.wrong_class",
-            path=str(folder / "model_index.json"),
-            found=str(index.get("_class_name")),
-            expected="I2VGenXLPipeline",
-        )
+    source.check_class("I2VGenXLPipeline")
     device, dtype = torch.device(plan.device), DTYPES[plan.dtype]
     home, encoders_home = homes(device, plan.offload)
 
@@ -164,29 +153,16 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
     return Components(
         tokenizer=_load_tokenizer(source),
         text_encoder=text_encoder,
-        picture_input=_load_picture_input(source),
+        picture_input=source.picture_input(),
         image_encoder=image_encoder,
         vae=vae,
         unet=unet,
-        scheduler_config=source.scheduler(),
+        scheduler_config=source.scheduler(DDIMScheduler, _SCHEDULE, _SAMPLED),
         device=device,
         home=home,
         encoders_home=encoders_home,
         dtype=dtype,
     )
-
-
-def _load_picture_input(source: Folder) -> PictureInput:
-    # Four numbers of the file are all that is read; transformers' own class wants torchvision for them.
-    name = "feature_extractor/preprocessor_config.json"
-    config = source.json(name)
-    try:
-        crop = config["crop_size"]
-        return PictureInput(
-            crop["height"], crop["width"], tuple(config["image_mean"]), tuple(config["image_std"])
-        )
-    except (KeyError, TypeError) as error:
-        raise source.unreadable(source.path / name, f"no {error}") from error
 
 
 def _load_tokenizer(source: Folder) -> CLIPTokenizer:

@@ -30,6 +30,8 @@ def about(spec: EngineSpec, best: EngineSpec | None, reason: Notice | None, lang
     """
     title = model_title(spec.title, language)
     said, button = [], ""
+    if spec.capabilities.prompt == "none":
+        said.append(text("engine.no_prompt", language, title=title))
     if not spec.files:
         said.append(text("engine.no_weights", language, title=title))
     if spec.embedded:
@@ -51,9 +53,12 @@ def missing(model: Model, language: Language) -> str:
     title = model_title(model.spec.title, language)
     line = escape(text("engine.missing", language, title=title))
     facts, buttons = models_panels.to_fetch(model, language), "".join(models_panels.buttons(model, language))
+    prompt = ""
+    if model.spec.capabilities.prompt == "none":
+        prompt = _subdued(text("engine.no_prompt", language, title=title))
     return (
         f'<div class="i2v-engine"><p class="i2v-error">{line}</p>{facts}'
-        f'<div class="i2v-acts">{buttons}</div></div>'
+        f'<div class="i2v-acts">{buttons}</div></div>{prompt}'
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from i2v.core.errors import Notice
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
+from i2v.engines.svd.specs import SVD
 from i2v.service.models import Models
 from i2v.web.page.plan_panels import about, missing
 from tests.contrary import CONTRARY
@@ -41,6 +42,13 @@ def test_where_a_larger_model_could_run_there_is_a_way_to_it() -> None:
     reason = Notice("engine.auto_no_weights", {"path": "/x"})
     assert 'data-act="models"' in about(EMBEDDED, I2VGEN_XL, reason, "en")
     assert "data-act" not in about(EMBEDDED, I2VGEN_XL, Notice("engine.auto_neither", {"path": "/x"}), "en")
+
+
+def test_why_there_is_no_field_for_a_prompt_is_said_of_a_missing_model_too(tmp_path: Path) -> None:
+    model = Models(stage(tmp_path).models, {SVD.name: SVD}).get(SVD.name)
+    for said in (about(SVD, I2VGEN_XL, None, "en"), missing(model, "en")):
+        assert "Stable Video Diffusion works from the picture alone and reads no prompt." in said
+    assert "不读取提示词" in about(SVD, I2VGEN_XL, None, "zh-CN")
 
 
 def test_the_demo_names_what_would_run_with_a_card_only_where_there_is_such_a_model() -> None:

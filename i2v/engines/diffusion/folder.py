@@ -2,18 +2,18 @@
 
 Owns which file is opened, what is asked of a configuration, and how values get into a module: weights are
 safetensors only, mapped from the file and assigned without a second copy. Deliberately does not know which
-parts a model has (`components`), nor what tensors were called before (`model_files`).
+parts a model has (a family's `components`), nor what tensors were called before (`model_files`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
-from diffusers import DDIMScheduler
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
@@ -25,14 +25,27 @@ from i2v.weights.shards import missing_file
 
 Model = TypeVar("Model", bound=nn.Module)
 
-_SCHEDULE = ("beta_start", "beta_end", "beta_schedule", "num_train_timesteps", "prediction_type")
-# What the sampler has code for (`solvers`, `schedules`), where diffusers' scheduler has more.
-_SAMPLED = {
-    "prediction_type": ("v_prediction", "epsilon", "sample"),
-    "timestep_spacing": ("leading",),
-    "clip_sample": (False,),
-    "thresholding": (False,),
-}
+
+@dataclass(frozen=True)
+class PictureInput:
+    """What the image encoder sees: `height` x `width` pixels in [0, 1], less `mean`, over `std`.
+
+    `mean` and `std` have one number a colour.
+    """
+
+    height: int
+    width: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+class Scheduler(Protocol):
+    """One of diffusers' schedulers, by class."""
+
+    config: Mapping[str, Any]
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Scheduler: ...
 
 
 class Folder:
@@ -68,20 +81,47 @@ class Folder:
         except Exception as error:  # whatever a library raises at a value of the wrong kind
             raise self.unreadable(self.path / name, f"{type(error).__name__}: {error}") from error
 
-    def scheduler(self) -> dict[str, Any]:
-        """Return the scheduler's settings: all that decide over the noise, none of them a default."""
+    def check_class(self, expected: str) -> None:
+        """Raise `ModelUnavailable` where model_index.json names another pipeline than `expected`."""
+        found = self.json("model_index.json").get("_class_name")
+        if found != expected:
+            path = str(self.path / "model_index.json")
+            raise ModelUnavailable("weights.wrong_class", path=path, found=str(found), expected=expected)
+
+    def picture_input(self) -> PictureInput:
+        # Four numbers of the file are all that is read; transformers' own class wants torchvision for them.
+        name = "feature_extractor/preprocessor_config.json"
+        config = self.json(name)
+        try:
+            crop = config["crop_size"]
+            return PictureInput(
+                crop["height"], crop["width"], tuple(config["image_mean"]), tuple(config["image_std"])
+            )
+        except (KeyError, TypeError) as error:
+            raise self.unreadable(self.path / name, f"no {error}") from error
+
+    def scheduler(
+        self, kind: type[Scheduler], required: Collection[str], known: Mapping[str, Collection[object]]
+    ) -> dict[str, Any]:
+        """Return the scheduler's settings: all that decide over the noise, none of them a default.
+
+        Args:
+            kind: diffusers' class, which fills in what the file leaves out.
+            required: names that the file must have.
+            known: values that the sampler has code for, where diffusers' scheduler has more.
+        """
         name = "scheduler/scheduler_config.json"
         config = self.json(name)
-        missing = [key for key in _SCHEDULE if key not in config]
-        if missing:
-            raise self.unreadable(self.path / name, f"no {missing[0]}")
+        for key in required:
+            if key not in config:
+                raise self.unreadable(self.path / name, f"no {key}")
         try:
-            effective = DDIMScheduler.from_config(config).config
+            effective = kind.from_config(config).config
         except Exception as error:  # whatever a library raises at a value of the wrong kind
             raise self.unreadable(self.path / name, f"{type(error).__name__}: {error}") from error
-        for key, known in _SAMPLED.items():
-            if effective[key] not in known:
-                raise self.unreadable(self.path / name, f"{key} is {effective[key]}, known: {known}")
+        for key, values in known.items():
+            if effective[key] not in values:
+                raise self.unreadable(self.path / name, f"{key} is {effective[key]}, known: {values}")
         return config
 
     def tensors(self, part: str, stem: str) -> tuple[Path, dict[str, torch.Tensor]]:

@@ -1,0 +1,1 @@
+"""What families of diffusion models in the Hugging Face layout share. Knows none of them."""

@@ -1,0 +1,72 @@
+"""Latents to frames: the temporal VAE, all frames together or so many at a time, and the linear preview."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKLTemporalDecoder
+from numpy.typing import NDArray
+from torch import nn
+
+from i2v.core.errors import I2VError, Notice
+from i2v.engines.base import Decoded
+from i2v.engines.preview import preview_of
+from i2v.engines.svd.memory import frames_at_once
+from i2v.engines.svd.temporal_decoder import decode_clip
+
+
+def decode_frames(
+    vae: AutoencoderKLTemporalDecoder, latents: torch.Tensor, chunk: int, few: bool = False
+) -> Iterator[Decoded]:
+    """Decode (1, F, C, h, w) latents, `chunk` frames at a time, into (n, H, W, 3) uint8.
+
+    A `chunk` of 0 is all frames, as in diffusers, where a smaller one too makes other frames: those of two
+    chunks know nothing of each other. With `few` it is a small one, to save memory; a notice says so.
+
+    A chunk that decodes to NaN, which half precision does on some cards, is decoded again in float32, with a
+    notice.
+    """
+    frames = latents[0] * (1 / vae.config.scaling_factor)  # multiplied, as stock rounds
+    size = frames_at_once(chunk, few, len(frames))
+    notices: tuple[Notice, ...] = ()
+    if few and size < frames_at_once(chunk, False, len(frames)):
+        notices = (Notice("svd.few_frames", {"count": size}),)
+    for part in torch.split(frames, size):
+        pixels = _decode(vae, part)
+        if not torch.isfinite(pixels).all():
+            dtype = str(vae.dtype).removeprefix("torch.")
+            notices += (Notice("decode.nan", {"count": len(part), "dtype": dtype}),)
+            pixels = _decode_in_float32(vae, part)
+        yield Decoded(to_uint8(pixels), notices)
+        notices = ()
+
+
+def _decode(vae: AutoencoderKLTemporalDecoder, latents: torch.Tensor) -> torch.Tensor:
+    return decode_clip(vae.decoder, latents.to(vae.dtype)).float()
+
+
+def _decode_in_float32(vae: AutoencoderKLTemporalDecoder, latents: torch.Tensor) -> torch.Tensor:
+    dtype = vae.dtype
+    try:
+        nn.Module.to(vae, torch.float32)  # diffusers' own `to` warns at any dtype
+        pixels = _decode(vae, latents)
+    finally:
+        nn.Module.to(vae, dtype)
+    if not torch.isfinite(pixels).all():
+        raise I2VError("decode.nan_float32")
+    return pixels
+
+
+def to_uint8(pixels: torch.Tensor) -> NDArray[np.uint8]:
+    """(n, 3, H, W) in [-1, 1] -> (n, H, W, 3) uint8, rounded as diffusers rounds."""
+    scaled = (pixels / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
+    rounded: NDArray[np.uint8] = (scaled * 255).round().astype(np.uint8)
+    return rounded
+
+
+@torch.inference_mode()
+def preview(latents: torch.Tensor, factors: tuple[tuple[float, float, float], ...]) -> NDArray[np.uint8]:
+    """(1, F, C, h, w) latents -> (F, h, w, 3) uint8 (`i2v.engines.preview`)."""
+    return preview_of(latents[0].transpose(0, 1).cpu().float().numpy(), factors)

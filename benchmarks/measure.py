@@ -112,7 +112,7 @@ def counting(unet: nn.Module) -> Iterator[dict[str, int]]:
 
     with (
         unet.conv_out.register_forward_hook(counter("out")),
-        unet.mid_block.resnets[0].conv2.register_forward_hook(counter("middle")),
+        unet.mid_block.resnets[0].norm2.register_forward_hook(counter("middle")),
     ):
         yield pictures
 

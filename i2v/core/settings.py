@@ -26,7 +26,7 @@ from i2v.core.schema import Language, Offload, Upscaling, Within, invalid_field,
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT_PREFIX = "I2V_"
 # Read by scripts/setup.sh, or by `find_user_file` below; not settings of the application.
-_OTHER_VARIABLES = frozenset({"I2V_CONFIG", "I2V_PYTHON", "I2V_TORCH", "I2V_TORCH_INDEX"})
+_OTHER_VARIABLES = frozenset({"I2V_CONFIG", "I2V_PYTHON", "I2V_TORCH", "I2V_TORCH_INDEX", "I2V_WHEELS"})
 
 _SHORT = {"I2V_DATA_DIR": "service.data_dir"}
 # huggingface_hub's own variables, for those who have set them already; ours win.

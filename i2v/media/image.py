@@ -48,22 +48,24 @@ class FittedPicture:
     notices: tuple[Notice, ...]
 
 
-def fit_size(width: int, height: int, area_side: float, multiple: int, fit: Fit) -> tuple[int, int]:
+def fit_size(
+    width: int, height: int, area_side: float, multiple: int, fit: Fit, largest_side: float = math.inf
+) -> tuple[int, int]:
     """Return the (width, height) to generate for a picture of `width` x `height` pixels.
 
     The area aimed at is `area_side` squared ("512p" is 512 x 512); both sides are multiples of `multiple`, at
-    least one. "keep" has the shape near the picture's of which the least is cut, for about that area; "crop"
-    and "pad" are square.
+    least one. "keep" has the shape near the picture's of which the least is cut, for about that area, and no
+    side over `largest_side` where one near that area has none; "crop" and "pad" are square.
     """
     if min(width, height, area_side, multiple) < 1:
         raise ValueError(f"sizes must be positive: {width=}, {height=}, {area_side=}, {multiple=}")
     if fit == "keep":
-        return _nearest_shape(width / height, area_side**2, multiple)
+        return _nearest_shape(width / height, area_side**2, multiple, largest_side)
     side = _round_to(area_side, multiple)
     return side, side
 
 
-def _nearest_shape(aspect: float, area: float, multiple: int) -> tuple[int, int]:
+def _nearest_shape(aspect: float, area: float, multiple: int, largest_side: float) -> tuple[int, int]:
     """Return the size with the least cut of a picture of that `aspect` (width / height), and a good area."""
     wide, high = math.sqrt(area * aspect), math.sqrt(area / aspect)
 
@@ -79,7 +81,8 @@ def _nearest_shape(aspect: float, area: float, multiple: int) -> tuple[int, int]
             for height in (below, below + multiple)
             if height and _is_near(width * height, area)
         ]
-    return min(sizes, key=cost)  # of two, the first: the one that is nearest in pixels
+    allowed = [size for size in sizes if max(size) <= largest_side]
+    return min(allowed or sizes, key=cost)  # of two, the first: the one that is nearest in pixels
 
 
 def _multiples(length: float, multiple: int) -> range:
@@ -129,18 +132,12 @@ def _crop(image: Image.Image, width: int, height: int, fit: Fit) -> FittedPictur
     scale = max(width / image.width, height / image.height)
     part = kept_part(image.size, width, height, fit)
     box, notices = None if part == (0, 0, *image.size) else part, _enlarged(scale, width, height)
-    cut = {} if box is None else _cut(image.size, box)
+    lost = (part[0], part[1], image.width - part[2], image.height - part[3])
+    cut = dict(zip(("left", "top", "right", "bottom"), map(round, lost), strict=True))
     if any(cut.values()):
         notices.append(Notice("image.cropped", {"source": f"{image.width}x{image.height}", **cut}))
     fitted = image.resize((width, height), Image.Resampling.LANCZOS, box=box)
     return FittedPicture(fitted, box, None, (scale, scale), tuple(notices))
-
-
-def _cut(size: tuple[int, int], box: tuple[float, float, float, float]) -> dict[str, int]:
-    """Return the pixels that are lost at each side, about."""
-    left, top, right, bottom = box
-    sides = {"left": left, "top": top, "right": size[0] - right, "bottom": size[1] - bottom}
-    return {side: round(lost) for side, lost in sides.items()}
 
 
 def _pad(image: Image.Image, width: int, height: int) -> FittedPicture:

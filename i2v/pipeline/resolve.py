@@ -125,7 +125,8 @@ def _sizes(
         own = (picture_size[0] * picture_size[1]) ** 0.5
         area_side = min(area_side, own, own * spec.capabilities.largest_side / max(picture_size))
     if native is None or area_side <= native:
-        size = fit_size(*picture_size, area_side, spec.multiple, request.fit)
+        largest = spec.capabilities.largest_side
+        size = fit_size(*picture_size, area_side, spec.multiple, request.fit, largest)
         return size, size
     generated = fit_size(*picture_size, native, spec.multiple, request.fit)
     return (_even(generated[0] * area_side / native), _even(generated[1] * area_side / native)), generated

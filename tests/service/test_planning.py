@@ -57,7 +57,7 @@ def test_a_plan_tells_what_fits_the_card_and_a_job_that_may_not_fit_is_accepted_
     assert 6 * 2**30 < plan.bytes <= 8 * 2**30
     assert plan.seconds is not None
     assert plan.message.startswith(
-        "Fits in memory: 7.4 of 7.5 GB. Computes guidance in two passes. Keeps the encoders in RAM"
+        "Fits in memory: 7.4 of 7.5 GB. Computes in small chunks. Computes guidance in two passes."
     )
     assert plan.message.endswith(
         f"About {plan.seconds:.0f} s (a rough estimate until the first job has finished)."

@@ -392,7 +392,7 @@ def test_what_has_happened_is_told_when_the_database_is_back(
     job = run(settings, store, prompt)
     unlock.join()
     assert job.status == status
-    assert "its progress could not be told" in caplog.text
+    assert "its progress could not be stored" in caplog.text
     assert "the database is asked again" in caplog.text
 
 

@@ -207,12 +207,35 @@ def test_data_that_is_no_call_is_refused(busy: House, data: object) -> None:
 
 
 def test_a_failed_job_is_another_status_with_its_reason(house: House, picture: bytes) -> None:
-    (house.settings.models.directory / "rehearsal" / "model_index.json").unlink()
-    with house.executor.working():
-        response = client_a(house.url, picture, 256, 4, 8, 1, 1.0)
+    started = threading.Event()
+
+    def lose_the_model() -> None:
+        wait_for(lambda: bool(house.get("/jobs").json()["jobs"]))
+        (house.settings.models.directory / "rehearsal" / "model_index.json").unlink()
+        started.set()
+
+    thread = threading.Thread(target=lose_the_model)
+    thread.start()
+
+    def work() -> None:
+        started.wait(60)
+        house.executor.run_next()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    response = client_a(house.url, picture, 256, 4, 8, 1, 1.0)
+    for each in (thread, worker):
+        each.join()
     assert response.status_code == 500
     assert response.json()["code"] == "weights.missing_folder"
     assert "no model folder" in response.text
+
+
+def test_a_model_that_is_not_here_is_said_before_there_is_a_job(house: House, picture: bytes) -> None:
+    (house.settings.models.directory / "rehearsal" / "model_index.json").unlink()
+    response = client_a(house.url, picture, 256, 4, 8, 1, 1.0)
+    assert (response.status_code, response.json()["code"]) == (409, "weights.missing_folder")
+    assert house.get("/jobs").json()["jobs"] == []
 
 
 def test_a_cancelled_job_is_another_status(house: House, picture: bytes) -> None:

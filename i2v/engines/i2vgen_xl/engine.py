@@ -24,7 +24,7 @@ from i2v.engines.i2vgen_xl.conditioning import Conditioning, condition
 from i2v.engines.i2vgen_xl.decode import decode_frames, preview
 from i2v.engines.i2vgen_xl.graph import CudaGraphs, GraphForward, Graphs
 from i2v.engines.i2vgen_xl.sampling import State, denoise, initial_state, schedule_for
-from i2v.engines.kernels.choice import operations_for
+from i2v.engines.kernels.self_check import checked_operations
 from i2v.engines.recovery import recovering
 
 # Torch's words where it has no type for it: its allocators', C++'s, those of CUDA's libraries and of oneDNN,
@@ -42,7 +42,7 @@ class I2VGenXLEngine:
         self.spec = spec
         self.components = components
         self.plan = plan
-        self.operations = operations_for(components.device, components.dtype)
+        self.operations = checked_operations(components.device, components.dtype)
         self.graphs: Graphs | None = CudaGraphs() if components.device.type == "cuda" else None
         self._compiled: Forward | None = None  # keeps what was compiled from clip to clip
 

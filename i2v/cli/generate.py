@@ -133,6 +133,9 @@ def _add_request_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from i2v.core.packages import refuse_old_packages
+
+    refuse_old_packages()
     from i2v.core.settings import load_settings
     from i2v.memory import allocator
 

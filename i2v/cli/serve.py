@@ -27,6 +27,9 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from i2v.core.packages import refuse_old_packages
+
+    refuse_old_packages()  # before they are loaded
     from i2v.core.settings import load_settings
     from i2v.serve import serve
 

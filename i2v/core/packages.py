@@ -78,6 +78,17 @@ def find_unmet(requirements: Iterable[Requirement]) -> Iterator[Unmet]:
             yield Unmet(each.name, each.wanted, version)
 
 
+def refuse_old_packages() -> None:
+    """Raise `I2VError` (`packages.version`) for a package that is older than asked for, before any work.
+
+    What is missing is told where it is needed, since not all work needs all of it; what is newer may do.
+    """
+    for each in find_unmet(read_requirements(_requirements())):
+        lower = ",".join(bound for bound in each.wanted.split(",") if bound.strip().startswith(">"))
+        if each.version is not None and not meets(each.version, lower):
+            raise each.to_error()
+
+
 def package_error(error: BaseException) -> I2VError | None:
     """Return the package that `error` comes from, as far as can be told; `None` where it is none.
 

@@ -52,7 +52,10 @@ def _version(name: str) -> str | None:
 
 def check_requirements() -> Figures:
     """Hold what is installed to what i2v asks for; what may be left out is only told."""
-    unmet = list(find_unmet(read_requirements(metadata.requires("i2v") or [])))
+    wanted = list(read_requirements(metadata.requires("i2v") or []))
+    if not wanted:
+        raise RuntimeError("i2v's own metadata name no requirement")
+    unmet = list(find_unmet(wanted))
     left_out = [each.name for each in unmet if each.version is None and each.name in OPTIONAL]
     wrong = [each.to_error().message for each in unmet if each.name not in left_out]
     if wrong:

@@ -47,9 +47,16 @@ def run_part(task: Task) -> None:
     command = [sys.executable, "-m", f"scripts.cuda_check.{task.part}", task.to_json()]
     start = time.monotonic()
     log = task.scratch / f"{task.part}.log"
+    # tiny tensors: more threads only wait for one another
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"} if task.is_tiny else None
     with log.open("ab") as file:
         process = subprocess.Popen(
-            command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
             code: int | None = process.wait(task.seconds)

@@ -131,14 +131,15 @@ def pack(site: Path, archive: Path) -> int:
     return archive.stat().st_size
 
 
-def write_metadata(out: Path) -> None:
+def write_metadata(site: Path) -> None:
     """Write i2v's own metadata, which tell its version and needs. Its code travels as it is."""
     own = metadata.distribution("i2v")
-    folder = out / f"i2v-{own.version}.dist-info"
+    lines = ["Metadata-Version: 2.1", "Name: i2v", f"Version: {own.version}"]
+    lines += [f"Requires-Python: {own.metadata['Requires-Python']}"]
+    lines += [f"Requires-Dist: {each}" for each in own.requires or ()]
+    folder = site / f"i2v-{own.version}.dist-info"
     folder.mkdir()
-    for name in ("METADATA", "entry_points.txt"):
-        if text := own.read_text(name):
-            (folder / name).write_text(text, encoding="utf-8")
+    (folder / "METADATA").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def tracked_bytes() -> int:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import importlib
 import tomllib
+from contextlib import nullcontext
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement as Reference
 
-from i2v.core.packages import Requirement, find_unmet, meets, package_error, read_requirements
+from i2v.core.errors import I2VError
+from i2v.core.packages import (
+    Requirement,
+    find_unmet,
+    meets,
+    package_error,
+    read_requirements,
+    refuse_old_packages,
+)
 from i2v.core.settings import ROOT
 
 WRITTEN = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
@@ -82,3 +91,12 @@ def test_a_package_out_of_range_is_blamed_for_whatever_fails(monkeypatch: pytest
 def test_our_own_defects_are_no_packages() -> None:
     assert package_error(ZeroDivisionError()) is None
     assert package_error(failure_of("i2v.no_such_module")) is None
+
+
+@pytest.mark.parametrize(("wanted", "refused"), [("<3000,>=1", False), ("<1,>=0.5", False), (">=3000", True)])
+def test_only_what_is_too_old_is_refused_before_any_work(
+    monkeypatch: pytest.MonkeyPatch, wanted: str, refused: bool
+) -> None:
+    monkeypatch.setattr(metadata, "requires", lambda name: [f"numpy{wanted}", "no-such-package>=1"])
+    with pytest.raises(I2VError, match="numpy is version") if refused else nullcontext():
+        refuse_old_packages()

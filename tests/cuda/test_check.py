@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from scripts.cuda_check.parts import PARTS, run_part
 from scripts.cuda_check.report import table
 from scripts.cuda_check.rows import Row, Skipped, Task, read_rows
 from scripts.cuda_check.tests import files
-from scripts.cuda_check.wheels import Package, missing, normal
+from scripts.cuda_check.wheels import Package, missing, normal, write_metadata
 
 
 @pytest.fixture
@@ -101,6 +102,14 @@ def test_a_machine_gets_what_it_lacks_and_not_what_a_package_it_has_needs() -> N
     have = ("torch", "nvidia-*", "pandas")
     assert missing(packages, ["gradio", "torch"], have).keys() == {"gradio", "fastapi", "pydantic"}
     assert normal("Hf_Xet.x") == "hf-xet-x"
+
+
+def test_the_packages_for_another_machine_say_what_i2v_needs(tmp_path: Path) -> None:
+    write_metadata(tmp_path)
+    (found,) = metadata.distributions(path=[str(tmp_path)])
+    own = metadata.distribution("i2v")
+    assert (found.version, sorted(found.requires or ())) == (own.version, sorted(own.requires or ()))
+    assert found.metadata["Requires-Python"] == own.metadata["Requires-Python"]
 
 
 def test_without_a_card_it_runs_to_its_end(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,6 +17,7 @@ from i2v.core.errors import InsufficientMemory, Notice
 from i2v.core.schema import Generation, MemoryPlan
 from i2v.core.stages import Stage
 from i2v.engines.base import NO_LADDER, Conditioned, Denoised, Event, Inputs, Ladder
+from i2v.engines.diffusion.shortage import out_of_memory
 from i2v.engines.i2vgen_xl.compiled import Forward
 from i2v.engines.i2vgen_xl.components import Components, load_components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning, condition
@@ -26,13 +26,6 @@ from i2v.engines.i2vgen_xl.graph import CudaGraphs, GraphForward, Graphs
 from i2v.engines.i2vgen_xl.sampling import State, denoise, initial_state, schedule_for
 from i2v.engines.kernels.self_check import checked_operations
 from i2v.engines.recovery import recovering
-
-# Torch's words where it has no type for it: its allocators', C++'s, those of CUDA's libraries and of oneDNN,
-# where a primitive whose description was accepted fails for nothing else.
-_OUT_OF_MEMORY = re.compile(
-    r"can't allocate memory|out of memory|bad_alloc|ALLOC_FAILED"
-    r"|could not (create|execute) a primitive(?! desc)|could not create a memory"
-)
 
 
 class I2VGenXLEngine:
@@ -156,14 +149,3 @@ class _Clip:
                 if self._decoded == self._generation.num_frames:
                     self.stage = None
                 yield part
-
-
-def out_of_memory(error: BaseException) -> str | None:
-    """Return the sentence that says what ran out of memory, `None` for any other error."""
-    sentences = " ".join(str(error).split()).split(". ")
-    telling = [sentence for sentence in sentences if _OUT_OF_MEMORY.search(sentence)]
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        telling += [sentence for sentence in sentences if sentence] or [type(error).__name__]
-    elif not isinstance(error, RuntimeError):
-        return None
-    return telling[0][:200] if telling else None

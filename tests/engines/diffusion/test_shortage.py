@@ -13,6 +13,7 @@ from i2v.engines.diffusion.shortage import out_of_memory
     [
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.10 GiB."), "CUDA out of memory"),
         (RuntimeError("It failed. CUBLAS_STATUS_ALLOC_FAILED here"), "CUBLAS_STATUS_ALLOC_FAILED here"),
+        (RuntimeError("std::bad_alloc"), "std::bad_alloc"),
         (RuntimeError("could not create a primitive"), "could not create a primitive"),
         (RuntimeError("could not create a primitive descriptor"), None),
         (MemoryError(), "MemoryError"),

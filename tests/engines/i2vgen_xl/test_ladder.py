@@ -25,7 +25,7 @@ from i2v.core.settings import ROOT, load_settings
 from i2v.core.stages import Stage
 from i2v.engines.base import NO_LADDER, Decoded, Denoised, Event, Inputs, Ladder, SteppedDown
 from i2v.engines.i2vgen_xl.components import Components
-from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine, out_of_memory
+from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.media.image import fit_picture
 from i2v.pipeline.ladder import MemoryLadder
 from tests.second_device import DEVICE, second_device
@@ -264,27 +264,6 @@ def test_parts_leave_the_device_where_memory_ran_out_and_come_back_for_their_pha
 
 
 # --- loading
-
-
-@pytest.mark.parametrize(
-    ("error", "reason"),
-    [
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate."), "CUDA out of memory"),
-        (RuntimeError("[enforce fail] err == 0. CPUAllocator: can't allocate memory: you"), "CPUAllocator"),
-        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"), "CUDA error"),
-        (RuntimeError("std::bad_alloc"), "std::bad_alloc"),
-        (RuntimeError("could not create a primitive"), "could not create a primitive"),
-        (RuntimeError("could not create a primitive descriptor for a convolution"), None),
-        (MemoryError(), "MemoryError"),
-        (RuntimeError("a defect"), None),
-        (ValueError("out of memory"), None),
-    ],
-    ids=str,
-)
-def test_out_of_memory_is_known_by_its_words(error: Exception, reason: str | None) -> None:
-    found = out_of_memory(error)
-    assert (found is None) == (reason is None)
-    assert reason is None or str(found).startswith(reason)
 
 
 def test_weights_that_do_not_fit_are_a_lack_of_memory(

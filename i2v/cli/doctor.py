@@ -43,8 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise InvalidRequest("request.invalid", field="--port", value=arguments.port, allowed=allowed)
     report = _examine(arguments.config, arguments.port)
     if arguments.json:
-        told = [{"case": case, **each.to_dict()} for case, findings in report.items() for each in findings]
-        print(json.dumps({"findings": told}, ensure_ascii=False))
+        rows = [{"case": case, **each.to_dict()} for case, findings in report.items() for each in findings]
+        print(json.dumps({"findings": rows}, ensure_ascii=False))
     else:
         print("\n".join(_lines(report)))
     return int(any(each.status == "problem" for findings in report.values() for each in findings))

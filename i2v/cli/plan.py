@@ -166,6 +166,6 @@ def _line(row: Row) -> str:
     made = row.generation
     clip = f"{made.generated_width} x {made.generated_height}, {made.num_frames} frames"
     steps = f"{made.num_inference_steps} steps" if made.num_inference_steps else ""
-    told = " ".join(notice.message for notice in row.planned.notices) or "No estimate for this model."
+    summary = " ".join(notice.message for notice in row.planned.notices) or "No estimate for this model."
     time = "" if row.seconds is None else f" About {row.seconds:.0f} s{' (rough estimate)' * row.is_guess}."
-    return f"{row.preset:<9} {clip:<26} {steps:<10} {told}{time}"
+    return f"{row.preset:<9} {clip:<26} {steps:<10} {summary}{time}"

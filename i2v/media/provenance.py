@@ -104,8 +104,8 @@ class Provenance(BaseModel):
     def to_tag(self, with_prompts: bool) -> str:
         """Return one line of JSON."""
         left_out = {} if with_prompts else dict.fromkeys(_PROMPTS)
-        told = self.model_dump() | {"generation": self.generation | left_out}
-        return json.dumps(told, ensure_ascii=False)
+        content = self.model_dump() | {"generation": self.generation | left_out}
+        return json.dumps(content, ensure_ascii=False)
 
     @classmethod
     def from_tags(cls, tags: Mapping[str, str], path: Path) -> Self:
@@ -158,8 +158,8 @@ class Provenance(BaseModel):
             names.append(f"format {self.format}")
         if not names:
             return ()
-        name, told = shown(str(path), limit=300), shown(", ".join(names), limit=200)
-        return (Notice("like.unknown", {"path": name, "names": told}),)
+        name, listed = shown(str(path), limit=300), shown(", ".join(names), limit=200)
+        return (Notice("like.unknown", {"path": name, "names": listed}),)
 
     def differences(self, then: Provenance, path: Path, asked: frozenset[str]) -> Iterator[Notice]:
         """Yield a notice for all that was otherwise in the clip at `path`, and bears on the frames.

@@ -171,13 +171,13 @@ def _on_http(request: Request, error: Exception) -> Response:
     if allowed and request.method == "OPTIONS":
         return Response(status_code=204, headers={"Allow": allowed})
     if error.status_code == 404 and not allowed:
-        told = InvalidRequest("http.no_such_path", path=path)
+        refused = InvalidRequest("http.no_such_path", path=path)
     elif error.status_code in (404, 405):
         headers["Allow"] = allowed
-        told = InvalidRequest("http.bad_method", method=shown(request.method), path=path, allowed=allowed)
+        refused = InvalidRequest("http.bad_method", method=shown(request.method), path=path, allowed=allowed)
     else:  # 400: what the form parser says
-        told = InvalidRequest("http.malformed", reason=shown(error.detail, limit=200))
-    return respond(problem_of(told), headers, _path_of(request))
+        refused = InvalidRequest("http.malformed", reason=shown(error.detail, limit=200))
+    return respond(problem_of(refused), headers, _path_of(request))
 
 
 def _path_of(request: Request) -> str:

@@ -435,25 +435,25 @@ def sentences(each: Iterable[str], language: Language) -> str:
     return ("" if language == "zh-CN" else " ").join(each)
 
 
-def translate(told: Mapping[str, object], language: Language) -> str:
+def translate(message: Mapping[str, object], language: Language) -> str:
     """Return the sentence of an error or notice, `{code, params, message}`, with what to do about it.
 
     The error of a job may have a notice that comes `then` (`attempt.with_notice`). An older version may
     have stored one with another code or other params: then as it was said in English.
     """
-    sentence, then = _translated(told, language), told.get("then")
+    sentence, then = _translated(message, language), message.get("then")
     if not isinstance(then, Mapping):
         return sentence
     return sentences((sentence, _translated(then, language)), language)
 
 
-def _translated(told: Mapping[str, object], language: Language) -> str:
+def _translated(message: Mapping[str, object], language: Language) -> str:
     try:
-        entry = catalogue(language)[str(told["code"])]
-        params = _localized(cast("dict[str, Param]", told["params"]), language)
+        entry = catalogue(language)[str(message["code"])]
+        params = _localized(cast("dict[str, Param]", message["params"]), language)
         sentence = (entry.page or entry.message).format_map(params)
     except KeyError:
-        return str(told["message"])
+        return str(message["message"])
     return sentence if entry.page or not entry.hint else sentences((sentence, entry.hint), language)
 
 

@@ -95,7 +95,7 @@ class _Clip:
         self._conditioning: Conditioning | None = None
         self._state: State | None = None
         self._decoded = 0  # frames
-        self._told: set[str] = set()  # codes of what is said once a clip
+        self._reported: set[str] = set()  # codes of what is said once a clip
         self.stage: Stage | None = Stage.CONDITION
 
     def events(self, plan: MemoryPlan) -> Generator[Event]:
@@ -134,8 +134,8 @@ class _Clip:
                 yield Denoised(step.state.step, total, shown, self._once(forward.failures))
 
     def _once(self, failures: tuple[Notice, ...]) -> tuple[Notice, ...]:
-        new = tuple(failure for failure in failures if failure.code not in self._told)
-        self._told.update(failure.code for failure in new)
+        new = tuple(failure for failure in failures if failure.code not in self._reported)
+        self._reported.update(failure.code for failure in new)
         return new
 
     def _decode(self, state: State, plan: MemoryPlan) -> Generator[Event]:

@@ -21,7 +21,7 @@ from i2v.engines.svd.options import options_of
 
 @dataclass(frozen=True)
 class Conditioning:
-    """What the UNet is told, first the unconditional row (if guided), then the conditional: B is 2 or 1.
+    """What the UNet is given, first the unconditional row (if guided), then the conditional: B is 2 or 1.
 
     Attributes:
         image_embeddings: (B, 1, D).
@@ -51,8 +51,8 @@ def condition(components: Components, generation: Generation, image: Image.Image
     embeddings = encode_picture(components, image)
     noise, _ = draw_noise(components, generation)
     latents = encode_first_frame(components, image, options.noise_aug_strength * noise)
-    told = [generation.target_fps - 1, options.motion_bucket_id, options.noise_aug_strength]
-    added_time_ids = torch.tensor([told], dtype=components.dtype).to(components.device)
+    values = [generation.target_fps - 1, options.motion_bucket_id, options.noise_aug_strength]
+    added_time_ids = torch.tensor([values], dtype=components.dtype).to(components.device)
     if options.is_guided:
         embeddings = torch.cat([torch.zeros_like(embeddings), embeddings])
         latents = torch.cat([torch.zeros_like(latents), latents])

@@ -93,8 +93,8 @@ def changes(
             yield seen, _event("progress", seen, json.dumps(_progress(job)))
     if job.preview_revision not in (None, seen.preview):
         seen = replace(seen, preview=job.preview_revision or 0)
-        told = {"url": f"{preview_url}?revision={seen.preview}", "revision": seen.preview}
-        yield seen, _event("preview", seen, json.dumps(told))
+        data = {"url": f"{preview_url}?revision={seen.preview}", "revision": seen.preview}
+        yield seen, _event("preview", seen, json.dumps(data))
 
 
 def _state(job: Job) -> tuple[object, ...]:

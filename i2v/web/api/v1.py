@@ -60,8 +60,8 @@ async def healthz(request: Request) -> str:
 async def readyz(request: Request) -> str:
     """Say whether a job that is submitted now would be accepted and run; if not, with the token, why."""
     if problem := await AppContext.of(request).problem():
-        told = problem if may_know(request) else I2VError("server.not_now")
-        raise Refusal(problem_of(told))  # the log has it once, and not for each who asks
+        error = problem if may_know(request) else I2VError("server.not_now")
+        raise Refusal(problem_of(error))  # the log has it once, and not for each who asks
     return "ok"
 
 

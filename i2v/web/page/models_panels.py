@@ -1,6 +1,6 @@
 """Models as HTML: which are there, where and how they were checked; what a download would be, and how it is.
 
-Pure: models go in, markup comes out, every text escaped. What is told often (`under_way`) stands apart from
+Pure: models go in, markup comes out, every text escaped. What changes often (`under_way`) stands apart from
 what has buttons (`models`): a button that is replaced would lose the focus.
 """
 
@@ -81,8 +81,8 @@ def _facts(model: Model, language: Language) -> Iterable[str]:
     yield _row("models.licence", _licences(plan), language)
     yield _row("models.origin", "<br>".join(_origin(plan, part, language) for part in plan.parts), language)
     if state == "available":
-        told = translate(model.checked.to_dict(), language) if model.checked else ""
-        yield _row("models.checked", escape(told or text("models.checked.not", language)), language)
+        checked = translate(model.checked.to_dict(), language) if model.checked else ""
+        yield _row("models.checked", escape(checked or text("models.checked.not", language)), language)
     elif state in ("absent", "incomplete"):
         yield _row("models.sources", escape(_sources(plan, language)), language)
         yield _row("models.target", _target(plan, language), language)

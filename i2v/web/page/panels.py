@@ -106,12 +106,12 @@ def plain(line: str, kind: str = "") -> str:
     return f'<div class="i2v-status {kind}" role="{role}">{escape(line)}</div>'
 
 
-def error(told: Mapping[str, object], language: Language) -> str:
-    return plain(translate(told, language), "i2v-error")
+def error(message: Mapping[str, object], language: Language) -> str:
+    return plain(translate(message, language), "i2v-error")
 
 
-def notices(told: Iterable[Notice], language: Language) -> str:
-    lines = "".join(f"<li>{escape(translate(notice.to_dict(), language))}</li>" for notice in told)
+def notices(listed: Iterable[Notice], language: Language) -> str:
+    lines = "".join(f"<li>{escape(translate(notice.to_dict(), language))}</li>" for notice in listed)
     return f'<ul class="i2v-notices">{lines}</ul>' if lines else ""
 
 
@@ -159,12 +159,12 @@ def lost(job: Job, language: Language, problem: VideoProblem) -> str:
 
 def retention(storage: StorageSettings, language: Language) -> str:
     """Return in one line of plain text what the service deletes by itself; "" where it deletes nothing."""
-    told = []
+    limits = []
     if storage.keep_days:
-        told.append(text("storage.days", language, days=f"{storage.keep_days:g}"))
+        limits.append(text("storage.days", language, days=f"{storage.keep_days:g}"))
     if storage.keep_gigabytes:
-        told.append(text("storage.gigabytes", language, gigabytes=f"{storage.keep_gigabytes:g}"))
-    return ("" if language == "zh-CN" else " ").join(told)
+        limits.append(text("storage.gigabytes", language, gigabytes=f"{storage.keep_gigabytes:g}"))
+    return ("" if language == "zh-CN" else " ").join(limits)
 
 
 def result(job: Job, language: Language, spec: EngineSpec | None = None) -> str:
@@ -177,8 +177,8 @@ def result(job: Job, language: Language, spec: EngineSpec | None = None) -> str:
         for key, value in _facts(job, language, spec)
         if value
     )
-    told = job.notices if job.result is None else job.result.notices
-    return f'{notices(told, language)}<dl class="i2v-facts">{rows}</dl>'
+    listed = job.notices if job.result is None else job.result.notices
+    return f'{notices(listed, language)}<dl class="i2v-facts">{rows}</dl>'
 
 
 def _facts(job: Job, language: Language, spec: EngineSpec | None) -> Iterable[tuple[str, str]]:
@@ -227,8 +227,8 @@ def _made_with(made: Result) -> str:
     """Return device, dtype, kernels and versions; "" where an earlier version did not tell."""
     if made.made_with is None:
         return ""
-    used, told = made.made_with, ("i2v", "torch", "ffmpeg")
-    versions = (f"{name} {used.versions[name]}" for name in told if name in used.versions)
+    used, named = made.made_with, ("i2v", "torch", "ffmpeg")
+    versions = (f"{name} {used.versions[name]}" for name in named if name in used.versions)
     kernels = [] if used.kernels in ("none", "torch") else [used.kernels]
     return " · ".join([used.device, used.dtype, *kernels, *versions])
 

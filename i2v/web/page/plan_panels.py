@@ -69,8 +69,8 @@ def forecast(plan: PlanSummary, framing: Framing | None, language: Language) -> 
     parts = [text("forecast.clip", language, **clip, seconds=f"{_playing_seconds(made):.1f}")]
     if framing is not None:
         parts.append(framing_line(framing, language))
-    told = (translate(notice.to_dict(), language) for notice in (*plan.memory, plan.notice))
-    return _subdued(" · ".join(parts)) + _subdued(sentences(told, language))
+    lines = (translate(notice.to_dict(), language) for notice in (*plan.memory, plan.notice))
+    return _subdued(" · ".join(parts)) + _subdued(sentences(lines, language))
 
 
 def _playing_seconds(made: Mapping[str, object]) -> float:

@@ -101,8 +101,8 @@ def _finding(finding: Finding, language: Language) -> str:
     line = escape(translate(finding.found.to_dict(), language))
     fix = ""
     if finding.fix is not None:
-        told = text("system.fix", language, fix=translate(finding.fix.to_dict(), language))
-        fix = f'<p class="i2v-subdued">{escape(told)}</p>'
+        advice = text("system.fix", language, fix=translate(finding.fix.to_dict(), language))
+        fix = f'<p class="i2v-subdued">{escape(advice)}</p>'
     chip = f'<span class="i2v-chip">{chip}</span>'
     return f'<li class="i2v-{finding.status}">{chip}<div><p>{line}</p>{fix}</div></li>'
 

@@ -82,7 +82,7 @@ class BatchTab:
                 )
                 self.plan = gr.HTML(elem_id="i2v-batch-plan")
             with gr.Column(scale=6, min_width=300):
-                self.told = gr.HTML(elem_id="i2v-batch-told")
+                self.message = gr.HTML(elem_id="i2v-batch-message")
                 self.list = acting_html("i2v-batch")
         self.view = gr.State(Batch())
 
@@ -93,7 +93,7 @@ class BatchTab:
         looked = live(title, self.follow, here, [self.list])
         switched.then(self.speak, here, **QUIET)
         asked = self._form.inputs() | here | {self.pictures, self.prompt}
-        self.go.click(self.submit, asked, [self.told, shared.remembered], **QUIET)
+        self.go.click(self.submit, asked, [self.message, shared.remembered], **QUIET)
         changes = [title.select, self.pictures.change, self.prompt.change]
         gr.on(changes, self.forecast, asked, self.plan, trigger_mode="always_last", **QUIET)
         acted = self.list.click(self.act, None, [shared.opened, shared.tabs], **QUIET)
@@ -132,17 +132,17 @@ class BatchTab:
             return
         last.sending = True
         try:
-            async for told in self._send(last, values):
+            async for markup in self._send(last, values):
                 kept = tuple((shown(each.name, limit=80), each.job) for each in last.entries[:MAX_BATCH])
                 remembered = replace(self._shared.remembered_of(values), batch=kept)
-                yield {self.told: told, self._shared.remembered: asdict(remembered)}
+                yield {self.message: markup, self._shared.remembered: asdict(remembered)}
         except I2VError as error:
-            yield {self.told: panels.error(error.to_dict(), self._shared.language_of(values))}
+            yield {self.message: panels.error(error.to_dict(), self._shared.language_of(values))}
         finally:
             last.sending = False
 
     async def _send(self, last: Batch, values: Values) -> AsyncIterator[str]:
-        """Yield what is told meanwhile: a bad picture is passed over, a full queue ends the batch."""
+        """Yield what is shown meanwhile: a bad picture is passed over, a full queue ends the batch."""
         language = self._shared.language_of(values)
         paths: list[Path] = values[self.pictures] or []
         fields = await self._fields(values)

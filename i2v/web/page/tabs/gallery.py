@@ -84,7 +84,7 @@ class GalleryTab:
                     label="gallery.search",
                     placeholder="gallery.search.placeholder",
                 )
-                self.told = gr.HTML(elem_id="i2v-gallery-told")
+                self.message = gr.HTML(elem_id="i2v-gallery-message")
             with gr.Column(scale=2, min_width=280):
                 self.dropped = dropped_files("i2v-gallery-drop", "gallery.drop", labels, ".mp4")
         self.clips = acting_html("i2v-gallery", _PLAYING + UNPLAYABLE)
@@ -98,9 +98,9 @@ class GalleryTab:
         switched.then(self.speak, here, **QUIET)
         # Not `input`: that is for keys alone, and not for what is pasted or dictated.
         self.search.change(self.seek, here | {self.search}, **QUIET)
-        acted = self.clips.click(self.act, here, [shared.opened, self.told], **QUIET)
+        acted = self.clips.click(self.act, here, [shared.opened, self.message], **QUIET)
         dropped = self.dropped.upload(
-            self.take_settings, here | {self.dropped}, [shared.opened, self.dropped, self.told], **QUIET
+            self.take_settings, here | {self.dropped}, [shared.opened, self.dropped, self.message], **QUIET
         )
         return Wired(opens=(acted, dropped), live=(looked,))
 
@@ -147,11 +147,11 @@ class GalleryTab:
         """Do what a button of the list says."""
         action = Action.of(event)
         looking: Looking = values[self.view]
-        updates: Updates = {self.told: ""}
+        updates: Updates = {self.message: ""}
         if action.act == "open":
             updates[self._shared.opened] = Opened(job=action.id)
         elif action.act == "delete":
-            updates[self.told] = await self._delete(action.id, self._shared.language_of(values))
+            updates[self.message] = await self._delete(action.id, self._shared.language_of(values))
         elif action.act == "older":
             looking.cursors = (*looking.cursors, action.id)
         elif action.act == "newer":
@@ -170,14 +170,14 @@ class GalleryTab:
     async def take_settings(self, values: Values) -> Updates:
         """Hand the settings of a clip that was dropped to the first tab."""
         language = self._shared.language_of(values)
-        updates: Updates = {self.dropped: None, self.told: ""}
+        updates: Updates = {self.dropped: None, self.message: ""}
         if not values[self.dropped]:
             return updates
         [path] = values[self.dropped]
         try:
             found = await self._context.heavy(lambda: self._service.settings_of(path))
         except I2VError as error:
-            return updates | {self.told: panels.error(error.to_dict(), language)}
+            return updates | {self.message: panels.error(error.to_dict(), language)}
         # Over all tabs, since the first one is shown next.
         gr.Info(text("gallery.loaded", language), title="")
         if "prompt" not in found.fields:

@@ -190,10 +190,10 @@ class GenerateTab:
         shown |= self.screen.strip(takes, view.job, view.beside, view.language) | self.outlook.fetching(view)
         places = {**self.outlook.errors(), "result": self.screen.status}
         for place, widget in places.items():
-            told = view.said_at(place)
+            error = view.said_at(place)
             shown.setdefault(widget, "")
-            if told is not None:
-                shown[widget] = panels.error(told, view.language)
+            if error is not None:
+                shown[widget] = panels.error(error, view.language)
         return shown
 
     async def switch(self, values: Values) -> Updates:

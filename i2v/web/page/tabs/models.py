@@ -26,9 +26,9 @@ POLL_SECONDS = 0.5
 
 @dataclass
 class ModelsView(View):
-    """`told`: what came of the last thing that was pressed, as markup."""
+    """`message`: what came of the last thing that was pressed, as markup."""
 
-    told: str = ""
+    message: str = ""
 
 
 class ModelsSection:
@@ -61,7 +61,7 @@ class ModelsSection:
             self.add = labels.of(
                 gr.Button(scale=1, min_width=100, elem_id="i2v-models-add-go"), value="models.add"
             )
-        self.told = gr.HTML(elem_id="i2v-models-told")
+        self.message = gr.HTML(elem_id="i2v-models-message")
         self.view = gr.State(ModelsView())
 
     def wire(self, title: gr.Tab, switched: Dependency) -> Dependency:
@@ -71,19 +71,19 @@ class ModelsSection:
         self.list.click(self.act, here, **QUIET)
         given = here | {self.path, self.model}
         gr.on([self.add.click, self.path.submit], self.add_folder, given, self.path, **QUIET)
-        return live(title, self.follow, here, [self.list, self.progress, self.told])
+        return live(title, self.follow, here, [self.list, self.progress, self.message])
 
     async def follow(self, values: Values) -> AsyncIterator[Updates]:
         """Show how things are, and again what has changed."""
         view: ModelsView = values[self.view]
-        view.language, view.told = self._shared.language_of(values), ""
+        view.language, view.message = self._shared.language_of(values), ""
         async for updates in follow(view, lambda: self._show(view), self._context.closing, POLL_SECONDS):
             yield updates
 
     async def speak(self, values: Values) -> None:
         """Take over the page's language."""
         view: ModelsView = values[self.view]
-        view.language, view.told = self._shared.language_of(values), ""
+        view.language, view.message = self._shared.language_of(values), ""
 
     async def act(self, values: Values, event: gr.EventData) -> None:
         """Do what a button of the list says; `follow` shows what comes of it."""
@@ -118,9 +118,9 @@ class ModelsSection:
         """Do it in a thread and keep what it says to be shown; return whether it could be done."""
         view: ModelsView = values[self.view]
         try:
-            view.told = await run_sync(call)
+            view.message = await run_sync(call)
         except I2VError as error:
-            view.told = panels.error(error.to_dict(), self._shared.language_of(values))
+            view.message = panels.error(error.to_dict(), self._shared.language_of(values))
             return False
         return True
 
@@ -129,5 +129,5 @@ class ModelsSection:
         return {
             self.list: models_panels.models(found, view.language),
             self.progress: models_panels.under_way(found, view.language),
-            self.told: view.told,
+            self.message: view.message,
         }

@@ -117,14 +117,14 @@ class Outlook:
         guidance, fps = (cast("float", plan.options[name]) for name in ("guidance_scale", "fps"))
         size = None if header is None else header.size
         advice = advise(str(fields["prompt"]), facts or size, guidance, fps, spec)
-        told = (*(() if header is None else header.notices), *advice)
+        listed = (*(() if header is None else header.notices), *advice)
         view.framing = None
         if header is not None:
             view.framing = Framing.of(str(path), header.source_size, plan.options)
         can_pad = "pad" in spec.capabilities.fits
         return said | {
             self.plan: plan_panels.forecast(plan, view.framing, language),
-            self.advice: panels.notices(told, language),
+            self.advice: panels.notices(listed, language),
             self._form.cut: on_picture(view.framing, can_pad, language) if view.framing else "",
         }
 

@@ -41,7 +41,7 @@ class QueueTab:
         self._shared = shared
         self._context = shared.context
         self._service = shared.context.service
-        self.told = gr.HTML(elem_id="i2v-queue-told")
+        self.message = gr.HTML(elem_id="i2v-queue-message")
         # Three, so that a step of the job that runs does not send all the others again.
         self.running = acting_html("i2v-queue-running")
         self.waiting = acting_html("i2v-queue-waiting")
@@ -52,7 +52,7 @@ class QueueTab:
         """See `page.Tab`."""
         here = self._shared.here() | {self.view}
         lists = (self.running, self.waiting, self.finished)
-        outputs = [self.told, *lists]
+        outputs = [self.message, *lists]
         switched.then(self.switch, here, outputs, **QUIET)
         acted = [part.click(self.act, here, [self._shared.opened, *outputs], **QUIET) for part in lists]
         return Wired(opens=tuple(acted), live=(live(title, self.follow, here, outputs),))
@@ -75,7 +75,7 @@ class QueueTab:
         """Do what a button says."""
         view: QueueView = values[self.view]
         action = Action.of(event)
-        told: Updates = {}
+        updates: Updates = {}
         try:
             if action.act == "open":
                 return {self._shared.opened: Opened(job=action.id)}
@@ -85,20 +85,22 @@ class QueueTab:
                 await run_sync(self._service.retry, action.id)
             elif action.act == "delete":
                 deleted = await run_sync(self._service.delete, action.id)
-                told = {self.told: panels.plain(_what_is_deleted(deleted, view.language))}
+                updates = {self.message: panels.plain(_what_is_deleted(deleted, view.language))}
             elif action.act == "cancel_all":
                 count = await run_sync(self._service.cancel_all)
-                told = {self.told: panels.plain(text("queue.cancelled_all", view.language, count=count))}
+                updates = {
+                    self.message: panels.plain(text("queue.cancelled_all", view.language, count=count))
+                }
             elif action.act == "clear":
                 count = await run_sync(self._service.delete_unsuccessful)
-                told = {self.told: panels.plain(text("queue.cleared", view.language, count=count))}
+                updates = {self.message: panels.plain(text("queue.cleared", view.language, count=count))}
             elif action.act == "older":
                 view.cursors = (*view.cursors, action.id)
             elif action.act == "newer":
                 view.cursors = view.cursors[:-1]
         except I2VError as error:  # it has just finished, or the queue is full
-            told = {self.told: panels.error(error.to_dict(), view.language)}
-        return await run_sync(self._show, view) | told
+            updates = {self.message: panels.error(error.to_dict(), view.language)}
+        return await run_sync(self._show, view) | updates
 
     def _version(self) -> object:
         return self._service.revision(), time.time() // AGAIN_SECONDS
@@ -111,9 +113,9 @@ class QueueTab:
             counts = self._service.counts()
         except I2VError as error:  # the database is away, or the cursor was none
             view.cursors = ()
-            return {self.told: panels.error(error.to_dict(), language)}
+            return {self.message: panels.error(error.to_dict(), language)}
         return {
-            self.told: "",
+            self.message: "",
             self.running: queue_panels.running(unfinished, language),
             self.waiting: queue_panels.waiting(unfinished, language),
             self.finished: queue_panels.finished(

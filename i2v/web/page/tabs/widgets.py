@@ -230,8 +230,8 @@ class Action:
 
     @classmethod
     def of(cls, event: gr.EventData) -> Action:
-        told = event._data if isinstance(event._data, dict) else {}
-        act, job = told.get("act"), told.get("id")
+        data = event._data if isinstance(event._data, dict) else {}
+        act, job = data.get("act"), data.get("id")
         if not isinstance(act, str) or not isinstance(job, str) or not re.fullmatch(r"[0-9a-z-]{0,32}", job):
             return cls()
         return cls(act, job)

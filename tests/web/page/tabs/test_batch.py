@@ -59,7 +59,7 @@ async def press(bench: BatchBench, paths: list[Path], prompt: str = "nothing", *
     changed = {getattr(tab._form, name): value for name, value in form.items()}
     sent = {tab.pictures: paths, tab.prompt: prompt}
     answers = [each async for each in tab.submit({**untouched, **changed, **bench.values(), **sent})]
-    return [each if each == gr.skip() else each[tab.told] for each in answers]
+    return [each if each == gr.skip() else each[tab.message] for each in answers]
 
 
 def rows(bench: BatchBench) -> str:
@@ -227,7 +227,7 @@ def test_of_three_pictures_a_broken_one_is_told_and_two_become_videos(visit: Vis
     expect(page.locator("#i2v-batch li")).to_have_count(3)
     expect(page.locator("#i2v-batch")).to_contain_text("2 of 3 done · 1 failed or cancelled")
     expect(page.locator("#i2v-batch li").nth(1)).to_contain_text("damaged or incomplete")
-    expect(page.locator("#i2v-batch-told")).to_have_text("")
+    expect(page.locator("#i2v-batch-message")).to_have_text("")
     assert [job["request"]["prompt"] for job in house.get("/jobs").json()["jobs"]] == ["two of three"] * 2
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.reload()

@@ -137,7 +137,7 @@ def test_a_search_that_no_prompt_can_hold_is_told_in_words(bench: GalleryBench) 
 def test_a_button_that_there_is_not_does_nothing(bench: GalleryBench, event: tuple[Any, Any]) -> None:
     updates = run(bench.tab.act(bench.values(), clicked(*event)))
     assert updates.get(bench.shared.opened, Opened()) == Opened()
-    assert updates[bench.tab.told] == ""
+    assert updates[bench.tab.message] == ""
     assert bench.view == Looking()
 
 
@@ -146,9 +146,9 @@ def test_a_clip_is_opened_or_deleted_by_its_buttons(bench: GalleryBench) -> None
     opened = run(bench.tab.act(bench.values(), clicked("open", job_id)))
     assert opened[bench.shared.opened] == Opened(job=job_id)
     deleted = run(bench.tab.act(bench.values("zh-CN"), clicked("delete", job_id)))
-    assert "视频和图片已删除" in deleted[bench.tab.told]
+    assert "视频和图片已删除" in deleted[bench.tab.message]
     again = run(bench.tab.act(bench.values(), clicked("delete", job_id)))
-    assert "no longer exists" in again[bench.tab.told]
+    assert "no longer exists" in again[bench.tab.message]
 
 
 def test_a_clip_whose_file_was_moved_away_is_no_longer_promised(
@@ -178,7 +178,7 @@ def test_a_deleted_clip_says_so_where_a_file_of_somebody_else_was_left(bench: Ga
     video = Path(bench.store.get(job_id).output)
     video.write_text("precious")
     deleted = run(bench.tab.act(bench.values(), clicked("delete", job_id)))
-    assert f"{video} was kept" in deleted[bench.tab.told]
+    assert f"{video} was kept" in deleted[bench.tab.message]
     assert video.read_text() == "precious"
 
 
@@ -188,9 +188,9 @@ def test_a_dropped_clip_gives_its_settings(bench: GalleryBench, capsys: pytest.C
     asked = bench.service.settings_of(clip).fields
     assert (asked["prompt"], type(asked["seed"])) == ("nothing at all", int)
     assert updates[bench.shared.opened] == Opened(fields=asked)
-    assert (updates[bench.tab.dropped], updates[bench.tab.told]) == (None, "")
+    assert (updates[bench.tab.dropped], updates[bench.tab.message]) == (None, "")
     assert "settings were loaded" in capsys.readouterr().out  # where no browser listens
-    assert dropped(bench) == {bench.tab.dropped: None, bench.tab.told: ""}
+    assert dropped(bench) == {bench.tab.dropped: None, bench.tab.message: ""}
 
 
 def test_a_clip_without_prompts_says_so_and_gives_the_rest(tmp_path: Path) -> None:
@@ -208,8 +208,8 @@ def test_what_cannot_be_taken_from_a_dropped_file_is_told_by_its_name(
 ) -> None:
     (tmp_path / "<b>.mp4").write_text("no video")
     updates = dropped(bench, tmp_path / "<b>.mp4")
-    assert "&lt;b&gt;.mp4 cannot be read as a video" in updates[bench.tab.told]
-    assert str(tmp_path) not in updates[bench.tab.told]
+    assert "&lt;b&gt;.mp4 cannot be read as a video" in updates[bench.tab.message]
+    assert str(tmp_path) not in updates[bench.tab.message]
     assert bench.shared.opened not in updates
 
 
@@ -293,7 +293,7 @@ def test_a_clip_is_deleted_by_pressing_twice_and_a_new_one_comes_by_itself_and_i
     page.wait_for_timeout(500)  # nearer, it is a double click
     assert Path(job.output).exists()
     delete.click()
-    expect(page.locator("#i2v-gallery-told")).to_contain_text("were deleted")
+    expect(page.locator("#i2v-gallery-message")).to_contain_text("were deleted")
     expect(card(page, job.id)).to_have_count(0)
     assert not Path(job.output).exists()
 

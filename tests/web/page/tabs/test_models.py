@@ -56,7 +56,7 @@ def test_what_cannot_be_done_is_said_until_something_else_is_pressed(bench: Benc
 def test_a_folder_that_does_not_fit_stays_in_the_field(bench: Bench[ModelsSection], tmp_path: Path) -> None:
     values = bench.values() | {bench.tab.path: str(tmp_path), bench.tab.model: "rehearsal"}
     assert run(bench.tab.add_folder(values)) != ""
-    assert "i2v-error" in bench.view.told  # type: ignore[attr-defined]
+    assert "i2v-error" in bench.view.message  # type: ignore[attr-defined]
 
 
 # --- in a browser: a machine with a card and without the weights
@@ -113,7 +113,7 @@ def test_a_model_is_fetched_checked_and_deleted_and_the_first_tab_follows(
     expect(card).to_contain_text(hub.address)
     page.fill("#i2v-models-path input, #i2v-models-path textarea", str(tmp_path))
     page.click("#i2v-models-add-go")
-    expect(page.locator("#i2v-models-told")).to_contain_text("is not a model folder")
+    expect(page.locator("#i2v-models-message")).to_contain_text("is not a model folder")
 
     press(page, "Download", "Download 4.98 GB now")
     bar = progress.get_by_role("progressbar")
@@ -144,7 +144,7 @@ def test_a_model_is_fetched_checked_and_deleted_and_the_first_tab_follows(
     expect(progress).to_contain_text("all files match the checksums")
     press(page, "Delete", "Permanently delete")
     expect(card).to_contain_text("Not installed")
-    expect(page.locator("#i2v-models-told")).to_contain_text("was removed")
+    expect(page.locator("#i2v-models-message")).to_contain_text("was removed")
     assert not own_folder(engines()["i2vgen-xl"], house.settings.models).exists()
 
 

@@ -88,13 +88,13 @@ def test_what_cannot_be_done_is_said_in_the_pages_language(bench: Bench[QueueTab
     tab, job = bench.tab, bench.submit()
     bench.service.cancel(job.id)
     bench.view.language = "zh-CN"
-    assert "不能取消" in run(tab.act(bench.values(), clicked("cancel", job.id)))[tab.told]
+    assert "不能取消" in run(tab.act(bench.values(), clicked("cancel", job.id)))[tab.message]
     bench.view.language = "en"
     for _ in range(3):
         bench.submit()
-    assert "the limit is 3" in run(tab.act(bench.values(), clicked("retry", job.id)))[tab.told]
-    assert "no longer exists" in run(tab.act(bench.values(), clicked("cancel", "0" * 32)))[tab.told]
-    assert run(tab.act(bench.values(), clicked("<b>")))[tab.told] == ""
+    assert "the limit is 3" in run(tab.act(bench.values(), clicked("retry", job.id)))[tab.message]
+    assert "no longer exists" in run(tab.act(bench.values(), clicked("cancel", "0" * 32)))[tab.message]
+    assert run(tab.act(bench.values(), clicked("<b>")))[tab.message] == ""
 
 
 def test_open_hands_the_job_to_the_first_tab(bench: Bench[QueueTab]) -> None:
@@ -106,11 +106,11 @@ def test_open_hands_the_job_to_the_first_tab(bench: Bench[QueueTab]) -> None:
 def test_an_ended_job_is_deleted_by_its_button_and_the_list_shows_it(bench: Bench[QueueTab]) -> None:
     tab, job, other = bench.tab, bench.submit("to be deleted"), bench.submit("to be kept")
     refused = run(tab.act(bench.values(), clicked("delete", job.id)))
-    assert "Cancel it before you delete it" in refused[tab.told]
+    assert "Cancel it before you delete it" in refused[tab.message]
     for each in (job, other):
         bench.service.cancel(each.id)
     shown = run(tab.act(bench.values(), clicked("delete", job.id)))
-    assert "The job and all its files were deleted" in shown[tab.told]
+    assert "The job and all its files were deleted" in shown[tab.message]
     assert "to be deleted" not in shown[tab.finished]
     assert "to be kept" in shown[tab.finished]
     assert [each.id for each in bench.service.page().jobs] == [other.id]
@@ -127,7 +127,7 @@ def test_all_that_came_to_nothing_is_deleted_by_one_button(bench: Bench[QueueTab
     assert 'data-act="clear"' in run(tab.act(bench.values(), clicked("")))[tab.finished]
     bench.view.language = "zh-CN"
     shown = run(tab.act(bench.values(), clicked("clear")))
-    assert "已删除 2 个任务" in shown[tab.told]
+    assert "已删除 2 个任务" in shown[tab.message]
     assert 'data-act="clear"' not in shown[tab.finished]
     assert [job.id for job in bench.service.page().jobs] == [waiting.id, done.id]
 
@@ -152,7 +152,7 @@ def test_older_pages_can_be_turned_to_and_back(
     assert page("newer")[0] == second
     assert page("newer")[0] == first
     shown = run(tab.act(bench.values(), clicked("older", "abc")))
-    assert "cursor" in shown[tab.told]
+    assert "cursor" in shown[tab.message]
     assert page("")[0] == first, "a cursor that is none was kept"
 
 
@@ -270,7 +270,7 @@ def test_an_ended_job_is_deleted_with_the_keyboard_alone(visit: Visit, house: Ho
     page.keyboard.press("Enter")
     page.wait_for_timeout(500)  # nearer, it is a double click
     page.keyboard.press("Enter")
-    expect(page.locator("#i2v-queue-told")).to_contain_text("The job and all its files were deleted")
+    expect(page.locator("#i2v-queue-message")).to_contain_text("The job and all its files were deleted")
     expect(row(page, "to be deleted by key")).to_have_count(0)
     assert not Path(job.output).exists()
 

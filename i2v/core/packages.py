@@ -102,7 +102,7 @@ def package_error(error: BaseException) -> I2VError | None:
         return unmet.get(name, next(iter(unmet.values()))).to_error()
     if failed is None or not name:
         return None
-    if isinstance(failed, ModuleNotFoundError) and not _is_installed(name):
+    if isinstance(failed, ModuleNotFoundError) and "." not in str(failed.name):
         return I2VError("packages.missing", name=name)
     return I2VError("packages.broken", name=name, reason=" ".join(str(failed).split())[:200])
 
@@ -128,11 +128,3 @@ def _package_of(failed: ImportError) -> str:
     """Return the package's name as pip has it, "" for i2v's own modules."""
     module = (failed.name or "").partition(".")[0]
     return "" if module == "i2v" else _PACKAGES.get(module, module.replace("_", "-"))
-
-
-def _is_installed(name: str) -> bool:
-    try:
-        metadata.distribution(name)
-    except metadata.PackageNotFoundError:
-        return False
-    return True

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from functools import partial
 from typing import cast
 
 from i2v.bench.apart import run_apart
 from i2v.bench.trials import Trial, time_clip
 from i2v.core.schema import MemoryPlan
+from i2v.engines.i2vgen_xl.memory import CONTEXT_BYTES
+from i2v.memory.model import Estimate
 from scripts.cuda_check.rows import Figures, Task
 from scripts.cuda_check.subjects import Size, clip_of, settings_of, sizes, spec_of
 
@@ -38,26 +41,27 @@ def measure(task: Task, size: Size, is_ours: bool) -> Figures:
         told["seconds_whole"] = round(seconds["clip"] + more, 2)
     if is_ours:
         told["stepped_down"] = figures["stepped_down"]
-        told |= _beside_estimate(cast("dict[str, int | None]", figures["bytes"]), planned.estimate)
+        held = cast("dict[str, int | None]", figures["bytes"])
+        told |= _beside_estimate(held["peak"], planned.estimate, task.device)
     return told
 
 
-def _beside_estimate(measured: dict[str, int | None], estimate: object) -> Figures:
-    """Return the estimate, CUDA's context included, and the measured peak over it where there are both."""
-    expected = getattr(estimate, "device_bytes", None)
-    held = measured["reserved"] or measured["peak"]
-    if expected is None or held is None:
-        return {"estimated_bytes": expected}
-    return {"estimated_bytes": expected, "measured_over_estimate": round(held / expected, 3)}
+def _beside_estimate(peak: int | None, estimate: Estimate | None, device: str) -> Figures:
+    """Return what torch should have allocated at the most, and the measured peak over it.
+
+    On CUDA without the context, which torch does not count.
+    """
+    if estimate is None or peak is None:
+        return {}
+    expected = estimate.device_bytes - (CONTEXT_BYTES if device == "cuda" else 0)
+    return {"estimated_bytes": expected, "measured_over_estimate": round(peak / expected, 3)}
 
 
 def main() -> None:
     task = Task.from_json(sys.argv[1])
     for size in sizes(task):
         for name, is_ours in (("ours", True), ("stock", False)):
-            task.attempt(
-                f"{size.name}, {name}", lambda size=size, is_ours=is_ours: measure(task, size, is_ours)
-            )  # type: ignore[misc]
+            task.attempt(f"{size.name}, {name}", partial(measure, task, size, is_ours))
 
 
 if __name__ == "__main__":

@@ -151,14 +151,13 @@ def test_plain_output_has_a_line_for_each_finding_and_its_fix_below(
 
 
 def test_a_missing_package_is_a_problem_and_no_crash(environment: dict[str, str], tmp_path: Path) -> None:
-    # stands for an environment from which the package's files were removed
+    # stands for an environment in which the package was never installed
     (tmp_path / "psutil.py").write_text(
         "raise ModuleNotFoundError(\"No module named 'psutil'\", name='psutil')"
     )
     done = run(environment | {"PYTHONPATH": str(tmp_path)}, "doctor")
     assert done.returncode == 1
-    assert "problem  Package psutil cannot be loaded" in done.stdout
-    assert "Run bash scripts/setup.sh." in done.stdout
+    assert "problem  Package psutil is not installed. Run bash scripts/setup.sh." in done.stdout
     assert done.stderr == ""
 
 

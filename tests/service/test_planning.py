@@ -5,10 +5,12 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from i2v.core.errors import InvalidRequest
+from i2v.core.results import Result
 from i2v.core.schema import DeviceInfo
 from i2v.core.settings import Settings
 from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
@@ -16,7 +18,7 @@ from i2v.jobs.store import JobStore
 from i2v.service.service import Service
 from i2v.workers.executors.inline import InlineExecutor
 from tests.contrary import CONTRARY
-from tests.rehearsal import ENGINES, REHEARSAL, picture
+from tests.rehearsal import ENGINES, REHEARSAL, picture, submit
 from tests.service.waiting import FIELDS, Waiting
 
 
@@ -120,11 +122,19 @@ def test_presets_are_those_of_the_engine(service: Service) -> None:
     assert presets["extreme"].num_frames == 32
 
 
-def test_a_time_is_a_range_as_long_as_jobs_differ(working: Service) -> None:
-    for _ in range(2):
-        working.submit({"prompt": "step: sleep 0.5"}, picture())
-    plan = working.plan(FIELDS, (64, 64))
-    assert plan.notice.code == "plan.range"  # of two, nobody knows how far they spread
-    for _ in range(2):
-        working.submit({"prompt": "step: sleep 0.5"}, picture())
-    assert working.plan(FIELDS, (64, 64)).notice.code == "plan.seconds"
+def test_a_time_is_a_range_as_long_as_jobs_differ(settings: Settings) -> None:
+    store = JobStore(settings.database)
+    service = Service(settings, store, Waiting(), ENGINES)
+
+    def finish(seconds: float) -> None:
+        job = submit(store, settings)
+        claim = store.claim("test")
+        assert claim is not None
+        store.finish(claim, Result(Path(job.output), claim.generation, seconds={"denoise": seconds}))
+
+    codes = []
+    for _ in range(4):
+        finish(20.0)
+        codes.append(service.plan(FIELDS, (64, 64)).notice.code)
+    assert codes == ["plan.range", "plan.range", "plan.seconds", "plan.seconds"]  # of two, who knows?
+    service.stop()

@@ -27,6 +27,8 @@ from i2v.engines.svd.sampling import State, denoise, initial_state
 class SVDEngine:
     """Stable Video Diffusion, of 14 and of 25 frames alike."""
 
+    kernels = "torch"
+
     def __init__(self, spec: EngineSpec, components: Components, plan: MemoryPlan) -> None:
         self.spec = spec
         self.components = components

@@ -324,6 +324,7 @@ def test_keys_make_and_cancel_a_clip_and_the_title_tells_how_far_it_is(
     fill(page, house, gates.prompt(4))
     page.press("#i2v-prompt textarea", "Control+Enter")
     expect(page).to_have_title(re.compile(r"^\d+ % · i2v"))
+    expect(page.locator("#i2v-cancel")).to_be_visible()
     page.keyboard.press("Escape")
     expect(status(page)).to_contain_text("Cancelling")
     gates.open(4)

@@ -249,6 +249,7 @@ def test_on_a_phone_nothing_is_beside_the_screen_and_the_button_brings_the_previ
     page.click("#i2v-go")
     for part in ("#i2v-frame", "#i2v-status", "#i2v-cancel"):
         expect(page.locator(part)).to_be_in_viewport(ratio=0.9)
+    expect(status(page)).to_contain_text("Denoising")  # one that still waits is cancelled at once
     page.click("#i2v-cancel")
     expect(status(page)).to_contain_text("Cancelling")
     gates.open(2)
@@ -325,6 +326,7 @@ def test_keys_make_and_cancel_a_clip_and_the_title_tells_how_far_it_is(
     page.press("#i2v-prompt textarea", "Control+Enter")
     expect(page).to_have_title(re.compile(r"^\d+ % · i2v"))
     expect(page.locator("#i2v-cancel")).to_be_visible()
+    expect(status(page)).to_contain_text("Denoising")  # one that still waits is cancelled at once
     page.keyboard.press("Escape")
     expect(status(page)).to_contain_text("Cancelling")
     gates.open(4)

@@ -38,16 +38,16 @@ def test_what_cannot_be_done_is_said_until_something_else_is_pressed(bench: Benc
         updates = section.follow(values)
         assert "Rehearsal" in (await next_of(updates))[section.list]
         await section.act(values, clicked("download", "rehearsal"))
-        assert "i2v models add rehearsal" in (await next_of(updates))[section.told]
+        assert "i2v models add rehearsal" in (await next_of(updates))[section.message]
         await section.act(values, clicked("explode", "rehearsal"))
-        assert (await next_of(updates))[section.told] == ""
+        assert (await next_of(updates))[section.message] == ""
         await section.act(values, clicked("remove", "no-such"))
-        assert "no model no-such" in (await next_of(updates))[section.told]
+        assert "no model no-such" in (await next_of(updates))[section.message]
         await section.speak(bench.values("zh-CN"))
         shown = await next_of(updates)
         assert "模型" in shown[section.progress]
         assert "已安装" in shown[section.list]
-        assert shown[section.told] == ""
+        assert shown[section.message] == ""
         await updates.aclose()  # type: ignore[attr-defined]
 
     asyncio.run(press())

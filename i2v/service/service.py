@@ -181,7 +181,7 @@ class Service:
                 input=new[0].name,
                 other_inputs=tuple(each.name for each in new[1:]),
                 output="",
-                fingerprint=_fingerprint(request, picture, *others),
+                fingerprint=_fingerprint(request, picture, others),
                 idempotency_key=idempotency_key,
             )
             names = OutputName(self._settings.output.directory, submitted, self._settings.output.prefix)
@@ -382,9 +382,10 @@ def _check_count(request: GenerationRequest, others: Sequence[bytes]) -> None:
         raise ValueError(f"{len(others)} pictures, but the request names {len(request.inputs)}")
 
 
-def _fingerprint(request: GenerationRequest, *pictures: bytes) -> str:
+def _fingerprint(request: GenerationRequest, picture: bytes, others: Sequence[bytes]) -> str:
     fields = request.model_dump(exclude=None if request.inputs else {"inputs"})  # as before there were any
     digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
-    for picture in pictures:
-        digest.update(picture)
+    digest.update(picture)
+    for each in others:  # by their digests, so that it is clear where one ends
+        digest.update(hashlib.sha256(each).digest())
     return digest.hexdigest()

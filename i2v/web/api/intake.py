@@ -20,7 +20,7 @@ from i2v.jobs.model import JsonObject
 from i2v.web.api.base64_picture import decode_base64
 from i2v.web.api.charsets import check_ascii, check_charset
 from i2v.web.api.json_body import parse_object
-from i2v.web.api.multipart import PICTURE, receive_form
+from i2v.web.api.multipart import FILES, PICTURE, receive_form
 from i2v.web.api.waiting_place import waiting_place
 from i2v.web.context import AppContext
 
@@ -66,12 +66,8 @@ async def read_submission(request: Request) -> Submitted:
 async def read_form(request: Request) -> Submitted:
     if _media_type(request) != FORM:
         raise _refused(request, FORM)
-    context = AppContext.of(request)
-    with waiting_place(context.settings.service.data_dir) as place:
-        form = await receive_form(request.headers["content-type"], request.stream(), place.write)
-        pictures = await place.read_out(form.split, context.unpacking)
+    fields, pictures = await _read_files(request, FILES, required=PICTURE)
     roles = [role for role in pictures if role != PICTURE]
-    fields: JsonObject = dict(form.texts)
     if roles:
         if "inputs" in fields:
             raise InvalidRequest("http.repeated_field", field="inputs")
@@ -79,25 +75,23 @@ async def read_form(request: Request) -> Submitted:
     return Submitted(fields, pictures[PICTURE], tuple(pictures[role] for role in roles))
 
 
-@dataclass(frozen=True)
-class Parts:
-    """Fields as they came, and the picture where it was sent as a file."""
-
-    fields: JsonObject
-    picture: bytes | None = None
-
-
-async def read_parts(request: Request, file: str) -> Parts:
-    """Return the fields of a form whose part `file` may be a file, or of a JSON object."""
+async def read_fields(request: Request, file: str) -> tuple[JsonObject, bytes | None]:
+    """Return the fields of a JSON object, or of a form; then its part `file`, if that was sent as a file."""
     if _media_type(request) != FORM:
-        return Parts(await read_json(request))
+        return await read_json(request), None
+    fields, pictures = await _read_files(request, frozenset({file}), required=None)
+    return fields, pictures.get(file)
+
+
+async def _read_files(
+    request: Request, files: frozenset[str], required: str | None
+) -> tuple[JsonObject, dict[str, bytes]]:
+    """Return the texts and the files of a form by their names; see `receive_form`."""
     context = AppContext.of(request)
+    content_type = request.headers["content-type"]
     with waiting_place(context.settings.service.data_dir) as place:
-        form = await receive_form(
-            request.headers["content-type"], request.stream(), place.write, frozenset({file}), None
-        )
-        pictures = await place.read_out(form.split, context.unpacking)
-    return Parts(dict(form.texts), pictures.get(file))
+        form = await receive_form(content_type, request.stream(), place.write, files, required)
+        return dict(form.texts), await place.read_out(form.split, context.unpacking)
 
 
 async def read_json(request: Request) -> JsonObject:

@@ -68,8 +68,8 @@ async def receive_form(
     content_type: str,
     chunks: AsyncIterator[bytes],
     write: Callable[[bytes], Awaitable[None]],
-    files: frozenset[str] = FILES,
-    required: str | None = PICTURE,
+    files: frozenset[str],
+    required: str | None,
 ) -> Form:
     """Return the form that `chunks` are, each field once.
 

@@ -20,10 +20,10 @@ from i2v.core.schema import shown
 from i2v.jobs.model import Job, JobStatus, JsonObject
 from i2v.web.api.base64_picture import decode_base64
 from i2v.web.api.files import get_poster, get_video
-from i2v.web.api.intake import FORM, JSON, read_json, read_parts
+from i2v.web.api.intake import FORM, JSON, read_fields, read_json
 from i2v.web.api.schemas import IMAGE_FILE, JsonSchema, body_schema, form_schema
 from i2v.web.context import AppContext
-from i2v.web.problems import Refusal, problem_of, problems
+from i2v.web.problems import Problem, Refusal, problem_of, problems
 from i2v.weights import is_available
 
 REFERENCE = "input_reference"
@@ -32,7 +32,8 @@ _STATUS: dict[JobStatus, Literal["queued", "in_progress", "completed", "failed"]
     "queued": "queued", "running": "in_progress", "succeeded": "completed",
     "failed": "failed", "cancelled": "failed",
 }  # fmt: skip
-_IGNORED = {"user", "enable_frame_interpolation", "frame_interpolation_exp"}  # nothing here reads them
+_OUR_NAMES = {"model": "engine", REFERENCE: "image"}  # theirs: ours
+_IGNORED = ("user",)  # nothing here reads it
 
 router = APIRouter(prefix="/v1", tags=["OpenAI videos"])
 
@@ -122,10 +123,12 @@ _CREATE: JsonSchema = {
 async def create_video(request: Request) -> Video:
     """Put a job into the queue. All fields of /api/v1/jobs are known besides OpenAI's own."""
     context = AppContext.of(request)
-    fields, picture = await _read_creation(request)
-    spec = await context.engine(str(fields.get("engine", "auto"))) if "seconds" in fields else None
-    job = await context.submit(_in_our_words(fields, spec, context), picture)
-    return _video(job)
+    try:
+        fields, picture = await _read_creation(request)
+        spec = await context.engine(str(fields.get("engine", "auto"))) if "seconds" in fields else None
+        return _video(await context.submit(_in_our_words(fields, spec, context), picture))
+    except InvalidRequest as error:
+        raise Refusal(_in_their_words(problem_of(error))) from error
 
 
 @router.get("/videos", responses=problems(422, 503))
@@ -209,7 +212,7 @@ def retrieve_model(request: Request, model: str) -> ModelEntry:
             return entry
     allowed = ", ".join(entry.id for entry in known)
     error = InvalidRequest("request.unknown_engine", value=shown(model), allowed=allowed)
-    raise Refusal(problem_of(error).model_copy(update={"status": 404, "field": "model"}))
+    raise Refusal(_in_their_words(problem_of(error)).model_copy(update={"status": 404}))
 
 
 # --- from theirs to ours and back
@@ -217,12 +220,11 @@ def retrieve_model(request: Request, model: str) -> ModelEntry:
 
 async def _read_creation(request: Request) -> tuple[JsonObject, bytes]:
     """Return the fields, `engine` for their `model`, and the picture."""
-    sent = await read_parts(request, REFERENCE)
-    fields, picture = dict(sent.fields), sent.picture
+    fields, picture = await read_fields(request, REFERENCE)
     if picture is None:
         picture = _reference(fields)
-    for ignored in _IGNORED & fields.keys():
-        del fields[ignored]
+    for ignored in _IGNORED:
+        fields.pop(ignored, None)
     if "model" in fields:
         fields["engine"] = fields.pop("model")
     return fields, picture
@@ -249,7 +251,11 @@ def _in_our_words(fields: JsonObject, spec: EngineSpec | None, context: AppConte
             allowed = "WIDTHxHEIGHT in pixels, e.g. 1280x720"
             raise InvalidRequest("request.invalid", field="size", value=shown(size), allowed=allowed)
         words |= {"width": int(match[1]), "height": int(match[2])}
-    if spec is not None and "num_frames" not in words:
+    if spec is not None:
+        if "num_frames" in words:
+            allowed = "left out where num_frames is given"
+            value = shown(words["seconds"])
+            raise InvalidRequest("request.invalid", field="seconds", value=value, allowed=allowed)
         fps = words.get("fps", context.service.presets(spec)["standard"].fps)
         frames = _positive(words.pop("seconds"), "seconds") * _positive(fps, "fps")
         can = spec.capabilities.num_frames
@@ -259,8 +265,16 @@ def _in_our_words(fields: JsonObject, spec: EngineSpec | None, context: AppConte
                 "request.invalid", field="seconds", value=shown(fields["seconds"]), allowed=allowed
             )
         words["num_frames"] = can.nearest(round(frames))
-    words.pop("seconds", None)
     return words
+
+
+def _in_their_words(problem: Problem) -> Problem:
+    """Return the complaint about a field by the name that the client gave it."""
+    for theirs, ours in _OUR_NAMES.items():
+        if problem.field == ours:
+            detail = problem.detail.replace(f"Set {ours} ", f"Set {theirs} ")
+            return problem.model_copy(update={"field": theirs, "detail": detail})
+    return problem
 
 
 def _positive(value: object, field: str) -> float:

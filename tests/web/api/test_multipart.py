@@ -9,7 +9,8 @@ import anyio
 import pytest
 
 from i2v.core.errors import InvalidRequest
-from i2v.web.api.multipart import receive_form
+from i2v.web.api.multipart import FILES, receive_form
+from i2v.web.api.multipart import PICTURE as PICTURE_NAME
 
 PART = b"--b\r\nContent-Disposition: form-data; name="
 PICTURE = PART + b'"image"; filename="a.jpg"\r\n\r\nPIXELS\r\n'
@@ -36,7 +37,7 @@ def receive(body: bytes, content_type: str = "multipart/form-data; boundary=b", 
     async def write(piece: bytes) -> None:
         written.extend(piece)
 
-    form = anyio.run(receive_form, content_type, chunks(), write)
+    form = anyio.run(receive_form, content_type, chunks(), write, FILES, PICTURE_NAME)
     return Received(form.texts, form.split(bytes(written)))
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from i2v.engines.i2vgen_xl.components import DTYPES
+from i2v.engines.diffusion.placement import DTYPES
 from i2v.engines.kernels.fused import Fused, load
 from i2v.engines.kernels.plain import PLAIN, Operations
 

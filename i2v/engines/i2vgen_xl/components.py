@@ -6,8 +6,6 @@ Owns which parts there are, how each is built, and where each is at home. How a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -24,15 +22,13 @@ from transformers import (
 )
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import MemoryPlan, Offload
+from i2v.core.schema import MemoryPlan
 from i2v.engines.diffusion.folder import Folder, Model, PictureInput, assign
+from i2v.engines.diffusion.placement import DTYPES, PlacedParts, homes
 from i2v.engines.i2vgen_xl.facts import facts_of
 from i2v.engines.i2vgen_xl.layouts import use_channels_last_weights
 from i2v.engines.i2vgen_xl.projections import use_joint_projections
 from i2v.engines.i2vgen_xl.upsampling import use_phase_convolutions
-
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-
 
 # What decides over the noise, and what the sampler has code for (`solvers`, `schedules`).
 _SCHEDULE = ("beta_start", "beta_end", "beta_schedule", "num_train_timesteps", "prediction_type")
@@ -45,12 +41,8 @@ _SAMPLED = {
 
 
 @dataclass
-class Components:
-    """The loaded model, in `dtype`.
-
-    Tensors are made on `device`, where the parts compute. When they do not, the encoders' weights are at
-    `encoders_home`, the others' at `home`: `device` too, unless the plan offloads.
-    """
+class Components(PlacedParts):
+    """The loaded model, in `dtype`."""
 
     tokenizer: CLIPTokenizer
     text_encoder: CLIPTextModel
@@ -63,41 +55,11 @@ class Components:
     home: torch.device
     encoders_home: torch.device
     dtype: torch.dtype
-    is_settled: bool = True  # all parts are at home, or where they compute
+    is_settled: bool = True
 
-    @contextmanager
-    def on_device(self, *parts: nn.Module) -> Iterator[None]:
-        """Have `parts` on `device` inside, and back at home after, whatever ends it.
-
-        Nothing moves where the two are the same. Where they are not, `Components` serves one clip at a time.
-        This has never run on CUDA: what is tested is a second device that the tests emulate.
-        """
-        try:
-            for part in parts:
-                part.to(self.device)
-            yield
-        finally:
-            for part in parts:
-                encodes = part is self.text_encoder or part is self.image_encoder
-                part.to(self.encoders_home if encodes else self.home)
-
-    def settle(self, offload: Offload) -> None:
-        """Have the parts at home where `offload` wants them, from now on."""
-        wanted = homes(self.device, offload)
-        if self.is_settled and wanted == (self.home, self.encoders_home):
-            return  # asking every tensor takes 50 ms a clip
-        self.is_settled = False  # until all have moved: memory may run out on the way
-        self.home, self.encoders_home = wanted
-        for part in (self.unet, self.vae):
-            part.to(self.home)
-        for encoder in (self.image_encoder, self.text_encoder):
-            encoder.to(self.encoders_home)
-        self.is_settled = True
-
-    def wait(self) -> None:
-        """Return when the device has done all that it was asked: where a stage ends, so must its time."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+    @property
+    def encoders(self) -> tuple[nn.Module, ...]:
+        return (self.image_encoder, self.text_encoder)
 
     @property
     def vae_scale_factor(self) -> int:
@@ -108,12 +70,6 @@ class Components:
     def scheduler(self) -> DDIMScheduler:
         """Return a scheduler of its own for each run, since diffusers' schedulers carry state."""
         return DDIMScheduler.from_config(self.scheduler_config)
-
-
-def homes(device: torch.device, offload: Offload) -> tuple[torch.device, torch.device]:
-    """Return where UNet and VAE wait for their phase, and where the encoders do."""
-    cpu = torch.device("cpu")
-    return cpu if offload == "model" else device, device if offload == "none" else cpu
 
 
 def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Components:

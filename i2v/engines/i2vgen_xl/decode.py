@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from numpy.typing import NDArray
-from torch import nn
 
-from i2v.core.errors import I2VError, Notice
+from i2v.core.errors import Notice
 from i2v.engines.base import Decoded
+from i2v.engines.diffusion.pixels import decode_in_float32, to_uint8
 from i2v.engines.i2vgen_xl import vae as forward
 from i2v.engines.i2vgen_xl.memory import CUDA_CHUNK_PIXELS
 from i2v.engines.kernels.plain import PLAIN, Operations
@@ -56,7 +56,7 @@ def decode_frames(
             notices += (
                 Notice("decode.nan", {"count": len(part), "dtype": str(vae.dtype).removeprefix("torch.")}),
             )
-            pixels = _decode_in_float32(vae, part, decode)
+            pixels = decode_in_float32(vae, partial(decode, vae, part))
         yield Decoded(to_uint8(pixels), notices)
         notices = ()
 
@@ -79,25 +79,6 @@ def _decode_in_tiles(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
 
 def _prepared(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
     return latents.to(vae.dtype).contiguous(memory_format=torch.channels_last)  # as CPU kernels like it best
-
-
-def _decode_in_float32(vae: AutoencoderKL, latents: torch.Tensor, decode: Decode) -> torch.Tensor:
-    dtype = vae.dtype
-    try:
-        nn.Module.to(vae, torch.float32)  # diffusers' own `to` warns at any dtype
-        pixels = decode(vae, latents)
-    finally:
-        nn.Module.to(vae, dtype)
-    if not torch.isfinite(pixels).all():
-        raise I2VError("decode.nan_float32")
-    return pixels
-
-
-def to_uint8(pixels: torch.Tensor) -> NDArray[np.uint8]:
-    """(n, 3, H, W) in [-1, 1] -> (n, H, W, 3) uint8, rounded as diffusers rounds."""
-    scaled = (pixels / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
-    rounded: NDArray[np.uint8] = (scaled * 255).round().astype(np.uint8)
-    return rounded
 
 
 @torch.inference_mode()

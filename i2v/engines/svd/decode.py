@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKLTemporalDecoder
 from numpy.typing import NDArray
-from torch import nn
 
-from i2v.core.errors import I2VError, Notice
+from i2v.core.errors import Notice
 from i2v.engines.base import Decoded
+from i2v.engines.diffusion.pixels import decode_in_float32, to_uint8
 from i2v.engines.preview import preview_of
 from i2v.engines.svd.memory import frames_at_once
 from i2v.engines.svd.temporal_decoder import decode_clip
@@ -38,32 +39,13 @@ def decode_frames(
         if not torch.isfinite(pixels).all():
             dtype = str(vae.dtype).removeprefix("torch.")
             notices += (Notice("decode.nan", {"count": len(part), "dtype": dtype}),)
-            pixels = _decode_in_float32(vae, part)
+            pixels = decode_in_float32(vae, partial(_decode, vae, part))
         yield Decoded(to_uint8(pixels), notices)
         notices = ()
 
 
 def _decode(vae: AutoencoderKLTemporalDecoder, latents: torch.Tensor) -> torch.Tensor:
     return decode_clip(vae.decoder, latents.to(vae.dtype)).float()
-
-
-def _decode_in_float32(vae: AutoencoderKLTemporalDecoder, latents: torch.Tensor) -> torch.Tensor:
-    dtype = vae.dtype
-    try:
-        nn.Module.to(vae, torch.float32)  # diffusers' own `to` warns at any dtype
-        pixels = _decode(vae, latents)
-    finally:
-        nn.Module.to(vae, dtype)
-    if not torch.isfinite(pixels).all():
-        raise I2VError("decode.nan_float32")
-    return pixels
-
-
-def to_uint8(pixels: torch.Tensor) -> NDArray[np.uint8]:
-    """(n, 3, H, W) in [-1, 1] -> (n, H, W, 3) uint8, rounded as diffusers rounds."""
-    scaled = (pixels / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
-    rounded: NDArray[np.uint8] = (scaled * 255).round().astype(np.uint8)
-    return rounded
 
 
 @torch.inference_mode()

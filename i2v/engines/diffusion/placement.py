@@ -1,0 +1,76 @@
+"""Where the parts of a loaded diffusion model are: on the device for their phase, at home between.
+
+Owns when parts move. Which parts a model has, and what they compute, is its family's business.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from i2v.core.schema import Offload
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+class PlacedParts(ABC):
+    """Base of a family's components: a UNet, a VAE, and what encodes the request.
+
+    Tensors are made on `device`, where the parts compute. When they do not, the encoders' weights are at
+    `encoders_home`, the others' at `home`: `device` too, unless the plan offloads.
+    """
+
+    unet: nn.Module
+    vae: nn.Module
+    device: torch.device
+    home: torch.device
+    encoders_home: torch.device
+    is_settled: bool  # all parts are at home, or where they compute
+
+    @property
+    @abstractmethod
+    def encoders(self) -> tuple[nn.Module, ...]:
+        """What is used in the first stage alone."""
+
+    @contextmanager
+    def on_device(self, *parts: nn.Module) -> Iterator[None]:
+        """Have `parts` on `device` inside, and back at home after, whatever ends it.
+
+        Nothing moves where the two are the same. Where they are not, one clip is made at a time.
+        """
+        try:
+            for part in parts:
+                part.to(self.device)
+            yield
+        finally:
+            for part in parts:
+                encodes = any(part is encoder for encoder in self.encoders)
+                part.to(self.encoders_home if encodes else self.home)
+
+    def settle(self, offload: Offload) -> None:
+        """Have the parts at home where `offload` wants them, from now on."""
+        wanted = homes(self.device, offload)
+        if self.is_settled and wanted == (self.home, self.encoders_home):
+            return  # asking every tensor takes 50 ms a clip
+        self.is_settled = False  # until all have moved: memory may run out on the way
+        self.home, self.encoders_home = wanted
+        for part in (self.unet, self.vae):
+            part.to(self.home)
+        for encoder in self.encoders:
+            encoder.to(self.encoders_home)
+        self.is_settled = True
+
+    def wait(self) -> None:
+        """Return when the device has done all that it was asked: where a stage ends, so must its time."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def homes(device: torch.device, offload: Offload) -> tuple[torch.device, torch.device]:
+    """Return where UNet and VAE wait for their phase, and where the encoders do."""
+    cpu = torch.device("cpu")
+    return cpu if offload == "model" else device, device if offload == "none" else cpu

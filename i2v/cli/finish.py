@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from i2v.cli.generate import report
+from i2v.cli.clip_output import report
 from i2v.cli.parsers import Commands
 
 if TYPE_CHECKING:

@@ -1,24 +1,22 @@
-"""`i2v generate`: flags to a request, the wiring of one clip, and what is shown of it."""
+"""`i2v generate`: flags to a request, and the wiring of one clip. What is shown of it: `clip_output`."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
 import sys
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, get_args
+from typing import TYPE_CHECKING, get_args
 
+from i2v.cli.clip_output import ClipProgress, Like, report
 from i2v.cli.info import read_clip
 from i2v.cli.parsers import Commands, local_path
-from i2v.cli.streams import why_lost
-from i2v.core.errors import InvalidRequest, Notice
+from i2v.core.errors import InvalidRequest
 from i2v.core.option_fields import option_fields
 from i2v.core.schema import Fit, GenerationRequest, PresetName, Resolution, Speed, shown
 from i2v.media.pictures.kinds import is_video
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from i2v.media.outputs import OutputTarget
     from i2v.media.provenance import Provenance
     from i2v.media.unpublished import FrameRecorder
-    from i2v.pipeline.make import ClipEvent
 
 EXAMPLES = """\
 examples:
@@ -148,7 +145,7 @@ def run(arguments: argparse.Namespace) -> int:
         for name in (arguments.image, arguments.last_image, arguments.like, arguments.output)
     )
     assert image is not None
-    like = _Like(_read_provenance(clip), clip, frozenset(given)) if clip is not None else None
+    like = Like(_read_provenance(clip), clip, frozenset(given)) if clip is not None else None
     request = _request(given, like, settings)
     if request.inputs and last_image is None:  # the clip `like` had one
         raise InvalidRequest("request.missing_field", field="--last-image")
@@ -161,7 +158,7 @@ def run(arguments: argparse.Namespace) -> int:
     if output is not None:
         target = OutputFile(output, force=arguments.force)
     check_output(target)  # before torch is loaded, which takes seconds
-    with _recorder(settings, submitted) as recorder, _Progress(like) as progress:
+    with _recorder(settings, submitted) as recorder, ClipProgress(like) as progress:
         result = _make(request, images, target, recorder, settings, progress)
     report(result, progress.seen, as_json=arguments.json)
     return 0
@@ -173,7 +170,7 @@ def _make(
     target: OutputTarget,
     recorder: FrameRecorder,
     settings: Settings,
-    progress: _Progress,
+    progress: ClipProgress,
 ) -> Result:
     from i2v.core.stages import Stage
     from i2v.engines.registry import engines
@@ -194,15 +191,6 @@ def _make(
     cache = EngineCache(settings.models)
     result = make_clip(plan, pictures, Output(target, recorder), cache, settings, progress.show, watch)
     return replace(result, notices=(*result.notices, *progress.differences))
-
-
-@dataclass(frozen=True)
-class _Like:
-    """The clip whose settings are taken over, and the fields that are given instead."""
-
-    provenance: Provenance
-    path: Path
-    given: frozenset[str]
 
 
 @contextmanager
@@ -243,7 +231,7 @@ def _option(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _request(given: dict[str, object], like: _Like | None, settings: Settings) -> GenerationRequest:
+def _request(given: dict[str, object], like: Like | None, settings: Settings) -> GenerationRequest:
     """Return the request; what is not given comes from the clip `like`, if any."""
     if like is None:
         return GenerationRequest.parse({"engine": settings.engine.name} | given)
@@ -259,7 +247,7 @@ def _request(given: dict[str, object], like: _Like | None, settings: Settings) -
         raise InvalidRequest("provenance.unreadable", path=clip, reason=error.message) from error
 
 
-def _unused(given: Mapping[str, object], like: _Like) -> frozenset[str]:
+def _unused(given: Mapping[str, object], like: Like) -> frozenset[str]:
     """Return the fields of the clip `like` that meant nothing to its engine, or do not to the one given."""
     from i2v.engines.registry import engines
 
@@ -289,88 +277,3 @@ def _read(path: Path, limit: int) -> bytes:
     if is_video(data[:512]):
         raise InvalidRequest("image.is_video", path=name)
     return data
-
-
-class _Progress:
-    """A bar with the time left on a terminal; silent where standard error is a file or a pipe."""
-
-    WIDTH = 30
-
-    def __init__(self, like: _Like | None) -> None:
-        self.visible = sys.stderr.isatty()
-        self.started: float | None = None
-        self.seen: list[Notice] = []  # that could not wait for the end
-        self.differences: list[Notice] = []  # from the clip `like`
-        self._like = like
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.visible and self.started is not None:
-            print(file=sys.stderr)
-
-    def say(self, notices: Iterable[Notice]) -> None:
-        for notice in notices:
-            line = f"i2v: {notice.message}"
-            print(f"\r{line:<70}" if self.visible else line, file=sys.stderr, flush=True)  # over the bar
-            self.seen.append(notice)
-
-    def show(self, event: ClipEvent) -> None:
-        from i2v.engines.base import Conditioned, Decoded, Denoised, SteppedDown
-        from i2v.pipeline.make import Loaded
-
-        if isinstance(event, SteppedDown):
-            self.say(event.notices)
-        elif isinstance(event, Loaded) and self._like is not None:
-            like = self._like
-            self.differences += event.provenance.differences(like.provenance, like.path, like.given)
-        if not self.visible:
-            return
-        if isinstance(event, Conditioned):
-            self.started = time.monotonic()
-        elif isinstance(event, Denoised) and self.started is not None:
-            left = (time.monotonic() - self.started) / event.step * (event.total - event.step)
-            filled = self.WIDTH * event.step // event.total
-            bar = "#" * filled + "-" * (self.WIDTH - filled)
-            self._draw(f"denoising [{bar}] {event.step}/{event.total}, {left:.0f} s left")
-        elif isinstance(event, Decoded):
-            self._draw("decoding and encoding")
-
-    def _draw(self, line: str) -> None:
-        print(f"\r{line:<70}", end="", file=sys.stderr, flush=True)
-
-
-def report(result: Result, seen: Sequence[Notice], as_json: bool) -> None:
-    """Print the result, and those of its notices that were not `seen` before."""
-    if as_json:
-        print(json.dumps(result.to_dict(), ensure_ascii=False))
-        _keep(result.path)
-        return
-    for notice in result.notices:
-        if notice not in seen:
-            print(f"i2v: {notice.message}", file=sys.stderr)
-    generation = result.generation
-    total = sum(result.seconds.values())
-    seed = f" seed {generation.seed}," if _has_seed(generation.engine) else ""
-    print(
-        f"i2v: {generation.engine}, {generation.num_frames} frames of"
-        f" {generation.width} x {generation.height} at {generation.fps} fps,{seed} {total:.1f} s",
-        file=sys.stderr,
-    )
-    print(result.path)
-    _keep(result.path)
-
-
-def _has_seed(engine: str) -> bool:
-    from i2v.engines.registry import engines
-
-    spec = engines().get(engine)
-    return spec is None or spec.capabilities.seed
-
-
-def _keep(path: Path) -> None:
-    """Say where the video is if standard output could not."""
-    if why_lost(sys.stdout) is not None:
-        notice = Notice("cli.video_kept", {"path": shown(str(path), limit=300)})
-        print(f"i2v: {notice.message}", file=sys.stderr)

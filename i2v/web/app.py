@@ -40,7 +40,7 @@ class Application(FastAPI):
             described = super().openapi()
             for path in described["paths"].values():
                 for operation in path.values():
-                    if "application/json" in operation["responses"].get("422", {}).get("content", {}):
+                    if "HTTPValidationError" in str(operation["responses"].get("422")):
                         del operation["responses"]["422"]
             describe_options(described, self.state.context.service.engines)
             for name in ("HTTPValidationError", "ValidationError"):

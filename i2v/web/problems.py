@@ -62,6 +62,21 @@ class Problem(BaseModel):
     hint: str | None = None
 
 
+class OpenAIError(BaseModel):
+    """https://platform.openai.com/docs/guides/error-codes"""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class OpenAIProblem(BaseModel):
+    """A problem in the form that OpenAI's clients read."""
+
+    error: OpenAIError
+
+
 class Refusal(Exception):
     """An error that was put into words already."""
 
@@ -109,22 +124,27 @@ def respond(problem: Problem, headers: Mapping[str, str] | None = None, path: st
     if problem.status in _RETRY_AFTER:
         sent.setdefault("Retry-After", str(_RETRY_AFTER[problem.status]))
     if path.startswith(OPENAI_PREFIX):
-        return JSONResponse({"error": _openai_error(problem)}, problem.status, sent)
+        return JSONResponse(_for_openai(problem).model_dump(), problem.status, sent)
     return Response(problem.model_dump_json(), problem.status, sent, MEDIA_TYPE)
 
 
-def _openai_error(problem: Problem) -> dict[str, str | None]:
-    """https://platform.openai.com/docs/guides/error-codes"""
+def _for_openai(problem: Problem) -> OpenAIProblem:
     kinds = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
     kind = kinds.get(problem.status, "server_error" if problem.status >= 500 else "invalid_request_error")
     message = problem.detail if problem.hint is None else f"{problem.detail} {problem.hint}"
-    return {"message": message, "type": kind, "param": problem.field, "code": problem.code}
+    error = OpenAIError(message=message, type=kind, param=problem.field, code=problem.code)
+    return OpenAIProblem(error=error)
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, object]]:
     """Return what OpenAPI is told of an address's errors (FastAPI's `responses`)."""
     content = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
     return {status: {"description": _TITLES[status], "content": content} for status in statuses}
+
+
+def openai_problems(*statuses: int) -> dict[int | str, dict[str, object]]:
+    """Return the same for an address under `OPENAI_PREFIX`."""
+    return {status: {"model": OpenAIProblem, "description": _TITLES[status]} for status in statuses}
 
 
 def install(app: FastAPI) -> None:

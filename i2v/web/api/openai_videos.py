@@ -23,7 +23,7 @@ from i2v.web.api.files import get_poster, get_video
 from i2v.web.api.intake import FORM, JSON, read_fields, read_json
 from i2v.web.api.schemas import IMAGE_FILE, JsonSchema, body_schema, form_schema
 from i2v.web.context import AppContext
-from i2v.web.problems import Problem, Refusal, problem_of, problems
+from i2v.web.problems import Problem, Refusal, openai_problems, problem_of
 from i2v.weights import is_available
 
 REFERENCE = "input_reference"
@@ -117,7 +117,7 @@ _CREATE: JsonSchema = {
 
 @router.post(
     "/videos",
-    responses=problems(413, 415, 422, 429, 503, 507),
+    responses=openai_problems(409, 413, 415, 422, 429, 503, 507),
     openapi_extra={"requestBody": _CREATE},
 )
 async def create_video(request: Request) -> Video:
@@ -131,7 +131,7 @@ async def create_video(request: Request) -> Video:
         raise Refusal(_in_their_words(problem_of(error))) from error
 
 
-@router.get("/videos", responses=problems(422, 503))
+@router.get("/videos", responses=openai_problems(404, 422, 503))
 async def list_videos(
     request: Request,
     after: str | None = None,
@@ -150,14 +150,14 @@ async def list_videos(
     )
 
 
-@router.get("/videos/{video_id}", responses=problems(404, 503))
+@router.get("/videos/{video_id}", responses=openai_problems(404, 503))
 def retrieve_video(request: Request, response: Response, video_id: str) -> Video:
     """Tell how a video is."""
     response.headers.update(POLL_HEADERS)
     return _video(AppContext.of(request).service.get(video_id))
 
 
-@router.delete("/videos/{video_id}", responses=problems(404, 409, 503))
+@router.delete("/videos/{video_id}", responses=openai_problems(404, 409, 503))
 def delete_video(request: Request, video_id: str) -> DeletedVideo:
     """Delete a video that is finished or still waits. One that is being made has to be cancelled first."""
     service = AppContext.of(request).service
@@ -166,7 +166,9 @@ def delete_video(request: Request, video_id: str) -> DeletedVideo:
     return DeletedVideo(id=service.delete(video_id).job.id)
 
 
-@router.get("/videos/{video_id}/content", responses=problems(404, 410, 422, 503), response_class=Response)
+@router.get(
+    "/videos/{video_id}/content", responses=openai_problems(404, 410, 422, 503), response_class=Response
+)
 async def download_content(
     request: Request, video_id: str, variant: Literal["video", "thumbnail"] = "video"
 ) -> Response:
@@ -176,7 +178,9 @@ async def download_content(
     return await run_sync(get_video, request, video_id)
 
 
-@router.post("/videos/{video_id}/remix", responses=problems(404, 410, 422, 429, 503))
+@router.post(
+    "/videos/{video_id}/remix", responses=openai_problems(404, 409, 410, 413, 415, 422, 429, 503, 507)
+)
 async def remix_video(request: Request, video_id: str) -> Video:
     """Make the clip again from the same picture with another prompt."""
     context = AppContext.of(request)
@@ -203,7 +207,7 @@ def list_openai_models(request: Request) -> ModelList:
     )
 
 
-@router.get("/models/{model}", responses=problems(404))
+@router.get("/models/{model}", responses=openai_problems(404))
 def retrieve_model(request: Request, model: str) -> ModelEntry:
     """Tell whether a model can run here."""
     known = list_openai_models(request).data

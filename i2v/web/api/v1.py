@@ -71,7 +71,7 @@ async def readyz(request: Request) -> str:
 @router.post(
     "/jobs",
     status_code=202,
-    responses=problems(413, 415, 422, 429, 503, 507),
+    responses=problems(409, 413, 415, 422, 429, 503, 507),
     openapi_extra={"requestBody": SUBMISSION},
     tags=["jobs"],
 )
@@ -198,7 +198,7 @@ def list_presets(request: Request) -> PresetsBody:
 
 @router.post(
     "/plan",
-    responses=problems(413, 415, 422, 503),
+    responses=problems(409, 413, 415, 422, 503),
     openapi_extra={"requestBody": PLANNED},
     tags=["what there is"],
 )

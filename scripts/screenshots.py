@@ -27,6 +27,7 @@ CLIPS = (
     ("rocket.jpg", "the camera zooms in"),
     ("coffee.jpg", "the camera pans left"),
 )
+CHINESE = ("coffee.jpg", "镜头向左平移")
 TABS = ("queue", "gallery", "batch", "system")
 WAIT = 600_000  # milliseconds
 
@@ -84,13 +85,13 @@ def take_all(browser: Browser, url: str, folder: Path) -> None:
         expect(page.locator("#i2v-status")).to_contain_text(re.compile("Denoising|Decoding"), timeout=WAIT)
         expect(page.locator("#i2v-frame video")).to_be_visible(timeout=WAIT)
     take(page, folder, "light")
-    for scheme, locale, width, name in (
-        ("dark", "en-US", 1440, "dark"),
-        ("light", "zh-CN", 1440, "chinese"),
-        ("light", "en-US", 390, "phone"),
+    for scheme, locale, width, name, clip in (
+        ("dark", "en-US", 1440, "dark", CLIPS[0]),
+        ("light", "zh-CN", 1440, "chinese", CHINESE),
+        ("light", "en-US", 390, "phone", CLIPS[0]),
     ):
         other = open_page(browser, url, width, scheme, locale)
-        ask(other, *CLIPS[0])
+        ask(other, *clip)
         expect(other.locator("#i2v-frame video")).to_be_visible(timeout=WAIT)
         take(other, folder, name)
     page.click("#i2v-four")

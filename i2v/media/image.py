@@ -128,13 +128,24 @@ def kept_part(size: tuple[int, int], width: int, height: int, fit: Fit) -> tuple
     return left, top, min(left + kept_width, size[0]), min(top + kept_height, size[1])
 
 
+def lost_pixels(size: tuple[int, int], part: tuple[float, float, float, float]) -> tuple[int, int, int, int]:
+    """Return the whole pixels that a picture of `size` loses at (left, top, right, bottom) of its `part`.
+
+    Less than one at a side is rounding, and not worth a word.
+    """
+    left, top, right, bottom = part
+    lost = (left, top, size[0] - right, size[1] - bottom)
+    whole = [math.floor(each + 1e-6) for each in lost]  # 3 pixels may be 2.9999999
+    return whole[0], whole[1], whole[2], whole[3]
+
+
 def _crop(image: Image.Image, width: int, height: int, fit: Fit) -> FittedPicture:
     scale = max(width / image.width, height / image.height)
     part = kept_part(image.size, width, height, fit)
     box, notices = None if part == (0, 0, *image.size) else part, _enlarged(scale, width, height)
-    lost = (part[0], part[1], image.width - part[2], image.height - part[3])
-    cut = dict(zip(("left", "top", "right", "bottom"), map(round, lost), strict=True))
-    if any(cut.values()):
+    lost = lost_pixels(image.size, part)
+    cut = dict(zip(("left", "top", "right", "bottom"), lost, strict=True))
+    if any(lost):
         notices.append(Notice("image.cropped", {"source": f"{image.width}x{image.height}", **cut}))
     fitted = image.resize((width, height), Image.Resampling.LANCZOS, box=box)
     return FittedPicture(fitted, box, None, (scale, scale), tuple(notices))

@@ -13,7 +13,7 @@ from typing import cast
 from urllib.parse import quote
 
 from i2v.core.schema import Fit, Language
-from i2v.media.image import kept_part
+from i2v.media.image import kept_part, lost_pixels
 from i2v.web.texts import text
 
 _DIMMED = "rgb(0 0 0 / 28%)"
@@ -57,8 +57,7 @@ class Framing:
     @property
     def is_whole(self) -> bool:
         """Whether nothing is lost that would be said of the clip, too."""
-        width, height = self.size
-        return not any(round(part * side) for part, side in zip(self.cut, (width, height) * 2, strict=True))
+        return not any(lost_pixels(self.size, kept_part(self.size, *self.clip, self.fit)))
 
     @property
     def is_padded(self) -> bool:

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from i2v.core.errors import Notice
+from i2v.engines.diffusion.shortage import out_of_memory
 from i2v.engines.kernels.plain import PLAIN, Padding
 
 # What one program of `short_attention` holds of a pixel's head.
@@ -146,8 +147,7 @@ def failed(reason: str) -> Notice:
 
 def _is_of_the_device(error: Exception) -> bool:
     """Tell whether memory ran out, or something that ran before went wrong: no kernel is to blame."""
-    said = str(error)
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in said or "CUDA error" in said
+    return out_of_memory(error) is not None or "CUDA error" in str(error)
 
 
 def _is_channels_last(picture: torch.Tensor) -> bool:

@@ -65,4 +65,9 @@ MIGRATIONS = (
         "pictures besides the image",
         ("ALTER TABLE jobs ADD COLUMN other_inputs TEXT NOT NULL DEFAULT '[]'",),
     ),
+    Migration(
+        4,
+        "stars: clips that are never deleted by age or size",
+        ("ALTER TABLE jobs ADD COLUMN starred INTEGER NOT NULL DEFAULT 0",),
+    ),
 )

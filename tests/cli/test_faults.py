@@ -17,6 +17,7 @@ import imageio_ffmpeg
 import pytest
 
 from i2v.media.video import probe
+from tests import disks
 from tests.cli.running import PROMPT, command, generate_here, read_terminal
 
 
@@ -76,22 +77,8 @@ def run_while(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=70m", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("mounting a small disk needs root and permission to mount")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-def fill(folder: Path) -> None:
-    with (folder / "somebody's").open("wb", buffering=0) as file:
-        try:
-            while file.write(bytes(2**12)):
-                pass
-        except OSError:
-            return
+    with disks.small_disk(tmp_path / "small", "70m") as folder:
+        yield folder
 
 
 @pytest.mark.slow
@@ -100,14 +87,14 @@ def test_a_disk_that_fills_up_meanwhile_is_named(
 ) -> None:
     outputs = small_disk / "clips"
     environment["I2V_OUTPUT__DIRECTORY"] = str(outputs)
-    done = run_while(environment, picture, lambda: fill(small_disk))
+    done = run_while(environment, picture, lambda: disks.fill(small_disk))
     assert_failed(done, "Disk full while writing .*No space left", outputs)
 
 
 def test_a_disk_that_is_full_is_named_before_anything_starts(
     environment: dict[str, str], picture: Path, small_disk: Path
 ) -> None:
-    fill(small_disk)
+    disks.fill(small_disk)
     environment["I2V_OUTPUT__DIRECTORY"] = str(small_disk / "clips")
     assert_failed(generate_here(environment, picture), "0 MB left|No space left", small_disk / "clips")
 

@@ -113,11 +113,10 @@ def test_the_packages_for_another_machine_say_what_i2v_needs(tmp_path: Path) -> 
 
 
 def test_without_a_card_it_runs_to_its_end(tmp_path: Path) -> None:
-    """The parts that are quick on a CPU; `clips` and `tests` are run by the slow test below."""
-    rows = run_check(tmp_path, "environment,evaluation,kernels,faults")
+    """The parts that take seconds on a CPU; the slow test below runs all of them."""
+    rows = run_check(tmp_path, "environment,faults")
     assert [row for row in rows if row["status"] == "failed"] == []
-    names = {row["name"] for row in rows}
-    assert {"machine", "64 x 64 x 4, plain", "64 x 64 x 4, errors in bfloat16", "64 x 64 x 4, ours"} <= names
+    assert {"machine"} <= {row["name"] for row in rows}
 
 
 @pytest.mark.slow
@@ -126,6 +125,8 @@ def test_without_a_card_all_of_it_runs_to_its_end(tmp_path: Path) -> None:
     assert [row for row in rows if row["status"] == "failed"] == []
     assert {row["part"] for row in rows} == {part.name for part in PARTS}
     assert {row["status"] for row in rows if row["part"] == "tests"} == {"ok", "skipped"}
+    names = {row["name"] for row in rows}
+    assert {"64 x 64 x 4, plain", "64 x 64 x 4, errors in bfloat16", "64 x 64 x 4, ours"} <= names
 
 
 def run_check(out: Path, parts: str) -> list[dict[str, object]]:

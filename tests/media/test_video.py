@@ -19,6 +19,7 @@ from PIL import Image
 from i2v.core.errors import EncodeError
 from i2v.media.outputs import OutputFile, OutputName, prepare_output
 from i2v.media.video import MAX_TAGS, Mp4Writer, check_ffmpeg, probe, read_last_frame, read_poster, read_tags
+from tests import disks
 from tests.clips import SIZE, WHEN, make_frames, names, read_frames, write
 
 
@@ -393,13 +394,8 @@ with Mp4Writer(OutputName(Path({str(tmp_path)!r}), datetime(2025, 4, 5)), fps=8,
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "small"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode != 0:
-        pytest.skip("mounting a small disk needs root and permission to mount")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with disks.small_disk(tmp_path / "small") as folder:
+        yield folder
 
 
 def test_a_full_disk_is_named(small_disk: Path) -> None:

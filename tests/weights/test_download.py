@@ -23,6 +23,7 @@ from i2v.weights.download import Downloaded, download, plan_download
 from i2v.weights.folders import locate, own_folder
 from i2v.weights.progress import TransferProgress
 from i2v.weights.records import read_listing
+from tests import disks
 from tests.weights.conftest import MakeHub, MakeModels
 from tests.weights.hub import Fault, make_files, noise, wanted
 
@@ -363,13 +364,8 @@ def test_a_cancel_is_heard_while_nothing_comes_and_what_came_is_kept(
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A real file system of one megabyte."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("no right to mount a small disk")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with disks.small_disk(tmp_path / "disk", "1m") as folder:
+        yield folder
 
 
 def test_too_small_a_disk_is_told_before_anything_is_fetched(

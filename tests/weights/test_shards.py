@@ -223,8 +223,9 @@ def test_shards_are_fetched_in_one_variant_checked_and_verified(
 
 
 def test_a_published_index_that_leads_out_of_its_folder_is_not_kept(
-    make_hub: MakeHub, make_models: MakeModels
+    make_hub: MakeHub, make_models: MakeModels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("i2v.weights.fetching.PAUSES", (0.1,))
     files = plain() | {INDEX: with_map({"w": "../../../escape.safetensors"})}
     models = make_models(make_hub(others={"someone/sharded": files}))
     with pytest.raises(ModelUnavailable) as caught:

@@ -26,7 +26,7 @@ ASKED: dict[str, object] = {
     "engine": "svd", "width": 64, "height": 64, "num_frames": 4, "num_inference_steps": 2, "seed": 3,
     "options": {"motion_bucket_id": 100},
 }  # fmt: skip
-LONG = ASKED | {"num_inference_steps": 100}
+LONG = ASKED | {"num_inference_steps": 40}
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from i2v.core.errors import EncodeError
 from i2v.web.api.waiting_place import IN_MEMORY, waiting_place
+from tests import disks
 
 LARGE = bytes(range(256)) * (IN_MEMORY // 128)
 PIECE = 64_000
@@ -32,15 +32,8 @@ def through(body: bytes, folder: Path) -> bytes:
 @pytest.fixture
 def full_folder(tmp_path: Path) -> Iterator[Path]:
     """A disk of 200 KB."""
-    folder = tmp_path / "full"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("only root may mount a small disk")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with disks.small_disk(tmp_path / "full") as folder:
+        yield folder
 
 
 def test_the_folder_for_temporary_files_does_not_matter(

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import sqlite3
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -23,6 +21,7 @@ from i2v.workers.executors import process as process_module
 from i2v.workers.executors.entry import Ready
 from i2v.workers.executors.process import ProcessExecutor
 from i2v.workers.executors.watch import Watch
+from tests import disks
 from tests.house import SLACK, House, endings, is_gone, open_house, wait_until
 from tests.rehearsal import ENGINES, submit
 
@@ -142,13 +141,8 @@ def test_a_failed_job_is_not_tried_again(house: House, prompt: str, code: str) -
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=70m", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("mounting a small disk needs root and permission to mount")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with disks.small_disk(tmp_path / "disk", "70m") as folder:
+        yield folder
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from typing import cast
 from i2v.core.errors import Param
 from i2v.core.messages import catalogue
 from i2v.core.schema import Language
+from i2v.web.allowed_values import in_chinese
 
 LANGUAGES: dict[Language, str] = {"en": "English", "zh-CN": "简体中文"}
 
@@ -458,12 +459,14 @@ def _translated(message: Mapping[str, object], language: Language) -> str:
 
 
 def _localized(params: Mapping[str, Param], language: Language) -> dict[str, Param]:
-    """Return the params with the page's words for a field and, in Chinese, for a state or a model."""
+    """Return the params with the page's words for a field and, in Chinese, for what else is not a value."""
     words = dict(params)
     if (label := f"{words.get('field')}.label") in TEXTS:
         words["field"] = re.split(r" \(|（", text(label, language))[0]
     if language == "zh-CN" and words.get("status") in _STATUS:
         words["status"] = _STATUS[str(words["status"])]
+    if language == "zh-CN" and "allowed" in words:
+        words["allowed"] = in_chinese(str(words["allowed"]))
     if "title" in words:
         words["title"] = model_title(str(words["title"]), language)
     return words

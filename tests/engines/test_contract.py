@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from _pytest.mark import ParameterSet
 from PIL import Image, ImageOps
 
 from i2v.core.engine_spec import EngineSpec
@@ -79,7 +80,15 @@ class Subject:
         return counted.calls
 
 
-@pytest.fixture(scope="module", params=SPECS)
+def _subjects() -> Iterator[ParameterSet]:
+    """Yield each engine's name; what runs the same code as an engine before it is left to slow runs."""
+    seen: set[str] = set()
+    for name, spec in SPECS.items():
+        yield pytest.param(name, marks=[pytest.mark.slow] if package_of(spec) in seen else [])
+        seen.add(package_of(spec))
+
+
+@pytest.fixture(scope="module", params=_subjects())
 def loaded(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, photo: Image.Image
 ) -> Subject:

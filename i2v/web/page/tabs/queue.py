@@ -87,12 +87,12 @@ class QueueTab:
                 deleted = await run_sync(self._service.delete, action.id)
                 updates = {self.message: panels.plain(_what_is_deleted(deleted, view.language))}
             elif action.act == "cancel_all":
-                count = await run_sync(self._service.cancel_all)
+                count = await run_sync(self._service.queue.cancel_all)
                 updates = {
                     self.message: panels.plain(text("queue.cancelled_all", view.language, count=count))
                 }
             elif action.act == "clear":
-                count = await run_sync(self._service.delete_unsuccessful)
+                count = len(await run_sync(self._service.library.trash_unsuccessful))
                 updates = {self.message: panels.plain(text("queue.cleared", view.language, count=count))}
             elif action.act == "older":
                 view.cursors = (*view.cursors, action.id)

@@ -266,9 +266,10 @@ class Service:
     def thumbnail(self, job_id: str) -> bytes:
         """Return the picture that the job was given, small (`decoder.THUMBNAIL_TYPE`).
 
-        Raises `InvalidRequest` (`job.no_thumbnail`) where it is gone.
+        Also of a job in the trash, so that a person knows it again. Raises `InvalidRequest`
+        (`job.no_thumbnail`) where it is gone.
         """
-        job = self._store.get(job_id)
+        job = self._store.library.trashed(job_id)
         thumbnail = self._inputs.thumbnail(job.input)
         if thumbnail is None:  # somebody tidied up
             raise InvalidRequest("job.no_thumbnail", id=job.id)

@@ -36,7 +36,7 @@ def test_a_trashed_clip_is_hidden_and_comes_back_whole(working: Service, setting
     assert [path for path in video.parent.iterdir() if not path.name.startswith(".")] == []
     assert working.page().jobs == ()
     assert [each.id for each in working.page(filters=Filters(deleted=True)).jobs] == [job.id]
-    for call in (working.get, working.video, working.thumbnail, working.library.trash):
+    for call in (working.get, working.video, working.library.trash):
         with pytest.raises(InvalidRequest, match="no job"):
             call(job.id)
     assert working.library.restore(job.id).status == "succeeded"

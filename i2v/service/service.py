@@ -251,13 +251,13 @@ class Service:
         """Return the finished video's first frame, small, as a JPEG file; raises as `last_frame` does."""
         return read_from_video(self._store.get(job_id), read_poster)
 
-    def picture(self, job: Job) -> bytes | None:
+    def picture(self, job: Job, name: str | None = None) -> bytes | None:
         """Return the picture that the job was given, upright and whole, as PNG; `None` if it is gone.
 
-        Raises `I2VError` (`image.*`) if it cannot be read now.
+        name: of another one of `Job.inputs`. Raises `I2VError` (`image.*`) if it cannot be read now.
         """
         with _turn(self._looking):
-            return self._inputs.png(job.input)
+            return self._inputs.png(name or job.input)
 
     def settings_of(self, video: Path) -> ClipSettings:
         """See `clip_settings.settings_of`."""

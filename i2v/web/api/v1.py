@@ -153,6 +153,18 @@ async def retry_job(request: Request, response: Response, job_id: str) -> Accept
     return await _accepted(job, request, response)
 
 
+@router.post(
+    "/jobs/{job_id}/rerun",
+    status_code=202,
+    responses=problems(404, 409, 410, 413, 415, 422, 429, 503, 507),
+    tags=["jobs"],
+)
+async def rerun_job(request: Request, response: Response, job_id: str) -> AcceptedBody:
+    """Make a new job of what a job asked for, with a new seed: also of one that has succeeded."""
+    job = await AppContext.of(request).submit_again(job_id)
+    return await _accepted(job, request, response)
+
+
 @router.get(
     "/jobs/{job_id}/events",
     responses={

@@ -106,6 +106,28 @@ def plain(line: str, kind: str = "") -> str:
     return f'<div class="i2v-status {kind}" role="{role}">{escape(line)}</div>'
 
 
+def star(job: Job, language: Language) -> str:
+    """Return the button that gives the job a star or takes it away (`data-act`: star)."""
+    label = text("star.remove" if job.starred else "star.add", language)
+    name = escape(f"{label}: {title(job, language)[:100]}")
+    return (
+        f'<button type="button" class="i2v-act i2v-star" data-act="star" data-id="{job.id}"'
+        f' aria-label="{name}" title="{escape(label)}">{"★" if job.starred else "☆"}</button>'
+    )
+
+
+def trashed(count: int, days: float, language: Language) -> str:
+    """Return that so many jobs were put into the trash, with a button to undo it (`data-act`: undo)."""
+    line = text("trash.one", language, days=f"{days:g}")
+    if count > 1:
+        line = text("trash.many", language, count=count, days=f"{days:g}")
+    undo = escape(text("trash.undo", language))
+    return (
+        f'<div class="i2v-status i2v-undo" role="status">{escape(line)} '
+        f'<button type="button" class="i2v-act" data-act="undo">{undo}</button></div>'
+    )
+
+
 def error(message: Mapping[str, object], language: Language) -> str:
     return plain(translate(message, language), "i2v-error")
 
@@ -136,7 +158,7 @@ def ending(job: Job, language: Language, problem: VideoProblem | None = None) ->
             ("last-frame", f"{name.stem}.png", "last_frame"),
         )
     )
-    return f'{line}<div class="i2v-downloads">{"".join(links)}</div>'
+    return f'{line}<div class="i2v-downloads">{"".join(links)}{star(job, language)}</div>'
 
 
 def video(job: Job, language: Language, problem: VideoProblem | None = None) -> str:
@@ -164,6 +186,12 @@ def retention(storage: StorageSettings, language: Language) -> str:
         limits.append(text("storage.days", language, days=f"{storage.keep_days:g}"))
     if storage.keep_gigabytes:
         limits.append(text("storage.gigabytes", language, gigabytes=f"{storage.keep_gigabytes:g}"))
+    if storage.keep_jobs:
+        limits.append(text("storage.jobs", language, jobs=storage.keep_jobs))
+    if limits:
+        limits.append(text("storage.starred", language))
+    if storage.trash_days:
+        limits.append(text("storage.trash", language, days=f"{storage.trash_days:g}"))
     return ("" if language == "zh-CN" else " ").join(limits)
 
 

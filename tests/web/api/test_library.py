@@ -87,6 +87,20 @@ def test_a_paused_queue_says_so_and_is_no_fault(house: House) -> None:
     assert patch(house, "/queue").status_code == 422
 
 
+def test_a_clip_is_made_again_with_another_seed(house: House) -> None:
+    job_id = made(house, prompt="an otter dives", seed=7)
+    again = house.post(f"/jobs/{job_id}/rerun")
+    assert again.status_code == 202
+    assert (again.json()["request"]["prompt"], again.json()["status"]) == ("an otter dives", "queued")
+    new = house.store.get(again.json()["id"])
+    assert new.generation is not None
+    assert new.generation.seed != 7
+    for file in house.settings.inputs.iterdir():
+        file.unlink()
+    gone = house.post(f"/jobs/{job_id}/rerun")
+    assert (gone.status_code, gone.json()["code"]) == (410, "job.no_thumbnail")
+
+
 def test_what_was_put_into_the_trash_is_unknown_until_it_is_restored(house: House) -> None:
     job_id = made(house)
     before = house.get(f"/jobs/{job_id}").json()

@@ -194,8 +194,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "trash.undo": ("Undo", "撤销"),
     "trash.one": ("Moved to the trash for {days} days.", "已移到回收站，保留 {days} 天。"),
     "trash.many": (
-        "{count} were moved to the trash for {days} days.",
-        "已将 {count} 个移到回收站，保留 {days} 天。",
+        "{count} jobs were moved to the trash for {days} days.",
+        "已将 {count} 个任务移到回收站，保留 {days} 天。",
     ),
     "storage.trash": (
         "What you delete stays in the trash for {days} days.",

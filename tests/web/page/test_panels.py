@@ -167,7 +167,7 @@ def test_a_star_is_a_button_that_says_what_it_does() -> None:
 
 def test_what_was_deleted_can_be_undone_by_a_button() -> None:
     assert "Moved to the trash for 3 days." in panels.trashed(1, 3.0, "en")
-    assert "5 were moved to the trash for 0.5 days." in panels.trashed(5, 0.5, "en")
+    assert "5 jobs were moved to the trash for 0.5 days." in panels.trashed(5, 0.5, "en")
     assert 'data-act="undo"' in panels.trashed(5, 3.0, "zh-CN")
 
 

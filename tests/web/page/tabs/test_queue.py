@@ -157,7 +157,7 @@ def test_all_that_came_to_nothing_is_deleted_by_one_button(bench: Bench[QueueTab
     assert 'data-act="clear"' in run(tab.act(bench.values(), clicked("")))[tab.finished]
     bench.view.language = "zh-CN"
     shown = run(tab.act(bench.values(), clicked("clear")))
-    assert "已将 2 个移到回收站" in shown[tab.message]
+    assert "已将 2 个任务移到回收站" in shown[tab.message]
     assert 'data-act="clear"' not in shown[tab.finished]
     assert [job.id for job in bench.service.page().jobs] == [waiting.id, done.id]
 

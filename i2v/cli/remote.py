@@ -69,7 +69,9 @@ class Server:
             request.add_header("Content-Type", "application/json")
         if self.token:
             request.add_header("Authorization", f"Bearer {self.token}")
-        handlers = [_NoRedirects, *([urllib.request.ProxyHandler({})] if self.is_local else [])]
+        handlers: list[urllib.request.BaseHandler] = [_NoRedirects()]
+        if self.is_local:
+            handlers.append(urllib.request.ProxyHandler({}))
         try:
             with urllib.request.build_opener(*handlers).open(request, timeout=SECONDS) as answer:
                 found = json.load(answer)

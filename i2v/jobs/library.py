@@ -72,6 +72,12 @@ class Library:
                 db.execute(f"UPDATE jobs SET deleted_at = NULL, revision = {NEXT} WHERE id = ?", [job_id])
             return get_job(db, job_id)
 
+    def ids(self) -> list[str]:
+        """Return the ids of all jobs that are not in the trash."""
+        with self._database.read() as db:
+            rows = db.execute("SELECT id FROM jobs WHERE deleted_at IS NULL")
+            return [row["id"] for row in rows.fetchall()]
+
     def trashed(self, job_id: str) -> Job:
         """Return the job, in the trash or not; raise `InvalidRequest` (`job.unknown`)."""
         with self._database.read() as db:

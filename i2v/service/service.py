@@ -40,7 +40,7 @@ from i2v.media.image import ImageLimits, Inspection
 from i2v.media.outputs import OutputName
 from i2v.media.picture_facts import PictureFacts
 from i2v.media.unpublished import kept_bytes, remove_kept, sweep
-from i2v.media.video import check_ffmpeg, read_last_frame, read_poster
+from i2v.media.video import check_ffmpeg, read_last_frame, read_poster, read_tags
 from i2v.service.advice import limits
 from i2v.service.clip_settings import ClipSettings, settings_of
 from i2v.service.executor import Executor
@@ -53,7 +53,7 @@ from i2v.service.planning import Planner, PlanSummary, Unfinished
 from i2v.service.queue import Queue
 from i2v.service.readiness import Readiness
 from i2v.service.retention import Retention
-from i2v.workers.cleanup import clean_up
+from i2v.workers.cleanup import JOB_TAG, clean_up, tag_of_id
 
 __all__ = ["Deleted", "Executor", "PlanSummary", "Service", "Unfinished"]
 
@@ -262,6 +262,15 @@ class Service:
     def settings_of(self, video: Path) -> ClipSettings:
         """See `clip_settings.settings_of`."""
         return settings_of(video, self.engines)
+
+    def job_of(self, video: Path) -> Job | None:
+        """Return the job that made the video, wherever its file lies; `None` if it is not one of ours.
+
+        Raises `EncodeError` where the file cannot be read.
+        """
+        tag = read_tags(video).get(JOB_TAG)
+        found = next((each for each in self._store.library.ids() if tag_of_id(each) == tag), None)
+        return None if found is None else self._store.get(found)
 
     def thumbnail(self, job_id: str) -> bytes:
         """Return the picture that the job was given, small (`decoder.THUMBNAIL_TYPE`).

@@ -155,6 +155,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "The clip's settings were loaded. Add a picture: the file does not contain it.",
         "已载入视频的设置。请添加图片：视频文件不包含原图。",
     ),
+    "gallery.loaded.whole": (
+        "The clip's settings and its picture were loaded.",
+        "已载入视频的设置和原图。",
+    ),
     "gallery.no_prompt": (
         "The clip was saved without its prompt. Describe what should happen.",
         "该视频没有保存提示词，请描述画面里要发生什么。",

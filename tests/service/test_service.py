@@ -437,3 +437,13 @@ def test_a_job_says_what_its_engine_does_not_do(settings: Settings) -> None:
     job = service.submit({**FIELDS, "engine": "limited", "guidance_scale": 3}, picture())
     assert "advice.high_guidance" in [notice.code for notice in job.notices]
     service.stop()
+
+
+def test_the_job_of_a_video_is_found_wherever_its_file_lies(working: Service, tmp_path: Path) -> None:
+    job = working.submit(FIELDS, picture())
+    moved = Path(job.output).rename(tmp_path / "moved.mp4")
+    found = working.job_of(moved)
+    assert found is not None
+    assert found.id == job.id
+    working.library.delete(job.id)
+    assert working.job_of(moved) is None

@@ -303,12 +303,14 @@ class GalleryTab:
         [path] = values[self.dropped]
         try:
             found = await self._context.heavy(lambda: self._service.settings_of(path))
+            job = await self._context.heavy(lambda: self._service.job_of(path))
         except I2VError as error:
             return updates | {self.message: panels.error(error.to_dict(), language)}
         # Over all tabs, since the first one is shown next.
-        gr.Info(text("gallery.loaded", language), title="")
+        gr.Info(text("gallery.loaded" if job is None else "gallery.loaded.whole", language), title="")
         if "prompt" not in found.fields:
             gr.Warning(text("gallery.no_prompt", language), title="")
         for notice in found.notices:
             gr.Warning(translate(notice.to_dict(), language), title="")
-        return updates | {self._shared.opened: Opened(fields=found.fields)}
+        picture_of = "" if job is None else job.id
+        return updates | {self._shared.opened: Opened(fields=found.fields, picture_of=picture_of)}

@@ -191,10 +191,16 @@ class Shared:
 
 @dataclass(frozen=True)
 class Opened:
-    """What the first tab is to take over: nothing, a job (shown, with its settings), or settings alone."""
+    """What the first tab is to take over: nothing, a job (shown, with its settings), or settings alone.
+
+    Attributes:
+        fields: of a `GenerationRequest`.
+        picture_of: the id of a job whose picture comes with the fields; "" for none.
+    """
 
     job: str = ""
-    fields: JsonObject = field(default_factory=dict)  # of a `GenerationRequest`
+    fields: JsonObject = field(default_factory=dict)
+    picture_of: str = ""
 
 
 @dataclass(frozen=True)

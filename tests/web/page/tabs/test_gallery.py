@@ -240,9 +240,15 @@ def test_a_dropped_clip_gives_its_settings(bench: GalleryBench, capsys: pytest.C
     updates = dropped(bench, clip)
     asked = bench.service.settings_of(clip).fields
     assert (asked["prompt"], type(asked["seed"])) == ("nothing at all", int)
-    assert updates[bench.shared.opened] == Opened(fields=asked)
+    job = bench.service.page().jobs[0]
+    assert updates[bench.shared.opened] == Opened(fields=asked, picture_of=job.id)
     assert (updates[bench.tab.dropped], updates[bench.tab.message]) == (None, "")
-    assert "settings were loaded" in capsys.readouterr().out  # where no browser listens
+    assert "settings and its picture were loaded" in capsys.readouterr().out  # where no browser listens
+    copy = clip.with_name("copy.mp4")
+    copy.write_bytes(clip.read_bytes())
+    bench.service.delete(job.id)
+    assert dropped(bench, copy)[bench.shared.opened] == Opened(fields=asked)
+    assert "settings were loaded. Add a picture" in capsys.readouterr().out
     assert dropped(bench) == {bench.tab.dropped: None, bench.tab.message: ""}
 
 
@@ -365,7 +371,8 @@ def test_a_clip_is_deleted_by_pressing_twice_and_a_new_one_comes_by_itself_and_i
 
     page.set_input_files("#i2v-gallery-drop input[type=file]", house.store.get(job_id).output)
     is_selected(page, "generate")
-    expect(page.get_by_text("The clip's settings were loaded.")).to_be_visible()
+    expect(page.get_by_text("The clip's settings and its picture were loaded.")).to_be_visible()
+    expect(page.locator("#i2v-picture img")).to_be_visible()
     expect(page.locator("#i2v-prompt textarea")).to_have_value("the moon rises")
     page.click("#i2v-advanced button")
     expect(page.locator("#i2v-seed input, #i2v-seed textarea")).to_have_value("4242")

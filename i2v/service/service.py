@@ -41,6 +41,7 @@ from i2v.media.outputs import OutputName
 from i2v.media.picture_facts import PictureFacts
 from i2v.media.unpublished import kept_bytes, remove_kept, sweep
 from i2v.media.video import check_ffmpeg, read_last_frame, read_poster, read_tags
+from i2v.media.video.animation import MAX_FRAMES, AnimationFormat, read_animation
 from i2v.service.advice import limits
 from i2v.service.clip_settings import ClipSettings, settings_of
 from i2v.service.executor import Executor
@@ -250,6 +251,17 @@ class Service:
     def poster(self, job_id: str) -> bytes:
         """Return the finished video's first frame, small, as a JPEG file; raises as `last_frame` does."""
         return read_from_video(self._store.get(job_id), read_poster)
+
+    def animation(self, job_id: str, kind: AnimationFormat) -> bytes:
+        """Return the finished video as a moving picture, see `read_animation`; raises as `last_frame` does.
+
+        Raises `InvalidRequest` (`job.too_long_to_export`) too.
+        """
+        job = self._store.get(job_id)
+        frames = 0 if job.generation is None else job.generation.num_frames
+        if frames > MAX_FRAMES:
+            raise InvalidRequest("job.too_long_to_export", id=job.id, frames=frames, allowed=MAX_FRAMES)
+        return read_from_video(job, lambda path: read_animation(path, kind))
 
     def picture(self, job: Job, name: str | None = None) -> bytes | None:
         """Return the picture that the job was given, upright and whole, as PNG; `None` if it is gone.

@@ -457,6 +457,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "same_seed": ("Run again, same seed", "重新生成（相同种子）"),
     "variation": ("Variation", "换个版本"),
     "carry_on": ("Continue from last frame", "从最后一帧继续"),
+    "animation.gif": ("Save as GIF", "保存为 GIF"),
+    "animation.webp": ("Save as WebP", "保存为 WebP"),
     "last_frame": ("Save last frame", "保存最后一帧"),
     "result.path": ("Saved as", "保存位置"),
     "result.prompt": ("Prompt", "提示词"),

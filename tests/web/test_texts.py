@@ -16,6 +16,7 @@ from i2v.core.schema import Fit, Language, PresetName, Speed
 from i2v.doctor.examination import CASES
 from i2v.doctor.findings import Status
 from i2v.jobs.model import FinalStatus, Phase, SortOrder
+from i2v.media.video.animation import AnimationFormat
 from i2v.service.job_files import VideoProblem
 from i2v.web.page.starting_points import MOTIONS
 from i2v.web.texts import LANGUAGES, TEXTS, preferred_language, text, translate
@@ -60,6 +61,7 @@ def test_every_text_is_used_and_every_used_one_is_there() -> None:
         "cut": ("left", "top", "right", "bottom"),
         "status": (*(phase for phase in get_args(Phase) if phase != "queued"), "cancelled", "succeeded"),
         "queue": (*QUEUE_BUTTONS, *get_args(FinalStatus)),
+        "animation": get_args(AnimationFormat),
         "gallery.show": ("all", "starred", "trash"),
         "gallery.when": ("0", "1", "7", "30"),
         "gallery.order": get_args(SortOrder),

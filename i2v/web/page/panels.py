@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
+from typing import get_args
 
 from i2v.core.engine_spec import Capabilities, EngineSpec
 from i2v.core.errors import Notice
@@ -18,6 +19,7 @@ from i2v.core.schedules import evaluations
 from i2v.core.schema import Generation, Language
 from i2v.core.settings import StorageSettings
 from i2v.jobs.model import Job
+from i2v.media.video.animation import MAX_FRAMES, AnimationFormat
 from i2v.service.job_files import VideoProblem
 from i2v.web.option_texts import choice_label, option_label
 from i2v.web.page.framing import shape_of
@@ -149,13 +151,19 @@ def ending(job: Job, language: Language, problem: VideoProblem | None = None) ->
         return line
     if problem is not None:
         return line + plain(text(f"video.where.{problem}", language, path=job.output), "i2v-error")
-    name = Path(job.output)
+    name, moving = Path(job.output), []
+    if job.generation is not None and job.generation.num_frames <= MAX_FRAMES:
+        moving = [
+            (f"animation?format={kind}", f"{name.stem}.{kind}", f"animation.{kind}")
+            for kind in get_args(AnimationFormat)
+        ]
     links = (
         f'<a class="i2v-download" href="api/v1/jobs/{job.id}/{what}" download="{escape(file)}">'
         f"{escape(text(key, language))}</a>"
         for what, file, key in (
             ("video", name.name, "download"),
             ("last-frame", f"{name.stem}.png", "last_frame"),
+            *moving,
         )
     )
     return f'{line}<div class="i2v-downloads">{"".join(links)}{star(job, language)}</div>'

@@ -97,6 +97,8 @@ class ServiceSettings(_Section):
 class StorageSettings(_Section):
     keep_days: Annotated[float, Within(0, 1_000_000)]
     keep_gigabytes: Annotated[float, Within(0, 1_000_000)]
+    keep_jobs: Annotated[int, Within(0, 10_000_000)]
+    trash_days: Annotated[float, Within(0, 1000)]
 
 
 class WorkerSettings(_Section):

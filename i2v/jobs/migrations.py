@@ -67,7 +67,12 @@ MIGRATIONS = (
     ),
     Migration(
         4,
-        "stars: clips that are never deleted by age or size",
-        ("ALTER TABLE jobs ADD COLUMN starred INTEGER NOT NULL DEFAULT 0",),
+        "stars: clips that are never deleted by age or size; a trash; a queue that can be paused",
+        (
+            "ALTER TABLE jobs ADD COLUMN starred INTEGER NOT NULL DEFAULT 0",
+            "ALTER TABLE jobs ADD COLUMN deleted_at REAL",  # seconds since 1970; NULL: not in the trash
+            "CREATE TABLE queue (paused INTEGER NOT NULL) STRICT",  # one row
+            "INSERT INTO queue VALUES (0)",
+        ),
     ),
 )

@@ -21,12 +21,15 @@ lost the job. Only the worker that holds the claim, by its owner and its attempt
     cancel                cancelled   running, asked to stop                no          no
     retry                 no          no                                    no          queued, at the end
     delete                no          no                                    gone        gone
+    trash                 no          no                                    gone        gone
 
 A job that goes back to the queue by `release`, `recover` or `recover_interrupted` keeps its place there. Each
 claim is a new attempt, and attempts are never counted anew, so that an old claim cannot fit again. `release`
 (the service ends in order) is held against nobody; a death (the worker died or hung while the service lived)
 and an interruption (the service found the job running when it started) are counted, each by itself, until
-`retry`. `recover_orphans` does what `recover` does, with jobs that it finds itself.
+`retry`. `recover_orphans` does what `recover` does, with jobs that it finds itself. What is in the
+trash is unknown to all of these but `delete`; `restore` makes it what it was. While the queue is paused,
+nothing is claimed.
 """
 
 from __future__ import annotations
@@ -42,6 +45,7 @@ from i2v.core.schema import Generation, PlannedMemory
 FinalStatus = Literal["succeeded", "failed", "cancelled"]
 JobStatus = Literal["queued", "running", FinalStatus]
 StatusFilter = Literal[JobStatus, "finished"]  # the last: whatever came of them
+SortOrder = Literal["newest", "oldest", "starred"]  # the last: those with a star first
 Phase = Literal["queued", "loading", "conditioning", "denoising", "decoding", "encoding"]
 Ending = Literal[FinalStatus, "released", "died", "interrupted"]
 JsonObject = dict[str, object]
@@ -129,6 +133,8 @@ class Job:
         queue_position: how many jobs are running or queued before it; `None` unless it is queued.
         phase: the last one, where the job is finished.
         started_at: of the last attempt; `None` while it is queued.
+        starred: somebody wants to keep it: it is never deleted by itself.
+        deleted_at: when it was put into the trash; `None` where it was not.
         history: attempts that have ended, the last `MAX_HISTORY` of them.
     """
 
@@ -160,6 +166,8 @@ class Job:
     created_at: float
     started_at: float | None
     finished_at: float | None
+    starred: bool = False
+    deleted_at: float | None = None
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -169,12 +177,14 @@ class Job:
 
 @dataclass(frozen=True)
 class OwnedFiles:
-    """What a job owns on the disk: the names of `Job`; `finished_at` is `None` until it has ended."""
+    """What a job owns on the disk, and what tells how long it is kept: the names of `Job`."""
 
     id: str
     inputs: tuple[str, ...]
     output: str
     finished_at: float | None
+    starred: bool = False
+    deleted_at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -192,8 +202,30 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Filters:
+    """Which jobs a page has, and in which order.
+
+    Attributes:
+        starred: those with a star alone.
+        engine: the name of the one that they are for; "" for any.
+        since, until: when they were submitted, in seconds since 1970, both included; `None` for any time.
+        deleted: those in the trash, and no others.
+    """
+
+    starred: bool = False
+    engine: str = ""
+    since: float | None = None
+    until: float | None = None
+    deleted: bool = False
+    order: SortOrder = "newest"
+
+
+ALL = Filters()
+
+
+@dataclass(frozen=True)
 class JobPage:
-    """Some jobs, newest first; `next_cursor` asks for the older ones, `None` where there are none."""
+    """Some jobs in their order; `next_cursor` asks for those that follow, `None` where there are none."""
 
     jobs: tuple[Job, ...]
     next_cursor: str | None

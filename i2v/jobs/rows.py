@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 _READ = {
     "request", "generation", "plan", "notices", "phase", "cancel_requested", "result", "error", "history",
-    "other_inputs",
+    "other_inputs", "starred",
 }  # fmt: skip
 _PLAIN = tuple(field.name for field in fields(Job) if field.name not in _READ)  # as they are in the row
 
@@ -62,6 +62,7 @@ def job_of(row: sqlite3.Row) -> Job:
         notices=notices,
         phase=row["phase"] if row["phase"] in get_args(Phase) else "denoising",  # a later version's
         cancel_requested=bool(row["cancel_requested"]),
+        starred=bool(row["starred"]),
         result=result,
         error=error,
         history=history,
@@ -81,7 +82,14 @@ def run_of(row: sqlite3.Row) -> tuple[Generation, Result] | None:
 def files_of(row: sqlite3.Row) -> OwnedFiles:
     """Return what the job of a row with these columns owns."""
     others = _Parts(row).read("other_inputs", partial(read_as, tuple[str, ...])) or ()
-    return OwnedFiles(row["id"], (row["input"], *others), row["output"], row["finished_at"])
+    return OwnedFiles(
+        row["id"],
+        (row["input"], *others),
+        row["output"],
+        row["finished_at"],
+        bool(row["starred"]),
+        row["deleted_at"],
+    )
 
 
 class _Parts:

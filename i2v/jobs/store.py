@@ -22,8 +22,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import get_args
 
@@ -31,12 +31,15 @@ from i2v.core.errors import I2VError, InvalidRequest, Notice, QueueFull
 from i2v.core.results import Result
 from i2v.core.schema import Generation, shown
 from i2v.jobs.database import Database
+from i2v.jobs.library import Library, get_page
 from i2v.jobs.migrations import MIGRATIONS
 from i2v.jobs.model import (
+    ALL,
     MAX_DEATHS,
     MAX_INTERRUPTIONS,
     Claim,
     Ending,
+    Filters,
     Job,
     JobLost,
     JobPage,
@@ -48,14 +51,15 @@ from i2v.jobs.model import (
     StatusFilter,
     Submission,
 )
+from i2v.jobs.queue import Queue
 from i2v.jobs.rows import files_of, run_of
 from i2v.jobs.table import (
     NEXT,
     claim_job,
+    counted,
     finish_job,
     get_after,
     get_job,
-    get_page,
     get_running,
     get_unfinished,
     held_job,
@@ -70,6 +74,10 @@ _INPUTS = """SELECT input AS name FROM jobs UNION ALL
 
 class JobStore:
     """The store in one SQLite file; threads share an object, and each process opens its own.
+
+    Attributes:
+        library: stars and the trash.
+        queue: whether it is paused, and its order.
 
     Every method may raise `I2VError` (`database.*`) if the file cannot be used.
     """
@@ -94,6 +102,8 @@ class JobStore:
         self._max_queued = max_queued
         self._clock = clock
         self._monotonic = monotonic
+        self.library = Library(self._database, clock)
+        self.queue = Queue(self._database)
         self._orphaned_at: dict[tuple[str, int], float] = {}  # by job and attempt, in monotonic seconds
 
     def close(self) -> None:
@@ -135,17 +145,23 @@ class JobStore:
             return get_job(db, job_id)
 
     def page(
-        self, status: StatusFilter | None = None, cursor: str | None = None, limit: int = 50, search: str = ""
+        self,
+        status: StatusFilter | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+        search: str = "",
+        filters: Filters = ALL,
     ) -> JobPage:
         """Return up to `limit` (at least 1) jobs, newest first, from where the page with the cursor ended.
 
-        search: part of the prompt; a to z match in either case.
-
+        Args:
+            search: part of the prompt; a to z match in either case.
+            filters: which of them, and in which other order; a cursor is good for the same order alone.
         Raises:
             InvalidRequest: `job.bad_cursor`; `request.invalid` for a `search` that no prompt can hold.
         """
         with self._database.read() as db:
-            return get_page(db, status, cursor, limit, search)
+            return get_page(db, status, cursor, limit, search, filters)
 
     def after(self, job_id: str | None, limit: int, oldest_first: bool = False) -> list[Job]:
         """Return up to `limit` jobs in the order of their submission, from behind the one with this id.
@@ -161,9 +177,13 @@ class JobStore:
             return get_unfinished(db)
 
     def counts(self) -> dict[JobStatus, int]:
-        """Return how many jobs there are of each status."""
+        """Return how many jobs there are of each status; the trash is not counted."""
         with self._database.read() as db:
-            found = dict(db.execute("SELECT status, count(*) FROM jobs GROUP BY status").fetchall())
+            found = dict(
+                db.execute(
+                    "SELECT status, count(*) FROM jobs WHERE deleted_at IS NULL GROUP BY status"
+                ).fetchall()
+            )
         return {status: found.get(status, 0) for status in get_args(JobStatus)}
 
     def revision(self) -> int:
@@ -216,13 +236,13 @@ class JobStore:
             return get_job(db, job.id)
 
     def delete(self, job_id: str) -> Job:
-        """Forget a finished job and return it, so that the caller can remove its files.
+        """Forget a finished job, in the trash or not, and return it, so that the caller can remove its files.
 
         Raises:
             InvalidRequest: `job.not_finished`.
         """
         with self._write() as db:
-            job = get_job(db, job_id)
+            job = get_job(db, job_id, deleted=True)
             if job.status in ("queued", "running"):
                 raise InvalidRequest("job.not_finished", id=job.id, status=job.status)
             db.execute("DELETE FROM jobs WHERE id = ?", [job.id])
@@ -231,7 +251,9 @@ class JobStore:
     # --- what a worker does
 
     def claim(self, owner: str) -> Claim | None:
-        """Give the first job of the queue to `owner`, and to nobody else; `None` if nothing is queued.
+        """Give the first job of the queue to `owner`, and to nobody else.
+
+        `None` if nothing is queued, or the queue is paused.
 
         `owner` names a process, and never another one after it. Jobs that cannot be read fail here.
         """
@@ -324,10 +346,13 @@ class JobStore:
             )
 
     def owned(self) -> list[OwnedFiles]:
-        """Return all jobs with the files that they own: those that ended first, then all that have not."""
+        """Return all jobs with the files that they own: those that ended first, then all that have not.
+
+        What is in the trash is among them.
+        """
         with self._database.read() as db:
             rows = db.execute(
-                """SELECT id, input, other_inputs, output, finished_at FROM jobs
+                """SELECT id, input, other_inputs, output, finished_at, starred, deleted_at FROM jobs
                    ORDER BY finished_at IS NULL, finished_at, seq"""
             )
             return [files_of(row) for row in rows.fetchall()]
@@ -344,13 +369,8 @@ class JobStore:
 
     # --- how
 
-    @contextmanager
-    def _write(self, durable: bool = True) -> Iterator[sqlite3.Connection]:
-        with self._database.write(durable) as db:
-            before = db.total_changes
-            yield db
-            if db.total_changes != before:
-                db.execute("UPDATE counter SET revision = revision + 1")
+    def _write(self, durable: bool = True) -> AbstractContextManager[sqlite3.Connection]:
+        return counted(self._database, durable)
 
     def _check_room(self, db: sqlite3.Connection) -> None:
         queued = db.execute("SELECT count(*) FROM jobs WHERE status = 'queued'").fetchone()[0]

@@ -6,16 +6,16 @@ when a job may change: `store` does, and hands in the connection with its transa
 
 from __future__ import annotations
 
-import re
 import sqlite3
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 
 from i2v.core.errors import InvalidRequest, Notice
 from i2v.core.results import Result
-from i2v.core.schema import PROMPT_LIMIT, clean_text, shown
+from i2v.core.schema import shown
 from i2v.core.stored import parse_json
+from i2v.jobs.database import Database
 from i2v.jobs.model import (
     MAX_HISTORY,
     Claim,
@@ -23,16 +23,14 @@ from i2v.jobs.model import (
     FinalStatus,
     Job,
     JobLost,
-    JobPage,
     JsonObject,
     PastAttempt,
     Progress,
-    StatusFilter,
     Submission,
 )
 from i2v.jobs.rows import dump, job_of
 
-# What the counter will be after this transaction; `store` moves it on in each that changes something.
+# What the counter will be after this transaction; `counted` moves it on in each that changes something.
 NEXT = "(SELECT revision + 1 FROM counter)"
 SELECT = """SELECT *, CASE status WHEN 'queued' THEN
         (SELECT count(*) FROM jobs WHERE status = 'running') + (
@@ -43,48 +41,26 @@ SELECT = """SELECT *, CASE status WHEN 'queued' THEN
 _HELD = "id = :id AND status = 'running' AND owner = :owner AND attempt = :attempt"
 
 
-def get_job(db: sqlite3.Connection, job_id: str) -> Job:
-    """Return the job; raise `InvalidRequest` (`job.unknown`)."""
+@contextmanager
+def counted(database: Database, durable: bool = True) -> Iterator[sqlite3.Connection]:
+    """Lend a connection as `Database.write` does, and move the counter on if something was changed."""
+    with database.write(durable) as db:
+        before = db.total_changes
+        yield db
+        if db.total_changes != before:
+            db.execute("UPDATE counter SET revision = revision + 1")
+
+
+def get_job(db: sqlite3.Connection, job_id: str, deleted: bool = False) -> Job:
+    """Return the job; raise `InvalidRequest` (`job.unknown`).
+
+    deleted: also where it is in the trash.
+    """
     # Ids come from clients, and SQLite takes no lone surrogates; ours are ASCII.
     row = db.execute(f"{SELECT} WHERE id = ?", [job_id]).fetchone() if job_id.isascii() else None
-    if row is None:
+    if row is None or (row["deleted_at"] is not None and not deleted):
         raise InvalidRequest("job.unknown", id=shown(job_id))
     return job_of(row)
-
-
-def get_page(
-    db: sqlite3.Connection, status: StatusFilter | None, cursor: str | None, limit: int, search: str
-) -> JobPage:
-    """See `JobStore.page`."""
-    if cursor is not None and not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= 18):
-        raise InvalidRequest("job.bad_cursor", cursor=shown(cursor))
-    conditions = {
-        "status = :status": status not in (None, "finished"),
-        "status NOT IN ('queued', 'running')": status == "finished",
-        "seq < :before": cursor is not None,
-        "iif(json_valid(generation), generation ->> '$.prompt', NULL) LIKE :pattern ESCAPE '\\'": search
-        != "",
-    }
-    wanted = [condition for condition, applies in conditions.items() if applies]
-    where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
-    values = {"status": status, "before": int(cursor or 0), "limit": limit + 1, "pattern": _pattern(search)}
-    rows = db.execute(f"{SELECT} {where} ORDER BY seq DESC LIMIT :limit", values).fetchall()
-    more = len(rows) > limit
-    return JobPage(tuple(job_of(row) for row in rows[:limit]), str(rows[limit - 1]["seq"]) if more else None)
-
-
-def _pattern(search: str) -> str:
-    """Return the pattern of LIKE for texts that contain `search`, which may come from anywhere."""
-    try:
-        clean_text(search)
-    except ValueError as error:
-        raise InvalidRequest(
-            "request.invalid", field="search", value=shown(search), allowed=str(error)
-        ) from None
-    if len(search) > PROMPT_LIMIT:  # SQLite has a limit of its own, in bytes
-        allowed = f"at most {PROMPT_LIMIT} characters"
-        raise InvalidRequest("request.invalid", field="search", value=shown(search), allowed=allowed)
-    return "%" + re.sub(r"[\\%_]", r"\\\g<0>", search) + "%"
 
 
 def get_after(db: sqlite3.Connection, job_id: str | None, limit: int, oldest_first: bool) -> list[Job]:
@@ -92,9 +68,9 @@ def get_after(db: sqlite3.Connection, job_id: str | None, limit: int, oldest_fir
     if job_id is not None:
         get_job(db, job_id)
     sign, order = (">", "ASC") if oldest_first else ("<", "DESC")
-    place = f"WHERE seq {sign} (SELECT seq FROM jobs WHERE id = :id)" if job_id is not None else ""
+    place = f"AND seq {sign} (SELECT seq FROM jobs WHERE id = :id)" if job_id is not None else ""
     values = {"id": job_id, "limit": limit}
-    rows = db.execute(f"{SELECT} {place} ORDER BY seq {order} LIMIT :limit", values)
+    rows = db.execute(f"{SELECT} WHERE deleted_at IS NULL {place} ORDER BY seq {order} LIMIT :limit", values)
     return [job_of(row) for row in rows.fetchall()]
 
 
@@ -142,12 +118,13 @@ def insert_job(db: sqlite3.Connection, new: Submission, now: float) -> None:
 
 
 def claim_job(db: sqlite3.Connection, owner: str, now: float) -> Job | None:
-    """Give the first job of the queue to `owner`."""
+    """Give the first job of the queue to `owner`, unless the queue is paused."""
     rows = db.execute(
         f"""UPDATE jobs SET status = 'running', owner = :owner, attempt = attempt + 1,
                 phase = 'loading', started_at = max(:now, created_at),
                 revision = {NEXT}
             WHERE seq = (SELECT seq FROM jobs WHERE status = 'queued' ORDER BY place LIMIT 1)
+                AND NOT (SELECT paused FROM queue)
             RETURNING *, NULL AS queue_position""",
         {"owner": owner, "now": now},
     ).fetchall()

@@ -1,5 +1,8 @@
 """The video that a job owns: whether it is there and can be played, how large it is, and how it is removed.
 
+A video in the trash stays in its folder, which may be on another disk than the data, under a hidden name that
+only its job can have. Wherever that is cut off, the video has one name or the other, and both are known.
+
 Looks at a file's outline only, which takes no longer than opening it: what is inside, decoding would show.
 Deliberately does not know the database, HTTP or the job's picture.
 """
@@ -74,8 +77,43 @@ def has_video(job: Job) -> bool:
 def remove_video(job: Job) -> Removal:
     """Remove the job's video, and nothing else: a link, a folder or a file that it did not make is "kept".
 
-    Raises `I2VError`: `job.not_removed`, or as `is_published` does; the video is still there then.
+    One in the trash is removed too. Raises `I2VError`: `job.not_removed`, or as `is_published` does; the
+    video is still there then.
     """
+    hidden = _hidden(job)
+    if not hidden.is_file():
+        return _take_away(job, Path.unlink)
+    try:
+        hidden.unlink()
+    except OSError as error:
+        raise _not_removed(hidden, error) from error
+    _sync_folder(hidden.parent)
+    return "removed"
+
+
+def trash_video(job: Job) -> Removal:
+    """Hide the job's video, and nothing else; returns and raises as `remove_video` does."""
+    return _take_away(job, lambda path: path.rename(_hidden(job)))
+
+
+def restore_video(job: Job) -> None:
+    """Give a video that is in the trash its name back; nothing where there is none.
+
+    Raises `I2VError`: `job.name_taken` where another file has the name; `job.not_removed`.
+    """
+    path, hidden = Path(job.output), _hidden(job)
+    if not hidden.is_file():
+        return
+    if os.path.lexists(path):
+        raise InvalidRequest("job.name_taken", id=job.id, path=shown(str(path), limit=300))
+    try:
+        hidden.rename(path)
+    except OSError as error:
+        raise _not_removed(hidden, error) from error
+    _sync_folder(path.parent)
+
+
+def _take_away(job: Job, take: Callable[[Path], object]) -> Removal:
     path = Path(job.output)
     try:
         found = path.lstat()
@@ -83,21 +121,32 @@ def remove_video(job: Job) -> Removal:
             return "kept"
         if not os.path.samestat(found, path.lstat()):
             return "kept"  # it was replaced meanwhile
-        path.unlink()
+        take(path)
     except (FileNotFoundError, NotADirectoryError):
         return "missing"
     except OSError as error:
-        name = shown(str(path), limit=300)
-        raise I2VError("job.not_removed", path=name, reason=error.strerror or str(error)) from error
+        raise _not_removed(path, error) from error
     _sync_folder(path.parent)
     return "removed"
+
+
+def _not_removed(path: Path, error: OSError) -> I2VError:
+    name = shown(str(path), limit=300)
+    return I2VError("job.not_removed", path=name, reason=error.strerror or str(error))
+
+
+def _hidden(job: Job | OwnedFiles) -> Path:
+    """Return where the job's video is while it is in the trash."""
+    return Path(job.output).parent / f".{tag_of(job)}.deleted.mp4"
 
 
 def video_bytes(job: OwnedFiles) -> int:
     """Return how large the job's video is; 0 where it is gone, or where another file has its name.
 
-    As `is_published` does, but without ffmpeg, so that thousands can be asked.
+    As `is_published` does, but without ffmpeg, so that thousands can be asked. One in the trash counts.
     """
+    with suppress(OSError):
+        return _hidden(job).lstat().st_size
     path = Path(job.output)
     with suppress(OSError):  # it is gone, or cannot be read: then it is not known to be the job's
         found = path.lstat()

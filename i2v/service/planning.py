@@ -124,6 +124,8 @@ class Planner:
     def unfinished(self) -> list[Unfinished]:
         """Return the running jobs, then all queued ones in their order."""
         jobs = self._store.unfinished()
+        if self._store.queue.is_paused():  # nobody knows until when
+            return [Unfinished(job, None) for job in jobs]
         starts = self._forecast().starts(jobs)
         return [Unfinished(job, seconds) for job, seconds in zip(jobs, starts, strict=True)]
 

@@ -1,7 +1,8 @@
-"""How long ended jobs are kept: by their age, and by what all jobs' files take.
+"""How long ended jobs are kept: by age, by number, by what all jobs' files take, and in the trash.
 
 Owns which jobs go, oldest end first, and the thread that looks. How one is deleted is handed in; files that
-no job owns are never looked at. Does nothing unless `storage.keep_days` or `storage.keep_gigabytes` is set.
+no job owns are never looked at. A job with a star goes by no limit. Unless `storage.keep_days`, `keep_jobs`
+or `keep_gigabytes` is set, only what is in the trash goes, after `storage.trash_days`.
 """
 
 from __future__ import annotations
@@ -53,8 +54,7 @@ class Retention:
         self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
 
     def start(self) -> None:
-        if self._settings.keep_days or self._settings.keep_gigabytes:
-            self._thread.start()
+        self._thread.start()
 
     def stop(self) -> None:
         self._stopping.set()
@@ -72,19 +72,41 @@ class Retention:
             self._stopping.wait(PERIOD_SECONDS)
 
     def sweep(self) -> None:
-        """Delete the jobs that are too old, then the oldest ones until the rest is small enough."""
+        """Delete the jobs that are too old, then those too many, then the oldest until the rest is small."""
         jobs = self._owned()
-        if self._settings.keep_days:
-            gone = self._delete_old(jobs)
+        for step in (self._delete_trashed, self._delete_old, self._delete_too_many):
+            gone = step(jobs)
             jobs = [job for job in jobs if job.id not in gone]
         if self._settings.keep_gigabytes:
             self._delete_beyond(jobs)
 
+    def _delete_trashed(self, jobs: Sequence[OwnedFiles]) -> set[str]:
+        days = self._settings.trash_days
+        end = self._clock() - days * DAY
+        old = [job for job in jobs if job.deleted_at is not None and job.deleted_at <= end]
+        return {job.id for job in old if self._purge(job, f"it was in the trash for {days:g} days")}
+
     def _delete_old(self, jobs: Sequence[OwnedFiles]) -> set[str]:
         days = self._settings.keep_days
+        if not days:
+            return set()
         end = self._clock() - days * DAY
-        old = [job for job in jobs if job.finished_at is not None and job.finished_at < end]
+        old = [job for job in _ended(jobs) if job.finished_at is not None and job.finished_at < end]
         return {job.id for job in old if self._purge(job, f"it ended more than {days:g} days ago")}
+
+    def _delete_too_many(self, jobs: Sequence[OwnedFiles]) -> set[str]:
+        """Those with a star count, so that the number is what a person counts in the list."""
+        allowed = self._settings.keep_jobs
+        if not allowed:
+            return set()
+        count = sum(job.finished_at is not None and job.deleted_at is None for job in jobs)
+        gone: set[str] = set()
+        for job in _ended(jobs):
+            if count - len(gone) <= allowed:
+                break
+            if job.deleted_at is None and self._purge(job, f"there are more than {allowed} finished jobs"):
+                gone.add(job.id)
+        return gone
 
     def _delete_beyond(self, jobs: Sequence[OwnedFiles]) -> None:
         allowed = self._settings.keep_gigabytes * GIGABYTE
@@ -92,11 +114,11 @@ class Retention:
         users = Counter(name for job in jobs for name in set(job.inputs))
         pictures = {name: self._input_bytes(name) for name in users}
         total = sum(own.values()) + sum(pictures.values())
-        for job in jobs:
+        for job in sorted(_ended(jobs), key=lambda job: job.deleted_at is None):  # the trash first
             if total <= allowed:
                 return
             reason = f"all jobs' files take {total / GIGABYTE:.3g} of {self._settings.keep_gigabytes:g} GB"
-            if job.finished_at is None or not self._purge(job, reason):
+            if not self._purge(job, reason):
                 continue
             users.subtract(set(job.inputs))
             total -= own[job.id] + sum(pictures[name] for name in set(job.inputs) if not users[name])
@@ -114,3 +136,10 @@ class Retention:
             return False
         log.info("retention: job %s was deleted: %s", job.id, reason)
         return True
+
+
+def _ended(jobs: Sequence[OwnedFiles]) -> list[OwnedFiles]:
+    """Return the ended jobs that may be deleted: all in the trash, and of the others those without a star."""
+    return [
+        job for job in jobs if job.finished_at is not None and (job.deleted_at is not None or not job.starred)
+    ]

@@ -12,11 +12,10 @@ import json
 import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
 from i2v.core.engine_spec import EngineSpec, Preset
 from i2v.core.errors import I2VError, InvalidRequest, Notice
@@ -24,6 +23,8 @@ from i2v.core.schema import DeviceInfo, GenerationRequest, PlannedMemory
 from i2v.core.settings import Settings
 from i2v.host import data_folder
 from i2v.jobs.model import (
+    ALL,
+    Filters,
     Job,
     JobPage,
     JobStatus,
@@ -39,22 +40,24 @@ from i2v.media.image import ImageLimits, Inspection
 from i2v.media.outputs import OutputName
 from i2v.media.picture_facts import PictureFacts
 from i2v.media.unpublished import kept_bytes, remove_kept, sweep
-from i2v.media.video import check_ffmpeg, read_last_frame, read_poster
+from i2v.media.video import check_ffmpeg, read_last_frame, read_poster, read_tags
+from i2v.media.video.animation import MAX_FRAMES, AnimationFormat, read_animation
 from i2v.service.advice import limits
 from i2v.service.clip_settings import ClipSettings, settings_of
 from i2v.service.executor import Executor
 from i2v.service.inputs import Inputs
-from i2v.service.job_files import Removal, check_video, read_from_video, remove_video, video_bytes
+from i2v.service.job_files import check_video, read_from_video, video_bytes
+from i2v.service.library import Deleted, Library
 from i2v.service.models import Models
 from i2v.service.overview import Overview, take_overview
 from i2v.service.planning import Planner, PlanSummary, Unfinished
+from i2v.service.queue import Queue
 from i2v.service.readiness import Readiness
 from i2v.service.retention import Retention
-from i2v.workers.cleanup import clean_up
+from i2v.workers.cleanup import JOB_TAG, clean_up, tag_of_id
 
 __all__ = ["Deleted", "Executor", "PlanSummary", "Service", "Unfinished"]
 
-DELETED_AT_ONCE = 200  # jobs that are read at a time
 DECODERS = 2  # pictures of jobs that are decoded at the same time: each may take gigabytes
 LOOKERS = 2  # so many more are looked at meanwhile: for advice, and to show one again
 HEADERS = 4  # of so many the header is read
@@ -63,19 +66,13 @@ PATIENCE = 30.0  # seconds that a picture waits for its turn
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Deleted:
-    """A job that is gone, and what became of its video; "none": there was none to have."""
-
-    job: Job
-    video: Removal | Literal["none"]
-
-
 class Service:
     """The application without a front end. `start` it once, `stop` it at the end.
 
     Attributes:
         models: which are there; getting, checking and removing one.
+        library: what is done with ended jobs: stars, the trash.
+        queue: what is done with those that wait or run, as a whole.
     """
 
     def __init__(
@@ -92,8 +89,10 @@ class Service:
         self._inspecting = threading.Semaphore(HEADERS)
         self.engines = engines
         self.models = Models(settings.models, engines)
+        self.library = Library(settings, store, self._inputs)
+        self.queue = Queue(store, self._wake, self.cancel)
         self._retention = Retention(
-            settings.storage, store.owned, self._own_bytes, self._inputs.bytes_of, self.delete
+            settings.storage, store.owned, self._own_bytes, self._inputs.bytes_of, self.library.delete
         )
 
     def start(self) -> None:
@@ -197,10 +196,15 @@ class Service:
         return self._store.get(job_id)
 
     def page(
-        self, status: StatusFilter | None = None, cursor: str | None = None, limit: int = 50, search: str = ""
+        self,
+        status: StatusFilter | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+        search: str = "",
+        filters: Filters = ALL,
     ) -> JobPage:
         """See `JobStore.page`."""
-        return self._store.page(status, cursor, limit, search)
+        return self._store.page(status, cursor, limit, search, filters)
 
     def jobs_after(self, job_id: str | None, limit: int, oldest_first: bool = False) -> list[Job]:
         """See `JobStore.after`."""
@@ -215,53 +219,14 @@ class Service:
             remove_kept(self._settings.unpublished, job.id)
         return job
 
-    def cancel_all(self) -> int:
-        """Cancel every job that waits or runs; return how many those were."""
-        count = 0
-        for each in reversed(self._store.unfinished()):  # so that none begins because another one has gone
-            with suppress(InvalidRequest):  # it has just finished
-                self.cancel(each.id)
-                count += 1
-        return count
-
     def retry(self, job_id: str) -> Job:
         job = self._store.retry(job_id)
         self._executor.wake()
         return job
 
     def delete(self, job_id: str) -> Deleted:
-        """Remove an ended job: its video, then the job itself, then its picture.
-
-        Wherever this is cut off, nothing is lost sight of: as long as there is a video, there is a job that
-        can be deleted again; a picture without a job is swept at the next start. A file that the job did not
-        make is left alone, whatever its name.
-
-        Raises:
-            InvalidRequest: `job.not_finished`: cancel it first.
-            I2VError: as `remove_video` does; the job is still there, and can be deleted again.
-        """
-        job = self._store.get(job_id)
-        if job.finished_at is None:
-            raise InvalidRequest("job.not_finished", id=job.id, status=job.status)
-        video = remove_video(job) if job.status == "succeeded" else "none"
-        job = self._inputs.release(job.inputs, lambda: self._store.delete(job_id))
-        if video == "none":  # after the job has gone: until then, somebody could retry it
-            clean_up(job, self._settings.unpublished)
-        remove_kept(self._settings.unpublished, job.id)
-        log.info("job %s: deleted (video: %s)", job.id, video)
-        return Deleted(job, video)
-
-    def delete_unsuccessful(self) -> int:
-        """Remove all jobs that failed or were cancelled; return how many those were. Raises as `delete`."""
-        count = 0
-        statuses: tuple[StatusFilter, ...] = ("failed", "cancelled")
-        for status in statuses:
-            while jobs := self._store.page(status, limit=DELETED_AT_ONCE).jobs:
-                for job in jobs:
-                    with suppress(InvalidRequest):  # deleted or retried meanwhile
-                        self.delete(job.id)
-                        count += 1
-        return count
+        """Remove an ended job for good; see `Library.delete`."""
+        return self.library.delete(job_id)
 
     def revision(self) -> int:
         """Return a number that is the same as long as no job has changed: cheap to ask often."""
@@ -287,24 +252,45 @@ class Service:
         """Return the finished video's first frame, small, as a JPEG file; raises as `last_frame` does."""
         return read_from_video(self._store.get(job_id), read_poster)
 
-    def picture(self, job: Job) -> bytes | None:
+    def animation(self, job_id: str, kind: AnimationFormat) -> bytes:
+        """Return the finished video as a moving picture, see `read_animation`; raises as `last_frame` does.
+
+        Raises `InvalidRequest` (`job.too_long_to_export`) too.
+        """
+        job = self._store.get(job_id)
+        frames = 0 if job.generation is None else job.generation.num_frames
+        if frames > MAX_FRAMES:
+            raise InvalidRequest("job.too_long_to_export", id=job.id, frames=frames, allowed=MAX_FRAMES)
+        return read_from_video(job, lambda path: read_animation(path, kind))
+
+    def picture(self, job: Job, name: str | None = None) -> bytes | None:
         """Return the picture that the job was given, upright and whole, as PNG; `None` if it is gone.
 
-        Raises `I2VError` (`image.*`) if it cannot be read now.
+        name: of another one of `Job.inputs`. Raises `I2VError` (`image.*`) if it cannot be read now.
         """
         with _turn(self._looking):
-            return self._inputs.png(job.input)
+            return self._inputs.png(name or job.input)
 
     def settings_of(self, video: Path) -> ClipSettings:
         """See `clip_settings.settings_of`."""
         return settings_of(video, self.engines)
 
+    def job_of(self, video: Path) -> Job | None:
+        """Return the job that made the video, wherever its file lies; `None` if it is not one of ours.
+
+        Raises `EncodeError` where the file cannot be read.
+        """
+        tag = read_tags(video).get(JOB_TAG)
+        found = next((each for each in self._store.library.ids() if tag_of_id(each) == tag), None)
+        return None if found is None else self._store.get(found)
+
     def thumbnail(self, job_id: str) -> bytes:
         """Return the picture that the job was given, small (`decoder.THUMBNAIL_TYPE`).
 
-        Raises `InvalidRequest` (`job.no_thumbnail`) where it is gone.
+        Also of a job in the trash, so that a person knows it again. Raises `InvalidRequest`
+        (`job.no_thumbnail`) where it is gone.
         """
-        job = self._store.get(job_id)
+        job = self._store.library.trashed(job_id)
         thumbnail = self._inputs.thumbnail(job.input)
         if thumbnail is None:  # somebody tidied up
             raise InvalidRequest("job.no_thumbnail", id=job.id)
@@ -347,6 +333,9 @@ class Service:
         return self._planner.unfinished()
 
     # --- how
+
+    def _wake(self) -> None:
+        self._executor.wake()
 
     def _own_bytes(self, job: OwnedFiles) -> int:
         """Return how much the job takes besides its picture."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -12,7 +13,7 @@ from anyio.to_thread import run_sync
 from starlette.requests import Request
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.errors import I2VError
+from i2v.core.errors import I2VError, InvalidRequest
 from i2v.core.settings import Settings
 from i2v.jobs.model import Job, JsonObject
 from i2v.media.image import Inspection
@@ -75,6 +76,22 @@ class AppContext:
     ) -> Job:
         """See `Service.submit`."""
         return await _admitted(self._submissions, lambda: self.service.submit(fields, picture, key, others))
+
+    async def submit_again(self, job_id: str, fields: JsonObject | None = None) -> Job:
+        """Ask for what a job asked for, with a new seed, from the same pictures.
+
+        fields: what differs from its own.
+        Raises as `submit` does, and `InvalidRequest` (`job.unknown`, `job.no_thumbnail`).
+        """
+        job = await run_sync(self.service.get, job_id)
+        pictures = []
+        for name in job.inputs:
+            picture = await self.look(partial(self.service.picture, job, name))
+            if picture is None:
+                raise InvalidRequest("job.no_thumbnail", id=job.id)
+            pictures.append(picture)
+        asked = {name: value for name, value in job.request.items() if name != "seed"}
+        return await self.submit(asked | (fields or {}), pictures[0], others=pictures[1:])
 
     async def inspect(self, picture: bytes) -> Inspection:
         """See `Service.inspect`."""

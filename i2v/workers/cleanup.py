@@ -22,7 +22,11 @@ log = logging.getLogger(__name__)
 
 def tag_of(job: Job | OwnedFiles) -> str:
     """Return what the video says of its job: not the id, which gives access to the job."""
-    return hashlib.sha256(job.id.encode()).hexdigest()[:32]
+    return tag_of_id(job.id)
+
+
+def tag_of_id(job_id: str) -> str:
+    return hashlib.sha256(job_id.encode()).hexdigest()[:32]
 
 
 def is_published(job: Job) -> bool:

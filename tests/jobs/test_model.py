@@ -42,6 +42,7 @@ EVENTS: dict[str, Callable[[JobStore, Claim], object]] = {
     "cancel": lambda store, held: store.cancel(held.job.id),
     "retry": lambda store, held: store.retry(held.job.id),
     "delete": lambda store, held: store.delete(held.job.id),
+    "trash": lambda store, held: store.library.trash(held.job.id),
 }
 COLUMNS = ("queued", "running", "succeeded", "failed, cancelled")
 

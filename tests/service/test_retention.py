@@ -38,6 +38,10 @@ def template() -> bytes:
             return writer.finish().path.read_bytes()
 
 
+def gigabytes(limit: float) -> StorageSettings:
+    return StorageSettings(keep_days=0, keep_gigabytes=limit, keep_jobs=0, trash_days=3)
+
+
 class Kept:
     """A service, its jobs, and its retention, whose clock a test sets."""
 
@@ -116,7 +120,7 @@ def test_the_oldest_go_until_the_rest_is_within_the_limit(make: Callable[..., Ke
     sizes = [Path(job.output).stat().st_size + kept.service._inputs.bytes_of(job.input) for job in jobs]
     assert kept.held() == sum(sizes)
     for allowed, gone in ((sum(sizes), 0), (sum(sizes) - 1, 1), (sizes[3], 3), (sizes[3], 3), (1, 4)):
-        kept.made(StorageSettings(keep_days=0, keep_gigabytes=allowed / GIGABYTE)).sweep()
+        kept.made(gigabytes(allowed / GIGABYTE)).sweep()
         assert kept.deleted == [job.id for job in jobs[:gone]]
         assert kept.held() <= allowed or gone == 4
     assert kept.left() == set()
@@ -128,7 +132,7 @@ def test_frames_that_wait_to_be_published_count(make: Callable[..., Kept]) -> No
     folder = kept.settings.unpublished
     folder.mkdir()
     (folder / f"{failed.id}.frames").write_bytes(bytes(5_000_000))
-    limit = StorageSettings(keep_days=0, keep_gigabytes=4_000_000 / GIGABYTE)
+    limit = gigabytes(4_000_000 / GIGABYTE)
     kept.made(limit).sweep()
     assert kept.left() == set()
     assert names(folder) == []
@@ -171,9 +175,9 @@ def test_a_large_file_of_somebody_else_under_a_name_costs_no_other_job(
     Path(first.output).write_bytes(bytes(10_000_000))
     limit = 1_000_000
     assert kept.service._inputs.bytes_of(first.input) + kept.held() - 10_000_000 < limit
-    kept.made(StorageSettings(keep_days=0, keep_gigabytes=limit / GIGABYTE)).sweep()
+    kept.made(gigabytes(limit / GIGABYTE)).sweep()
     assert kept.left() == {first.id, second.id}
-    kept.made(StorageSettings(keep_days=0, keep_gigabytes=1 / GIGABYTE)).sweep()
+    kept.made(gigabytes(1 / GIGABYTE)).sweep()
     assert kept.left() == set()
     assert Path(first.output).stat().st_size == 10_000_000
 
@@ -238,3 +242,56 @@ def test_the_service_looks_at_its_start_and_again_whatever_went_wrong(
     assert caplog.text.count("retention: this round was given up") == 1
     assert "retention: not now: Cannot use jobs.db" in caplog.text
     assert PERIOD_SECONDS <= 600
+
+
+def test_a_star_keeps_a_job_whatever_the_limits_are(make: Callable[..., Kept]) -> None:
+    kept = make(storage__keep_days=1, storage__keep_gigabytes=1e-9, storage__keep_jobs=1)
+    starred, other = kept.end(), kept.end()
+    kept.service.library.star(starred.id, True)
+    kept.now += 10 * DAY
+    kept.retention.sweep()
+    assert kept.left() == {starred.id}
+    assert Path(starred.output).exists()
+    assert kept.deleted == [other.id]
+
+
+def test_the_oldest_go_where_there_are_too_many(make: Callable[..., Kept]) -> None:
+    kept = make(storage__keep_jobs=2)
+    jobs = [kept.end(well=number != 1) for number in range(4)]
+    kept.service.library.star(jobs[0].id, True)
+    waiting = submit(kept.store, kept.settings)
+    kept.service.library.trash(jobs[3].id)
+    kept.retention.sweep()
+    assert kept.deleted == [jobs[1].id]
+    assert kept.left() == {jobs[0].id, jobs[2].id, waiting.id}
+    kept.retention.sweep()
+    assert len(kept.deleted) == 1
+
+
+def test_what_is_in_the_trash_goes_after_its_days_with_or_without_a_star(make: Callable[..., Kept]) -> None:
+    kept = make(storage__trash_days=2)
+    first, second, other = (kept.end() for _ in range(3))
+    kept.service.library.star(first.id, True)
+    kept.service.library.trash(first.id)
+    kept.now += DAY
+    kept.service.library.trash(second.id)
+    kept.retention.sweep()
+    assert kept.deleted == []
+    kept.now += DAY
+    kept.retention.sweep()
+    assert kept.deleted == [first.id]
+    kept.now += DAY
+    kept.retention.sweep()
+    assert kept.deleted == [first.id, second.id]
+    assert kept.left() == {other.id}
+    assert names(kept.settings.output.directory) == [Path(other.output).name]
+
+
+def test_the_trash_counts_and_goes_first(make: Callable[..., Kept]) -> None:
+    kept = make()
+    old, trashed, young = (kept.end() for _ in range(3))
+    held = kept.held()
+    kept.service.library.trash(trashed.id)
+    kept.made(gigabytes((held - 1) / GIGABYTE)).sweep()
+    assert kept.deleted == [trashed.id]
+    assert kept.left() == {old.id, young.id}

@@ -361,29 +361,6 @@ def test_a_job_that_has_not_ended_is_not_deleted(service: Service, settings: Set
     assert service.picture(job) is not None
 
 
-def test_all_that_came_to_nothing_is_deleted_at_once(
-    settings: Settings, executor: Waiting, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("i2v.service.service.DELETED_AT_ONCE", 2)
-    store = JobStore(settings.database)
-    service = Service(settings, store, executor, ENGINES)
-    done, *failed = (submit(store, settings) for _ in range(4))
-    for job in (done, *failed):
-        claim = store.claim("somebody")
-        assert claim is not None
-        if job is done:
-            store.finish(claim, result_of(claim.job.id))
-        else:
-            store.fail(claim, {"code": "x", "params": {}, "message": ""})
-    waiting, cancelled = (submit(store, settings) for _ in range(2))
-    service.cancel(cancelled.id)
-    assert service.delete_unsuccessful() == 4
-    assert [job.id for job in service.page().jobs] == [waiting.id, done.id]
-    assert inputs(settings) == sorted([done.input, waiting.input])
-    assert service.delete_unsuccessful() == 0
-    service.stop()
-
-
 CUT_OFF = """
 import os, sys
 from pathlib import Path
@@ -462,8 +439,11 @@ def test_a_job_says_what_its_engine_does_not_do(settings: Settings) -> None:
     service.stop()
 
 
-def test_all_that_waits_can_be_cancelled_at_once(service: Service) -> None:
-    jobs = [service.submit(FIELDS, picture()) for _ in range(3)]
-    assert service.cancel_all() == 3
-    assert {service.get(job.id).status for job in jobs} == {"cancelled"}
-    assert service.cancel_all() == 0
+def test_the_job_of_a_video_is_found_wherever_its_file_lies(working: Service, tmp_path: Path) -> None:
+    job = working.submit(FIELDS, picture())
+    moved = Path(job.output).rename(tmp_path / "moved.mp4")
+    found = working.job_of(moved)
+    assert found is not None
+    assert found.id == job.id
+    working.library.delete(job.id)
+    assert working.job_of(moved) is None

@@ -15,7 +15,8 @@ from i2v.core.messages import catalogue
 from i2v.core.schema import Fit, Language, PresetName, Speed
 from i2v.doctor.examination import CASES
 from i2v.doctor.findings import Status
-from i2v.jobs.model import FinalStatus, Phase
+from i2v.jobs.model import FinalStatus, Phase, SortOrder
+from i2v.media.video.animation import AnimationFormat
 from i2v.service.job_files import VideoProblem
 from i2v.web.page.starting_points import MOTIONS
 from i2v.web.texts import LANGUAGES, TEXTS, preferred_language, text, translate
@@ -41,7 +42,10 @@ def test_a_text_of_the_page_is_there_in_both_languages_with_the_same_params() ->
         assert params(english) == params(chinese), key
 
 
-QUEUE_BUTTONS = ("open", "cancel", "cancel_all", "retry", "delete", "clear", "older", "newer")
+QUEUE_BUTTONS = (
+    "open", "cancel", "cancel_all", "retry", "delete", "clear", "older", "newer", "pause", "resume", "first",
+    "up", "down",
+)  # fmt: skip
 
 
 def test_every_text_is_used_and_every_used_one_is_there() -> None:
@@ -57,6 +61,10 @@ def test_every_text_is_used_and_every_used_one_is_there() -> None:
         "cut": ("left", "top", "right", "bottom"),
         "status": (*(phase for phase in get_args(Phase) if phase != "queued"), "cancelled", "succeeded"),
         "queue": (*QUEUE_BUTTONS, *get_args(FinalStatus)),
+        "animation": get_args(AnimationFormat),
+        "gallery.show": ("all", "starred", "trash"),
+        "gallery.when": ("0", "1", "7", "30"),
+        "gallery.order": get_args(SortOrder),
         "video": get_args(VideoProblem),
         "video.where": get_args(VideoProblem),
         "system.case": [case for case in CASES if case != "page_unreachable"],

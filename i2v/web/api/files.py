@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
@@ -12,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from i2v.core.errors import InvalidRequest
 from i2v.media.decoder import THUMBNAIL_TYPE
 from i2v.media.preview import MIME_TYPE as PREVIEW_TYPE
+from i2v.media.video.animation import AnimationFormat
 from i2v.web.context import PREFIX, AppContext
 from i2v.web.problems import problems
 
@@ -79,6 +83,26 @@ async def get_poster(request: Request, job_id: str) -> Response:
     context = AppContext.of(request)
     poster = await context.heavy(lambda: context.service.poster(job_id))
     return Response(poster, media_type="image/jpeg", headers=_LASTING)
+
+
+@router.get(
+    "/animation",
+    responses={200: {"content": {"image/gif": {}, "image/webp": {}}}, **problems(404, 409, 410, 422, 503)},
+    response_class=Response,
+)
+async def get_animation(
+    request: Request,
+    job_id: str,
+    kind: Annotated[AnimationFormat, Query(alias="format", description="of the file")] = "gif",
+) -> Response:
+    """Return the finished video as a small moving picture without sound, for where no video can be put."""
+    context = AppContext.of(request)
+    picture = await context.heavy(lambda: context.service.animation(job_id, kind))
+    name = f"{Path(context.service.get(job_id).output).stem}.{kind}"
+    disposition = f"inline; filename*=UTF-8''{quote(name)}"
+    return Response(
+        picture, media_type=f"image/{kind}", headers={**_LASTING, "Content-Disposition": disposition}
+    )
 
 
 @router.get(

@@ -185,13 +185,8 @@ async def remix_video(request: Request, video_id: str) -> Video:
     """Make the clip again from the same picture with another prompt."""
     context = AppContext.of(request)
     fields = await read_json(request)
-    job = await run_sync(context.service.get, video_id)
-    picture = await context.look(lambda: context.service.picture(job))
-    if picture is None:
-        raise InvalidRequest("job.no_thumbnail", id=job.id)
-    again = {name: value for name, value in job.request.items() if name not in ("seed", "inputs")}
-    made = await context.submit({**again, **fields}, picture)
-    return _video(made).model_copy(update={"remixed_from_video_id": job.id})
+    made = await context.submit_again(video_id, fields)
+    return _video(made).model_copy(update={"remixed_from_video_id": video_id})
 
 
 # --- models

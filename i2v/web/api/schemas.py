@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Literal, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from i2v.core.engine_spec import Capabilities, EngineSpec, Preset
 from i2v.core.messages import hint
 from i2v.core.schema import MAX_INPUTS, GenerationRequest, InputRole
-from i2v.jobs.model import Job, JobStatus, JsonObject, Phase, StatusFilter
+from i2v.jobs.model import Filters, Job, JobStatus, JsonObject, Phase, SortOrder, StatusFilter
 from i2v.service.job_files import Removal, has_video
-from i2v.service.service import Deleted
+from i2v.service.library import Deleted
 from i2v.web.api.intake import FORM, JSON
 
 JsonSchema = dict[str, object]
@@ -60,9 +60,11 @@ class JobBody(BaseModel):
         " made_with ({device, dtype, kernels, versions}; null of an earlier version's clip) and notices"
         " ({code, params, message})"
     )
+    starred: bool = Field(description="no limit of the settings ever deletes it")
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    deleted_at: datetime | None = Field(description="when it was put into the trash")
 
 
 class AcceptedBody(JobBody):
@@ -72,7 +74,7 @@ class AcceptedBody(JobBody):
 
 
 class DeletedBody(BaseModel):
-    """A job that is gone."""
+    """A job that is gone, or in the trash."""
 
     id: str
     deleted: Literal[True] = True
@@ -81,17 +83,19 @@ class DeletedBody(BaseModel):
         " name; none: the job had not succeeded"
     )
     path: str = Field(description="where the video was, or would have been")
+    kept_until: datetime | None = Field(description="until then it can be restored; null: it is gone")
 
     @classmethod
     def of(cls, deleted: Deleted) -> DeletedBody:
-        return cls(id=deleted.job.id, video=deleted.video, path=deleted.job.output)
+        until = None if deleted.kept_until is None else _time(deleted.kept_until)
+        return cls(id=deleted.job.id, video=deleted.video, path=deleted.job.output, kept_until=until)
 
 
 class PageBody(BaseModel):
-    """Some jobs, newest first."""
+    """Some jobs in the order that was asked for."""
 
     jobs: list[JobBody]
-    next_cursor: str | None = Field(description="asks for the older ones; null where there are none")
+    next_cursor: str | None = Field(description="asks for those that follow; null where there are none")
 
 
 class Listing(BaseModel):
@@ -101,8 +105,19 @@ class Listing(BaseModel):
 
     status: StatusFilter | None = None
     search: str = Field("", description="part of the prompt; a to z match in either case")
-    cursor: str | None = Field(None, description="next_cursor of the page before")
+    starred: bool = Field(False, description="those with a star alone")
+    engine: str = ""
+    since: AwareDatetime | None = Field(None, description="submitted then or later; with a time zone")
+    until: AwareDatetime | None = Field(None, description="submitted then or earlier")
+    deleted: bool = Field(False, description="those in the trash alone")
+    order: SortOrder = Field("newest", description="by submission; starred: those with a star first")
+    cursor: str | None = Field(None, description="next_cursor of the page before, in the same order")
     limit: int = Field(50, ge=1, le=200)
+
+    @property
+    def filters(self) -> Filters:
+        since, until = (None if each is None else each.timestamp() for each in (self.since, self.until))
+        return Filters(self.starred, self.engine, since, until, self.deleted, self.order)
 
 
 class EngineBody(BaseModel):
@@ -197,9 +212,11 @@ def job_body(job: Job, request: Request) -> JobBody:
         result=None
         if job.result is None
         else {**job.result.to_dict(), "video_url": video_url(job.id, request)},
+        starred=job.starred,
         created_at=_time(job.created_at),
         started_at=None if job.started_at is None else _time(job.started_at),
         finished_at=None if job.finished_at is None else _time(job.finished_at),
+        deleted_at=None if job.deleted_at is None else _time(job.deleted_at),
     )
 
 

@@ -58,11 +58,15 @@ async def healthz(request: Request) -> str:
 
 @root.get("/readyz", response_class=PlainTextResponse, responses=problems(503))
 async def readyz(request: Request) -> str:
-    """Say whether a job that is submitted now would be accepted and run; if not, with the token, why."""
+    """Say whether a job that is submitted now would be accepted and run; if not, with the token, why.
+
+    A paused queue is no fault: whoever is asked by a load balancer must be reached to go on.
+    """
     if problem := await AppContext.of(request).problem():
         error = problem if may_know(request) else I2VError("server.not_now")
         raise Refusal(problem_of(error))  # the log has it once, and not for each who asks
-    return "ok"
+    paused = await run_sync(AppContext.of(request).service.queue.is_paused)
+    return "ok, but the queue is paused" if paused else "ok"
 
 
 # --- jobs
@@ -98,9 +102,11 @@ async def _accepted(job: Job, request: Request, response: Response) -> AcceptedB
 
 @router.get("/jobs", responses=problems(422, 503), tags=["jobs"])
 def list_jobs(request: Request, listing: Annotated[Listing, Query()]) -> PageBody:
-    """List jobs, newest first, from where the page before ended."""
+    """List jobs, newest first unless `order` says otherwise, from where the page before ended."""
     check_query(request.scope["query_string"])
-    page = AppContext.of(request).service.page(listing.status, listing.cursor, listing.limit, listing.search)
+    page = AppContext.of(request).service.page(
+        listing.status, listing.cursor, listing.limit, listing.search, listing.filters
+    )
     return PageBody(jobs=[job_body(job, request) for job in page.jobs], next_cursor=page.next_cursor)
 
 
@@ -115,8 +121,8 @@ def get_job(request: Request, job_id: str) -> JobBody:
     status_code=202,
     response_model=JobBody,
     responses={
-        200: {"model": DeletedBody, "description": "With purge: the job is deleted."},
-        202: {"description": "Without purge: the job is cancelled, or will be at its next step."},
+        200: {"model": DeletedBody, "description": "With purge or trash: the job is deleted."},
+        202: {"description": "Without: the job is cancelled, or will be at its next step."},
         **problems(404, 409, 422, 503),
     },
     tags=["jobs"],
@@ -125,22 +131,37 @@ def cancel_job(
     request: Request,
     job_id: str,
     purge: Annotated[bool, Query(description="delete an ended job with its video and picture")] = False,
+    trash: Annotated[bool, Query(description="the same, but it can be restored for a while")] = False,
 ) -> JobBody | Response:
     """Cancel a job: at once if it is queued, at its next step if it is running. It stays in the list.
 
-    With purge, delete a job that has ended: its video, its picture and all that is known of it. One that is
-    queued or running has to be cancelled first (409).
+    With trash, put a job that has ended into the trash; with purge, delete it for good, in the trash or not:
+    its video, its picture and all that is known of it. One that is queued or running has to be cancelled
+    first (409).
     """
     service = AppContext.of(request).service
-    if not purge:
+    if not (purge or trash):
         return job_body(service.cancel(job_id), request)
-    return JSONResponse(DeletedBody.of(service.delete(job_id)).model_dump())
+    deleted = service.library.delete(job_id) if purge else service.library.trash(job_id)
+    return JSONResponse(DeletedBody.of(deleted).model_dump(mode="json"))
 
 
 @router.post("/jobs/{job_id}/retry", status_code=202, responses=problems(404, 409, 429, 503), tags=["jobs"])
 async def retry_job(request: Request, response: Response, job_id: str) -> AcceptedBody:
     """Put a failed or cancelled job at the end of the queue."""
     job = await run_sync(AppContext.of(request).service.retry, job_id)
+    return await _accepted(job, request, response)
+
+
+@router.post(
+    "/jobs/{job_id}/rerun",
+    status_code=202,
+    responses=problems(404, 409, 410, 413, 415, 422, 429, 503, 507),
+    tags=["jobs"],
+)
+async def rerun_job(request: Request, response: Response, job_id: str) -> AcceptedBody:
+    """Make a new job of what a job asked for, with a new seed: also of one that has succeeded."""
+    job = await AppContext.of(request).submit_again(job_id)
     return await _accepted(job, request, response)
 
 

@@ -26,6 +26,7 @@ def clips(
     first: bool,
     problems: Mapping[str, VideoProblem] = NO_PROBLEMS,
     deletes: str = "",
+    has_trash: bool = False,
 ) -> str:
     """Return a page of jobs that succeeded, and the buttons to the pages after and before it.
 
@@ -34,16 +35,56 @@ def clips(
         first: there is no page before this one.
         problems: what keeps videos from being played, by the ids of their jobs.
         deletes: what the service deletes by itself, in a line of plain text.
+        has_trash: what is deleted can be restored, so that only a star makes a button ask.
     """
-    cards = "".join(_card(job, language, problems.get(job.id)) for job in page.jobs)
-    if not cards:
-        line = text("gallery.none" if searched else "gallery.empty", language)
-        cards = f'<li class="i2v-empty">{escape(line)}</li>'
+    cards = "".join(_card(job, language, problems.get(job.id), has_trash) for job in page.jobs)
+    empty = text("gallery.none" if searched else "gallery.empty", language)
+    picking = _picking(language, has_trash) if cards else ""
+    return picking + _page(cards, empty, page.next_cursor, language, first, deletes)
+
+
+def trash(page: JobPage, language: Language, first: bool, deletes: str = "") -> str:
+    """Return a page of what is in the trash; see `clips`."""
+    cards = "".join(_trashed(job, language) for job in page.jobs)
+    return _page(cards, text("gallery.trash.empty", language), page.next_cursor, language, first, deletes)
+
+
+def _page(cards: str, empty: str, older: str | None, language: Language, first: bool, deletes: str) -> str:
+    cards = cards or f'<li class="i2v-empty">{escape(empty)}</li>'
     line = f'<p class="i2v-subdued i2v-kept">{escape(deletes)}</p>' if deletes else ""
-    return f'<ul class="i2v-clips">{cards}</ul>{_turns(page.next_cursor, language, first)}{line}'
+    return f'<ul class="i2v-clips">{cards}</ul>{_turns(older, language, first)}{line}'
 
 
-def _card(job: Job, language: Language, problem: VideoProblem | None) -> str:
+def _picking(language: Language, has_trash: bool) -> str:
+    """Return what is done with the clips that are ticked; the script shows it once there are some."""
+    every = escape(text("gallery.pick_all", language))
+    asks = "" if has_trash else text("gallery.confirm", language)
+    buttons = _button("rerun_picked", "", text("gallery.rerun_picked", language))
+    buttons += _button("delete_picked", "", text("gallery.delete_picked", language), asks)
+    words = escape(text("gallery.picked", language, count="#"))
+    packed = f'<a class="i2v-act" data-zip download>{escape(text("gallery.zip", language))}</a>'
+    return (
+        f'<div class="i2v-picking"><label><input type="checkbox" data-all> {every}</label>'
+        f'<div class="i2v-picked" hidden><span role="status" data-words="{words}"></span>'
+        f'<div class="i2v-acts">{packed}{buttons}</div></div></div>'
+    )
+
+
+def _trashed(job: Job, language: Language) -> str:
+    prompt = escape(panels.title(job, language))
+    facts = " · ".join(f"<span>{escape(fact)}</span>" for fact in _facts(job, language))
+    confirm = text("gallery.confirm", language)
+    buttons = _button("restore", job.id, text("gallery.restore", language))
+    buttons += _button("purge", job.id, text("gallery.purge", language), confirm)
+    return (
+        f'<li class="i2v-clip" aria-label="{prompt}"><div class="i2v-thumb i2v-lost">'
+        f'<img src="api/v1/jobs/{job.id}/thumbnail" alt="" loading="lazy"></div>'
+        f'<p class="i2v-clip-prompt" title="{prompt}">{prompt}</p><p class="i2v-subdued">{facts}</p>'
+        f'<div class="i2v-acts">{buttons}</div></li>'
+    )
+
+
+def _card(job: Job, language: Language, problem: VideoProblem | None, has_trash: bool) -> str:
     address = f"api/v1/jobs/{job.id}"
     prompt = escape(panels.title(job, language))
     facts = " · ".join(f"<span>{escape(fact)}</span>" for fact in _facts(job, language))
@@ -59,15 +100,23 @@ def _card(job: Job, language: Language, problem: VideoProblem | None) -> str:
         download = (
             f'<a class="i2v-act" href="{address}/video" download>{escape(text("download", language))}</a>'
         )
+        pick = escape(text("gallery.pick", language))
+        thumb += (
+            f'<label class="i2v-pick"><input type="checkbox" data-pick value="{job.id}"'
+            f' aria-label="{pick}: {prompt[:100]}"></label>'
+        )
     else:
         thumb = f'<div class="i2v-thumb i2v-lost">{panels.lost(job, language, problem)}</div>'
         download = ""
-    delete = _button("delete", job.id, text("gallery.delete", language), text("gallery.confirm", language))
+    asks = "" if has_trash else text("gallery.confirm", language)
+    if job.starred:
+        asks = text("star.confirm", language)
+    delete = _button("delete", job.id, text("gallery.delete", language), asks)
     return (
         f'<li class="i2v-clip" aria-label="{prompt}">{thumb}'
         f'<p class="i2v-clip-prompt" title="{prompt}">{prompt}</p><p class="i2v-subdued">{facts}</p>'
-        f'<div class="i2v-acts">{_button("open", job.id, text("gallery.open", language))}'
-        f"{download}{delete}</div></li>"
+        f'<div class="i2v-acts">{panels.star(job, language)}'
+        f"{_button('open', job.id, text('gallery.open', language))}{download}{delete}</div></li>"
     )
 
 

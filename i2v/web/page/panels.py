@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
+from typing import get_args
 
 from i2v.core.engine_spec import Capabilities, EngineSpec
 from i2v.core.errors import Notice
@@ -18,6 +19,7 @@ from i2v.core.schedules import evaluations
 from i2v.core.schema import Generation, Language
 from i2v.core.settings import StorageSettings
 from i2v.jobs.model import Job
+from i2v.media.video.animation import MAX_FRAMES, AnimationFormat
 from i2v.service.job_files import VideoProblem
 from i2v.web.option_texts import choice_label, option_label
 from i2v.web.page.framing import shape_of
@@ -106,6 +108,28 @@ def plain(line: str, kind: str = "") -> str:
     return f'<div class="i2v-status {kind}" role="{role}">{escape(line)}</div>'
 
 
+def star(job: Job, language: Language) -> str:
+    """Return the button that gives the job a star or takes it away (`data-act`: star)."""
+    label = text("star.remove" if job.starred else "star.add", language)
+    name = escape(f"{label}: {title(job, language)[:100]}")
+    return (
+        f'<button type="button" class="i2v-act i2v-star" data-act="star" data-id="{job.id}"'
+        f' aria-label="{name}" title="{escape(label)}">{"★" if job.starred else "☆"}</button>'
+    )
+
+
+def trashed(count: int, days: float, language: Language) -> str:
+    """Return that so many jobs were put into the trash, with a button to undo it (`data-act`: undo)."""
+    line = text("trash.one", language, days=f"{days:g}")
+    if count > 1:
+        line = text("trash.many", language, count=count, days=f"{days:g}")
+    undo = escape(text("trash.undo", language))
+    return (
+        f'<div class="i2v-status i2v-undo" role="status">{escape(line)} '
+        f'<button type="button" class="i2v-act" data-act="undo">{undo}</button></div>'
+    )
+
+
 def error(message: Mapping[str, object], language: Language) -> str:
     return plain(translate(message, language), "i2v-error")
 
@@ -127,16 +151,22 @@ def ending(job: Job, language: Language, problem: VideoProblem | None = None) ->
         return line
     if problem is not None:
         return line + plain(text(f"video.where.{problem}", language, path=job.output), "i2v-error")
-    name = Path(job.output)
+    name, moving = Path(job.output), []
+    if job.generation is not None and job.generation.num_frames <= MAX_FRAMES:
+        moving = [
+            (f"animation?format={kind}", f"{name.stem}.{kind}", f"animation.{kind}")
+            for kind in get_args(AnimationFormat)
+        ]
     links = (
         f'<a class="i2v-download" href="api/v1/jobs/{job.id}/{what}" download="{escape(file)}">'
         f"{escape(text(key, language))}</a>"
         for what, file, key in (
             ("video", name.name, "download"),
             ("last-frame", f"{name.stem}.png", "last_frame"),
+            *moving,
         )
     )
-    return f'{line}<div class="i2v-downloads">{"".join(links)}</div>'
+    return f'{line}<div class="i2v-downloads">{"".join(links)}{star(job, language)}</div>'
 
 
 def video(job: Job, language: Language, problem: VideoProblem | None = None) -> str:
@@ -164,6 +194,12 @@ def retention(storage: StorageSettings, language: Language) -> str:
         limits.append(text("storage.days", language, days=f"{storage.keep_days:g}"))
     if storage.keep_gigabytes:
         limits.append(text("storage.gigabytes", language, gigabytes=f"{storage.keep_gigabytes:g}"))
+    if storage.keep_jobs:
+        limits.append(text("storage.jobs", language, jobs=storage.keep_jobs))
+    if limits:
+        limits.append(text("storage.starred", language))
+    if storage.trash_days:
+        limits.append(text("storage.trash", language, days=f"{storage.trash_days:g}"))
     return ("" if language == "zh-CN" else " ").join(limits)
 
 

@@ -16,48 +16,62 @@ from i2v.web.page import panels
 from i2v.web.texts import text, translate
 
 SHOWN = 200  # of the jobs that wait; the rest is counted
+_SIGNS = {"first": "⤒", "up": "↑", "down": "↓"}  # buttons that have no room for words
 _UNITS = ((86400, "time.days"), (3600, "time.hours"), (60, "time.minutes"), (1, "time.seconds"))
 
 
-def running(unfinished: Sequence[Unfinished], language: Language) -> str:
-    """Return how many jobs there are to be done, and those that run, with their previews."""
+def running(
+    unfinished: Sequence[Unfinished], language: Language, now: float = 0.0, paused: bool = False
+) -> str:
+    """Return how many jobs there are to be done, and those that run, with their previews.
+
+    now: seconds since 1970.
+    """
     jobs = [each.job for each in unfinished if each.job.status == "running"]
     heading = escape(text("queue.now", language))
-    if not unfinished:
-        return f"<h2>{heading}</h2>{_empty('queue.nothing', language)}"
-    counts = escape(text("queue.counts", language, running=len(jobs), waiting=len(unfinished) - len(jobs)))
-    every = ""
+    buttons = _button("resume" if paused else "pause", "", language)
     if len(unfinished) > 1:
         asks = text("queue.cancel_all.confirm", language, count=len(unfinished))
-        button = _button("cancel_all", "", language, confirm=asks)
-        every = f'<div class="i2v-acts i2v-clear">{button}</div>'
-    rows = _list(_running(job, language) for job in jobs)
+        buttons += _button("cancel_all", "", language, confirm=asks)
+    every = f'<div class="i2v-acts i2v-clear">{buttons}</div>'
+    if paused:
+        every = f'<p class="i2v-paused" role="status">{escape(text("queue.paused", language))}</p>{every}'
+    if not unfinished:
+        return f"<h2>{heading}</h2>{every}{_empty('queue.nothing', language)}"
+    counts = escape(text("queue.counts", language, running=len(jobs), waiting=len(unfinished) - len(jobs)))
+    rows = _list(_running(job, language, now) for job in jobs)
     return f"<h2>{heading} <small>{counts}</small></h2>{every}{rows}"
 
 
 def waiting(unfinished: Sequence[Unfinished], language: Language) -> str:
     """Return the jobs that wait, in their order, with the time at which each should start."""
     queued = [each for each in unfinished if each.job.status == "queued"]
-    rows = [_waiting(each, language) for each in queued[:SHOWN]]
+    last = len(queued) - 1
+    rows = [_waiting(each, language, number, last) for number, each in enumerate(queued[:SHOWN])]
     if len(queued) > SHOWN:
         line = text("queue.more", language, count=len(queued) - SHOWN)
         rows.append(f'<li class="i2v-empty">{escape(line)}</li>')
     return _list(rows)
 
 
-def finished(page: JobPage, language: Language, first: bool, now: float, unsuccessful: int) -> str:
+def finished(
+    page: JobPage, language: Language, first: bool, now: float, unsuccessful: int, has_trash: bool = False
+) -> str:
     """Return a page of what has ended, and the buttons to the pages after and before it.
 
     Args:
         first: there is no page before this one.
         now: seconds since 1970.
         unsuccessful: how many jobs failed or were cancelled, on all pages.
+        has_trash: what is deleted can be restored, so that only a star makes a button ask.
     """
     heading = f"<h2>{escape(text('queue.finished', language))}</h2>"
     if unsuccessful:
-        asks = text("queue.clear.confirm", language, count=unsuccessful)
+        key = "queue.clear.trash" if has_trash else "queue.clear.confirm"
+        asks = text(key, language, count=unsuccessful)
         heading += f'<div class="i2v-acts i2v-clear">{_button("clear", "", language, confirm=asks)}</div>'
-    rows = _list(_finished(job, language, now) for job in page.jobs) or _empty("queue.none", language)
+    rows = _list(_finished(job, language, now, has_trash) for job in page.jobs)
+    rows = rows or _empty("queue.none", language)
     turns = "" if first else _button("newer", "", language)
     turns += "" if page.next_cursor is None else _button("older", page.next_cursor, language)
     label = escape(text("queue.turns", language))
@@ -73,22 +87,27 @@ def duration(seconds: float, language: Language) -> str:
     return text(key, language, count=count)
 
 
-def _running(job: Job, language: Language) -> str:
+def _running(job: Job, language: Language, now: float) -> str:
     buttons = ("open",) if job.cancel_requested else ("open", "cancel")
-    line = panels.bar(panels.state(job, language), job.progress)
+    words = [panels.state(job, language)]
+    if job.started_at is not None and now - job.started_at >= 1:
+        words.append(text("queue.elapsed", language, time=duration(now - job.started_at, language)))
+    line = panels.bar(" · ".join(words), job.progress)
     return _row(job, "running", _picture(job, language), line, buttons, language)
 
 
-def _waiting(each: Unfinished, language: Language) -> str:
+def _waiting(each: Unfinished, language: Language, number: int, last: int) -> str:
+    """`number`: of the job among those that wait, 0 to `last`."""
     job = each.job
+    moves = [*(("first", "up") if number else ()), *(("down",) if number < last else ())]
     words = [panels.state(job, language)]
     if each.starts_in is not None and each.starts_in >= 1:
         words.append(text("queue.starts", language, time=duration(each.starts_in, language)))
     line = f'<p class="i2v-subdued">{escape(" · ".join(words))}</p>'
-    return _row(job, "queued", _thumbnail(job), line, ("open", "cancel"), language)
+    return _row(job, "queued", _thumbnail(job), line, (*moves, "open", "cancel"), language)
 
 
-def _finished(job: Job, language: Language, now: float) -> str:
+def _finished(job: Job, language: Language, now: float, has_trash: bool) -> str:
     words = []
     if job.finished_at is not None:
         ago = duration(max(0, now - job.finished_at), language)
@@ -101,17 +120,33 @@ def _finished(job: Job, language: Language, now: float) -> str:
     if job.error is not None:
         line += f'<p class="i2v-error">{escape(translate(job.error, language))}</p>'
     buttons = ("open", "delete") if job.status == "succeeded" else ("open", "retry", "delete")
-    return _row(job, job.status, _thumbnail(job), line, buttons, language)
+    asks = "" if has_trash else text("queue.delete.confirm", language)
+    if job.starred:
+        asks = text("star.confirm", language)
+    return _row(job, job.status, _thumbnail(job), line, buttons, language, asks)
 
 
-def _row(job: Job, kind: str, picture: str, state: str, buttons: Iterable[str], language: Language) -> str:
-    """`state` is markup: what stands between the prompt and the `buttons`."""
+def _row(
+    job: Job,
+    kind: str,
+    picture: str,
+    state: str,
+    buttons: Iterable[str],
+    language: Language,
+    before_deleting: str = "",
+) -> str:
+    """Return a job with its buttons.
+
+    Args:
+        state: markup: what stands between the prompt and the `buttons`.
+        before_deleting: what that button asks, if anything.
+    """
     title, ran = panels.title(job, language), job.generation
     prompt, facts = escape(title), ""
     if ran is not None:
         length = text("result.length.value", language, frames=ran.num_frames, fps=ran.fps)
         facts = escape(f"{ran.width} x {ran.height} · {length} · {ran.engine}")
-    asks = {"delete": text("queue.delete.confirm", language)}
+    asks = {"delete": before_deleting}
     acts = "".join(_button(act, job.id, language, title, asks.get(act, "")) for act in buttons)
     return (
         f'<li class="i2v-job i2v-{kind}" aria-label="{prompt}">{picture}<div class="i2v-job-text">'
@@ -140,6 +175,8 @@ def _button(act: str, value: str, language: Language, about: str = "", confirm: 
     """
     label = escape(text(f"queue.{act}", language))
     name = f' aria-label="{label}: {escape(about[:100])}"' if about else ""
+    if act in _SIGNS:
+        name, label = f'{name} title="{label}"', _SIGNS[act]
     asks = f' data-confirm="{escape(confirm)}" aria-live="polite"' if confirm else ""
     return (
         f'<button type="button" class="i2v-act" data-act="{act}" data-id="{value}"{name}{asks}>'

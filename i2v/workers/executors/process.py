@@ -107,7 +107,7 @@ class ProcessExecutor:
                 return
             try:
                 self._sweep(None)
-                if self._device is not None and self._store.counts()["queued"] == 0:
+                if self._device is not None and not self._store.queue.has_work():
                     self._trouble, back_off = None, 0.0
                     self._wanted.wait(ORPHAN_SECONDS / 2)
                     continue

@@ -5,12 +5,14 @@ What there is of a sound job is tested with the API.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import requests
+from PIL import Image
 
 from i2v.jobs.model import Job
 from i2v.media.decoder import thumbnail_of
@@ -50,6 +52,24 @@ def flip_bytes_inside(path: Path) -> None:
     start = data.index(b"mdat") + 4
     data[start:] = bytes(len(data) - start)
     path.write_bytes(data)
+
+
+@pytest.mark.parametrize("kind", ["gif", "webp"])
+def test_a_clip_is_fetched_as_a_moving_picture(shared_house: House, job: Job, kind: str) -> None:
+    response = shared_house.get(f"/jobs/{job.id}/animation?format={kind}")
+    assert (response.status_code, response.headers["Content-Type"]) == (200, f"image/{kind}")
+    assert f"{Path(job.output).stem}.{kind}" in response.headers["Content-Disposition"]
+    with Image.open(io.BytesIO(response.content)) as moving:
+        assert moving.format == kind.upper()
+    assert shared_house.get(f"/jobs/{job.id}/animation?format=png").status_code == 422
+
+
+def test_a_clip_that_is_too_long_for_that_says_so(
+    shared_house: House, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("i2v.service.service.MAX_FRAMES", 3)
+    response = shared_house.get(f"/jobs/{job.id}/animation")
+    assert (response.status_code, response.json()["code"]) == (409, "job.too_long_to_export")
 
 
 GONE: dict[str, tuple[str, Change]] = {

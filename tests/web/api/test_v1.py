@@ -27,7 +27,8 @@ from tests.web.pages import Gates
 
 FIELDS = {
     "id", "status", "phase", "progress", "eta_seconds", "queue_position", "attempt", "error", "notices",
-    "request", "video_available", "result", "created_at", "started_at", "finished_at",
+    "request", "video_available", "result", "starred", "created_at", "started_at", "finished_at",
+    "deleted_at",
 }  # fmt: skip
 
 
@@ -208,7 +209,7 @@ def test_an_ended_job_is_purged_with_its_video_picture_and_row_and_only_once(hou
     assert house.executor.run_next()
     job = house.store.get(job_id)
     response = purge(house, job.id)
-    told = {"id": job.id, "deleted": True, "video": "removed", "path": job.output}
+    told = {"id": job.id, "deleted": True, "video": "removed", "path": job.output, "kept_until": None}
     assert (response.status_code, response.json()) == (200, told)
     assert not Path(job.output).exists()
     assert job.id not in str(list(house.settings.inputs.iterdir()))

@@ -11,7 +11,7 @@ import pytest
 
 from i2v.jobs.model import JobPage
 from i2v.service.job_files import VideoProblem
-from i2v.web.page.gallery_panels import clips
+from i2v.web.page.gallery_panels import clips, trash
 from tests.web.page.test_panels import DONE, HOSTILE
 
 CLIP = replace(DONE, finished_at=datetime(2025, 4, 5, 14, 23).timestamp())
@@ -41,8 +41,8 @@ def test_a_card_tells_prompt_size_seed_and_when_in_both_languages() -> None:
     for markup, seed in ((english, "Seed 4"), (chinese, "种子 4")):
         for fact in ("96 x 64", seed, "2025-04-05 14:23"):
             assert f"<span>{fact}</span>" in markup
-    assert re.findall(r">(Open|Download|Delete)<", english) == ["Open", "Download", "Delete"]
-    assert re.findall(r">(打开|下载|删除)<", chinese) == ["打开", "下载", "删除"]
+    assert re.findall(r">(☆|Open|Download|Delete)<", english)[1:] == ["☆", "Open", "Download", "Delete"]
+    assert re.findall(r">(☆|打开|下载|删除)<", chinese)[1:] == ["☆", "打开", "下载", "删除"]
 
 
 def test_nothing_of_a_prompt_becomes_markup() -> None:
@@ -75,9 +75,11 @@ def test_a_clip_that_cannot_be_played_shows_its_picture_and_why(
     markup = clips(page(CLIP), "en", False, True, {CLIP.id: problem})
     tags = Tags(markup)
     assert tags.of("video") == []
-    assert tags.of("a") == []  # nothing to download
+    assert [link for link in tags.of("a") if "data-zip" not in link] == []  # nothing to download
     assert [image["src"] for image in tags.of("img")] == [f"api/v1/jobs/{CLIP.id}/thumbnail"]
-    assert [button["data-act"] for button in tags.of("button")] == ["open", "delete"]
+    buttons = [button["data-act"] for button in tags.of("button")]
+    assert buttons == ["rerun_picked", "delete_picked", "star", "open", "delete"]
+    assert [each for each in tags.of("input") if "data-pick" in each] == []
     assert english in markup
     assert chinese in clips(page(CLIP), "zh-CN", False, True, {CLIP.id: problem})
     assert "i2v-lost" not in clips(page(CLIP), "en", False, True, {"another": problem})
@@ -90,18 +92,42 @@ def test_what_is_deleted_by_itself_is_said_below_the_clips() -> None:
     )
 
 
-def test_only_deleting_asks_first() -> None:
-    buttons = Tags(clips(page(CLIP), "en", False, True)).of("button")
+@pytest.mark.parametrize(("starred", "has_trash", "asks"), [
+    (False, False, "Delete permanently?"),
+    (False, True, None),
+    (True, False, "It has a star. Delete it?"),
+    (True, True, "It has a star. Delete it?"),
+])  # fmt: skip
+def test_deleting_asks_where_there_is_no_trash_or_a_star(
+    starred: bool, has_trash: bool, asks: str | None
+) -> None:
+    markup = clips(page(replace(CLIP, starred=starred)), "en", False, True, has_trash=has_trash)
+    buttons = Tags(markup).of("button")
+    several = None if has_trash else "Delete permanently?"
     assert [(each["data-act"], each["data-id"], each.get("data-confirm")) for each in buttons] == [
+        ("rerun_picked", "", None),
+        ("delete_picked", "", several),
+        ("star", CLIP.id, None),
         ("open", CLIP.id, None),
-        ("delete", CLIP.id, "Delete permanently?"),
+        ("delete", CLIP.id, asks),
     ]
+
+
+def test_what_is_in_the_trash_can_be_restored_or_deleted_for_good() -> None:
+    tags = Tags(trash(page(CLIP), "en", True))
+    assert [(each["data-act"], each.get("data-confirm")) for each in tags.of("button")] == [
+        ("restore", None),
+        ("purge", "Delete permanently?"),
+    ]
+    assert [image["src"] for image in tags.of("img")] == [f"api/v1/jobs/{CLIP.id}/thumbnail"]
+    assert tags.of("video") == []
+    assert "The trash is empty." in trash(page(), "en", True)
 
 
 def test_pages_are_turned_where_there_are_any() -> None:
     def turns(older: str | None, first: bool) -> list[tuple[str | None, str | None]]:
         buttons = Tags(clips(page(CLIP, older=older), "en", False, first)).of("button")
-        return [(each["data-act"], each["data-id"]) for each in buttons[2:]]
+        return [(each["data-act"], each["data-id"]) for each in buttons[5:]]
 
     assert turns(None, True) == []
     assert turns("123", True) == [("older", "123")]

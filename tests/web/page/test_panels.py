@@ -139,15 +139,36 @@ def test_a_video_that_cannot_be_played_is_told_with_its_place_and_not_offered(
 
 def test_what_is_deleted_by_itself_is_told_where_something_is() -> None:
     def told(days: float, gigabytes: float, language: Language = "en") -> str:
-        return panels.retention(StorageSettings(keep_days=days, keep_gigabytes=gigabytes), language)
+        storage = StorageSettings(keep_days=days, keep_gigabytes=gigabytes, keep_jobs=0, trash_days=0)
+        return panels.retention(storage, language)
 
     assert told(0, 0) == ""
     assert (
         told(30, 0) == "Jobs are deleted 30 days after they finish, together with their videos and pictures."
+        " Starred clips stay."
     )
     assert "more than 2.5 GB" in told(0, 2.5)
-    assert told(30, 2.5) == f"{told(30, 0)} {told(0, 2.5)}"
-    assert told(30, 2.5, "zh-CN") == told(30, 0, "zh-CN") + told(0, 2.5, "zh-CN")
+    days, size = told(30, 0).removesuffix(" Starred clips stay."), told(0, 2.5)
+    assert told(30, 2.5) == f"{days} {size}"
+    assert told(30, 2.5, "zh-CN").count("。") == 3
+    storage = StorageSettings(keep_days=0, keep_gigabytes=0, keep_jobs=50, trash_days=3)
+    assert "more than 50 finished jobs" in panels.retention(storage, "en")
+    assert panels.retention(storage, "en").endswith("stays in the trash for 3 days.")
+
+
+def test_a_star_is_a_button_that_says_what_it_does() -> None:
+    for job, sign, label in ((DONE, "☆", "Add star"), (replace(DONE, starred=True), "★", "Remove star")):
+        markup = panels.star(job, "en")
+        assert sign in markup
+        assert f'title="{label}"' in markup
+        assert "<img" not in markup
+    assert 'data-act="star"' in panels.ending(DONE, "en")
+
+
+def test_what_was_deleted_can_be_undone_by_a_button() -> None:
+    assert "Moved to the trash for 3 days." in panels.trashed(1, 3.0, "en")
+    assert "5 jobs were moved to the trash for 0.5 days." in panels.trashed(5, 0.5, "en")
+    assert 'data-act="undo"' in panels.trashed(5, 3.0, "zh-CN")
 
 
 def test_a_job_whose_details_cannot_be_read_is_shown_without_them() -> None:

@@ -40,7 +40,7 @@ def test_a_running_job_has_its_step_progress_and_picture() -> None:
     assert "Denoising · step 3 of 10 · about 12 s left" in markup
     assert 'aria-valuenow="50"' in markup
     assert f"api/v1/jobs/{JOB.id}/thumbnail" in markup
-    assert acts(markup) == ["cancel_all", "open", "cancel"]
+    assert acts(markup) == ["pause", "cancel_all", "open", "cancel"]
     assert "Cancel 2 jobs?" in markup
     seen = queue_panels.running([Unfinished(replace(JOB, preview_revision=7), None)], "en")
     assert f"api/v1/jobs/{JOB.id}/preview?revision=7" in seen
@@ -50,7 +50,41 @@ def test_a_running_job_has_its_step_progress_and_picture() -> None:
 def test_a_job_that_is_asked_to_stop_cannot_be_asked_again() -> None:
     markup = queue_panels.running([Unfinished(replace(JOB, cancel_requested=True), None)], "en")
     assert "Cancelling" in markup
-    assert acts(markup) == ["open"]
+    assert acts(markup) == ["pause", "open"]
+
+
+def test_a_running_job_says_how_long_it_has_run() -> None:
+    running = [Unfinished(replace(JOB, started_at=NOW - 130), None)]
+    assert "about 12 s left · 2 min so far" in queue_panels.running(running, "en", NOW)
+    assert "已用 2 分钟" in queue_panels.running(running, "zh-CN", NOW)
+
+
+def test_a_paused_queue_says_so_and_can_go_on() -> None:
+    for unfinished in ([], [RUNNING]):
+        markup = queue_panels.running(unfinished, "en", NOW, paused=True)
+        assert "The queue is paused" in markup
+        assert acts(markup)[0] == "resume"
+        assert acts(queue_panels.running(unfinished, "en", NOW))[0] == "pause"
+
+
+def test_a_waiting_job_can_be_moved_where_there_is_room() -> None:
+    markup = queue_panels.waiting([RUNNING, *[Unfinished(QUEUED, None)] * 3], "en")
+    rows = [acts(row) for row in markup.split("<li ")[1:]]
+    assert rows == [
+        ["down", "open", "cancel"],
+        ["first", "up", "down", "open", "cancel"],
+        ["first", "up", "open", "cancel"],
+    ]
+    assert 'aria-label="Move up: ' in markup
+
+
+def test_with_a_trash_only_a_star_makes_deleting_ask() -> None:
+    def asks(starred: bool) -> list[str]:
+        jobs = JobPage((replace(DONE, finished_at=NOW, starred=starred),), None)
+        return re.findall('data-confirm="([^"]*)"', queue_panels.finished(jobs, "en", True, NOW, 2, True))
+
+    assert asks(False) == ["Delete 2 jobs?"]
+    assert asks(True) == ["Delete 2 jobs?", "It has a star. Delete it?"]
 
 
 def test_a_job_that_waits_has_its_place_and_when_it_should_start() -> None:

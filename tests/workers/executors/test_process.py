@@ -233,6 +233,20 @@ def test_an_idle_worker_ends_and_the_next_job_starts_another(tmp_path: Path) -> 
     house.executor.stop()
 
 
+def test_a_paused_queue_starts_no_worker_until_it_goes_on(tmp_path: Path) -> None:
+    with open_house(tmp_path, worker__idle_seconds=0.2) as house:
+        house.executor.device()
+        house.store.queue.pause(True)
+        job = house.submit()
+        wait_until(lambda: house.workers == [])
+        time.sleep(0.5)
+        assert house.workers == []
+        assert house.store.get(job.id).status == "queued"
+        house.store.queue.pause(False)
+        house.executor.wake()
+        assert house.finish(job).status == "succeeded"
+
+
 @pytest.mark.slow
 def test_no_job_is_forgotten_when_the_worker_is_about_to_end(tmp_path: Path) -> None:
     """Jobs arrive just before, at, and after its end."""

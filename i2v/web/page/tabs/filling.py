@@ -98,6 +98,8 @@ class Filling:
         spec, sized = await self._sized(view, opened.fields)
         if spec is None:
             return updates | sized
+        if (source := await self.find(opened.picture_of)) is not None:
+            updates |= await self._picture_of(values, source)
         fields = opened.fields
         choices = self._form.choices(spec, view.language, fields.get("fit"), fields.get("preset", "standard"))
         return updates | merged(sized, self._form.repeated(fields, spec), choices)

@@ -105,6 +105,7 @@ class GenerateTab:
         form.examples.click(filling.begin_with, here | {form.picture}, picked, **QUIET)
         form.motions.click(filling.add_motion, here | {form.prompt, form.engine}, form.prompt, **QUIET)
         screen.takes.click(self.act_on_take, {self.view}, **QUIET)
+        screen.status.click(self.star, {self.view}, **QUIET)
         screen.carry_on.click(self.carry_on, {self.view, form.picture}, form.picture, **QUIET)
         screen.cancel.click(self.cancel, {self.view}, screen.status, **QUIET)
 
@@ -222,6 +223,13 @@ class GenerateTab:
     async def generate_four(self, values: Values) -> Any:
         """Run the form as it is now four times, with a new seed each."""
         return await self._submit(values, *({"seed": draw_seed()} for _ in range(4)))
+
+    async def star(self, values: Values, event: gr.EventData) -> None:
+        """Give the clip a star, or take it away."""
+        view: Showing = values[self.view]
+        action, job = Action.of(event), await self.filling.find(view.job)
+        if action.act == "star" and job is not None:
+            await run_sync(self._service.library.star, job.id, not job.starred)
 
     async def act_on_take(self, values: Values, event: gr.EventData) -> None:
         """Look at another take, or at two of them beside each other."""

@@ -1,4 +1,4 @@
-"""The tab of all jobs: what runs and waits, what came of the others; cancel, retry, open, delete.
+"""The tab of all jobs: what runs and waits, in which order, or paused; what came of the others.
 
 Owns which event of its widgets calls what. What is shown follows the store as long as the tab is looked at.
 """
@@ -15,20 +15,20 @@ from anyio.to_thread import run_sync
 from gradio.events import Dependency
 
 from i2v.core.errors import I2VError
-from i2v.core.schema import Language
-from i2v.service.service import Deleted
 from i2v.web.page import panels, queue_panels
-from i2v.web.page.tabs.live import View, follow, live
+from i2v.web.page.tabs.deleting import Undoable, said, undo
+from i2v.web.page.tabs.live import follow, live
 from i2v.web.page.tabs.widgets import QUIET, Action, Opened, Shared, Updates, Values, Wired, acting_html
 from i2v.web.texts import text
 
 PAGE = 20  # finished jobs
 POLL_SECONDS = 0.5
-AGAIN_SECONDS = 30  # "3 min ago" is right for so long
+AGAIN_SECONDS = 10  # "40 s so far" and "3 min ago" are right for so long
+PLACES = {"first": -10_000, "up": -1, "down": 1}  # how far a job is moved by each button
 
 
 @dataclass
-class QueueView(View):
+class QueueView(Undoable):
     """`cursors`: where the pages of finished jobs begin that were turned, the present one last."""
 
     cursors: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class QueueTab:
         self._shared = shared
         self._context = shared.context
         self._service = shared.context.service
-        self.message = gr.HTML(elem_id="i2v-queue-message")
+        self.message = acting_html("i2v-queue-message")
         # Three, so that a step of the job that runs does not send all the others again.
         self.running = acting_html("i2v-queue-running")
         self.waiting = acting_html("i2v-queue-waiting")
@@ -54,7 +54,7 @@ class QueueTab:
         lists = (self.running, self.waiting, self.finished)
         outputs = [self.message, *lists]
         switched.then(self.switch, here, outputs, **QUIET)
-        acted = [part.click(self.act, here, [self._shared.opened, *outputs], **QUIET) for part in lists]
+        acted = [part.click(self.act, here, [self._shared.opened, *outputs], **QUIET) for part in outputs]
         return Wired(opens=tuple(acted), live=(live(title, self.follow, here, outputs),))
 
     async def follow(self, values: Values) -> AsyncIterator[Updates]:
@@ -75,32 +75,42 @@ class QueueTab:
         """Do what a button says."""
         view: QueueView = values[self.view]
         action = Action.of(event)
-        updates: Updates = {}
+        if action.act == "open":
+            return {self._shared.opened: Opened(job=action.id)}
+        if action.act == "older":
+            view.cursors = (*view.cursors, action.id)
+        elif action.act == "newer":
+            view.cursors = view.cursors[:-1]
         try:
-            if action.act == "open":
-                return {self._shared.opened: Opened(job=action.id)}
-            if action.act == "cancel":
-                await run_sync(self._service.cancel, action.id)
-            elif action.act == "retry":
-                await run_sync(self._service.retry, action.id)
-            elif action.act == "delete":
-                deleted = await run_sync(self._service.delete, action.id)
-                updates = {self.message: panels.plain(_what_is_deleted(deleted, view.language))}
-            elif action.act == "cancel_all":
-                count = await run_sync(self._service.cancel_all)
-                updates = {
-                    self.message: panels.plain(text("queue.cancelled_all", view.language, count=count))
-                }
-            elif action.act == "clear":
-                count = await run_sync(self._service.delete_unsuccessful)
-                updates = {self.message: panels.plain(text("queue.cleared", view.language, count=count))}
-            elif action.act == "older":
-                view.cursors = (*view.cursors, action.id)
-            elif action.act == "newer":
-                view.cursors = view.cursors[:-1]
+            line = await run_sync(self._done, view, action)
         except I2VError as error:  # it has just finished, or the queue is full
-            updates = {self.message: panels.error(error.to_dict(), view.language)}
-        return await run_sync(self._show, view) | updates
+            line = panels.error(error.to_dict(), view.language)
+        return await run_sync(self._show, view) | ({self.message: line} if line else {})
+
+    def _done(self, view: QueueView, action: Action) -> str:
+        """Do what changes jobs or the queue; return what there is to say of it."""
+        service, language = self._service, view.language
+        simple = {
+            "cancel": lambda: service.cancel(action.id),
+            "retry": lambda: service.retry(action.id),
+            "pause": service.queue.pause,
+            "resume": service.queue.resume,
+        }
+        if action.act in simple:
+            simple[action.act]()
+        elif action.act in PLACES:
+            service.queue.move_by(action.id, PLACES[action.act])
+        elif action.act == "delete":
+            return said(view, [service.library.trash(action.id)], text("queue.deleted", language), language)
+        elif action.act == "clear":
+            deleted = service.library.trash_unsuccessful()
+            return said(view, deleted, text("queue.cleared", language, count=len(deleted)), language)
+        elif action.act == "undo":
+            return undo(view, service, language)
+        elif action.act == "cancel_all":
+            count = service.queue.cancel_all()
+            return panels.plain(text("queue.cancelled_all", language, count=count))
+        return ""
 
     def _version(self) -> object:
         return self._service.revision(), time.time() // AGAIN_SECONDS
@@ -110,13 +120,13 @@ class QueueTab:
         try:
             unfinished = self._service.unfinished()
             page = self._service.page("finished", cursors[-1] if cursors else None, PAGE)
-            counts = self._service.counts()
+            counts, paused = self._service.counts(), self._service.queue.is_paused()
         except I2VError as error:  # the database is away, or the cursor was none
             view.cursors = ()
             return {self.message: panels.error(error.to_dict(), language)}
         return {
             self.message: "",
-            self.running: queue_panels.running(unfinished, language),
+            self.running: queue_panels.running(unfinished, language, time.time(), paused),
             self.waiting: queue_panels.waiting(unfinished, language),
             self.finished: queue_panels.finished(
                 page,
@@ -124,11 +134,6 @@ class QueueTab:
                 first=not cursors,
                 now=time.time(),
                 unsuccessful=counts["failed"] + counts["cancelled"],
+                has_trash=self._context.settings.storage.trash_days > 0,
             ),
         }
-
-
-def _what_is_deleted(deleted: Deleted, language: Language) -> str:
-    if deleted.video == "kept":
-        return text("gallery.deleted.kept", language, path=deleted.job.output)
-    return text("queue.deleted", language)

@@ -29,7 +29,7 @@ class Screen:
         with gr.Column(elem_id="i2v-now"):  # what has to be in sight together
             self.frame = gr.HTML(panels.idle("en"), elem_id="i2v-frame", js_on_load=UNPLAYABLE)
             with gr.Row(elem_id="i2v-state", equal_height=True):
-                self.status = gr.HTML(elem_id="i2v-status")
+                self.status = acting_html("i2v-status")
                 self.cancel = labels.of(
                     gr.Button(variant="stop", visible=False, scale=0, min_width=120, elem_id="i2v-cancel"),
                     value="cancel",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, TypeGuard, TypeVar, cast, get_args
 
 import gradio as gr
 from gradio.component_meta import ComponentMeta
@@ -29,6 +29,7 @@ Widget = TypeVar("Widget")
 
 MAX_BATCH = 200  # pictures of a batch that a browser remembers
 MAX_TAKES = 12  # in the strip of a window
+MAX_PICKED = 200  # clips that something is done with at once
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
@@ -50,7 +51,8 @@ _ACTING = """element.addEventListener("click", event => {
       button.ariaLabel = name;
     }, 5000);
   } else if (confirm ? Date.now() - Number(asked) > 400 : event.detail < 2) {  // 2: of a double click
-    trigger("click", {act, id: id || ""});
+    const picked = [...element.querySelectorAll("input[data-pick]:checked")].map(each => each.value);
+    trigger("click", {act, id: id || "", picked});
   }
 });"""
 
@@ -189,10 +191,16 @@ class Shared:
 
 @dataclass(frozen=True)
 class Opened:
-    """What the first tab is to take over: nothing, a job (shown, with its settings), or settings alone."""
+    """What the first tab is to take over: nothing, a job (shown, with its settings), or settings alone.
+
+    Attributes:
+        fields: of a `GenerationRequest`.
+        picture_of: the id of a job whose picture comes with the fields; "" for none.
+    """
 
     job: str = ""
-    fields: JsonObject = field(default_factory=dict)  # of a `GenerationRequest`
+    fields: JsonObject = field(default_factory=dict)
+    picture_of: str = ""
 
 
 @dataclass(frozen=True)
@@ -223,18 +231,24 @@ class Action:
     """A click on a button of an `acting_html`. It comes from the browser, so it may be anything.
 
     id: a job's, the cursor of a page of jobs, or a model's name.
+    picked: the values of the boxes (`data-pick`) that are ticked in the list, ids of jobs.
     """
 
     act: str = ""
     id: str = ""
+    picked: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, event: gr.EventData) -> Action:
         data = event._data if isinstance(event._data, dict) else {}
-        act, job = data.get("act"), data.get("id")
-        if not isinstance(act, str) or not isinstance(job, str) or not re.fullmatch(r"[0-9a-z-]{0,32}", job):
+        act, job, picked = data.get("act"), data.get("id"), data.get("picked")
+        if not isinstance(act, str) or not _is_id(job):
             return cls()
-        return cls(act, job)
+        return cls(act, job, tuple(filter(_is_id, picked[:MAX_PICKED])) if isinstance(picked, list) else ())
+
+
+def _is_id(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and re.fullmatch(r"[0-9a-z-]{0,32}", value) is not None
 
 
 def acting_html(elem_id: str, script: str = "") -> gr.HTML:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -146,9 +148,60 @@ def test_a_clip_is_opened_or_deleted_by_its_buttons(bench: GalleryBench) -> None
     opened = run(bench.tab.act(bench.values(), clicked("open", job_id)))
     assert opened[bench.shared.opened] == Opened(job=job_id)
     deleted = run(bench.tab.act(bench.values("zh-CN"), clicked("delete", job_id)))
-    assert "视频和图片已删除" in deleted[bench.tab.message]
+    assert "已移到回收站" in deleted[bench.tab.message]
     again = run(bench.tab.act(bench.values(), clicked("delete", job_id)))
     assert "no longer exists" in again[bench.tab.message]
+    restored = run(bench.tab.act(bench.values("zh-CN"), clicked("undo")))
+    assert "已恢复" in restored[bench.tab.message]
+    assert bench.service.video(job_id)
+    run(bench.tab.act(bench.values(), clicked("delete", job_id)))
+    gone = run(bench.tab.act(bench.values(), clicked("purge", job_id)))
+    assert "were deleted" in gone[bench.tab.message]
+
+
+def test_a_star_is_given_and_taken_by_its_button(bench: GalleryBench) -> None:
+    job_id = made(bench, "a toad sings")
+    for starred in (True, False):
+        run(bench.tab.act(bench.values(), clicked("star", job_id)))
+        assert bench.store.get(job_id).starred is starred
+
+
+def test_what_is_shown_is_narrowed_and_sorted(bench: GalleryBench) -> None:
+    first, second = made(bench, "an otter dives"), made(bench, "a heron lands")
+    bench.service.library.star(first, True)
+
+    def look(**chosen: str) -> list[str]:
+        names = {"show": "all", "engine": "", "when": "0", "order": "newest"} | chosen
+        values = {getattr(bench.tab, name): value for name, value in names.items()}
+        run(bench.tab.narrow({**bench.values(), **values}))
+        markup = bench.tab._found(bench.view)[bench.tab.clips]
+        return re.findall(r'data-act="(?:open|restore)" data-id="(\w+)"><?[ORa-z]', markup)
+
+    assert look() == [second, first]
+    assert look(order="oldest") == look(order="starred") == [first, second]
+    assert look(show="starred") == [first]
+    assert look(engine="rehearsal", when="1") == [second, first]
+    assert look(engine="other") == []
+    assert look(show="<b>", order="<b>", when="<b>") == [second, first]
+    bench.service.library.trash(first)
+    assert look(show="trash") == [first]
+    restored = run(bench.tab.act(bench.values(), clicked("restore", first)))
+    assert "Restored." in restored[bench.tab.message]
+    assert look(show="trash") == []
+
+
+def test_several_are_deleted_or_made_again_at_once(bench: GalleryBench) -> None:
+    jobs = [made(bench, f"clip {number}") for number in range(3)]
+    again = run(bench.tab.act(bench.values(), clicked("rerun_picked", "", picked=[*jobs[:2], "<b>", 3])))
+    assert "2 jobs were added" in again[bench.tab.message]
+    assert bench.store.counts()["queued"] == 2
+    deleted = run(bench.tab.act(bench.values(), clicked("delete_picked", "", picked=jobs[:2])))
+    assert "2 jobs were moved to the trash" in deleted[bench.tab.message]
+    assert [job.id for job in bench.service.page("succeeded").jobs] == jobs[2:]
+    run(bench.tab.act(bench.values(), clicked("undo")))
+    assert bench.store.counts()["succeeded"] == 3
+    nothing = run(bench.tab.act(bench.values(), clicked("delete_picked", "", picked="all")))
+    assert nothing[bench.tab.message] == ""
 
 
 def test_a_clip_whose_file_was_moved_away_is_no_longer_promised(
@@ -187,9 +240,15 @@ def test_a_dropped_clip_gives_its_settings(bench: GalleryBench, capsys: pytest.C
     updates = dropped(bench, clip)
     asked = bench.service.settings_of(clip).fields
     assert (asked["prompt"], type(asked["seed"])) == ("nothing at all", int)
-    assert updates[bench.shared.opened] == Opened(fields=asked)
+    job = bench.service.page().jobs[0]
+    assert updates[bench.shared.opened] == Opened(fields=asked, picture_of=job.id)
     assert (updates[bench.tab.dropped], updates[bench.tab.message]) == (None, "")
-    assert "settings were loaded" in capsys.readouterr().out  # where no browser listens
+    assert "settings and its picture were loaded" in capsys.readouterr().out  # where no browser listens
+    copy = clip.with_name("copy.mp4")
+    copy.write_bytes(clip.read_bytes())
+    bench.service.delete(job.id)
+    assert dropped(bench, copy)[bench.shared.opened] == Opened(fields=asked)
+    assert "settings were loaded. Add a picture" in capsys.readouterr().out
     assert dropped(bench) == {bench.tab.dropped: None, bench.tab.message: ""}
 
 
@@ -287,15 +346,24 @@ def test_a_clip_is_deleted_by_pressing_twice_and_a_new_one_comes_by_itself_and_i
     job = house.store.get(make(house, "to be deleted"))
     page = visit("gallery")
     delete = card(page, job.id).locator("[data-act=delete]")
+    delete.click()
+    message = page.locator("#i2v-gallery-message")
+    expect(message).to_contain_text("Moved to the trash")
+    expect(card(page, job.id)).to_have_count(0)
+    assert not Path(job.output).exists()
+    message.get_by_role("button", name="Undo").click()
+    expect(card(page, job.id)).to_be_visible()
+    assert Path(job.output).exists()
+
+    card(page, job.id).get_by_role("button", name="Add star").click()
+    expect(card(page, job.id).locator(".i2v-star")).to_have_text("★")
     keep_asking(page)
     click_twice(delete)
-    expect(delete).to_have_text("Delete permanently?")
+    expect(delete).to_have_text("It has a star. Delete it?")
     page.wait_for_timeout(500)  # nearer, it is a double click
     assert Path(job.output).exists()
     delete.click()
-    expect(page.locator("#i2v-gallery-message")).to_contain_text("were deleted")
     expect(card(page, job.id)).to_have_count(0)
-    assert not Path(job.output).exists()
 
     fields = {"seed": 4242, "num_frames": 9, "fps": 5, "fit": "pad", "negative_prompt": "blur"}
     job_id = make(house, "the moon rises", **fields)
@@ -303,7 +371,8 @@ def test_a_clip_is_deleted_by_pressing_twice_and_a_new_one_comes_by_itself_and_i
 
     page.set_input_files("#i2v-gallery-drop input[type=file]", house.store.get(job_id).output)
     is_selected(page, "generate")
-    expect(page.get_by_text("The clip's settings were loaded.")).to_be_visible()
+    expect(page.get_by_text("The clip's settings and its picture were loaded.")).to_be_visible()
+    expect(page.locator("#i2v-picture img")).to_be_visible()
     expect(page.locator("#i2v-prompt textarea")).to_have_value("the moon rises")
     page.click("#i2v-advanced button")
     expect(page.locator("#i2v-seed input, #i2v-seed textarea")).to_have_value("4242")
@@ -313,6 +382,34 @@ def test_a_clip_is_deleted_by_pressing_twice_and_a_new_one_comes_by_itself_and_i
     expect(page.get_by_label("Negative prompt")).to_have_value("blur")
     expect(page.get_by_label("Aspect ratio")).to_have_value("Square, with borders")
     expect(page.get_by_label("Model", exact=True)).to_have_value("Rehearsal")
+
+
+@needs_chromium
+def test_what_is_ticked_stays_ticked_and_is_downloaded_and_deleted_together(
+    visit: Visit, house: House, clips: tuple[str, str]
+) -> None:
+    page = visit("gallery")
+    both = [make(house, f"ticked {number}") for number in range(2)]
+    for job_id in both:  # before one is ticked, since a new clip moves the others
+        expect(card(page, job_id)).to_be_visible()
+    for job_id in both:
+        card(page, job_id).locator("[data-pick]").check()
+    other = make(house, "comes meanwhile")
+    expect(card(page, other)).to_be_visible()
+    for job_id in both:
+        expect(card(page, job_id).locator("[data-pick]")).to_be_checked()
+    expect(card(page, other).locator("[data-pick]")).not_to_be_checked()
+    bar = page.locator(".i2v-picked")
+    expect(bar).to_contain_text("2 selected")
+    with page.expect_download() as download:
+        bar.get_by_role("link", name="Download ZIP").click()
+    with zipfile.ZipFile(download.value.path()) as packed:
+        assert sorted(packed.namelist()) == sorted(Path(house.store.get(each).output).name for each in both)
+    bar.get_by_role("button", name="Delete").click()
+    for job_id in both:
+        expect(card(page, job_id)).to_have_count(0)
+    expect(bar).to_be_hidden()
+    expect(card(page, clips[0])).to_be_visible()
 
 
 @needs_chromium

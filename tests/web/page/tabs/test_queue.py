@@ -110,10 +110,40 @@ def test_an_ended_job_is_deleted_by_its_button_and_the_list_shows_it(bench: Benc
     for each in (job, other):
         bench.service.cancel(each.id)
     shown = run(tab.act(bench.values(), clicked("delete", job.id)))
-    assert "The job and all its files were deleted" in shown[tab.message]
+    assert "Moved to the trash for 3 days" in shown[tab.message]
     assert "to be deleted" not in shown[tab.finished]
     assert "to be kept" in shown[tab.finished]
     assert [each.id for each in bench.service.page().jobs] == [other.id]
+    shown = run(tab.act(bench.values(), clicked("undo")))
+    assert "Restored." in shown[tab.message]
+    assert "to be deleted" in shown[tab.finished]
+    assert "Restored" not in run(tab.act(bench.values(), clicked("undo")))[tab.message]
+
+
+def test_the_queue_is_paused_and_goes_on_by_its_buttons(bench: Bench[QueueTab]) -> None:
+    tab = bench.tab
+    bench.submit()
+    shown = run(tab.act(bench.values(), clicked("pause")))
+    assert "The queue is paused" in shown[tab.running]
+    assert not bench.executor.run_next()
+    assert "The queue is paused" not in run(tab.act(bench.values(), clicked("resume")))[tab.running]
+    assert bench.executor.run_next()
+
+
+def test_jobs_that_wait_are_moved_by_their_buttons(bench: Bench[QueueTab]) -> None:
+    tab = bench.tab
+    ids = [bench.submit(f"number {number}").id for number in range(3)]
+
+    def order(act: str, job: str) -> list[str]:
+        shown = run(tab.act(bench.values(), clicked(act, job)))
+        return re.findall(r'title="number (\d)"', shown[tab.waiting])
+
+    assert order("first", ids[2]) == ["2", "0", "1"]
+    assert order("down", ids[2]) == ["0", "2", "1"]
+    assert order("up", ids[1]) == ["0", "1", "2"]
+    bench.service.cancel(ids[0])
+    refused = run(tab.act(bench.values(), clicked("up", ids[0])))
+    assert "Only waiting jobs can be moved" in refused[tab.message]
 
 
 def test_all_that_came_to_nothing_is_deleted_by_one_button(bench: Bench[QueueTab]) -> None:
@@ -127,7 +157,7 @@ def test_all_that_came_to_nothing_is_deleted_by_one_button(bench: Bench[QueueTab
     assert 'data-act="clear"' in run(tab.act(bench.values(), clicked("")))[tab.finished]
     bench.view.language = "zh-CN"
     shown = run(tab.act(bench.values(), clicked("clear")))
-    assert "已删除 2 个任务" in shown[tab.message]
+    assert "已将 2 个任务移到回收站" in shown[tab.message]
     assert 'data-act="clear"' not in shown[tab.finished]
     assert [job.id for job in bench.service.page().jobs] == [waiting.id, done.id]
 
@@ -263,16 +293,22 @@ def test_an_ended_job_is_deleted_with_the_keyboard_alone(visit: Visit, house: Ho
     delete = row(page, "to be deleted by key").locator("[data-act=delete]")
     delete.focus()
     page.keyboard.press("Enter")
-    expect(delete).to_have_text("Delete permanently?")
-    expect(delete).to_have_attribute("aria-label", "Delete permanently?: to be deleted by key")
-    expect(delete).to_have_attribute("aria-label", "Delete: to be deleted by key")  # left alone
-    assert house.service.get(job.id).status == "succeeded"
-    page.keyboard.press("Enter")
-    page.wait_for_timeout(500)  # nearer, it is a double click
-    page.keyboard.press("Enter")
-    expect(page.locator("#i2v-queue-message")).to_contain_text("The job and all its files were deleted")
+    message = page.locator("#i2v-queue-message")
+    expect(message).to_contain_text("Moved to the trash")
     expect(row(page, "to be deleted by key")).to_have_count(0)
     assert not Path(job.output).exists()
+    message.get_by_role("button", name="Undo").focus()
+    page.keyboard.press("Enter")
+    expect(row(page, "to be deleted by key")).to_have_count(1)
+    assert Path(job.output).exists()
+
+    house.service.library.star(job.id, True)
+    expect(delete).to_have_attribute("data-confirm", "It has a star. Delete it?")
+    delete.focus()
+    page.keyboard.press("Enter")
+    expect(delete).to_have_text("It has a star. Delete it?")
+    expect(delete).to_have_attribute("aria-label", "Delete: to be deleted by key")  # left alone
+    assert house.service.get(job.id).status == "succeeded"
 
 
 @needs_chromium

@@ -14,14 +14,13 @@ from typing import Literal
 
 import torch
 from diffusers import I2VGenXLUNet
-from torch import nn
 
 from benchmarks.forward import conditions, stock_prediction
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.schema import MemoryPlan
 from i2v.engines.i2vgen_xl.components import load_components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning
-from i2v.engines.i2vgen_xl.unet import encode_context, predict
+from i2v.engines.i2vgen_xl.unet import UNet
 from scripts.cuda_check.rows import Skipped, Task
 from scripts.cuda_check.subjects import Size, spec_of
 
@@ -36,7 +35,7 @@ LATENT_SCALE = 8  # pixels a latent, of the full-size model and of the embedded 
 class Pair:
     """Our network and stock's, the same weights, on the task's device."""
 
-    ours: nn.Module
+    ours: UNet
     stock: I2VGenXLUNet
     device: torch.device
     dtype: torch.dtype
@@ -143,7 +142,7 @@ def graph_side(pair: Pair, inputs: Inputs) -> Evaluation:
 
 def compiled_side(pair: Pair, inputs: Inputs) -> Evaluation:
     """Return ours through `torch.compile`, the whole forward at once."""
-    return _ours(pair, inputs, {}, torch.compile(predict, dynamic=False))
+    return _ours(pair, inputs, {}, torch.compile(UNet.forward, dynamic=False))
 
 
 def compiled_stock_side(pair: Pair, inputs: Inputs) -> Evaluation:
@@ -169,13 +168,13 @@ def _ours(
     pair: Pair,
     inputs: Inputs,
     more: dict[str, object],
-    forward: Callable[..., torch.Tensor] = predict,
+    forward: Callable[..., torch.Tensor] = UNet.forward,
 ) -> Evaluation:
-    if not more.keys() <= inspect.signature(predict).parameters.keys():
+    if not more.keys() <= inspect.signature(UNet.forward).parameters.keys():
         raise Skipped(f"this tree's forward takes no {', '.join(more)}")
     moved = inputs.to(pair.device, pair.dtype)
     with torch.inference_mode():
-        clip = encode_context(pair.ours, moved.given)
+        clip = pair.ours.encode_context(moved.given)
         timestep = torch.tensor(TIMESTEP, device=pair.device)
     return lambda: forward(pair.ours, moved.latents, timestep, clip, 0, **more)
 

@@ -44,11 +44,13 @@ def conditions(unet: UNet | I2VGenXLUNet, rows: int, shape: Sequence[int]) -> Co
     )
 
 
-def stock_prediction(unet: I2VGenXLUNet, latents: torch.Tensor, given: Conditioning) -> torch.Tensor:
+def stock_prediction(
+    unet: I2VGenXLUNet, latents: torch.Tensor, given: Conditioning, timestep: torch.Tensor = TIMESTEP
+) -> torch.Tensor:
     """Make the call of diffusers' pipeline."""
     prediction: torch.Tensor = unet(
         torch.cat([latents] * len(given.fps)),
-        TIMESTEP,
+        timestep,
         fps=given.fps,
         image_latents=given.image_latents,
         image_embeddings=given.image_embeddings,

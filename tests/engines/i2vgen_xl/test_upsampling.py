@@ -29,6 +29,8 @@ def test_it_is_the_convolution_of_the_doubled_picture(
     expected = stock.float()(small.float(), output_size)
     got = PhaseUpsample(stock.to(dtype).conv)(small, output_size)
     assert got.dtype == dtype
+    if layout is torch.channels_last:
+        assert got.is_contiguous(memory_format=layout), "what follows would copy it"
     assert (got - expected).abs().max() <= TOLERANCE[dtype] * expected.abs().max()
 
 

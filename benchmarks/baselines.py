@@ -19,8 +19,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from diffusers import DDIMScheduler, I2VGenXLUNet
+from diffusers import DDIMScheduler
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -28,19 +27,11 @@ from benchmarks.cases import Case, Clip
 from benchmarks.sides import POSTERIOR_SEED, SPEC
 from i2v.core.schedules import Schedule
 from i2v.core.schema import Generation, MemoryPlan
-from i2v.engines.i2vgen_xl.attention import spatial_transformer, temporal_transformer
 from i2v.engines.i2vgen_xl.components import Components, load_components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning, condition
 from i2v.engines.i2vgen_xl.decode import decode_frames
 from i2v.engines.i2vgen_xl.sampling import CHUNK_TOKENS, denoise, initial_state, schedule_for
-from i2v.engines.i2vgen_xl.unet import (
-    ClipContext,
-    convolve,
-    convolve_over_time,
-    encode_context,
-    layers,
-    predict,
-)
+from i2v.engines.i2vgen_xl.unet import ClipContext, UNet
 
 PLAN = MemoryPlan("cpu", "float32")
 
@@ -111,9 +102,7 @@ class Adaptive:
             if reused < self.most and self.is_even(changes):
                 reused += 1
             else:
-                prediction = guided(
-                    predict(unet, latents, timestep, context, CHUNK_TOKENS), generation.guidance_scale
-                )
+                prediction = guided(unet(latents, timestep, context, CHUNK_TOKENS), generation.guidance_scale)
                 reused = 0
             earlier, latents = latents, scheduler.step(prediction, timestep, latents).prev_sample
             changes.append(float((latents - earlier).abs().mean()))
@@ -152,7 +141,7 @@ class DeepCache:
         for step, timestep in enumerate(scheduler.timesteps):
             if step % self.interval == 0:
                 with deep_features(unet) as kept:
-                    prediction = predict(unet, latents, timestep, context, CHUNK_TOKENS)
+                    prediction = unet(latents, timestep, context, CHUNK_TOKENS)
             else:
                 prediction = shallow(unet, latents, timestep, context, kept[0])
             prediction = guided(prediction, generation.guidance_scale)
@@ -161,11 +150,11 @@ class DeepCache:
 
 
 @contextmanager
-def deep_features(unet: I2VGenXLUNet) -> Iterator[list[torch.Tensor]]:
+def deep_features(unet: UNet) -> Iterator[list[torch.Tensor]]:
     """Gather what the last layer of the last block is given besides the first skip: (B*F, C, h, w)."""
     kept: list[torch.Tensor] = []
     skip_channels = unet.conv_in.out_channels
-    *_, last = layers(unet.up_blocks[-1])
+    *_, last = unet.up_blocks[-1].layers()
 
     def keep(module: torch.nn.Module, inputs: tuple[torch.Tensor]) -> None:
         kept.append(inputs[0][:, :-skip_channels])  # the skip is joined behind it
@@ -175,29 +164,23 @@ def deep_features(unet: I2VGenXLUNet) -> Iterator[list[torch.Tensor]]:
 
 
 def shallow(
-    unet: I2VGenXLUNet,
+    unet: UNet,
     latents: torch.Tensor,
     timestep: torch.Tensor,
     clip: ClipContext,
     deep: torch.Tensor,
 ) -> torch.Tensor:
-    """Return what `predict` does, with the `deep_features` of another step: (B, C, F, h, w)."""
+    """Return what the UNet does, with the `deep_features` of another step: (B, C, F, h, w)."""
     num_frames = latents.shape[2]
-    time = unet.time_embedding(unet.time_proj(timestep[None]).to(unet.dtype)) + clip.fps
-    frames = torch.cat([latents, clip.features], dim=1)[0].transpose(0, 1)
-    frames = frames.contiguous(memory_format=torch.channels_last)
-    skip = temporal_transformer(unet.transformer_in, unet.conv_in(frames), num_frames, CHUNK_TOKENS)
+    skip = unet.transformer_in(unet.enter(latents, clip), num_frames, CHUNK_TOKENS)
     joined = torch.cat([deep, skip.repeat(len(deep) // num_frames, 1, 1, 1)], dim=1)
-    *_, last = layers(unet.up_blocks[-1])
-    hidden = convolve(last.resnet, joined, F.silu(time))
-    hidden = convolve_over_time(last.temp_conv, hidden, num_frames)
+    *_, last = unet.up_blocks[-1].layers()
+    hidden = last.temp_conv(last.resnet(joined, unet.embed_time(timestep, clip)), num_frames)
     if last.attention is not None:
-        context = clip.keys_values[last.attention]
-        hidden = spatial_transformer(last.attention, hidden, context, num_frames, CHUNK_TOKENS)
+        hidden = last.attention(hidden, clip.keys_values[last.attention], num_frames, CHUNK_TOKENS)
     if last.temp_attention is not None:
-        hidden = temporal_transformer(last.temp_attention, hidden, num_frames, CHUNK_TOKENS)
-    prediction: torch.Tensor = unet.conv_out(F.silu(unet.conv_norm_out(hidden)))
-    return prediction.view(-1, num_frames, *prediction.shape[1:]).transpose(1, 2)
+        hidden = last.temp_attention(hidden, num_frames, CHUNK_TOKENS)
+    return unet.leave(hidden, num_frames)
 
 
 def prepared(
@@ -206,7 +189,7 @@ def prepared(
     """Return what a baseline begins with: its timesteps, what is the same in all of them, and the noise."""
     scheduler = components.scheduler()
     scheduler.set_timesteps(num_inference_steps)
-    context = encode_context(components.unet, conditioning)
+    context = components.unet.encode_context(conditioning)
     return scheduler, context, initial_state(components, generation).latents
 
 

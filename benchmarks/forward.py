@@ -26,13 +26,13 @@ from i2v.engines.i2vgen_xl.conditioning import Conditioning
 from i2v.engines.i2vgen_xl.decode import CHUNK_PIXELS, decode_frames
 from i2v.engines.i2vgen_xl.sampling import CHUNK_TOKENS
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
-from i2v.engines.i2vgen_xl.unet import encode_context, predict
+from i2v.engines.i2vgen_xl.unet import UNet
 from i2v.weights import EMBEDDED_FOLDER as FOLDER
 
 TIMESTEP = torch.tensor(481)
 
 
-def conditions(unet: I2VGenXLUNet, rows: int, shape: Sequence[int]) -> Conditioning:
+def conditions(unet: UNet | I2VGenXLUNet, rows: int, shape: Sequence[int]) -> Conditioning:
     """Return random conditions; what they are does not change the work."""
     dim = unet.config.cross_attention_dim
     return Conditioning(
@@ -44,11 +44,13 @@ def conditions(unet: I2VGenXLUNet, rows: int, shape: Sequence[int]) -> Condition
     )
 
 
-def stock_prediction(unet: I2VGenXLUNet, latents: torch.Tensor, given: Conditioning) -> torch.Tensor:
+def stock_prediction(
+    unet: I2VGenXLUNet, latents: torch.Tensor, given: Conditioning, timestep: torch.Tensor = TIMESTEP
+) -> torch.Tensor:
     """Make the call of diffusers' pipeline."""
     prediction: torch.Tensor = unet(
         torch.cat([latents] * len(given.fps)),
-        TIMESTEP,
+        timestep,
         fps=given.fps,
         image_latents=given.image_latents,
         image_embeddings=given.image_embeddings,
@@ -99,14 +101,14 @@ def main() -> None:
     shape = (4, options.num_frames, side, side)
     latents, given = torch.randn(1, *shape), conditions(unet, 2 if options.guided else 1, shape)
     with torch.inference_mode():
-        clip = encode_context(components.unet, given)
+        clip = components.unet.encode_context(given)
         forward = paired(
-            lambda: predict(components.unet, latents, TIMESTEP, clip, CHUNK_TOKENS),
+            lambda: components.unet(latents, TIMESTEP, clip, CHUNK_TOKENS),
             lambda: stock_prediction(unet, latents, given),
             options.repeats,
         )
         start = time.process_time()
-        encode_context(components.unet, given)
+        components.unet.encode_context(given)
         once = time.process_time() - start
     decode = paired(
         lambda: list(decode_frames(components.vae, latents, 0)),

@@ -119,6 +119,7 @@ def time_clip(trial: Trial, on_progress: OnProgress) -> Figures:
     return {
         "seconds": {"load": loaded - start, "first_short_clip": warmed - loaded, **clip.seconds},
         "bytes": {"loaded": held, "peak": gauge.peak(), "reserved": gauge.reserved()},
+        "kernels": engine.kernels,
         "notices": [notice.code for notice in clip.notices],
         "stepped_down": clip.rungs,
     }
@@ -155,6 +156,7 @@ def make_video(trial: Trial, on_progress: OnProgress) -> Figures:
             "reserved": gauge.reserved(),
             "card_in_use": gauge.on_card(),
         },
+        "kernels": None if result.made_with is None else result.made_with.kernels,
         "stages": [asdict(stage) for stage in result.stages],
         "notices": [notice.code for notice in result.notices],
         "stepped_down": rungs,

@@ -7,11 +7,11 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from i2v.cli.parsers import Commands
 from i2v.core.errors import Cancelled, InvalidRequest
-from i2v.core.schema import shown
+from i2v.core.schema import Switch, shown
 
 if TYPE_CHECKING:
     from i2v.bench.report import Row
@@ -49,6 +49,12 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     parser.add_argument(
         "--engine", help="auto, or a model listed by i2v models (default: engine.name in the settings)"
     )
+    for name, what in (("--kernels", "i2v's GPU kernels"), ("--cuda-graph", "CUDA graphs")):
+        parser.add_argument(
+            name,
+            choices=get_args(Switch),
+            help=f"off: measure without {what} (default: as the settings say)",
+        )
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="read settings from FILE instead of config.yaml"
     )
@@ -62,7 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
     from i2v.bench.table import heading
     from i2v.core.settings import load_settings
 
-    settings = load_settings(arguments.config, os.environ)
+    flags = {"engine.kernels": arguments.kernels, "engine.cuda_graph": arguments.cuda_graph}
+    settings = load_settings(arguments.config, os.environ, flags)
     asked = Asked(
         engine=arguments.engine or settings.engine.name,
         only=_chosen(arguments.only, NAMES),

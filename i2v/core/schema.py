@@ -36,6 +36,7 @@ PresetName = Literal["quick", "standard", "high", "extreme"]
 Resolution = Literal["256p", "512p", "768p", "1024p"]
 Language = Literal["en", "zh-CN"]
 Offload = Literal["none", "encoders", "model"]
+Switch = Literal["auto", "off"]
 Speed = Literal["auto", "exact", "fast"]
 InputRole = Literal["image", "last_image"]
 UpscalerName = Literal["lanczos", "span", "real-esrgan"]
@@ -307,6 +308,8 @@ class MemoryPlan:
         chunk_tokens: tokens that a transformer of the UNet takes at a time; 0 for what is fast.
         vae_tiling: decode large frames in tiles: less memory, and frames that differ a little.
         compile: run the UNet through `torch.compile`.
+        kernels: "off" computes by torch's operations alone, where a device has faster ones.
+        cuda_graph: "off" starts each kernel of each step anew, where a device can replay a step.
     """
 
     device: Literal["cpu", "cuda"]
@@ -318,6 +321,8 @@ class MemoryPlan:
     chunk_tokens: int = 0
     vae_tiling: bool = False
     compile: bool = False
+    kernels: Switch = "auto"
+    cuda_graph: Switch = "auto"
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,11 @@ def prefix(value: object) -> str:
     return given
 
 
+def switch(value: object) -> object:
+    """Return "off" for what YAML makes of a bare off."""
+    return "off" if value is False else value
+
+
 def check_token(token: str) -> None:
     """Raise `ValueError` with what is allowed, unless `token` is hard enough to guess and easy to send."""
     if not (16 <= len(token) <= 200 and token.isascii() and token.isprintable() and " " not in token):

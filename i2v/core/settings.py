@@ -21,7 +21,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 from i2v.core import setting_values as kinds
 from i2v.core.engine_spec import Preset
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import Language, Offload, Upscaling, Within, invalid_field, nearest_name, shown
+from i2v.core.schema import Language, Offload, Switch, Upscaling, Within, invalid_field, nearest_name, shown
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT_PREFIX = "I2V_"
@@ -71,6 +71,8 @@ class EngineSettings(_Section):
     chunk_tokens: Annotated[int, Within(0, 1_000_000_000)]
     vae_tiling: bool
     compile: bool
+    kernels: Annotated[Switch, BeforeValidator(kinds.switch)]
+    cuda_graph: Annotated[Switch, BeforeValidator(kinds.switch)]
 
 
 class ModelSettings(_Section):

@@ -192,7 +192,7 @@ class Provenance(BaseModel):
             "other pictures": ", ".join(f"sha256 {digest[:16]}" for digest in self.inputs_sha256),
             "weights": f"sha256 {self.weights_sha256[:16]}",
             "compile": False,  # what there was before it could be asked for
-            **self.plan,
+            **{name: value for name, value in self.plan.items() if name != "cuda_graph"},  # the same kernels
             "device name": self.device,
             "kernels": self.kernels or "torch",  # what there was before it was told
             "visible label": self.visible_label,

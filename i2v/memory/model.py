@@ -58,7 +58,7 @@ class Estimate:
         stages: those that the engine goes through.
         device_bytes: of the device at the most, CUDA's context included.
         ram_bytes: of CPU memory at the most; the same on a CPU.
-        moved_bytes: that offloading moves to the device and back for one clip.
+        moved_bytes: that offloading copies to the device for one clip, and back if it does.
         process_bytes: what a meter reads besides, of the process: on a CPU, Python and its libraries.
     """
 

@@ -129,6 +129,8 @@ def plan_by_settings(spec: EngineSpec, device: DeviceInfo, options: EngineSettin
         chunk_tokens=options.chunk_tokens,
         vae_tiling=options.vae_tiling,
         compile=options.compile,
+        kernels=options.kernels,
+        cuda_graph=options.cuda_graph,
     )
 
 
@@ -168,7 +170,7 @@ def hold_plan(
 ) -> Planned | None:
     """Return `plan`, made earlier, with its figures: `None` where `options` or what is free forbid it now."""
     asked = plan_by_settings(spec, device, options)
-    wanted = {*set_by_hand(asked), "device", "dtype", "threads", "compile"}
+    wanted = {*set_by_hand(asked), "device", "dtype", "threads", "compile", "kernels", "cuda_graph"}
     if any(getattr(plan, name) != getattr(asked, name) for name in wanted):
         return None
     figures = memory_model(spec).estimate(spec, generation, plan)

@@ -6,6 +6,7 @@ Larger ones are run for a few steps; `seconds_whole` is what all steps would tak
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import cast
@@ -20,9 +21,19 @@ from scripts.cuda_check.subjects import Size, clip_of, settings_of, sizes, spec_
 
 STOCK = "i2v.engines.i2vgen_xl.stock:StockEngine"
 
+# Settings of ours, `None` for stock.
+WAYS: dict[str, dict[str, object] | None] = {"ours": {}, "stock": None}
+# The first clip again, last: the time may be up by then.
+WITHOUT: dict[str, dict[str, object]] = {
+    "ours, without graph": {"engine.cuda_graph": "off"},
+    "ours, plain": {"engine.kernels": "off", "engine.cuda_graph": "off"},
+}
 
-def measure(task: Task, size: Size, is_ours: bool) -> Figures:
-    settings, spec = settings_of(task), spec_of(task)
+
+def measure(task: Task, size: Size, options: Mapping[str, object] | None) -> Figures:
+    """Measure ours under these settings, or stock."""
+    is_ours = options is not None
+    settings, spec = settings_of(task, options or {}), spec_of(task)
     generation, planned, device = clip_of(task, size, settings)
     spec = replace(spec, facts=spec.stock_facts)  # as stock has it: both sides do the same
     trial = Trial(
@@ -35,7 +46,8 @@ def measure(task: Task, size: Size, is_ours: bool) -> Figures:
     seconds = cast("dict[str, float]", figures["seconds"])
     seconds = {name: round(spent, 3) for name, spent in seconds.items()}
     told: Figures = {"steps": size.steps, "seconds": seconds, "bytes": figures["bytes"]}
-    told["plan"] = {"dtype": trial.plan.dtype, "offload": trial.plan.offload}
+    told["plan"] = {name: getattr(trial.plan, name) for name in ("dtype", "offload", "kernels", "cuda_graph")}
+    told["kernels"] = figures["kernels"]
     if size.steps < size.all_steps and "denoise" in seconds:
         more = (size.all_steps / size.steps - 1) * seconds["denoise"]
         told["seconds_whole"] = round(seconds["clip"] + more, 2)
@@ -59,9 +71,10 @@ def _beside_estimate(peak: int | None, estimate: Estimate | None, device: str) -
 
 def main() -> None:
     task = Task.from_json(sys.argv[1])
-    for size in sizes(task):
-        for name, is_ours in (("ours", True), ("stock", False)):
-            task.attempt(f"{size.name}, {name}", partial(measure, task, size, is_ours))
+    asked = [(size, name, options) for size in sizes(task) for name, options in WAYS.items()]
+    asked += [(sizes(task)[0], name, options) for name, options in WITHOUT.items()]
+    for size, name, options in asked:
+        task.attempt(f"{size.name}, {name}", partial(measure, task, size, options))
 
 
 if __name__ == "__main__":

@@ -1,27 +1,26 @@
 """The ways to make one evaluation of the network: ours plain, fused, as a CUDA graph, compiled; and stock's.
 
-All take the same latents and conditions on the same weights. A way that this tree or this machine has not
-raises `Skipped`. The graph is captured here: it tells what replaying is worth, not how the engine does it.
+All take the same latents and conditions on the same weights. Ours are the engine's own, under the settings
+that `i2v` has for them (`engine.kernels`, `cuda_graph`, `compile`). A way that this machine has not raises
+`Skipped`.
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import torch
 from diffusers import I2VGenXLUNet
-from torch import nn
 
 from benchmarks.forward import conditions, stock_prediction
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.schema import MemoryPlan
-from i2v.engines.i2vgen_xl.components import load_components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning
-from i2v.engines.i2vgen_xl.unet import encode_context, predict
+from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from scripts.cuda_check.rows import Skipped, Task
 from scripts.cuda_check.subjects import Size, spec_of
 
@@ -34,9 +33,9 @@ LATENT_SCALE = 8  # pixels a latent, of the full-size model and of the embedded 
 
 @dataclass(frozen=True)
 class Pair:
-    """Our network and stock's, the same weights, on the task's device."""
+    """Our engine and stock's network, the same weights, on the task's device."""
 
-    ours: nn.Module
+    engine: I2VGenXLEngine
     stock: I2VGenXLUNet
     device: torch.device
     dtype: torch.dtype
@@ -55,8 +54,8 @@ class Subject:
         return cls(spec_of(task), task.folder, task.device)
 
     def load_pair(self, dtype: DType) -> Pair:
-        ours = load_components(self.spec, self.folder, MemoryPlan(self.device, dtype)).unet
-        return Pair(ours, self.load_stock(dtype), torch.device(self.device), TYPES[dtype])
+        engine = I2VGenXLEngine.load(self.spec, self.folder, MemoryPlan(self.device, dtype))
+        return Pair(engine, self.load_stock(dtype), torch.device(self.device), TYPES[dtype])
 
     def load_stock(self, dtype: DType) -> I2VGenXLUNet:
         unet = I2VGenXLUNet.from_pretrained(self.folder / "unet", variant="fp16", dtype=TYPES[dtype])
@@ -94,21 +93,24 @@ def stock_side(pair: Pair, inputs: Inputs) -> Evaluation:
 
 
 def plain_side(pair: Pair, inputs: Inputs) -> Evaluation:
-    return _ours(pair, inputs, {})
+    return _ours(pair, inputs, kernels="off", cuda_graph="off")
 
 
 def fused_side(pair: Pair, inputs: Inputs) -> Evaluation:
-    """Raise `Skipped` where the tree has no kernels, or the card gets none."""
-    try:
-        from i2v.engines.kernels.choice import operations_for
-    except ModuleNotFoundError:
-        raise Skipped("this tree has no fused kernels") from None
+    """Raise `Skipped` where there is no card, or it gets no kernels."""
     if pair.device.type != "cuda":
         raise Skipped("no NVIDIA card")
-    operations = operations_for(pair.device, pair.dtype)
-    if failure := getattr(operations, "failure", None):
+    evaluate = _ours(pair, inputs, cuda_graph="off")
+    if failure := pair.engine.operations.failure:
         raise Skipped(failure.message)
-    return _ours(pair, inputs, {"operations": operations})
+    return evaluate
+
+
+def graph_side(pair: Pair, inputs: Inputs) -> Evaluation:
+    """Return what a clip's steps do on a card: the second evaluation is captured, later ones replay it."""
+    if pair.device.type != "cuda":
+        raise Skipped("no NVIDIA card")
+    return _ours(pair, inputs)
 
 
 def best_side(pair: Pair, inputs: Inputs) -> Evaluation:
@@ -119,66 +121,37 @@ def best_side(pair: Pair, inputs: Inputs) -> Evaluation:
         return plain_side(pair, inputs)
 
 
-def graph_side(pair: Pair, inputs: Inputs) -> Evaluation:
-    """Return the best way as a CUDA graph."""
-    if pair.device.type != "cuda":
-        raise Skipped("no NVIDIA card")
-    work = best_side(pair, inputs)
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.inference_mode(), torch.cuda.stream(stream):
-        for _ in range(3):  # kernels are chosen and compiled before anything is captured
-            work()
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.inference_mode(), torch.cuda.graph(graph):
-        result = work()
-
-    def replay() -> torch.Tensor:
-        graph.replay()
-        return result
-
-    return replay
-
-
 def compiled_side(pair: Pair, inputs: Inputs) -> Evaluation:
-    """Return ours through `torch.compile`, the whole forward at once."""
-    return _ours(pair, inputs, {}, torch.compile(predict, dynamic=False))
+    return _ours(pair, inputs, compile=True, cuda_graph="off")
 
 
 def compiled_stock_side(pair: Pair, inputs: Inputs) -> Evaluation:
     moved, unet = inputs.to(pair.device, pair.dtype), torch.compile(pair.stock, dynamic=False)
-    arguments = moved.given
+    timestep = torch.tensor(TIMESTEP, device=pair.device)
+    return lambda: stock_prediction(unet, moved.latents, moved.given, timestep)
 
-    def evaluate() -> torch.Tensor:
-        prediction: torch.Tensor = unet(
-            torch.cat([moved.latents] * 2),
-            torch.tensor(TIMESTEP, device=pair.device),
-            fps=arguments.fps,
-            image_latents=arguments.image_latents,
-            image_embeddings=arguments.image_embeddings,
-            encoder_hidden_states=arguments.prompt_embeds,
-            return_dict=False,
-        )[0]
+
+def _ours(pair: Pair, inputs: Inputs, **options: object) -> Evaluation:
+    """Return the engine's own forward under a plan with these options; what fails in it is raised."""
+    moved, unet = inputs.to(pair.device, pair.dtype), pair.engine.components.unet
+    plan = replace(pair.engine.plan, **{**_BY_ITSELF, **options})  # type: ignore[arg-type]
+    pair.engine.adopt(plan)
+    clip_long = ExitStack()  # ends with the evaluation that has it, and gives a graph's memory back
+    forward = clip_long.enter_context(pair.engine.forward(plan))
+    with torch.inference_mode():
+        clip = unet.encode_context(moved.given)
+        timestep = torch.tensor(TIMESTEP, device=pair.device)
+
+    def evaluate(clip_long: ExitStack = clip_long) -> torch.Tensor:
+        prediction = forward(unet, moved.latents, timestep, clip, 0)
+        if forward.failures:
+            raise RuntimeError(forward.failures[0].message)
         return prediction
 
     return evaluate
 
 
-def _ours(
-    pair: Pair,
-    inputs: Inputs,
-    more: dict[str, object],
-    forward: Callable[..., torch.Tensor] = predict,
-) -> Evaluation:
-    if not more.keys() <= inspect.signature(predict).parameters.keys():
-        raise Skipped(f"this tree's forward takes no {', '.join(more)}")
-    moved = inputs.to(pair.device, pair.dtype)
-    with torch.inference_mode():
-        clip = encode_context(pair.ours, moved.given)
-        timestep = torch.tensor(TIMESTEP, device=pair.device)
-    return lambda: forward(pair.ours, moved.latents, timestep, clip, 0, **more)
-
+_BY_ITSELF = {"kernels": "auto", "cuda_graph": "auto", "compile": False}
 
 SIDES: dict[str, Callable[[Pair, Inputs], Evaluation]] = {
     "stock": stock_side,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.schema import DeviceInfo, Generation, GenerationRequest
@@ -44,8 +46,11 @@ def spec_of(task: Task) -> EngineSpec:
     return EMBEDDED if task.is_tiny else I2VGEN_XL
 
 
-def settings_of(task: Task) -> Settings:
-    """Return settings under which the task's folder is the model's, and nothing of this machine is used."""
+def settings_of(task: Task, options: Mapping[str, object] = MappingProxyType({})) -> Settings:
+    """Return settings under which the task's folder is the model's, and nothing of this machine is used.
+
+    options: settings, by their dotted names.
+    """
     flags: dict[str, object] = {
         "models.search_paths": (),
         "models.offline": True,
@@ -53,6 +58,7 @@ def settings_of(task: Task) -> Settings:
         "engine.name": spec_of(task).name,
         "output.directory": task.scratch / "videos",
         "service.data_dir": task.scratch / "data",
+        **options,
     }
     if not task.is_tiny:
         flags["models.directory"] = task.folder.parent

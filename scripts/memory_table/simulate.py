@@ -27,7 +27,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPVisionConfig, CLIPVi
 from i2v.engines.i2vgen_xl.conditioning import Conditioning
 from i2v.engines.i2vgen_xl.decode import _decode, _decode_in_tiles
 from i2v.engines.i2vgen_xl.sampling import CHUNK_TOKENS
-from i2v.engines.i2vgen_xl.unet import encode_context, predict
+from i2v.engines.i2vgen_xl.unet import UNet
 from i2v.engines.i2vgen_xl.upsampling import use_phase_convolutions
 from scripts.full_size.layout import CONFIGS
 from tests.peak_memory import PeakMemory
@@ -48,7 +48,7 @@ class Cost:
 class Model:
     """The four parts without values."""
 
-    unet: I2VGenXLUNet
+    unet: UNet | I2VGenXLUNet
     vae: AutoencoderKL
     text_encoder: CLIPTextModel
     image_encoder: CLIPVisionModelWithProjection
@@ -70,11 +70,9 @@ class Model:
         latents = torch.empty(1, self.unet.config.in_channels, num_frames, height, width)
         given = self.conditioning(rows, *latents.shape[1:])
         with counting() as counted:
-            clips = [encode_context(self.unet, part) for part in given.split(passes)]
+            clips = [self.unet.encode_context(part) for part in given.split(passes)]
             time = torch.tensor(981)
-            prediction = torch.cat(
-                [predict(self.unet, latents, time, clip, chunk or CHUNK_TOKENS) for clip in clips]
-            )
+            prediction = torch.cat([self.unet(latents, time, clip, chunk or CHUNK_TOKENS) for clip in clips])
             del prediction
         return counted[0]
 
@@ -111,20 +109,21 @@ def build(
 
     Args:
         dtype: of all tensors.
-        as_the_engine: with what the engine puts into the modules; without it they are diffusers' own.
+        as_the_engine: the UNet is the engine's, and the VAE has what the engine puts into it; without it both
+            are diffusers' own.
     """
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
         with FakeTensorMode(), torch.inference_mode():
             model = Model(
-                unet=I2VGenXLUNet.from_config(configs["unet"]).eval(),
+                unet=(UNet if as_the_engine else I2VGenXLUNet).from_config(configs["unet"]).eval(),
                 vae=AutoencoderKL.from_config(configs["vae"]).eval(),
                 text_encoder=CLIPTextModel(CLIPTextConfig(**configs["text_encoder"])),
                 image_encoder=CLIPVisionModelWithProjection(CLIPVisionConfig(**configs["image_encoder"])),
             )
             if as_the_engine:
-                use_phase_convolutions(model.unet)
+                model.unet.lay_out(joint_projections=False)
                 use_phase_convolutions(model.vae)
             yield model
     finally:

@@ -41,6 +41,7 @@ def test_a_clip_is_timed_after_a_short_one_and_its_frames_are_kept(
     assert seconds["first_short_clip"] >= 0.1  # two steps
     assert told == pytest.approx([k / 6 for k in range(1, 7)])
     assert figures["bytes"]["loaded"] > 2**20  # type: ignore[index]
+    assert figures["kernels"] == "none"
     assert np.load(tmp_path / "frames.npy").shape == (4, 64, 96, 3)
 
 
@@ -53,7 +54,7 @@ def test_a_video_is_made_and_what_its_ladder_did_is_told(tmp_path: Path, generat
     assert seconds["clip"] >= 0.08
     assert 0.02 <= seconds["step"] <= seconds["clip"]
     assert [stage["name"] for stage in figures["stages"]] == ["condition", "denoise", "decode"]  # type: ignore[attr-defined]
-    assert figures["stepped_down"] == []
+    assert (figures["stepped_down"], figures["kernels"]) == ([], "none")
 
 
 def test_a_cancelled_clip_ends_with_the_step_in_which_it_was_asked_to(

@@ -21,7 +21,6 @@ from benchmarks.baselines import (
 from benchmarks.cases import Case, cases
 from benchmarks.measure import counting
 from i2v.engines.i2vgen_xl.sampling import initial_state
-from i2v.engines.i2vgen_xl.unet import encode_context, predict
 from i2v.weights import EMBEDDED_FOLDER
 
 STEPS = 12
@@ -88,8 +87,8 @@ def test_deep_cache_computes_the_whole_unet_at_every_third_step(bench: Bench, ca
 def test_a_shallow_evaluation_over_its_own_deep_features_is_the_whole_one(bench: Bench, case: Case) -> None:
     unet, timestep = bench.components.unet, torch.tensor(481)
     latents = initial_state(bench.components, case.generation).latents
-    context = encode_context(unet, bench.condition(case.generation, case.picture))
+    context = unet.encode_context(bench.condition(case.generation, case.picture))
     with deep_features(unet) as kept:
-        whole = predict(unet, latents, timestep, context, CHUNK_TOKENS)
+        whole = unet(latents, timestep, context, CHUNK_TOKENS)
     assert torch.allclose(shallow(unet, latents, timestep, context, kept[0]), whole, atol=1e-5)
     assert not torch.allclose(shallow(unet, latents, timestep, context, kept[0] * 1.1), whole, atol=1e-3)

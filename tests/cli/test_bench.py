@@ -56,7 +56,7 @@ def read(path: Path) -> dict[str, Any]:
 def test_a_bench_is_a_table_and_a_file_that_says_what_it_was(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["bench", "--only", "cancel,presets"]) == 0
+    assert main(["bench", "--only", "cancel,presets", "--kernels", "off"]) == 0
     heading, *lines, last = capsys.readouterr().out.splitlines()
     assert heading.startswith("rehearsal on CPU; i2v ")
     assert [line.split()[:3] for line in lines] == [
@@ -69,6 +69,8 @@ def test_a_bench_is_a_table_and_a_file_that_says_what_it_was(
     assert (told["schema"], told["complete"], told["quick"]) == (1, True, False)
     assert told["only"] == ["presets", "cancel"]
     assert told["device"]["type"] == "cpu"
+    plan = told["rows"][0]["figures"]["plan"]
+    assert (plan["kernels"], plan["cuda_graph"]) == ("off", "auto")
     assert told["versions"]["torch"]
     assert told["engine"]["name"] == "rehearsal"
     assert [row["name"] for row in told["rows"]] == [*PRESETS, "cancel"]

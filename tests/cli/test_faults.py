@@ -192,7 +192,7 @@ PHASES = [
     "i2v.engines.i2vgen_xl.engine.load_components",
     "i2v.pipeline.engines.weights_digest",
     "i2v.engines.i2vgen_xl.engine.condition",
-    "i2v.engines.i2vgen_xl.compiled.predict",
+    "i2v.engines.i2vgen_xl.unet.UNet.forward",
     "i2v.engines.i2vgen_xl.decode.to_uint8",
     "i2v.media.video.writer.Encoder._start",
     "i2v.media.video.writer.Encoder.write",
@@ -204,7 +204,7 @@ PHASES = [
 # itself a real signal when the phase is entered. In one run of the suite, three of the phases will do.
 FEW = [
     ("i2v.engines.i2vgen_xl.engine.load_components", "SIGTERM"),
-    ("i2v.engines.i2vgen_xl.compiled.predict", "SIGHUP"),
+    ("i2v.engines.i2vgen_xl.unet.UNet.forward", "SIGHUP"),
     ("i2v.media.video.writer.Encoder.write", "SIGINT"),
 ]
 ALL = [(phase, number) for phase in PHASES for number in SIGNALS]

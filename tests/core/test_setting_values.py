@@ -36,6 +36,10 @@ def test_a_list_is_read_in_the_forms_that_people_write(given: object, read: tupl
     assert kinds.split(given) == read
 
 
+def test_off_is_off_though_yaml_reads_false() -> None:
+    assert [kinds.switch(given) for given in (False, "off", "auto", True)] == ["off", "off", "auto", True]
+
+
 @pytest.mark.parametrize("given", ["[a, b", "a, b]", '["a", b', "'a", None, 5, [1], {"a": 1}, [["a"]]])
 def test_what_is_no_list_is_refused(given: object) -> None:
     with pytest.raises(ValueError, match="a list"):

@@ -406,6 +406,7 @@ THREADS = "a whole number from 0 to 256"
         ("engine: {decode_chunk: -1}", "engine.decode_chunk", "-1", "a whole number from 0 to 128"),
         ("engine: {cfg_passes: 3}", "engine.cfg_passes", "3", "a whole number from 1 to 2"),
         ("engine: {offload: true}", "engine.offload", "True", "one of 'none', 'encoders' or 'model'"),
+        ("engine: {kernels: on}", "engine.kernels", "True", "one of 'auto' or 'off'"),
         ("image: {max_megapixels: .inf}", "image.max_megapixels", "inf", "a number from 0.001 to 400"),
         ("image: {max_megabytes: 0}", "image.max_megabytes", "0", "a number from 0.001 to 1000"),
     ],

@@ -244,6 +244,15 @@ def test_a_clip_from_before_compiling_could_be_asked_for_differs_in_nothing(prov
     assert list(provenance.differences(read_back(json.dumps(told)), CLIP, NOTHING)) == []
 
 
+def test_kernels_matter_and_how_they_were_started_does_not(provenance: Provenance) -> None:
+    told = json.loads(provenance.to_tag(True))
+    told["plan"] |= {"kernels": "off", "cuda_graph": "off"}
+    assert list(provenance.differences(read_back(json.dumps(told)), CLIP, NOTHING)) == []
+    told["kernels"] = "triton"
+    (notice,) = provenance.differences(read_back(json.dumps(told)), CLIP, NOTHING)
+    assert (notice.params["what"], notice.params["before"]) == ("kernels", "triton")
+
+
 def test_a_fast_clip_is_made_fast_again(provenance: Provenance) -> None:
     told = json.loads(provenance.to_tag(True))
     told["generation"]["speed"] = "fast"

@@ -164,6 +164,8 @@ def test_options_that_are_set_are_kept_though_others_would_be_faster() -> None:
         "offload": "model",
         "chunk_tokens": 99,
         "vae_tiling": True,
+        "kernels": "off",
+        "cuda_graph": "off",
     }
     expected = MemoryPlan(device="cuda", dtype="float16", **asked)
     assert plan_by_settings(I2VGEN_XL, CUDA, options(**asked)) == expected

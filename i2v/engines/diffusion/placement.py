@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import cast
 
 import torch
 from torch import nn
@@ -40,16 +41,14 @@ class PlacedParts(ABC):
     def on_device(self, *parts: nn.Module) -> Iterator[None]:
         """Have `parts` on `device` inside, and back at home after, whatever ends it.
 
-        Nothing moves where the two are the same. Where they are not, one clip is made at a time.
+        Nothing is copied where the two are the same. Where they are not, one clip is made at a time.
         """
-        try:
-            for part in parts:
-                part.to(self.device)
-            yield
-        finally:
+        with ExitStack() as phase:
             for part in parts:
                 encodes = any(part is encoder for encoder in self.encoders)
-                part.to(self.encoders_home if encodes else self.home)
+                if (self.encoders_home if encodes else self.home) != self.device:
+                    phase.enter_context(copied(part, self.device))
+            yield
 
     def settle(self, offload: Offload) -> None:
         """Have the parts at home where `offload` wants them, from now on."""
@@ -68,6 +67,37 @@ class PlacedParts(ABC):
         """Return when the device has done all that it was asked: where a stage ends, so must its time."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
+
+
+@contextmanager
+def copied(part: nn.Module, device: torch.device) -> Iterator[None]:
+    """Have copies of the part's tensors on `device` in their place inside.
+
+    What is at home stays there: weights do not change, so that nothing has to be copied back. A change of the
+    copies ends with them.
+    """
+    stores = [
+        cast("dict[str, torch.Tensor | None]", store)
+        for module in part.modules()
+        for store in (module._parameters, module._buffers)
+    ]
+    home = [dict(store) for store in stores]
+    copies: dict[torch.Tensor, torch.Tensor] = {}  # one tensor may be in several modules
+    try:
+        for store in stores:
+            for name, tensor in store.items():
+                if tensor is None:
+                    continue
+                if tensor not in copies:
+                    copy = tensor.detach().to(device)
+                    is_parameter = isinstance(tensor, nn.Parameter)
+                    copies[tensor] = nn.Parameter(copy, tensor.requires_grad) if is_parameter else copy
+                store[name] = copies[tensor]
+        copies.clear()
+        yield
+    finally:
+        for store, tensors in zip(stores, home, strict=True):
+            store.update(tensors)
 
 
 def homes(device: torch.device, offload: Offload) -> tuple[torch.device, torch.device]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, I2VGenXLUNet
+from diffusers import AutoencoderKL, DDIMScheduler
 from torch import nn
 from transformers import (
     CLIPTextConfig,
@@ -27,7 +27,7 @@ from i2v.engines.diffusion.folder import Folder, Model, PictureInput, assign
 from i2v.engines.diffusion.placement import DTYPES, PlacedParts, homes
 from i2v.engines.i2vgen_xl.facts import facts_of
 from i2v.engines.i2vgen_xl.layouts import use_channels_last_weights
-from i2v.engines.i2vgen_xl.projections import use_joint_projections
+from i2v.engines.i2vgen_xl.unet import UNet
 from i2v.engines.i2vgen_xl.upsampling import use_phase_convolutions
 
 # What decides over the noise, and what the sampler has code for (`solvers`, `schedules`).
@@ -49,7 +49,7 @@ class Components(PlacedParts):
     picture_input: PictureInput
     image_encoder: CLIPVisionModelWithProjection
     vae: AutoencoderKL
-    unet: I2VGenXLUNet
+    unet: UNet
     scheduler_config: dict[str, Any]
     device: torch.device
     home: torch.device
@@ -93,18 +93,16 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
         "image_encoder", lambda config: CLIPVisionModelWithProjection(CLIPVisionConfig(**config))
     )
     vae = source.build("vae", AutoencoderKL.from_config)
-    unet = source.build("unet", I2VGenXLUNet.from_config)
+    unet = source.build("unet", UNet.from_config)
     # The largest first: while a file is read, its tensors may be there twice (as stored, and in `dtype`).
     unet = ready("unet", "diffusion_pytorch_model", unet)
     image_encoder = ready("image_encoder", "model", image_encoder, encoders_home)
     text_encoder = ready("text_encoder", "model", text_encoder, encoders_home)
     vae = ready("vae", "diffusion_pytorch_model", vae)
     _apply_image_gain(unet, facts_of(spec).image_gain)
-    use_phase_convolutions(unet)
-    use_channels_last_weights(unet)
+    unet.lay_out(joint_projections=device.type == "cuda")
     use_phase_convolutions(vae)
     if device.type == "cuda":
-        use_joint_projections(unet)
         use_channels_last_weights(vae)
     return Components(
         tokenizer=_load_tokenizer(source),
@@ -132,7 +130,7 @@ def _load_tokenizer(source: Folder) -> CLIPTokenizer:
         raise source.unreadable(source.path / "tokenizer", error) from error
 
 
-def _apply_image_gain(unet: I2VGenXLUNet, gain: float) -> None:
+def _apply_image_gain(unet: UNet, gain: float) -> None:
     """Fold `Facts.image_gain` into `conv_in`.
 
     The second half of its inputs is the first frame's features.

@@ -24,6 +24,7 @@ from i2v.engines.i2vgen_xl.conditioning import Conditioning, condition
 from i2v.engines.i2vgen_xl.decode import decode_frames, preview
 from i2v.engines.i2vgen_xl.graph import CudaGraphs, GraphForward, Graphs
 from i2v.engines.i2vgen_xl.sampling import State, denoise, initial_state, schedule_for
+from i2v.engines.kernels.plain import PLAIN, Operations
 from i2v.engines.kernels.self_check import checked_operations
 from i2v.engines.recovery import recovering
 
@@ -35,13 +36,25 @@ class I2VGenXLEngine:
         self.spec = spec
         self.components = components
         self.plan = plan
-        self.operations = checked_operations(components.device, components.dtype)
+        # kept when a later plan does without
+        self._kernels = None if plan.kernels == "off" else self._checked()
         self.graphs: Graphs | None = CudaGraphs() if components.device.type == "cuda" else None
         self._compiled: Forward | None = None  # keeps what was compiled from clip to clip
 
     @property
     def kernels(self) -> str:
         return self.operations.name
+
+    @property
+    def operations(self) -> Operations:
+        """How norms, gates and sums are computed under the plan."""
+        if self.plan.kernels == "off":
+            return PLAIN
+        self._kernels = self._kernels or self._checked()
+        return self._kernels
+
+    def _checked(self) -> Operations:
+        return checked_operations(self.components.device, self.components.dtype)
 
     @classmethod
     def load(cls, spec: EngineSpec, folder: Path | None, plan: MemoryPlan) -> Self:
@@ -78,7 +91,8 @@ class I2VGenXLEngine:
         forward = Forward(operations=self.operations)
         if plan.compile:
             forward = self._compiled = self._compiled or Forward(True, self.operations)
-        if self.graphs is None or plan.offload != "none" or plan.cfg_passes > 1:
+        is_short = plan.offload != "none" or plan.cfg_passes > 1
+        if self.graphs is None or plan.cuda_graph == "off" or is_short:
             yield forward
             return
         with GraphForward(forward, self.graphs) as graph:

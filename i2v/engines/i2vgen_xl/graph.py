@@ -12,11 +12,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 import torch
-from diffusers import I2VGenXLUNet
 
 from i2v.core.errors import Notice
 from i2v.engines.i2vgen_xl.compiled import Forward
-from i2v.engines.i2vgen_xl.unet import ClipContext
+from i2v.engines.i2vgen_xl.unet import ClipContext, UNet
 
 log = logging.getLogger(__name__)
 
@@ -84,13 +83,13 @@ class GraphForward:
 
     def __call__(
         self,
-        unet: I2VGenXLUNet,
+        unet: UNet,
         latents: torch.Tensor,
         timestep: torch.Tensor,
         clip: ClipContext,
         chunk_tokens: int,
     ) -> torch.Tensor:
-        """See `i2v.engines.i2vgen_xl.unet.predict`."""
+        """See `UNet.forward`."""
         arguments = _Arguments(unet, clip, chunk_tokens, latents.shape)
         is_first = self._last is None or not self._last.are(arguments)
         if is_first:
@@ -122,7 +121,7 @@ class GraphForward:
 class _Arguments:
     """What does not change from step to step, held so that no other object gets its identity."""
 
-    def __init__(self, unet: I2VGenXLUNet, clip: ClipContext, chunk_tokens: int, shape: torch.Size) -> None:
+    def __init__(self, unet: UNet, clip: ClipContext, chunk_tokens: int, shape: torch.Size) -> None:
         self.unet = unet
         self.clip = clip
         self.chunk_tokens = chunk_tokens

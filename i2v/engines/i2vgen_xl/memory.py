@@ -134,7 +134,7 @@ def _estimate(table: _Table, generation: Generation, plan: MemoryPlan) -> Estima
         return Estimate(stages, taken, taken, process_bytes=PROCESS_BYTES)
     away = {"none": 0, "encoders": _encoders(weights), "model": sum(weights.values())}[plan.offload]
     moved = away + (weights["vae"] if plan.offload == "model" else 0)  # it encodes and decodes
-    return Estimate(stages, most + CONTEXT_BYTES, CUDA_PROCESS_BYTES + away + enlarging, 2 * moved)
+    return Estimate(stages, most + CONTEXT_BYTES, CUDA_PROCESS_BYTES + away + enlarging, moved)
 
 
 def _fewer_frames(plan: MemoryPlan, generation: Generation) -> Iterator[int]:

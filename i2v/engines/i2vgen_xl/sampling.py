@@ -7,8 +7,9 @@ device.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 
@@ -18,11 +19,14 @@ from i2v.engines.i2vgen_xl.compiled import Forward
 from i2v.engines.i2vgen_xl.components import Components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning
 from i2v.engines.i2vgen_xl.solvers import Solver
-from i2v.engines.i2vgen_xl.unet import Predict, encode_context
+from i2v.engines.i2vgen_xl.unet import ClipContext, UNet
 
 # Tokens that a transformer takes at a time on a CPU. More are not faster there, and what is held of these is
 # little next to a large clip's activations. On CUDA chunks only cost: it takes all, where memory allows it.
 CHUNK_TOKENS = 2**14
+
+# What computes a prediction: UNet, latents, timestep, the clip's context, tokens at a time (`UNet.forward`).
+Predict: TypeAlias = Callable[[UNet, torch.Tensor, torch.Tensor, ClipContext, int], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ def denoise(
     chunk_tokens = plan.chunk_tokens or (0 if plan.device == "cuda" else CHUNK_TOKENS)
     with torch.inference_mode():
         timesteps = torch.tensor(schedule.timesteps).to(components.device)
-        passes = [encode_context(unet, rows) for rows in conditioning.split(plan.cfg_passes)]
+        passes = [unet.encode_context(rows) for rows in conditioning.split(plan.cfg_passes)]
     for step in range(start.step, len(timesteps)):
         with torch.inference_mode():
             prediction = torch.cat(

@@ -1,13 +1,14 @@
-"""I2VGen-XL's UNet, forward: what diffusers' `I2VGenXLUNet` computes, over its weights, with less work.
+"""I2VGen-XL's UNet: what diffusers' `I2VGenXLUNet` computes, with less work.
 
-The same numbers up to rounding; the difference is what is not done:
+The same weights under the same names, and the same numbers up to rounding; the difference is what is not
+done:
 
 - What no step changes is computed once a clip (`ClipContext`), keys and values of cross-attention among it.
 - The rows of classifier-free guidance are one row until the first cross-attention, where they first differ.
 - Tensors are channels-last throughout, so that pictures, clips and tokens are views of each other.
 - A temporal convolution is a 2-D one, over a picture whose rows are frames.
 - Time enters a resnet as its convolution's bias; divisions by 1 and dropout are not run.
-- Upsampling is a phase convolution (`upsampling`), put into the modules when they are loaded.
+- Upsampling is a phase convolution (`upsampling`), from `UNet.lay_out` on.
 - Norms, gates and sums are `Operations`: on CUDA one kernel each, with what comes before or after.
 
 Rows (B) and frames (F) share the leading axis, as in diffusers. This knows nothing of schedulers, guidance
@@ -16,29 +17,24 @@ scales or pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import zip_longest
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Protocol, cast
 
 import torch
 import torch.nn.functional as F
-from diffusers import I2VGenXLUNet
-from diffusers.models.resnet import ResnetBlock2D, TemporalConvLayer
-from diffusers.models.transformers.transformer_2d import Transformer2DModel
-from diffusers.models.transformers.transformer_temporal import TransformerTemporalModel
-from diffusers.models.unets.unet_3d_blocks import (
-    CrossAttnDownBlock3D,
-    CrossAttnUpBlock3D,
-    DownBlock3D,
-    UNetMidBlock3DCrossAttn,
-    UpBlock3D,
-)
+from torch import nn
 
-from i2v.engines.i2vgen_xl.attention import KeyValue, key_value, spatial_transformer, temporal_transformer
-from i2v.engines.i2vgen_xl.conditioning import Conditioning
-from i2v.engines.i2vgen_xl.layouts import as_frames, over_time
-from i2v.engines.kernels.plain import MAX_ATTENTION_BATCH, PLAIN, Operations
+from i2v.engines.i2vgen_xl.attention import KeyValue, SelfAttention
+from i2v.engines.i2vgen_xl.blocks import Block, Layer, UNetConfig, down_block, mid_block, up_block
+from i2v.engines.i2vgen_xl.embeddings import TemporalEncoder, TimestepEmbedding, sinusoids
+from i2v.engines.i2vgen_xl.layouts import use_channels_last_weights
+from i2v.engines.i2vgen_xl.transformer import SpatialTransformer, TemporalTransformer
+from i2v.engines.i2vgen_xl.upsampling import use_phase_convolutions
+from i2v.engines.kernels.plain import PLAIN, Operations
+
+if TYPE_CHECKING:  # which knows the components, and so this module
+    from i2v.engines.i2vgen_xl.conditioning import Conditioning
 
 
 @dataclass(frozen=True)
@@ -53,166 +49,182 @@ class ClipContext:
 
     features: torch.Tensor
     fps: torch.Tensor
-    keys_values: dict[Transformer2DModel, KeyValue]
+    keys_values: dict[SpatialTransformer, KeyValue]
 
 
-def encode_context(unet: I2VGenXLUNet, conditioning: Conditioning) -> ClipContext:
-    """Compute what no step changes. Picture latents and frame rate are every row's (see `condition`)."""
-    fps = unet.time_proj(conditioning.fps[:1]).to(unet.dtype)
-    first_frame = unet.image_latents_context_embedding(conditioning.image_latents[:1, :, 0])
-    rows = len(conditioning.prompt_embeds)
-    picture = unet.context_embedding(conditioning.image_embeddings)
-    context = torch.cat(
-        [
-            conditioning.prompt_embeds,
-            first_frame.flatten(2).transpose(1, 2).expand(rows, -1, -1),
-            picture.view(rows, unet.config.in_channels, unet.config.cross_attention_dim),
-        ],
-        dim=1,
-    )  # (B, 77 + 64 + 4, D)
-    return ClipContext(
-        features=_features(unet, conditioning.image_latents[:1]),
-        fps=unet.fps_embedding(fps),
-        keys_values={
-            module: key_value(module.transformer_blocks[0].attn2, context)
-            for module in unet.modules()
-            if isinstance(module, Transformer2DModel)
-        },
-    )
+class Run(Protocol):
+    """How a layer's part is run: called, or as what `compiled` has made of it."""
+
+    def __call__(self, part: nn.Module, *arguments: object) -> torch.Tensor: ...
 
 
-def _features(unet: I2VGenXLUNet, image_latents: torch.Tensor) -> torch.Tensor:
-    """(1, C, F, h, w) -> the same shape: convolved by frame, then mixed along time by pixel."""
-    frames = unet.image_latents_proj_in(image_latents[0].transpose(0, 1))  # (F, C, h, w)
-    histories = frames.flatten(2).permute(2, 0, 1)  # (h*w, F, C)
-    mixed = [
-        unet.image_latents_temporal_encoder(part) for part in torch.split(histories, MAX_ATTENTION_BATCH)
-    ]
-    return torch.cat(mixed).permute(2, 1, 0).reshape(image_latents.shape)
+def call(part: nn.Module, *arguments: object) -> torch.Tensor:
+    result: torch.Tensor = part(*arguments)
+    return result
 
 
-def predict(
-    unet: I2VGenXLUNet,
-    latents: torch.Tensor,
-    timestep: torch.Tensor,
-    clip: ClipContext,
-    chunk_tokens: int = 0,
-    operations: Operations = PLAIN,
-    parts: Parts | None = None,
-) -> torch.Tensor:
-    """Return the (B, C, F, h, w) prediction for `latents` (1, C, F, h, w) under each of the clip's B rows.
-
-    Args:
-        timestep: of no dimension.
-        chunk_tokens: tokens that a transformer takes at a time, for less memory; 0 for all.
-        operations: how norms, gates and sums are computed.
-        parts: what runs a layer, `PARTS` unless they are compiled.
-    """
-    # Time and frame rate are the same for every row and frame
-    time = unet.time_embedding(unet.time_proj(timestep[None]).to(unet.dtype)) + clip.fps
-
-    # Latents and the first frame's features, frame by frame
-    frames = torch.cat([latents, clip.features], dim=1)[0].transpose(0, 1)
-    frames = frames.contiguous(memory_format=torch.channels_last)
-    walk = _Walk(
-        hidden=unet.conv_in(frames),
-        time=F.silu(time),
-        keys_values=clip.keys_values,
-        num_frames=latents.shape[2],
-        chunk_tokens=chunk_tokens,
-        operations=operations,
-        parts=parts or PARTS,
-    )
-    walk.along_time(unet.transformer_in)
-    skips = [walk.hidden]
-    for block in unet.down_blocks:
-        for layer in layers(block):
-            walk.through(layer)
-            skips.append(walk.hidden)
-        for downsampler in block.downsamplers or ():
-            walk.hidden = downsampler(walk.hidden)
-            skips.append(walk.hidden)
-
-    for layer in layers(unet.mid_block):
-        walk.through(layer)
-
-    for block in unet.up_blocks:
-        for layer in layers(block):
-            walk.join(skips.pop())
-            walk.through(layer)
-        for upsampler in block.upsamplers or ():
-            walk.hidden = upsampler(walk.hidden, skips[-1].shape[2:])
-
-    prediction: torch.Tensor = unet.conv_out(
-        operations.group_norm(unet.conv_norm_out, walk.hidden, silu=True)
-    )
-    return prediction.view(-1, walk.num_frames, *prediction.shape[1:]).transpose(1, 2)
-
-
-class Layer(NamedTuple):
-    """What a block of the UNet has several of; those at the smallest or largest size have no attention."""
-
-    resnet: ResnetBlock2D
-    temp_conv: TemporalConvLayer
-    attention: Transformer2DModel | None
-    temp_attention: TransformerTemporalModel | None
-
-
-Block: TypeAlias = (
-    CrossAttnDownBlock3D | DownBlock3D | UNetMidBlock3DCrossAttn | CrossAttnUpBlock3D | UpBlock3D
-)
-
-
-def layers(block: Block) -> Iterator[Layer]:
-    """Yield a block's layers in order; the middle block's second one has no attention."""
-    attentions = getattr(block, "attentions", ()), getattr(block, "temp_attentions", ())
-    for parts in zip_longest(block.resnets, block.temp_convs, *attentions):
-        yield Layer(*parts)
-
-
-def convolve(
-    resnet: ResnetBlock2D, hidden: torch.Tensor, time: torch.Tensor | None, operations: Operations = PLAIN
-) -> torch.Tensor:
-    """(N, C, h, w) -> (N, C', h, w). `time`: (1, T), activated, if any; what it adds is part of a bias."""
-    bias = resnet.conv1.bias if time is None else resnet.conv1.bias + resnet.time_emb_proj(time)[0]
-    states = operations.group_norm(resnet.norm1, hidden, silu=True)
-    states, left = operations.convolve(states, resnet.conv1.weight, bias, padding=1)
-    states = operations.group_norm(resnet.norm2, states, left, silu=True)
-    states, left = operations.convolve(states, resnet.conv2.weight, resnet.conv2.bias, padding=1)
-    if resnet.conv_shortcut is not None:
-        hidden = resnet.conv_shortcut(hidden)
-    return operations.add(states, hidden, left)
-
-
-def convolve_over_time(
-    module: TemporalConvLayer, hidden: torch.Tensor, num_frames: int, operations: Operations = PLAIN
-) -> torch.Tensor:
-    """Four convolutions along each pixel's history. `hidden`: (B*F, C, h, w)."""
-    before = clip = over_time(hidden, num_frames)
-    left = None
-    for norm, *_, conv in (module.conv1, module.conv2, module.conv3, module.conv4):
-        # the kernel is 3 frames by 1 x 1 pixels, and h*w is one axis here
-        weight = conv.weight[..., 0]
-        clip, left = operations.convolve(
-            operations.group_norm(norm, clip, left, silu=True), weight, conv.bias, padding=(1, 0)
+class UNet(nn.Module):
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        channels, first = config.in_channels, config.block_out_channels[0]
+        context, time = config.cross_attention_dim, config.time_channels
+        self.conv_in = nn.Conv2d(2 * channels, first, 3, padding=1)
+        self.transformer_in = TemporalTransformer(
+            first, heads=8, head_dim=config.attention_head_dim, groups=config.norm_num_groups
         )
-    return as_frames(operations.add(clip, before, left).permute(0, 2, 3, 1), *hidden.shape[2:])
+        self.image_latents_proj_in = nn.Sequential(
+            nn.Conv2d(4, 4 * channels, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(4 * channels, 4 * channels, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(4 * channels, channels, 3, padding=1),
+        )
+        self.image_latents_temporal_encoder = TemporalEncoder(channels)
+        self.image_latents_context_embedding = nn.Sequential(
+            nn.Conv2d(4, 8 * channels, 3, padding=1),
+            nn.SiLU(),
+            nn.AdaptiveAvgPool2d((32, 32)),
+            nn.Conv2d(8 * channels, 16 * channels, 3, stride=2, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(16 * channels, context, 3, stride=2, padding=1),
+        )
+        self.time_embedding = TimestepEmbedding(first, time)
+        self.context_embedding = nn.Sequential(
+            nn.Linear(context, time), nn.SiLU(), nn.Linear(time, context * channels)
+        )
+        self.fps_embedding = nn.Sequential(nn.Linear(first, time), nn.SiLU(), nn.Linear(time, time))
+        sizes = range(len(config.block_out_channels))
+        self.down_blocks = nn.ModuleList(down_block(config, number) for number in sizes)
+        self.mid_block = mid_block(config)
+        self.up_blocks = nn.ModuleList(up_block(config, number) for number in sizes)
+        self.conv_norm_out = nn.GroupNorm(config.norm_num_groups, first)
+        self.conv_out = nn.Conv2d(first, config.out_channels, 3, padding=1)
+
+    @classmethod
+    def from_config(cls, settings: Mapping[str, object]) -> UNet:
+        """Build what `unet/config.json` describes; raises `ValueError` or `TypeError` where it cannot be."""
+        return cls(UNetConfig.of(settings))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.conv_in.weight.dtype
+
+    def lay_out(self, joint_projections: bool) -> None:
+        """Put the weights into the order that kernels take them in, once they are loaded.
+
+        Not all tensors have their published names and shapes after that.
+        """
+        use_phase_convolutions(self)
+        use_channels_last_weights(self)
+        if joint_projections:
+            for module in self.modules():
+                if isinstance(module, SelfAttention):
+                    module.join_projections()
+
+    # --- once a clip
+
+    def encode_context(self, conditioning: Conditioning) -> ClipContext:
+        """Compute what no step changes. Picture latents and frame rate are every row's (see `condition`)."""
+        fps = self._sinusoids(conditioning.fps[:1])
+        first_frame = self.image_latents_context_embedding(conditioning.image_latents[:1, :, 0])
+        rows = len(conditioning.prompt_embeds)
+        picture = self.context_embedding(conditioning.image_embeddings)
+        context = torch.cat(
+            [
+                conditioning.prompt_embeds,
+                first_frame.flatten(2).transpose(1, 2).expand(rows, -1, -1),
+                picture.view(rows, self.config.in_channels, self.config.cross_attention_dim),
+            ],
+            dim=1,
+        )  # (B, 77 + 64 + 4, D)
+        return ClipContext(
+            features=self._features(conditioning.image_latents[:1]),
+            fps=self.fps_embedding(fps),
+            keys_values={
+                module: module.block.attn2.encode(context)
+                for module in self.modules()
+                if isinstance(module, SpatialTransformer)
+            },
+        )
+
+    def _features(self, image_latents: torch.Tensor) -> torch.Tensor:
+        """(1, C, F, h, w) -> the same shape: convolved by frame, then mixed along time by pixel."""
+        frames = self.image_latents_proj_in(image_latents[0].transpose(0, 1))  # (F, C, h, w)
+        histories = frames.flatten(2).permute(2, 0, 1)  # (h*w, F, C)
+        mixed: torch.Tensor = self.image_latents_temporal_encoder(histories)
+        return mixed.permute(2, 1, 0).reshape(image_latents.shape)
+
+    def _sinusoids(self, positions: torch.Tensor) -> torch.Tensor:
+        return sinusoids(positions, self.config.block_out_channels[0]).to(self.dtype)
+
+    # --- at each step
+
+    def forward(
+        self,
+        latents: torch.Tensor,
+        timestep: torch.Tensor,
+        clip: ClipContext,
+        chunk_tokens: int = 0,
+        operations: Operations = PLAIN,
+        run: Run = call,
+    ) -> torch.Tensor:
+        """Predict from `latents` (1, C, F, h, w) under each of the clip's B rows: (B, C, F, h, w).
+
+        Args:
+            timestep: of no dimension.
+            chunk_tokens: tokens that a transformer takes at a time, for less memory; 0 for all.
+            operations: how norms, gates and sums are computed.
+            run: how the layers' parts are.
+        """
+        walk = _Walk(
+            hidden=self.enter(latents, clip),
+            time=self.embed_time(timestep, clip),
+            keys_values=clip.keys_values,
+            num_frames=latents.shape[2],
+            chunk_tokens=chunk_tokens,
+            operations=operations,
+            run=run,
+        )
+        walk.along_time(self.transformer_in)
+        skips = [walk.hidden]
+        for block in _blocks(self.down_blocks):
+            for layer in block.layers():
+                walk.through(layer)
+                skips.append(walk.hidden)
+            for downsampler in block.downsamplers:
+                walk.hidden = downsampler(walk.hidden)
+                skips.append(walk.hidden)
+
+        for layer in self.mid_block.layers():
+            walk.through(layer)
+
+        for block in _blocks(self.up_blocks):
+            for layer in block.layers():
+                walk.join(skips.pop())
+                walk.through(layer)
+            for upsampler in block.upsamplers:
+                walk.hidden = upsampler(walk.hidden, skips[-1].shape[2:])
+        return self.leave(walk.hidden, walk.num_frames, operations)
+
+    def embed_time(self, timestep: torch.Tensor, clip: ClipContext) -> torch.Tensor:
+        """Return (1, T), activated: time and frame rate are the same for every row and frame."""
+        return F.silu(self.time_embedding(self._sinusoids(timestep[None])) + clip.fps)
+
+    def enter(self, latents: torch.Tensor, clip: ClipContext) -> torch.Tensor:
+        """Convolve latents and the first frame's features, frame by frame: (F, C', h, w)."""
+        frames = torch.cat([latents, clip.features], dim=1)[0].transpose(0, 1)
+        hidden: torch.Tensor = self.conv_in(frames.contiguous(memory_format=torch.channels_last))
+        return hidden
+
+    def leave(self, hidden: torch.Tensor, num_frames: int, operations: Operations = PLAIN) -> torch.Tensor:
+        """(B*F, C', h, w) -> (B, C, F, h, w)"""
+        prediction: torch.Tensor = self.conv_out(operations.group_norm(self.conv_norm_out, hidden, silu=True))
+        return prediction.view(-1, num_frames, *prediction.shape[1:]).transpose(1, 2)
 
 
-# What computes a prediction: UNet, latents, timestep, the clip's context, tokens at a time. See `predict`.
-Predict: TypeAlias = Callable[[I2VGenXLUNet, torch.Tensor, torch.Tensor, ClipContext, int], torch.Tensor]
-
-
-class Parts(NamedTuple):
-    """What a layer is made of, each for tensors of any size; `compiled` puts others in their place."""
-
-    convolve: Callable[..., torch.Tensor] = convolve
-    convolve_over_time: Callable[..., torch.Tensor] = convolve_over_time
-    spatial_transformer: Callable[..., torch.Tensor] = spatial_transformer
-    temporal_transformer: Callable[..., torch.Tensor] = temporal_transformer
-
-
-PARTS = Parts()
+def _blocks(modules: nn.ModuleList) -> Iterator[Block]:
+    return cast("Iterator[Block]", iter(modules))
 
 
 @dataclass
@@ -224,28 +236,25 @@ class _Walk:
 
     hidden: torch.Tensor
     time: torch.Tensor  # (1, T)
-    keys_values: dict[Transformer2DModel, KeyValue]
+    keys_values: dict[SpatialTransformer, KeyValue]
     num_frames: int
     chunk_tokens: int
     operations: Operations
-    parts: Parts
+    run: Run
 
     def through(self, layer: Layer) -> None:
-        parts, operations = self.parts, self.operations
-        self.hidden = parts.convolve(layer.resnet, self.hidden, self.time, operations)
-        self.hidden = parts.convolve_over_time(layer.temp_conv, self.hidden, self.num_frames, operations)
+        self.hidden = self.run(layer.resnet, self.hidden, self.time, self.operations)
+        self.hidden = self.run(layer.temp_conv, self.hidden, self.num_frames, self.operations)
         if layer.attention is not None:
             context = self.keys_values[layer.attention]
-            self.hidden = parts.spatial_transformer(
-                layer.attention, self.hidden, context, self.num_frames, self.chunk_tokens, operations
+            self.hidden = self.run(
+                layer.attention, self.hidden, context, self.num_frames, self.chunk_tokens, self.operations
             )
         if layer.temp_attention is not None:
             self.along_time(layer.temp_attention)
 
-    def along_time(self, module: TransformerTemporalModel) -> None:
-        self.hidden = self.parts.temporal_transformer(
-            module, self.hidden, self.num_frames, self.chunk_tokens, self.operations
-        )
+    def along_time(self, transformer: TemporalTransformer) -> None:
+        self.hidden = self.run(transformer, self.hidden, self.num_frames, self.chunk_tokens, self.operations)
 
     def join(self, skip: torch.Tensor) -> None:
         """Join channels; a skip of one row is every row's."""

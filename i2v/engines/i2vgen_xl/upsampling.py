@@ -20,8 +20,21 @@ _SUMS = ((0.0, 0.0, 1.0), (0.0, 1.0, 1.0), (1.0, 1.0, 0.0), (1.0, 0.0, 0.0))
 _UNDO = ((0.0, 0.0, 0.0, 1.0), (-1.0, 1.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0))
 
 
+class Upsample(nn.Module):
+    """The plain way, with tensors as they are published."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, hidden: torch.Tensor, output_size: Sequence[int]) -> torch.Tensor:
+        """(N, C, h, w) -> (N, C, *output_size)"""
+        result: torch.Tensor = self.conv(F.interpolate(hidden, size=tuple(output_size)))
+        return result
+
+
 class PhaseUpsample(nn.Module):
-    """What diffusers' `Upsample2D(use_conv=True)` computes, in its place.
+    """What `Upsample`, or diffusers' `Upsample2D(use_conv=True)`, computes, in its place.
 
     `weight`: (C_in, C_out, 4, 4). The 3x3 weights are not kept: what they come to is in the sums.
     """
@@ -49,8 +62,8 @@ def _along_both_axes(table: Sequence[Sequence[float]], weight: torch.Tensor) -> 
 
 
 def use_phase_convolutions(model: nn.Module) -> None:
-    """Put a `PhaseUpsample` in the place of every convolving `Upsample2D` in `model`."""
+    """Put a `PhaseUpsample` in the place of every `Upsample` and every convolving `Upsample2D` in `model`."""
     for module in list(model.modules()):
         for name, child in module.named_children():
-            if isinstance(child, Upsample2D) and child.use_conv:
+            if isinstance(child, Upsample) or (isinstance(child, Upsample2D) and child.use_conv):
                 setattr(module, name, PhaseUpsample(child.conv))

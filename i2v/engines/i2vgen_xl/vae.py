@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from diffusers import AutoencoderKL
 
-from i2v.engines.i2vgen_xl.unet import convolve
+from i2v.engines.i2vgen_xl.resnet import convolve
 from i2v.engines.kernels.plain import PLAIN, Operations
 
 

@@ -117,7 +117,7 @@ def _estimate(generation: Generation, plan: MemoryPlan) -> Estimate:
     encoder, whole = weights["image_encoder"], sum(weights.values())
     away = {"none": 0, "encoders": encoder, "model": whole}[plan.offload]
     moved = away + (weights["vae"] if plan.offload == "model" else 0)  # it encodes and decodes
-    return Estimate(stages, most + CONTEXT_BYTES, CUDA_PROCESS_BYTES + away + enlarging, 2 * moved)
+    return Estimate(stages, most + CONTEXT_BYTES, CUDA_PROCESS_BYTES + away + enlarging, moved)
 
 
 def _computing(table: _Table, generation: Generation, plan: MemoryPlan) -> dict[Stage, tuple[int, float]]:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from i2v.core.schema import Offload
-from i2v.engines.diffusion.placement import PlacedParts, homes
+from i2v.engines.diffusion.placement import PlacedParts, copied, homes
 
 CPU, OTHER = torch.device("cpu"), torch.device("meta")
 
@@ -39,14 +39,67 @@ def test_where_nothing_is_offloaded_nothing_moves(monkeypatch: pytest.MonkeyPatc
     parts.settle("none")
 
 
-def test_parts_go_home_whatever_ends_their_phase(monkeypatch: pytest.MonkeyPatch) -> None:
-    parts, moves = Parts("encoders"), list[tuple[nn.Module, torch.device]]()
-    monkeypatch.setattr(nn.Module, "to", lambda part, device: moves.append((part, device)))
-    with pytest.raises(MemoryError), parts.on_device(parts.encoder, parts.vae):
-        raise MemoryError
-    assert moves == [
-        (parts.encoder, OTHER), (parts.vae, OTHER), (parts.encoder, CPU), (parts.vae, OTHER),
-    ]  # fmt: skip
+def test_parts_are_copied_for_their_phase_and_what_is_at_home_stays_there() -> None:
+    parts = Parts("model")
+    for part in (parts.unet, parts.vae, parts.encoder):
+        part.to_empty(device=CPU)
+    at_home = [*parts.vae.parameters()]
+
+    def run_out() -> None:
+        with parts.on_device(parts.vae):
+            assert {tensor.device for tensor in parts.vae.parameters()} == {OTHER}
+            assert {tensor.device for tensor in parts.unet.parameters()} == {CPU}
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        run_out()
+    assert all(now is before for now, before in zip(parts.vae.parameters(), at_home, strict=True))
+
+
+def test_a_part_at_home_on_the_device_is_not_copied() -> None:
+    parts = Parts("encoders")
+    before = [*parts.vae.parameters()]
+    parts.encoder.to_empty(device=CPU)
+    with parts.on_device(parts.encoder, parts.vae):
+        assert all(now is one for now, one in zip(parts.vae.parameters(), before, strict=True))
+        assert parts.encoder.weight.device == OTHER
+    assert parts.encoder.weight.device == CPU
+
+
+class Tied(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other = nn.Linear(2, 2), nn.Linear(2, 2)
+        self.other.weight = self.one.weight
+        self.register_buffer("count", torch.ones(3))
+        self.register_buffer("none", None)
+
+
+def test_tied_weights_and_buffers_are_copied_once_and_a_changed_copy_is_forgotten() -> None:
+    part = Tied().requires_grad_(False)
+    with copied(part, OTHER):
+        assert part.one.weight is part.other.weight
+        assert {tensor.device for tensor in (*part.parameters(), *part.buffers())} == {OTHER}
+        assert not any(parameter.requires_grad for parameter in part.parameters())
+        part.half()
+    assert part.one.weight is part.other.weight
+    assert (part.one.weight.dtype, part.count.tolist()) == (torch.float32, [1, 1, 1])
+
+
+def test_a_copy_that_runs_out_of_memory_leaves_all_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    part, calls = Tied(), list[torch.Tensor]()
+    to = torch.Tensor.to
+
+    def run_out(tensor: torch.Tensor, *where: torch.device) -> torch.Tensor:
+        calls.append(tensor)
+        if len(calls) == 3:
+            raise torch.OutOfMemoryError
+        return to(tensor, *where)
+
+    monkeypatch.setattr(torch.Tensor, "to", run_out)
+    with pytest.raises(torch.OutOfMemoryError), copied(part, OTHER):
+        pass
+    assert {tensor.device for tensor in part.parameters()} == {CPU}
 
 
 def test_a_move_that_was_cut_off_is_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,14 +16,10 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL
 
-from i2v.engines.i2vgen_xl.layouts import use_channels_last_weights
-from i2v.engines.i2vgen_xl.projections import use_joint_projections
-from i2v.engines.i2vgen_xl.unet import encode_context, predict
-from i2v.engines.i2vgen_xl.upsampling import use_phase_convolutions
 from i2v.engines.i2vgen_xl.vae import decode
 from i2v.engines.kernels.fused import Fused, Kernels, load
 from i2v.engines.kernels.plain import PLAIN
-from tests.engines.i2vgen_xl.test_unet import conditions, noise, stock_unet
+from tests.engines.i2vgen_xl.test_unet import conditions, noise, shaken_unet
 from tests.shaken import shaken
 
 FRAMES, SIDE = 2, 4  # latents: as few as the interpreter, which takes a second for some programs, can do with
@@ -35,11 +31,7 @@ def differences(
 ) -> Iterator[tuple[str, float]]:
     """Yield what was computed, and how far the two are apart, relative to the plain one."""
     fused = Fused(kernels, multiprocessors=4)
-    unet = shaken(stock_unet(folder))
-    use_phase_convolutions(unet)
-    use_channels_last_weights(unet)
-    use_joint_projections(unet)
-    unet.to(device, dtype)
+    unet = shaken_unet(folder, joint_projections=True).to(device, dtype)
     latents, given = (
         noise(1, 4, FRAMES, SIDE, SIDE).to(device, dtype),
         conditions(unet, 2, FRAMES, SIDE, SIDE),
@@ -50,8 +42,8 @@ def differences(
         fps=given.fps.to(device),
         **{name: getattr(given, name).to(device, dtype) for name in fields},
     )
-    clip, time = encode_context(unet, given), torch.tensor(481, device=device)
-    plain, made = (predict(unet, latents, time, clip, 0, each) for each in (PLAIN, fused))
+    clip, time = unet.encode_context(given), torch.tensor(481, device=device)
+    plain, made = (unet(latents, time, clip, 0, each) for each in (PLAIN, fused))
     yield "prediction", relative(made, plain)
     vae = AutoencoderKL.from_pretrained(folder / "vae", variant="fp16", dtype=torch.float32)
     vae = shaken(vae).to(device, dtype)

@@ -18,7 +18,6 @@ import torch
 
 from benchmarks.forward import conditions
 from i2v.engines.i2vgen_xl.compiled import Forward
-from i2v.engines.i2vgen_xl.unet import encode_context, predict
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.engines.i2vgen_xl.components import load_components
 from i2v.core.schema import MemoryPlan
@@ -28,8 +27,8 @@ unet = load_components(EMBEDDED, Path(sys.argv[1]), MemoryPlan("cpu", "float32")
 latents, time = torch.randn(1, 4, 4, 8, 8), torch.tensor(481)
 forward = Forward(is_compiled=True)
 with torch.inference_mode():
-    clip = encode_context(unet, conditions(unet, 1, latents.shape[1:]))
-    made, plain = (each(unet, latents, time, clip, 100) for each in (forward, predict))
+    clip = unet.encode_context(conditions(unet, 1, latents.shape[1:]))
+    made, plain = (each(unet, latents, time, clip, 100) for each in (forward, Forward()))
 print(torch.allclose(made, plain, atol=1e-3), [failure.code for failure in forward.failures])
 """
 

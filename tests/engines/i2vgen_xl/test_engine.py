@@ -23,6 +23,7 @@ from i2v.engines.i2vgen_xl.decode import preview
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.i2vgen_xl.sampling import denoise, initial_state
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
+from i2v.engines.kernels.plain import PLAIN, Plain
 from i2v.media.image import fit_picture
 from i2v.weights import EMBEDDED_FOLDER
 
@@ -217,6 +218,19 @@ def test_the_callers_grad_mode_is_left_alone(
     for _ in engine.generate(generation, Inputs(fit_picture(photo, 96, 64, "crop").image)):
         assert torch.is_grad_enabled()
         assert not torch.is_inference_mode_enabled()
+
+
+def test_kernels_are_turned_off_by_the_plan(engine: I2VGenXLEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    fused = Plain()
+    monkeypatch.setattr("i2v.engines.i2vgen_xl.engine.checked_operations", lambda device, dtype: fused)
+    asked: dict[str, object] = {}
+    for kernels in ("auto", "off"):
+        other = I2VGenXLEngine(engine.spec, engine.components, replace(PLAN, kernels=kernels))
+        with other.forward(other.plan) as forward:
+            asked[kernels] = forward._operations
+    assert asked == {"auto": fused, "off": PLAIN}
+    other.adopt(PLAN)
+    assert other.operations is fused, "a later plan may want them"
 
 
 @pytest.mark.parametrize(

@@ -198,8 +198,8 @@ def test_encoders_alone_leave_the_device_once_prompt_and_picture_are_encoded(
     seen: list[set[str]] = []
     with second_device():
         components.device = components.home = DEVICE
-        with components.on_device(components.unet, components.vae):
-            pass  # to their home
+        for part in (components.unet, components.vae):
+            part.to(DEVICE)  # their home
         for module in (components.text_encoder, components.unet.conv_in, components.vae.decoder.conv_out):
             module.register_forward_pre_hook(lambda *_: seen.append(resident(components)))
         events = list(

@@ -1,7 +1,8 @@
-"""Our forward against diffusers', block by block and as a whole; what is done once, and for one row only."""
+"""Our UNet against diffusers', by its tensors and as a whole; what is done once, and for one row only."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,19 +11,18 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import I2VGenXLUNet
-from diffusers.models.attention_processor import Attention
-from diffusers.models.resnet import ResnetBlock2D, TemporalConvLayer
 from torch import nn
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.schema import Generation, MemoryPlan
+from i2v.engines.i2vgen_xl.attention import CrossAttention
 from i2v.engines.i2vgen_xl.components import Components, load_components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning
 from i2v.engines.i2vgen_xl.sampling import State, denoise
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
-from i2v.engines.i2vgen_xl.unet import convolve, convolve_over_time, encode_context, predict
-from i2v.engines.i2vgen_xl.upsampling import use_phase_convolutions
+from i2v.engines.i2vgen_xl.unet import UNet
 from i2v.weights import EMBEDDED_FOLDER
+from scripts.full_size.layout import CONFIGS
 from tests.shaken import shaken
 
 PLAN = MemoryPlan("cpu", "float32")
@@ -33,19 +33,31 @@ def stock_unet(folder: Path) -> I2VGenXLUNet:
     return I2VGenXLUNet.from_pretrained(folder / "unet", variant="fp16", dtype=torch.float32)
 
 
+def like(stock: I2VGenXLUNet) -> UNet:
+    """Return ours with the weights of `stock`, as the file has them: no name or shape may differ."""
+    ours = UNet.from_config(stock.config)
+    ours.load_state_dict({name: tensor.clone() for name, tensor in stock.state_dict().items()})
+    return ours.eval().requires_grad_(False)
+
+
+def shaken_unet(folder: Path, joint_projections: bool = False) -> UNet:
+    """Return ours as the engine lays it out, with random weights where fresh ones have zeros and ones."""
+    ours = like(shaken(stock_unet(folder)))
+    ours.lay_out(joint_projections)
+    return ours
+
+
 @pytest.fixture(scope="module")
-def pair(tiny_folder: Path) -> tuple[I2VGenXLUNet, I2VGenXLUNet]:
-    """Stock's UNet and ours, the same random weights in both, where fresh ones have zeros and ones."""
-    stock, ours = shaken(stock_unet(tiny_folder)), shaken(stock_unet(tiny_folder))
-    use_phase_convolutions(ours)
-    return stock, ours
+def pair(tiny_folder: Path) -> tuple[I2VGenXLUNet, UNet]:
+    """Stock's UNet and ours, the same random weights in both."""
+    return shaken(stock_unet(tiny_folder)), shaken_unet(tiny_folder)
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def conditions(unet: I2VGenXLUNet, rows: int, frames: int, height: int, width: int) -> Conditioning:
+def conditions(unet: UNet | I2VGenXLUNet, rows: int, frames: int, height: int, width: int) -> Conditioning:
     dim = unet.config.cross_attention_dim
     return Conditioning(
         prompt_embeds=noise(rows, 77, dim, seed=1),
@@ -72,9 +84,9 @@ def diffusers_prediction(unet: I2VGenXLUNet, latents: torch.Tensor, given: Condi
 
 @torch.inference_mode()
 def our_prediction(
-    unet: I2VGenXLUNet, latents: torch.Tensor, given: Conditioning, chunk_tokens: int = 0
+    unet: UNet, latents: torch.Tensor, given: Conditioning, chunk_tokens: int = 0
 ) -> torch.Tensor:
-    return predict(unet, latents, torch.tensor(TIMESTEP), encode_context(unet, given), chunk_tokens)
+    return unet(latents, torch.tensor(TIMESTEP), unet.encode_context(given), chunk_tokens)
 
 
 def relative(one: torch.Tensor, other: torch.Tensor) -> float:
@@ -83,22 +95,27 @@ def relative(one: torch.Tensor, other: torch.Tensor) -> float:
     return float((one.float() - other.float()).abs().max() / other.float().abs().max())
 
 
-@pytest.mark.parametrize("channels", [(8, 8), (8, 12)], ids=["same channels", "more channels"])
-def test_resnets_are_diffusers(channels: tuple[int, int]) -> None:
-    resnet = shaken(
-        ResnetBlock2D(in_channels=channels[0], out_channels=channels[1], temb_channels=6, groups=4)
-    )
-    hidden, time = noise(5, 8, 6, 4), noise(1, 6)
-    activated = torch.nn.functional.silu(time)
-    assert torch.allclose(convolve(resnet, hidden, activated), resnet(hidden, time.expand(5, -1)), atol=1e-5)
+@pytest.mark.parametrize("config", ["published", "embedded"])
+def test_tensors_are_called_and_shaped_as_published(config: str) -> None:
+    embedded = json.loads((EMBEDDED_FOLDER / "unet/config.json").read_text())
+    settings = CONFIGS["unet/config.json"] if config == "published" else embedded
+    with torch.device("meta"):
+        stock, ours = (
+            {name: tensor.shape for name, tensor in unet.from_config(settings).state_dict().items()}
+            for unet in (I2VGenXLUNet, UNet)
+        )
+    assert ours == stock
 
 
-@pytest.mark.parametrize(("rows", "frames"), [(1, 1), (1, 4), (2, 3)])
-def test_convolutions_over_time_are_diffusers(rows: int, frames: int) -> None:
-    module = shaken(TemporalConvLayer(8, norm_num_groups=4))
-    hidden = noise(rows * frames, 8, 3, 5)
-    expected = module(hidden, num_frames=frames)
-    assert torch.allclose(convolve_over_time(module, hidden, frames), expected, atol=1e-5)
+def test_layouts_for_kernels_change_no_number(tiny_folder: Path) -> None:
+    plain = like(shaken(stock_unet(tiny_folder)))
+    laid, joint = (shaken_unet(tiny_folder, joint) for joint in (False, True))
+    latents, given = noise(1, 4, 4, 8, 8), conditions(plain, 2, 4, 8, 8)
+    expected = our_prediction(plain, latents, given)
+    for unet in (laid, joint):
+        assert relative(our_prediction(unet, latents, given), expected) < 1e-4
+    sizes = {sum(tensor.numel() for tensor in unet.parameters()) for unet in (laid, joint)}
+    assert len(sizes) == 1, "nothing is held twice"
 
 
 @pytest.mark.parametrize(
@@ -107,7 +124,7 @@ def test_convolutions_over_time_are_diffusers(rows: int, frames: int) -> None:
     ids=["unguided", "guided", "tall", "odd sides", "one frame"],
 )
 def test_the_whole_is_diffusers(
-    pair: tuple[I2VGenXLUNet, I2VGenXLUNet], rows: int, frames: int, height: int, width: int
+    pair: tuple[I2VGenXLUNet, UNet], rows: int, frames: int, height: int, width: int
 ) -> None:
     stock, ours = pair
     latents, given = noise(1, 4, frames, height, width), conditions(stock, rows, frames, height, width)
@@ -118,15 +135,16 @@ def test_the_whole_is_diffusers(
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float16, 0.02), (torch.bfloat16, 0.1)], ids=str)
 def test_in_half_precision_it_is_as_near_to_float32_as_diffusers(
-    pair: tuple[I2VGenXLUNet, I2VGenXLUNet], tiny_folder: Path, dtype: torch.dtype, tolerance: float
+    pair: tuple[I2VGenXLUNet, UNet], tiny_folder: Path, dtype: torch.dtype, tolerance: float
 ) -> None:
     exact, _ = pair
-    stock, ours = (shaken(stock_unet(tiny_folder)) for _ in range(2))
+    stock = shaken(stock_unet(tiny_folder)).to(dtype)
+    ours = like(stock).to(dtype)
+    ours.lay_out(joint_projections=False)
     latents, given = noise(1, 4, 4, 8, 8), conditions(exact, 2, 4, 8, 8)
     expected = diffusers_prediction(exact, latents, given)
-    for unet in (stock.to(dtype), ours.to(dtype)):
+    for unet in (stock, ours):
         assert {parameter.dtype for parameter in unet.parameters()} == {dtype}
-    use_phase_convolutions(ours)
     fields = ("prompt_embeds", "image_embeddings", "image_latents")
     halved = replace(given, **{name: getattr(given, name).to(dtype) for name in fields})
     theirs = relative(diffusers_prediction(stock, latents.to(dtype), halved), expected)
@@ -169,9 +187,7 @@ def calls(modules: dict[str, nn.Module], work: Callable[[], object]) -> Counter[
 
 def test_what_no_step_changes_is_computed_once_a_clip(components: Components, generation: Generation) -> None:
     unet = components.unet
-    cross = [
-        module for module in unet.modules() if isinstance(module, Attention) and module.is_cross_attention
-    ]
+    cross = [module for module in unet.modules() if isinstance(module, CrossAttention)]
     assert len(cross) == 4
     once = {
         **{f"keys {number}": attention.to_k for number, attention in enumerate(cross)},

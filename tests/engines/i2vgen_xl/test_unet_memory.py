@@ -13,8 +13,8 @@ import torch
 from diffusers import I2VGenXLUNet
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from i2v.engines.i2vgen_xl.unet import encode_context, predict
-from i2v.engines.i2vgen_xl.upsampling import use_phase_convolutions
+from i2v.engines.i2vgen_xl.blocks import UNetConfig
+from i2v.engines.i2vgen_xl.unet import UNet
 from tests.engines.i2vgen_xl.test_unet import TIMESTEP, conditions, diffusers_prediction
 from tests.peak_memory import PeakMemory
 
@@ -36,16 +36,16 @@ def peaks() -> dict[str, float]:
     """GiB by what is run."""
     found = {}
     with half_precision(), FakeTensorMode(), torch.inference_mode():
-        unet = I2VGenXLUNet().eval()
+        stock, unet = I2VGenXLUNet().eval(), UNet(UNetConfig()).eval()
         latents, given = torch.empty(1, 4, FRAMES, SIDE, SIDE), conditions(unet, 2, FRAMES, SIDE, SIDE)
         with PeakMemory() as memory:
-            diffusers_prediction(unet, latents, given)
+            diffusers_prediction(stock, latents, given)
         found["diffusers"] = memory.most / 2**30
-        use_phase_convolutions(unet)
+        unet.lay_out(joint_projections=False)
         for name, passes, chunk_tokens in (("all at once", 1, 10**9), ("options", 2, 2**15)):
-            row = encode_context(unet, given.split(passes)[0])
+            row = unet.encode_context(given.split(passes)[0])
             with PeakMemory() as memory:
-                predict(unet, latents, torch.tensor(TIMESTEP), row, chunk_tokens)
+                unet(latents, torch.tensor(TIMESTEP), row, chunk_tokens)
             found[name] = memory.most / 2**30
     return found
 

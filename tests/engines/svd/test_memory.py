@@ -94,7 +94,7 @@ def test_each_option_takes_less_of_its_stage() -> None:
               for count in (10**9, 0, FEW_TOKENS)]  # fmt: skip
     assert tokens[0] >= tokens[1] > tokens[2]
     assert stage(Stage.DENOISE, clip(576, 1024, 14, UNGUIDED)).bytes < stage(Stage.DENOISE, STANDARD).bytes
-    assert figures(STANDARD, replace(HALF, offload="model")).moved_bytes > 2 * 4.5e9
+    assert figures(STANDARD, replace(HALF, offload="model")).moved_bytes > 4.5e9
 
 
 def test_the_encoder_runs_in_float32_where_half_precision_is_too_narrow() -> None:

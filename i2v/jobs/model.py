@@ -65,6 +65,18 @@ def new_job_id() -> str:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a job stands in a batch, and what people call it there: its picture's name.
+
+    number: of the row that it was; `None`: a new row, behind the last one.
+    """
+
+    batch: str
+    name: str
+    number: int | None = None
+
+
+@dataclass(frozen=True)
 class Submission:
     """A job to be.
 
@@ -86,6 +98,7 @@ class Submission:
     idempotency_key: str | None = None
     plan: PlannedMemory | None = None
     other_inputs: tuple[str, ...] = ()
+    place: Place | None = None
     id: str = field(default_factory=new_job_id)
 
 
@@ -128,6 +141,7 @@ class Job:
         preview_revision: the same for its preview; `None` where there is none.
         queue_position: how many jobs are running or queued before it; `None` unless it is queued.
         phase: the last one, where the job is finished.
+        batch: the id of the batch that it belongs to, if any.
         started_at: of the last attempt; `None` while it is queued.
         history: attempts that have ended, the last `MAX_HISTORY` of them.
     """
@@ -160,6 +174,7 @@ class Job:
     created_at: float
     started_at: float | None
     finished_at: float | None
+    batch: str | None = None
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -76,6 +76,10 @@ class AppContext:
         """See `Service.submit`."""
         return await _admitted(self._submissions, lambda: self.service.submit(fields, picture, key, others))
 
+    async def submitted(self, call: Callable[[], Job]) -> Job:
+        """Run what submits a job in another way."""
+        return await _admitted(self._submissions, call)
+
     async def inspect(self, picture: bytes) -> Inspection:
         """See `Service.inspect`."""
         return await _admitted(self._inspections, lambda: self.service.inspect(picture))

@@ -1,12 +1,11 @@
 """What `i2v batch` is to make: a folder of pictures, or the rows of a CSV or JSON Lines file.
 
-Owns how rows are read and how each is named in a complaint. Whether an engine can do what a row asks for is
-not known here.
+Owns which pictures there are, and where each row stands, for a complaint. What is in a file of rows is
+`service.batch_files`' business; whether an engine can do what a row asks for is not known here.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -16,14 +15,13 @@ from pathlib import Path
 
 from i2v.cli.picture_files import read_picture
 from i2v.core.errors import I2VError, InvalidRequest
-from i2v.core.schema import GenerationRequest, nearest_name, shown
+from i2v.core.schema import GenerationRequest, shown
 from i2v.media.image import ImageLimits, inspect_picture
+from i2v.service.batch_files import FILES, parse_rows
 
 SUFFIXES = {
     ".png", ".jpg", ".jpeg", ".webp", ".heic", ".heif", ".avif", ".gif", ".tif", ".tiff", ".bmp",
 }  # fmt: skip
-PICTURE = "image"  # the column that every row has
-COLUMNS = (PICTURE, *(name for name in GenerationRequest.model_fields if name != "inputs"))
 
 
 @dataclass(frozen=True)
@@ -68,10 +66,9 @@ def read_rows(source: Path, given: Mapping[str, object]) -> list[Row]:
     name = shown(str(source), limit=300)
     if source.is_dir():
         found = list(_of_folder(source))
-    elif source.suffix.lower() == ".csv":
-        found = list(_of_csv(source, _text_of(source)))
-    elif source.suffix.lower() in (".jsonl", ".ndjson"):
-        found = list(_of_json_lines(source, _text_of(source)))
+    elif source.suffix.lower() in FILES:
+        listed = parse_rows(name, source.suffix.lower(), _text_of(source))
+        found = [(row.place, source.parent / row.picture, row.fields) for row in listed]
     elif source.exists():
         raise InvalidRequest("batch.bad_source", path=name)
     else:
@@ -104,67 +101,6 @@ def _natural(name: str) -> list[tuple[bool, int, str]]:
     """Return a key by which 9.png comes before 10.png."""
     parts = re.findall(r"[0-9]+|[^0-9]+", name.casefold())
     return [(not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
-
-
-def _of_csv(source: Path, text: str) -> Iterator[_Found]:
-    reader = csv.DictReader(text.splitlines(keepends=True), strict=True)
-    try:
-        columns = [name.strip() for name in reader.fieldnames or []]
-        _check_columns(columns, shown(str(source), limit=300))
-        reader.fieldnames = columns
-        for number, cells in enumerate(reader, 1):
-            place = _place(source, number)
-            if None in cells or None in cells.values():
-                raise _wrong(place, f"it has not as many cells as there are columns ({len(columns)})")
-            filled = {name: cell.strip() for name, cell in cells.items() if cell.strip()}
-            if filled:  # spreadsheets leave empty rows
-                yield _row(source, place, dict(filled))
-    except csv.Error as error:
-        raise _unreadable(source, f"line {reader.line_num}: {error}") from error
-
-
-def _of_json_lines(source: Path, text: str) -> Iterator[_Found]:
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
-        place = _place(source, number)
-        try:
-            fields = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise _wrong(place, f"it is no JSON ({error})") from error
-        if not isinstance(fields, dict):
-            raise _wrong(place, "it is no JSON object")
-        _check_columns(list(fields), place)
-        yield _row(source, place, {name: value for name, value in fields.items() if value is not None})
-
-
-def _row(source: Path, place: str, fields: dict[str, object]) -> _Found:
-    picture = fields.pop(PICTURE, None)
-    if not isinstance(picture, str):
-        raise _wrong(place, f"it has no {PICTURE}")
-    return place, source.parent / picture, fields
-
-
-def _check_columns(columns: list[str], place: str) -> None:
-    for name in columns:
-        if name not in COLUMNS:
-            raise InvalidRequest(
-                "batch.unknown_column",
-                place=place,
-                column=shown(name),
-                nearest=nearest_name(name, COLUMNS),
-                allowed=", ".join(COLUMNS),
-            )
-        if columns.count(name) > 1:
-            raise _wrong(place, f"column {shown(name)} is there twice")
-
-
-def _place(source: Path, number: int) -> str:
-    return f"{shown(str(source), limit=300)}, row {number}"
-
-
-def _wrong(place: str, reason: str) -> InvalidRequest:
-    return InvalidRequest("batch.bad_row", place=place, reason=shown(reason, limit=300))
 
 
 def _text_of(path: Path) -> str:

@@ -226,7 +226,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "batch.done": ("{done} of {total} done", "已完成 {done}/{total}"),
     "batch.lost": ("{count} failed or cancelled", "{count} 个失败或已取消"),
     "batch.time_left": ("about {time} left", "约剩 {time}"),
-    "batch.waiting": ("waiting for a place in the queue", "等待进入队列"),
+    "batch.waiting": ("not in the queue yet", "尚未进入队列"),
     "batch.cancel": ("Cancel the batch", "取消该批次"),
     "batch.cancel.sure": ("Really cancel it?", "确定取消？"),
     "batch.retry": ("Retry what failed", "重试失败的"),

@@ -35,7 +35,7 @@ def batch(row: Row, language: Language = "en", counts: Mapping[str, int] | None 
 @pytest.mark.parametrize(
     ("row", "english", "chinese"),
     [
-        (ROW, "waiting for a place in the queue", "等待进入队列"),
+        (ROW, "not in the queue yet", "尚未进入队列"),
         (replace(ROW, error=REFUSED), "The picture file is empty", "图片文件为空"),
         (replace(ROW, error=CANCELLED), "The job was cancelled", "取消"),
         (replace(ROW, job=JOB.id), "Denoising · step 3 of 10", "正在去噪"),

@@ -143,7 +143,7 @@ def test_what_finds_no_place_in_the_queue_waits_for_one(bench: BatchBench, tmp_p
     paths = write(tmp_path, "a.png", "b.png", "c.png", "d.png", "e.png")
     run(bench.tab.submit(asked(bench, paths, "x")))
     wait_for(lambda: len(jobs(bench)) == 3)
-    assert shown(bench).count("waiting for a place in the queue") == 2
+    assert shown(bench).count("not in the queue yet") == 2
     while len(jobs(bench)) < 5 or bench.store.counts()["queued"]:
         bench.executor.run_next()
     assert "5 of 5 done" in shown(bench)

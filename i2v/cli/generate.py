@@ -51,6 +51,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         "image", metavar="IMAGE", help="picture: PNG, JPEG, WebP, HEIC, AVIF, GIF, TIFF or BMP"
     )
     add_request_flags(parser)
+    parser.add_argument("--last-image", help=argparse.SUPPRESS)  # told with the engines that take one
     parser.add_argument(
         "--like",
         metavar="CLIP",
@@ -82,7 +83,6 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
     """
     allowed = {field.name: field.allowed for field in option_fields(GenerationRequest)}
     parser.add_argument("--prompt", help="what should happen, e.g. 'the camera pans left'")
-    parser.add_argument("--last-image", help=argparse.SUPPRESS)  # told with the engines that take one
     parser.add_argument("--negative-prompt", help="what to avoid (default: the model's own)")
     parser.add_argument(
         "--preset", help=f"{', '.join(get_args(PresetName))} (default: standard); other flags override it"
@@ -219,7 +219,7 @@ def given_fields(arguments: argparse.Namespace) -> dict[str, object]:
     """Return the fields of a request that the flags give."""
     values = {name: getattr(arguments, name, None) for name in GenerationRequest.model_fields}
     given = {name: value for name, value in values.items() if value is not None}
-    if arguments.last_image is not None:
+    if getattr(arguments, "last_image", None) is not None:
         given["inputs"] = [{"role": "last_image"}]
     if arguments.option:
         given["options"] = dict(_option(each) for each in arguments.option)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from i2v.cli.batch_rows import COLUMNS, read_rows
+from i2v.cli.batch_rows import read_rows
 from i2v.core.errors import InvalidRequest
 from i2v.media.image import DEFAULT_LIMITS
+from i2v.service.batch_files import COLUMNS
 from tests.rehearsal import picture
 
 

@@ -36,7 +36,7 @@ from i2v.core.settings import Settings, load_settings
 from i2v.core.stages import Stage
 from i2v.engines.base import NO_LADDER, Conditioned, Decoded, Denoised, Event, Inputs, Ladder
 from i2v.engines.recovery import recovering
-from i2v.jobs.model import Job, Submission, new_job_id
+from i2v.jobs.model import Job, Place, Submission, new_job_id
 from i2v.jobs.store import JobStore
 from i2v.pipeline.resolve import resolve
 
@@ -278,7 +278,9 @@ def _is_worker(process: psutil.Process) -> bool:
         return False
 
 
-def submit(store: JobStore, settings: Settings, prompt: str = "", **fields: object) -> Job:
+def submit(
+    store: JobStore, settings: Settings, prompt: str = "", place: Place | None = None, **fields: object
+) -> Job:
     """Queue a job as the service does, without its process for pictures."""
     job_id = new_job_id()
     (settings.inputs / f"{job_id}.png").write_bytes(picture())
@@ -293,5 +295,6 @@ def submit(store: JobStore, settings: Settings, prompt: str = "", **fields: obje
             input=f"{job_id}.png",
             output=str(settings.output.directory / f"{job_id}.mp4"),
             fingerprint=job_id,
+            place=place,
         )
     )

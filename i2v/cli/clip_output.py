@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from i2v.media.provenance import Provenance
     from i2v.pipeline.make import ClipEvent
 
+BAR_WIDTH = 30  # characters
+
 
 @dataclass(frozen=True)
 class Like:
@@ -34,8 +36,6 @@ class Like:
 
 class ClipProgress:
     """A bar with the time left on a terminal; silent where standard error is a file or a pipe."""
-
-    WIDTH = 30
 
     def __init__(self, like: Like | None) -> None:
         self.visible = sys.stderr.isatty()
@@ -72,14 +72,21 @@ class ClipProgress:
             self.started = time.monotonic()
         elif isinstance(event, Denoised) and self.started is not None:
             left = (time.monotonic() - self.started) / event.step * (event.total - event.step)
-            filled = self.WIDTH * event.step // event.total
-            bar = "#" * filled + "-" * (self.WIDTH - filled)
-            self._draw(f"denoising [{bar}] {event.step}/{event.total}, {left:.0f} s left")
+            filled = bar(event.step, event.total)
+            draw(f"denoising [{filled}] {event.step}/{event.total}, {left:.0f} s left")
         elif isinstance(event, Decoded):
-            self._draw("decoding and encoding")
+            draw("decoding and encoding")
 
-    def _draw(self, line: str) -> None:
-        print(f"\r{line:<70}", end="", file=sys.stderr, flush=True)
+
+def bar(done: float, total: int) -> str:
+    """Return a bar of which as much is filled as is done."""
+    filled = int(BAR_WIDTH * done / total)
+    return "#" * filled + "-" * (BAR_WIDTH - filled)
+
+
+def draw(line: str) -> None:
+    """Show the line in place of the one that stands on the terminal."""
+    print(f"\r{line:<70}", end="", file=sys.stderr, flush=True)
 
 
 def report(result: Result, seen: Sequence[Notice], as_json: bool) -> None:

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, get_args
 from i2v.cli.clip_output import ClipProgress, Like, report
 from i2v.cli.info import read_clip
 from i2v.cli.parsers import Commands, local_path
+from i2v.cli.picture_files import read_picture
 from i2v.core.errors import InvalidRequest
 from i2v.core.option_fields import option_fields
 from i2v.core.schema import Fit, GenerationRequest, PresetName, Resolution, Speed, shown
-from i2v.media.pictures.kinds import is_video
 
 if TYPE_CHECKING:
     from i2v.core.results import Result
@@ -46,11 +46,12 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.late_help = _describe_engines
+    parser.late_help = describe_engines
     parser.add_argument(
         "image", metavar="IMAGE", help="picture: PNG, JPEG, WebP, HEIC, AVIF, GIF, TIFF or BMP"
     )
-    _add_request_flags(parser)
+    add_request_flags(parser)
+    parser.add_argument("--last-image", help=argparse.SUPPRESS)  # told with the engines that take one
     parser.add_argument(
         "--like",
         metavar="CLIP",
@@ -67,21 +68,21 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     return parser
 
 
-def _describe_engines() -> str:
+def describe_engines() -> str:
+    """Return what `--help` says last: what each engine takes."""
     from i2v.cli.engine_help import describe_engines
     from i2v.engines.registry import engines
 
     return describe_engines(engines())
 
 
-def _add_request_flags(parser: argparse.ArgumentParser) -> None:
+def add_request_flags(parser: argparse.ArgumentParser) -> None:
     """Add a flag for each field of the request. Values stay text: `GenerationRequest` checks them.
 
     Bounds are the widest that any engine has; which has less stands at the end of the help.
     """
     allowed = {field.name: field.allowed for field in option_fields(GenerationRequest)}
     parser.add_argument("--prompt", help="what should happen, e.g. 'the camera pans left'")
-    parser.add_argument("--last-image", help=argparse.SUPPRESS)  # told with the engines that take one
     parser.add_argument("--negative-prompt", help="what to avoid (default: the model's own)")
     parser.add_argument(
         "--preset", help=f"{', '.join(get_args(PresetName))} (default: standard); other flags override it"
@@ -139,7 +140,7 @@ def run(arguments: argparse.Namespace) -> int:
     allocator.configure()  # before torch is there
     submitted = datetime.now()
     settings = load_settings(arguments.config, os.environ)
-    given = _given_fields(arguments)
+    given = given_fields(arguments)
     image, last_image, clip, output = (
         None if name is None else local_path(name)
         for name in (arguments.image, arguments.last_image, arguments.like, arguments.output)
@@ -184,7 +185,7 @@ def _make(
     limits = ImageLimits.of(settings.image)
     watch = Stopwatch()
     with watch.phase(Stage.PICTURE):
-        pictures = [decode_picture(_read(image, limits.max_bytes), limits) for image in images]
+        pictures = [decode_picture(read_picture(image, limits.max_bytes), limits) for image in images]
     with watch.phase(Stage.LOAD):
         device = probe_device(settings.engine.device)
         plan = ClipPlanner(settings, engines()).plan_clip(request, pictures[0].image.size, device)
@@ -214,10 +215,11 @@ def _recorder(settings: Settings, submitted: datetime) -> Iterator[FrameRecorder
             raise
 
 
-def _given_fields(arguments: argparse.Namespace) -> dict[str, object]:
+def given_fields(arguments: argparse.Namespace) -> dict[str, object]:
+    """Return the fields of a request that the flags give."""
     values = {name: getattr(arguments, name, None) for name in GenerationRequest.model_fields}
     given = {name: value for name, value in values.items() if value is not None}
-    if arguments.last_image is not None:
+    if getattr(arguments, "last_image", None) is not None:
         given["inputs"] = [{"role": "last_image"}]
     if arguments.option:
         given["options"] = dict(_option(each) for each in arguments.option)
@@ -260,20 +262,3 @@ def _read_provenance(path: Path) -> Provenance:
     from i2v.media.provenance import Provenance
 
     return Provenance.from_tags(read_clip(path), path)
-
-
-def _read(path: Path, limit: int) -> bytes:
-    """Return the file's bytes, one more than `limit` at most: the decoder refuses those."""
-    name = shown(str(path), limit=300)
-    try:
-        with path.open("rb") as file:
-            data = file.read(limit + 1)
-    except FileNotFoundError as error:
-        raise InvalidRequest("image.missing", path=name, folder=shown(str(Path.cwd()), limit=300)) from error
-    except IsADirectoryError as error:
-        raise InvalidRequest("image.is_folder", path=name) from error
-    except OSError as error:
-        raise InvalidRequest("image.unreadable", path=name, reason=error.strerror or str(error)) from error
-    if is_video(data[:512]):
-        raise InvalidRequest("image.is_video", path=name)
-    return data

@@ -128,14 +128,22 @@ class Forecast:
 
         unfinished: the running jobs, then all queued ones in their order.
         """
+        before = [0.0, *self.ends(unfinished)]
+        return [
+            None if job.queue_position is None else start
+            for job, start in zip(unfinished, before, strict=False)
+        ]
+
+    def ends(self, unfinished: Sequence[Job]) -> list[float | None]:
+        """Return in how many seconds each of the same jobs should be finished; `None`: that is not known."""
         found: list[float | None] = []
-        before: float | None = 0.0
+        end: float | None = 0.0
         for job in unfinished:
-            found.append(None if job.queue_position is None else before)
             left = job.eta_seconds
-            if left is None and before is not None:
+            if left is None and end is not None:
                 left = 0.0 if job.generation is None else self.seconds(job.generation)  # it fails at once
-            before = None if before is None or left is None else before + left
+            end = None if end is None or left is None else end + left
+            found.append(end)
         return found
 
 

@@ -67,12 +67,34 @@ MIGRATIONS = (
     ),
     Migration(
         4,
-        "stars: clips that are never deleted by age or size; a trash; a queue that can be paused",
+        "stars: clips that are kept; a trash; a queue that can be paused; batches of jobs",
         (
             "ALTER TABLE jobs ADD COLUMN starred INTEGER NOT NULL DEFAULT 0",
             "ALTER TABLE jobs ADD COLUMN deleted_at REAL",  # seconds since 1970; NULL: not in the trash
             "CREATE TABLE queue (paused INTEGER NOT NULL) STRICT",  # one row
             "INSERT INTO queue VALUES (0)",
+            """CREATE TABLE batches (
+                seq INTEGER PRIMARY KEY,
+                id TEXT NOT NULL UNIQUE,
+                name TEXT NOT NULL,
+                fields TEXT NOT NULL,       -- of a request: what its rows do not say
+                idempotency_key TEXT UNIQUE,
+                created_at REAL NOT NULL    -- seconds since 1970
+            ) STRICT""",
+            """CREATE TABLE batch_rows (
+                batch TEXT NOT NULL,
+                number INTEGER NOT NULL,    -- from 1
+                name TEXT NOT NULL,         -- of the picture, for people
+                fields TEXT NOT NULL,
+                picture TEXT,               -- the file that waits to become a job's, NULL once it has
+                job TEXT,                   -- stays when the job is deleted
+                error TEXT,                 -- why it did not become one
+                PRIMARY KEY (batch, number)
+            ) STRICT, WITHOUT ROWID""",
+            """CREATE INDEX batch_rows_waiting ON batch_rows (batch, number)
+               WHERE job IS NULL AND error IS NULL""",
+            "ALTER TABLE jobs ADD COLUMN batch TEXT",
+            "CREATE INDEX jobs_by_batch ON jobs (batch) WHERE batch IS NOT NULL",
         ),
     ),
 )

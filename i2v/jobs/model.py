@@ -69,6 +69,18 @@ def new_job_id() -> str:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a job stands in a batch, and what people call it there: its picture's name.
+
+    number: of the row that it was; `None`: a new row, behind the last one.
+    """
+
+    batch: str
+    name: str
+    number: int | None = None
+
+
+@dataclass(frozen=True)
 class Submission:
     """A job to be.
 
@@ -90,6 +102,7 @@ class Submission:
     idempotency_key: str | None = None
     plan: PlannedMemory | None = None
     other_inputs: tuple[str, ...] = ()
+    place: Place | None = None
     id: str = field(default_factory=new_job_id)
 
 
@@ -132,6 +145,7 @@ class Job:
         preview_revision: the same for its preview; `None` where there is none.
         queue_position: how many jobs are running or queued before it; `None` unless it is queued.
         phase: the last one, where the job is finished.
+        batch: the id of the batch that it belongs to, if any.
         started_at: of the last attempt; `None` while it is queued.
         starred: somebody wants to keep it: it is never deleted by itself.
         deleted_at: when it was put into the trash; `None` where it was not.
@@ -168,6 +182,7 @@ class Job:
     finished_at: float | None
     starred: bool = False
     deleted_at: float | None = None
+    batch: str | None = None
 
     @property
     def inputs(self) -> tuple[str, ...]:

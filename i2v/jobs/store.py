@@ -30,6 +30,7 @@ from typing import get_args
 from i2v.core.errors import I2VError, InvalidRequest, Notice, QueueFull
 from i2v.core.results import Result
 from i2v.core.schema import Generation, shown
+from i2v.jobs.batches import BatchStore
 from i2v.jobs.database import Database
 from i2v.jobs.library import Library, get_page
 from i2v.jobs.migrations import MIGRATIONS
@@ -101,6 +102,7 @@ class JobStore:
         self._database = Database(path, MIGRATIONS, create)
         self._max_queued = max_queued
         self._clock = clock
+        self.batches = BatchStore(self._database.read, self._write, clock)
         self._monotonic = monotonic
         self.library = Library(self._database, clock)
         self.queue = Queue(self._database)

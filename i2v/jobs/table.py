@@ -15,6 +15,7 @@ from i2v.core.errors import InvalidRequest, Notice
 from i2v.core.results import Result
 from i2v.core.schema import shown
 from i2v.core.stored import parse_json
+from i2v.jobs.batches import join
 from i2v.jobs.database import Database
 from i2v.jobs.model import (
     MAX_HISTORY,
@@ -99,8 +100,11 @@ def held_job(db: sqlite3.Connection, claim: Claim) -> Job:
 
 
 def insert_job(db: sqlite3.Connection, new: Submission, now: float) -> None:
-    """Put a new job at the end of the queue."""
+    """Put a new job at the end of the queue, and into its batch; raise `InvalidRequest` (`batch.unknown`)."""
+    if new.place is not None:
+        join(db, new.id, new.place)
     values = vars(new) | {
+        "batch": None if new.place is None else new.place.batch,
         "request": dump(new.request),
         "generation": dump(asdict(new.generation)),
         "plan": None if new.plan is None else dump(asdict(new.plan)),
@@ -110,9 +114,9 @@ def insert_job(db: sqlite3.Connection, new: Submission, now: float) -> None:
     }
     db.execute(
         f"""INSERT INTO jobs (seq, place, revision, id, idempotency_key, fingerprint, request, generation,
-                plan, notices, input, other_inputs, output, created_at)
+                plan, notices, input, other_inputs, output, created_at, batch)
             VALUES ({NEXT}, {NEXT}, {NEXT}, :id, :idempotency_key, :fingerprint, :request, :generation,
-                :plan, :notices, :input, :other_inputs, :output, :now)""",
+                :plan, :notices, :input, :other_inputs, :output, :now, :batch)""",
         values,
     )
 

@@ -13,6 +13,7 @@ from i2v.core.engine_spec import EngineSpec, Preset
 from i2v.core.errors import Notice
 from i2v.core.schema import GenerationRequest
 from i2v.core.settings import Settings
+from i2v.jobs.batches import Batch
 from i2v.jobs.forecast import Expected, Forecast
 from i2v.jobs.model import Job, JsonObject
 from i2v.jobs.store import JobStore
@@ -128,6 +129,26 @@ class Planner:
             return [Unfinished(job, None) for job in jobs]
         starts = self._forecast().starts(jobs)
         return [Unfinished(job, seconds) for job, seconds in zip(jobs, starts, strict=True)]
+
+    def seconds_left(self, batch: Batch) -> float | None:
+        """Return in how many seconds the last clip of the batch should be there; `None`: that is not known.
+
+        Counts what is in the queue before it. Rows that are no jobs yet are taken to last as long as the
+        batch's jobs in the queue.
+        """
+        jobs, forecast = self._store.unfinished(), self._forecast()
+        own = [
+            (job, end) for job, end in zip(jobs, forecast.ends(jobs), strict=True) if job.batch == batch.id
+        ]
+        waiting = batch.counts["waiting"]
+        if not own:
+            return None if waiting else 0.0
+        end = own[-1][1]
+        if end is None or not waiting:
+            return end
+        each = [forecast.seconds(job.generation) for job, _ in own if job.generation is not None]
+        known = [seconds for seconds in each if seconds is not None]
+        return end + waiting * sum(known) / len(known) if known else None
 
     def _forecast(self) -> Forecast:
         return Forecast(self._store.recent_runs(), denoising_work(self._engines))

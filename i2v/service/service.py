@@ -7,8 +7,6 @@ know HTTP or pages, nor how jobs are run; torch is never imported here.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +29,7 @@ from i2v.jobs.model import (
     JsonObject,
     OutputTaken,
     OwnedFiles,
+    Place,
     StatusFilter,
     Submission,
 )
@@ -43,8 +42,10 @@ from i2v.media.unpublished import kept_bytes, remove_kept, sweep
 from i2v.media.video import check_ffmpeg, read_last_frame, read_poster, read_tags
 from i2v.media.video.animation import MAX_FRAMES, AnimationFormat, read_animation
 from i2v.service.advice import limits
+from i2v.service.batches import Batches
 from i2v.service.clip_settings import ClipSettings, settings_of
 from i2v.service.executor import Executor
+from i2v.service.fingerprints import fingerprint
 from i2v.service.inputs import Inputs
 from i2v.service.job_files import check_video, read_from_video, video_bytes
 from i2v.service.library import Deleted, Library
@@ -73,6 +74,7 @@ class Service:
         models: which are there; getting, checking and removing one.
         library: what is done with ended jobs: stars, the trash.
         queue: what is done with those that wait or run, as a whole.
+        batches: many clips that are asked for together.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class Service:
         self.models = Models(settings.models, engines)
         self.library = Library(settings, store, self._inputs)
         self.queue = Queue(store, self._wake, self.cancel)
+        self.batches = Batches(settings.service.data_dir, store.batches, self, self._planner.seconds_left)
         self._retention = Retention(
             settings.storage, store.owned, self._own_bytes, self._inputs.bytes_of, self.library.delete
         )
@@ -108,10 +111,12 @@ class Service:
         data_folder.empty_trash(folder)
         sweep(self._settings.unpublished)
         self._executor.start()
+        self.batches.start()
         self._retention.start()
 
     def stop(self) -> None:
         self.models.stop()
+        self.batches.stop()
         self._retention.stop()
         self._executor.stop()
         self._store.close()
@@ -141,6 +146,7 @@ class Service:
         picture: bytes,
         idempotency_key: str | None = None,
         others: Sequence[bytes] = (),
+        place: Place | None = None,
     ) -> Job:
         """Accept a job: when this returns, it is on the disk and will be run.
 
@@ -149,8 +155,9 @@ class Service:
             picture: the file's bytes, as somebody sent them.
             others: the same of the pictures that the request's `inputs` name, in their order.
             idempotency_key: a second submission with the key returns the first one's job.
+            place: in the batch that it joins.
         Raises:
-            InvalidRequest: `request.*`, `image.*`, `output.*` or `job.*`; nothing was accepted.
+            InvalidRequest: `request.*`, `image.*`, `output.*`, `batch.*` or `job.*`; nothing was accepted.
             QueueFull, InsufficientMemory, EncodeError: not now, or not here.
             ModelUnavailable: `weights.*`; files of the engine are missing.
             I2VError: `image.decoder*`; the picture could not be read now, whatever is in it.
@@ -180,8 +187,9 @@ class Service:
                 input=new[0].name,
                 other_inputs=tuple(each.name for each in new[1:]),
                 output="",
-                fingerprint=_fingerprint(request, picture, others),
+                fingerprint=fingerprint(request, picture, others),
                 idempotency_key=idempotency_key,
+                place=place,
             )
             names = OutputName(self._settings.output.directory, submitted, self._settings.output.prefix)
             job = self._inputs.accept(new, lambda: self._accept(submission, names))
@@ -369,12 +377,3 @@ def _check_count(request: GenerationRequest, others: Sequence[bytes]) -> None:
         raise InvalidRequest("request.missing_field", field=request.inputs[len(others)].role)
     if len(others) > len(request.inputs):
         raise ValueError(f"{len(others)} pictures, but the request names {len(request.inputs)}")
-
-
-def _fingerprint(request: GenerationRequest, picture: bytes, others: Sequence[bytes]) -> str:
-    fields = request.model_dump(exclude=None if request.inputs else {"inputs"})  # as before there were any
-    digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
-    digest.update(picture)
-    for each in others:  # by their digests, so that it is clear where one ends
-        digest.update(hashlib.sha256(each).digest())
-    return digest.hexdigest()

@@ -93,6 +93,10 @@ class AppContext:
         asked = {name: value for name, value in job.request.items() if name != "seed"}
         return await self.submit(asked | (fields or {}), pictures[0], others=pictures[1:])
 
+    async def submitted(self, call: Callable[[], Job]) -> Job:
+        """Run what submits a job in another way."""
+        return await _admitted(self._submissions, call)
+
     async def inspect(self, picture: bytes) -> Inspection:
         """See `Service.inspect`."""
         return await _admitted(self._inspections, lambda: self.service.inspect(picture))

@@ -253,6 +253,19 @@ TEXTS: dict[str, tuple[str, str]] = {
         " seed is empty there, each picture gets its own.",
         "每张图片生成一段视频。除提示词外，其他设置沿用“生成”页。种子留空时，每张图片使用不同的种子。",
     ),
+    "batch.list": (
+        "Prompts from a file (CSV or JSONL): a column image with the pictures’ names, and prompt, seed, …",
+        "从文件导入提示词（CSV 或 JSONL）：image 列为图片文件名，另有 prompt、seed 等列",
+    ),
+    "batch.table": (
+        "A prompt of its own for each picture; empty: the one above",
+        "每张图片可有自己的提示词；留空则使用上方的提示词",
+    ),
+    "batch.prompt_of": ("Prompt for {name}", "{name} 的提示词"),
+    "batch.no_picture": (
+        "The file names pictures that were not dropped here: {names}",
+        "文件中提到的图片未拖入：{names}",
+    ),
     "batch.forecast": (
         "{count} clips, about {each} each: about {together} in all",
         "{count} 段视频，每段约 {each}，总共约 {together}",
@@ -262,15 +275,14 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{count} 段视频。暂无估算：本机还没有用此模型完成过任务。",
     ),
     "batch.go": ("Generate all", "全部生成"),
-    "batch.sending": (
-        "Uploading picture {number} of {total}. Keep this page open until all are uploaded.",
-        "正在上传第 {number} 张，共 {total} 张。上传完成前请不要关闭页面。",
-    ),
     "batch.done": ("{done} of {total} done", "已完成 {done}/{total}"),
     "batch.lost": ("{count} failed or cancelled", "{count} 个失败或已取消"),
-    "batch.waiting": ("not uploaded yet", "尚未上传"),
-    "batch.not_submitted": ("not submitted", "未提交"),
-    "batch.left": ("Not submitted: {names}", "未提交：{names}"),
+    "batch.time_left": ("about {time} left", "约剩 {time}"),
+    "batch.waiting": ("not in the queue yet", "尚未进入队列"),
+    "batch.cancel": ("Cancel the batch", "取消该批次"),
+    "batch.cancel.sure": ("Really cancel it?", "确定取消？"),
+    "batch.retry": ("Retry what failed", "重试失败的"),
+    "batch.zip": ("Download all (ZIP)", "全部下载（ZIP）"),
     "batch.deleted": ("deleted", "已删除"),
     "batch.queue": ("Show queue", "查看队列"),
     # while it runs

@@ -33,6 +33,11 @@ class JobError(BaseModel):
     message: str
     hint: str | None
 
+    @classmethod
+    def of(cls, error: JsonObject) -> JobError:
+        code = str(error["code"])
+        return cls(code=code, message=str(error["message"]), hint=hint(code))
+
 
 class JobBody(BaseModel):
     """A job at one moment."""
@@ -49,6 +54,7 @@ class JobBody(BaseModel):
         description="what to know of it so far, {code, params, message}: also each step down to less memory"
     )
     request: JsonObject = Field(description="what was asked for")
+    batch_id: str | None = Field(description="the batch that it belongs to, if any")
     video_available: bool = Field(
         description="whether its video can be fetched now; false of a finished job: the file was moved or cut"
     )
@@ -203,11 +209,10 @@ def job_body(job: Job, request: Request) -> JobBody:
         eta_seconds=job.eta_seconds,
         queue_position=job.queue_position,
         attempt=job.attempt,
-        error=None
-        if error is None
-        else JobError(code=str(error["code"]), message=str(error["message"]), hint=hint(str(error["code"]))),
+        error=None if error is None else JobError.of(error),
         notices=[notice.to_dict() for notice in job.notices],
         request=job.request,
+        batch_id=job.batch,
         video_available=has_video(job),
         result=None
         if job.result is None

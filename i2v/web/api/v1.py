@@ -90,10 +90,11 @@ async def submit_job(
     """
     sent = await read_submission(request)
     job = await AppContext.of(request).submit(sent.fields, sent.picture, idempotency_key, sent.others)
-    return await _accepted(job, request, response)
+    return await accepted(job, request, response)
 
 
-async def _accepted(job: Job, request: Request, response: Response) -> AcceptedBody:
+async def accepted(job: Job, request: Request, response: Response) -> AcceptedBody:
+    """Answer that the job is in the queue, and where it is."""
     response.headers["Location"] = str(request.url_for("get_job", job_id=job.id))
     seconds = await run_sync(AppContext.of(request).service.expected_start, job)
     body = await run_sync(job_body, job, request)
@@ -150,7 +151,7 @@ def cancel_job(
 async def retry_job(request: Request, response: Response, job_id: str) -> AcceptedBody:
     """Put a failed or cancelled job at the end of the queue."""
     job = await run_sync(AppContext.of(request).service.retry, job_id)
-    return await _accepted(job, request, response)
+    return await accepted(job, request, response)
 
 
 @router.post(
@@ -162,7 +163,7 @@ async def retry_job(request: Request, response: Response, job_id: str) -> Accept
 async def rerun_job(request: Request, response: Response, job_id: str) -> AcceptedBody:
     """Make a new job of what a job asked for, with a new seed: also of one that has succeeded."""
     job = await AppContext.of(request).submit_again(job_id)
-    return await _accepted(job, request, response)
+    return await accepted(job, request, response)
 
 
 @router.get(

@@ -1,16 +1,18 @@
-"""A batch as HTML: what became of each picture, and how far all of them are.
+"""A batch as HTML: the pictures that it is to have, what became of each, and how far all of them are.
 
-Pure: entries and their jobs go in, markup comes out, every text escaped; the names of pictures come from
+Pure: rows and their jobs go in, markup comes out, every text escaped; the names of pictures come from
 visitors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape
+from pathlib import Path
 
-from i2v.core.schema import Language, shown
+from i2v.core.schema import PROMPT_LIMIT, Language, shown
+from i2v.jobs.batches import Batch, Row
 from i2v.jobs.model import Job, JsonObject
 from i2v.web.page import panels
 from i2v.web.page.queue_panels import duration
@@ -18,31 +20,32 @@ from i2v.web.texts import text, translate
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One picture of a batch: the job it became, or why there is none; before its turn, neither.
+class Draft:
+    """A picture that is to be a row: its own prompt ("": that of all), and its own other fields."""
 
-    name: of the picture's file. left: the queue was full when its turn came.
-    """
-
-    name: str
-    job: str = ""
-    error: JsonObject | None = None
-    left: bool = False
-
-    @property
-    def is_waiting(self) -> bool:
-        return not (self.job or self.error or self.left)
+    path: Path
+    prompt: str = ""
+    fields: JsonObject = field(default_factory=dict)
 
 
-def batch(entries: Sequence[Entry], jobs: Mapping[str, Job], language: Language) -> str:
-    """Return how far the batch is, and a line for each picture; `jobs` by id, without deleted ones."""
-    if not entries:
+def drafts(listed: Sequence[Draft], language: Language) -> str:
+    """Return a table of the pictures, each with a box for its own prompt."""
+    if not listed:
         return ""
-    rows = "".join(_row(entry, jobs.get(entry.job), language) for entry in entries)
-    to_queue = (
-        f'<button type="button" class="i2v-act" data-act="queue">{_said("batch.queue", language)}</button>'
-    )
-    return f'{_summary(entries, jobs, language)}<ol class="i2v-batch">{rows}</ol>{to_queue}'
+    rows = "".join(_draft(number, draft, language) for number, draft in enumerate(listed))
+    return f'<p class="i2v-label">{_said("batch.table", language)}</p><ol class="i2v-batch">{rows}</ol>'
+
+
+def batch(
+    shown_batch: Batch, rows: Sequence[Row], jobs: Mapping[str, Job], left: float | None, language: Language
+) -> str:
+    """Return how far the batch is, what can be done with it, and a line for each picture.
+
+    jobs: by id, without deleted ones. left: seconds until all is done, `None` where that is not known.
+    """
+    lines = "".join(_row(row, jobs.get(row.job or ""), language) for row in rows)
+    summary = _summary(shown_batch, left, language)
+    return f'{summary}{_buttons(shown_batch, language)}<ol class="i2v-batch">{lines}</ol>'
 
 
 def forecast(count: int, seconds: float | None, language: Language) -> str:
@@ -55,46 +58,74 @@ def forecast(count: int, seconds: float | None, language: Language) -> str:
     return f'<p class="i2v-subdued">{escape(line)}</p>'
 
 
-def left(entries: Iterable[Entry], language: Language) -> str:
-    """Return a line with the pictures that were left out."""
-    names = ", ".join(_name(entry) for entry in entries if entry.left)
-    return panels.plain(text("batch.left", language, names=names), "i2v-error")
+def no_pictures(names: Sequence[str], language: Language) -> str:
+    """Return a line with the pictures that a file names and nobody has dropped."""
+    listed = ", ".join(shown(name, limit=80) for name in names)
+    return panels.plain(text("batch.no_picture", language, names=listed), "i2v-error")
 
 
-def _summary(entries: Sequence[Entry], jobs: Mapping[str, Job], language: Language) -> str:
-    done = sum(job.status == "succeeded" for job in jobs.values())
-    lost = sum(job.status in ("failed", "cancelled") for job in jobs.values())
-    lost += sum(entry.error is not None for entry in entries)
-    line = text("batch.done", language, done=done, total=len(entries))
-    if lost:
-        line += " · " + text("batch.lost", language, count=lost)
-    # Deleted jobs are not among the jobs, so a bar that counts what is left to do gets full all the same.
-    open_ones = sum(entry.is_waiting for entry in entries) + sum(
-        1 - job.progress for job in jobs.values() if job.finished_at is None
+def _draft(number: int, draft: Draft, language: Language) -> str:
+    name = _name(draft.path.name)
+    label = escape(text("batch.prompt_of", language, name=name))
+    others = ", ".join(f"{name} {shown(value)}" for name, value in draft.fields.items())
+    return (
+        f'<li><div><span class="i2v-batch-name">{escape(name)}</span>'
+        f'<span class="i2v-subdued">{escape(others)}</span></div>'
+        f'<input type="text" data-row="{number}" value="{escape(draft.prompt)}" maxlength="{PROMPT_LIMIT}"'
+        f' aria-label="{label}"></li>'
     )
-    return panels.bar(line, 1 - open_ones / len(entries))
 
 
-def _row(entry: Entry, job: Job | None, language: Language) -> str:
+def _summary(shown_batch: Batch, left: float | None, language: Language) -> str:
+    counts = shown_batch.counts
+    line = text("batch.done", language, done=counts["succeeded"], total=shown_batch.total)
+    if lost := counts["failed"] + counts["cancelled"]:
+        line += " · " + text("batch.lost", language, count=lost)
+    if left is not None and not shown_batch.is_finished:
+        line += " · " + text("batch.time_left", language, time=duration(left, language))
+    return panels.bar(line, shown_batch.progress)
+
+
+def _buttons(shown_batch: Batch, language: Language) -> str:
+    """Return a button for each thing that would do something now."""
+    counts, name = shown_batch.counts, shown_batch.id
+    buttons = []
+    if counts["succeeded"]:
+        address = f"api/v1/batches/{name}/zip"
+        buttons.append(f'<a class="i2v-act" href="{address}" download>{_said("batch.zip", language)}</a>')
+    if counts["failed"] + counts["cancelled"]:
+        buttons.append(_button("retry", "batch.retry", name, language))
+    if not shown_batch.is_finished:
+        sure = f' data-confirm="{_said("batch.cancel.sure", language)}"'
+        buttons.append(_button("cancel", "batch.cancel", name, language, sure))
+    buttons.append(_button("queue", "batch.queue", "", language))
+    return f'<div class="i2v-batch-acts">{"".join(buttons)}</div>'
+
+
+def _row(row: Row, job: Job | None, language: Language) -> str:
     kind, line, picture, button = "i2v-subdued", text("batch.waiting", language), "", ""
-    if entry.error is not None:
-        kind, line = "i2v-error", translate(entry.error, language)
-    elif entry.left:
-        kind, line = "i2v-error", text("batch.not_submitted", language)
-    elif entry.job and job is None:
-        line = text("batch.deleted", language)
-    elif job is not None:
+    if job is not None:
         line = panels.state(job, language)
         kind = "i2v-error" if job.status == "failed" else kind
         picture = f'<img src="api/v1/jobs/{job.id}/thumbnail" alt="">'
-        label = _said("gallery.open", language)
-        button = f'<button type="button" class="i2v-act" data-act="open" data-id="{job.id}">{label}</button>'
-    name = f'<span class="i2v-batch-name">{escape(_name(entry))}</span>'
+        button = _button("open", "gallery.open", job.id, language)
+    elif row.job is not None:
+        line = text("batch.deleted", language)
+    elif row.error is not None:
+        kind, line = "i2v-error", translate(row.error, language)
+    name = f'<span class="i2v-batch-name">{escape(_name(row.name))}</span>'
     return f'<li>{picture}<div>{name}<span class="{kind}">{escape(line)}</span></div>{button}</li>'
 
 
-def _name(entry: Entry) -> str:
-    return shown(entry.name, limit=80)
+def _button(act: str, key: str, name: str, language: Language, more: str = "") -> str:
+    return (
+        f'<button type="button" class="i2v-act" data-act="{act}" data-id="{name}"{more}>'
+        f"{_said(key, language)}</button>"
+    )
+
+
+def _name(name: str) -> str:
+    return shown(name, limit=80)
 
 
 def _said(key: str, language: Language) -> str:

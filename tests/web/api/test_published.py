@@ -7,6 +7,7 @@ the host, the paths and (for B) the single picture instead of a folder are ours.
 from __future__ import annotations
 
 import base64
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -102,6 +103,46 @@ def test_client_b_reads_its_video_where_the_answer_says(busy: House, photo_file:
     assert response.json()["job_id"] == job["id"]
     assert requests.get(response.json()["video_url"], timeout=60).content == output.read_bytes()
     assert job["result"]["num_inference_steps"] == 50
+
+
+def batch_generate(url: str, image_folder: Path, prompt: str) -> list[dict[str, str]]:
+    """The published batch script, as it stands but for the address and where pictures lie."""
+    results = []
+    for img_file in os.listdir(image_folder):  # noqa: PTH208
+        if img_file.lower().endswith((".png", ".jpg", ".jpeg")):
+            img_path = os.path.join(image_folder, img_file)  # noqa: PTH118
+            with open(img_path, "rb") as f:  # noqa: PTH123
+                files = {"image": f}
+                data: dict[str, str | int | float] = {
+                    "prompt": prompt,
+                    "num_frames": 16,
+                    "fps": 8,
+                    "resolution": "512p",
+                    "steps": 50,
+                    "guidance_scale": 9.0,
+                }
+                response = requests.post(url + "/generate", files=files, data=data)
+            if response.status_code == 200:
+                result = response.json()
+                print(f"✅ 成功生成: {result['output_path']}")
+                results.append(result)
+            else:
+                print(f"❌ 失败: {img_file}, {response.text}")
+    return results
+
+
+def test_the_batch_script_makes_a_clip_of_each_picture_and_goes_on_behind_a_broken_one(
+    busy: House, picture: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, data in (("a.png", picture), ("b.PNG", picture), ("c.jpg", picture[:60]), ("note.txt", b"x")):
+        (tmp_path / name).write_bytes(data)
+    made = batch_generate(busy.url, tmp_path, "A cat turning its head slowly")
+    assert len({result["output_path"] for result in made}) == 2
+    assert {probe(Path(result["output_path"])).num_frames for result in made} == {16}
+    told = capsys.readouterr().out
+    assert told.count("✅ 成功生成: ") == 2
+    assert "❌ 失败: c.jpg, " in told
+    assert "image.damaged" in told
 
 
 def test_both_work_with_a_trailing_slash(busy: House, picture: bytes) -> None:

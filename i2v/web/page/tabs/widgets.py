@@ -27,7 +27,6 @@ Updates = dict[Any, Any]  # widget -> its new value, or an update of it
 Choices = Callable[[Language], list[tuple[str, str]]]
 Widget = TypeVar("Widget")
 
-MAX_BATCH = 200  # pictures of a batch that a browser remembers
 MAX_TAKES = 12  # in the strip of a window
 MAX_PICKED = 200  # clips that something is done with at once
 
@@ -132,32 +131,24 @@ def _is_update(value: Any) -> bool:
 class Remembered:
     """What the browser keeps. It comes from there, so it may be anything.
 
-    batch: the names of the last batch's pictures, each with the job that it became.
     takes: the jobs that were asked for last, the first one first.
     """
 
     job: str = ""
     language: Language | None = None
-    batch: tuple[tuple[str, str], ...] = ()
     takes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, value: object) -> Remembered:
         known = value if isinstance(value, dict) else {}
-        job, language, batch = known.get("job"), known.get("language"), known.get("batch")
-        pairs = batch[:MAX_BATCH] if isinstance(batch, list) else []
+        job, language = known.get("job"), known.get("language")
         takes = known.get("takes")
         jobs = takes[-MAX_TAKES:] if isinstance(takes, list) else []
         return cls(
             job if isinstance(job, str) else "",
             language if language in get_args(Language) else None,
-            tuple((pair[0], pair[1]) for pair in pairs if _is_pair(pair)),
             tuple(each for each in jobs if isinstance(each, str)),
         )
-
-
-def _is_pair(value: object) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(isinstance(each, str) for each in value)
 
 
 @dataclass(frozen=True)
@@ -260,12 +251,12 @@ def acting_html(elem_id: str, script: str = "") -> gr.HTML:
     return gr.HTML(elem_id=elem_id, js_on_load=_ACTING + script)
 
 
-def dropped_files(elem_id: str, label: str, labels: Labels, file_type: str, many: bool = False) -> gr.File:
+def dropped_files(elem_id: str, label: str, labels: Labels, *file_types: str, many: bool = False) -> gr.File:
     """Return a place to drop files under its label; its value is their paths, in Gradio's own folder."""
     labels.of(gr.HTML(elem_id=f"{elem_id}-label", elem_classes="i2v-label"), value=label)
     widget = gr.File(
         file_count="multiple" if many else "single",
-        file_types=[file_type],
+        file_types=[*file_types],
         show_label=False,
         height=200 if many else 56,
         elem_id=elem_id,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Iterator
 from html import escape
@@ -14,15 +13,17 @@ import gradio as gr
 import pytest
 from playwright.sync_api import expect
 
+from i2v.jobs.batches import Row
+from i2v.service import batches as service_batches
 from i2v.web.page import batch_panels
-from i2v.web.page.batch_panels import Entry
-from i2v.web.page.tabs.batch import Batch, BatchTab
+from i2v.web.page.batch_panels import Draft
+from i2v.web.page.tabs.batch import BatchTab, BatchView
 from i2v.web.page.tabs.form import Form
 from i2v.web.page.tabs.widgets import Opened, Shared
 from i2v.web.texts import translate
 from tests.rehearsal import picture
 from tests.web.browser import Visit, click_twice, is_selected, needs_chromium
-from tests.web.house import House
+from tests.web.house import House, wait_for
 from tests.web.page.tabs.bench import Bench, clicked, next_of, open_bench, run
 
 BatchBench = Bench[BatchTab]
@@ -35,8 +36,10 @@ def make_tab(shared: Shared) -> BatchTab:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[BatchBench]:
-    with open_bench(tmp_path, make_tab, Batch(), service__max_queued=3) as opened:
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchBench]:
+    monkeypatch.setattr(service_batches, "PERIOD_SECONDS", 0.02)
+    with open_bench(tmp_path, make_tab, BatchView(), service__max_queued=3) as opened:
+        opened.service.batches.start()
         yield opened
 
 
@@ -48,22 +51,42 @@ def write(folder: Path, *names: str) -> list[Path]:
     return paths
 
 
-def send(bench: BatchBench, paths: list[Path], prompt: str = "nothing", **form: object) -> list[str]:
-    """Press the button; return what is told, line after line."""
-    return run(press(bench, paths, prompt, **form))
-
-
-async def press(bench: BatchBench, paths: list[Path], prompt: str = "nothing", **form: object) -> list[Any]:
+def asked(bench: BatchBench, paths: list[Path], prompt: str, **form: object) -> dict[Any, Any]:
     tab = bench.tab
     untouched = {widget: getattr(widget, "value", None) for widget in tab._form.inputs()}
     changed = {getattr(tab._form, name): value for name, value in form.items()}
-    sent = {tab.pictures: paths, tab.prompt: prompt}
-    answers = [each async for each in tab.submit({**untouched, **changed, **bench.values(), **sent})]
-    return [each if each == gr.skip() else each[tab.message] for each in answers]
+    return {**untouched, **changed, **bench.values(), tab.pictures: paths, tab.prompt: prompt}
 
 
-def rows(bench: BatchBench) -> str:
+def send(bench: BatchBench, paths: list[Path], prompt: str = "nothing", **form: object) -> str:
+    """Press the button, wait until the rows are jobs or refused; return what is told."""
+    told = run(bench.tab.submit(asked(bench, paths, prompt, **form)))[bench.tab.message]
+    if not told:
+        wait_for(lambda: all(row.status != "waiting" for row in rows(bench)))
+    return str(told)
+
+
+def rows(bench: BatchBench) -> list[Row]:
+    view = bench.view
+    assert isinstance(view, BatchView)
+    return bench.service.batches.rows(view.batch)
+
+
+def shown(bench: BatchBench) -> str:
     return str(run(next_of(bench.tab.follow(bench.values())))[bench.tab.list])
+
+
+def arrange(bench: BatchBench, paths: list[Path], file: Path | None = None) -> tuple[str, str]:
+    """Drop pictures and a file; return the table, and what is told."""
+    tab = bench.tab
+    files = [] if file is None else [file]
+    updates = run(tab.arrange(bench.values() | {tab.pictures: paths, tab.file: files}))
+    return str(updates[tab.table]), str(updates[tab.message])
+
+
+def type_in(bench: BatchBench, *texts: object) -> None:
+    event = gr.EventData(None, {"act": "prompts", "id": "", "texts": list(texts)})
+    run(bench.tab.write(bench.values(), event))
 
 
 def jobs(bench: BatchBench) -> list[Any]:
@@ -74,21 +97,16 @@ def jobs(bench: BatchBench) -> list[Any]:
 # --- handlers
 
 
-def entries(bench: BatchBench) -> list[Entry]:
-    assert isinstance(bench.view, Batch)
-    return list(bench.view.entries)
-
-
 def test_each_picture_becomes_a_job_in_order_with_the_forms_settings(
     bench: BatchBench, tmp_path: Path
 ) -> None:
-    told = send(bench, write(tmp_path, "c.png", "a.png", "b.png"), "a pan", fps=5, fit="pad")
-    assert [re.findall(r"\d of \d", line) for line in told] == [["1 of 3"], ["2 of 3"], ["3 of 3"], []]
-    asked = [{name: job.request[name] for name in ("prompt", "fps", "fit")} for job in jobs(bench)]
-    assert asked == [{"prompt": "a pan", "fps": 5, "fit": "pad"}] * 3
+    names = ("c.png", "a.png", "b.png")
+    assert send(bench, write(tmp_path, *names), "a pan", fps=5, fit="pad") == ""
+    request = [{name: job.request[name] for name in ("prompt", "fps", "fit")} for job in jobs(bench)]
+    assert request == [{"prompt": "a pan", "fps": 5, "fit": "pad"}] * 3
     assert len({job.generation.seed for job in jobs(bench)}) == 3
-    assert [(entry.name, entry.job) for entry in entries(bench)] == [
-        (name, job.id) for name, job in zip(("c.png", "a.png", "b.png"), jobs(bench), strict=True)
+    assert [(row.name, row.job) for row in rows(bench)] == [
+        (name, job.id) for name, job in zip(names, jobs(bench), strict=True)
     ]
 
 
@@ -101,33 +119,34 @@ def test_a_bad_picture_does_not_stop_the_others(bench: BatchBench, tmp_path: Pat
     gone = tmp_path / "gone.png"  # tidied up since it was uploaded
     send(bench, [*write(tmp_path, "a.png", "bad.png"), gone, *write(tmp_path, "z.png")])
     assert len(jobs(bench)) == 2
-    errors = [entry.error for entry in entries(bench)]
+    errors = [row.error for row in rows(bench)]
     codes = [error and error["code"] for error in errors]
     assert codes == [None, "image.unknown_format", "image.unreadable", None]
-    assert all(escape(translate(error, "en")) in rows(bench) for error in errors if error)
-    assert "gone.png: No such file" in rows(bench)
-    assert str(tmp_path) not in rows(bench)
+    assert all(escape(translate(error, "en")) in shown(bench) for error in errors if error)
+    assert str(tmp_path) not in shown(bench)
 
 
 def test_two_clicks_at_once_are_one_and_a_later_one_is_another(bench: BatchBench, tmp_path: Path) -> None:
-    paths = write(tmp_path, "a.png")
+    values = asked(bench, write(tmp_path, "a.png"), "x")
 
-    async def click_twice() -> list[list[Any]]:
-        return await asyncio.gather(press(bench, paths), press(bench, paths))
+    async def click_both() -> list[Any]:
+        return await asyncio.gather(bench.tab.submit(values), bench.tab.submit(values))
 
-    assert run(click_twice())[1] == [gr.skip()]
-    assert len(jobs(bench)) == 1
-    send(bench, [], "nothing is sent")  # an error does not block the next one
-    send(bench, paths)
-    assert len(jobs(bench)) == 2
+    assert run(click_both())[1] == {}
+    assert len(bench.service.batches.page()) == 1
+    assert send(bench, []) != "", "an error does not block the next one"
+    send(bench, write(tmp_path, "a.png"))
+    assert len(bench.service.batches.page()) == 2
 
 
-def test_a_full_queue_ends_the_batch_and_says_what_was_left_out(bench: BatchBench, tmp_path: Path) -> None:
-    told = send(bench, write(tmp_path, "a.png", "b.png", "c.png", "d.png", "<e>.png"))[-1]
-    assert "3 jobs are waiting" in told
-    assert "Not submitted: d.png, &lt;e&gt;.png" in told
-    assert [entry.left for entry in entries(bench)] == [False] * 3 + [True] * 2
-    assert rows(bench).count("not submitted") == 2
+def test_what_finds_no_place_in_the_queue_waits_for_one(bench: BatchBench, tmp_path: Path) -> None:
+    paths = write(tmp_path, "a.png", "b.png", "c.png", "d.png", "e.png")
+    run(bench.tab.submit(asked(bench, paths, "x")))
+    wait_for(lambda: len(jobs(bench)) == 3)
+    assert shown(bench).count("not in the queue yet") == 2
+    while len(jobs(bench)) < 5 or bench.store.counts()["queued"]:
+        bench.executor.run_next()
+    assert "5 of 5 done" in shown(bench)
 
 
 WRONG: list[tuple[tuple[str, ...], str, dict[str, object], str]] = [
@@ -140,70 +159,147 @@ WRONG: list[tuple[tuple[str, ...], str, dict[str, object], str]] = [
 
 def test_what_is_wrong_with_all_is_said_once_and_nothing_is_sent(bench: BatchBench, tmp_path: Path) -> None:
     for names, prompt, form, told in WRONG:
-        [line] = send(bench, write(tmp_path, *names), prompt, **form)
-        assert told in line
+        assert told in send(bench, write(tmp_path, *names), prompt, **form)
     assert jobs(bench) == []
-    assert entries(bench) == []
+    assert bench.service.batches.page() == []
 
 
 def test_the_rows_follow_the_jobs_and_the_language(bench: BatchBench, tmp_path: Path) -> None:
     async def look() -> list[str]:
         news = bench.tab.follow(bench.values())
-        shown = [await next_of(news)]
+        seen = [str((await next_of(news))[bench.tab.list])]
+
+        async def until(words: str) -> None:
+            while words not in seen[-1]:
+                seen.append(str((await next_of(news))[bench.tab.list]))
+
         await asyncio.to_thread(send, bench, write(tmp_path, "a.png", "bad.png"))
-        shown.append(await next_of(news))
+        await until("0 of 2 done · 1 failed or cancelled")
         bench.executor.run_next()
-        shown.append(await next_of(news))
+        await until("1 of 2 done · 1 failed or cancelled")
         await bench.tab.speak(bench.values("zh-CN"))
-        shown.append(await next_of(news))
-        bench.service.delete(entries(bench)[0].job)
-        shown.append(await next_of(news))
-        return [str(updates[bench.tab.list]) for updates in shown]
+        await until("已完成 1/2")
+        bench.service.delete(str(rows(bench)[0].job))
+        await until("已删除")
+        return seen
 
-    empty, sent, done, chinese, deleted = run(look())
-    assert empty == ""
-    assert "0 of 2 done · 1 failed or cancelled" in sent
-    assert "1 of 2 done · 1 failed or cancelled" in done
-    assert "已完成 1/2" in chinese
-    assert "已删除" in deleted
+    assert run(look())[0] == ""
 
 
-def test_the_buttons_lead_to_the_job_and_to_the_queue(bench: BatchBench) -> None:
-    opened = run(bench.tab.act(clicked("open", "0" * 32)))
-    assert opened == {bench.shared.opened: Opened(job="0" * 32), bench.shared.tabs: gr.skip()}
-    queue = run(bench.tab.act(clicked("queue")))
+def test_each_picture_may_have_its_own_prompt(bench: BatchBench, tmp_path: Path) -> None:
+    paths = write(tmp_path, "a.png", "b.png")
+    table, told = arrange(bench, paths)
+    assert (table.count("data-row"), told) == (2, "")
+    type_in(bench, "its own", "")
+    type_in(bench, "of another list")
+    type_in(bench, None, None)
+    more = [*paths, *write(tmp_path, "c.png")]
+    assert 'value="its own"' in arrange(bench, more)[0], "what was written stays"
+    assert send(bench, more, "of all") == ""
+    assert [job.request["prompt"] for job in jobs(bench)] == ["its own", "of all", "of all"]
+
+
+def test_prompts_of_their_own_need_none_for_all(bench: BatchBench, tmp_path: Path) -> None:
+    paths = write(tmp_path, "a.png", "b.png")
+    arrange(bench, paths)
+    type_in(bench, "one", "")
+    assert "Describe what should happen first" in send(bench, paths, "")
+    type_in(bench, "one", "two")
+    assert send(bench, paths, "") == ""
+
+
+def test_a_file_says_prompts_and_other_fields(bench: BatchBench, tmp_path: Path) -> None:
+    paths = write(tmp_path, "a 照.png", "b.png", "c.png")
+    file = tmp_path / "list.csv"
+    file.write_text(
+        "image,prompt,seed\nb.png,two,7\nphotos\\A_照.PNG,one,\nb.png,again,8\ngone.png,x,\n", "utf-8"
+    )
+    table, told = arrange(bench, paths, file)
+    assert re.findall(r'value="([^"]*)"', table) == ["two", "one", "again", ""]
+    assert "seed 7" in table
+    assert "were not dropped here: gone.png" in told
+    bench.store._max_queued = 10
+    send(bench, paths, "all")
+    made = [(job.request["prompt"], job.request.get("seed")) for job in jobs(bench)]
+    assert made == [("two", 7), ("one", None), ("again", 8), ("all", None)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("list.csv", b"image,promt\na.png,x\n", "promt"),
+        ("list.csv", b"image,fps\na.png,0\n", "list.csv, row 1: fps must be"),
+        ("list.csv", "image,prompt\na.png,镜头\n".encode("gbk"), "UTF-8"),
+        ("list.txt", b"x", "list.txt"),
+        ("list.jsonl", b'{"image": "a.png"}\n' * 1001, "1000"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said(
+    bench: BatchBench, tmp_path: Path, name: str, content: bytes, words: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    table, told = arrange(bench, write(tmp_path, "a.png"), tmp_path / name)
+    assert words in told
+    assert table.count("data-row") == 1
+
+
+def test_the_buttons_lead_to_the_job_and_to_the_queue_cancel_and_retry(
+    bench: BatchBench, tmp_path: Path
+) -> None:
+    tab = bench.tab
+
+    def press(act: str, name: str = "") -> Any:
+        return run(tab.act(bench.values(), clicked(act, name)))
+
+    opened = press("open", "0" * 32)
+    assert (opened[bench.shared.opened], opened[bench.shared.tabs]) == (Opened(job="0" * 32), gr.skip())
+    queue = press("queue")
     assert queue[bench.shared.opened] == Opened()
     assert queue[bench.shared.tabs]["selected"] == "queue"
-    assert run(bench.tab.act(clicked("fly"))) == {bench.shared.opened: Opened(), bench.shared.tabs: gr.skip()}
+    send(bench, write(tmp_path, "a.png", "b.png"))
+    batch = bench.service.batches.page()[0].id
+    assert press("cancel", batch)[tab.message] == ""
+    assert bench.store.counts()["cancelled"] == 2
+    press("retry", batch)
+    assert bench.store.counts()["queued"] == 2
+    assert "no longer exists" in press("cancel", "0" * 32)[tab.message]
+    assert press("fly")[bench.shared.tabs] == gr.skip()
 
 
-def test_a_reloaded_window_has_the_last_batch_again(bench: BatchBench, tmp_path: Path) -> None:
-    paths = write(tmp_path, "a.png", "bad.png")
-
-    async def remembered() -> Any:
-        tab = bench.tab
-        untouched = {widget: getattr(widget, "value", None) for widget in tab._form.inputs()}
-        sent = {**untouched, **bench.values(), tab.pictures: paths, tab.prompt: "x"}
-        return [each[bench.shared.remembered] async for each in tab.submit(sent)][-1]
-
-    kept = json.loads(json.dumps(run(remembered())))  # as a browser keeps it
-    assert [name for name, _ in kept["batch"]] == ["a.png", "bad.png"]
-    bench.view.entries = ()  # type: ignore[attr-defined]
-    values = bench.values() | {bench.shared.remembered: kept}
-    shown = run(next_of(bench.tab.follow(values)))[bench.tab.list]
-    assert "a.png" in shown
-    assert jobs(bench)[0].id in shown
-    assert "not submitted" in shown
+def test_another_window_sees_the_batch_that_runs_and_nothing_is_kept_in_the_browser(
+    bench: BatchBench, tmp_path: Path
+) -> None:
+    send(bench, write(tmp_path, "first.png"))
+    first = bench.service.batches.page()[0].id
+    assert bench.executor.run_next()
+    send(bench, write(tmp_path, "second.png"))
+    send(bench, write(tmp_path, "third.png"))
+    bench.service.batches.cancel(bench.service.batches.page()[0].id)
+    assert "third.png" in shown(bench), "a window shows what it has made"
+    bench.view.batch = ""  # type: ignore[attr-defined]
+    assert "second.png" in shown(bench), "another one what runs"
+    assert bench.executor.run_next()
+    assert "third.png" in shown(bench), "or the newest"
+    bench.view.batch = first  # type: ignore[attr-defined]
+    bench.service.batches.delete(first)
+    assert "third.png" in shown(bench)
+    assert bench.shared.remembered not in run(bench.tab.submit(asked(bench, [], "x")))
 
 
 def test_how_long_a_batch_takes_is_said_before(bench: BatchBench, tmp_path: Path) -> None:
     tab = bench.tab
-    untouched = {widget: getattr(widget, "value", None) for widget in tab._form.inputs()}
-    asked = {**untouched, **bench.values(), tab.pictures: write(tmp_path, "a.png", "b.png"), tab.prompt: "x"}
-    assert "2 clips. No estimate yet" in run(tab.forecast(asked))
-    assert run(tab.forecast(asked | {tab.pictures: None})) == ""
-    assert run(tab.forecast(asked | {tab.pictures: write(tmp_path, "bad.png")})) == ""
+    values = asked(bench, write(tmp_path, "a.png", "b.png"), "x")
+    assert "2 clips. No estimate yet" in run(tab.forecast(values))
+    assert run(tab.forecast(values | {tab.pictures: None})) == ""
+    assert run(tab.forecast(values | {tab.pictures: write(tmp_path, "bad.png")})) == ""
     assert "2 clips, about 40 s each: about 80 s in all" in batch_panels.forecast(2, 41.0, "en")
+
+
+def test_a_language_keeps_what_was_written(bench: BatchBench) -> None:
+    bench.view.drafts = (Draft(Path("a.png"), "its own"),)  # type: ignore[attr-defined]
+    table = run(bench.tab.speak(bench.values("zh-CN")))
+    assert "a.png 的提示词" in table
+    assert 'value="its own"' in table
 
 
 # --- in a browser
@@ -221,20 +317,41 @@ def test_of_three_pictures_a_broken_one_is_told_and_two_become_videos(visit: Vis
         )
     ]
     page.set_input_files("#i2v-batch-drop input[type=file]", files)
-    expect(page.locator("#i2v-batch-drop a[href$='/c.png']")).to_be_visible()
+    expect(page.locator("#i2v-batch-table li")).to_have_count(3)
     page.fill("#i2v-batch-prompt textarea", "two of three")
+    page.get_by_label("Prompt for c.png").fill("its own")
+    page.wait_for_timeout(500)
     click_twice(page.locator("#i2v-batch-go"))
     expect(page.locator("#i2v-batch li")).to_have_count(3)
     expect(page.locator("#i2v-batch")).to_contain_text("2 of 3 done · 1 failed or cancelled")
     expect(page.locator("#i2v-batch li").nth(1)).to_contain_text("damaged or incomplete")
     expect(page.locator("#i2v-batch-message")).to_have_text("")
-    assert [job["request"]["prompt"] for job in house.get("/jobs").json()["jobs"]] == ["two of three"] * 2
+    prompts = [job["request"]["prompt"] for job in house.get("/jobs").json()["jobs"]]
+    assert prompts == ["its own", "two of three"]
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.reload()
     expect(page.locator("#i2v-batch")).to_contain_text("2 of 3 done")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download all").click()
+    assert download.value.suggested_filename.endswith(".zip")
     page.get_by_role("button", name="Show queue").click()
     is_selected(page, "queue")
     page.click("#i2v-tab-batch-button")
     page.locator("#i2v-batch li").nth(2).get_by_role("button", name="Open").click()
     is_selected(page, "generate")
-    expect(page.locator("#i2v-prompt textarea")).to_have_value("two of three")
+    expect(page.locator("#i2v-prompt textarea")).to_have_value("its own")
+
+
+@needs_chromium
+def test_a_file_with_prompts_fills_the_table(visit: Visit, house: House) -> None:
+    page = visit("batch")
+    page.set_input_files(
+        "#i2v-batch-drop input[type=file]",
+        [{"name": "my cat.png", "mimeType": "image/png", "buffer": house.picture}],
+    )
+    expect(page.locator("#i2v-batch-table li")).to_have_count(1)
+    content = b"image,prompt\nmy cat.png,from the file\n"
+    page.set_input_files(
+        "#i2v-batch-file input[type=file]", [{"name": "list.csv", "mimeType": "text/csv", "buffer": content}]
+    )
+    expect(page.get_by_label("Prompt for my cat.png")).to_have_value("from the file")

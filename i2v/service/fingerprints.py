@@ -1,0 +1,19 @@
+"""What tells two submissions with one idempotency key apart."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+from i2v.core.schema import GenerationRequest
+
+
+def fingerprint(request: GenerationRequest, picture: bytes, others: Sequence[bytes]) -> str:
+    """Return a digest of all that was asked for, the pictures included."""
+    fields = request.model_dump(exclude=None if request.inputs else {"inputs"})  # as before there were any
+    digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
+    digest.update(picture)
+    for each in others:  # by their digests, so that it is clear where one ends
+        digest.update(hashlib.sha256(each).digest())
+    return digest.hexdigest()

@@ -1,0 +1,16 @@
+"""i2v.service.fingerprints: another request or picture has another one."""
+
+from __future__ import annotations
+
+from i2v.core.schema import GenerationRequest
+from i2v.service.fingerprints import fingerprint
+
+
+def test_all_that_was_asked_for_counts() -> None:
+    first, second = (GenerationRequest.parse({"prompt": prompt}) for prompt in ("a", "b"))
+    assert fingerprint(first, b"x", []) == fingerprint(GenerationRequest.parse({"prompt": "a"}), b"x", [])
+    made = {
+        fingerprint(first, b"x", []), fingerprint(second, b"x", []), fingerprint(first, b"y", []),
+        fingerprint(first, b"x", [b"y", b"z"]), fingerprint(first, b"x", [b"yz"]),
+    }  # fmt: skip
+    assert len(made) == 5

@@ -75,6 +75,7 @@ class Submission:
         fingerprint: digest of what was asked for, the picture included.
         plan: `None` where nobody has planned.
         idempotency_key: a submission that has the key and the fingerprint of an earlier one is that one.
+        webhook: who is told what becomes of the job, as JSON that `deliveries` reads.
     """
 
     request: JsonObject
@@ -86,6 +87,7 @@ class Submission:
     idempotency_key: str | None = None
     plan: PlannedMemory | None = None
     other_inputs: tuple[str, ...] = ()
+    webhook: str | None = None
     id: str = field(default_factory=new_job_id)
 
 

@@ -48,10 +48,12 @@ from i2v.jobs.model import (
     StatusFilter,
     Submission,
 )
+from i2v.jobs.outbox import Outbox
 from i2v.jobs.rows import files_of, run_of
 from i2v.jobs.table import (
     NEXT,
     claim_job,
+    delete_job,
     finish_job,
     get_after,
     get_job,
@@ -72,6 +74,9 @@ class JobStore:
     """The store in one SQLite file; threads share an object, and each process opens its own.
 
     Every method may raise `I2VError` (`database.*`) if the file cannot be used.
+
+    Attributes:
+        outbox: what has happened to jobs, in its order.
     """
 
     def __init__(
@@ -94,6 +99,7 @@ class JobStore:
         self._max_queued = max_queued
         self._clock = clock
         self._monotonic = monotonic
+        self.outbox = Outbox(self._database)
         self._orphaned_at: dict[tuple[str, int], float] = {}  # by job and attempt, in monotonic seconds
 
     def close(self) -> None:
@@ -225,7 +231,7 @@ class JobStore:
             job = get_job(db, job_id)
             if job.status in ("queued", "running"):
                 raise InvalidRequest("job.not_finished", id=job.id, status=job.status)
-            db.execute("DELETE FROM jobs WHERE id = ?", [job.id])
+            delete_job(db, job, self._clock())
             return job
 
     # --- what a worker does

@@ -16,12 +16,22 @@ from pathlib import Path
 from typing import Annotated, Literal, cast
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 
 from i2v.core import setting_values as kinds
 from i2v.core.engine_spec import Preset
 from i2v.core.errors import InvalidRequest
 from i2v.core.schema import Language, Offload, Upscaling, Within, invalid_field, nearest_name, shown
+from i2v.core.webhook import HIDDEN as SECRET
+from i2v.core.webhook import Webhook, check_endpoints, read_endpoints, read_secret
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT_PREFIX = "I2V_"
@@ -36,8 +46,7 @@ _HUB_VARIABLES = {
     "HF_HOME": "models.hub_cache",
     "HF_HUB_CACHE": "models.hub_cache",
 }
-SECRET = "(not shown)"  # stands in complaints where the value would
-
+_SECRETS = (SecretStr, tuple[Webhook, ...])  # types of settings whose values no complaint shows
 
 Text = Annotated[str, BeforeValidator(kinds.text)]
 Seconds = Annotated[float, Within(0.01, 1_000_000)]
@@ -124,6 +133,14 @@ class SecuritySettings(_Section):
     token: Annotated[SecretStr, BeforeValidator(kinds.token)]
 
 
+class WebhookSettings(_Section):
+    endpoints: Annotated[
+        tuple[Webhook, ...], BeforeValidator(read_endpoints), AfterValidator(check_endpoints)
+    ]
+    secret: Annotated[SecretStr, BeforeValidator(read_secret)]
+    allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(kinds.each(kinds.host_or_network))]
+
+
 class Settings(_Section):
     """All settings, checked. See `configs/default.yaml` for what each one does."""
 
@@ -136,6 +153,7 @@ class Settings(_Section):
     worker: WorkerSettings
     server: ServerSettings
     security: SecuritySettings
+    webhooks: WebhookSettings
 
     @property
     def database(self) -> Path:
@@ -369,7 +387,8 @@ def _is_secret(key: str) -> bool:
     """Tell whether the value at `key` is one that no complaint may show, or a section with such a value."""
     name, _, rest = key.partition(".")
     fields = _sections()[name].model_fields if name in _sections() else {}
-    return any(info.annotation is SecretStr for field, info in fields.items() if rest in ("", field))
+    wanted = rest.partition(".")[0]
+    return any(info.annotation in _SECRETS for field, info in fields.items() if wanted in ("", field))
 
 
 def _shown_value(key: str, value: object) -> str:

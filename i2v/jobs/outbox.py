@@ -33,9 +33,9 @@ class Transition:
         at: seconds since 1970.
         attempt: how many attempts there were, this one included.
         engine: `None` where the job cannot be read.
-        details: of `failed`, its `error`; of `requeued`, the `reason` (how the attempt ended, or "retried"); of
-            `succeeded`, `seconds` by phase and `peak_bytes`, where it was measured; of all that end a job, the
-            codes of its `notices`.
+        details: of `failed`, its `error`; of `requeued`, the `reason` (how the attempt ended, or
+            "retried"); of `succeeded`, `seconds` by phase and `peak_bytes`, where it was measured; of all
+            that end a job, the codes of its `notices`.
         webhook: the job's own, as the submission had it.
     """
 
@@ -50,7 +50,11 @@ class Transition:
 
 
 def record(
-    db: sqlite3.Connection, job_id: str, event: JobEvent, at: float, details: Mapping[str, object] | None = None
+    db: sqlite3.Connection,
+    job_id: str,
+    event: JobEvent,
+    at: float,
+    details: Mapping[str, object] | None = None,
 ) -> None:
     """Write the row of a transition, in its own transaction; the job's row is as it is after it."""
     db.execute(

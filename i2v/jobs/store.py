@@ -31,6 +31,7 @@ from i2v.core.errors import I2VError, InvalidRequest, Notice, QueueFull
 from i2v.core.results import Result
 from i2v.core.schema import Generation, shown
 from i2v.jobs.database import Database
+from i2v.jobs.deliveries import Deliveries
 from i2v.jobs.migrations import MIGRATIONS
 from i2v.jobs.model import (
     MAX_DEATHS,
@@ -77,6 +78,7 @@ class JobStore:
 
     Attributes:
         outbox: what has happened to jobs, in its order.
+        deliveries: messages about it, to whoever wants them.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class JobStore:
         self._clock = clock
         self._monotonic = monotonic
         self.outbox = Outbox(self._database)
+        self.deliveries = Deliveries(self._database, clock)
         self._orphaned_at: dict[tuple[str, int], float] = {}  # by job and attempt, in monotonic seconds
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ from i2v.core.engine_spec import EngineSpec, Preset
 from i2v.core.errors import I2VError, InvalidRequest, Notice
 from i2v.core.schema import DeviceInfo, GenerationRequest, PlannedMemory
 from i2v.core.settings import Settings
+from i2v.core.webhook import Webhook
 from i2v.host import data_folder
 from i2v.jobs.model import (
     Job,
@@ -50,6 +51,7 @@ from i2v.service.overview import Overview, take_overview
 from i2v.service.planning import Planner, PlanSummary, Unfinished
 from i2v.service.readiness import Readiness
 from i2v.service.retention import Retention
+from i2v.service.webhooks import Webhooks
 from i2v.workers.cleanup import clean_up
 
 __all__ = ["Deleted", "Executor", "PlanSummary", "Service", "Unfinished"]
@@ -76,6 +78,7 @@ class Service:
 
     Attributes:
         models: which are there; getting, checking and removing one.
+        webhooks: the messages to them.
     """
 
     def __init__(
@@ -92,6 +95,7 @@ class Service:
         self._inspecting = threading.Semaphore(HEADERS)
         self.engines = engines
         self.models = Models(settings.models, engines)
+        self.webhooks = Webhooks(settings, store.deliveries)
         self._retention = Retention(
             settings.storage, store.owned, self._own_bytes, self._inputs.bytes_of, self.delete
         )
@@ -110,11 +114,13 @@ class Service:
         sweep(self._settings.unpublished)
         self._executor.start()
         self._retention.start()
+        self.webhooks.start()
 
     def stop(self) -> None:
         self.models.stop()
         self._retention.stop()
         self._executor.stop()
+        self.webhooks.stop()
         self._store.close()
 
     def problem(self) -> I2VError | None:
@@ -146,18 +152,19 @@ class Service:
         """Accept a job: when this returns, it is on the disk and will be run.
 
         Args:
-            fields: of `GenerationRequest`.
+            fields: of `GenerationRequest`, and `webhook` (`core.webhook.Webhook`).
             picture: the file's bytes, as somebody sent them.
             others: the same of the pictures that the request's `inputs` name, in their order.
             idempotency_key: a second submission with the key returns the first one's job.
         Raises:
-            InvalidRequest: `request.*`, `image.*`, `output.*` or `job.*`; nothing was accepted.
+            InvalidRequest: `request.*`, `webhook.*`, `image.*`, `output.*` or `job.*`; nothing was accepted.
             QueueFull, InsufficientMemory, EncodeError: not now, or not here.
             ModelUnavailable: `weights.*`; files of the engine are missing.
             I2VError: `image.decoder*`; the picture could not be read now, whatever is in it.
         """
         submitted = datetime.now()
-        request = self._planner.check(fields)
+        webhook = self.webhooks.parse(fields.get("webhook"))
+        request = self._planner.check({name: fields[name] for name in fields if name != "webhook"})
         _check_count(request, others)
         self._readiness.check()
         with ExitStack() as parts:
@@ -181,8 +188,9 @@ class Service:
                 input=new[0].name,
                 other_inputs=tuple(each.name for each in new[1:]),
                 output="",
-                fingerprint=_fingerprint(request, picture, others),
+                fingerprint=_fingerprint(request, picture, others, webhook),
                 idempotency_key=idempotency_key,
+                webhook=None if webhook is None else webhook.model_dump_json(),
             )
             names = OutputName(self._settings.output.directory, submitted, self._settings.output.prefix)
             job = self._inputs.accept(new, lambda: self._accept(submission, names))
@@ -382,10 +390,14 @@ def _check_count(request: GenerationRequest, others: Sequence[bytes]) -> None:
         raise ValueError(f"{len(others)} pictures, but the request names {len(request.inputs)}")
 
 
-def _fingerprint(request: GenerationRequest, picture: bytes, others: Sequence[bytes]) -> str:
+def _fingerprint(
+    request: GenerationRequest, picture: bytes, others: Sequence[bytes], webhook: Webhook | None
+) -> str:
     fields = request.model_dump(exclude=None if request.inputs else {"inputs"})  # as before there were any
     digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
     digest.update(picture)
     for each in others:  # by their digests, so that it is clear where one ends
         digest.update(hashlib.sha256(each).digest())
+    if webhook is not None:
+        digest.update(webhook.model_dump_json().encode())
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""The outbox: each transition is one row, or none where it was undone; rows are read in order, and go in time."""
+"""The outbox: each transition is one row, none where it was undone; rows come in order, and go in time."""
 
 from __future__ import annotations
 
@@ -102,9 +102,7 @@ def test_a_transition_that_fails_half_way_leaves_neither_half(
 ) -> None:
     job = store.submit(submission())
     raw = sqlite3.connect(path, isolation_level=None)
-    raw.execute(
-        "CREATE TRIGGER full BEFORE INSERT ON outbox BEGIN SELECT raise(ABORT, 'disk is full'); END"
-    )
+    raw.execute("CREATE TRIGGER full BEFORE INSERT ON outbox BEGIN SELECT raise(ABORT, 'disk is full'); END")
     with pytest.raises(sqlite3.IntegrityError):
         store.cancel(job.id)
     assert store.get(job.id).status == "queued"

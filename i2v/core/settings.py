@@ -121,6 +121,7 @@ class ServerSettings(_Section):
     host: Annotated[str, BeforeValidator(kinds.listening_host)]
     port: Annotated[int, Within(0, 65535)]
     page: bool
+    metrics_port: Annotated[int, Within(0, 65535)]
     root_path: Annotated[str, BeforeValidator(kinds.root_path)]
 
 

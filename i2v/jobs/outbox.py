@@ -35,7 +35,8 @@ class Transition:
         engine: `None` where the job cannot be read.
         details: of `failed`, its `error`; of `requeued`, the `reason` (how the attempt ended, or
             "retried"); of `succeeded`, `seconds` by phase and `peak_bytes`, where it was measured; of all
-            that end a job, the codes of its `notices`.
+            that end a job, the codes of its `notices`, and the `duration` of the last attempt in seconds,
+            unless it never began.
         webhook: the job's own, as the submission had it.
     """
 

@@ -216,7 +216,7 @@ def finish_job(
         },
     )
     db.execute("DELETE FROM previews WHERE id = ?", [job.id])
-    record(db, job.id, status, ended_at, _details(job, result, error))
+    record(db, job.id, status, ended_at, _details(job, ended_at, result, error))
 
 
 def requeue_job(db: sqlite3.Connection, job: Job, now: float, ending: Ending | None = None) -> None:
@@ -239,10 +239,14 @@ def delete_job(db: sqlite3.Connection, job: Job, now: float) -> None:
     db.execute("DELETE FROM jobs WHERE id = ?", [job.id])
 
 
-def _details(job: Job, result: Result | None, error: JsonObject | None) -> JsonObject:
+def _details(
+    job: Job, ended_at: float, result: Result | None, error: JsonObject | None
+) -> JsonObject:
     """Return what the outbox tells of a job that ends: codes and numbers, and nothing that was asked for."""
     notices = job.notices if result is None else result.notices
     details: JsonObject = {"notices": [notice.code for notice in notices]}
+    if job.started_at is not None:
+        details["duration"] = ended_at - job.started_at
     if error is not None:
         details["error"] = error
     if result is not None:

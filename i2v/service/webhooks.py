@@ -182,7 +182,7 @@ class Webhooks:
             is_last = error.code in _FINAL or delivery.attempts >= len(self._retry_seconds)
             pause = None if is_last else self._retry_seconds[delivery.attempts]
             then = "it is given up" if pause is None else f"again in {pause:g} s"
-            log.warning("webhook message %s to %s: %s %s", delivery.id, delivery.host, error, then)
+            log.warning("webhook message %s to %s: %s: %s", delivery.id, delivery.host, then, error)
             self._deliveries.postpone(delivery.id, pause, error.to_dict())
         else:
             self.attempts["delivered"] += 1

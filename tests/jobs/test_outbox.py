@@ -75,6 +75,7 @@ def test_a_job_s_way_stands_in_it_from_its_submission_to_its_deletion(store: Job
     assert details["failed2"]["error"] == {"code": "job.internal", "message": "why"}
     assert details["succeeded3"] == {
         "notices": ["upscale.none"],
+        "duration": 0.0,
         "seconds": {"denoise": 1.5},
         "peak_bytes": 90,
     }

@@ -29,5 +29,8 @@ class Waiting:
     def problem(self) -> None:
         return None
 
+    def deaths(self) -> int:
+        return 0
+
     def is_alive(self) -> bool:
         return True

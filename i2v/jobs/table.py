@@ -239,9 +239,7 @@ def delete_job(db: sqlite3.Connection, job: Job, now: float) -> None:
     db.execute("DELETE FROM jobs WHERE id = ?", [job.id])
 
 
-def _details(
-    job: Job, ended_at: float, result: Result | None, error: JsonObject | None
-) -> JsonObject:
+def _details(job: Job, ended_at: float, result: Result | None, error: JsonObject | None) -> JsonObject:
     """Return what the outbox tells of a job that ends: codes and numbers, and nothing that was asked for."""
     notices = job.notices if result is None else result.notices
     details: JsonObject = {"notices": [notice.code for notice in notices]}

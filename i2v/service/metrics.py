@@ -74,7 +74,7 @@ class Metrics(Collector):
         self._registry.register(self)
 
     def render(self) -> bytes:
-        """Return all of it as text (`CONTENT_TYPE`); raise `I2VError` (`database.*`) where it cannot be had."""
+        """Return all of it as text (`CONTENT_TYPE`); raise `I2VError` (`database.*`) where that is away."""
         with self._lock:
             return generate_latest(self._registry)
 

@@ -46,6 +46,7 @@ from i2v.service.clip_settings import ClipSettings, settings_of
 from i2v.service.executor import Executor
 from i2v.service.inputs import Inputs
 from i2v.service.job_files import Removal, check_video, read_from_video, remove_video, video_bytes
+from i2v.service.metrics import Metrics
 from i2v.service.models import Models
 from i2v.service.overview import Overview, take_overview
 from i2v.service.planning import Planner, PlanSummary, Unfinished
@@ -79,6 +80,7 @@ class Service:
     Attributes:
         models: which are there; getting, checking and removing one.
         webhooks: the messages to them.
+        metrics: what is measured.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class Service:
         self.engines = engines
         self.models = Models(settings.models, engines)
         self.webhooks = Webhooks(settings, store.deliveries)
+        self.metrics = Metrics(settings, store, executor, self.webhooks)
         self._retention = Retention(
             settings.storage, store.owned, self._own_bytes, self._inputs.bytes_of, self.delete
         )

@@ -18,7 +18,7 @@ from i2v.core.settings import Settings
 from i2v.host.token_file import read_or_make
 from i2v.service.service import Service
 from i2v.web import problems
-from i2v.web.api import files, openai_videos, published, webhooks
+from i2v.web.api import files, metrics, openai_videos, published, webhooks
 from i2v.web.api import models as models_api
 from i2v.web.api import v1 as api
 from i2v.web.api.documentation import render_page
@@ -71,7 +71,7 @@ def create_app(
     problems.install(app)
     hosts = Hosts.of(settings)
     routers = [api.root, api.router, files.router, models_api.router, published.router]
-    routers += [openai_videos.router, webhooks.router]
+    routers += [openai_videos.router, webhooks.router, metrics.router]
     app.state.access = None
     app.state.larger_bodies = {}  # by path: what a page mounted later takes of several files at once
     if token := settings.security.token.get_secret_value():

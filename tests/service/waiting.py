@@ -26,6 +26,9 @@ class Waiting:
     def device(self) -> DeviceInfo:
         return self.device_info
 
+    def device_now(self) -> DeviceInfo:
+        return self.device_info
+
     def problem(self) -> None:
         return None
 

@@ -52,7 +52,8 @@ def serve(
     """
     data_dir = settings.service.data_dir
     engines = all_engines() if engines is None else engines
-    with listen(settings.server.host, settings.server.port) as listener, app_log(logs, quiet) as log:
+    as_json = settings.logging.format == "json"
+    with listen(settings.server.host, settings.server.port) as listener, app_log(logs, quiet, as_json) as log:
         data_folder.prepare(data_dir)
         with hold(data_dir, _urls(listener), log):  # before anything there is opened or changed
             data_folder.restrict(data_dir)

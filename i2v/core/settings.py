@@ -134,6 +134,10 @@ class SecuritySettings(_Section):
     token: Annotated[SecretStr, BeforeValidator(kinds.token)]
 
 
+class LoggingSettings(_Section):
+    format: Literal["text", "json"]
+
+
 class WebhookSettings(_Section):
     endpoints: Annotated[
         tuple[Webhook, ...], BeforeValidator(read_endpoints), AfterValidator(check_endpoints)
@@ -155,6 +159,7 @@ class Settings(_Section):
     server: ServerSettings
     security: SecuritySettings
     webhooks: WebhookSettings
+    logging: LoggingSettings
 
     @property
     def database(self) -> Path:

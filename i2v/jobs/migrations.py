@@ -111,6 +111,7 @@ MIGRATIONS = (
         (
             "ALTER TABLE jobs ADD COLUMN starred INTEGER NOT NULL DEFAULT 0",
             "ALTER TABLE jobs ADD COLUMN webhook TEXT",
+            "ALTER TABLE jobs ADD COLUMN request_id TEXT",
             *_OUTBOX,
             *_DELIVERIES,
         ),

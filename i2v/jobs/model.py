@@ -76,6 +76,7 @@ class Submission:
         plan: `None` where nobody has planned.
         idempotency_key: a submission that has the key and the fingerprint of an earlier one is that one.
         webhook: who is told what becomes of the job, as JSON that `deliveries` reads.
+        request_id: of the HTTP request that it came by; lines of the log have it.
     """
 
     request: JsonObject
@@ -88,6 +89,7 @@ class Submission:
     plan: PlannedMemory | None = None
     other_inputs: tuple[str, ...] = ()
     webhook: str | None = None
+    request_id: str | None = None
     id: str = field(default_factory=new_job_id)
 
 
@@ -132,6 +134,7 @@ class Job:
         phase: the last one, where the job is finished.
         started_at: of the last attempt; `None` while it is queued.
         history: attempts that have ended, the last `MAX_HISTORY` of them.
+        request_id: see `Submission`.
     """
 
     id: str
@@ -162,6 +165,7 @@ class Job:
     created_at: float
     started_at: float | None
     finished_at: float | None
+    request_id: str | None = None
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -135,9 +135,10 @@ def insert_job(db: sqlite3.Connection, new: Submission, now: float) -> None:
     }
     db.execute(
         f"""INSERT INTO jobs (seq, place, revision, id, idempotency_key, fingerprint, request, generation,
-                plan, notices, input, other_inputs, output, webhook, created_at)
+                plan, notices, input, other_inputs, output, webhook, request_id, created_at)
             VALUES ({NEXT}, {NEXT}, {NEXT}, :id, :idempotency_key, :fingerprint, :request, :generation,
-                :plan, :notices, :input, :other_inputs, :output, :webhook, :now)""",
+                :plan, :notices, :input, :other_inputs, :output, :webhook, :request_id,
+                :now)""",
         values,
     )
     record(db, new.id, "submitted", now)

@@ -20,6 +20,7 @@ from typing import Literal
 
 from i2v.core.engine_spec import EngineSpec, Preset
 from i2v.core.errors import I2VError, InvalidRequest, Notice
+from i2v.core.log_context import current_request_id
 from i2v.core.schema import DeviceInfo, GenerationRequest, PlannedMemory
 from i2v.core.settings import Settings
 from i2v.core.webhook import Webhook
@@ -194,6 +195,7 @@ class Service:
                 fingerprint=_fingerprint(request, picture, others, webhook),
                 idempotency_key=idempotency_key,
                 webhook=None if webhook is None else webhook.model_dump_json(),
+                request_id=current_request_id() or None,
             )
             names = OutputName(self._settings.output.directory, submitted, self._settings.output.prefix)
             job = self._inputs.accept(new, lambda: self._accept(submission, names))

@@ -29,6 +29,7 @@ from i2v.web.guard.access import Access, AccessGuard
 from i2v.web.guard.answer_headers import AnswerHeaders
 from i2v.web.guard.forwarded import Forwarded, root_of
 from i2v.web.guard.heads import Heads
+from i2v.web.guard.request_ids import RequestIds
 from i2v.web.guard.security import Guard, Hosts
 
 
@@ -91,6 +92,7 @@ def create_app(
     app.add_middleware(
         Forwarded, root_path=settings.server.root_path, proxies=settings.security.trusted_proxies
     )
+    app.add_middleware(RequestIds, proxies=settings.security.trusted_proxies)
     for router in routers:
         app.include_router(router)
 

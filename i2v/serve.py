@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
@@ -25,6 +25,7 @@ from i2v.host.service_lock import hold
 from i2v.host.token_file import read_or_make
 from i2v.jobs.store import JobStore
 from i2v.service.service import Service
+from i2v.web.api.metrics import metrics_port
 from i2v.web.app import create_app
 from i2v.web.guard.connections import Connections, limited
 from i2v.web.guard.listener import ACCEPTS, Listener
@@ -51,7 +52,8 @@ def serve(
     """
     data_dir = settings.service.data_dir
     engines = all_engines() if engines is None else engines
-    with listen(settings.server.host, settings.server.port) as listener, app_log(logs, quiet) as log:
+    as_json = settings.logging.format == "json"
+    with listen(settings.server.host, settings.server.port) as listener, app_log(logs, quiet, as_json) as log:
         data_folder.prepare(data_dir)
         with hold(data_dir, _urls(listener), log):  # before anything there is opened or changed
             data_folder.restrict(data_dir)
@@ -60,7 +62,8 @@ def serve(
             service = Service(settings, store, ProcessExecutor(settings, store, engines, logs), engines)
             try:
                 service.start()
-                _answer(service, settings, listener, log)
+                with _metrics(service, settings):
+                    _answer(service, settings, listener, log)
             finally:
                 service.stop()
 
@@ -80,6 +83,17 @@ def _with_token(settings: Settings, listener: socket.socket) -> Settings:
     )
     security = settings.security.model_copy(update={"token": SecretStr(token)})
     return settings.model_copy(update={"security": security})
+
+
+@contextmanager
+def _metrics(service: Service, settings: Settings) -> Iterator[None]:
+    """Answer at the port for metrics, if the settings have one."""
+    if not settings.server.metrics_port:
+        yield
+        return
+    with metrics_port(service.metrics.render, settings.server.metrics_port) as port:
+        print(f"Metrics: http://127.0.0.1:{port}/metrics", flush=True)
+        yield
 
 
 def _answer(service: Service, settings: Settings, listener: socket.socket, log: Path | None) -> None:

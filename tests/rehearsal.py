@@ -31,6 +31,7 @@ from PIL import Image
 
 from i2v.core.engine_spec import EngineSpec, Preset
 from i2v.core.errors import InsufficientMemory, ModelUnavailable, Notice
+from i2v.core.log_context import current_request_id
 from i2v.core.schema import Generation, GenerationRequest, MemoryPlan
 from i2v.core.settings import Settings, load_settings
 from i2v.core.stages import Stage
@@ -296,5 +297,6 @@ def submit(
             output=str(settings.output.directory / f"{job_id}.mp4"),
             fingerprint=job_id,
             place=place,
+            request_id=current_request_id() or None,
         )
     )

@@ -9,12 +9,14 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from i2v.cli.main import build_parser
 from i2v.core.messages import catalogue
 from i2v.core.settings import ROOT, load_settings
+from i2v.core.webhook import WebhookEvent
 
 FOLDERS = (".", "docs", "benchmarks", "examples", "i2v/embedded", "scripts/train_embedded")
 TEXTS = {path: path.read_text("utf-8") for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.md"))}
@@ -126,7 +128,8 @@ def test_every_script_that_is_named_is_there() -> None:
 
 def test_every_setting_and_code_is_one_that_i2v_has(tmp_path: Path) -> None:
     settings = load_settings().model_dump()
-    known = {f"{section}.{key}" for section in settings for key in settings[section]} | catalogue().keys()
+    known = {f"{section}.{key}" for section in settings for key in settings[section]}
+    known |= {*catalogue(), *get_args(WebhookEvent)}
     sections_of_both = "|".join({name.partition(".")[0] for name in known})
     for path, text in TEXTS.items():
         if path.parent.name != "docs" and not path.name.startswith("README"):

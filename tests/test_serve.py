@@ -447,3 +447,12 @@ def test_silent_connections_do_not_make_a_server_with_few_descriptors_deaf(tmp_p
             assert requests.get(f"{server.url}/api/v1/jobs", timeout=30).status_code == 200
         assert server.log is not None
         assert len(server.log.read_text().splitlines()) < 300
+
+
+def test_metrics_have_a_port_of_their_own_where_the_settings_name_one(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = ["env", f"I2V_SERVER__METRICS_PORT={port}", *APP, "--port", "0"]
+    with launched(command, tmp_path) as server:
+        assert f"Metrics: http://127.0.0.1:{port}/metrics" in server.said
+        assert "i2v_queue_jobs" in requests.get(f"http://127.0.0.1:{port}/metrics", timeout=30).text

@@ -16,7 +16,7 @@ from i2v.core.schema import clean_text, shown
 # What addresses of ours begin with; a prefix that does so too could not be told from them.
 OWN_SEGMENTS = frozenset(
     (
-        *("api", "docs", "generate", "healthz", "login", "logout", "openapi.json", "readyz", "v1"),
+        *("api", "docs", "generate", "healthz", "login", "logout", "metrics", "openapi.json", "readyz", "v1"),
         *("assets", "config", "favicon.ico", "gradio_api", "manifest.json", "robots.txt", "static", "svelte"),
         "theme.css",
     )
@@ -239,8 +239,17 @@ def network(given: str) -> str:
             f" {_wider(given) or f'{shown(given)} is none'}"
         ) from None
     if found.prefixlen == 0:
-        raise ValueError(f"the proxies' own addresses: {shown(given)} would be everybody's")
+        raise ValueError(f"the addresses that are meant: {shown(given)} would be everybody's")
     return str(found.network_address) if found.num_addresses == 1 else str(found)
+
+
+def host_or_network(given: str) -> str:
+    """Return a name, an address or a network of addresses, each in the usual form."""
+    try:
+        ipaddress.ip_network(given, strict=False)
+    except ValueError:
+        return host(given)
+    return network(given)
 
 
 def _wider(given: str) -> str | None:

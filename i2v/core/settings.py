@@ -16,12 +16,22 @@ from pathlib import Path
 from typing import Annotated, Literal, cast
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 
 from i2v.core import setting_values as kinds
 from i2v.core.engine_spec import Preset
 from i2v.core.errors import InvalidRequest
 from i2v.core.schema import Language, Offload, Switch, Upscaling, Within, invalid_field, nearest_name, shown
+from i2v.core.webhook import HIDDEN as SECRET
+from i2v.core.webhook import Webhook, check_endpoints, read_endpoints, read_secret
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT_PREFIX = "I2V_"
@@ -36,8 +46,7 @@ _HUB_VARIABLES = {
     "HF_HOME": "models.hub_cache",
     "HF_HUB_CACHE": "models.hub_cache",
 }
-SECRET = "(not shown)"  # stands in complaints where the value would
-
+_SECRETS = (SecretStr, tuple[Webhook, ...])  # types of settings whose values no complaint shows
 
 Text = Annotated[str, BeforeValidator(kinds.text)]
 Seconds = Annotated[float, Within(0.01, 1_000_000)]
@@ -116,6 +125,7 @@ class ServerSettings(_Section):
     host: Annotated[str, BeforeValidator(kinds.listening_host)]
     port: Annotated[int, Within(0, 65535)]
     page: bool
+    metrics_port: Annotated[int, Within(0, 65535)]
     root_path: Annotated[str, BeforeValidator(kinds.root_path)]
 
 
@@ -126,6 +136,18 @@ class SecuritySettings(_Section):
     frame_ancestors: Origins
     max_request_megabytes: Annotated[float, Within(0.001, 2000)]
     token: Annotated[SecretStr, BeforeValidator(kinds.token)]
+
+
+class LoggingSettings(_Section):
+    format: Literal["text", "json"]
+
+
+class WebhookSettings(_Section):
+    endpoints: Annotated[
+        tuple[Webhook, ...], BeforeValidator(read_endpoints), AfterValidator(check_endpoints)
+    ]
+    secret: Annotated[SecretStr, BeforeValidator(read_secret)]
+    allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(kinds.each(kinds.host_or_network))]
 
 
 class Settings(_Section):
@@ -140,6 +162,8 @@ class Settings(_Section):
     worker: WorkerSettings
     server: ServerSettings
     security: SecuritySettings
+    webhooks: WebhookSettings
+    logging: LoggingSettings
 
     @property
     def database(self) -> Path:
@@ -373,7 +397,8 @@ def _is_secret(key: str) -> bool:
     """Tell whether the value at `key` is one that no complaint may show, or a section with such a value."""
     name, _, rest = key.partition(".")
     fields = _sections()[name].model_fields if name in _sections() else {}
-    return any(info.annotation is SecretStr for field, info in fields.items() if rest in ("", field))
+    wanted = rest.partition(".")[0]
+    return any(info.annotation in _SECRETS for field, info in fields.items() if wanted in ("", field))
 
 
 def _shown_value(key: str, value: object) -> str:

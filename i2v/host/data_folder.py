@@ -21,7 +21,7 @@ from i2v.core.schema import shown
 
 INPUTS, TRASH = "inputs", "trash"
 FOLDERS = (INPUTS, TRASH, "batches", "page", "unpublished")
-SECRETS = ("token", "cookie-secret")
+SECRETS = ("token", "cookie-secret", "webhook-secret")
 FILES = ("jobs.db", "jobs.db-wal", "jobs.db-shm", "jobs.db-journal", "service.lock", *SECRETS)
 DATABASES = "jobs.db"  # copies of it too, such as a damaged one that was moved away: prompts are in them
 MIN_FREE_BYTES = 16 * 2**20  # for a picture and what the database writes of its job

@@ -20,7 +20,8 @@ from pathlib import Path
 from i2v.core.errors import I2VError, Notice
 from i2v.core.schema import shown
 from i2v.host import error_output
-from i2v.host.log_limits import RepetitionLimit, ShortFormatter
+from i2v.host.log_formats import JsonFormatter, TextFormatter
+from i2v.host.log_limits import RepetitionLimit
 
 PART_BYTES = 10_000_000  # a longer log goes on in a new file; the full one is called app_....log.1
 PARTS = 5  # of one log are kept besides the one that is written
@@ -29,12 +30,12 @@ END_LINES, END_BYTES = 100, 2**20  # of a log are enough to see what it is doing
 
 log = logging.getLogger(__name__)
 
-_REQUEST = " INFO uvicorn.access: "
+_REQUESTS = (" INFO uvicorn.access: ", '"logger": "uvicorn.access"')
 _NAME = re.compile(r"(app_\d{8}_\d{6}\.log)(\.\d+)?")
 
 
 @contextmanager
-def app_log(folder: Path, quiet: bool = False) -> Iterator[Path | None]:
+def app_log(folder: Path, quiet: bool = False, as_json: bool = False) -> Iterator[Path | None]:
     """Let all that is logged go to a new file in `folder`, and warnings to standard error too.
 
     What repeats itself is counted instead. Yields the file's path, `None` where it cannot be written, which
@@ -43,6 +44,7 @@ def app_log(folder: Path, quiet: bool = False) -> Iterator[Path | None]:
     Args:
         quiet: nobody sees standard error: nothing is logged there, and what is written there, by whomever,
             goes to the file. So does the stack of a crash.
+        as_json: each line is a JSON object.
     """
     handlers: list[logging.Handler] = []
     if not quiet:
@@ -60,7 +62,7 @@ def app_log(folder: Path, quiet: bool = False) -> Iterator[Path | None]:
         notice = Notice("doctor.logs_unwritable", {"path": shown(str(folder), limit=300), "reason": reason})
         print(f"i2v: {notice.message}", file=sys.stderr)
     for handler in handlers:
-        handler.setFormatter(ShortFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        handler.setFormatter(JsonFormatter() if as_json else TextFormatter())
     limit = RepetitionLimit(handlers)
     root = logging.getLogger()
     root.addHandler(limit)
@@ -141,7 +143,7 @@ def read_end(path: Path) -> str:
         lines = file.read(END_BYTES).decode("utf-8", "replace").splitlines()
     if size > END_BYTES:
         del lines[0]  # its beginning is not there
-    return "\n".join([line for line in lines if _REQUEST not in line][-END_LINES:])
+    return "\n".join([line for line in lines if not any(words in line for words in _REQUESTS)][-END_LINES:])
 
 
 def _remove_old(folder: Path) -> None:

@@ -15,7 +15,6 @@ WINDOW_SECONDS = 60.0
 TROUBLE_LINES = 30  # of one kind of warning or error in a window
 OTHER_LINES = 1000  # of one kind of other line: requests, above all
 MAX_KINDS = 500  # that are told apart; whoever invents more shares one count
-MAX_CHARACTERS = 20_000  # of a line with its traceback
 
 _NUMBERS = re.compile(r"0x[0-9a-f]+|[0-9a-f]{8,}|\d+", re.IGNORECASE)
 
@@ -88,14 +87,3 @@ class RepetitionLimit(logging.Handler):
 def _summary(name: str, level: int, text: str, count: int) -> logging.LogRecord:
     arguments = (" ".join(text.split()), count)
     return logging.LogRecord(name, level, __file__, 0, '"%s" was repeated %d times', arguments, None)
-
-
-class ShortFormatter(logging.Formatter):
-    """Cuts the middle out of a line that is longer than anybody reads."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line = super().format(record)
-        if len(line) <= MAX_CHARACTERS:
-            return line
-        half = MAX_CHARACTERS // 2
-        return f"{line[:half]}\n[… {len(line) - 2 * half} characters …]\n{line[-half:]}"

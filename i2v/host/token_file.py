@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from i2v.core.errors import I2VError
@@ -17,8 +18,14 @@ from i2v.core.setting_values import check_token
 BYTES = 32  # of randomness
 
 
-def read_or_make(path: Path) -> tuple[str, bool]:
+def new_token() -> str:
+    return secrets.token_urlsafe(BYTES)
+
+
+def read_or_make(path: Path, make: Callable[[], str] = new_token) -> tuple[str, bool]:
     """Return the token that is kept at `path`, and whether it was made just now because there was none.
+
+    make: returns a new one, 16 to 200 printable ASCII characters without spaces.
 
     Raises:
         I2VError: it cannot be read or written, others may read it, or it is no token.
@@ -29,7 +36,7 @@ def read_or_make(path: Path) -> tuple[str, bool]:
         return _read(path), False
     except OSError as error:
         raise _unusable(path, error.strerror or str(error)) from error
-    token = secrets.token_urlsafe(BYTES)
+    token = make()
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(f"{token}\n")

@@ -53,6 +53,46 @@ _VERSION_1 = (
     ) STRICT""",
 )
 
+_OUTBOX = (
+    """CREATE TABLE outbox (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again, also where the last ones are gone
+        job TEXT NOT NULL,
+        event TEXT NOT NULL,
+        at REAL NOT NULL,           -- seconds since 1970, as all times here
+        attempt INTEGER NOT NULL,
+        engine TEXT,
+        details TEXT NOT NULL,
+        webhook TEXT                -- the job's own: when it is deleted, its row is gone
+    ) STRICT""",
+    "CREATE INDEX outbox_by_time ON outbox (at)",
+    """CREATE TABLE outbox_readers (
+        reader TEXT PRIMARY KEY,
+        number INTEGER NOT NULL     -- of the last row that it has read
+    ) STRICT""",
+)
+_DELIVERIES = (
+    """CREATE TABLE deliveries (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,    -- what receivers tell a message by that comes twice
+        job TEXT NOT NULL,
+        event TEXT NOT NULL,
+        url TEXT NOT NULL,
+        host TEXT NOT NULL,         -- scheme, name and port of it: one message at a time goes there
+        of_job INTEGER NOT NULL,    -- whether it is the job's own webhook, and not one of the settings
+        secret TEXT,                -- of the job's own webhook, if it has one
+        body TEXT NOT NULL,
+        status TEXT NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'delivered', 'failed')),
+        attempts INTEGER NOT NULL DEFAULT 0,   -- since it was sent, or sent again by hand
+        next_at REAL CHECK ((next_at IS NOT NULL) = (status = 'pending')),
+        error TEXT,                 -- why the last attempt failed
+        created_at REAL NOT NULL,
+        ended_at REAL CHECK ((ended_at IS NOT NULL) = (status != 'pending'))
+    ) STRICT""",
+    "CREATE INDEX deliveries_due ON deliveries (status, next_at)",
+    "CREATE INDEX deliveries_by_status ON deliveries (status, seq)",
+    "CREATE INDEX deliveries_ended ON deliveries (ended_at)",
+)
+
 MIGRATIONS = (
     Migration(1, "the first tables", _VERSION_1),
     Migration(
@@ -67,7 +107,7 @@ MIGRATIONS = (
     ),
     Migration(
         4,
-        "stars: clips that are kept; a trash; a queue that can be paused; batches of jobs",
+        "stars, a trash, a queue that can be paused, batches; the outbox, and webhooks that read it",
         (
             "ALTER TABLE jobs ADD COLUMN starred INTEGER NOT NULL DEFAULT 0",
             "ALTER TABLE jobs ADD COLUMN deleted_at REAL",  # seconds since 1970; NULL: not in the trash
@@ -95,6 +135,10 @@ MIGRATIONS = (
                WHERE job IS NULL AND error IS NULL""",
             "ALTER TABLE jobs ADD COLUMN batch TEXT",
             "CREATE INDEX jobs_by_batch ON jobs (batch) WHERE batch IS NOT NULL",
+            "ALTER TABLE jobs ADD COLUMN webhook TEXT",
+            "ALTER TABLE jobs ADD COLUMN request_id TEXT",
+            *_OUTBOX,
+            *_DELIVERIES,
         ),
     ),
 )

@@ -91,6 +91,8 @@ class Submission:
         fingerprint: digest of what was asked for, the picture included.
         plan: `None` where nobody has planned.
         idempotency_key: a submission that has the key and the fingerprint of an earlier one is that one.
+        webhook: who is told what becomes of the job, as JSON that `deliveries` reads.
+        request_id: of the HTTP request that it came by; lines of the log have it.
     """
 
     request: JsonObject
@@ -103,6 +105,8 @@ class Submission:
     plan: PlannedMemory | None = None
     other_inputs: tuple[str, ...] = ()
     place: Place | None = None
+    webhook: str | None = None
+    request_id: str | None = None
     id: str = field(default_factory=new_job_id)
 
 
@@ -150,6 +154,7 @@ class Job:
         starred: somebody wants to keep it: it is never deleted by itself.
         deleted_at: when it was put into the trash; `None` where it was not.
         history: attempts that have ended, the last `MAX_HISTORY` of them.
+        request_id: see `Submission`.
     """
 
     id: str
@@ -183,6 +188,7 @@ class Job:
     starred: bool = False
     deleted_at: float | None = None
     batch: str | None = None
+    request_id: str | None = None
 
     @property
     def inputs(self) -> tuple[str, ...]:

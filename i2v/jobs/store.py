@@ -32,6 +32,7 @@ from i2v.core.results import Result
 from i2v.core.schema import Generation, shown
 from i2v.jobs.batches import BatchStore
 from i2v.jobs.database import Database
+from i2v.jobs.deliveries import Deliveries
 from i2v.jobs.library import Library, get_page
 from i2v.jobs.migrations import MIGRATIONS
 from i2v.jobs.model import (
@@ -52,12 +53,14 @@ from i2v.jobs.model import (
     StatusFilter,
     Submission,
 )
+from i2v.jobs.outbox import Outbox
 from i2v.jobs.queue import Queue
 from i2v.jobs.rows import files_of, run_of
 from i2v.jobs.table import (
     NEXT,
     claim_job,
     counted,
+    delete_job,
     finish_job,
     get_after,
     get_job,
@@ -76,11 +79,14 @@ _INPUTS = """SELECT input AS name FROM jobs UNION ALL
 class JobStore:
     """The store in one SQLite file; threads share an object, and each process opens its own.
 
+    Every method may raise `I2VError` (`database.*`) if the file cannot be used.
+
     Attributes:
         library: stars and the trash.
         queue: whether it is paused, and its order.
-
-    Every method may raise `I2VError` (`database.*`) if the file cannot be used.
+        batches: many jobs that were asked for together.
+        outbox: what has happened to jobs, in its order.
+        deliveries: messages about it, to whoever wants them.
     """
 
     def __init__(
@@ -106,6 +112,8 @@ class JobStore:
         self._monotonic = monotonic
         self.library = Library(self._database, clock)
         self.queue = Queue(self._database)
+        self.outbox = Outbox(self._database)
+        self.deliveries = Deliveries(self._database, clock)
         self._orphaned_at: dict[tuple[str, int], float] = {}  # by job and attempt, in monotonic seconds
 
     def close(self) -> None:
@@ -247,7 +255,7 @@ class JobStore:
             job = get_job(db, job_id, deleted=True)
             if job.status in ("queued", "running"):
                 raise InvalidRequest("job.not_finished", id=job.id, status=job.status)
-            db.execute("DELETE FROM jobs WHERE id = ?", [job.id])
+            delete_job(db, job, self._clock())
             return job
 
     # --- what a worker does

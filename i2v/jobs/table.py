@@ -29,6 +29,7 @@ from i2v.jobs.model import (
     Progress,
     Submission,
 )
+from i2v.jobs.outbox import record
 from i2v.jobs.rows import dump, job_of
 
 # What the counter will be after this transaction; `counted` moves it on in each that changes something.
@@ -114,11 +115,12 @@ def insert_job(db: sqlite3.Connection, new: Submission, now: float) -> None:
     }
     db.execute(
         f"""INSERT INTO jobs (seq, place, revision, id, idempotency_key, fingerprint, request, generation,
-                plan, notices, input, other_inputs, output, created_at, batch)
+                plan, notices, input, other_inputs, output, webhook, request_id, created_at, batch)
             VALUES ({NEXT}, {NEXT}, {NEXT}, :id, :idempotency_key, :fingerprint, :request, :generation,
-                :plan, :notices, :input, :other_inputs, :output, :now, :batch)""",
+                :plan, :notices, :input, :other_inputs, :output, :webhook, :request_id, :now, :batch)""",
         values,
     )
+    record(db, new.id, "submitted", now)
 
 
 def claim_job(db: sqlite3.Connection, owner: str, now: float) -> Job | None:
@@ -132,7 +134,10 @@ def claim_job(db: sqlite3.Connection, owner: str, now: float) -> Job | None:
             RETURNING *, NULL AS queue_position""",
         {"owner": owner, "now": now},
     ).fetchall()
-    return job_of(rows[0]) if rows else None
+    if not rows:
+        return None
+    record(db, rows[0]["id"], "started", rows[0]["started_at"])
+    return job_of(rows[0])
 
 
 def report_progress(
@@ -192,6 +197,7 @@ def finish_job(
         },
     )
     db.execute("DELETE FROM previews WHERE id = ?", [job.id])
+    record(db, job.id, status, ended_at, _details(job, ended_at, result, error))
 
 
 def requeue_job(db: sqlite3.Connection, job: Job, now: float, ending: Ending | None = None) -> None:
@@ -205,6 +211,27 @@ def requeue_job(db: sqlite3.Connection, job: Job, now: float, ending: Ending | N
         {"id": job.id, "history": _history(db, job, ending, None, ended_at)},
     )
     db.execute("DELETE FROM previews WHERE id = ?", [job.id])
+    record(db, job.id, "requeued", now, {"reason": ending or "retried"})
+
+
+def delete_job(db: sqlite3.Connection, job: Job, now: float) -> None:
+    """Forget the job."""
+    record(db, job.id, "deleted", now)
+    db.execute("DELETE FROM jobs WHERE id = ?", [job.id])
+
+
+def _details(job: Job, ended_at: float, result: Result | None, error: JsonObject | None) -> JsonObject:
+    """Return what the outbox tells of a job that ends: codes and numbers, and nothing that was asked for."""
+    notices = job.notices if result is None else result.notices
+    details: JsonObject = {"notices": [notice.code for notice in notices]}
+    if job.started_at is not None:
+        details["duration"] = ended_at - job.started_at
+    if error is not None:
+        details["error"] = error
+    if result is not None:
+        peaks = [stage.bytes for stage in result.stages if stage.bytes is not None]
+        details |= {"seconds": result.seconds, "peak_bytes": max(peaks, default=None)}
+    return details
 
 
 def _key(claim: Claim) -> dict[str, object]:

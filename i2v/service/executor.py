@@ -33,6 +33,10 @@ class Executor(Protocol):
         """Return why jobs that are queued now would not be run, without waiting; `None` if they would."""
         ...
 
+    def deaths(self) -> int:
+        """Return how many workers have died since the start."""
+        ...
+
     def is_alive(self) -> bool:
         """Tell whether jobs will be run once nothing is in the way; if not, only a restart helps."""
         ...

@@ -7,13 +7,18 @@ import json
 from collections.abc import Sequence
 
 from i2v.core.schema import GenerationRequest
+from i2v.core.webhook import Webhook
 
 
-def fingerprint(request: GenerationRequest, picture: bytes, others: Sequence[bytes]) -> str:
+def fingerprint(
+    request: GenerationRequest, picture: bytes, others: Sequence[bytes], webhook: Webhook | None = None
+) -> str:
     """Return a digest of all that was asked for, the pictures included."""
     fields = request.model_dump(exclude=None if request.inputs else {"inputs"})  # as before there were any
     digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
     digest.update(picture)
     for each in others:  # by their digests, so that it is clear where one ends
         digest.update(hashlib.sha256(each).digest())
+    if webhook is not None:
+        digest.update(webhook.model_dump_json().encode())
     return digest.hexdigest()

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from i2v.core.engine_spec import EngineSpec, Preset
 from i2v.core.errors import I2VError, InvalidRequest, Notice
+from i2v.core.log_context import current_request_id
 from i2v.core.schema import DeviceInfo, GenerationRequest, PlannedMemory
 from i2v.core.settings import Settings
 from i2v.host import data_folder
@@ -49,12 +50,14 @@ from i2v.service.fingerprints import fingerprint
 from i2v.service.inputs import Inputs
 from i2v.service.job_files import check_video, read_from_video, video_bytes
 from i2v.service.library import Deleted, Library
+from i2v.service.metrics import Metrics
 from i2v.service.models import Models
 from i2v.service.overview import Overview, take_overview
 from i2v.service.planning import Planner, PlanSummary, Unfinished
 from i2v.service.queue import Queue
 from i2v.service.readiness import Readiness
 from i2v.service.retention import Retention
+from i2v.service.webhooks import Webhooks
 from i2v.workers.cleanup import JOB_TAG, clean_up, tag_of_id
 
 __all__ = ["Deleted", "Executor", "PlanSummary", "Service", "Unfinished"]
@@ -75,6 +78,8 @@ class Service:
         library: what is done with ended jobs: stars, the trash.
         queue: what is done with those that wait or run, as a whole.
         batches: many clips that are asked for together.
+        webhooks: the messages to them.
+        metrics: what is measured.
     """
 
     def __init__(
@@ -94,6 +99,8 @@ class Service:
         self.library = Library(settings, store, self._inputs)
         self.queue = Queue(store, self._wake, self.cancel)
         self.batches = Batches(settings.service.data_dir, store.batches, self, self._planner.seconds_left)
+        self.webhooks = Webhooks(settings, store.deliveries)
+        self.metrics = Metrics(settings, store, executor, self.webhooks)
         self._retention = Retention(
             settings.storage, store.owned, self._own_bytes, self._inputs.bytes_of, self.library.delete
         )
@@ -113,12 +120,14 @@ class Service:
         self._executor.start()
         self.batches.start()
         self._retention.start()
+        self.webhooks.start()
 
     def stop(self) -> None:
         self.models.stop()
         self.batches.stop()
         self._retention.stop()
         self._executor.stop()
+        self.webhooks.stop()
         self._store.close()
 
     def problem(self) -> I2VError | None:
@@ -151,19 +160,21 @@ class Service:
         """Accept a job: when this returns, it is on the disk and will be run.
 
         Args:
-            fields: of `GenerationRequest`.
+            fields: of `GenerationRequest`, and `webhook` (`core.webhook.Webhook`).
             picture: the file's bytes, as somebody sent them.
             others: the same of the pictures that the request's `inputs` name, in their order.
             idempotency_key: a second submission with the key returns the first one's job.
             place: in the batch that it joins.
         Raises:
-            InvalidRequest: `request.*`, `image.*`, `output.*`, `batch.*` or `job.*`; nothing was accepted.
+            InvalidRequest: `request.*`, `webhook.*`, `image.*`, `output.*`, `batch.*` or `job.*`; nothing was
+                accepted.
             QueueFull, InsufficientMemory, EncodeError: not now, or not here.
             ModelUnavailable: `weights.*`; files of the engine are missing.
             I2VError: `image.decoder*`; the picture could not be read now, whatever is in it.
         """
         submitted = datetime.now()
-        request = self._planner.check(fields)
+        webhook = self.webhooks.parse(fields.get("webhook"))
+        request = self._planner.check({name: fields[name] for name in fields if name != "webhook"})
         _check_count(request, others)
         self._readiness.check()
         with ExitStack() as parts:
@@ -187,9 +198,11 @@ class Service:
                 input=new[0].name,
                 other_inputs=tuple(each.name for each in new[1:]),
                 output="",
-                fingerprint=fingerprint(request, picture, others),
+                fingerprint=fingerprint(request, picture, others, webhook),
                 idempotency_key=idempotency_key,
                 place=place,
+                webhook=None if webhook is None else webhook.model_dump_json(),
+                request_id=current_request_id() or None,
             )
             names = OutputName(self._settings.output.directory, submitted, self._settings.output.prefix)
             job = self._inputs.accept(new, lambda: self._accept(submission, names))

@@ -18,7 +18,7 @@ from i2v.core.settings import Settings
 from i2v.host.token_file import read_or_make
 from i2v.service.service import Service
 from i2v.web import problems
-from i2v.web.api import archive, batches, files, library, openai_videos, published
+from i2v.web.api import archive, batches, files, library, metrics, openai_videos, published, webhooks
 from i2v.web.api import models as models_api
 from i2v.web.api import v1 as api
 from i2v.web.api.documentation import render_page
@@ -29,6 +29,7 @@ from i2v.web.guard.access import Access, AccessGuard
 from i2v.web.guard.answer_headers import AnswerHeaders
 from i2v.web.guard.forwarded import Forwarded, root_of
 from i2v.web.guard.heads import Heads
+from i2v.web.guard.request_ids import RequestIds
 from i2v.web.guard.security import Guard, Hosts
 
 
@@ -80,6 +81,8 @@ def create_app(
         models_api.router,
         published.router,
         openai_videos.router,
+        webhooks.router,
+        metrics.router,
     ]
     app.state.access = None
     app.state.larger_bodies = {}  # by path: what a page mounted later takes of several files at once
@@ -100,6 +103,7 @@ def create_app(
     app.add_middleware(
         Forwarded, root_path=settings.server.root_path, proxies=settings.security.trusted_proxies
     )
+    app.add_middleware(RequestIds, proxies=settings.security.trusted_proxies)
     for router in routers:
         app.include_router(router)
 

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Cancelled, I2VError, InsufficientMemory
+from i2v.core.log_context import about_request
 from i2v.core.packages import package_error
 from i2v.core.schema import DeviceInfo
 from i2v.core.settings import Settings
@@ -86,13 +87,14 @@ class Worker:
         claim = _insist(lambda: self._store.claim(self._owner))
         if claim is None:
             return False
-        log.info("job %s: attempt %s", claim.job.id, claim.job.attempt)
-        self._send(Beat(claim.job.id))
-        try:
-            ended = self._run(claim)
-            log.info("job %s: %s", claim.job.id, _ending(ended))
-        except JobLost:
-            log.warning("job %s was given to somebody else; its work is dropped", claim.job.id)
+        with about_request(claim.job.request_id):
+            log.info("job %s: attempt %s", claim.job.id, claim.job.attempt)
+            self._send(Beat(claim.job.id))
+            try:
+                ended = self._run(claim)
+                log.info("job %s: %s", claim.job.id, _ending(ended))
+            except JobLost:
+                log.warning("job %s was given to somebody else; its work is dropped", claim.job.id)
         self._sink()
         self._send(Beat(None))
         return True

@@ -447,7 +447,7 @@ def test_the_source_that_is_wrong_is_blamed_not_the_one_that_is_right(write: Cal
 @pytest.mark.parametrize(
     ("environ", "code", "key", "last"),
     [
-        ({"I2V_FOO": "x"}, "unknown_key", "foo", "output.format"),
+        ({"I2V_FOO": "x"}, "unknown_key", "foo", "webhooks"),
         ({"I2V_OUTPUT_DIRECTORY": "x"}, "unknown_key", "output_directory", "output.directory"),
         ({"I2V_OUTPUT__DIR": "x"}, "unknown_key", "output.dir", "output.directory"),
         ({"I2V_OUTPUT__DIRECTORY__X": "x"}, "unknown_key", "output.directory.x", "output.directory"),

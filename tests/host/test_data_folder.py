@@ -170,7 +170,8 @@ def test_a_folder_with_all_that_i2v_makes_there_is_restricted(
     folder.chmod(0o755)
     data_folder.restrict(folder)
     found = modes(folder)
-    assert found.pop("token") == found.pop("cookie-secret") == 0o644, "left to token_file, which refuses them"
+    left = {found.pop(name) for name in data_folder.SECRETS}
+    assert left == {0o644}, "left to token_file, which refuses them"
     assert {mode & 0o077 for mode in found.values()} == {0}
     assert caplog.text == ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from pathlib import Path
@@ -95,3 +96,13 @@ def test_the_end_of_a_log_is_read_however_long_it_is(tmp_path: Path, monkeypatch
     assert read_end(path) == "line one\nline two"
     path.write_bytes(b"x" * 30 + b"\n\xff\n")
     assert read_end(path) == "\ufffd"
+
+
+def test_a_log_of_json_has_an_object_a_line_and_its_end_leaves_out_requests(tmp_path: Path) -> None:
+    with app_log(tmp_path, quiet=True, as_json=True) as path:
+        assert path is not None
+        log.info("one %s", "line")
+        logging.getLogger("uvicorn.access").info("GET /")
+        assert "GET /" not in read_end(path)
+        assert "one line" in read_end(path)
+    assert [json.loads(line)["message"] for line in path.read_text().splitlines()] == ["one line", "GET /"]

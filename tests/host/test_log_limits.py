@@ -8,13 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from i2v.host.log_limits import (
-    MAX_CHARACTERS,
     MAX_KINDS,
     OTHER_LINES,
     TROUBLE_LINES,
     WINDOW_SECONDS,
     RepetitionLimit,
-    ShortFormatter,
 )
 
 
@@ -91,11 +89,3 @@ def test_lines_that_are_invented_take_no_memory(log: Log) -> None:
     for number in range(3 * MAX_KINDS):
         log.logger.error("x" * (number % 100) + "y" * (number // 100))
     assert len(log.all.lines) <= MAX_KINDS + TROUBLE_LINES
-
-
-def test_a_line_is_not_longer_than_anybody_reads() -> None:
-    record = logging.LogRecord("x", logging.ERROR, __file__, 0, "begin" + "x" * 10_000_000 + "end", (), None)
-    line = ShortFormatter("%(message)s").format(record)
-    assert line.startswith("begin")
-    assert line.endswith("end")
-    assert len(line) < MAX_CHARACTERS + 100

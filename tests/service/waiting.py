@@ -26,8 +26,14 @@ class Waiting:
     def device(self) -> DeviceInfo:
         return self.device_info
 
+    def device_now(self) -> DeviceInfo:
+        return self.device_info
+
     def problem(self) -> None:
         return None
+
+    def deaths(self) -> int:
+        return 0
 
     def is_alive(self) -> bool:
         return True

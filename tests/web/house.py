@@ -50,6 +50,9 @@ class HeldExecutor:
     def problem(self) -> I2VError | None:
         return None if self.ready else I2VError("server.not_ready")
 
+    def deaths(self) -> int:
+        return 0
+
     def is_alive(self) -> bool:
         return self.alive
 

@@ -1,4 +1,4 @@
-"""docs/api.md and the README: each example is run against a server, the shell's with the embedded model."""
+"""docs/api.md, docs/automation.md, the README: each example is run; the shell's with the embedded model."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from tests.servers import APP, Server, launched
 from tests.web.house import House
 
 PAGE = (ROOT / "docs" / "api.md").read_text("utf-8")
+AUTOMATION = (ROOT / "docs" / "automation.md").read_text("utf-8")
 README = (ROOT / "README.md").read_text("utf-8")
 
 
@@ -69,6 +70,13 @@ def test_the_published_clients_examples_get_their_videos(shared_house: House, fo
         run([sys.executable, "-c", first], folder)
         assert probe(folder / "predicted.mp4").num_frames == 8
         assert probe(Path(run([sys.executable, "-c", second], folder).strip())).num_frames == 8
+
+
+def test_the_examples_of_webhooks_do_what_they_say(shared_house: House, folder: Path) -> None:
+    code = "\n".join(["set -euo pipefail", *blocks("bash", AUTOMATION)])
+    said = run(["bash", "-c", addressed(code, shared_house)], folder)
+    assert '"status":"queued"' in said
+    assert '"deliveries":' in said
 
 
 def test_the_readme_s_example_of_the_api_gets_a_clip(server: Server, folder: Path) -> None:

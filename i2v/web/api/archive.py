@@ -1,12 +1,8 @@
-"""Several videos as one ZIP file, written while it is sent: nothing of it is kept in memory or on the disk.
-
-The videos are stored as they are, since MP4 does not get smaller by packing.
-"""
+"""Several videos as one ZIP file."""
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -18,11 +14,11 @@ from fastapi.responses import StreamingResponse
 from i2v.core.errors import InvalidRequest
 from i2v.core.schema import shown
 from i2v.service.service import Service
+from i2v.web.api.zip_stream import zip_stream
 from i2v.web.context import PREFIX, AppContext
 from i2v.web.problems import problems
 
 MAX_JOBS = 200
-CHUNK = 2**20  # bytes
 
 router = APIRouter(prefix=PREFIX)
 
@@ -45,7 +41,7 @@ async def get_archive(
     videos = await run_sync(_videos, AppContext.of(request).service, ids)
     name = f"i2v_{datetime.now():%Y%m%d_%H%M%S}.zip"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-    return StreamingResponse(zipped(named(videos)), headers=headers, media_type="application/zip")
+    return StreamingResponse(zip_stream(named(videos)), headers=headers, media_type="application/zip")
 
 
 def _videos(service: Service, ids: Sequence[str]) -> list[Path]:
@@ -64,37 +60,3 @@ def named(paths: Iterable[Path]) -> list[tuple[str, Path]]:
         taken.add(name.casefold())
         files.append((name, path))
     return files
-
-
-def zipped(files: Iterable[tuple[str, Path]]) -> Iterator[bytes]:
-    """Yield a ZIP file of these, as it comes; raises `OSError` where one cannot be read any more."""
-    sink = _Sink()
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
-        for name, path in files:
-            info = zipfile.ZipInfo.from_file(path, name, strict_timestamps=False)
-            with path.open("rb") as source, archive.open(info, "w") as target:
-                while chunk := source.read(CHUNK):
-                    target.write(chunk)
-                    yield sink.take()
-    yield sink.take()
-
-
-class _Sink:
-    """What `ZipFile` writes to: it cannot be gone back in, so sizes follow each file in the archive."""
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-
-    def write(self, data: bytes) -> int:
-        self._parts.append(bytes(data))
-        return len(data)
-
-    def flush(self) -> None:
-        """Everything is there already."""
-
-    def close(self) -> None:
-        """The same."""
-
-    def take(self) -> bytes:
-        parts, self._parts = self._parts, []
-        return b"".join(parts)

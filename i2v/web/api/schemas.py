@@ -15,6 +15,7 @@ from starlette.requests import Request
 from i2v.core.engine_spec import Capabilities, EngineSpec, Preset
 from i2v.core.messages import hint
 from i2v.core.schema import MAX_INPUTS, GenerationRequest, InputRole
+from i2v.core.webhook import Webhook
 from i2v.jobs.model import Filters, Job, JobStatus, JsonObject, Phase, SortOrder, StatusFilter
 from i2v.service.job_files import Removal, has_video
 from i2v.service.library import Deleted
@@ -263,6 +264,15 @@ _IMAGE_TEXT: JsonSchema = {
     "description": "the picture's file; data:image/png;base64, may stand before it. Either alphabet of"
     " base64, with or without padding and line breaks",
 }
+_WEBHOOK: JsonSchema = {
+    **Webhook.model_json_schema(),
+    "description": "who is told what becomes of this job, besides those in the server's settings",
+}
+_WEBHOOK_TEXT: JsonSchema = {
+    **_TEXT,
+    "contentMediaType": "application/json",
+    "description": f"a JSON object of url, events and secret, as text: {_WEBHOOK['description']}",
+}
 _OTHER_ROLES = [role for role in get_args(InputRole) if role != "image"]
 _OTHER_FILES: dict[str, JsonSchema] = {
     role: {**IMAGE_FILE, "description": f"the file of the {role}, for models that take one"}
@@ -291,8 +301,8 @@ _PICTURE_SIZE: JsonSchema = {
 SUBMISSION: JsonSchema = {
     "required": True,
     "content": {
-        FORM: {"schema": form_schema({"image": IMAGE_FILE}, _OTHER_FILES)},
-        JSON: {"schema": body_schema({"image": _IMAGE_TEXT}, {"inputs": _INPUTS})},
+        FORM: {"schema": form_schema({"image": IMAGE_FILE}, {**_OTHER_FILES, "webhook": _WEBHOOK_TEXT})},
+        JSON: {"schema": body_schema({"image": _IMAGE_TEXT}, {"inputs": _INPUTS, "webhook": _WEBHOOK})},
     },
 }
 PLANNED: JsonSchema = {

@@ -106,14 +106,14 @@ class Guard:
             return None
         hosts = headers.getlist("host")
         host = hosts[0] if len(hosts) == 1 else ", ".join(hosts)
-        if not self._hosts.include(_name(host)):
+        if not self._hosts.include(host_name(host)):
             return InvalidRequest("http.bad_host", value=shown(host))
         is_reading = method in _READING and not is_preflight(method, headers)
         if is_reading or self._headers.reader(headers):
             return None
         for origin in headers.getlist("origin"):  # none: not a web page
             place = origin.partition("://")[2]  # host and port
-            if place.lower() != host.lower() and _name(place) not in self._hosts.trusted:
+            if place.lower() != host.lower() and host_name(place) not in self._hosts.trusted:
                 return InvalidRequest("http.foreign_origin", value=shown(origin))
         return None
 
@@ -126,7 +126,7 @@ def _address(name: str) -> str | None:
         return None
 
 
-def _name(host: str) -> str | None:
+def host_name(host: str) -> str | None:
     """Return the name in `name:port`, without the brackets of an IPv6 address; `None` if it is malformed."""
     match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^\[\]:/@\\\s]+))(?::\d{1,5})?", host)
     if match is None:

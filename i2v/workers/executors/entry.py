@@ -23,9 +23,11 @@ from types import FrameType
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import I2VError
+from i2v.core.log_context import request_id_of
 from i2v.core.packages import package_error
 from i2v.core.schema import DeviceInfo
 from i2v.core.settings import Settings
+from i2v.host.log_formats import TextFormatter
 from i2v.jobs.store import JobStore
 from i2v.memory import allocator
 from i2v.memory.plan import probe_device
@@ -60,6 +62,7 @@ class LogLine:
     logger: str
     level: int
     text: str
+    request_id: str = ""
 
 
 Message = Ready | Beat | Unable | LogLine
@@ -113,7 +116,8 @@ class _LogForwarder(logging.Handler):
         self._send = send
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._send(LogLine(record.name, record.levelno, record.getMessage()))
+        line = LogLine(record.name, record.levelno, record.getMessage(), request_id_of(record))
+        self._send(line)
 
 
 def _end(number: int, frame: FrameType | None) -> None:
@@ -145,9 +149,9 @@ def _log_to(path: Path) -> None:
     else:
         threading.Thread(target=_keep_short, args=(path,), name="worker-log", daemon=True).start()
     faulthandler.enable(2)
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(message)s", stream=sys.stderr
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(TextFormatter("%(asctime)s %(process)d %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def _before(path: Path) -> Path:

@@ -43,5 +43,8 @@ class InlineExecutor:
     def problem(self) -> None:
         return None
 
+    def deaths(self) -> int:
+        return 0
+
     def is_alive(self) -> bool:
         return True

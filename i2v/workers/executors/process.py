@@ -58,6 +58,7 @@ class ProcessExecutor:
         self._problem: I2VError | None = None  # why the last worker took no jobs
         self._trouble: I2VError | None = None  # why there can be no worker now
         self._swept = time.monotonic()
+        self._deaths = 0
         # The thread that starts the worker must live as long: PR_SET_PDEATHSIG is about threads.
         self._thread = threading.Thread(target=self._supervise, name="supervisor", daemon=True)
 
@@ -94,6 +95,9 @@ class ProcessExecutor:
         if error := self._trouble or self._problem:
             return copy.copy(error)
         return I2VError("server.not_ready") if self._device is None else None
+
+    def deaths(self) -> int:
+        return self._deaths
 
     def is_alive(self) -> bool:
         """Tell whether the thread lives that starts workers: always from `start` to `stop`."""
@@ -161,6 +165,7 @@ class ProcessExecutor:
 
     def _log_death(self, watch: Watch, status: int | None) -> None:
         under = f" under job {watch.job_id}" if watch.job_id else ""
+        self._deaths += 1
         log.error("the worker died%s (status %s); see %s", under, status, self._logs / LOG_NAME)
         if not watch.is_ready:
             self._note_problem(self._problem or self._not_started())

@@ -91,7 +91,8 @@ class Watch:
                 self.has_done_a_job |= self.job_id is not None
                 self.job_id, self._cancelled_since = message.job_id, None
         elif isinstance(message, LogLine):
-            logging.getLogger(message.logger).log(message.level, "%s", message.text)
+            about = {"request_id": message.request_id}
+            logging.getLogger(message.logger).log(message.level, "%s", message.text, extra=about)
         else:
             self.is_ready |= isinstance(message, Ready)
             self._on_message(message)

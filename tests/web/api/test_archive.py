@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from i2v.web.api import archive
-from i2v.web.api.archive import named, zipped
+from i2v.web.api.archive import named
 from tests.web.house import House
 
 
@@ -48,15 +48,6 @@ def test_a_video_that_is_gone_is_told_before_anything_is_sent(house: House) -> N
     Path(house.store.get(gone).output).unlink()
     response = house.get(f"/archive?jobs={there},{gone}")
     assert (response.status_code, response.json()["code"]) == (410, "job.video_missing")
-
-
-def test_it_is_sent_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "CHUNK", 1000)
-    (tmp_path / "a.mp4").write_bytes(bytes(10_000))
-    pieces = list(zipped([("a.mp4", tmp_path / "a.mp4")]))
-    assert max(map(len, pieces)) < 1200
-    with zipfile.ZipFile(io.BytesIO(b"".join(pieces))) as packed:
-        assert packed.read("a.mp4") == bytes(10_000)
 
 
 def test_names_of_two_folders_do_not_meet() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -10,7 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
+import pytest
 
+from i2v.core.log_context import about_request, request_id_of
 from i2v.core.settings import ROOT
 from tests.house import House, endings, is_gone, open_house, wait_until
 
@@ -94,6 +97,24 @@ def test_a_long_log_is_put_aside(tmp_path: Path) -> None:
         house.run()
         assert "old" not in house.log
         assert (tmp_path / "logs" / "worker.1.log").stat().st_size == 6_000_000
+
+
+def test_a_job_s_lines_name_its_request_in_both_logs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with open_house(tmp_path) as house:
+        with about_request("r-17"):
+            first = house.run()
+        second = house.run()
+        about = {
+            job.id: {line.endswith("[r-17]") for line in house.log.splitlines() if job.id in line}
+            for job in (first, second)
+        }
+    assert about == {first.id: {True}, second.id: {False}}
+    forwarded = [record for record in caplog.records if record.name.startswith("i2v.workers.worker")]
+    assert {request_id_of(each) for each in forwarded if first.id in each.getMessage()} == {"r-17"}
+    assert {request_id_of(each) for each in forwarded if second.id in each.getMessage()} == {""}
 
 
 CHATTER = """

@@ -1,4 +1,4 @@
-"""The tab about this machine: models, where jobs run, folders, versions, doctor's findings, the log.
+"""The tab about this machine: models, where jobs run, folders, versions, findings, webhooks, the log.
 
 Owns which event of its widgets calls what. Whoever sees the page sees all of it, so the access token is taken
 out of the log, should it ever stand there.
@@ -7,6 +7,7 @@ out of the log, should it ever stand there.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,10 +21,10 @@ from i2v.core.schema import Language
 from i2v.core.settings import ROOT
 from i2v.doctor.examination import Report, examine_service
 from i2v.host.log_files import read_end
-from i2v.web.page import panels, system_panels
+from i2v.web.page import panels, system_panels, webhook_panels
 from i2v.web.page.tabs.live import View, follow, live
 from i2v.web.page.tabs.models import ModelsSection
-from i2v.web.page.tabs.widgets import QUIET, Shared, Updates, Values, Wired
+from i2v.web.page.tabs.widgets import QUIET, Action, Shared, Updates, Values, Wired, acting_html
 from i2v.web.texts import text
 
 POLL_SECONDS = 2.0
@@ -47,15 +48,18 @@ class SystemTab:
         self.about = gr.HTML(elem_id="i2v-system")
         self.check = shared.labels.of(gr.Button(elem_id="i2v-system-check"), value="system.check")
         self.report = gr.HTML(elem_id="i2v-system-report")
+        self.webhooks = acting_html("i2v-system-webhooks")
+        self.message = gr.HTML(elem_id="i2v-system-message")
         self.log = gr.HTML(elem_id="i2v-system-log")
         self.view = gr.State(SystemView())
 
     def wire(self, title: gr.Tab, switched: Dependency) -> Wired:
         """See `page.Tab`."""
         here = self._shared.here() | {self.view}
-        outputs = [self.about, self.report, self.log]
+        outputs = [self.about, self.report, self.webhooks, self.log]
         switched.then(self.switch, here, outputs, **QUIET)
         self.check.click(self.examine, here, self.report, **QUIET)
+        self.webhooks.click(self.redeliver, here, [self.message, *outputs], **QUIET)
         models = self.models.wire(title, switched)
         return Wired(live=(live(title, self.follow, here, outputs), models))
 
@@ -83,6 +87,18 @@ class SystemTab:
         else:
             yield system_panels.report(view.report, view.language)
 
+    async def redeliver(self, values: Values, event: gr.EventData) -> Updates:
+        """Send all messages again that were given up."""
+        view: SystemView = values[self.view]
+        if Action.of(event).act != "redeliver":
+            return {self.message: gr.skip()}
+        try:
+            count = await run_sync(self._service.webhooks.redeliver_failed)
+        except I2VError as error:  # the database is away
+            return {self.message: panels.error(error.to_dict(), view.language)}
+        line = text("webhooks.redelivered", view.language, count=count)
+        return await run_sync(self._show, view) | {self.message: panels.plain(line)}
+
     def _examine(self) -> Report:
         context = self._context
         logs = ROOT / "logs" if context.log is None else context.log.parent
@@ -94,8 +110,15 @@ class SystemTab:
         return {
             self.about: system_panels.overview(self._service.overview(), language, deletes),
             self.report: system_panels.report(view.report, language) if view.report else "",
+            self.webhooks: self._webhooks(language),
             self.log: self._log(language),
         }
+
+    def _webhooks(self, language: Language) -> str:
+        webhooks = self._service.webhooks
+        counts = webhooks.counts()
+        failed = webhooks.page("failed", None, webhook_panels.SHOWN).deliveries if counts["failed"] else ()
+        return webhook_panels.deliveries(counts, failed, language, time.time())
 
     def _log(self, language: Language) -> str:
         log = self._context.log

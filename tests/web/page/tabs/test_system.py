@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from playwright.sync_api import expect
 from i2v.core.errors import InsufficientMemory
 from i2v.core.schema import DeviceInfo
 from i2v.web.page.tabs.system import SystemTab, SystemView
+from tests.receivers import receiving, status
 from tests.rehearsal import REHEARSAL
 from tests.web.browser import Visit, needs_chromium
-from tests.web.house import House
-from tests.web.page.tabs.bench import Bench, next_of, open_bench, run
+from tests.web.house import House, wait_for
+from tests.web.page.tabs.bench import Bench, clicked, next_of, open_bench, run
 
 TOKEN = "a-token-of-more-than-16-characters"
 
@@ -105,6 +107,27 @@ def test_the_examination_says_that_it_is_under_way_then_what_it_found(bench: Ben
 def test_an_examination_that_cannot_be_made_says_why(bench: Bench[SystemTab]) -> None:
     bench.service.engines = {}
     assert "no model rehearsal" in run(findings(bench))[-1]
+
+
+def test_messages_that_were_given_up_are_sent_again_at_the_press_of_a_button(tmp_path: Path) -> None:
+    with receiving(status(410)) as receiver:
+        endpoints = json.dumps([{"url": f"{receiver.url}/PATHSECRET", "events": ["job.submitted"]}])
+        flags = {"webhooks__endpoints": endpoints, "webhooks__allowed_hosts": "127.0.0.1"}
+        with open_bench(tmp_path, SystemTab, SystemView(), **flags) as bench:
+            tab, webhooks = bench.tab, bench.service.webhooks
+            assert tab._webhooks("en") == ""
+            webhooks.start()
+            bench.submit()
+            wait_for(lambda: webhooks.counts()["failed"] == 1)
+            assert "The receiver wants no more messages" in tab._webhooks("en")
+            assert "PATHSECRET" not in tab._webhooks("en")
+            receiver.usual = status(200)
+            other = run(tab.redeliver(bench.values(), clicked("delete")))
+            assert webhooks.counts()["failed"] == 1, other
+            updates = run(tab.redeliver(bench.values(), clicked("redeliver")))
+            assert "Sending again: 1" in updates[tab.message]
+            wait_for(lambda: webhooks.counts()["delivered"] == 1)
+            webhooks.stop()
 
 
 # --- in a browser

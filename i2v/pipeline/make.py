@@ -146,7 +146,7 @@ def mark(spec: EngineSpec, provenance: Provenance, output: OutputSettings, more:
 
 def fit_inputs(plan: ClipPlan, pictures: Sequence[Picture]) -> tuple[Inputs, tuple[Notice, ...]]:
     """Return the pictures as the engine takes them, and what was done to them."""
-    images, notices = [picture.image for picture in pictures], list[Notice]()
+    images, notices = [cropped(picture.image, plan.generation.crop) for picture in pictures], list[Notice]()
     if not plan.spec.capabilities.whole_picture:
         fitted = [_fit(image, plan.generation) for image in images]
         images = [each.image for each in fitted]

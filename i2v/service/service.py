@@ -383,7 +383,8 @@ def _check_count(request: GenerationRequest, others: Sequence[bytes]) -> None:
 
 
 def _fingerprint(request: GenerationRequest, picture: bytes, others: Sequence[bytes]) -> str:
-    fields = request.model_dump(exclude=None if request.inputs else {"inputs"})  # as before there were any
+    later = {name for name in ("inputs", "crop") if not getattr(request, name)}
+    fields = request.model_dump(exclude=later)  # as before there were any
     digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
     digest.update(picture)
     for each in others:  # by their digests, so that it is clear where one ends

@@ -19,16 +19,20 @@ LANGUAGES: dict[Language, str] = {"en": "English", "zh-CN": "简体中文"}
 # Titles of models that are no proper names, in Chinese.
 _TITLES = {"Demo model": "演示模型", "Camera move, no AI": "运镜（不用 AI）"}
 
+# What models make (`EngineSpec.summary`), in Chinese.
+_SUMMARIES = {
+    "Moves what is in the picture, as the prompt says": "按提示词让画面中的物体动起来",
+    "Small, short clips of camera moves, to try i2v": "简短的小尺寸运镜视频，用于试用",
+    "Moves what is in the picture, by itself: no prompt": "自动让画面动起来，不用提示词",
+    "Pans, zooms and turns the photo itself, sharp at any size": "平移、缩放、旋转原图，任何尺寸都清晰",
+}
+
 # Each text: English, Chinese.
 TEXTS: dict[str, tuple[str, str]] = {
     "page.title": ("Turn a photo and a sentence into a video", "一张照片加一句话，生成一段视频"),
     "page.language": ("Language", "语言"),
     "page.api": ("API", "API 文档"),
     "page.visit": ("Log out", "退出登录"),
-    "demo.about": (
-        "The demo model only makes small, short clips of camera moves.",
-        "演示模型只能生成简短的小尺寸运镜视频。",
-    ),
     "demo.better": (
         "{title} can also move what is in the picture, but needs an NVIDIA GPU and a {size} download.",
         "{title} 还能让画面中的物体动起来，但需要 NVIDIA 显卡，并下载 {size} 的模型文件。",
@@ -54,6 +58,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     # what goes in
     "picture.label": ("Picture", "图片"),
     "picture.placeholder": ("Drop, paste or click", "拖入、粘贴或点击上传"),
+    "shape.label": ("Shape", "画面形状"),
+    "shape.picture": ("Whole", "整张"),
+    "shape.own": ("Part", "局部"),
+    "crop.box": ("Crop box: move it with the mouse or the arrow keys", "裁剪框：用鼠标或方向键移动"),
+    "crop.place": ("Position of the crop box", "裁剪框位置"),
     "prompt.label": ("What should happen?", "想让画面怎么动？"),
     "prompt.placeholder": ("the camera pans left", "镜头向左平移"),
     "motions.label": ("Camera moves", "运镜"),
@@ -106,10 +115,18 @@ TEXTS: dict[str, tuple[str, str]] = {
     "seed.reuse": ("Reuse last seed", "沿用上次的种子"),
     "engine.label": ("Model", "模型"),
     "engine.auto": ("Automatic", "自动"),
-    "engine.no_weights": (
-        "{title}: nothing needs to be downloaded.",
-        "{title}：无需下载任何文件。",
-    ),
+    "engine.auto.now": ("Automatic: {title}", "自动：{title}"),
+    "engine.auto.why": ("the best one that can run here", "本机能运行的最佳模型"),
+    "engine.change": ("Change", "更换"),
+    "engine.close": ("Close", "收起"),
+    "engine.time": ("about {time} here", "本机约 {time}"),
+    "engine.time.range": ("{low} to {high} here", "本机 {low}至{high}"),
+    "engine.time.unknown": ("not timed here yet", "本机尚无用时记录"),
+    "engine.installed": ("installed, {size}", "已安装，{size}"),
+    "engine.included": ("comes with i2v, {size}", "i2v 自带，{size}"),
+    "engine.not_installed": ("not installed, {size} download", "未安装，需下载 {size}"),
+    "engine.needs_nothing": ("no download", "无需下载"),
+    "engine.licence": ("licence: {licence}", "许可证：{licence}"),
     "engine.no_prompt": (
         "{title} works from the picture alone and reads no prompt.",
         "{title} 只根据图片生成，不读取提示词。",
@@ -128,6 +145,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{width} x {height} 像素，{num_frames} 帧，时长 {seconds} 秒",
     ),
     "forecast.keep": ("uses the whole picture ({size})", "使用整张图片（{size}）"),
+    "forecast.part": ("uses the chosen part of the picture ({size})", "使用图片中选定的部分（{size}）"),
     "forecast.keep_cut": (
         "cuts {percent} % off the picture ({size})",
         "图片（{size}）裁去 {percent}%",
@@ -401,6 +419,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "result.prompt": ("Prompt", "提示词"),
     "result.negative_prompt": ("Negative prompt", "反向提示词"),
     "result.size": ("Size", "尺寸"),
+    "result.crop": ("Part of the picture", "所用画面"),
+    "result.crop.value": (
+        "{left} to {right} % across, {top} to {bottom} % down",
+        "横向 {left}% 至 {right}%，纵向 {top}% 至 {bottom}%",
+    ),
     "result.length": ("Length", "时长"),
     "result.length.value": ("{frames} frames at {fps} fps", "{frames} 帧，每秒 {fps} 帧"),
     "result.steps": ("Steps", "步数"),
@@ -475,6 +498,11 @@ def _localized(params: Mapping[str, Param], language: Language) -> dict[str, Par
 def model_title(title: str, language: Language) -> str:
     """Return the name of a model on the page: most are proper names, and the same in every language."""
     return _TITLES.get(title, title) if language == "zh-CN" else title
+
+
+def model_summary(summary: str, language: Language) -> str:
+    """Return what a model makes; of an engine of another package, as that says it."""
+    return _SUMMARIES.get(summary, summary) if language == "zh-CN" else summary
 
 
 def preferred_language(accept_language: str) -> Language:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
 
+from i2v.core.crop import Crop
 from i2v.core.engine_spec import Capabilities, EngineSpec
 from i2v.core.errors import Notice
 from i2v.core.option_fields import option_fields
@@ -20,7 +21,7 @@ from i2v.core.settings import StorageSettings
 from i2v.jobs.model import Job
 from i2v.service.job_files import VideoProblem
 from i2v.web.option_texts import choice_label, option_label
-from i2v.web.page.framing import shape_of
+from i2v.web.page.framing import part_of, shape_of
 from i2v.web.texts import model_title, text, translate
 
 GIB = 2**30
@@ -44,6 +45,10 @@ def given(job: Job, kind: str = "") -> str:
     """Return the picture that the job was given, small, in a frame of the clip's shape."""
     ran = job.generation
     shape = "" if ran is None else shape_of((ran.width, ran.height), ran.fit)
+    if ran is not None and ran.crop is not None and ran.fit != "pad":
+        cut = (ran.crop.left, ran.crop.top, 1 - ran.crop.right, 1 - ran.crop.bottom)
+        part = part_of(f"api/v1/jobs/{job.id}/thumbnail", "", cut, (ran.width, ran.height))
+        return f'<div class="i2v-frame i2v-given {kind}">{part}</div>'
     return (
         f'<div class="i2v-frame i2v-given {kind}">'
         f'<img src="api/v1/jobs/{job.id}/thumbnail" alt="" style="{shape}"></div>'
@@ -188,6 +193,7 @@ def _facts(job: Job, language: Language, spec: EngineSpec | None) -> Iterable[tu
         yield "prompt", ran.prompt
         yield "negative_prompt", ran.negative_prompt
         yield "size", f"{ran.width} x {ran.height}"
+        yield "crop", "" if ran.crop is None else _crop(ran.crop, language)
         yield "length", text("result.length.value", language, frames=ran.num_frames, fps=ran.fps)
         yield "steps", _steps(ran, language)
         yield "guidance", str(ran.guidance_scale) if can.guidance_scale else ""
@@ -199,6 +205,11 @@ def _facts(job: Job, language: Language, spec: EngineSpec | None) -> Iterable[tu
         yield "memory", _memory(made, language)
         yield "made_with", _made_with(made)
     yield "path", job.output if made is None else str(made.path)
+
+
+def _crop(crop: Crop, language: Language) -> str:
+    sides = {name: f"{100 * getattr(crop, name):.3g}" for name in ("left", "top", "right", "bottom")}
+    return text("result.crop.value", language, **sides)
 
 
 def _steps(ran: Generation, language: Language) -> str:

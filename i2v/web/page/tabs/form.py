@@ -20,6 +20,8 @@ from gradio.processing_utils import save_bytes_to_cache
 from i2v.core.engine_spec import EngineSpec, FrameCounts
 from i2v.core.schema import MAX_SEED, Fit, Language, PresetName, Resolution, Speed
 from i2v.jobs.model import JsonObject
+from i2v.web.page.tabs.cards import EngineCards
+from i2v.web.page.tabs.cropping import Cropping
 from i2v.web.page.tabs.options import OptionWidgets
 from i2v.web.page.tabs.showing import Place
 from i2v.web.page.tabs.widgets import (
@@ -33,7 +35,7 @@ from i2v.web.page.tabs.widgets import (
     merged,
 )
 from i2v.web.page.uploads import read_upload, uploaded
-from i2v.web.texts import TEXTS, model_title, text
+from i2v.web.texts import TEXTS, text
 
 NUMBERS = ("num_frames", "fps", "num_inference_steps", "guidance_scale")
 # What a request that was made elsewhere settles, and what its silence means.
@@ -49,7 +51,9 @@ class Form:
     """The widgets, made where this is called within a `gr.Blocks`."""
 
     def __init__(self, labels: Labels, engines: Mapping[str, EngineSpec]) -> None:
-        labels.of(gr.HTML(elem_id="i2v-picture-label"), value="picture.label")
+        with gr.Row(elem_id="i2v-picture-head"):
+            labels.of(gr.HTML(elem_id="i2v-picture-label"), value="picture.label")
+            self.cropping = Cropping(labels)
         self.picture = gr.Image(
             type="filepath",
             sources=["upload", "webcam", "clipboard"],
@@ -76,19 +80,12 @@ class Form:
         self.prompt_error = gr.HTML(elem_id="i2v-prompt-error")
         presets = _named("preset", PresetName)
         self._engines = engines
-        with gr.Row(equal_height=True, elem_id="i2v-choices"):
+        with gr.Column(elem_id="i2v-choices"):
             self.preset = labels.of(
-                gr.Radio(presets("en"), value="standard", scale=3, min_width=260, elem_id="i2v-preset"),
-                presets,
-                label="preset.label",
+                gr.Radio(presets("en"), value="standard", elem_id="i2v-preset"), presets, label="preset.label"
             )
-            self.engine = labels.of(
-                Dropdown(
-                    self._engine_choices("en"), value="auto", scale=2, min_width=170, elem_id="i2v-engine"
-                ),
-                self._engine_choices,
-                label="engine.label",
-            )
+            self.cards = EngineCards(labels, engines)
+            self.engine = self.cards.engine
         # Where a prompt is written: the batch adds its own.
         self.prompts: list[Any] = [self.prompt]
         # What makes no sense without a seed: the tab adds its own.
@@ -137,16 +134,12 @@ class Form:
         """Make what there is to begin with, as long as there is no picture."""
         self.examples = acting_html("i2v-examples")
 
-    def _engine_choices(self, language: Language) -> list[tuple[str, str]]:
-        known = [(model_title(spec.title, language), name) for name, spec in self._engines.items()]
-        return [(text("engine.auto", language), "auto"), *known]
-
     def settings(self) -> list[Any]:
         """Return the widgets that a plan and advice depend on."""
         return [
             self.picture, self.prompt, self.preset, self.engine, self.resolution, self.fit, self.num_frames,
             self.num_frames_of, self.fps, self.num_inference_steps, self.guidance_scale, self.speed,
-            *self.options.widgets(),
+            *self.cropping.widgets(), *self.options.widgets(),
         ]  # fmt: skip
 
     def shaped(self) -> list[Any]:
@@ -158,7 +151,7 @@ class Form:
 
     def kept(self) -> list[Any]:
         """Return the widgets, but for the picture, that are brought back with a job or a clip's settings."""
-        known = [self.engine, *self.shaped(), *self.options.widgets()]
+        known = [self.engine, *self.shaped(), *self.options.widgets(), *self.cropping.widgets()]
         return list(dict.fromkeys(known))
 
     def inputs(self) -> set[Any]:
@@ -191,6 +184,8 @@ class Form:
         for name in ("engine", "speed"):
             if given.get(name) == "auto":
                 del given[name]  # as the settings, or the weights, have it
+        if crop := self.cropping.field(values):
+            given["crop"] = crop
         if options := self.options.given(values, spec):
             given["options"] = options
         return {"prompt": (values[self.prompt] or "") if can.prompt != "none" else "", **given}
@@ -243,6 +238,7 @@ class Form:
         """Return the widgets as the fields of a request to `spec` have them, but for numbers and seed."""
         settled = {name: fields.get(name, silence) for name, silence in _SETTLED.items()}
         filled = {getattr(self, name): value for name, value in settled.items()}
+        filled |= self.cropping.filled(fields.get("crop"))
         return filled | self.options.filled(spec, fields.get("options"))
 
     def repeated(self, fields: Mapping[str, object], spec: EngineSpec) -> Updates:

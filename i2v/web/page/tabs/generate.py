@@ -267,7 +267,7 @@ class GenerateTab:
             label = text("picture.label", self._shared.language_of(values))
             raise InvalidRequest("request.missing_field", field=label)
         spec = await self._context.engine(self.form.engine_named(values))
-        fields = self.form.fields(values, spec)
+        fields = self.form.fields(values, spec) | await self.outlook.cropped(values)
         if values[self.view].shaped is None:  # pressed before the form was filled: the preset has the numbers
             fields = {name: value for name, value in fields.items() if name not in NUMBERS}
         for seed in seeds:

@@ -128,7 +128,7 @@ _SCHEMA: JsonDict = {
     "anyOf": [
         {
             "type": "object",
-            "properties": {name: _SIDE for name in _NAMES},
+            "properties": dict.fromkeys(_NAMES, _SIDE),
             "required": list(_NAMES),
             "additionalProperties": False,
         },

@@ -20,7 +20,7 @@ from i2v.core.schema import Generation, Language
 from i2v.core.settings import OutputSettings, Settings
 from i2v.core.stages import Stage
 from i2v.engines.base import Decoded, Engine, Event, Inputs, Sounded
-from i2v.media.image import FittedPicture, Picture, fit_picture
+from i2v.media.image import FittedPicture, Picture, cropped, fit_picture
 from i2v.media.label import AIGC, aigc_tag
 from i2v.media.outputs import OutputTarget, prepare_output
 from i2v.media.provenance import KEY, Provenance

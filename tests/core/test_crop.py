@@ -25,13 +25,14 @@ def test_a_crop_is_text_or_an_object_and_the_same(value: object) -> None:
     "value",
     [
         "", "1", "0,0,1", "0,0,1,1,1", "a,0,1,1", "nan,0,1,1", "0,0,inf,1", "-0.1,0,1,1", "0,0,1.1,1",
-        "0.9,0,0.1,1", "0.5,0,0.52,1", "[0,0,1,1]", "16:0", "0:9", "100:1", "16:9:1", [0, 0, 1, 1], {"left": 0}, True, 1, "{" * 5000,
+        "0.9,0,0.1,1", "0.5,0,0.52,1", "[0,0,1,1]", "16:0", "0:9", "100:1", "16:9:1",
+        [0, 0, 1, 1], {"left": 0}, True, 1, "{" * 5000,
         {"left": 0, "top": 0, "right": 1, "bottom": 1, "more": 1},
         {"left": True, "top": 0, "right": 1, "bottom": 1},
     ],
 )  # fmt: skip
 def test_what_is_no_part_of_a_picture_is_refused_with_what_is(value: object) -> None:
-    with pytest.raises(InvalidRequest, match="crop.*left, top, right and bottom as parts"):
+    with pytest.raises(InvalidRequest, match=r"crop.*left, top, right and bottom as parts"):
         GenerationRequest.parse({"prompt": "x", "crop": value})
 
 

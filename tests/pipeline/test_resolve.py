@@ -247,5 +247,5 @@ def settle_size(size: tuple[int, int]) -> tuple[int, int]:
 
 @pytest.mark.parametrize(("size", "crop"), [((100, 100), "0,0,0.1,1"), ((3000, 2000), "0,0,1,0.05")])
 def test_a_crop_that_leaves_no_picture_is_refused(size: tuple[int, int], crop: str) -> None:
-    with pytest.raises(InvalidRequest, match="crop.*at least 16 pixels a side, and at most 8 times"):
+    with pytest.raises(InvalidRequest, match=r"crop.*at least 16 pixels a side, and at most 8 times"):
         settle(I2VGEN_XL, size=size, crop=crop)

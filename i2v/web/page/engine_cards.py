@@ -40,7 +40,7 @@ def cards(
     found = [(_card(spec, models.get(name), times.get(name), language), name)
              for name, spec in engines.items()]  # fmt: skip
     label = text("engine.auto", language)
-    if auto in engines:
+    if auto is not None and auto in engines:
         label = text("engine.auto.now", language, title=model_title(engines[auto].title, language))
         facts = (text("engine.auto.why", language), _time(times.get(auto), language))
         label = _lines(label, " · ".join(facts))
@@ -60,7 +60,9 @@ def _card(spec: EngineSpec, model: Model | None, time: Notice | None, language: 
 
 def _time(notice: Notice | None, language: Language) -> str:
     params = {} if notice is None else notice.params
-    seconds = {name: duration(float(value), language) for name, value in params.items()}
+    seconds = {
+        name: duration(value, language) for name, value in params.items() if isinstance(value, int | float)
+    }
     if "seconds" in seconds:
         return text("engine.time", language, time=seconds["seconds"])
     if "low" in seconds:

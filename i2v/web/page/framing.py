@@ -58,7 +58,12 @@ class Framing:
         width, height = self.size
         x, y = (0, 0) if self.crop is None else self.crop.box(self.size)[:2]
         left, top, right, bottom = kept_part(self.part, *self.clip, self.fit)
-        return (x + left) / width, (y + top) / height, (width - x - right) / width, (height - y - bottom) / height
+        return (
+            (x + left) / width,
+            (y + top) / height,
+            (width - x - right) / width,
+            (height - y - bottom) / height,
+        )
 
     @property
     def lost(self) -> float:
@@ -96,7 +101,7 @@ def on_picture(framing: Framing, can_pad: bool, language: Language) -> str:
     button = escape(text("cut.pad", language))
     offer = (
         f' <button type="button" class="i2v-act" data-act="pad">{button}</button>'
-        if can_pad and framing.lost > _WORTH_BORDERS
+        if can_pad and framing.crop is None and framing.lost > _WORTH_BORDERS
         else ""
     )
     return f'<style>{_mask(framing)}</style><p class="i2v-cut">{words}{offer}</p>'
@@ -148,7 +153,9 @@ def part_of(
         inner: how much of the width and of the height of a clip of that size it fills, in the middle.
     """
     left, top, right, bottom = cut
-    width, height = (side / (1 - lost) for side, lost in zip(inner, (left + right, top + bottom), strict=True))
+    width, height = (
+        side / (1 - lost) for side, lost in zip(inner, (left + right, top + bottom), strict=True)
+    )
     x, y = (1 - inner[0]) / 2 - left * width, (1 - inner[1]) / 2 - top * height
     place = "; ".join(
         f"{name}: {100 * value:.3f}%"

@@ -5,6 +5,7 @@ Owns these widgets, and when what stands on them is asked for anew. What stands 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -16,6 +17,7 @@ from i2v.core.errors import I2VError, Notice
 from i2v.core.schema import Language
 from i2v.web.context import AppContext
 from i2v.web.page import engine_cards
+from i2v.web.page.tabs.live import DISK_SECONDS
 from i2v.web.page.tabs.showing import Showing
 from i2v.web.page.tabs.widgets import Labels, Radio, Updates
 from i2v.web.texts import text
@@ -39,6 +41,10 @@ class EngineCards:
 
         Nothing where the window has them already: cards that are drawn anew would lose the focus.
         """
+        key = (preset, size, view.language, context.service.revision(), time.monotonic() // DISK_SECONDS)
+        if key == view.cards_key:  # the form changes with every letter of a prompt
+            return {}
+        view.cards_key = key
         models = {model.spec.name: model for model in await context.heavy(context.service.models.all)}
         times = dict[str, Notice]()
         for name, spec in self._engines.items():

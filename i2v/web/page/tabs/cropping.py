@@ -1,7 +1,7 @@
 """Which part of the picture is used: a shape, and a box of it that is moved over the picture.
 
-Owns these widgets and how their values become the `crop` of a request. The box is drawn and moved by `crop.js`,
-which writes into `place` what was moved; the arithmetic of shapes is `core.crop`'s.
+Owns these widgets and how their values become the `crop` of a request. The box is drawn and moved by
+`crop.js`, which writes into `place` what was moved; the arithmetic of shapes is `core.crop`'s.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ def box(crop: Crop | None, language: Language) -> str:
     """Return what `crop.js` draws the box from; "" without one."""
     if crop is None:
         return ""
-    return f'<span hidden class="i2v-crop" data-crop="{crop}" data-label="{escape(text("crop.box", language))}"></span>'
+    label = escape(text("crop.box", language))
+    return f'<span hidden class="i2v-crop" data-crop="{crop}" data-label="{label}"></span>'
 
 
 def _read(place: object) -> Crop | None:

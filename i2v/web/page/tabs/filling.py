@@ -120,6 +120,31 @@ class Filling:
             return gr.skip()
         return with_motion(values[self._form.prompt] or "", name, spec, language)
 
+    def show_own(self, values: Values) -> Updates:
+        """Show the presets that this browser keeps."""
+        return self._form.own.shown(values, self._shared.language_of(values))
+
+    async def save_own(self, values: Values) -> Updates:
+        """Keep the settings of the form under the name that was typed."""
+        try:
+            spec = await self._context.engine(self._form.engine_named(values))
+        except I2VError:  # `look` tells it
+            return {}
+        return self._form.own.saved(values, self._form.fields(values, spec))
+
+    async def use_own(self, values: Values, event: gr.EventData) -> Updates:
+        """Open one of them, with the prompt, part and seed that are in the form; or delete it."""
+        chosen, updates = self._form.own.pressed(values, event)
+        if chosen is None:
+            return updates
+        form = self._form
+        now = {
+            "prompt": values[form.prompt] or "",
+            "seed": values[form.seed] or "",
+            "crop": form.cropping.field(values),
+        }
+        return updates | {self._shared.opened: Opened(fields={**chosen.fields, **now})}
+
     async def apply_preset(self, values: Values) -> Updates:
         """Show the controls of the engine that is chosen, with the numbers of the preset."""
         view: Showing = values[self._view]

@@ -20,9 +20,11 @@ from gradio.processing_utils import save_bytes_to_cache
 from i2v.core.engine_spec import EngineSpec, FrameCounts
 from i2v.core.schema import MAX_SEED, Fit, Language, PresetName, Resolution, Speed
 from i2v.jobs.model import JsonObject
+from i2v.web.page.starting_points import prompt_menu
 from i2v.web.page.tabs.cards import EngineCards
 from i2v.web.page.tabs.cropping import Cropping
 from i2v.web.page.tabs.options import OptionWidgets
+from i2v.web.page.tabs.own_presets import OwnPresets
 from i2v.web.page.tabs.showing import Place
 from i2v.web.page.tabs.widgets import (
     Choices,
@@ -58,7 +60,7 @@ class Form:
             type="filepath",
             sources=["upload", "webcam", "clipboard"],
             buttons=[],
-            height=205,
+            height=190,
             show_label=False,
             placeholder=" · ".join(TEXTS["picture.placeholder"]),
             elem_id="i2v-picture",
@@ -71,11 +73,13 @@ class Form:
         self.picture_error = gr.HTML(elem_id="i2v-picture-error")
         # What of the picture is cut, over it and below it; its button keeps all of it.
         self.cut = acting_html("i2v-cut")
-        self.prompt = labels.of(
-            gr.Textbox(lines=2, max_lines=6, elem_id="i2v-prompt"),
-            label="prompt.label",
-            placeholder="prompt.placeholder",
-        )
+        with gr.Column(elem_id="i2v-words"):
+            self.prompt = labels.of(
+                gr.Textbox(lines=2, max_lines=6, elem_id="i2v-prompt"),
+                label="prompt.label",
+                placeholder="prompt.placeholder",
+            )
+            labels.follow(gr.HTML(elem_id="i2v-prompts"), prompt_menu)
         self.motions = acting_html("i2v-motions")
         self.prompt_error = gr.HTML(elem_id="i2v-prompt-error")
         presets = _named("preset", PresetName)
@@ -93,38 +97,60 @@ class Form:
 
     def advanced(self, labels: Labels) -> None:
         """Make the widgets that stand folded away."""
+        self.own = OwnPresets(labels)
         self.options = OptionWidgets(labels, self._engines)
         with gr.Row():
             self.resolution = labels.of(
-                Dropdown(_resolutions("en"), value=""), _resolutions, label="resolution.label"
+                Dropdown(_resolutions("en"), value=""),
+                _resolutions,
+                label="resolution.label",
+                info="resolution.help",
             )
             # Its choices are those of an engine: see `fits`.
-            self.fit = labels.of(Dropdown(_named("fit", Fit)("en"), value="keep"), label="fit.label")
+            self.fit = labels.of(
+                Dropdown(_named("fit", Fit)("en"), value="keep"), label="fit.label", info="fit.help"
+            )
         self.num_frames = labels.of(
-            Slider(4, 128, 16, step=1, buttons=[], elem_id="i2v-num-frames"), label="num_frames.label"
+            Slider(4, 128, 16, step=1, buttons=[], elem_id="i2v-num-frames"),
+            label="num_frames.label",
+            info="num_frames.help",
         )
         # For engines that make only a few numbers of frames.
         self.num_frames_of = labels.of(
-            Dropdown([], visible=False, elem_id="i2v-num-frames-of"), label="num_frames.label"
+            Dropdown([], visible=False, elem_id="i2v-num-frames-of"),
+            label="num_frames.label",
+            info="num_frames.help",
         )
-        self.fps = labels.of(Slider(1, 60, 8, step=1, buttons=[], elem_id="i2v-fps"), label="fps.label")
+        self.fps = labels.of(
+            Slider(1, 60, 8, step=1, buttons=[], elem_id="i2v-fps"), label="fps.label", info="fps.help"
+        )
         self.num_inference_steps = labels.of(
-            Slider(10, 100, 50, step=1, buttons=[], elem_id="i2v-steps"), label="num_inference_steps.label"
+            Slider(10, 100, 50, step=1, buttons=[], elem_id="i2v-steps"),
+            label="num_inference_steps.label",
+            info="num_inference_steps.help",
         )
         self.guidance_scale = labels.of(
-            Slider(1, 20, 9, step=0.5, buttons=[], elem_id="i2v-guidance"), label="guidance_scale.label"
+            Slider(1, 20, 9, step=0.5, buttons=[], elem_id="i2v-guidance"),
+            label="guidance_scale.label",
+            info="guidance_scale.help",
         )
         speeds = _named("speed", Speed)
         self.speed = labels.of(
-            Dropdown(speeds("en"), value="auto", elem_id="i2v-speed"), speeds, label="speed.label"
+            Dropdown(speeds("en"), value="auto", elem_id="i2v-speed"),
+            speeds,
+            label="speed.label",
+            info="speed.help",
         )
         self.negative_prompt = labels.of(
             gr.Textbox(lines=2, elem_id="i2v-negative-prompt"),
             label="negative_prompt.label",
+            info="negative_prompt.help",
             placeholder="negative_prompt.placeholder",
         )
         # A text, since Gradio's number cannot be left empty: it becomes 0.
-        self.seed = labels.of(gr.Textbox(max_lines=1, elem_id="i2v-seed"), label="seed.label")
+        self.seed = labels.of(
+            gr.Textbox(max_lines=1, elem_id="i2v-seed"), label="seed.label", info="seed.help"
+        )
         with gr.Row() as seeds:
             self.dice = labels.of(gr.Button(size="sm"), value="seed.dice")
             self.reuse = labels.of(gr.Button(size="sm"), value="seed.reuse")

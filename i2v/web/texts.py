@@ -159,7 +159,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "engine.label": ("Model", "模型"),
     "engine.auto": ("Automatic", "自动"),
     "engine.auto.now": ("Automatic: {title}", "自动：{title}"),
-    "engine.auto.why": ("the best one that can run here", "本机能运行的最佳模型"),
+    "engine.auto.why": ("best that runs here", "本机最佳"),
     "engine.change": ("Change", "更换"),
     "engine.close": ("Close", "收起"),
     "engine.time": ("about {time} here", "本机约 {time}"),

@@ -27,7 +27,7 @@
       link.rel = "icon";
       document.head.append(link);
     }
-    plain ??= link.getAttribute("href");
+    if (drawn === "") plain = link.getAttribute("href");
     link.setAttribute("href", percent === "" ? plain ?? "data:," : draw(Number(percent)));
     drawn = percent;
   };

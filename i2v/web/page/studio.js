@@ -42,9 +42,17 @@
     open(event.key === "Enter" && !isOpen());
   }, true);
 
+  // Gradio names them anew when the cards' texts change, which may be between two keys.
+  let watched = null;
+  const watcher = new MutationObserver(nameRadios);
   document.addEventListener("focusin", nameRadios);
+
   setInterval(() => {
     nameRadios();
+    const cards = find("#i2v-engines");
+    if (cards && cards !== watched) {
+      watcher.observe(watched = cards, {subtree: true, childList: true, attributeFilter: ["name"]});
+    }
     label();
   }, 500);
 })();

@@ -45,7 +45,7 @@ def test_a_card_has_what_the_engine_makes_its_time_here_its_size_and_its_licence
 
 def test_automatic_names_the_engine_that_runs_where_that_is_known(tmp_path: Path) -> None:
     assert shown(tmp_path)["auto"] == [
-        "Automatic: Demo model", "the best one that can run here · about 7 s here",
+        "Automatic: Demo model", "best that runs here · about 7 s here",
     ]  # fmt: skip
     assert shown(tmp_path, auto=None)["auto"] == ["Automatic"]
 

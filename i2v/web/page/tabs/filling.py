@@ -138,12 +138,11 @@ class Filling:
         if chosen is None:
             return updates
         form = self._form
-        now = {
-            "prompt": values[form.prompt] or "",
-            "seed": values[form.seed] or "",
-            "crop": form.cropping.field(values),
-        }
-        return updates | {self._shared.opened: Opened(fields={**chosen.fields, **now})}
+        part = form.cropping.field(values)
+        moved = values[form.cropping.place] if part else None  # where the box was put
+        now = {"prompt": values[form.prompt], "seed": values[form.seed], "crop": moved or part}
+        given = {name: value for name, value in now.items() if value}
+        return updates | {self._shared.opened: Opened(fields={**chosen.fields, **given})}
 
     async def apply_preset(self, values: Values) -> Updates:
         """Show the controls of the engine that is chosen, with the numbers of the preset."""

@@ -18,7 +18,7 @@ from i2v.media.image import kept_part, lost_pixels
 from i2v.web.texts import text
 
 _DIMMED = "rgb(0 0 0 / 28%)"
-_WORTH_A_WORD = 1e-4  # of a side
+_WORTH_A_WORD = 0.005  # of a side, where a part was chosen: its shape is never quite the clip's
 _WORTH_BORDERS = 0.01  # of the picture: less is said, but no border is worth it
 
 
@@ -109,8 +109,9 @@ def on_picture(framing: Framing, can_pad: bool, language: Language) -> str:
 
 def _said(framing: Framing, language: Language) -> str:
     names = ("left", "top", "right", "bottom")
+    least = 0.0 if framing.crop is None else _WORTH_A_WORD
     lost = [f"{text(f'cut.{name}', language)} {100 * part:.2g} %"
-            for name, part in zip(names, framing.cut, strict=True) if part > _WORTH_A_WORD]  # fmt: skip
+            for name, part in zip(names, framing.cut, strict=True) if part > least]  # fmt: skip
     return text("cut.said", language, sides=("，" if language == "zh-CN" else ", ").join(lost))
 
 

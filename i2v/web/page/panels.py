@@ -102,15 +102,15 @@ def _words(job: Job, language: Language) -> Iterable[str]:
     if job.step is not None and job.total:
         key = "status.frame" if job.phase == "decoding" else "status.step"
         yield text(key, language, step=job.step, total=job.total)
-    if job.started_at is not None:
-        yield text("status.elapsed", language, seconds=max(0, round(time.time() - job.started_at)))
     if job.eta_seconds is not None:
         yield text("status.left", language, seconds=max(1, round(job.eta_seconds)))
+    if job.started_at is not None:
+        yield text("status.elapsed", language, seconds=max(0, round(time.time() - job.started_at)))
 
 
 def notify(language: Language) -> dict[str, str]:
     """Return the box that switches notifications on, as `value`; `notify.js` does what it says."""
-    label, denied = (escape(text(f"notify.{name}", language)) for name in ("label", "denied"))
+    label, denied = (escape(text(key, language)) for key in ("notify.label", "notify.denied"))
     box = f'<label><input type="checkbox"> {label}</label>'
     return {"value": f'{box}<p class="i2v-error i2v-denied" role="alert" hidden>{denied}</p>'}
 

@@ -93,8 +93,8 @@ def with_motion(prompt: str, name: str, spec: EngineSpec, language: Language) ->
 
 def prompt_menu(language: Language) -> dict[str, str]:
     """Return the menu of prompts that were used before, as `value`; `prompts.js` fills it in the browser."""
-    names = ("empty", "keep", "unkeep", "forget")
-    words = " ".join(f'data-{name}="{escape(text(f"prompts.{name}", language))}"' for name in names)
+    keys = ("prompts.empty", "prompts.keep", "prompts.unkeep", "prompts.forget")
+    words = " ".join(f'data-{key.removeprefix("prompts.")}="{escape(text(key, language))}"' for key in keys)
     label = escape(text("prompts.open", language))
     button = (
         '<button type="button" class="i2v-act" id="i2v-prompts-open" aria-expanded="false"'

@@ -270,7 +270,7 @@ def test_at_1440_the_button_is_above_the_fold_and_a_portrait_leaves_room_for_can
     for part in ("#i2v-advanced", "#i2v-go"):
         expect(page.locator(part)).to_be_in_viewport(ratio=1)
     assert page.evaluate("scrollY") == 0
-    seen, clip = first.bounding_box(), page.locator("#i2v-plan").inner_text().split(" pixels")[0]
+    seen, clip = first.bounding_box(), page.locator("#i2v-plan p").first.inner_text().split(" pixels")[0]
     assert seen is not None
     width, height = (int(side) for side in clip.split(" x "))
     assert seen["width"] / seen["height"] == pytest.approx(width / height, rel=0.01)  # the whole frame

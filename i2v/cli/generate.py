@@ -94,6 +94,11 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
         "--fit", help=f"{', '.join(get_args(Fit))} (default: keep the picture's aspect ratio)"
     )
     parser.add_argument(
+        "--crop",
+        metavar="PART",
+        help="part of the picture to use: LEFT,TOP,RIGHT,BOTTOM from 0 to 1, or a shape such as 16:9",
+    )
+    parser.add_argument(
         "--height", help=f"pixels, {allowed['height']}; with --width, instead of --resolution"
     )
     parser.add_argument("--width", help=f"pixels, {allowed['width']}; with --height")

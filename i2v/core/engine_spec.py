@@ -147,6 +147,7 @@ class EngineSpec:
     """What must be known about a model before it is loaded.
 
     Attributes:
+        summary: what it makes, in a few words, for whoever chooses an engine.
         implementation: the `Engine` (`i2v.engines.base`), "module:Class"; importing it may load torch.
         memory: what it takes and how it can take less, a `MemoryModel` (`i2v.memory.model`),
             "module:attribute"; imports no torch. Empty: it was not measured.
@@ -191,6 +192,7 @@ class EngineSpec:
     multiple: int
     trained_frames: tuple[int, int]
     trained_fps: tuple[int, int]
+    summary: str = ""
     preview_factors: tuple[tuple[float, float, float], ...] = ()
     files: tuple[str, ...] = ()
     optional_files: tuple[str, ...] = ()

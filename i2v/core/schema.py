@@ -29,6 +29,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
+from i2v.core.crop import Crop, CropPart
 from i2v.core.errors import InvalidRequest, printable
 
 Fit = Literal["keep", "crop", "pad"]
@@ -184,6 +185,7 @@ class GenerationRequest(BaseModel):
     preset: PresetName = "standard"
     resolution: Resolution | None = None
     fit: Fit = "keep"
+    crop: CropPart = Field(default=None, description="the part of the picture that is used, or its shape")
     height: Side | None = None
     width: Side | None = None
     num_frames: Annotated[int, Within(1, 3600)] | None = None
@@ -343,7 +345,7 @@ class Generation:
     `num_inference_steps` is the quality: that of so many steps, made with fewer (`i2v.core.schedules`); 0
     where the engine has no steps. A `guidance_scale` of 1 is none. `inputs` are the pictures besides the
     image, in the order in which they are given; `options` are what only the family of the engine has, all
-    gaps filled.
+    gaps filled. `crop` is the part of each picture that is used, `None` for all of it; `fit` is about that.
     """
 
     prompt: str
@@ -364,3 +366,4 @@ class Generation:
     upscaler: UpscalerName = "lanczos"
     inputs: tuple[InputPicture, ...] = ()
     options: dict[str, object] = field(default_factory=dict)
+    crop: Crop | None = None

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from i2v.core.crop import Crop
 from i2v.core.errors import Notice
 from i2v.core.schema import Fit
 from i2v.media.pictures.decode import Inspection, Picture, decode_picture, inspect_picture
@@ -21,7 +22,7 @@ from i2v.media.pictures.limits import DEFAULT_LIMITS, ImageLimits
 
 __all__ = [
     "DEFAULT_LIMITS", "FORMATS", "Fit", "FittedPicture", "ImageLimits", "Inspection", "Picture",
-    "decode_picture", "fit_picture", "fit_size", "inspect_picture", "kept_part", "resize_frames",
+    "cropped", "decode_picture", "fit_picture", "fit_size", "inspect_picture", "kept_part", "resize_frames",
 ]  # fmt: skip
 
 PADDING_COLOUR = (0, 0, 0)
@@ -113,6 +114,11 @@ def fit_picture(image: Image.Image, width: int, height: int, fit: Fit) -> Fitted
     if fit == "pad":
         return _pad(image, width, height)
     return _crop(image, width, height, fit)
+
+
+def cropped(image: Image.Image, crop: Crop | None) -> Image.Image:
+    """Return the part of a picture that was asked for; without a crop, all of it."""
+    return image if crop is None else image.crop(crop.box(image.size))
 
 
 def kept_part(size: tuple[int, int], width: int, height: int, fit: Fit) -> tuple[float, float, float, float]:

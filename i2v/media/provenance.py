@@ -168,7 +168,7 @@ class Provenance(BaseModel):
         """
         yield from then.unknown(path)
         expected = set(asked)
-        if asked & {*_SIZE_FIELDS, "fit", "engine"}:
+        if asked & {*_SIZE_FIELDS, "fit", "crop", "engine"}:
             expected |= _FOLLOWING
         if "preset" in asked:
             expected |= _PRESET_FIELDS
@@ -186,6 +186,7 @@ class Provenance(BaseModel):
     def _bearing_on_frames(self) -> dict[str, JsonValue]:
         return {
             "speed": "exact",  # what there was before it had a name
+            "crop": None,  # the same
             "upscaler": "lanczos",  # the same
             **self.generation,
             "picture": f"sha256 {self.picture_sha256[:16]}",

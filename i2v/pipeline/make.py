@@ -20,7 +20,7 @@ from i2v.core.schema import Generation, Language
 from i2v.core.settings import OutputSettings, Settings
 from i2v.core.stages import Stage
 from i2v.engines.base import Decoded, Engine, Event, Inputs, Sounded
-from i2v.media.image import FittedPicture, Picture, fit_picture
+from i2v.media.image import FittedPicture, Picture, cropped, fit_picture
 from i2v.media.label import AIGC, aigc_tag
 from i2v.media.outputs import OutputTarget, prepare_output
 from i2v.media.provenance import KEY, Provenance
@@ -146,7 +146,7 @@ def mark(spec: EngineSpec, provenance: Provenance, output: OutputSettings, more:
 
 def fit_inputs(plan: ClipPlan, pictures: Sequence[Picture]) -> tuple[Inputs, tuple[Notice, ...]]:
     """Return the pictures as the engine takes them, and what was done to them."""
-    images, notices = [picture.image for picture in pictures], list[Notice]()
+    images, notices = [cropped(picture.image, plan.generation.crop) for picture in pictures], list[Notice]()
     if not plan.spec.capabilities.whole_picture:
         fitted = [_fit(image, plan.generation) for image in images]
         images = [each.image for each in fitted]

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
+from i2v.core.crop import Crop, kept_size, settled
 from i2v.core.engine_spec import EngineSpec, Preset
-from i2v.core.errors import Notice
+from i2v.core.errors import InvalidRequest, Notice
 from i2v.core.prompt_syntax import notices_on_syntax
 from i2v.core.schedules import evaluations
 from i2v.core.schema import MAX_SEED, Generation, GenerationRequest, Upscaling
-from i2v.media.image import fit_size
+from i2v.media.image import DEFAULT_LIMITS, fit_size
 from i2v.media.upscale import NETWORKS, choose_upscaler
 from i2v.pipeline.checks import check_request
 from i2v.weights.certificates import Certificate
@@ -42,10 +43,12 @@ def resolve(
         certificates: what fast sampling is proven for with these weights; `None` where nobody looked.
         upscaling: what the settings want; a network is used where it is installed and frames are enlarged.
     Raises:
-        InvalidRequest: as `check_request` does.
+        InvalidRequest: as `check_request` does, and for a `crop` that leaves too little.
     """
     options = check_request(request, spec)
     can = spec.capabilities
+    crop = _crop(request, picture_size)
+    picture_size = kept_size(picture_size, crop)
     preset = spec.presets.get(request.preset) or presets[request.preset]
     (width, height), (generated_width, generated_height) = _sizes(request, spec, preset, picture_size)
     fps = request.fps or preset.fps
@@ -67,6 +70,7 @@ def resolve(
         seed=request.seed if request.seed is not None else draw() if can.seed else 0,
         engine=spec.name,
         inputs=request.inputs,
+        crop=crop,
     )
     options, understood = options.completed(generation)
     generation = replace(generation, options=options.model_dump(mode="json", exclude_none=True))
@@ -77,6 +81,17 @@ def resolve(
         upscaler, missing = choose_upscaler(upscaling)
         generation, notices = replace(generation, upscaler=upscaler), (*notices, *missing)
     return generation, (*_resolve_notices(request, spec, generation), *notices)
+
+
+def _crop(request: GenerationRequest, picture_size: tuple[int, int]) -> Crop | None:
+    """Return the part that is asked for; refuse one that would be no picture by itself."""
+    crop = settled(request.crop, picture_size)
+    width, height = kept_size(picture_size, crop)
+    least, aspect = DEFAULT_LIMITS.min_side, DEFAULT_LIMITS.max_aspect
+    if crop and (min(width, height) < least or max(width, height) > aspect * min(width, height)):
+        allowed = f"a part of at least {least} pixels a side, and at most {aspect:g} times as long as wide"
+        raise InvalidRequest("request.invalid", field="crop", value=str(request.crop), allowed=allowed)
+    return crop
 
 
 def _negative_prompt(request: GenerationRequest, spec: EngineSpec) -> str:

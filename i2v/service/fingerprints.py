@@ -14,7 +14,8 @@ def fingerprint(
     request: GenerationRequest, picture: bytes, others: Sequence[bytes], webhook: Webhook | None = None
 ) -> str:
     """Return a digest of all that was asked for, the pictures included."""
-    fields = request.model_dump(exclude=None if request.inputs else {"inputs"})  # as before there were any
+    later = {name for name in ("inputs", "crop") if not getattr(request, name)}
+    fields = request.model_dump(exclude=later)  # as before there were any
     digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
     digest.update(picture)
     for each in others:  # by their digests, so that it is clear where one ends

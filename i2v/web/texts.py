@@ -19,16 +19,20 @@ LANGUAGES: dict[Language, str] = {"en": "English", "zh-CN": "简体中文"}
 # Titles of models that are no proper names, in Chinese.
 _TITLES = {"Demo model": "演示模型", "Camera move, no AI": "运镜（不用 AI）"}
 
+# What models make (`EngineSpec.summary`), in Chinese.
+_SUMMARIES = {
+    "Moves what is in the picture, as the prompt says": "按提示词让画面中的物体动起来",
+    "Small, short clips of camera moves, to try i2v": "简短的小尺寸运镜视频，用于试用",
+    "Moves what is in the picture, by itself: no prompt": "自动让画面动起来，不用提示词",
+    "Pans, zooms and turns the photo itself, sharp at any size": "平移、缩放、旋转原图，任何尺寸都清晰",
+}
+
 # Each text: English, Chinese.
 TEXTS: dict[str, tuple[str, str]] = {
     "page.title": ("Turn a photo and a sentence into a video", "一张照片加一句话，生成一段视频"),
     "page.language": ("Language", "语言"),
     "page.api": ("API", "API 文档"),
     "page.visit": ("Log out", "退出登录"),
-    "demo.about": (
-        "The demo model only makes small, short clips of camera moves.",
-        "演示模型只能生成简短的小尺寸运镜视频。",
-    ),
     "demo.better": (
         "{title} can also move what is in the picture, but needs an NVIDIA GPU and a {size} download.",
         "{title} 还能让画面中的物体动起来，但需要 NVIDIA 显卡，并下载 {size} 的模型文件。",
@@ -54,8 +58,21 @@ TEXTS: dict[str, tuple[str, str]] = {
     # what goes in
     "picture.label": ("Picture", "图片"),
     "picture.placeholder": ("Drop, paste or click", "拖入、粘贴或点击上传"),
+    "shape.label": ("Shape", "画面形状"),
+    "shape.picture": ("Whole", "整张"),
+    "shape.own": ("Part", "局部"),
+    "crop.box": ("Crop box: move it with the mouse or the arrow keys", "裁剪框：用鼠标或方向键移动"),
+    "crop.place": ("Position of the crop box", "裁剪框位置"),
     "prompt.label": ("What should happen?", "想让画面怎么动？"),
     "prompt.placeholder": ("the camera pans left", "镜头向左平移"),
+    "prompts.open": ("History", "历史"),
+    "prompts.empty": (
+        "Prompts that you use appear here. They stay in this browser.",
+        "用过的提示词会显示在这里，只保存在此浏览器中。",
+    ),
+    "prompts.keep": ("Add to favourites", "收藏"),
+    "prompts.unkeep": ("Remove from favourites", "取消收藏"),
+    "prompts.forget": ("Delete", "删除"),
     "motions.label": ("Camera moves", "运镜"),
     "motion.left": ("left", "左移"),
     "motion.right": ("right", "右移"),
@@ -79,16 +96,42 @@ TEXTS: dict[str, tuple[str, str]] = {
     "takes.compare": ("Compare", "对比"),
     "takes.alone": ("Stop comparing", "取消对比"),
     "advanced": ("Advanced", "高级设置"),
+    "own.label": ("Own presets", "自定义预设"),
+    "own.name": ("Save these settings as", "将当前设置保存为"),
+    "own.save": ("Save", "保存"),
+    "own.remove": ("Delete", "删除"),
+    "own.remove.confirm": ("Delete?", "删除？"),
     "resolution.label": ("Resolution", "分辨率"),
+    "resolution.help": (
+        "How many pixels the clip has: 512p is an area of 512 x 512.",
+        "视频的像素数：512p 即 512 x 512 的面积。",
+    ),
     "resolution.preset": ("from preset", "按预设"),
     "fit.label": ("Aspect ratio", "画面比例"),
+    "fit.help": (
+        "What becomes of a picture whose shape the model does not make.",
+        "图片形状与模型尺寸不合时如何处理。",
+    ),
     "fit.keep": ("Same as picture", "与图片一致"),
     "fit.crop": ("Square, cropped", "裁剪成正方形"),
     "fit.pad": ("Square, with borders", "加边框成正方形"),
     "num_frames.label": ("Frames", "帧数"),
+    "num_frames.help": (
+        "How many pictures the clip is made of: more is longer, and takes longer.",
+        "视频由多少帧组成：越多越长，用时也越久。",
+    ),
     "fps.label": ("Frames per second", "每秒帧数"),
+    "fps.help": (
+        "How fast the frames are played: fewer is slower and longer.",
+        "播放速度：越小越慢，视频越长。",
+    ),
     "num_inference_steps.label": ("Steps", "步数"),
+    "num_inference_steps.help": (
+        "How often the frames are refined: more is cleaner, and takes longer.",
+        "画面细化的次数：越多越干净，用时也越久。",
+    ),
     "speed.label": ("Speed", "速度"),
+    "speed.help": ("Whether steps may be saved where that was verified.", "经过验证时是否可以省去部分步骤。"),
     "speed.auto": (
         "Auto: fast if verified for this model, else exact",
         "自动：已在此模型上验证则用快速，否则用精确",
@@ -99,17 +142,34 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "speed.fast": ("Fast: far fewer steps, nearly the same clip", "快速：步数少得多，画面几乎相同"),
     "guidance_scale.label": ("Guidance", "引导强度"),
+    "guidance_scale.help": (
+        "How closely the clip follows the prompt; 1 turns it off.",
+        "视频贴合提示词的程度；1 为关闭。",
+    ),
     "negative_prompt.label": ("Negative prompt", "反向提示词"),
+    "negative_prompt.help": ("What the clip should not show.", "不希望画面中出现的内容。"),
     "negative_prompt.placeholder": ("model default", "模型默认值"),
     "seed.label": ("Seed (leave empty for random)", "种子（留空则随机）"),
+    "seed.help": (
+        "The same number and settings make the same clip again.",
+        "数字和设置相同，生成的视频也相同。",
+    ),
     "seed.dice": ("Random", "随机"),
     "seed.reuse": ("Reuse last seed", "沿用上次的种子"),
     "engine.label": ("Model", "模型"),
     "engine.auto": ("Automatic", "自动"),
-    "engine.no_weights": (
-        "{title}: nothing needs to be downloaded.",
-        "{title}：无需下载任何文件。",
-    ),
+    "engine.auto.now": ("Automatic: {title}", "自动：{title}"),
+    "engine.auto.why": ("best that runs here", "本机最佳"),
+    "engine.change": ("Change", "更换"),
+    "engine.close": ("Close", "收起"),
+    "engine.time": ("about {time} here", "本机约 {time}"),
+    "engine.time.range": ("{low} to {high} here", "本机 {low}至{high}"),
+    "engine.time.unknown": ("not timed here yet", "本机尚无用时记录"),
+    "engine.installed": ("installed, {size}", "已安装，{size}"),
+    "engine.included": ("comes with i2v, {size}", "i2v 自带，{size}"),
+    "engine.not_installed": ("not installed, {size} download", "未安装，需下载 {size}"),
+    "engine.needs_nothing": ("no download", "无需下载"),
+    "engine.licence": ("licence: {licence}", "许可证：{licence}"),
     "engine.no_prompt": (
         "{title} works from the picture alone and reads no prompt.",
         "{title} 只根据图片生成，不读取提示词。",
@@ -128,6 +188,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{width} x {height} 像素，{num_frames} 帧，时长 {seconds} 秒",
     ),
     "forecast.keep": ("uses the whole picture ({size})", "使用整张图片（{size}）"),
+    "forecast.part": ("uses the chosen part of the picture ({size})", "使用图片中选定的部分（{size}）"),
     "forecast.keep_cut": (
         "cuts {percent} % off the picture ({size})",
         "图片（{size}）裁去 {percent}%",
@@ -299,10 +360,17 @@ TEXTS: dict[str, tuple[str, str]] = {
     "status.cancelling": ("Cancelling…", "正在取消…"),
     "status.step": ("step {step} of {total}", "第 {step}/{total} 步"),
     "status.frame": ("frame {step} of {total}", "第 {step}/{total} 帧"),
+    "status.elapsed": ("{seconds} s so far", "已用 {seconds} 秒"),
     "status.left": ("about {seconds} s left", "约剩 {seconds} 秒"),
     "status.cancelled": ("Cancelled.", "已取消。"),
     "status.failed": ("Failed.", "生成失败。"),
     "status.succeeded": ("Done.", "完成。"),
+    "notify.label": ("Notify me when a clip is done", "视频完成时通知我"),
+    "notify.denied": (
+        "The browser does not allow notifications from this page. Its settings for this site can change"
+        " that.",
+        "浏览器不允许本页面发送通知，可在浏览器的网站设置中更改。",
+    ),
     "preview.alt": ("Noisy preview of the clip", "视频预览（仍有噪点）"),
     "cancel": ("Cancel", "取消"),
     # the queue
@@ -485,6 +553,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "result.prompt": ("Prompt", "提示词"),
     "result.negative_prompt": ("Negative prompt", "反向提示词"),
     "result.size": ("Size", "尺寸"),
+    "result.crop": ("Part of the picture", "所用画面"),
+    "result.crop.value": (
+        "{left} to {right} % across, {top} to {bottom} % down",
+        "横向 {left}% 至 {right}%，纵向 {top}% 至 {bottom}%",
+    ),
     "result.length": ("Length", "时长"),
     "result.length.value": ("{frames} frames at {fps} fps", "{frames} 帧，每秒 {fps} 帧"),
     "result.steps": ("Steps", "步数"),
@@ -559,6 +632,11 @@ def _localized(params: Mapping[str, Param], language: Language) -> dict[str, Par
 def model_title(title: str, language: Language) -> str:
     """Return the name of a model on the page: most are proper names, and the same in every language."""
     return _TITLES.get(title, title) if language == "zh-CN" else title
+
+
+def model_summary(summary: str, language: Language) -> str:
+    """Return what a model makes; of an engine of another package, as that says it."""
+    return _SUMMARIES.get(summary, summary) if language == "zh-CN" else summary
 
 
 def preferred_language(accept_language: str) -> Language:

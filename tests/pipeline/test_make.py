@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from i2v.core.crop import Crop
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Cancelled, I2VError, InsufficientMemory, ModelUnavailable
 from i2v.core.results import Result
@@ -19,7 +20,7 @@ from i2v.core.schema import DeviceInfo, Generation, MemoryPlan
 from i2v.core.settings import OutputSettings, load_settings
 from i2v.engines.base import Decoded, Denoised
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
-from i2v.media.image import Picture
+from i2v.media.image import Picture, fit_picture
 from i2v.media.label import AIGC
 from i2v.media.outputs import OutputName
 from i2v.media.provenance import Provenance
@@ -28,7 +29,7 @@ from i2v.media.upscale import is_installed
 from i2v.media.video import probe, read_tags
 from i2v.memory.plan import Planned
 from i2v.pipeline.engines import EngineCache, LoadedEngine
-from i2v.pipeline.make import ClipEvent, Loaded, Output, describe, make_clip, mark
+from i2v.pipeline.make import ClipEvent, Loaded, Output, describe, fit_inputs, make_clip, mark
 from i2v.pipeline.plan import ClipPlan
 from tests.clips import WHEN, read_frames
 
@@ -176,6 +177,17 @@ def test_what_was_cut_off_the_picture_is_in_the_result(
     result = make(engine, asked, picture, tmp_path)
     cropped = next(notice for notice in result.notices if notice.code == "image.cropped")
     assert (cropped.params["left"], cropped.params["right"]) == (16, 16)
+
+
+def test_a_clip_is_made_of_the_part_that_was_asked_for(
+    engine: I2VGenXLEngine, generation: Generation, picture: Picture, tmp_path: Path
+) -> None:
+    crop = Crop(0.25, 0, 0.75, 1)
+    plan = ClipPlan({}, engine.spec, replace(generation, crop=crop), CPU, Planned(engine.plan))
+    inputs, _ = fit_inputs(plan, [picture])
+    part = picture.image.crop(crop.box(picture.image.size))
+    expected = fit_picture(part, generation.width, generation.height, "keep").image
+    assert inputs.image.tobytes() == expected.tobytes()
 
 
 @pytest.mark.parametrize(

@@ -229,3 +229,23 @@ def test_what_an_engine_does_not_take_stands_in_no_generation() -> None:
     assert (generation.prompt, generation.negative_prompt, generation.seed) == ("", "", 0)
     assert (generation.num_inference_steps, generation.guidance_scale, generation.target_fps) == (0, 1.0, 30)
     assert "request.target_fps_clamped" not in [notice.code for notice in notices]
+
+
+def test_a_crop_settles_the_shape_as_if_the_picture_were_that_part() -> None:
+    whole, _ = settle(I2VGEN_XL, size=(2000, 2000))
+    part, _ = settle(I2VGEN_XL, crop="0.25,0,0.75,1")
+    assert (part.width, part.height) == settle_size((1500, 2000))
+    assert part.crop is not None
+    assert part.crop.box(PHOTO) == (750, 0, 2250, 2000)
+    assert whole.crop is None
+
+
+def settle_size(size: tuple[int, int]) -> tuple[int, int]:
+    generation, _ = settle(I2VGEN_XL, size=size)
+    return generation.width, generation.height
+
+
+@pytest.mark.parametrize(("size", "crop"), [((100, 100), "0,0,0.1,1"), ((3000, 2000), "0,0,1,0.05")])
+def test_a_crop_that_leaves_no_picture_is_refused(size: tuple[int, int], crop: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"crop.*at least 16 pixels a side, and at most 8 times"):
+        settle(I2VGEN_XL, size=size, crop=crop)

@@ -67,6 +67,12 @@ def is_selected(page: Page, tab: str) -> None:
     expect(page.locator(f"#i2v-tab-{tab}-button")).to_have_attribute("aria-selected", "true")
 
 
+def choose_engine(page: Page, title: str) -> None:
+    """Choose the engine whose card begins with `title`."""
+    page.click("#i2v-engine-change button")
+    page.locator("#i2v-engine label").filter(has_text=re.compile(rf"^\s*{title}")).click()
+
+
 def click_twice(button: Locator) -> None:
     """Double-click, however slow the machine is: both at the same moment."""
     button.evaluate("button => { button.click(); button.click(); }")

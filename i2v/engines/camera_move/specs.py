@@ -17,6 +17,7 @@ def _preset(area_side: int, seconds: int, fps: int) -> Preset:
 CAMERA_MOVE = EngineSpec(
     name="camera-move",
     title="Camera move, no AI",
+    summary="Pans, zooms and turns the photo itself, sharp at any size",
     implementation="i2v.engines.camera_move.engine:CameraMoveEngine",
     multiple=2,
     trained_frames=FRAMES,

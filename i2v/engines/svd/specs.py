@@ -58,6 +58,7 @@ def _spec(
     return EngineSpec(
         name=name,
         title=title,
+        summary="Moves what is in the picture, by itself: no prompt",
         implementation="i2v.engines.svd.engine:SVDEngine",
         memory="i2v.engines.svd.memory:MEMORY",
         multiple=64,

@@ -251,6 +251,7 @@ def form_schema(
     properties: JsonSchema = {name: field.get("anyOf", [field])[0] for name, field in fields.items()}
     options = {**_TEXT, "contentMediaType": "application/json"}
     options["description"] = f"a JSON object, as text: {fields['options']['description']}"
+    properties["crop"] = {**_TEXT, "description": f"{fields['crop']['description']}: 0.1,0,0.9,1 or 16:9"}
     del properties["inputs"]  # a form has each picture as a file
     return {**schema, "properties": {**properties, "options": options}}
 

@@ -27,7 +27,9 @@ from i2v.web.page.upload_folder import UploadFolder
 
 MAX_UPLOAD_BYTES = 2e9  # of all visitors together
 _CSS = [Path(__file__).with_name(name) for name in ("page.css", "studio.css")]
-_SCRIPT = Path(__file__).with_name("page.js")
+_SCRIPTS = [
+    Path(__file__).with_name(name) for name in ("page.js", "studio.js", "crop.js", "prompts.js", "notify.js")
+]
 # A tab that is longer than the window is as wide as one that is not.
 _STYLE = "<style>html { scrollbar-gutter: stable; }</style>"
 
@@ -65,7 +67,7 @@ async def _mount(app: FastAPI, settings: Settings, folder: Path) -> None:
         mcp_server=False,
         theme=_theme(),
         css_paths=_CSS,
-        head=f"{_STYLE}<script>{_SCRIPT.read_text()}</script>",
+        head=_STYLE + "".join(f"<script>{script.read_text()}</script>" for script in _SCRIPTS),
     )
     blocks.has_launched = True  # only `launch` sets it, and without it any file here could be read
     routes = app.router.routes

@@ -6,11 +6,13 @@ behind a proxy's path. This module knows neither widgets nor the service.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
 from typing import get_args
 
+from i2v.core.crop import Crop
 from i2v.core.engine_spec import Capabilities, EngineSpec
 from i2v.core.errors import Notice
 from i2v.core.option_fields import option_fields
@@ -22,7 +24,7 @@ from i2v.jobs.model import Job
 from i2v.media.video.animation import MAX_FRAMES, AnimationFormat
 from i2v.service.job_files import VideoProblem
 from i2v.web.option_texts import choice_label, option_label
-from i2v.web.page.framing import shape_of
+from i2v.web.page.framing import part_of, shape_of
 from i2v.web.texts import model_title, text, translate
 
 GIB = 2**30
@@ -46,6 +48,10 @@ def given(job: Job, kind: str = "") -> str:
     """Return the picture that the job was given, small, in a frame of the clip's shape."""
     ran = job.generation
     shape = "" if ran is None else shape_of((ran.width, ran.height), ran.fit)
+    if ran is not None and ran.crop is not None and ran.fit != "pad":
+        cut = (ran.crop.left, ran.crop.top, 1 - ran.crop.right, 1 - ran.crop.bottom)
+        part = part_of(f"api/v1/jobs/{job.id}/thumbnail", "", cut, (ran.width, ran.height))
+        return f'<div class="i2v-frame i2v-given {kind}">{part}</div>'
     return (
         f'<div class="i2v-frame i2v-given {kind}">'
         f'<img src="api/v1/jobs/{job.id}/thumbnail" alt="" style="{shape}"></div>'
@@ -100,6 +106,15 @@ def _words(job: Job, language: Language) -> Iterable[str]:
         yield text(key, language, step=job.step, total=job.total)
     if job.eta_seconds is not None:
         yield text("status.left", language, seconds=max(1, round(job.eta_seconds)))
+    if job.started_at is not None:
+        yield text("status.elapsed", language, seconds=max(0, round(time.time() - job.started_at)))
+
+
+def notify(language: Language) -> dict[str, str]:
+    """Return the box that switches notifications on, as `value`; `notify.js` does what it says."""
+    label, denied = (escape(text(key, language)) for key in ("notify.label", "notify.denied"))
+    box = f'<label><input type="checkbox"> {label}</label>'
+    return {"value": f'{box}<p class="i2v-error i2v-denied" role="alert" hidden>{denied}</p>'}
 
 
 def plain(line: str, kind: str = "") -> str:
@@ -224,6 +239,7 @@ def _facts(job: Job, language: Language, spec: EngineSpec | None) -> Iterable[tu
         yield "prompt", ran.prompt
         yield "negative_prompt", ran.negative_prompt
         yield "size", f"{ran.width} x {ran.height}"
+        yield "crop", "" if ran.crop is None else _crop(ran.crop, language)
         yield "length", text("result.length.value", language, frames=ran.num_frames, fps=ran.fps)
         yield "steps", _steps(ran, language)
         yield "guidance", str(ran.guidance_scale) if can.guidance_scale else ""
@@ -235,6 +251,11 @@ def _facts(job: Job, language: Language, spec: EngineSpec | None) -> Iterable[tu
         yield "memory", _memory(made, language)
         yield "made_with", _made_with(made)
     yield "path", job.output if made is None else str(made.path)
+
+
+def _crop(crop: Crop, language: Language) -> str:
+    sides = {name: f"{100 * getattr(crop, name):.3g}" for name in ("left", "top", "right", "bottom")}
+    return text("result.crop.value", language, **sides)
 
 
 def _steps(ran: Generation, language: Language) -> str:

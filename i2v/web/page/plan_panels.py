@@ -32,10 +32,6 @@ def about(spec: EngineSpec, best: EngineSpec | None, reason: Notice | None, lang
     said, button = [], ""
     if spec.capabilities.prompt == "none":
         said.append(text("engine.no_prompt", language, title=title))
-    if not spec.files:
-        said.append(text("engine.no_weights", language, title=title))
-    if spec.embedded:
-        said.append(text("demo.about", language))
     if spec.embedded and best is not None and best.published:
         size = shown_size(best.published_bytes)
         better = {"title": model_title(best.title, language), "size": size}

@@ -91,6 +91,18 @@ def with_motion(prompt: str, name: str, spec: EngineSpec, language: Language) ->
     return f"{rest}{'，' if language == 'zh-CN' else ', '}{words}"
 
 
+def prompt_menu(language: Language) -> dict[str, str]:
+    """Return the menu of prompts that were used before, as `value`; `prompts.js` fills it in the browser."""
+    keys = ("prompts.empty", "prompts.keep", "prompts.unkeep", "prompts.forget")
+    words = " ".join(f'data-{key.removeprefix("prompts.")}="{escape(text(key, language))}"' for key in keys)
+    label = escape(text("prompts.open", language))
+    button = (
+        '<button type="button" class="i2v-act" id="i2v-prompts-open" aria-expanded="false"'
+        f' aria-controls="i2v-prompts-list">{label}</button>'
+    )
+    return {"value": f'{button}<div class="i2v-prompts" id="i2v-prompts-list" hidden {words}></div>'}
+
+
 def examples(language: Language) -> str:
     """Return the example pictures as buttons (`data-act`: example; `data-id`: its name); "" without any."""
     buttons = "".join(_example(name, language) for name in EXAMPLES if example(name) is not None)

@@ -122,6 +122,30 @@ class Filling:
             return gr.skip()
         return with_motion(values[self._form.prompt] or "", name, spec, language)
 
+    def show_own(self, values: Values) -> Updates:
+        """Show the presets that this browser keeps."""
+        return self._form.own.shown(values, self._shared.language_of(values))
+
+    async def save_own(self, values: Values) -> Updates:
+        """Keep the settings of the form under the name that was typed."""
+        try:
+            spec = await self._context.engine(self._form.engine_named(values))
+        except I2VError:  # `look` tells it
+            return {}
+        return self._form.own.saved(values, self._form.fields(values, spec))
+
+    async def use_own(self, values: Values, event: gr.EventData) -> Updates:
+        """Open one of them, with the prompt, part and seed that are in the form; or delete it."""
+        chosen, updates = self._form.own.pressed(values, event)
+        if chosen is None:
+            return updates
+        form = self._form
+        part = form.cropping.field(values)
+        moved = values[form.cropping.place] if part else None  # where the box was put
+        now = {"prompt": values[form.prompt], "seed": values[form.seed], "crop": moved or part}
+        given = {name: value for name, value in now.items() if value}
+        return updates | {self._shared.opened: Opened(fields={**chosen.fields, **given})}
+
     async def apply_preset(self, values: Values) -> Updates:
         """Show the controls of the engine that is chosen, with the numbers of the preset."""
         view: Showing = values[self._view]

@@ -20,7 +20,11 @@ from gradio.processing_utils import save_bytes_to_cache
 from i2v.core.engine_spec import EngineSpec, FrameCounts
 from i2v.core.schema import MAX_SEED, Fit, Language, PresetName, Resolution, Speed
 from i2v.jobs.model import JsonObject
+from i2v.web.page.starting_points import prompt_menu
+from i2v.web.page.tabs.cards import EngineCards
+from i2v.web.page.tabs.cropping import Cropping
 from i2v.web.page.tabs.options import OptionWidgets
+from i2v.web.page.tabs.own_presets import OwnPresets
 from i2v.web.page.tabs.showing import Place
 from i2v.web.page.tabs.widgets import (
     Choices,
@@ -33,7 +37,7 @@ from i2v.web.page.tabs.widgets import (
     merged,
 )
 from i2v.web.page.uploads import read_upload, uploaded
-from i2v.web.texts import TEXTS, model_title, text
+from i2v.web.texts import TEXTS, text
 
 NUMBERS = ("num_frames", "fps", "num_inference_steps", "guidance_scale")
 # What a request that was made elsewhere settles, and what its silence means.
@@ -49,12 +53,14 @@ class Form:
     """The widgets, made where this is called within a `gr.Blocks`."""
 
     def __init__(self, labels: Labels, engines: Mapping[str, EngineSpec]) -> None:
-        labels.of(gr.HTML(elem_id="i2v-picture-label"), value="picture.label")
+        with gr.Row(elem_id="i2v-picture-head"):
+            labels.of(gr.HTML(elem_id="i2v-picture-label"), value="picture.label")
+            self.cropping = Cropping(labels)
         self.picture = gr.Image(
             type="filepath",
             sources=["upload", "webcam", "clipboard"],
             buttons=[],
-            height=205,
+            height=190,
             show_label=False,
             placeholder=" · ".join(TEXTS["picture.placeholder"]),
             elem_id="i2v-picture",
@@ -67,28 +73,23 @@ class Form:
         self.picture_error = gr.HTML(elem_id="i2v-picture-error")
         # What of the picture is cut, over it and below it; its button keeps all of it.
         self.cut = acting_html("i2v-cut")
-        self.prompt = labels.of(
-            gr.Textbox(lines=2, max_lines=6, elem_id="i2v-prompt"),
-            label="prompt.label",
-            placeholder="prompt.placeholder",
-        )
+        with gr.Column(elem_id="i2v-words"):
+            self.prompt = labels.of(
+                gr.Textbox(lines=2, max_lines=6, elem_id="i2v-prompt"),
+                label="prompt.label",
+                placeholder="prompt.placeholder",
+            )
+            labels.follow(gr.HTML(elem_id="i2v-prompts"), prompt_menu)
         self.motions = acting_html("i2v-motions")
         self.prompt_error = gr.HTML(elem_id="i2v-prompt-error")
         presets = _named("preset", PresetName)
         self._engines = engines
-        with gr.Row(equal_height=True, elem_id="i2v-choices"):
+        with gr.Column(elem_id="i2v-choices"):
             self.preset = labels.of(
-                gr.Radio(presets("en"), value="standard", scale=3, min_width=260, elem_id="i2v-preset"),
-                presets,
-                label="preset.label",
+                gr.Radio(presets("en"), value="standard", elem_id="i2v-preset"), presets, label="preset.label"
             )
-            self.engine = labels.of(
-                Dropdown(
-                    self._engine_choices("en"), value="auto", scale=2, min_width=170, elem_id="i2v-engine"
-                ),
-                self._engine_choices,
-                label="engine.label",
-            )
+            self.cards = EngineCards(labels, engines)
+            self.engine = self.cards.engine
         # Where a prompt is written: the batch adds its own.
         self.prompts: list[Any] = [self.prompt]
         # What makes no sense without a seed: the tab adds its own.
@@ -96,38 +97,60 @@ class Form:
 
     def advanced(self, labels: Labels) -> None:
         """Make the widgets that stand folded away."""
+        self.own = OwnPresets(labels)
         self.options = OptionWidgets(labels, self._engines)
         with gr.Row():
             self.resolution = labels.of(
-                Dropdown(_resolutions("en"), value=""), _resolutions, label="resolution.label"
+                Dropdown(_resolutions("en"), value=""),
+                _resolutions,
+                label="resolution.label",
+                info="resolution.help",
             )
             # Its choices are those of an engine: see `fits`.
-            self.fit = labels.of(Dropdown(_named("fit", Fit)("en"), value="keep"), label="fit.label")
+            self.fit = labels.of(
+                Dropdown(_named("fit", Fit)("en"), value="keep"), label="fit.label", info="fit.help"
+            )
         self.num_frames = labels.of(
-            Slider(4, 128, 16, step=1, buttons=[], elem_id="i2v-num-frames"), label="num_frames.label"
+            Slider(4, 128, 16, step=1, buttons=[], elem_id="i2v-num-frames"),
+            label="num_frames.label",
+            info="num_frames.help",
         )
         # For engines that make only a few numbers of frames.
         self.num_frames_of = labels.of(
-            Dropdown([], visible=False, elem_id="i2v-num-frames-of"), label="num_frames.label"
+            Dropdown([], visible=False, elem_id="i2v-num-frames-of"),
+            label="num_frames.label",
+            info="num_frames.help",
         )
-        self.fps = labels.of(Slider(1, 60, 8, step=1, buttons=[], elem_id="i2v-fps"), label="fps.label")
+        self.fps = labels.of(
+            Slider(1, 60, 8, step=1, buttons=[], elem_id="i2v-fps"), label="fps.label", info="fps.help"
+        )
         self.num_inference_steps = labels.of(
-            Slider(10, 100, 50, step=1, buttons=[], elem_id="i2v-steps"), label="num_inference_steps.label"
+            Slider(10, 100, 50, step=1, buttons=[], elem_id="i2v-steps"),
+            label="num_inference_steps.label",
+            info="num_inference_steps.help",
         )
         self.guidance_scale = labels.of(
-            Slider(1, 20, 9, step=0.5, buttons=[], elem_id="i2v-guidance"), label="guidance_scale.label"
+            Slider(1, 20, 9, step=0.5, buttons=[], elem_id="i2v-guidance"),
+            label="guidance_scale.label",
+            info="guidance_scale.help",
         )
         speeds = _named("speed", Speed)
         self.speed = labels.of(
-            Dropdown(speeds("en"), value="auto", elem_id="i2v-speed"), speeds, label="speed.label"
+            Dropdown(speeds("en"), value="auto", elem_id="i2v-speed"),
+            speeds,
+            label="speed.label",
+            info="speed.help",
         )
         self.negative_prompt = labels.of(
             gr.Textbox(lines=2, elem_id="i2v-negative-prompt"),
             label="negative_prompt.label",
+            info="negative_prompt.help",
             placeholder="negative_prompt.placeholder",
         )
         # A text, since Gradio's number cannot be left empty: it becomes 0.
-        self.seed = labels.of(gr.Textbox(max_lines=1, elem_id="i2v-seed"), label="seed.label")
+        self.seed = labels.of(
+            gr.Textbox(max_lines=1, elem_id="i2v-seed"), label="seed.label", info="seed.help"
+        )
         with gr.Row() as seeds:
             self.dice = labels.of(gr.Button(size="sm"), value="seed.dice")
             self.reuse = labels.of(gr.Button(size="sm"), value="seed.reuse")
@@ -137,16 +160,12 @@ class Form:
         """Make what there is to begin with, as long as there is no picture."""
         self.examples = acting_html("i2v-examples")
 
-    def _engine_choices(self, language: Language) -> list[tuple[str, str]]:
-        known = [(model_title(spec.title, language), name) for name, spec in self._engines.items()]
-        return [(text("engine.auto", language), "auto"), *known]
-
     def settings(self) -> list[Any]:
         """Return the widgets that a plan and advice depend on."""
         return [
             self.picture, self.prompt, self.preset, self.engine, self.resolution, self.fit, self.num_frames,
             self.num_frames_of, self.fps, self.num_inference_steps, self.guidance_scale, self.speed,
-            *self.options.widgets(),
+            *self.cropping.widgets(), *self.options.widgets(),
         ]  # fmt: skip
 
     def shaped(self) -> list[Any]:
@@ -158,7 +177,7 @@ class Form:
 
     def kept(self) -> list[Any]:
         """Return the widgets, but for the picture, that are brought back with a job or a clip's settings."""
-        known = [self.engine, *self.shaped(), *self.options.widgets()]
+        known = [self.engine, *self.shaped(), *self.options.widgets(), *self.cropping.widgets()]
         return list(dict.fromkeys(known))
 
     def inputs(self) -> set[Any]:
@@ -191,6 +210,8 @@ class Form:
         for name in ("engine", "speed"):
             if given.get(name) == "auto":
                 del given[name]  # as the settings, or the weights, have it
+        if crop := self.cropping.field(values):
+            given["crop"] = crop
         if options := self.options.given(values, spec):
             given["options"] = options
         return {"prompt": (values[self.prompt] or "") if can.prompt != "none" else "", **given}
@@ -243,6 +264,7 @@ class Form:
         """Return the widgets as the fields of a request to `spec` have them, but for numbers and seed."""
         settled = {name: fields.get(name, silence) for name, silence in _SETTLED.items()}
         filled = {getattr(self, name): value for name, value in settled.items()}
+        filled |= self.cropping.filled(fields.get("crop"))
         return filled | self.options.filled(spec, fields.get("options"))
 
     def repeated(self, fields: Mapping[str, object], spec: EngineSpec) -> Updates:

@@ -78,6 +78,7 @@ class GenerateTab:
             with gr.Column(scale=7, min_width=300, elem_id="i2v-outcome"):
                 self.form.beginnings()
                 self.screen = Screen(labels, self._service.engines)
+                labels.follow(gr.HTML(elem_id="i2v-notify"), panels.notify)
         self.filling = Filling(shared, self.view, self.brought_back, self.form, self.outlook)
 
     def watched(self) -> list[Any]:
@@ -104,6 +105,16 @@ class GenerateTab:
         picked = [form.picture, form.prompt]
         form.examples.click(filling.begin_with, here | {form.picture}, picked, **QUIET)
         form.motions.click(filling.add_motion, here | {form.prompt, form.engine}, form.prompt, **QUIET)
+        own = form.own
+        for event in (loaded.then, switched.then, own.stored.change):
+            event(filling.show_own, here | {own.stored}, own.list, **QUIET)
+        gr.on(
+            [own.save.click, own.name.submit],
+            filling.save_own,
+            everything | {own.stored, own.name},
+            [own.stored, own.name],
+            **QUIET,
+        )
         screen.takes.click(self.act_on_take, {self.view}, **QUIET)
         screen.status.click(self.star, {self.view}, **QUIET)
         screen.carry_on.click(self.carry_on, {self.view, form.picture}, form.picture, **QUIET)
@@ -137,6 +148,14 @@ class GenerateTab:
         examined.then(self.outlook.look, everything, seen, **QUIET)
         form.dice.click(draw_seed, None, form.seed, **QUIET)
         form.reuse.click(self.last_seed, self.view, form.seed, **QUIET)
+        self.wire_opened(
+            form.own.list.click(
+                self.filling.use_own,
+                everything | {form.own.stored},
+                [form.own.stored, shared.opened],
+                **QUIET,
+            )
+        )
         for offer in (self.outlook.missing, self.outlook.about):
             acted = offer.click(self.outlook.act, here, [shared.tabs, self.outlook.fetched], **QUIET)
             acted.then(self.outlook.look, everything, seen, **QUIET)
@@ -275,7 +294,7 @@ class GenerateTab:
             label = text("picture.label", self._shared.language_of(values))
             raise InvalidRequest("request.missing_field", field=label)
         spec = await self._context.engine(self.form.engine_named(values))
-        fields = self.form.fields(values, spec)
+        fields = self.form.fields(values, spec) | await self.outlook.cropped(values)
         if values[self.view].shaped is None:  # pressed before the form was filled: the preset has the numbers
             fields = {name: value for name, value in fields.items() if name not in NUMBERS}
         for seed in seeds:

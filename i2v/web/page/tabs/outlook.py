@@ -25,6 +25,7 @@ from i2v.web.page import models_panels, panels, plan_panels
 from i2v.web.page.framing import Framing, on_picture
 from i2v.web.page.inspected import Inspected
 from i2v.web.page.starting_points import chips, examples
+from i2v.web.page.tabs.cropping import box
 from i2v.web.page.tabs.form import Form
 from i2v.web.page.tabs.showing import Place, Showing, place_of
 from i2v.web.page.tabs.widgets import Action, Shared, Updates, Values, acting_html
@@ -64,7 +65,7 @@ class Outlook:
         form = self._form
         return [
             self.missing, self.about, self.plan, self.advice, self.reshapes, form.cut, form.motions,
-            form.examples,
+            form.examples, form.engine,
         ]  # fmt: skip
 
     def errors(self) -> dict[Place, Any]:
@@ -103,8 +104,11 @@ class Outlook:
             facts = self._facts(values)
             path = self._form.picture_path(values)
             header = None if path is None else await self._inspected.of(path)
-            fields = self._form.fields(values, spec)
-            plan = await self.planned(fields, spec, None if header is None else header.size)
+            size = None if header is None else header.size
+            preset = str(values[self._form.preset])
+            said |= await self._form.cards.look(self._context, view, preset, size)
+            fields = self._form.fields(values, spec) | await self.cropped(values)
+            plan = await self.planned(fields, spec, size)
         except I2VError as error:
             if self.reshapes in said and view.shaped:
                 return said  # of values that another engine's controls left
@@ -115,7 +119,6 @@ class Outlook:
             return said | {self.plan: line, self.advice: "", self._form.cut: ""}
         view.noticed = None
         guidance, fps = (cast("float", plan.options[name]) for name in ("guidance_scale", "fps"))
-        size = None if header is None else header.size
         advice = advise(str(fields["prompt"]), facts or size, guidance, fps, spec)
         listed = (*(() if header is None else header.notices), *advice)
         view.framing = None
@@ -125,8 +128,25 @@ class Outlook:
         return said | {
             self.plan: plan_panels.forecast(plan, view.framing, language),
             self.advice: panels.notices(listed, language),
-            self._form.cut: on_picture(view.framing, can_pad, language) if view.framing else "",
+            self._form.cut: self._cut(view.framing, can_pad, language),
         }
+
+    def _cut(self, framing: Framing | None, can_pad: bool, language: Language) -> str:
+        """Return what is said of what is cut, with what the crop box is drawn from."""
+        if framing is None:
+            return ""
+        return on_picture(framing, can_pad, language) + box(framing.crop, language)
+
+    async def cropped(self, values: Values) -> JsonObject:
+        """Return the `crop` of a request for the picture in the form, where a part of it is chosen.
+
+        Raises as `Inspected.of` does.
+        """
+        path = self._form.picture_path(values)
+        if path is None or self._form.cropping.field(values) is None:
+            return {}
+        crop = self._form.cropping.crop(values, (await self._inspected.of(path)).size)
+        return {"crop": None if crop is None else str(crop)}
 
     async def _of_engine(
         self, view: Showing, spec: EngineSpec, is_named: bool, language: Language

@@ -44,6 +44,7 @@ class Showing(View):
         shaped: the name of the engine whose controls are shown, "" where that is not known; `None` before the
             form was filled for the first time.
         reshapes: how often another engine's had to be shown.
+        cards: what stands on the engines' cards, and `cards_key` what that was asked for with.
     """
 
     job: str = ""
@@ -59,6 +60,8 @@ class Showing(View):
     examined: tuple[str, PictureFacts | InvalidRequest] | None = field(default=None, compare=False)
     shaped: str | None = field(default=None, compare=False)
     reshapes: int = field(default=0, compare=False)
+    cards: list[tuple[str, str]] = field(default_factory=list, compare=False)
+    cards_key: object = field(default=None, compare=False)
 
     def turn_to(self, job: str = "", is_sending: bool = False, error: JsonObject | None = None) -> None:
         self.job, self.is_sending, self.error, self.beside = job, is_sending, error, ""

@@ -77,6 +77,7 @@ def _taking_all(base: type[Widget]) -> type[Widget]:
 
 Slider = _taking_all(gr.Slider)
 Dropdown = _taking_all(gr.Dropdown)
+Radio = _taking_all(gr.Radio)
 
 
 class Labels:

@@ -14,7 +14,7 @@ from i2v.core.schema import DeviceInfo
 from i2v.engines.registry import engines
 from i2v.web.page.tabs.models import ModelsSection, ModelsView
 from i2v.weights.folders import own_folder
-from tests.web.browser import Visit, is_selected, keep_asking, needs_chromium, select
+from tests.web.browser import Visit, choose_engine, is_selected, keep_asking, needs_chromium, select
 from tests.web.house import House
 from tests.web.page.tabs.bench import Bench, clicked, next_of, open_bench, run
 from tests.web.pages import page_house
@@ -159,8 +159,7 @@ def test_a_chosen_model_that_is_missing_is_fetched_beside_the_choice(
     hub.speed = 0
     page = visit()
     keep_asking(page)
-    page.click("#i2v-engine input")
-    page.locator("ul[role=listbox] li").filter(has_text="I2VGen-XL").click()
+    choose_engine(page, "I2VGen-XL")
     missing = page.locator("#i2v-missing")
     for words in ("I2VGen-XL is not installed here", "4.98 GB", "MIT"):
         expect(missing).to_contain_text(words)

@@ -35,6 +35,7 @@ from diffusers.models.unets.unet_3d_blocks import (
     UpBlock3D,
 )
 
+from i2v.engines.diffusion.vae import convolve
 from i2v.engines.i2vgen_xl.attention import KeyValue, key_value, spatial_transformer, temporal_transformer
 from i2v.engines.i2vgen_xl.conditioning import Conditioning
 from i2v.engines.i2vgen_xl.layouts import as_frames, over_time
@@ -168,20 +169,6 @@ def layers(block: Block) -> Iterator[Layer]:
     attentions = getattr(block, "attentions", ()), getattr(block, "temp_attentions", ())
     for parts in zip_longest(block.resnets, block.temp_convs, *attentions):
         yield Layer(*parts)
-
-
-def convolve(
-    resnet: ResnetBlock2D, hidden: torch.Tensor, time: torch.Tensor | None, operations: Operations = PLAIN
-) -> torch.Tensor:
-    """(N, C, h, w) -> (N, C', h, w). `time`: (1, T), activated, if any; what it adds is part of a bias."""
-    bias = resnet.conv1.bias if time is None else resnet.conv1.bias + resnet.time_emb_proj(time)[0]
-    states = operations.group_norm(resnet.norm1, hidden, silu=True)
-    states, left = operations.convolve(states, resnet.conv1.weight, bias, padding=1)
-    states = operations.group_norm(resnet.norm2, states, left, silu=True)
-    states, left = operations.convolve(states, resnet.conv2.weight, resnet.conv2.bias, padding=1)
-    if resnet.conv_shortcut is not None:
-        hidden = resnet.conv_shortcut(hidden)
-    return operations.add(states, hidden, left)
 
 
 def convolve_over_time(

@@ -16,11 +16,11 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL
 
+from i2v.engines.diffusion.vae import decode
 from i2v.engines.i2vgen_xl.layouts import use_channels_last_weights
 from i2v.engines.i2vgen_xl.projections import use_joint_projections
 from i2v.engines.i2vgen_xl.unet import encode_context, predict
 from i2v.engines.i2vgen_xl.upsampling import use_phase_convolutions
-from i2v.engines.i2vgen_xl.vae import decode
 from i2v.engines.kernels.fused import Fused, Kernels, load
 from i2v.engines.kernels.plain import PLAIN
 from tests.engines.i2vgen_xl.test_unet import conditions, noise, stock_unet

@@ -17,9 +17,9 @@ from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InsufficientMemory
 from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.base import Conditioned, Decoded, Denoised, Event, Inputs
+from i2v.engines.diffusion.engine import preview
 from i2v.engines.i2vgen_xl import engine as engine_module
 from i2v.engines.i2vgen_xl.conditioning import condition
-from i2v.engines.i2vgen_xl.decode import preview
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.i2vgen_xl.sampling import denoise, initial_state
 from i2v.engines.i2vgen_xl.specs import EMBEDDED

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import torch
 from diffusers import AutoencoderKL
+from diffusers.models.resnet import ResnetBlock2D
 
-from i2v.engines.i2vgen_xl.unet import convolve
 from i2v.engines.kernels.plain import PLAIN, Operations
 
 
@@ -30,3 +30,17 @@ def decode(vae: AutoencoderKL, latents: torch.Tensor, operations: Operations = P
             hidden = upsampler(hidden)
     pixels: torch.Tensor = decoder.conv_out(operations.group_norm(decoder.conv_norm_out, hidden, silu=True))
     return pixels
+
+
+def convolve(
+    resnet: ResnetBlock2D, hidden: torch.Tensor, time: torch.Tensor | None, operations: Operations = PLAIN
+) -> torch.Tensor:
+    """(N, C, h, w) -> (N, C', h, w). `time`: (1, T), activated, if any; what it adds is part of a bias."""
+    bias = resnet.conv1.bias if time is None else resnet.conv1.bias + resnet.time_emb_proj(time)[0]
+    states = operations.group_norm(resnet.norm1, hidden, silu=True)
+    states, left = operations.convolve(states, resnet.conv1.weight, bias, padding=1)
+    states = operations.group_norm(resnet.norm2, states, left, silu=True)
+    states, left = operations.convolve(states, resnet.conv2.weight, resnet.conv2.bias, padding=1)
+    if resnet.conv_shortcut is not None:
+        hidden = resnet.conv_shortcut(hidden)
+    return operations.add(states, hidden, left)

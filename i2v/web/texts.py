@@ -77,6 +77,13 @@ TEXTS: dict[str, tuple[str, str]] = {
     "takes.take": ("Take {number}", "第 {number} 次"),
     "takes.compare": ("Compare", "对比"),
     "takes.alone": ("Stop comparing", "取消对比"),
+    "pictures.label": ("Keyframes", "关键帧"),
+    "pictures.help": (
+        "Pictures that the clip passes through or ends with. The picture above is frame 0.",
+        "视频会经过或结束于这些图片。上面的图片是第 0 帧。",
+    ),
+    "pictures.frame": ("Picture for frame", "图片所在的帧"),
+    "pictures.last": ("Last frame", "末帧"),
     "advanced": ("Advanced", "高级设置"),
     "resolution.label": ("Resolution", "分辨率"),
     "resolution.preset": ("from preset", "按预设"),

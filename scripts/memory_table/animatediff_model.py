@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from diffusers import AutoencoderKL, MotionAdapter, SparseControlNetModel, UNetMotionModel
+from diffusers import AutoencoderKL, SparseControlNetModel, UNetMotionModel
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from transformers import CLIPTextModel
 
 from i2v.engines.animatediff.conditioning import Conditioning
 from i2v.engines.animatediff.unet import predict
@@ -27,13 +26,12 @@ SCALE = 8  # pixels a latent, in each direction
 
 @dataclass(frozen=True)
 class Model:
-    """The parts without values; `moving` is the base's UNet with the motion adapter in it."""
+    """The parts as published, and as they run: `moving` is the base's UNet with the motion adapter."""
 
     parts: dict[str, nn.Module]
     moving: UNetMotionModel
     controlnet: SparseControlNetModel
     vae: AutoencoderKL
-    text_encoder: CLIPTextModel
 
     def weights(self) -> dict[str, int]:
         """Return how many numbers each part holds."""
@@ -95,21 +93,22 @@ class Model:
 @contextmanager
 def build(dtype: torch.dtype = torch.float16, as_the_engine: bool = True) -> Iterator[Model]:
     """Have the published model as the engine runs it, or as diffusers does; tensors made inside are fake."""
+    with torch.device("meta"):
+        parts = animatediff.build()
+        moving = UNetMotionModel.from_unet2d(parts["unet"], parts["motion_adapter"], False)
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
         with FakeTensorMode(), torch.inference_mode():
-            parts = {name: part.eval() for name, part in animatediff.build().items()}
-            adapter, controlnet = parts["motion_adapter"], parts["controlnet"]
-            vae, text_encoder = parts["vae"], parts["text_encoder"]
-            assert isinstance(adapter, MotionAdapter)
-            assert isinstance(controlnet, SparseControlNetModel)
-            assert isinstance(vae, AutoencoderKL)
-            assert isinstance(text_encoder, CLIPTextModel)
-            moving = UNetMotionModel.from_unet2d(parts["unet"], adapter, False).eval()
+            model = Model(
+                parts,
+                UNetMotionModel.from_config(moving.config).eval(),
+                SparseControlNetModel.from_config(animatediff.CONFIGS["controlnet/config.json"]).eval(),
+                AutoencoderKL.from_config(animatediff.CONFIGS["vae/config.json"]).eval(),
+            )
             if as_the_engine:
-                use_chunked_feed_forward(moving)
-                use_chunked_feed_forward(controlnet)
-            yield Model(parts, moving, controlnet, vae, text_encoder)
+                use_chunked_feed_forward(model.moving)
+                use_chunked_feed_forward(model.controlnet)
+            yield model
     finally:
         torch.set_default_dtype(before)

@@ -1,7 +1,7 @@
 """AnimateDiff driven by pictures, as data. Imports no torch.
 
-Three repositories form the model: AnimateDiff's motion adapter (v3), SparseCtrl for RGB pictures, and Stable
-Diffusion 1.5, their base. Defaults are those of diffusers' `AnimateDiffSparseControlNetPipeline` (0.42.1).
+Three repositories form the model: Stable Diffusion 1.5 as its base, AnimateDiff's motion adapter (v3), and
+SparseCtrl for RGB pictures. Defaults are those of diffusers' `AnimateDiffSparseControlNetPipeline` (0.42.1).
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _PREVIEW = (
 )
 
 _FILES = (
-    "motion_adapter/config.json",
-    "motion_adapter/diffusion_pytorch_model.safetensors",
+    "model_index.json",
     "controlnet/config.json",
     "controlnet/diffusion_pytorch_model.safetensors",
-    "model_index.json",
+    "motion_adapter/config.json",
+    "motion_adapter/diffusion_pytorch_model.safetensors",
     "scheduler/scheduler_config.json",
     "text_encoder/config.json",
     "text_encoder/model.safetensors",
@@ -50,6 +50,15 @@ _FILES = (
 # (i2v/weights/animatediff.tsv): whether their repositories have an fp16 variant beside the float32 one, of
 # twice the size, the hub's list says when it is asked.
 _PUBLISHED = (
+    Published(
+        repo="stable-diffusion-v1-5/stable-diffusion-v1-5",
+        revision="451f4fe16113bff5a5d2269ed5ad43b0592e9a14",
+        modelscope=("AI-ModelScope/stable-diffusion-v1-5",),
+        size=2_134_000_000,
+        licence="CreativeML Open RAIL-M",
+        must_accept=True,
+        licence_url="https://huggingface.co/spaces/CompVis/stable-diffusion-license",
+    ),
     Published(
         repo="guoyww/animatediff-motion-adapter-v1-5-3",
         revision="2e8139b1d1269fd8a21deb96ad19455e187692eb",
@@ -67,15 +76,6 @@ _PUBLISHED = (
         licence="as its page states (AnimateDiff's code is Apache-2.0)",
         folder="controlnet",
         must_accept=True,
-    ),
-    Published(
-        repo="stable-diffusion-v1-5/stable-diffusion-v1-5",
-        revision="451f4fe16113bff5a5d2269ed5ad43b0592e9a14",
-        modelscope=("AI-ModelScope/stable-diffusion-v1-5",),
-        size=2_134_000_000,
-        licence="CreativeML Open RAIL-M",
-        must_accept=True,
-        licence_url="https://huggingface.co/spaces/CompVis/stable-diffusion-license",
     ),
 )
 

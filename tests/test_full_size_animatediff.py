@@ -41,7 +41,7 @@ def test_the_text_encoders_file_does_under_the_names_of_transformers_4() -> None
 
 
 def test_each_repository_says_its_size_in_half_precision() -> None:
-    adapter, sparse, base = ANIMATEDIFF.published
+    base, adapter, sparse = ANIMATEDIFF.published
     assert adapter.size == pytest.approx(file_size(TABLE["motion_adapter"]), rel=0.001)
     assert sparse.size == pytest.approx(file_size(TABLE["controlnet"]), rel=0.001)
     assert base.size == pytest.approx(sum(PUBLISHED_SIZES.values()), rel=0.001)

@@ -3,10 +3,11 @@
     python -m scripts.memory_table.make_animatediff
 
 To be run again when the engine's computing changes, as tests/engines/animatediff/test_memory.py says. It
-takes about 5 minutes on one core.
+takes a few minutes on one core.
 
-The form of the model is I2VGen-XL's (`make`), found by simulating (`animatediff_model`), but for one thing:
-guidance in two passes takes what a clip without guidance does, and the other row's prediction.
+The form of the model is I2VGen-XL's (`make`), found by simulating (`animatediff_model`), but for one thing: to
+these networks the rows of guidance are more frames, so two rows of a volume are one row of twice the volume.
+In two passes a step takes what a clip without guidance does, and the other row's prediction.
 """
 
 from __future__ import annotations
@@ -16,13 +17,11 @@ from pathlib import Path
 from i2v.engines.diffusion.feed_forward import CHUNK_TOKENS
 from scripts.memory_table.animatediff_model import SCALE, Model, build
 from scripts.memory_table.make import fitted, printed, shape_of
+from scripts.memory_table.simulate import Cost
 
 TABLE = Path(__file__).parents[2] / "i2v/engines/animatediff/memory.json"
-VOLUMES = (
-    512, 1024, 2048, 4096, 6144, 8192, 12288, 16384, 20480, 24576, 32768, 40960, 49152, 65536, 98304, 131072,
-    262144,
-)  # fmt: skip
-COUNTED = ((16, 16, 8), (32, 32, 8), (32, 32, 32), (64, 64, 8), (64, 64, 16), (48, 80, 16), (16, 24, 32))
+VOLUMES = (1024, 8192, 16384, 24576, 32768, 65536, 131072, 262144)
+COUNTED = ((16, 24, 32), (32, 32, 32), (64, 64, 16), (48, 80, 16))  # and the shapes of the volumes
 SIDES = (128, 256, 512, 1024)
 
 
@@ -31,6 +30,9 @@ def table_of(model: Model) -> dict[str, object]:
     decodings = [(side, model.decode(side, side, 1)) for side in SIDES]
     areas = [[side**2, side**4] for side in SIDES]
     tile = model.vae.config.sample_size
+    steps = {shape_of(volume): model.step(*shape_of(volume), 1, 1) for volume in VOLUMES}
+    peaks = [cost.elements for cost in steps.values()]
+    steps |= {shape: model.step(*shape, 1, 1) for shape in COUNTED}
     tiled = model.decode(2 * tile, tile, 1, tiling=True).elements
     return {
         "weights": model.weights(),
@@ -38,26 +40,25 @@ def table_of(model: Model) -> dict[str, object]:
         "tile": tile,
         "chunk_tokens": CHUNK_TOKENS,
         "volumes": VOLUMES,
-        "step": {
-            "unguided": [model.step(*shape_of(volume), 1, 1).elements for volume in VOLUMES],
-            "one_pass": [model.step(*shape_of(volume), 2, 1).elements for volume in VOLUMES],
-        },
+        "step": peaks,
         "encode": max(cost.elements / side**2 for side, cost in encodings),
         "decode": max(cost.elements / side**2 for side, cost in decodings),
         "decode_tiled": tiled / tile**2,
         "flops": {
-            "step": step_flops(model),
+            "step": step_flops(steps),
             "encode": fitted(areas, [cost.flops for _, cost in encodings]),
             "decode": fitted(areas, [cost.flops for _, cost in decodings]),
         },
     }
 
 
-def step_flops(model: Model) -> list[float]:
+def step_flops(steps: dict[tuple[int, int, int], Cost]) -> list[float]:
     """Return the coefficients of one row: two take twice as much."""
-    counted = [model.step(height, width, frames, 1, 1).flops for height, width, frames in COUNTED]
-    sizes = [(height * width, frames) for height, width, frames in COUNTED]
-    return fitted([[area * frames, area**2 * frames, area * frames**2, 1] for area, frames in sizes], counted)
+    features = [
+        [height * width * frames, (height * width) ** 2 * frames, height * width * frames**2, 1]
+        for height, width, frames in steps
+    ]
+    return fitted(features, [cost.flops for cost in steps.values()])
 
 
 def main() -> None:

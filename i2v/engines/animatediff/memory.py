@@ -49,7 +49,7 @@ class _Table(TypedDict):
     tile: int
     chunk_tokens: int
     volumes: list[int]
-    step: dict[str, list[int]]
+    step: list[int]  # of one row
     encode: float
     decode: float
     decode_tiled: float
@@ -124,14 +124,13 @@ def _area(table: _Table, generation: Generation) -> int:
 
 def _step_numbers(table: _Table, generation: Generation, plan: MemoryPlan) -> int:
     volume = _area(table, generation) * generation.num_frames
-    guided = generation.guidance_scale > 1
-    once = guided and plan.cfg_passes == 1
-    waiting = 4 * volume if guided and not once else 0  # the first row's prediction
+    rows = 2 if generation.guidance_scale > 1 else 1
+    together = rows if plan.cfg_passes == 1 else 1
+    waiting = 4 * volume if together < rows else 0  # the first row's prediction
     # What grows does so with volume and chunk alike: at c times both, it is c times as much.
     chunks = (plan.chunk_tokens or table["chunk_tokens"]) / table["chunk_tokens"]
-    peaks = table["step"]["one_pass" if once else "unguided"]
-    fixed = interpolated(table["volumes"], peaks, 0)
-    peak = interpolated(table["volumes"], peaks, volume / chunks)
+    fixed = interpolated(table["volumes"], table["step"], 0)
+    peak = interpolated(table["volumes"], table["step"], together * volume / chunks)
     return round(fixed + (peak - fixed) * chunks) + waiting
 
 

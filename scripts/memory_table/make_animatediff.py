@@ -5,8 +5,8 @@
 To be run again when the engine's computing changes, as tests/engines/animatediff/test_memory.py says. It
 takes a few minutes on one core.
 
-The form of the model is I2VGen-XL's (`make`), found by simulating (`animatediff_model`), but for one thing: to
-these networks the rows of guidance are more frames, so two rows of a volume are one row of twice the volume.
+The form of the model is I2VGen-XL's (`make`), found by simulating (`animatediff_model`), but for one thing:
+to these networks the rows of guidance are more frames, so two rows of a volume are one row of twice the volume.
 In two passes a step takes what a clip without guidance does, and the other row's prediction.
 """
 

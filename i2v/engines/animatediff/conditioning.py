@@ -95,5 +95,6 @@ def encode_picture(components: Components, image: Image.Image, sample_posterior:
     batch = torch.from_numpy(np.asarray(image, dtype=np.float32) / 255.0)[None].permute(0, 3, 1, 2)
     pixels = 2 * batch.to(components.device, components.dtype) - 1
     posterior = components.vae.encode(pixels).latent_dist
-    values: torch.Tensor = posterior.sample() if sample_posterior else posterior.mode()
-    return values * components.vae.config.scaling_factor
+    values = posterior.sample() if sample_posterior else posterior.mode()
+    scaled: torch.Tensor = values * components.vae.config.scaling_factor
+    return scaled

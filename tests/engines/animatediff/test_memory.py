@@ -100,9 +100,8 @@ def test_what_costs_least_changes_first_and_no_way_changes_frames() -> None:
     assert {way.vae_tiling for way in ways} == {False}
     assert len(ways) == len(set(ways))
     assert {way.cfg_passes for way in MEMORY.ways_down(HALF, clip(512, 512, 16, 1.0))} == {1}
-    assert (
-        len(list(MEMORY.ways_down(HALF, STANDARD, kept={"cfg_passes", "chunk_tokens", "decode_chunk"}))) == 3
-    )
+    kept = {"cfg_passes", "chunk_tokens", "decode_chunk"}
+    assert len(list(MEMORY.ways_down(HALF, STANDARD, kept))) == 3
 
 
 # --- against fresh simulations, at sizes that were not fitted

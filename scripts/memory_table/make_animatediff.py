@@ -6,7 +6,7 @@ To be run again when the engine's computing changes, as tests/engines/animatedif
 takes a few minutes on one core.
 
 The form of the model is I2VGen-XL's (`make`), found by simulating (`animatediff_model`), but for one thing:
-to these networks the rows of guidance are more frames, so two rows of a volume are one of twice the volume. In
+to these networks the rows of guidance are more frames, so two rows of a volume are one of twice as much. In
 two passes a step takes what a clip without guidance does, and the other row's prediction.
 """
 

@@ -21,6 +21,8 @@ from tests.house import endings
 from tests.rehearsal import find_workers, picture
 from tests.tiny_animatediff import write_tiny_animatediff
 
+pytestmark = pytest.mark.slow  # a worker loads torch for each of the three
+
 ASKED: dict[str, object] = {
     "engine": "animatediff", "prompt": "zoom in", "width": 64, "height": 64, "num_frames": 4,
     "num_inference_steps": 2, "seed": 3,

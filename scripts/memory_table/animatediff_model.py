@@ -36,7 +36,7 @@ class Model:
     def weights(self) -> dict[str, int]:
         """Return how many numbers each part holds."""
         return {
-            name: sum(tensor.numel() for tensor in part.state_dict().values())
+            name: sum(tensor.numel() for tensor in part.state_dict(keep_vars=True).values())
             for name, part in self.parts.items()
         }
 

@@ -32,16 +32,16 @@ class MorePictures:
             with gr.Row():
                 for number, frame in enumerate(_FRAMES, 1):
                     with gr.Column(min_width=120) as column:
+                        picture = picture_field(110, f"i2v-keyframe-{number}", ("upload",), "+")
                         field = labels.of(
                             gr.Textbox(frame, max_lines=1, elem_id=f"i2v-keyframe-{number}-frame"),
                             label="pictures.frame",
                         )
-                        picture = picture_field(110, f"i2v-keyframe-{number}", sources=("upload",))
                     self._keyframes.append((picture, field))
                     self._columns.append(column)
                 with gr.Column(min_width=120) as self._last_column:
+                    self._last = picture_field(110, "i2v-last-image", ("upload",), "+")
                     labels.of(gr.HTML(elem_id="i2v-last-image-label"), value="pictures.last")
-                    self._last = picture_field(110, "i2v-last-image", sources=("upload",))
 
     def widgets(self) -> list[Any]:
         return [self._last, *(widget for pair in self._keyframes for widget in pair)]

@@ -27,9 +27,9 @@ from benchmarks.cases import Case, Clip
 from benchmarks.sides import POSTERIOR_SEED, SPEC
 from i2v.core.schedules import Schedule
 from i2v.core.schema import Generation, MemoryPlan
+from i2v.engines.diffusion.decode import decode_frames
 from i2v.engines.i2vgen_xl.components import Components, load_components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning, condition
-from i2v.engines.i2vgen_xl.decode import decode_frames
 from i2v.engines.i2vgen_xl.sampling import CHUNK_TOKENS, denoise, initial_state, schedule_for
 from i2v.engines.i2vgen_xl.unet import ClipContext, UNet
 

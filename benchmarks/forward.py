@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 
 from benchmarks.stock import compare, spread
 from i2v.core.schema import MemoryPlan
+from i2v.engines.diffusion.decode import decode_frames
+from i2v.engines.diffusion.estimates import CHUNK_PIXELS
 from i2v.engines.diffusion.pixels import to_uint8
 from i2v.engines.i2vgen_xl.components import load_components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning
-from i2v.engines.i2vgen_xl.decode import CHUNK_PIXELS, decode_frames
 from i2v.engines.i2vgen_xl.sampling import CHUNK_TOKENS
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.engines.i2vgen_xl.unet import UNet

@@ -28,7 +28,8 @@ from diffusers import I2VGenXLPipeline
 from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, MemoryPlan, PresetName
 from i2v.core.settings import load_presets, load_settings
 from i2v.core.stages import Stage
-from i2v.engines.i2vgen_xl.memory import ALL_TOKENS, CONTEXT_BYTES, CUDA_CHUNK_PIXELS, MEMORY
+from i2v.engines.diffusion.estimates import CONTEXT_BYTES, CUDA_CHUNK_PIXELS
+from i2v.engines.i2vgen_xl.memory import ALL_TOKENS, MEMORY
 from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from i2v.memory.model import GIB
 from i2v.memory.options import explain

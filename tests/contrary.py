@@ -41,7 +41,7 @@ CONTRARY = EngineSpec(
         prompt="none", negative_prompt=False, guidance_scale=False, num_inference_steps=False,
         target_fps=False, seed=False, fits=("keep",),
         num_frames=FrameCounts(24, 3600), fps=(24, 60), largest_side=4096,
-        own_size=True, whole_picture=True, inputs=("image", "last_image"),
+        own_size=True, whole_picture=True, inputs=("image", "last_image", "keyframe"),
     ),
     options_model=ContraryOptions,
     is_generative=False,
@@ -53,7 +53,7 @@ CONTRARY = EngineSpec(
 
 
 class ContraryEngine:
-    """Makes grey frames out of nothing, and of a last image the last one."""
+    """Makes grey frames out of nothing, of a last image the last one, of keyframes theirs."""
 
     kernels = "none"
 
@@ -78,4 +78,6 @@ class ContraryEngine:
             grey = 5 * number % 256
             if inputs.last_image is not None and number == generation.num_frames - 1:
                 grey = inputs.last_image.convert("L").getpixel((0, 0))
+            elif number in inputs.keyframes:
+                grey = inputs.keyframes[number].convert("L").getpixel((0, 0))
             yield Decoded(np.full(size, grey, np.uint8))

@@ -38,10 +38,14 @@ def _row(spec: EngineSpec) -> tuple[str, str]:
     if can.prompt == "none":
         unused.insert(0, "prompt")
     if others := [role for role in can.inputs if role != "image"]:
-        said.append("takes " + ", ".join(f"{flag(role)} FILE" for role in others))
+        said.append("takes " + ", ".join(_picture_flag(role) for role in others))
     if unused:
         said.append("without " + ", ".join(map(flag, unused)))
     return spec.name, f"{spec.title}: {'; '.join(said)}"
+
+
+def _picture_flag(role: str) -> str:
+    return f"{flag(role)} {'FRAME=FILE' if role == 'keyframe' else 'FILE'}"
 
 
 def flag(field: str) -> str:

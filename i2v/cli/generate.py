@@ -52,6 +52,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     )
     add_request_flags(parser)
     parser.add_argument("--last-image", help=argparse.SUPPRESS)  # told with the engines that take one
+    parser.add_argument("--keyframe", action="append", metavar="FRAME=FILE", help=argparse.SUPPRESS)
     parser.add_argument(
         "--like",
         metavar="CLIP",
@@ -145,17 +146,22 @@ def run(arguments: argparse.Namespace) -> int:
     allocator.configure()  # before torch is there
     submitted = datetime.now()
     settings = load_settings(arguments.config, os.environ)
+    others = _other_pictures(arguments)
     given = given_fields(arguments)
-    image, last_image, clip, output = (
+    if others:
+        given["inputs"] = [asked for asked, _ in others]
+    image, clip, output = (
         None if name is None else local_path(name)
-        for name in (arguments.image, arguments.last_image, arguments.like, arguments.output)
+        for name in (arguments.image, arguments.like, arguments.output)
     )
     assert image is not None
     like = Like(_read_provenance(clip), clip, frozenset(given)) if clip is not None else None
     request = _request(given, like, settings)
-    if request.inputs and last_image is None:  # the clip `like` had one
-        raise InvalidRequest("request.missing_field", field="--last-image")
-    images = [image] if last_image is None else [image, last_image]
+    if request.inputs and not others:  # the clip `like` had some
+        from i2v.cli.engine_help import flag
+
+        raise InvalidRequest("request.missing_field", field=flag(request.inputs[0].role))
+    images = [image, *(path for _, path in others)]
 
     from i2v.media.outputs import OutputFile, OutputName
     from i2v.pipeline.make import check_output
@@ -224,11 +230,24 @@ def given_fields(arguments: argparse.Namespace) -> dict[str, object]:
     """Return the fields of a request that the flags give."""
     values = {name: getattr(arguments, name, None) for name in GenerationRequest.model_fields}
     given = {name: value for name, value in values.items() if value is not None}
-    if getattr(arguments, "last_image", None) is not None:
-        given["inputs"] = [{"role": "last_image"}]
     if arguments.option:
         given["options"] = dict(_option(each) for each in arguments.option)
     return given
+
+
+def _other_pictures(arguments: argparse.Namespace) -> list[tuple[dict[str, object], Path]]:
+    """Return what the request says of each picture besides the image, and where it is."""
+    pictures: list[tuple[dict[str, object], Path]] = []
+    if arguments.last_image is not None:
+        pictures.append(({"role": "last_image"}, local_path(arguments.last_image)))
+    for text in arguments.keyframe or ():
+        frame, found, file = text.partition("=")
+        if not found or not file:
+            raise InvalidRequest(
+                "request.invalid", field="--keyframe", value=shown(text), allowed="FRAME=FILE"
+            )
+        pictures.append(({"role": "keyframe", "frame": frame.strip()}, local_path(file)))
+    return pictures
 
 
 def _option(text: str) -> tuple[str, str]:

@@ -32,7 +32,7 @@ class Schedule:
     Attributes:
         timesteps: of the training schedule, falling: one evaluation of the network each. A step leads from
             its noise level to the next one's, the last to none.
-        order: of the solver: 1 is DDIM, 3 is `i2v.engines.i2vgen_xl.solvers`' multistep one.
+        order: of the solver: 1 is DDIM, 3 is `i2v.engines.diffusion.solvers`' multistep one.
     """
 
     timesteps: tuple[int, ...]

@@ -39,13 +39,14 @@ Language = Literal["en", "zh-CN"]
 Offload = Literal["none", "encoders", "model"]
 Switch = Literal["auto", "off"]
 Speed = Literal["auto", "exact", "fast"]
-InputRole = Literal["image", "last_image"]
+InputRole = Literal["image", "last_image", "keyframe"]
 UpscalerName = Literal["lanczos", "span", "real-esrgan"]
 Upscaling = Literal["auto", UpscalerName]
 
 PROMPT_LIMIT = 2000  # characters
 MAX_SEED = 2**32 - 1
 MAX_INPUTS = 16  # pictures besides the image
+MAX_FRAMES = 3600
 RANDOM_SEED = -1  # how other programs ask for a seed that is drawn
 
 
@@ -147,12 +148,18 @@ def _clean_options(options: dict[str, JsonValue]) -> dict[str, JsonValue]:
 def _known_parts(inputs: object) -> object:
     """Refuse what an `InputPicture` does not have; stored ones may be of a later version, and have more."""
     for each in inputs if isinstance(inputs, list | tuple) else ():
-        if isinstance(each, dict) and (unknown := each.keys() - {"role"}):
+        if not isinstance(each, dict):
+            continue
+        role = each.get("role")
+        if not isinstance(role, str) or role not in _PARTS:
+            allowed = f"one of {', '.join(_PARTS)}"
+            raise InvalidRequest("request.invalid", field="inputs.role", value=shown(role), allowed=allowed)
+        if unknown := each.keys() - {*_PARTS[role]}:
             raise InvalidRequest(
                 "request.unknown_field",
                 field=shown(f"inputs.{sorted(map(str, unknown))[0]}"),
                 nearest="inputs.role",
-                allowed="role",
+                allowed=", ".join(_PARTS[role]),
             )
     return inputs
 
@@ -163,10 +170,23 @@ OptionValues = Annotated[
 
 
 @dataclass(frozen=True)
-class InputPicture:
-    """A picture that comes with a request besides `image`, the first frame; its bytes travel beside this."""
+class LastImage:
+    """The picture to end with."""
 
     role: Literal["last_image"]
+
+
+@dataclass(frozen=True)
+class Keyframe:
+    """A picture for the frame of this number; frame 0 is `image`."""
+
+    role: Literal["keyframe"]
+    frame: Annotated[int, Within(1, MAX_FRAMES - 1)]
+
+
+# A picture that comes with a request besides `image`, the first frame; its bytes travel beside this.
+InputPicture = Annotated[LastImage | Keyframe, Field(discriminator="role")]
+_PARTS = {"last_image": ("role",), "keyframe": ("role", "frame")}
 
 
 class GenerationRequest(BaseModel):
@@ -188,7 +208,7 @@ class GenerationRequest(BaseModel):
     crop: CropPart = Field(default=None, description="the part of the picture that is used, or its shape")
     height: Side | None = None
     width: Side | None = None
-    num_frames: Annotated[int, Within(1, 3600)] | None = None
+    num_frames: Annotated[int, Within(1, MAX_FRAMES)] | None = None
     fps: Annotated[int, Within(1, 60)] | None = None
     target_fps: Annotated[int, Within(1, 60)] | None = None
     num_inference_steps: Annotated[int, Within(1, 200)] | None = None
@@ -260,7 +280,9 @@ _ALLOWED = {
 def invalid_field(error: ValidationError) -> InvalidRequest:
     """Return the error for the first field that pydantic refused; nested fields are named with dots."""
     first = error.errors(include_url=False)[0]
-    name = ".".join(str(part) for part in first["loc"] if not isinstance(part, int)) or "request"
+    # a picture's role is which kind of picture it is read as, no field
+    parts = (part for part in first["loc"] if not isinstance(part, int) and part not in _PARTS)
+    name = ".".join(map(str, parts)) or "request"
     if first["type"] == "missing":
         return InvalidRequest("request.missing_field", field=name)
     words = _ALLOWED.get(first["type"])

@@ -8,8 +8,8 @@ stopping to iterate (closing the generator) is how a job is cancelled. What is k
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self, cast
 
@@ -29,11 +29,12 @@ class Inputs:
     """The pictures of a clip by their roles, RGB: those that the engine's `Capabilities.inputs` name.
 
     Each is exactly `generated_width` x `generated_height`, or as it was given where the engine takes the
-    `whole_picture`.
+    `whole_picture`. `keyframes` are by the number of their frame, which is at least 1.
     """
 
     image: Image
     last_image: Image | None = None
+    keyframes: Mapping[int, Image] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ BUILT_IN = (
     "i2v.engines.camera_move.specs:CAMERA_MOVE",
     "i2v.engines.svd.specs:SVD",
     "i2v.engines.svd.specs:SVD_XT",
+    "i2v.engines.animatediff.specs:ANIMATEDIFF",
 )
 
 log = logging.getLogger(__name__)

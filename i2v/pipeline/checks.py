@@ -6,7 +6,15 @@ from pydantic import ValidationError
 
 from i2v.core.engine_spec import OPTIONAL_FIELDS, EngineSpec, Options
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import GenerationRequest, invalid_field, nearest_name, shown
+from i2v.core.schema import (
+    Generation,
+    GenerationRequest,
+    Keyframe,
+    LastImage,
+    invalid_field,
+    nearest_name,
+    shown,
+)
 
 
 def check_request(request: GenerationRequest, spec: EngineSpec) -> Options:
@@ -46,8 +54,24 @@ def _check_inputs(request: GenerationRequest, spec: EngineSpec) -> None:
     for role in roles:
         if role not in spec.capabilities.inputs:
             raise _not_supported("inputs", role, spec)
-        if roles.count(role) > 1:
-            raise _invalid("inputs", ", ".join(roles), f"one {role} at most")
+    if roles.count("last_image") > 1:
+        raise _invalid("inputs", ", ".join(roles), "one last_image at most")
+    frames = [picture.frame for picture in request.inputs if isinstance(picture, Keyframe)]
+    for frame in frames:
+        if frames.count(frame) > 1:
+            raise _invalid("inputs.frame", frame, "another frame for each keyframe")
+
+
+def check_keyframes(generation: Generation) -> None:
+    """Raise `InvalidRequest` for a keyframe that is not within the clip, or where the last image is."""
+    has_last = any(isinstance(picture, LastImage) for picture in generation.inputs)
+    most = generation.num_frames - (2 if has_last else 1)
+    for picture in generation.inputs:
+        if isinstance(picture, Keyframe) and picture.frame > most:
+            allowed = f"a whole number from 1 to {most}, as the clip has {generation.num_frames} frames"
+            if has_last:
+                allowed += " and its last one is last_image"
+            raise _invalid("inputs.frame", picture.frame, allowed)
 
 
 def _options(request: GenerationRequest, spec: EngineSpec) -> Options:

@@ -16,7 +16,7 @@ from PIL import Image
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Cancelled, I2VError, Notice
 from i2v.core.results import MadeWith, Result
-from i2v.core.schema import Generation, Language
+from i2v.core.schema import Generation, Keyframe, Language
 from i2v.core.settings import OutputSettings, Settings
 from i2v.core.stages import Stage
 from i2v.engines.base import Decoded, Engine, Event, Inputs, Sounded
@@ -151,8 +151,13 @@ def fit_inputs(plan: ClipPlan, pictures: Sequence[Picture]) -> tuple[Inputs, tup
         fitted = [_fit(image, plan.generation) for image in images]
         images = [each.image for each in fitted]
         notices = [notice for each in fitted for notice in each.notices]
-    others = zip(plan.generation.inputs, images[1:], strict=True)
-    return Inputs(images[0], **{picture.role: image for picture, image in others}), tuple(notices)
+    inputs = Inputs(images[0])
+    for picture, image in zip(plan.generation.inputs, images[1:], strict=True):
+        if isinstance(picture, Keyframe):
+            inputs = replace(inputs, keyframes={**inputs.keyframes, picture.frame: image})
+        else:
+            inputs = replace(inputs, last_image=image)
+    return inputs, tuple(notices)
 
 
 def _fit(image: Image.Image, generation: Generation) -> FittedPicture:

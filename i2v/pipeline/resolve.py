@@ -18,7 +18,7 @@ from i2v.core.schedules import evaluations
 from i2v.core.schema import MAX_SEED, Generation, GenerationRequest, Upscaling
 from i2v.media.image import DEFAULT_LIMITS, fit_size
 from i2v.media.upscale import NETWORKS, choose_upscaler
-from i2v.pipeline.checks import check_request
+from i2v.pipeline.checks import check_keyframes, check_request
 from i2v.weights.certificates import Certificate
 
 
@@ -43,7 +43,7 @@ def resolve(
         certificates: what fast sampling is proven for with these weights; `None` where nobody looked.
         upscaling: what the settings want; a network is used where it is installed and frames are enlarged.
     Raises:
-        InvalidRequest: as `check_request` does, and for a `crop` that leaves too little.
+        InvalidRequest: as `check_request` and `check_keyframes` do, and for a `crop` that leaves too little.
     """
     options = check_request(request, spec)
     can = spec.capabilities
@@ -72,6 +72,7 @@ def resolve(
         inputs=request.inputs,
         crop=crop,
     )
+    check_keyframes(generation)
     options, understood = options.completed(generation)
     generation = replace(generation, options=options.model_dump(mode="json", exclude_none=True))
     speed, on_speed = _speed(request, spec, generation, certificates)

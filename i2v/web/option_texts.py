@@ -44,6 +44,10 @@ CHINESE: dict[str, str] = {
     "option.camera-move.easing.in-out": "两端都慢",
     "option.camera-move.loop": "循环",
     "option.camera-move.loop.help": "先去后回，重复播放时没有跳变。留空：由提示词决定。",
+    "option.animatediff.controlnet_conditioning_scale": "图片强度",
+    "option.animatediff.controlnet_conditioning_scale.help": (
+        "视频跟随图片与关键帧的程度：1 为常用值，调低则给提示词更多余地，0 为忽略图片。"
+    ),
     **{f"option.{name}.{key}": said for name in ("svd", "svd-xt") for key, said in _SVD.items()},
 }
 

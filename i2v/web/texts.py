@@ -23,6 +23,7 @@ _TITLES = {"Demo model": "演示模型", "Camera move, no AI": "运镜（不用 
 _SUMMARIES = {
     "Moves what is in the picture, as the prompt says": "按提示词让画面中的物体动起来",
     "Small, short clips of camera moves, to try i2v": "简短的小尺寸运镜视频，用于试用",
+    "Moves between photos at chosen frames, as the prompt says": "按提示词在指定帧的图片之间生成动作",
     "Moves what is in the picture, by itself: no prompt": "自动让画面动起来，不用提示词",
     "Pans, zooms and turns the photo itself, sharp at any size": "平移、缩放、旋转原图，任何尺寸都清晰",
 }
@@ -95,6 +96,13 @@ TEXTS: dict[str, tuple[str, str]] = {
     "takes.take": ("Take {number}", "第 {number} 次"),
     "takes.compare": ("Compare", "对比"),
     "takes.alone": ("Stop comparing", "取消对比"),
+    "pictures.label": ("Keyframes", "关键帧"),
+    "pictures.help": (
+        "Pictures that the clip passes through or ends with. The picture above is frame 0.",
+        "视频会经过或结束于这些图片。上面的图片是第 0 帧。",
+    ),
+    "pictures.frame": ("Picture for frame", "图片所在的帧"),
+    "pictures.last": ("Last frame", "末帧"),
     "advanced": ("Advanced", "高级设置"),
     "own.label": ("Own presets", "自定义预设"),
     "own.name": ("Save these settings as", "将当前设置保存为"),

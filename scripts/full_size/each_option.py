@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from i2v.core.schema import MemoryPlan
+from i2v.engines.diffusion.decode import decode_frames
 from i2v.engines.i2vgen_xl.conditioning import Conditioning, condition
-from i2v.engines.i2vgen_xl.decode import decode_frames
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.i2vgen_xl.sampling import denoise, initial_state
 from i2v.engines.i2vgen_xl.specs import I2VGEN_XL

@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from i2v.engines.i2vgen_xl.decode import CHUNK_PIXELS
+from i2v.engines.diffusion.estimates import CHUNK_PIXELS
 from i2v.engines.i2vgen_xl.sampling import CHUNK_TOKENS
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from scripts.memory_table import simulate

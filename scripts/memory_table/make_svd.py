@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from i2v.engines.svd.transformer import CHUNK_TOKENS
+from i2v.engines.diffusion.feed_forward import CHUNK_TOKENS
 from scripts.memory_table.make import fitted, printed, shape_of
 from scripts.memory_table.svd_model import SCALE, Model, build
 

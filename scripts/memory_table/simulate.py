@@ -24,8 +24,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPVisionConfig, CLIPVisionModelWithProjection
 
+from i2v.engines.diffusion.decode import _decode, _decode_in_tiles
 from i2v.engines.i2vgen_xl.conditioning import Conditioning
-from i2v.engines.i2vgen_xl.decode import _decode, _decode_in_tiles
 from i2v.engines.i2vgen_xl.sampling import CHUNK_TOKENS
 from i2v.engines.i2vgen_xl.unet import UNet
 from i2v.engines.i2vgen_xl.upsampling import use_phase_convolutions

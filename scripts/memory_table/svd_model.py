@@ -15,9 +15,10 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import CLIPVisionModelWithProjection
 
+from i2v.engines.diffusion.feed_forward import set_chunk_tokens
 from i2v.engines.svd.conditioning import Conditioning
 from i2v.engines.svd.temporal_decoder import decode_clip
-from i2v.engines.svd.transformer import set_chunk_tokens, use_lean_transformers
+from i2v.engines.svd.transformer import use_lean_transformers
 from i2v.engines.svd.unet import predict
 from scripts.full_size import svd
 from scripts.memory_table.simulate import Cost, counting

@@ -16,7 +16,7 @@ from diffusers import DDIMScheduler, I2VGenXLUNet
 from PIL import Image
 
 from i2v.core import schedules
-from i2v.engines.i2vgen_xl.solvers import History, Solver
+from i2v.engines.diffusion.solvers import History, Solver
 from scripts.train_embedded.motions import EASY
 from scripts.train_embedded.network import SCHEDULER
 from scripts.train_embedded.plans import Recipe, draw_plan

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.memory import CARDS, Ours, Row, card, measure, plans, sizes, table
 from i2v.core.schema import MemoryPlan
-from i2v.engines.i2vgen_xl.memory import CONTEXT_BYTES
+from i2v.engines.diffusion.estimates import CONTEXT_BYTES
 from i2v.memory.model import GIB
 
 HALF = MemoryPlan("cuda", "float16")

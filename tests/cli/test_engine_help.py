@@ -17,10 +17,7 @@ def test_each_engine_has_its_bounds_and_what_it_goes_without() -> None:
     words = " ".join(HELP.split())
     assert "i2vgen-xl I2VGen-XL: 4 to 128 frames; 1 to 60 fps; sides up to 2048 pixels" in words
     assert "contrary The contrary one: 24 to 3600 frames; 24 to 60 fps; sides up to 4096 pixels" in words
-    assert (
-        "needs no download; takes --last-image FILE; without --prompt, --negative-prompt, --guidance-scale"
-        in words
-    )
+    assert "needs no download; takes --last-image FILE, --keyframe FRAME=FILE; without --prompt," in words
 
 
 def test_each_option_has_its_bounds_its_default_and_what_it_means() -> None:

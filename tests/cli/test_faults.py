@@ -193,7 +193,7 @@ PHASES = [
     "i2v.pipeline.engines.weights_digest",
     "i2v.engines.i2vgen_xl.engine.condition",
     "i2v.engines.i2vgen_xl.unet.UNet.forward",
-    "i2v.engines.i2vgen_xl.decode.to_uint8",
+    "i2v.engines.diffusion.decode.to_uint8",
     "i2v.media.video.writer.Encoder._start",
     "i2v.media.video.writer.Encoder.write",
     "i2v.media.video.writer.Encoder.close",

@@ -251,6 +251,26 @@ def test_a_last_image_ends_the_clip_and_is_asked_for_again(
     assert again.read_bytes() == clip.read_bytes()
 
 
+def test_keyframes_are_their_frames_of_the_clip_and_are_asked_for_again(
+    environment: dict[str, str], picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("i2v.engines.registry.engines", lambda: {CONTRARY.name: CONTRARY})
+    grey, clip, again = tmp_path / "grey.png", tmp_path / "clip.mp4", tmp_path / "again.mp4"
+    Image.new("RGB", (64, 64), "#909090").save(grey)
+    keyframe = ("--keyframe", f"8={grey}")
+    asked = ("--engine", "contrary", "--num-frames", "24", *keyframe, "--output", clip)
+    done = run_here(environment, "generate", picture, *asked)
+    assert done.returncode == 0, done.stderr
+    assert abs(int(read_frames(clip)[8].mean()) - 0x90) <= 3
+    done = run_here(environment, "generate", picture, "--like", clip, "--output", again)
+    assert (done.returncode, "--keyframe" in done.stderr) == (2, True), done.stderr
+    done = run_here(environment, "generate", picture, "--like", clip, *keyframe, "--output", again)
+    assert (done.returncode, "differently" in done.stderr) == (0, False), done.stderr
+    assert again.read_bytes() == clip.read_bytes()
+    done = run_here(environment, "generate", picture, "--engine", "contrary", "--keyframe", grey)
+    assert (done.returncode, "FRAME=FILE" in done.stderr) == (2, True), done.stderr
+
+
 def test_a_last_image_that_the_model_does_not_take_is_refused_before_anything_else(
     environment: dict[str, str], picture: Path, tmp_path: Path
 ) -> None:

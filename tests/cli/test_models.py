@@ -62,7 +62,9 @@ def test_json_is_one_line_with_every_engine_and_the_choice_of_auto(
     assert embedded["path"] == str(EMBEDDED_FOLDER)
     assert embedded["bytes"] > 10**7
     assert (camera_move["name"], camera_move["available"]) == ("camera-move", True)
-    assert [(other["name"], other["available"]) for other in others] == [("svd", False), ("svd-xt", False)]
+    assert [(other["name"], other["available"]) for other in others] == [
+        (name, False) for name in ("svd", "svd-xt", "animatediff")
+    ]
     assert told["auto"]["engine"] == "embedded"
     assert told["auto"]["code"] == "engine.auto_neither"
 
@@ -85,7 +87,11 @@ def test_each_state_of_a_folder_is_a_plain_line(models: Path, capsys: pytest.Cap
     assert camera_move == "camera-move (Camera move, no AI): installed, nothing needs to be downloaded"
     assert others[::2] == [
         f"{name} ({title}): not installed (no model in {models / name})"
-        for name, title in (("svd", "Stable Video Diffusion"), ("svd-xt", "Stable Video Diffusion XT"))
+        for name, title in (
+            ("svd", "Stable Video Diffusion"),
+            ("svd-xt", "Stable Video Diffusion XT"),
+            ("animatediff", "AnimateDiff"),
+        )
     ]
     assert auto.startswith("auto selects the demo model: there is no CUDA GPU")
 

@@ -30,6 +30,7 @@ from i2v.memory.model import memory_model
 from i2v.pipeline.resolve import resolve
 from tests.fake_family.network import write_folder
 from tests.fake_family.specs import ENTRY
+from tests.tiny_animatediff import write_tiny_animatediff
 from tests.tiny_model import write_tiny_model
 from tests.tiny_svd import write_tiny_svd
 
@@ -40,6 +41,7 @@ SPECS: Mapping[str, EngineSpec] = collect(ENTRIES, OTHERS)
 MAKERS: Mapping[str, Callable[[Path], None]] = {
     "i2v.engines.i2vgen_xl": write_tiny_model,
     "i2v.engines.svd": write_tiny_svd,
+    "i2v.engines.animatediff": write_tiny_animatediff,
     "tests.fake_family": write_folder,
 }
 

@@ -180,7 +180,8 @@ def test_each_picture_that_it_takes_bears_on_the_clip(subject: Subject) -> None:
     generation = asked(subject.spec)
     inputs = inputs_for(subject.spec, generation, subject.photo)
     for role in subject.spec.capabilities.inputs:
-        changed = replace(inputs, **{role: ImageOps.invert(inputs.image)})
+        other = ImageOps.invert(inputs.image)
+        changed = replace(inputs, **({"keyframes": {1: other}} if role == "keyframe" else {role: other}))
         frames = frames_of(list(subject.engine.generate(generation, changed)))
         assert not np.array_equal(frames, frames_of(subject.plain)), role
 

@@ -17,7 +17,7 @@ from i2v.weights import EMBEDDED_FOLDER
 from i2v.weights.check import check_folder, verify
 from i2v.weights.download import download
 from i2v.weights.folders import is_available, own_folder
-from scripts.full_size import svd
+from scripts.full_size import animatediff, svd
 from scripts.full_size.layout import MODEL_INDEX, read_table
 from scripts.full_size.write import write_model
 from tests.models import models_in
@@ -230,11 +230,15 @@ def test_verifying_can_be_stopped(make_models: MakeModels) -> None:
         verify(EMBEDDED, make_models(), cancelled=lambda: True)
 
 
+_TABLES = {"svd": svd, "animatediff": animatediff}
+
+
 @pytest.mark.parametrize("name", engines())
 def test_every_engine_is_of_the_pipeline_that_is_checked(name: str) -> None:
     embedded = json.loads((EMBEDDED_FOLDER / "model_index.json").read_text())["_class_name"]
     assert embedded == MODEL_INDEX["_class_name"]
     spec = engines()[name]
-    expected = svd.MODEL_INDEX["_class_name"] if spec.tensor_table == "svd" else embedded
+    of_tables = {each: module.MODEL_INDEX["_class_name"] for each, module in _TABLES.items()}
+    expected = of_tables.get(spec.tensor_table, embedded)
     assert spec.pipelines == ((expected,) if spec.files else ())
     assert spec.files[:1] == (("model_index.json",) if spec.files else ())

@@ -166,7 +166,7 @@ def _restore_constants(model: nn.Module, device: torch.device) -> None:
     """Give the buffers that no file holds their values: the meta device has made them without."""
     for module in model.modules():
         for name, buffer in module.named_buffers(recurse=False):
-            if not buffer.is_meta:
+            if name not in module._non_persistent_buffers_set:
                 continue
             if name != "position_ids":
                 raise TypeError(

@@ -37,6 +37,11 @@ class PlacedParts(ABC):
     def encoders(self) -> tuple[nn.Module, ...]:
         """What is used in the first stage alone."""
 
+    @property
+    def denoisers(self) -> tuple[nn.Module, ...]:
+        """What a denoising step runs."""
+        return (self.unet,)
+
     @contextmanager
     def on_device(self, *parts: nn.Module) -> Iterator[None]:
         """Have `parts` on `device` inside, and back at home after, whatever ends it.
@@ -57,7 +62,7 @@ class PlacedParts(ABC):
             return  # asking every tensor takes 50 ms a clip
         self.is_settled = False  # until all have moved: memory may run out on the way
         self.home, self.encoders_home = wanted
-        for part in (self.unet, self.vae):
+        for part in (*self.denoisers, self.vae):
             part.to(self.home)
         for encoder in self.encoders:
             encoder.to(self.encoders_home)

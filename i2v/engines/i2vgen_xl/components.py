@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler
@@ -25,6 +25,7 @@ from i2v.core.engine_spec import EngineSpec
 from i2v.core.schema import MemoryPlan
 from i2v.engines.diffusion.folder import Folder, Model, PictureInput, assign
 from i2v.engines.diffusion.placement import DTYPES, PlacedParts, homes
+from i2v.engines.diffusion.text import load_tokenizer
 from i2v.engines.i2vgen_xl.facts import facts_of
 from i2v.engines.i2vgen_xl.layouts import use_channels_last_weights
 from i2v.engines.i2vgen_xl.unet import UNet
@@ -105,7 +106,7 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
     if device.type == "cuda":
         use_channels_last_weights(vae)
     return Components(
-        tokenizer=_load_tokenizer(source),
+        tokenizer=load_tokenizer(source),
         text_encoder=text_encoder,
         picture_input=source.picture_input(),
         image_encoder=image_encoder,
@@ -117,17 +118,6 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
         encoders_home=encoders_home,
         dtype=dtype,
     )
-
-
-def _load_tokenizer(source: Folder) -> CLIPTokenizer:
-    source.file("tokenizer/vocab.json")
-    source.file("tokenizer/merges.txt")
-    try:
-        return cast(
-            "CLIPTokenizer", CLIPTokenizer.from_pretrained(source.path / "tokenizer", local_files_only=True)
-        )
-    except (OSError, ValueError, KeyError) as error:
-        raise source.unreadable(source.path / "tokenizer", error) from error
 
 
 def _apply_image_gain(unet: UNet, gain: float) -> None:

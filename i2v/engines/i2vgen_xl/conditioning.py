@@ -14,6 +14,7 @@ from PIL import Image
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
 from i2v.core.schema import Generation
+from i2v.engines.diffusion.text import encode_text
 from i2v.engines.i2vgen_xl.components import Components
 from i2v.engines.i2vgen_xl.facts import facts_of
 
@@ -57,7 +58,7 @@ def condition(
     texts = {"prompt.truncated": facts_of(spec).understood(generation.prompt)}
     if guided:
         texts = {"prompt.negative_truncated": generation.negative_prompt, **texts}
-    encoded = [encode_text(components, spec, text) for text in texts.values()]
+    encoded = [encode_prompt(components, spec, text) for text in texts.values()]
     notices = tuple(
         Notice(code, {"limit": spec.max_prompt_tokens, "removed": removed})
         for code, (_, removed) in zip(texts, encoded, strict=True)
@@ -77,21 +78,10 @@ def condition(
     )
 
 
-def encode_text(components: Components, spec: EngineSpec, text: str) -> tuple[torch.Tensor, str]:
-    """Return the text's (1, 77, D) states and what of `text` was cut off.
-
-    The states are those of the layer before the last `clip_skip`, normed.
-    """
-    tokenizer, limit = components.tokenizer, spec.max_prompt_tokens
-    ids = tokenizer(
-        text, padding="max_length", max_length=limit, truncation=True, return_tensors="pt"
-    ).input_ids
-    whole = tokenizer(text, verbose=False).input_ids
-    removed = tokenizer.decode(whole[limit - 1 : -1]).strip() if len(whole) > limit else ""
-    states = components.text_encoder(ids.to(components.device), output_hidden_states=True).hidden_states
-    # transformers 5 moved what was `text_model` into the class itself
-    core = getattr(components.text_encoder, "text_model", components.text_encoder)
-    return core.final_layer_norm(states[-(facts_of(spec).clip_skip + 1)]), removed
+def encode_prompt(components: Components, spec: EngineSpec, text: str) -> tuple[torch.Tensor, str]:
+    """Return the text's (1, 77, D) states and what of `text` was cut off (`encode_text`)."""
+    skipped, limit = facts_of(spec).clip_skip, spec.max_prompt_tokens
+    return encode_text(components.tokenizer, components.text_encoder, text, limit, skipped)
 
 
 def encode_picture(components: Components, image: Image.Image) -> torch.Tensor:

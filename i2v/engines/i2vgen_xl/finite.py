@@ -13,9 +13,10 @@ import torch
 from i2v.core.errors import I2VError
 from i2v.core.schema import Generation
 from i2v.engines.base import NO_LADDER, Conditioned, Denoised, Event, Inputs, Ladder
+from i2v.engines.diffusion.decode import decode_frames
+from i2v.engines.diffusion.engine import preview
 from i2v.engines.i2vgen_xl.compiled import Forward
 from i2v.engines.i2vgen_xl.conditioning import condition
-from i2v.engines.i2vgen_xl.decode import decode_frames, preview
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.i2vgen_xl.sampling import denoise, initial_state, schedule_for
 

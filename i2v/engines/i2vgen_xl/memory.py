@@ -8,8 +8,7 @@ there is, and what to do about it, is `i2v.memory.plan`'s business.
 from __future__ import annotations
 
 import json
-from bisect import bisect
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from functools import cache
 from itertools import product
@@ -20,22 +19,18 @@ from i2v.core.engine_spec import EngineSpec
 from i2v.core.schedules import evaluations
 from i2v.core.schema import Generation, MemoryPlan, Offload
 from i2v.core.stages import Stage
-from i2v.media.upscale import bytes_of
-from i2v.memory.model import GIB, Estimate, StageEstimate
+from i2v.engines.diffusion.estimates import (
+    ITEM_BYTES,
+    estimated,
+    fewer_frames,
+    frames_decoded_together,
+    interpolated,
+    of_pixels,
+    resident_parts,
+)
+from i2v.memory.model import Estimate
 
-STAGES = (Stage.CONDITION, Stage.DENOISE, Stage.DECODE)
-
-# What CUDA's context, its libraries' workspaces and the allocator's waste take on the device. The context
-# counts twice where free memory was measured beside it: on purpose, until a card has shown what is needed.
-CONTEXT_BYTES = 3 * GIB // 2
-# Nothing is added for a CUDA graph's pool (`graph`): it is assumed to hold what one step does at the most,
-# which is what the step before it held and has given back. No card has shown it yet.
-# Python, torch and diffusers before any weights, and what kernels take on a CPU over what tensors do: both
-# are held against real runs in tests/engines/i2vgen_xl/test_peak.py.
-PROCESS_BYTES = 9 * GIB // 16
-_CPU_BUFFERS = 1.75
-CUDA_PROCESS_BYTES = 3 * GIB  # CUDA's libraries too: a guess, not measured
-_ITEM_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
+_ENCODERS = ("text_encoder", "image_encoder")
 
 # Tokens that a transformer takes at a time, where an engine's own number is too many: on CUDA, where that is
 # all of them, in two steps. Still fewer save nothing in clips that are large enough to matter: convolutions
@@ -43,10 +38,6 @@ _ITEM_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 FEW_TOKENS = 4096
 MANY_TOKENS = 2**14
 ALL_TOKENS = 10**9
-
-# Pixels that the VAE decodes at a time on CUDA. Measured on an H200, 16 frames of 512 x 512 took 221 ms
-# together, 238 in two parts, 420 one by one.
-CUDA_CHUNK_PIXELS = 2**22
 
 
 class _Flops(TypedDict):
@@ -86,7 +77,7 @@ class I2VGenXLMemory:
         offloads: tuple[Offload, ...] = get_args(Offload)
         away = offloads[offloads.index(plan.offload) :] if plan.device == "cuda" else (plan.offload,)
         passes = (1, 2) if generation.guidance_scale > 1 and plan.cfg_passes == 1 else (plan.cfg_passes,)
-        frames = (plan.decode_chunk, *_fewer_frames(plan, generation))
+        frames = (plan.decode_chunk, *fewer_frames(plan, generation))
         lower = (MANY_TOKENS, FEW_TOKENS) if plan.device == "cuda" else (FEW_TOKENS,)
         tokens = (plan.chunk_tokens, *(count for count in lower if not 0 < plan.chunk_tokens <= count))
         for offload, cfg_passes, decode_chunk, chunk_tokens in product(away, passes, frames, tokens):
@@ -108,46 +99,17 @@ MEMORY = I2VGenXLMemory()
 
 
 def _estimate(table: _Table, generation: Generation, plan: MemoryPlan) -> Estimate:
-    item = _ITEM_BYTES[plan.dtype]
-    weights = {part: count * item for part, count in table["weights"].items()}
+    item = ITEM_BYTES[plan.dtype]
     pixels = generation.generated_width * generation.generated_height
-    linear, squared = table["flops"]["encode"]
-    encode_flops = linear * pixels + squared * pixels**2
-    linear, squared = table["flops"]["decode"]
-    decode_flops = (linear * pixels + squared * pixels**2) * generation.num_frames
-    held = {name: sum(weights[part] for part in parts) for name, parts in _resident(plan).items()}
+    decode_flops = of_pixels(table["flops"]["decode"], pixels) * generation.num_frames
     step = _step_numbers(table, generation, plan)
     figures = {
-        Stage.CONDITION: (table["encode"] * pixels, encode_flops),
-        Stage.DENOISE: (step, denoise_flops(generation, plan.cfg_passes)),
-        Stage.DECODE: (_decode_numbers(table, pixels, generation, plan), decode_flops),
+        Stage.CONDITION: (int(table["encode"] * pixels * item), of_pixels(table["flops"]["encode"], pixels)),
+        Stage.DENOISE: (step * item, denoise_flops(generation, plan.cfg_passes)),
+        Stage.DECODE: (int(_decode_numbers(table, pixels, generation, plan) * item), decode_flops),
     }
-    stages = tuple(
-        StageEstimate(stage, held[stage], int(numbers * item), flops)
-        for stage, (numbers, flops) in figures.items()
-    )
-    if plan.device == "cpu":
-        stages = tuple(replace(each, activations=int(_CPU_BUFFERS * each.activations)) for each in stages)
-    most, enlarging = max(stage.bytes for stage in stages), bytes_of(generation)
-    if plan.device == "cpu":
-        taken = most + PROCESS_BYTES + enlarging
-        return Estimate(stages, taken, taken, process_bytes=PROCESS_BYTES)
-    away = {"none": 0, "encoders": _encoders(weights), "model": sum(weights.values())}[plan.offload]
-    moved = away + (weights["vae"] if plan.offload == "model" else 0)  # it encodes and decodes
-    return Estimate(stages, most + CONTEXT_BYTES, CUDA_PROCESS_BYTES + away + enlarging, moved)
-
-
-def _fewer_frames(plan: MemoryPlan, generation: Generation) -> Iterator[int]:
-    """Yield what the VAE may decode at a time instead: on CUDA half as many, and so on, elsewhere one."""
-    pixels = generation.generated_width * generation.generated_height
-    chunk = plan.decode_chunk
-    if plan.device == "cuda":
-        chunk = min(chunk or max(1, CUDA_CHUNK_PIXELS // pixels), generation.num_frames)
-        while chunk > 3:
-            chunk //= 2
-            yield chunk
-    if chunk != 1:
-        yield 1
+    weights = {part: count * item for part, count in table["weights"].items()}
+    return estimated(figures, resident_parts(plan, _ENCODERS), _ENCODERS, weights, plan, generation)
 
 
 def denoise_flops(generation: Generation, cfg_passes: int = 1) -> float:
@@ -169,20 +131,6 @@ def step_flops(generation: Generation, cfg_passes: int = 1) -> float:
     return 2 * flops if guided and not once else flops
 
 
-def _resident(plan: MemoryPlan) -> dict[Stage, tuple[str, ...]]:
-    """Return which parts' weights are on the device in each stage (`Components.on_device`)."""
-    encoders, rest = ("text_encoder", "image_encoder"), ("unet", "vae")
-    if plan.device == "cpu" or plan.offload == "none":
-        return dict.fromkeys(STAGES, encoders + rest)
-    if plan.offload == "encoders":
-        return {Stage.CONDITION: encoders + rest, Stage.DENOISE: rest, Stage.DECODE: rest}
-    return {Stage.CONDITION: (*encoders, "vae"), Stage.DENOISE: ("unet",), Stage.DECODE: ("vae",)}
-
-
-def _encoders(weights: dict[str, int]) -> int:
-    return weights["text_encoder"] + weights["image_encoder"]
-
-
 def _step_numbers(table: _Table, generation: Generation, plan: MemoryPlan) -> int:
     area = generation.generated_width * generation.generated_height // table["scale"] ** 2
     rows = "unguided" if generation.guidance_scale <= 1 else ("one_pass", "two_passes")[plan.cfg_passes - 1]
@@ -190,27 +138,17 @@ def _step_numbers(table: _Table, generation: Generation, plan: MemoryPlan) -> in
     # what the prompt and the picture are known by.
     default = ALL_TOKENS if plan.device == "cuda" else table["chunk_tokens"]
     chunks = (plan.chunk_tokens or default) / table["chunk_tokens"]
-    fixed = _interpolated(table["volumes"], table["step"][rows], 0)
-    peak = _interpolated(table["volumes"], table["step"][rows], area * generation.num_frames / chunks)
+    fixed = interpolated(table["volumes"], table["step"][rows], 0)
+    peak = interpolated(table["volumes"], table["step"][rows], area * generation.num_frames / chunks)
     return round(fixed + (peak - fixed) * chunks)
 
 
 def _decode_numbers(table: _Table, pixels: int, generation: Generation, plan: MemoryPlan) -> float:
-    together = CUDA_CHUNK_PIXELS if plan.device == "cuda" else table["chunk_pixels"]
-    chunk = plan.decode_chunk or max(1, together // pixels)
-    frames = min(chunk, generation.num_frames)
+    frames = frames_decoded_together(plan, generation)
     sides, tile = (generation.generated_width, generation.generated_height), table["tile"]
     if plan.vae_tiling and max(sides) > tile:
         return frames * table["decode_tiled"] * min(sides[0], tile) * min(sides[1], tile)
     return frames * table["decode"] * pixels
-
-
-def _interpolated(known: Sequence[int], values: Sequence[int], wanted: float) -> float:
-    """Return the value at `wanted`; beyond both ends the lines go on."""
-    right = min(max(bisect(known, wanted), 1), len(known) - 1)
-    left = right - 1
-    slope = (values[right] - values[left]) / (known[right] - known[left])
-    return values[left] + slope * (wanted - known[left])
 
 
 @cache

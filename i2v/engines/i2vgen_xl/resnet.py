@@ -1,45 +1,18 @@
 """The UNet's convolutions: within each frame, and along each pixel's history.
 
-Weights have their published names. `convolve` is a function, since a VAE's residual blocks, which are
-diffusers', have tensors of the same names.
+Weights have their published names.
 """
 
 from __future__ import annotations
 
-from typing import Protocol, cast
+from typing import cast
 
 import torch
 from torch import nn
 
+from i2v.engines.diffusion.vae import convolve
 from i2v.engines.i2vgen_xl.layouts import as_frames, over_time
 from i2v.engines.kernels.plain import PLAIN, Operations
-
-
-class Resnet(Protocol):
-    """What a residual block holds."""
-
-    norm1: nn.GroupNorm
-    conv1: nn.Conv2d
-    time_emb_proj: nn.Linear | None
-    norm2: nn.GroupNorm
-    conv2: nn.Conv2d
-    conv_shortcut: nn.Conv2d | None
-
-
-def convolve(
-    resnet: Resnet, hidden: torch.Tensor, time: torch.Tensor | None, operations: Operations = PLAIN
-) -> torch.Tensor:
-    """(N, C, h, w) -> (N, C', h, w). `time`: (1, T), activated, if any; what it adds is part of a bias."""
-    bias = resnet.conv1.bias
-    if time is not None and resnet.time_emb_proj is not None:
-        bias = bias + resnet.time_emb_proj(time)[0]
-    states = operations.group_norm(resnet.norm1, hidden, silu=True)
-    states, left = operations.convolve(states, resnet.conv1.weight, bias, padding=1)
-    states = operations.group_norm(resnet.norm2, states, left, silu=True)
-    states, left = operations.convolve(states, resnet.conv2.weight, resnet.conv2.bias, padding=1)
-    if resnet.conv_shortcut is not None:
-        hidden = resnet.conv_shortcut(hidden)
-    return operations.add(states, hidden, left)
 
 
 class ResnetBlock(nn.Module):

@@ -15,10 +15,10 @@ import torch
 
 from i2v.core.schedules import Schedule, ddim, fast
 from i2v.core.schema import Generation, MemoryPlan
+from i2v.engines.diffusion.solvers import Solver
 from i2v.engines.i2vgen_xl.compiled import Forward
 from i2v.engines.i2vgen_xl.components import Components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning
-from i2v.engines.i2vgen_xl.solvers import Solver
 from i2v.engines.i2vgen_xl.unet import ClipContext, UNet
 
 # Tokens that a transformer takes at a time on a CPU. More are not faster there, and what is held of these is

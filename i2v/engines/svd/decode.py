@@ -1,19 +1,16 @@
-"""Latents to frames: the temporal VAE, all frames together or so many at a time, and the linear preview."""
+"""Latents to frames: the temporal VAE, all frames together or so many at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
 
-import numpy as np
 import torch
 from diffusers import AutoencoderKLTemporalDecoder
-from numpy.typing import NDArray
 
 from i2v.core.errors import Notice
 from i2v.engines.base import Decoded
 from i2v.engines.diffusion.pixels import decode_in_float32, to_uint8
-from i2v.engines.preview import preview_of
 from i2v.engines.svd.memory import frames_at_once
 from i2v.engines.svd.temporal_decoder import decode_clip
 
@@ -46,9 +43,3 @@ def decode_frames(
 
 def _decode(vae: AutoencoderKLTemporalDecoder, latents: torch.Tensor) -> torch.Tensor:
     return decode_clip(vae.decoder, latents.to(vae.dtype)).float()
-
-
-@torch.inference_mode()
-def preview(latents: torch.Tensor, factors: tuple[tuple[float, float, float], ...]) -> NDArray[np.uint8]:
-    """(1, F, C, h, w) latents -> (F, h, w, 3) uint8 (`i2v.engines.preview`)."""
-    return preview_of(latents[0].transpose(0, 1).cpu().float().numpy(), factors)

@@ -8,8 +8,7 @@ what to do about it, is `i2v.memory.plan`'s business.
 from __future__ import annotations
 
 import json
-from bisect import bisect
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from functools import cache
 from itertools import product
@@ -19,21 +18,19 @@ from typing import TypedDict, get_args
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.schema import Generation, MemoryPlan, Offload
 from i2v.core.stages import Stage
+from i2v.engines.diffusion.estimates import (
+    ITEM_BYTES,
+    estimated,
+    interpolated,
+    of_pixels,
+    resident_parts,
+)
 from i2v.engines.svd.options import options_of
-from i2v.media.upscale import bytes_of
-from i2v.memory.model import GIB, Estimate, StageEstimate
+from i2v.memory.model import Estimate
 
-STAGES = (Stage.CONDITION, Stage.DENOISE, Stage.DECODE)
 ARCHITECTURE = "svd"  # of the table, by `EngineSpec.tensor_table`
 
-# As I2VGen-XL has them: CUDA's context and the allocator's waste, a process before any weights, what kernels
-# take on a CPU over what tensors do, and a process with CUDA's libraries. None was measured with this model.
-CONTEXT_BYTES = 3 * GIB // 2
-PROCESS_BYTES = 9 * GIB // 16
-_CPU_BUFFERS = 1.75
-CUDA_PROCESS_BYTES = 3 * GIB
-_ITEM_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
-
+_ENCODERS = ("image_encoder",)
 FEW_TOKENS = 4096  # that a feed-forward layer takes at a time, where its own number is too many
 FEW_FRAMES = 2  # that are decoded together, where all of them are too many: other frames than those
 
@@ -101,60 +98,32 @@ MEMORY = SVDMemory()
 
 
 def _estimate(generation: Generation, plan: MemoryPlan) -> Estimate:
-    table, item = _table(), _ITEM_BYTES[plan.dtype]
-    weights = {part: count * item for part, count in table["weights"].items()}
-    held = {name: sum(weights[part] for part in parts) for name, parts in _resident(plan).items()}
-    stages = tuple(
-        StageEstimate(stage, held[stage], activations, flops)
-        for stage, (activations, flops) in _computing(table, generation, plan).items()
-    )
-    if plan.device == "cpu":
-        stages = tuple(replace(each, activations=int(_CPU_BUFFERS * each.activations)) for each in stages)
-    most, enlarging = max(stage.bytes for stage in stages), bytes_of(generation)
-    if plan.device == "cpu":
-        taken = most + PROCESS_BYTES + enlarging
-        return Estimate(stages, taken, taken, process_bytes=PROCESS_BYTES)
-    encoder, whole = weights["image_encoder"], sum(weights.values())
-    away = {"none": 0, "encoders": encoder, "model": whole}[plan.offload]
-    moved = away + (weights["vae"] if plan.offload == "model" else 0)  # it encodes and decodes
-    return Estimate(stages, most + CONTEXT_BYTES, CUDA_PROCESS_BYTES + away + enlarging, moved)
+    table = _table()
+    weights = {part: count * ITEM_BYTES[plan.dtype] for part, count in table["weights"].items()}
+    figures = _computing(table, generation, plan)
+    return estimated(figures, resident_parts(plan, _ENCODERS), _ENCODERS, weights, plan, generation)
 
 
 def _computing(table: _Table, generation: Generation, plan: MemoryPlan) -> dict[Stage, tuple[int, float]]:
     """Return each stage's bytes beside weights, and its operations."""
-    item, frames = _ITEM_BYTES[plan.dtype], generation.num_frames
+    item, frames = ITEM_BYTES[plan.dtype], generation.num_frames
     pixels = generation.generated_width * generation.generated_height
     # Half precision is too narrow for this VAE's encoder, which then runs in float32 (`conditioning`).
     encoder_item = 4 if plan.dtype == "float16" else item
     together = frames_at_once(plan.decode_chunk, plan.vae_tiling, frames)
-    decode = _interpolated(table["frames"], table["decode"], together)
+    decode = interpolated(table["frames"], table["decode"], together)
     step = MEMORY.step_flops(generation) * generation.num_inference_steps
     return {
         Stage.CONDITION: (
             int(table["encode"] * pixels * encoder_item),
-            _of_pixels(table["flops"]["encode"], pixels),
+            of_pixels(table["flops"]["encode"], pixels),
         ),
         Stage.DENOISE: (_step_numbers(table, generation, plan) * item, step),
         Stage.DECODE: (
             int(decode * pixels * item),
-            _of_pixels(table["flops"]["decode"], pixels) * frames,
+            of_pixels(table["flops"]["decode"], pixels) * frames,
         ),
     }
-
-
-def _of_pixels(coefficients: Sequence[float], pixels: int) -> float:
-    linear, squared = coefficients
-    return linear * pixels + squared * pixels**2
-
-
-def _resident(plan: MemoryPlan) -> dict[Stage, tuple[str, ...]]:
-    """Return which parts' weights are on the device in each stage (`Components.on_device`)."""
-    if plan.device == "cpu" or plan.offload == "none":
-        return dict.fromkeys(STAGES, ("image_encoder", "unet", "vae"))
-    if plan.offload == "encoders":
-        rest = ("unet", "vae")
-        return {Stage.CONDITION: ("image_encoder", *rest), Stage.DENOISE: rest, Stage.DECODE: rest}
-    return {Stage.CONDITION: ("image_encoder", "vae"), Stage.DENOISE: ("unet",), Stage.DECODE: ("vae",)}
 
 
 def _area(table: _Table, generation: Generation) -> int:
@@ -169,17 +138,9 @@ def _step_numbers(table: _Table, generation: Generation, plan: MemoryPlan) -> in
     # What grows does so with volume and chunk alike: at c times both, it is c times as much.
     chunks = (plan.chunk_tokens or table["chunk_tokens"]) / table["chunk_tokens"]
     peaks = table["step"]["one_pass" if once else "unguided"]
-    fixed = _interpolated(table["volumes"], peaks, 0)
-    peak = _interpolated(table["volumes"], peaks, volume / chunks)
+    fixed = interpolated(table["volumes"], peaks, 0)
+    peak = interpolated(table["volumes"], peaks, volume / chunks)
     return round(fixed + (peak - fixed) * chunks) + waiting
-
-
-def _interpolated(known: Sequence[int], values: Sequence[int], wanted: float) -> float:
-    """Return the value at `wanted`; beyond both ends the lines go on."""
-    right = min(max(bisect(known, wanted), 1), len(known) - 1)
-    left = right - 1
-    slope = (values[right] - values[left]) / (known[right] - known[left])
-    return values[left] + slope * (wanted - known[left])
 
 
 @cache

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import torch
 
 from i2v.core.schema import Generation, MemoryPlan
+from i2v.engines.diffusion.feed_forward import set_chunk_tokens
 from i2v.engines.svd.components import Components
 from i2v.engines.svd.conditioning import Conditioning, draw_noise
 from i2v.engines.svd.options import options_of
-from i2v.engines.svd.transformer import set_chunk_tokens
 from i2v.engines.svd.unet import predict
 
 

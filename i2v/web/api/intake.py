@@ -20,7 +20,7 @@ from i2v.jobs.model import JsonObject
 from i2v.web.api.base64_picture import decode_base64
 from i2v.web.api.charsets import check_ascii, check_charset
 from i2v.web.api.json_body import parse_object
-from i2v.web.api.multipart import FILES, PICTURE, receive_form
+from i2v.web.api.multipart import FILES, KEYFRAMES, PICTURE, receive_form
 from i2v.web.api.waiting_place import waiting_place
 from i2v.web.context import AppContext
 
@@ -49,7 +49,8 @@ class Submitted:
 async def read_submission(request: Request) -> Submitted:
     """Return what a form or a JSON object says, and the pictures in it.
 
-    In JSON each of `inputs` has its picture as `image`, in base64; in a form it is a file named by its role.
+    In JSON each of `inputs` has its picture as `image`, in base64; in a form it is a file named by its
+    role, a keyframe's with its number: keyframe_8.
 
     Raises:
         InvalidRequest: `http.*`, or `request.*` and `image.*` about a picture.
@@ -67,12 +68,19 @@ async def read_form(request: Request) -> Submitted:
     if _media_type(request) != FORM:
         raise _refused(request, FORM)
     fields, pictures = await _read_files(request, FILES, required=PICTURE)
-    roles = [role for role in pictures if role != PICTURE]
-    if roles:
+    others = [name for name in pictures if name != PICTURE]
+    if others:
         if "inputs" in fields:
             raise InvalidRequest("http.repeated_field", field="inputs")
-        fields["inputs"] = [{"role": role} for role in roles]
-    return Submitted(fields, pictures[PICTURE], tuple(pictures[role] for role in roles))
+        fields["inputs"] = [_input(name) for name in others]
+    return Submitted(fields, pictures[PICTURE], tuple(pictures[name] for name in others))
+
+
+def _input(name: str) -> JsonObject:
+    """Return what a request says of the picture that is the form's part `name`."""
+    if name in KEYFRAMES:
+        return {"role": "keyframe", "frame": KEYFRAMES[name]}
+    return {"role": name}
 
 
 async def read_fields(request: Request, file: str) -> tuple[JsonObject, bytes | None]:

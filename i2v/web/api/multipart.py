@@ -10,20 +10,21 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import InputRole, shown
+from i2v.core.schema import MAX_FRAMES, shown
 from i2v.web.api.charsets import check_charset, read_text
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 PICTURE = "image"
-FILES: frozenset[str] = frozenset(get_args(InputRole))  # the parts of a submission that are files
+KEYFRAMES = {f"keyframe_{frame}": frame for frame in range(1, MAX_FRAMES)}  # by the names of their parts
+FILES = frozenset({PICTURE, "last_image", *KEYFRAMES})  # the parts of a submission that are files
 MAX_PARTS = 64  # the request has some fifteen fields
 MAX_TEXT = 2**20  # bytes of all texts together
 

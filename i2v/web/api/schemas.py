@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from i2v.core.engine_spec import Capabilities, EngineSpec, Preset
 from i2v.core.messages import hint
-from i2v.core.schema import MAX_INPUTS, GenerationRequest, InputRole
+from i2v.core.schema import MAX_FRAMES, MAX_INPUTS, GenerationRequest, InputRole
 from i2v.core.webhook import Webhook
 from i2v.jobs.model import Filters, Job, JobStatus, JsonObject, Phase, SortOrder, StatusFilter
 from i2v.service.job_files import Removal, has_video
@@ -276,8 +276,13 @@ _WEBHOOK_TEXT: JsonSchema = {
 }
 _OTHER_ROLES = [role for role in get_args(InputRole) if role != "image"]
 _OTHER_FILES: dict[str, JsonSchema] = {
-    role: {**IMAGE_FILE, "description": f"the file of the {role}, for models that take one"}
-    for role in _OTHER_ROLES
+    "last_image": {**IMAGE_FILE, "description": "the file of the last_image, for models that take one"}
+}
+_KEYFRAME_FILES: JsonSchema = {
+    "^keyframe_[1-9][0-9]{0,3}$": {
+        **IMAGE_FILE,
+        "description": "the file of a keyframe by the number of its frame, for models that take some",
+    }
 }
 _INPUTS: JsonSchema = {
     "type": "array",
@@ -287,7 +292,16 @@ _INPUTS: JsonSchema = {
         "type": "object",
         "required": ["role", "image"],
         "additionalProperties": False,
-        "properties": {"role": {"type": "string", "enum": _OTHER_ROLES}, "image": _IMAGE_TEXT},
+        "properties": {
+            "role": {"type": "string", "enum": _OTHER_ROLES},
+            "frame": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": MAX_FRAMES - 1,
+                "description": "of a keyframe, and only there: the frame that it is, counted from 0",
+            },
+            "image": _IMAGE_TEXT,
+        },
     },
 }
 _PICTURE_SIZE: JsonSchema = {
@@ -302,7 +316,12 @@ _PICTURE_SIZE: JsonSchema = {
 SUBMISSION: JsonSchema = {
     "required": True,
     "content": {
-        FORM: {"schema": form_schema({"image": IMAGE_FILE}, {**_OTHER_FILES, "webhook": _WEBHOOK_TEXT})},
+        FORM: {
+            "schema": {
+                **form_schema({"image": IMAGE_FILE}, {**_OTHER_FILES, "webhook": _WEBHOOK_TEXT}),
+                "patternProperties": _KEYFRAME_FILES,
+            }
+        },
         JSON: {"schema": body_schema({"image": _IMAGE_TEXT}, {"inputs": _INPUTS, "webhook": _WEBHOOK})},
     },
 }

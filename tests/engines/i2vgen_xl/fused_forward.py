@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL
 
-from i2v.engines.i2vgen_xl.vae import decode
+from i2v.engines.diffusion.vae import decode
 from i2v.engines.kernels.fused import Fused, Kernels, load
 from i2v.engines.kernels.plain import PLAIN
 from tests.engines.i2vgen_xl.test_unet import conditions, noise, shaken_unet

@@ -14,7 +14,7 @@ from PIL import Image
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.i2vgen_xl.components import Components, load_components
-from i2v.engines.i2vgen_xl.conditioning import centre_crop, condition, encode_first_frame, encode_text
+from i2v.engines.i2vgen_xl.conditioning import centre_crop, condition, encode_first_frame, encode_prompt
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_a_posterior_that_is_sampled_differs_from_time_to_time(
 def test_what_is_cut_off_a_prompt_is_told(
     components: Components, tiny_spec: EngineSpec, text: str, removed: str
 ) -> None:
-    states, told = encode_text(components, tiny_spec, text)
+    states, told = encode_prompt(components, tiny_spec, text)
     assert states.shape == (1, 77, 16)
     assert told == removed
 

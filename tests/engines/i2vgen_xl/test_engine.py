@@ -17,9 +17,8 @@ from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InsufficientMemory
 from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.base import Conditioned, Decoded, Denoised, Event, Inputs
-from i2v.engines.i2vgen_xl import engine as engine_module
+from i2v.engines.diffusion.engine import preview
 from i2v.engines.i2vgen_xl.conditioning import condition
-from i2v.engines.i2vgen_xl.decode import preview
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.i2vgen_xl.sampling import denoise, initial_state
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
@@ -159,7 +158,7 @@ def test_a_preview_is_made_when_it_is_asked_for(
         made.append(latents)
         return preview(latents, factors)
 
-    monkeypatch.setattr(engine_module, "preview", watched)
+    monkeypatch.setattr("i2v.engines.diffusion.engine.preview", watched)
     events = list(engine.generate(generation, Inputs(fit_picture(photo, 96, 64, "crop").image)))
     assert not made
     last = [event for event in events if isinstance(event, Denoised)][-1]

@@ -16,7 +16,7 @@ import torch
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.schema import Generation, MemoryPlan
-from i2v.engines.i2vgen_xl.decode import CHUNK_PIXELS
+from i2v.engines.diffusion.estimates import CHUNK_PIXELS
 from i2v.engines.i2vgen_xl.memory import FEW_TOKENS, MANY_TOKENS, MEMORY, _tables, step_flops
 from i2v.engines.i2vgen_xl.sampling import CHUNK_TOKENS
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL

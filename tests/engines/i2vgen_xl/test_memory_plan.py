@@ -17,9 +17,9 @@ from benchmarks.peers import load_stock, run_stock
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.base import Decoded, Denoised, Inputs
+from i2v.engines.diffusion.decode import decode_frames
 from i2v.engines.i2vgen_xl.components import Components
 from i2v.engines.i2vgen_xl.conditioning import condition
-from i2v.engines.i2vgen_xl.decode import decode_frames
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.i2vgen_xl.facts import AS_STOCK
 from i2v.media.image import fit_picture

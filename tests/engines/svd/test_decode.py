@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from i2v.core.errors import I2VError
-from i2v.engines.svd.decode import decode_frames, preview
+from i2v.engines.svd.decode import decode_frames
 from i2v.engines.svd.engine import SVDEngine
-from i2v.engines.svd.specs import SVD
 
 
 @pytest.fixture
@@ -51,7 +50,3 @@ def test_nan_in_float32_too_is_an_error(engine: SVDEngine, latents: torch.Tensor
     with pytest.raises(I2VError) as caught:
         list(decode_frames(engine.components.vae, latents * torch.nan, 0))
     assert caught.value.code == "decode.nan_float32"
-
-
-def test_a_preview_is_a_small_picture_of_each_frame(latents: torch.Tensor) -> None:
-    assert preview(latents, SVD.preview_factors).shape == (5, 6, 8, 3)

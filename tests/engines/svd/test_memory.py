@@ -16,9 +16,9 @@ import pytest
 from i2v.core.schema import DeviceInfo, Generation, MemoryPlan
 from i2v.core.settings import load_settings
 from i2v.core.stages import Stage
+from i2v.engines.diffusion.feed_forward import CHUNK_TOKENS
 from i2v.engines.svd.memory import FEW_FRAMES, FEW_TOKENS, MEMORY, _table
 from i2v.engines.svd.specs import SVD, SVD_XT
-from i2v.engines.svd.transformer import CHUNK_TOKENS
 from i2v.memory.model import Estimate, StageEstimate
 from i2v.memory.plan import plan_memory, step_down
 from i2v.weights.tensors import published_shapes

@@ -4,22 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from diffusers.models.attention import FeedForward
 from diffusers.models.attention_processor import Attention
 
-from i2v.engines.svd.transformer import ChunkedFeedForward, SingleTokenAttention, set_chunk_tokens
+from i2v.engines.svd.transformer import SingleTokenAttention, use_lean_transformers
 from tests.tiny_svd import tiny_unet
-
-
-@pytest.mark.parametrize("chunk", [1, 7, 20, 1000])
-def test_a_feed_forward_in_chunks_is_the_same(chunk: int) -> None:
-    module = FeedForward(16, activation_fn="geglu").eval()
-    states = torch.randn(4, 5, 16)
-    chunked = ChunkedFeedForward(module)
-    chunked.chunk_tokens = chunk
-    with torch.inference_mode():
-        assert torch.allclose(chunked(states), module(states), atol=1e-6)
-    assert chunked.state_dict().keys() == module.state_dict().keys()
 
 
 def test_attending_to_one_token_needs_no_question() -> None:
@@ -38,14 +26,11 @@ def test_several_tokens_are_refused() -> None:
         attention(torch.randn(1, 5, 16), encoder_hidden_states=torch.randn(1, 2, 8))
 
 
-def test_a_number_of_tokens_is_for_every_layer() -> None:
-    from i2v.engines.svd.transformer import use_lean_transformers
-
+def test_the_unets_tensors_keep_their_names() -> None:
     unet = tiny_unet()
     names = unet.state_dict().keys()
     use_lean_transformers(unet)
     assert unet.state_dict().keys() == names
-    set_chunk_tokens(unet, 5)
-    layers = [module for module in unet.modules() if isinstance(module, ChunkedFeedForward)]
-    assert {layer.chunk_tokens for layer in layers} == {5}
-    assert not any(isinstance(module, FeedForward) for module in unet.modules())
+    attentions = [m for name, m in unet.named_modules() if name.endswith("attn2")]
+    assert attentions
+    assert all(isinstance(m.processor, SingleTokenAttention) for m in attentions)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from i2v.engines.diffusion.feed_forward import set_chunk_tokens
 from i2v.engines.svd.conditioning import Conditioning
-from i2v.engines.svd.transformer import set_chunk_tokens, use_lean_transformers
+from i2v.engines.svd.transformer import use_lean_transformers
 from i2v.engines.svd.unet import predict
 from tests.tiny_svd import tiny_unet
 

@@ -20,6 +20,7 @@ from PIL import Image
 from i2v.jobs.model import Job, Progress
 from i2v.media.decoder import DecodedFile, decode_to_file
 from i2v.media.video import probe
+from tests.clips import read_frames
 from tests.contrary import CONTRARY
 from tests.rehearsal import ENGINES, picture, submit
 from tests.web.house import House, running, wait_for
@@ -596,7 +597,12 @@ def test_a_last_image_by_form_or_json_ends_the_clip_and_goes_with_its_job(both_h
 @pytest.mark.parametrize(("inputs", "code", "field"), [
     ([{"role": "last_image"}], "request.missing_field", "last_image"),
     ([{"role": "last_image", "image": 7}], "request.invalid", "inputs.image"),
-    ([{"role": "keyframe", "image": "AAAA"}], "request.invalid", "inputs.role"),
+    ([{"role": "first_image", "image": "AAAA"}], "request.invalid", "inputs.role"),
+    ([{"role": "keyframe"}], "request.missing_field", "inputs.frame"),
+    ([{"role": "keyframe", "frame": 0}], "request.invalid", "inputs.frame"),
+    ([{"role": "keyframe", "frame": 5}] * 2, "request.invalid", "inputs.frame"),
+    ([{"role": "keyframe", "frame": 5, "at": 1}], "request.unknown_field", "inputs.at"),
+    ([{"role": "keyframe", "frame": 24}], "request.missing_field", "keyframe"),
     ([{"role": "last_image", "frame": 3}], "request.unknown_field", "inputs.frame"),
     ([{"role": "last_image"}] * 2, "request.invalid", "inputs"),
     (["last_image"], "request.invalid", "inputs"), ("last_image", "request.invalid", "inputs"),
@@ -609,6 +615,41 @@ def test_what_is_wrong_with_another_picture_names_it(
     body = {"engine": "contrary", "image": image, "inputs": inputs}
     response = both_house.session.post(f"{both_house.api}/jobs", json=body, timeout=60)
     assert (response.status_code, response.json()["code"], response.json()["field"]) == (422, code, field)
+
+
+def test_keyframes_by_form_or_json_are_their_frames_of_the_clip(both_house: House) -> None:
+    house, grey, dark = both_house, picture("#909090"), picture("#202020")
+    data = {"engine": "contrary", "num_frames": 24}
+    files = {"image": ("a.png", house.picture), "keyframe_8": ("b.png", grey), "keyframe_3": ("c.png", dark)}
+    form = house.session.post(f"{house.api}/jobs", data=data, files=files, timeout=60)
+    assert form.status_code == 202, form.text
+    image, *others = (base64.b64encode(each).decode() for each in (house.picture, grey, dark))
+    told = [{"role": "keyframe", "frame": frame} for frame in (8, 3)]
+    inputs = [{**each, "image": other} for each, other in zip(told, others, strict=True)]
+    as_json = house.session.post(
+        f"{house.api}/jobs", json={**data, "image": image, "inputs": inputs}, timeout=60
+    )
+    assert form.json()["request"] == as_json.json()["request"]
+    assert form.json()["request"]["inputs"] == told
+    while house.executor.run_next():
+        pass
+    job = house.store.get(form.json()["id"])
+    done = house.get(f"/jobs/{job.id}").json()
+    assert done["result"]["inputs"] == told, done["error"]
+    frames = read_frames(Path(job.output))
+    assert [abs(int(frames[at].mean()) - grey) <= 3 for at, grey in ((8, 0x90), (3, 0x20))] == [True, True]
+
+
+def test_a_keyframe_beyond_the_clip_is_refused_before_there_is_a_job(both_house: House) -> None:
+    files = {"image": ("a.png", both_house.picture), "keyframe_24": ("b.png", both_house.picture)}
+    data = {"engine": "contrary", "num_frames": 24}
+    answer = both_house.session.post(f"{both_house.api}/jobs", data=data, files=files, timeout=60)
+    assert (answer.status_code, answer.json()["field"]) == (422, "inputs.frame")
+    assert "1 to 23" in answer.text
+    files["last_image"] = ("c.png", both_house.picture)
+    files["keyframe_23"] = files.pop("keyframe_24")
+    answer = both_house.session.post(f"{both_house.api}/jobs", data=data, files=files, timeout=60)
+    assert "1 to 22" in answer.text
 
 
 def test_a_picture_that_the_engine_does_not_take_is_refused(both_house: House) -> None:

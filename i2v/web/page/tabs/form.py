@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, cast, get_args
 
 import gradio as gr
-from gradio.data_classes import ImageData
 from gradio.processing_utils import save_bytes_to_cache
 
 from i2v.core.engine_spec import EngineSpec, FrameCounts
@@ -25,6 +23,8 @@ from i2v.web.page.tabs.cards import EngineCards
 from i2v.web.page.tabs.cropping import Cropping
 from i2v.web.page.tabs.options import OptionWidgets
 from i2v.web.page.tabs.own_presets import OwnPresets
+from i2v.web.page.tabs.picture_field import picture_field
+from i2v.web.page.tabs.pictures import MorePictures
 from i2v.web.page.tabs.showing import Place
 from i2v.web.page.tabs.widgets import (
     Choices,
@@ -36,7 +36,7 @@ from i2v.web.page.tabs.widgets import (
     acting_html,
     merged,
 )
-from i2v.web.page.uploads import read_upload, uploaded
+from i2v.web.page.uploads import read_upload
 from i2v.web.texts import TEXTS, text
 
 NUMBERS = ("num_frames", "fps", "num_inference_steps", "guidance_scale")
@@ -56,20 +56,9 @@ class Form:
         with gr.Row(elem_id="i2v-picture-head"):
             labels.of(gr.HTML(elem_id="i2v-picture-label"), value="picture.label")
             self.cropping = Cropping(labels)
-        self.picture = gr.Image(
-            type="filepath",
-            sources=["upload", "webcam", "clipboard"],
-            buttons=[],
-            height=190,
-            show_label=False,
-            placeholder=" · ".join(TEXTS["picture.placeholder"]),
-            elem_id="i2v-picture",
+        self.picture = picture_field(
+            190, "i2v-picture", ("upload", "webcam", "clipboard"), " · ".join(TEXTS["picture.placeholder"])
         )
-        # Gradio's own would open the file with every decoder there is, and fail without a word of ours. An
-        # update of this widget would bring them back, in a copy for that visitor, and so would its absence
-        # among a handler's answers: its texts do not change, and who may answer with it always does.
-        self.picture.preprocess = partial(_path, Path(self.picture.GRADIO_CACHE))  # type: ignore[method-assign]
-        self.picture.postprocess = _shown  # type: ignore[method-assign,assignment]
         self.picture_error = gr.HTML(elem_id="i2v-picture-error")
         # What of the picture is cut, over it and below it; its button keeps all of it.
         self.cut = acting_html("i2v-cut")
@@ -90,6 +79,7 @@ class Form:
             )
             self.cards = EngineCards(labels, engines)
             self.engine = self.cards.engine
+        self.pictures = MorePictures(labels)
         # Where a prompt is written: the batch adds its own.
         self.prompts: list[Any] = [self.prompt]
         # What makes no sense without a seed: the tab adds its own.
@@ -165,7 +155,7 @@ class Form:
         return [
             self.picture, self.prompt, self.preset, self.engine, self.resolution, self.fit, self.num_frames,
             self.num_frames_of, self.fps, self.num_inference_steps, self.guidance_scale, self.speed,
-            *self.cropping.widgets(), *self.options.widgets(),
+            *self.cropping.widgets(), *self.options.widgets(), *self.pictures.widgets(),
         ]  # fmt: skip
 
     def shaped(self) -> list[Any]:
@@ -173,6 +163,7 @@ class Form:
         return [
             self.preset, *self.prompts, self.resolution, self.fit, self.num_frames_of, *self.with_seed,
             *(getattr(self, name) for name in (*NUMBERS, *_OPTIONAL)), *self.options.groups(),
+            *self.pictures.groups(),
         ]  # fmt: skip
 
     def kept(self) -> list[Any]:
@@ -214,6 +205,8 @@ class Form:
             given["crop"] = crop
         if options := self.options.given(values, spec):
             given["options"] = options
+        if inputs := self.pictures.given(values, spec):
+            given["inputs"] = inputs
         return {"prompt": (values[self.prompt] or "") if can.prompt != "none" else "", **given}
 
     def choices(
@@ -258,7 +251,7 @@ class Form:
             ),
             self.fps: gr.update(visible=can.fps[0] < can.fps[1]),
         }
-        return merged(shown, ranged, lengths, self.options.shown(spec))
+        return merged(shown, ranged, lengths, self.options.shown(spec), self.pictures.shown(spec))
 
     def filled(self, fields: Mapping[str, object], spec: EngineSpec) -> Updates:
         """Return the widgets as the fields of a request to `spec` have them, but for numbers and seed."""
@@ -304,14 +297,6 @@ def _reaching(value: float, low: float, high: float, step: float) -> Any:
 
 def _one_of(frames: FrameCounts, numbers: Mapping[str, object]) -> int | None:
     return frames.nearest(cast("int", numbers["num_frames"])) if frames.only else None
-
-
-def _path(folder: Path, picture: ImageData | None) -> str | None:
-    return str(uploaded(picture.path, folder)) if picture else None
-
-
-def _shown(path: str | None) -> ImageData | None:
-    return ImageData(path=path, orig_name=Path(path).name) if path else None
 
 
 def _named(family: str, names: object) -> Choices:

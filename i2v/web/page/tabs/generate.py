@@ -295,11 +295,12 @@ class GenerateTab:
             raise InvalidRequest("request.missing_field", field=label)
         spec = await self._context.engine(self.form.engine_named(values))
         fields = self.form.fields(values, spec) | await self.outlook.cropped(values)
+        others = await run_sync(self.form.pictures.files, values, spec)
         if values[self.view].shaped is None:  # pressed before the form was filled: the preset has the numbers
             fields = {name: value for name, value in fields.items() if name not in NUMBERS}
         for seed in seeds:
             asked = {**fields, **(seed if spec.capabilities.seed else {})}
-            yield (await self._context.submit(asked, picture)).id
+            yield (await self._context.submit(asked, picture, others=others)).id
 
     async def cancel(self, values: Values) -> str:
         view: Showing = values[self.view]

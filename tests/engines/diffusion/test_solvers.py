@@ -10,7 +10,7 @@ import torch
 from diffusers import DDIMScheduler
 
 from i2v.core.schedules import Schedule, ddim
-from i2v.engines.i2vgen_xl.solvers import Level, Solver, weights
+from i2v.engines.diffusion.solvers import Level, Solver, weights
 from tests.test_embedded import PUBLISHED_SCHEDULER
 
 Network = Callable[[torch.Tensor, int], torch.Tensor]

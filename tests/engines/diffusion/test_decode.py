@@ -16,9 +16,10 @@ from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import I2VError
 from i2v.core.schema import MemoryPlan
 from i2v.core.settings import ROOT
+from i2v.engines.diffusion.decode import decode_frames
+from i2v.engines.diffusion.engine import preview
 from i2v.engines.diffusion.pixels import to_uint8
 from i2v.engines.i2vgen_xl.components import load_components
-from i2v.engines.i2vgen_xl.decode import decode_frames, preview
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.media.image import fit_picture
 from i2v.weights import EMBEDDED_FOLDER
@@ -55,7 +56,7 @@ def test_chunk_0_is_what_fits_into_the_pixels(
     pixels: int,
     lengths: list[int],
 ) -> None:
-    monkeypatch.setattr("i2v.engines.i2vgen_xl.decode.CHUNK_PIXELS", pixels)  # a frame has 16 x 24 = 384
+    monkeypatch.setattr("i2v.engines.diffusion.decode.CHUNK_PIXELS", pixels)  # a frame has 16 x 24 = 384
     assert [len(part.frames) for part in decode_frames(vae, latents, 0)] == lengths
 
 

@@ -6,10 +6,12 @@ stays diffusers' business.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from diffusers import AutoencoderKL
+from torch import nn
 
-from i2v.engines.i2vgen_xl.resnet import convolve
 from i2v.engines.kernels.plain import PLAIN, Operations
 
 
@@ -30,3 +32,30 @@ def decode(vae: AutoencoderKL, latents: torch.Tensor, operations: Operations = P
             hidden = upsampler(hidden)
     pixels: torch.Tensor = decoder.conv_out(operations.group_norm(decoder.conv_norm_out, hidden, silu=True))
     return pixels
+
+
+class Resnet(Protocol):
+    """What a residual block holds."""
+
+    norm1: nn.GroupNorm
+    conv1: nn.Conv2d
+    time_emb_proj: nn.Linear | None
+    norm2: nn.GroupNorm
+    conv2: nn.Conv2d
+    conv_shortcut: nn.Conv2d | None
+
+
+def convolve(
+    resnet: Resnet, hidden: torch.Tensor, time: torch.Tensor | None, operations: Operations = PLAIN
+) -> torch.Tensor:
+    """(N, C, h, w) -> (N, C', h, w). `time`: (1, T), activated, if any; what it adds is part of a bias."""
+    bias = resnet.conv1.bias
+    if time is not None and resnet.time_emb_proj is not None:
+        bias = bias + resnet.time_emb_proj(time)[0]
+    states = operations.group_norm(resnet.norm1, hidden, silu=True)
+    states, left = operations.convolve(states, resnet.conv1.weight, bias, padding=1)
+    states = operations.group_norm(resnet.norm2, states, left, silu=True)
+    states, left = operations.convolve(states, resnet.conv2.weight, resnet.conv2.bias, padding=1)
+    if resnet.conv_shortcut is not None:
+        hidden = resnet.conv_shortcut(hidden)
+    return operations.add(states, hidden, left)

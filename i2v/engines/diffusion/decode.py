@@ -1,25 +1,19 @@
-"""Latents to frames: the VAE in chunks, and the small linear preview."""
+"""Latents to frames by a VAE that looks at each frame alone, so many frames at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
 
-import numpy as np
 import torch
 from diffusers import AutoencoderKL
-from numpy.typing import NDArray
 
 from i2v.core.errors import Notice
 from i2v.engines.base import Decoded
+from i2v.engines.diffusion import vae as forward
+from i2v.engines.diffusion.estimates import CHUNK_PIXELS, CUDA_CHUNK_PIXELS
 from i2v.engines.diffusion.pixels import decode_in_float32, to_uint8
-from i2v.engines.i2vgen_xl import vae as forward
-from i2v.engines.i2vgen_xl.memory import CUDA_CHUNK_PIXELS
 from i2v.engines.kernels.plain import PLAIN, Operations
-from i2v.engines.preview import preview_of
-
-# Larger batches than this only take longer on a CPU: measured at 128 and 256 pixels, benchmarks/stock.py.
-CHUNK_PIXELS = 2**15
 
 Decode = Callable[[AutoencoderKL, torch.Tensor], torch.Tensor]
 
@@ -79,9 +73,3 @@ def _decode_in_tiles(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
 
 def _prepared(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
     return latents.to(vae.dtype).contiguous(memory_format=torch.channels_last)  # as CPU kernels like it best
-
-
-@torch.inference_mode()
-def preview(latents: torch.Tensor, factors: tuple[tuple[float, float, float], ...]) -> NDArray[np.uint8]:
-    """(1, C, F, h, w) latents -> (F, h, w, 3) uint8 (`i2v.engines.preview`)."""
-    return preview_of(latents[0].cpu().float().numpy(), factors)  # on the CPU: the device may be full

@@ -8,8 +8,8 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 
+from i2v.engines.diffusion.vae import decode
 from i2v.engines.i2vgen_xl.upsampling import use_phase_convolutions
-from i2v.engines.i2vgen_xl.vae import decode
 from i2v.weights import EMBEDDED_FOLDER
 from tests.shaken import shaken
 

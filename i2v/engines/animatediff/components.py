@@ -1,0 +1,125 @@
+"""A folder of three repositories' files -> the parts of the model, or an error naming file and tensor.
+
+Owns which parts there are, how each is built, and where each is at home. How a file is read is
+`diffusion.folder`'s business; what a component computes is not known here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    MotionAdapter,
+    SparseControlNetModel,
+    UNet2DConditionModel,
+    UNetMotionModel,
+)
+from torch import nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from i2v.core.engine_spec import EngineSpec
+from i2v.core.schema import MemoryPlan
+from i2v.engines.animatediff.facts import facts_of
+from i2v.engines.diffusion.feed_forward import use_chunked_feed_forward
+from i2v.engines.diffusion.folder import Folder, Model, assign
+from i2v.engines.diffusion.placement import DTYPES, PlacedParts, homes
+from i2v.engines.diffusion.text import load_tokenizer
+
+WEIGHTS = "diffusion_pytorch_model"
+# What decides over the noise, and what the sampler has code for (`diffusion.solvers`). The schedule of the
+# noise is the motion adapter's, not the base's.
+_SCHEDULE = ("beta_start", "beta_end", "num_train_timesteps")
+_SAMPLED = {
+    "prediction_type": ("epsilon", "v_prediction"),
+    "timestep_spacing": ("leading",),
+    "clip_sample": (False,),
+    "thresholding": (False,),
+}
+
+
+@dataclass
+class Components(PlacedParts):
+    """The loaded model, in `dtype`."""
+
+    tokenizer: CLIPTokenizer
+    text_encoder: CLIPTextModel
+    vae: AutoencoderKL
+    unet: UNetMotionModel
+    controlnet: SparseControlNetModel
+    scheduler_config: dict[str, Any]
+    device: torch.device
+    home: torch.device
+    encoders_home: torch.device
+    dtype: torch.dtype
+    is_settled: bool = True
+
+    @property
+    def encoders(self) -> tuple[nn.Module, ...]:
+        return (self.text_encoder,)
+
+    @property
+    def denoisers(self) -> tuple[nn.Module, ...]:
+        return (self.unet, self.controlnet)
+
+    @property
+    def vae_scale_factor(self) -> int:
+        """Pixels a latent, in each direction."""
+        factor: int = 2 ** (len(self.vae.config.block_out_channels) - 1)
+        return factor
+
+    def scheduler(self) -> DDIMScheduler:
+        """Return a scheduler of its own for each run, since diffusers' schedulers carry state."""
+        return DDIMScheduler.from_config(self.scheduler_config)
+
+
+def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Components:
+    """Load every component from `folder` in the plan's dtype, straight to where it is at home.
+
+    Raises:
+        ModelUnavailable: a file is missing or unreadable, or a tensor is missing, unexpected or misshapen.
+    """
+    source = Folder(spec, folder)
+    source.check_class("StableDiffusionPipeline")
+    device, dtype = torch.device(plan.device), DTYPES[plan.dtype]
+    home, encoders_home = homes(device, plan.offload)
+
+    def filled(part: str, model: Model, stem: str = WEIGHTS, home: torch.device = home) -> Model:
+        path, tensors = source.tensors(part, stem)
+        assign(model, path, tensors, home, dtype)
+        return model.eval().requires_grad_(False)
+
+    still = source.build("unet", UNet2DConditionModel.from_config)
+    adapter = source.build("motion_adapter", MotionAdapter.from_config)
+    unet = source.build("motion_adapter", lambda _: UNetMotionModel.from_unet2d(still, adapter, False))
+    controlnet = source.build("controlnet", SparseControlNetModel.from_config)
+    if not controlnet.use_simplified_condition_embedding:
+        raise source.unreadable(folder / "controlnet/config.json", "it is not SparseCtrl's for RGB pictures")
+    text_encoder = source.build("text_encoder", lambda config: CLIPTextModel(CLIPTextConfig(**config)))
+    vae = source.build("vae", AutoencoderKL.from_config)
+    # The largest first: while a file is read, its tensors may be there twice (as stored, and in `dtype`).
+    tensors = {**filled("unet", still).state_dict(), **filled("motion_adapter", adapter).state_dict()}
+    unet.load_state_dict(tensors, assign=True)
+    unet.eval().requires_grad_(False)
+    controlnet = filled("controlnet", controlnet)
+    text_encoder = filled("text_encoder", text_encoder, "model", encoders_home)
+    vae = filled("vae", vae)
+    for part in (unet, controlnet):
+        use_chunked_feed_forward(part)
+    noise = {"beta_schedule": facts_of(spec).beta_schedule}
+    return Components(
+        tokenizer=load_tokenizer(source),
+        text_encoder=text_encoder,
+        vae=vae,
+        unet=unet,
+        controlnet=controlnet,
+        scheduler_config={**source.scheduler(DDIMScheduler, _SCHEDULE, _SAMPLED), **noise},
+        device=device,
+        home=home,
+        encoders_home=encoders_home,
+        dtype=dtype,
+    )

@@ -1,0 +1,32 @@
+"""What only the weights of this family need to have known of them. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from i2v.core.engine_spec import EngineSpec
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Facts of one set of weights.
+
+    Attributes:
+        beta_schedule: the noise that the motion adapter was trained on, whatever its base was: linear for
+            the published ones (AnimateDiff's `configs/inference`).
+        sample_posterior: draw the pictures' latents from the VAE's posterior, unseeded, as stock diffusers
+            does, instead of taking the mode. Only for parity with stock.
+    """
+
+    beta_schedule: str = "linear"
+    sample_posterior: bool = False
+
+
+AS_STOCK = Facts(sample_posterior=True)
+
+
+def facts_of(spec: EngineSpec) -> Facts:
+    """Return the facts of a spec of this family."""
+    if not isinstance(spec.facts, Facts):
+        raise TypeError(f"{spec.name} has no facts of AnimateDiff's family: {spec.facts!r}")
+    return spec.facts

@@ -1,0 +1,95 @@
+"""The denoising loop: noise to latents, one yielded step at a time.
+
+Classifier-free guidance (Ho and Salimans 2022) over DDIM (Song et al. 2021), step for step as diffusers'
+`AnimateDiffSparseControlNetPipeline` runs it. The loop knows no pixels and never waits for the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from i2v.core.schedules import Schedule, ddim
+from i2v.core.schema import Generation, MemoryPlan
+from i2v.engines.animatediff.components import Components
+from i2v.engines.animatediff.conditioning import Conditioning
+from i2v.engines.animatediff.options import options_of
+from i2v.engines.animatediff.unet import predict
+from i2v.engines.diffusion.feed_forward import set_chunk_tokens
+from i2v.engines.diffusion.solvers import Solver
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a clip stands between two steps: `step` of them are done; latents (1, C, F, h, w).
+
+    From a state, denoising goes on as if it had not stopped, under any memory plan.
+    """
+
+    step: int
+    latents: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Step:
+    """`state` after this step, and `denoised`, the clip as predicted from here, (1, C, F, h, w)."""
+
+    state: State
+    denoised: torch.Tensor
+
+
+def initial_state(components: Components, generation: Generation) -> State:
+    """Draw the noise as stock does: on the CPU, so that a seed means the same on every device."""
+    factor = components.vae_scale_factor
+    shape = (
+        1,
+        components.unet.config.in_channels,
+        generation.num_frames,
+        generation.generated_height // factor,
+        generation.generated_width // factor,
+    )
+    generator = torch.Generator("cpu").manual_seed(generation.seed)
+    noise = torch.randn(shape, generator=generator, dtype=components.dtype)
+    return State(0, noise.to(components.device))
+
+
+def schedule_for(components: Components, generation: Generation) -> Schedule:
+    config = components.scheduler().config
+    return ddim(generation.num_inference_steps, config.num_train_timesteps, config.steps_offset)
+
+
+def denoise(
+    components: Components,
+    conditioning: Conditioning,
+    start: State,
+    generation: Generation,
+    plan: MemoryPlan,
+) -> Iterator[Step]:
+    """Yield one `Step` for each of the schedule's steps from `start` on; stop iterating to stop.
+
+    With two `plan.cfg_passes` the networks get the two rows of a guided step one after the other: half the
+    activations. Grad mode is entered within each step and left at each `yield`, so that the caller's is not
+    touched.
+    """
+    unet, controlnet, latents = components.unet, components.controlnet, start.latents
+    schedule = schedule_for(components, generation)
+    scale = options_of(generation).controlnet_conditioning_scale
+    solver = Solver.over(components.scheduler(), schedule.timesteps, schedule.order)
+    for part in (unet, controlnet):
+        set_chunk_tokens(part, plan.chunk_tokens)
+    with torch.inference_mode():
+        timesteps = torch.tensor(schedule.timesteps).to(components.device)
+        passes = conditioning.split(plan.cfg_passes)
+    for step in range(start.step, len(timesteps)):
+        with torch.inference_mode():
+            prediction = torch.cat(
+                [predict(unet, controlnet, latents, timesteps[step], rows, scale) for rows in passes]
+            )
+            if len(prediction) == 2:
+                unconditional, conditional = prediction.chunk(2)
+                prediction = unconditional + generation.guidance_scale * (conditional - unconditional)
+            denoised = solver.denoised(step, latents, prediction)
+            latents, _ = solver.advance(step, latents, denoised, ())
+        yield Step(State(step + 1, latents), denoised)

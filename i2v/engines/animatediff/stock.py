@@ -1,0 +1,124 @@
+"""The same model as diffusers runs it by itself: what `i2v bench`, benchmarks and tests hold ours to.
+
+Stock is diffusers' `AnimateDiffSparseControlNetPipeline`, loaded by its own loaders. Of our engine nothing is
+used here but its options and which picture is of which frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from diffusers import (
+    AnimateDiffSparseControlNetPipeline,
+    DDIMScheduler,
+    MotionAdapter,
+    SparseControlNetModel,
+)
+from diffusers.utils import logging as diffusers_logging
+from numpy.typing import NDArray
+from transformers.utils import logging as transformers_logging
+
+from i2v.core.engine_spec import EngineSpec
+from i2v.core.schema import Generation, MemoryPlan
+from i2v.engines.animatediff.conditioning import pictures_by_frame
+from i2v.engines.animatediff.options import options_of
+from i2v.engines.base import NO_LADDER, Decoded, Event, Inputs, Ladder
+
+_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+class StockEngine:
+    """Stock behind the contract of engines (see `i2v.engines.base.Engine`), so that both run the same way.
+
+    It says nothing before the clip is done. Of the plan it takes device, dtype and the offloading of the
+    whole model; all else is diffusers' default.
+    """
+
+    def __init__(
+        self, spec: EngineSpec, pipeline: AnimateDiffSparseControlNetPipeline, plan: MemoryPlan
+    ) -> None:
+        self.spec = spec
+        self.plan = plan
+        self._pipeline = pipeline
+
+    @classmethod
+    def load(cls, spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Self:
+        if plan.threads:
+            torch.set_num_threads(plan.threads)
+        pipeline = load_stock(folder, _DTYPES[plan.dtype])
+        if plan.device == "cuda" and plan.offload == "model":
+            pipeline.enable_model_cpu_offload()
+        else:
+            pipeline.to(plan.device)
+        return cls(spec, pipeline, plan)
+
+    def adopt(self, plan: MemoryPlan) -> None:
+        """Stock has one plan only."""
+
+    def generate(
+        self, generation: Generation, inputs: Inputs, ladder: Ladder = NO_LADDER
+    ) -> Generator[Event]:
+        """Yield the whole clip in one `Decoded`. `ladder` is not asked: stock ends where memory does."""
+        yield Decoded(run_stock(self._pipeline, generation, inputs)[1])
+
+
+def load_stock(folder: Path, dtype: torch.dtype = torch.float32) -> AnimateDiffSparseControlNetPipeline:
+    """Load `folder` through diffusers' own loaders."""
+    for logging in (diffusers_logging, transformers_logging):
+        logging.disable_progress_bar()
+        logging.set_verbosity_error()
+
+    def variant(part: str) -> str | None:
+        return "fp16" if (folder / part / "diffusion_pytorch_model.fp16.safetensors").is_file() else None
+
+    adapter = MotionAdapter.from_pretrained(
+        folder / "motion_adapter", variant=variant("motion_adapter"), dtype=dtype
+    )
+    controlnet = SparseControlNetModel.from_pretrained(
+        folder / "controlnet", variant=variant("controlnet"), dtype=dtype
+    )
+    pipeline = AnimateDiffSparseControlNetPipeline.from_pretrained(
+        folder,
+        motion_adapter=adapter,
+        controlnet=controlnet,
+        variant=variant("unet"),
+        dtype=dtype,
+        local_files_only=True,
+    )
+    pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, beta_schedule="linear")
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+@torch.inference_mode()
+def run_stock(
+    pipeline: AnimateDiffSparseControlNetPipeline, generation: Generation, inputs: Inputs
+) -> tuple[torch.Tensor, NDArray[np.uint8]]:
+    """Return ((1, C, F, h, w) latents, (F, H, W, 3) uint8 frames) of one run.
+
+    The pipeline's own last step (`decode_latents`, `postprocess_video`) is called from here, which makes the
+    latents visible and costs nothing.
+    """
+    pictures = pictures_by_frame(inputs, generation.num_frames)
+    latents = pipeline(
+        prompt=generation.prompt,
+        negative_prompt=generation.negative_prompt,
+        height=generation.generated_height,
+        width=generation.generated_width,
+        num_frames=generation.num_frames,
+        num_inference_steps=generation.num_inference_steps,
+        guidance_scale=generation.guidance_scale,
+        generator=torch.Generator("cpu").manual_seed(generation.seed),
+        conditioning_frames=list(pictures.values()),
+        controlnet_frame_indices=list(pictures),
+        controlnet_conditioning_scale=float(options_of(generation).controlnet_conditioning_scale),
+        output_type="latent",
+        return_dict=False,
+    )[0]
+    video = pipeline.decode_latents(latents)
+    frames = pipeline.video_processor.postprocess_video(video, output_type="np")[0]
+    return latents, (frames * 255).round().astype(np.uint8)  # as `numpy_to_pil` rounds

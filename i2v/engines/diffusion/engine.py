@@ -1,0 +1,187 @@
+"""An engine of a diffusion family: its parts loaded once, and the story of one clip in three stages.
+
+Owns the order of things: condition, denoise, decode; where the parts are meanwhile, and what of a clip is
+finished when memory runs out. What each stage computes is the family's business.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import ClassVar, Generic, Protocol, Self, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from i2v.core.engine_spec import EngineSpec
+from i2v.core.errors import InsufficientMemory, Notice
+from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.stages import Stage
+from i2v.engines.base import Conditioned, Decoded, Denoised, Event, Inputs
+from i2v.engines.diffusion.placement import PlacedParts
+from i2v.engines.diffusion.shortage import out_of_memory
+from i2v.engines.preview import preview_of
+
+
+class Progress(Protocol):
+    """Where a clip stands between two steps: `step` of them are done.
+
+    From it, denoising goes on as if it had not stopped, under any memory plan.
+    """
+
+    @property
+    def step(self) -> int: ...
+
+    @property
+    def latents(self) -> torch.Tensor: ...
+
+
+Parts = TypeVar("Parts", bound=PlacedParts)
+State = TypeVar("State", bound=Progress)
+StateOut = TypeVar("StateOut", bound=Progress, covariant=True)
+Given = TypeVar("Given")
+
+
+class StepDone(Protocol[StateOut]):
+    """`state` after a step, and `denoised`, the clip as predicted from there."""
+
+    @property
+    def state(self) -> StateOut: ...
+
+    @property
+    def denoised(self) -> torch.Tensor: ...
+
+
+class DiffusionEngine(ABC, Generic[Parts]):
+    """Base of a family's `Engine` (`i2v.engines.base`), which adds `generate`."""
+
+    def __init__(self, spec: EngineSpec, components: Parts, plan: MemoryPlan) -> None:
+        self.spec = spec
+        self.components = components
+        self.plan = plan
+
+    @property
+    def kernels(self) -> str:
+        return "torch"
+
+    @staticmethod
+    @abstractmethod
+    def load_parts(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Parts:
+        """Load the family's parts from `folder`; raises `ModelUnavailable`."""
+
+    @classmethod
+    def load(cls, spec: EngineSpec, folder: Path | None, plan: MemoryPlan) -> Self:
+        """Load weights from `folder`; raises as `i2v.engines.base.Engine` says."""
+        if folder is None:
+            raise ValueError(f"{spec.name} has weights: a folder is needed")
+        if plan.threads:
+            torch.set_num_threads(plan.threads)
+        plan = replace(plan, threads=torch.get_num_threads())
+        try:
+            return cls(spec, cls.load_parts(spec, folder, plan), plan)
+        except Exception as error:
+            reason = out_of_memory(error)
+            if reason is None:
+                raise
+        raise InsufficientMemory("engine.out_of_memory", reason=reason)
+
+    def adopt(self, plan: MemoryPlan) -> None:
+        """Work by `plan` from the next clip on, which is of the device and the dtype that were loaded for."""
+        self.plan = replace(plan, threads=self.plan.threads)
+
+
+class DiffusionClip(ABC, Generic[Parts, Given, State]):
+    """One clip in the making: what is finished outlives a lack of memory (`i2v.engines.recovery.Work`).
+
+    `Given` is what the conditioning makes, `State` where denoising stands.
+    """
+
+    frames_axis: ClassVar[int] = 2  # of latents: (1, C, F, h, w)
+
+    def __init__(self, engine: DiffusionEngine[Parts], generation: Generation, inputs: Inputs) -> None:
+        self.engine = engine
+        self.components = engine.components
+        self.generation = generation
+        self.inputs = inputs
+        self.stage: Stage | None = Stage.CONDITION
+        self._given: Given | None = None
+        self._state: State | None = None
+        self._decoded = 0  # frames
+
+    @abstractmethod
+    def condition(self) -> tuple[Given, tuple[Notice, ...]]:
+        """Encode what no step changes, and say what there is to say of it; the encoders are on the device."""
+
+    @abstractmethod
+    def begin(self) -> State:
+        """Return the noise that denoising begins with."""
+
+    @property
+    @abstractmethod
+    def total(self) -> int:
+        """The number of steps that are shown."""
+
+    @abstractmethod
+    def steps(self, given: Given, start: State, plan: MemoryPlan) -> Iterator[StepDone[State]]:
+        """Denoise from `start` on; what denoises is on the device."""
+
+    @abstractmethod
+    def frames(self, latents: torch.Tensor, plan: MemoryPlan) -> Iterator[Decoded]:
+        """Decode latents of the frames that are left; the VAE is on the device."""
+
+    def notices(self) -> tuple[Notice, ...]:
+        """Return what was found since the last time it was asked."""
+        return ()
+
+    def events(self, plan: MemoryPlan) -> Generator[Event]:
+        """Go on by `plan` from what is finished."""
+        if self.stage is None:
+            return
+        components = self.components
+        self.engine.adopt(plan)
+        components.settle(plan.offload)  # here, where running out of memory is provided for
+        if self._given is None:
+            with components.on_device(*components.encoders, components.vae):
+                self._given, said = self.condition()
+            components.wait()
+            self.stage = Stage.DENOISE
+            yield Conditioned(said)
+        if self._state is None:
+            self._state = self.begin()
+        if self.stage is Stage.DENOISE:
+            yield from self._denoise(self._given, self._state, plan)
+        yield from self._decode(self._state, plan)
+
+    def _denoise(self, given: Given, start: State, plan: MemoryPlan) -> Generator[Event]:
+        with self.components.on_device(*self.components.denoisers):
+            for step in self.steps(given, start, plan):
+                self._state = step.state
+                if step.state.step == self.total:
+                    self.components.wait()
+                    self.stage = Stage.DECODE
+                shown = partial(self._preview, step.denoised)
+                yield Denoised(step.state.step, self.total, shown, self.notices())
+
+    def _decode(self, state: State, plan: MemoryPlan) -> Generator[Event]:
+        left = state.latents.narrow(
+            self.frames_axis, self._decoded, self.generation.num_frames - self._decoded
+        )
+        with self.components.on_device(self.components.vae):
+            for part in self.frames(left, plan):
+                self._decoded += len(part.frames)
+                if self._decoded == self.generation.num_frames:
+                    self.stage = None
+                yield replace(part, notices=(*part.notices, *self.notices()))
+
+    def _preview(self, latents: torch.Tensor) -> NDArray[np.uint8]:
+        return preview(latents.movedim(self.frames_axis, 2), self.engine.spec.preview_factors)
+
+
+@torch.inference_mode()
+def preview(latents: torch.Tensor, factors: tuple[tuple[float, float, float], ...]) -> NDArray[np.uint8]:
+    """(1, C, F, h, w) latents -> (F, h, w, 3) uint8 (`i2v.engines.preview`)."""
+    return preview_of(latents[0].cpu().float().numpy(), factors)  # on the CPU: the device may be full

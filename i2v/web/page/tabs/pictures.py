@@ -1,0 +1,77 @@
+"""Fields for pictures besides the first one: keyframes and the last frame, for engines that take them.
+
+Owns the widgets and how they become a request's `inputs`. Which frames a clip has is not known here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from i2v.core.engine_spec import EngineSpec
+from i2v.jobs.model import JsonObject
+from i2v.web.page.tabs.picture_field import picture_field
+from i2v.web.page.tabs.widgets import Labels, Updates, Values
+from i2v.web.page.uploads import read_upload
+
+_FRAMES = ("5", "10")  # what the fields for keyframes begin with: thirds of a clip of 16
+
+
+class MorePictures:
+    """The widgets, made where this is called within a `gr.Blocks`; none is shown at first."""
+
+    def __init__(self, labels: Labels) -> None:
+        self._keyframes: list[tuple[Any, Any]] = []  # picture, number of the frame
+        self._columns: list[gr.Column] = []
+        with labels.of(
+            gr.Accordion(open=False, visible=False, elem_id="i2v-pictures"), label="pictures.label"
+        ) as self._group:
+            labels.of(gr.HTML(), value="pictures.help")
+            with gr.Row():
+                for number, frame in enumerate(_FRAMES, 1):
+                    with gr.Column(min_width=120) as column:
+                        picture = picture_field(110, f"i2v-keyframe-{number}", ("upload",), "+")
+                        field = labels.of(
+                            gr.Textbox(frame, max_lines=1, elem_id=f"i2v-keyframe-{number}-frame"),
+                            label="pictures.frame",
+                        )
+                    self._keyframes.append((picture, field))
+                    self._columns.append(column)
+                with gr.Column(min_width=120) as self._last_column:
+                    self._last = picture_field(110, "i2v-last-image", ("upload",), "+")
+                    labels.of(gr.HTML(elem_id="i2v-last-image-label"), value="pictures.last")
+
+    def widgets(self) -> list[Any]:
+        return [self._last, *(widget for pair in self._keyframes for widget in pair)]
+
+    def groups(self) -> list[Any]:
+        """Return the widgets that `shown` changes: none of the pictures, which must stay as they are."""
+        return [self._group, *self._columns, self._last_column]
+
+    def shown(self, spec: EngineSpec) -> Updates:
+        """Return the updates with which only what `spec` takes is shown."""
+        takes = spec.capabilities.inputs
+        return {
+            self._group: gr.update(visible=takes != ("image",)),
+            self._last_column: gr.update(visible="last_image" in takes),
+            **{column: gr.update(visible="keyframe" in takes) for column in self._columns},
+        }
+
+    def given(self, values: Values, spec: EngineSpec) -> list[JsonObject]:
+        """Return a request's `inputs`: the pictures that are there, and that `spec` takes."""
+        return [told for told, _ in self._given(values, spec)]
+
+    def files(self, values: Values, spec: EngineSpec) -> tuple[bytes, ...]:
+        """Return those pictures' files, in the order of `given`; raises as `read_upload` does."""
+        return tuple(read_upload(path) for _, path in self._given(values, spec))
+
+    def _given(self, values: Values, spec: EngineSpec) -> list[tuple[JsonObject, Path]]:
+        takes, found = spec.capabilities.inputs, list[tuple[JsonObject, Path]]()
+        for picture, frame in self._keyframes if "keyframe" in takes else ():
+            if values[picture]:
+                found.append(({"role": "keyframe", "frame": values[frame] or ""}, Path(values[picture])))
+        if "last_image" in takes and values[self._last]:
+            found.append(({"role": "last_image"}, Path(values[self._last])))
+        return found

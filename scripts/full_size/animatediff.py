@@ -1,0 +1,151 @@
+"""AnimateDiff with SparseCtrl as it is published, as data: parts, configurations, tensor names and shapes.
+
+    python -m scripts.full_size.animatediff         # makes i2v/weights/animatediff.tsv
+
+The sizes of Stable Diffusion 1.5's three published fp16 files follow from it to the byte (`PUBLISHED_SIZES`;
+tests/test_full_size_animatediff.py). The motion adapter is built from its published config.json; SparseCtrl
+for RGB pictures from diffusers' defaults, which are those of its paper's model: neither file's size is known
+here. The classes are built on the meta device. The names are those of diffusers 0.42.1.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
+
+TABLE = Path(__file__).parents[2] / "i2v" / "weights" / "animatediff.tsv"
+
+# Bytes of the fp16 files of stable-diffusion-v1-5/stable-diffusion-v1-5 at revision
+# 451f4fe16113bff5a5d2269ed5ad43b0592e9a14.
+PUBLISHED_SIZES = {"unet": 1_719_125_304, "vae": 167_335_342, "text_encoder": 246_144_864}
+
+MODEL_INDEX = {
+    "_class_name": "StableDiffusionPipeline",
+    "_diffusers_version": "0.6.0",
+    "feature_extractor": [None, None],
+    "safety_checker": [None, None],
+    "scheduler": ["diffusers", "PNDMScheduler"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "tokenizer": ["transformers", "CLIPTokenizer"],
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "vae": ["diffusers", "AutoencoderKL"],
+}
+
+CONFIGS: dict[str, dict[str, object]] = {
+    "unet/config.json": {
+        "_class_name": "UNet2DConditionModel",
+        "attention_head_dim": 8,
+        "block_out_channels": [320, 640, 1280, 1280],
+        "cross_attention_dim": 768,
+        "down_block_types": [*["CrossAttnDownBlock2D"] * 3, "DownBlock2D"],
+        "in_channels": 4,
+        "layers_per_block": 2,
+        "out_channels": 4,
+        "sample_size": 64,
+        "up_block_types": ["UpBlock2D", *["CrossAttnUpBlock2D"] * 3],
+    },
+    "motion_adapter/config.json": {
+        "_class_name": "MotionAdapter",
+        "block_out_channels": [320, 640, 1280, 1280],
+        "motion_layers_per_block": 2,
+        "motion_max_seq_length": 32,
+        "motion_mid_block_layers_per_block": 1,
+        "motion_norm_num_groups": 32,
+        "motion_num_attention_heads": 8,
+        "use_motion_mid_block": False,
+    },
+    "controlnet/config.json": {
+        "_class_name": "SparseControlNetModel",
+        "attention_head_dim": 8,
+        "block_out_channels": [320, 640, 1280, 1280],
+        "conditioning_channels": 4,
+        "cross_attention_dim": 768,
+        "down_block_types": [*["CrossAttnDownBlockMotion"] * 3, "DownBlockMotion"],
+        "in_channels": 4,
+        "layers_per_block": 2,
+        "motion_max_seq_length": 32,
+        "motion_num_attention_heads": 8,
+        "use_simplified_condition_embedding": True,
+    },
+    "vae/config.json": {
+        "_class_name": "AutoencoderKL",
+        "block_out_channels": [128, 256, 512, 512],
+        "down_block_types": ["DownEncoderBlock2D"] * 4,
+        "in_channels": 3,
+        "latent_channels": 4,
+        "layers_per_block": 2,
+        "out_channels": 3,
+        "sample_size": 512,
+        "up_block_types": ["UpDecoderBlock2D"] * 4,
+    },
+    "text_encoder/config.json": {
+        "architectures": ["CLIPTextModel"],
+        "model_type": "clip_text_model",
+        "bos_token_id": 0,
+        "eos_token_id": 2,
+        "hidden_act": "quick_gelu",
+        "hidden_size": 768,
+        "intermediate_size": 3072,
+        "layer_norm_eps": 1e-5,
+        "max_position_embeddings": 77,
+        "num_attention_heads": 12,
+        "num_hidden_layers": 12,
+        "pad_token_id": 1,
+        "projection_dim": 768,
+        "vocab_size": 49408,
+    },
+    "scheduler/scheduler_config.json": {
+        "_class_name": "PNDMScheduler",
+        "beta_end": 0.012,
+        "beta_schedule": "scaled_linear",
+        "beta_start": 0.00085,
+        "clip_sample": False,
+        "num_train_timesteps": 1000,
+        "set_alpha_to_one": False,
+        "skip_prk_steps": True,
+        "steps_offset": 1,
+        "trained_betas": None,
+    },
+}
+
+PARTS = ("unet", "motion_adapter", "controlnet", "vae", "text_encoder")
+
+
+def build() -> dict[str, nn.Module]:
+    """Return the five parts, made as torch makes tensors where this is called."""
+    import diffusers
+    import transformers
+
+    configs = {part: CONFIGS[f"{part}/config.json"] for part in PARTS}
+    return {
+        "unet": diffusers.UNet2DConditionModel.from_config(configs["unet"]),
+        "motion_adapter": diffusers.MotionAdapter.from_config(configs["motion_adapter"]),
+        "controlnet": diffusers.SparseControlNetModel.from_config(configs["controlnet"]),
+        "vae": diffusers.AutoencoderKL.from_config(configs["vae"]),
+        "text_encoder": transformers.CLIPTextModel(transformers.CLIPTextConfig(**configs["text_encoder"])),
+    }
+
+
+def main() -> None:
+    import diffusers
+    import torch
+    import transformers
+
+    versions = f"diffusers {diffusers.__version__} and transformers {transformers.__version__}"
+    lines = [f"# Made by scripts/full_size/animatediff.py with {versions}: part, tensor, shape."]
+    with torch.device("meta"):
+        parts = build()
+    for part, model in parts.items():
+        lines += [
+            f"{part}\t{name}\t{','.join(map(str, tensor.shape))}"
+            for name, tensor in sorted(model.state_dict().items())
+        ]
+    TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(f"{TABLE}: {len(lines) - 1} tensors")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""The table of AnimateDiff's tensors against what is known of the published files."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from i2v.engines.animatediff.specs import ANIMATEDIFF
+from i2v.weights.tensors import published_shapes
+from scripts.full_size.animatediff import PUBLISHED_SIZES
+
+TABLE = published_shapes(ANIMATEDIFF)
+_BYTES = {"F16": 2, "I64": 8}
+
+
+def file_size(shapes: dict[str, tuple[int, ...]], others: dict[str, tuple[int, ...]] | None = None) -> int:
+    """Return the bytes of a safetensors file, as diffusers and transformers write it; `others` are int64."""
+    rows: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for dtype, tensors in (("I64", others or {}), ("F16", shapes)):
+        for name, shape in tensors.items():
+            start, end = end, end + _BYTES[dtype] * math.prod(shape)
+            rows[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
+    header = len(json.dumps(rows, separators=(",", ":")))
+    return 8 + -(-header // 8) * 8 + end
+
+
+@pytest.mark.parametrize("part", ["unet", "vae"])
+def test_the_bases_published_files_have_these_tensors_to_the_byte(part: str) -> None:
+    assert file_size(TABLE[part]) == PUBLISHED_SIZES[part]
+
+
+def test_the_text_encoders_file_does_under_the_names_of_transformers_4() -> None:
+    shapes = {
+        f"text_model.{name.removeprefix('text_model.')}": s for name, s in TABLE["text_encoder"].items()
+    }
+    positions = {"text_model.embeddings.position_ids": (1, 77)}
+    assert file_size(shapes, positions) == PUBLISHED_SIZES["text_encoder"]
+
+
+def test_each_repository_says_its_size_in_half_precision() -> None:
+    base, adapter, sparse = ANIMATEDIFF.published
+    assert adapter.size == pytest.approx(file_size(TABLE["motion_adapter"]), rel=0.001)
+    assert sparse.size == pytest.approx(file_size(TABLE["controlnet"]), rel=0.001)
+    assert base.size == pytest.approx(sum(PUBLISHED_SIZES.values()), rel=0.001)
+
+
+def test_the_built_parts_have_the_tables_names_and_shapes() -> None:
+    import torch
+
+    from scripts.full_size.animatediff import build
+
+    with torch.device("meta"):
+        parts = build()
+    for part, model in parts.items():
+        assert {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()} == TABLE[part]

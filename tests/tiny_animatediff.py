@@ -1,0 +1,97 @@
+"""A tiny random model of AnimateDiff's classes with SparseCtrl, in the layout of its three repositories."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from i2v.weights import EMBEDDED_FOLDER
+from scripts.full_size.animatediff import CONFIGS, MODEL_INDEX
+from tests.tiny_model import tiny_text_encoder, tiny_vae
+
+_WIDTHS = (8, 16)
+
+
+def write_tiny_animatediff(folder: Path, seed: int = 0) -> None:
+    """Write random weights under the published names; the tokenizer is the embedded model's."""
+    torch.manual_seed(seed)
+    (folder / "model_index.json").write_text(json.dumps(MODEL_INDEX))
+    (folder / "scheduler").mkdir()
+    (folder / "scheduler/scheduler_config.json").write_text(
+        json.dumps(CONFIGS["scheduler/scheduler_config.json"])
+    )
+    (folder / "tokenizer").mkdir()
+    for file in (EMBEDDED_FOLDER / "tokenizer").iterdir():
+        (folder / "tokenizer" / file.name).write_bytes(file.read_bytes())
+    for part, stem, model in (
+        ("text_encoder", "model", tiny_text_encoder()),
+        ("vae", "diffusion_pytorch_model", tiny_vae()),
+        ("unet", "diffusion_pytorch_model", tiny_unet()),
+        ("motion_adapter", "diffusion_pytorch_model", tiny_adapter()),
+        ("controlnet", "diffusion_pytorch_model", tiny_controlnet()),
+    ):
+        if stem == "model":
+            (folder / part).mkdir()
+            (folder / part / "config.json").write_text(model.config.to_json_string(use_diff=False))
+        else:
+            model.save_config(folder / part)
+        state = {name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}
+        save_file(state, folder / part / f"{stem}.fp16.safetensors", metadata={"format": "pt"})
+
+
+def tiny_unet() -> nn.Module:
+    from diffusers import UNet2DConditionModel
+
+    return UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=_WIDTHS,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        layers_per_block=1,
+        norm_num_groups=4,
+        cross_attention_dim=16,
+        attention_head_dim=2,
+    )
+
+
+def tiny_adapter() -> nn.Module:
+    from diffusers import MotionAdapter
+
+    return _without_zeros(
+        MotionAdapter(
+            block_out_channels=_WIDTHS,
+            motion_layers_per_block=1,
+            motion_norm_num_groups=4,
+            motion_num_attention_heads=2,
+            motion_max_seq_length=32,
+            use_motion_mid_block=False,
+        )
+    )
+
+
+def tiny_controlnet() -> nn.Module:
+    from diffusers import SparseControlNetModel
+
+    return _without_zeros(
+        SparseControlNetModel(
+            block_out_channels=_WIDTHS,
+            down_block_types=("CrossAttnDownBlockMotion", "DownBlockMotion"),
+            layers_per_block=1,
+            norm_num_groups=4,
+            cross_attention_dim=16,
+            attention_head_dim=2,
+            motion_num_attention_heads=2,
+        )
+    )
+
+
+def _without_zeros(model: nn.Module) -> nn.Module:
+    """Give what training begins at zero, so that nothing is changed by it yet, random values."""
+    for parameter in model.parameters():
+        if not parameter.any():
+            parameter.data = 0.3 * torch.randn(parameter.shape)
+    return model

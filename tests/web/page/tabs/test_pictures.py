@@ -1,0 +1,65 @@
+"""Fields for further pictures: shown for engines that take them, and what they become."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from i2v.core.engine_spec import EngineSpec
+from i2v.engines.svd.specs import SVD
+from i2v.web.page.tabs.pictures import MorePictures
+from i2v.web.page.tabs.widgets import Labels
+from tests.contrary import CONTRARY
+from tests.fake_family.specs import FAKE
+
+
+@pytest.fixture
+def pictures() -> MorePictures:
+    async def build() -> MorePictures:  # in a loop: else Gradio makes one and never closes it
+        with gr.Blocks(analytics_enabled=False):
+            return MorePictures(Labels())
+
+    return asyncio.run(build())
+
+
+def values(pictures: MorePictures, **changed: object) -> dict[Any, object]:
+    """Return what the browser sends: by elem_id, without its prefix, `changed`."""
+    named = {
+        str(widget.elem_id).removeprefix("i2v-").replace("-", "_"): widget for widget in pictures.widgets()
+    }
+    untouched = {widget: getattr(widget, "value", None) for widget in pictures.widgets()}
+    return untouched | {named[name]: value for name, value in changed.items()}
+
+
+@pytest.mark.parametrize(
+    ("spec", "shown"),
+    [(SVD, [False] * 4), (FAKE, [True, False, False, True]), (CONTRARY, [True] * 4)],
+    ids=["one picture", "a last one too", "all"],
+)
+def test_only_what_an_engine_takes_is_shown(
+    pictures: MorePictures, spec: EngineSpec, shown: list[bool]
+) -> None:
+    updates = pictures.shown(spec)
+    assert [updates[group]["visible"] for group in pictures.groups()] == shown
+    assert not set(updates) & {widget for widget in pictures.widgets() if isinstance(widget, gr.Image)}
+
+
+def test_pictures_are_a_requests_inputs_with_their_files_in_the_same_order(
+    pictures: MorePictures, tmp_path: Path
+) -> None:
+    for name in ("last", "second"):
+        (tmp_path / name).write_bytes(name.encode())
+    given = values(
+        pictures,
+        keyframe_2=str(tmp_path / "second"), keyframe_2_frame="12", last_image=str(tmp_path / "last"),
+    )  # fmt: skip
+    assert pictures.given(given, CONTRARY) == [{"role": "keyframe", "frame": "12"}, {"role": "last_image"}]
+    assert pictures.files(given, CONTRARY) == (b"second", b"last")
+    assert pictures.given(given, FAKE) == [{"role": "last_image"}]
+    assert pictures.given(given, SVD) == []
+    assert pictures.files(given, SVD) == ()
+    assert pictures.given(values(pictures), CONTRARY) == []

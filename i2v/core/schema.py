@@ -338,7 +338,8 @@ class Generation:
     `num_inference_steps` is the quality: that of so many steps, made with fewer (`i2v.core.schedules`); 0
     where the engine has no steps. A `guidance_scale` of 1 is none. `inputs` are the pictures besides the
     image, in the order in which they are given; `options` are what only the family of the engine has, all
-    gaps filled.
+    gaps filled. `strength` is the part of the steps that are made, the last ones: below 1 they begin with
+    noised frames instead of noise (diffusers' name for it).
     """
 
     prompt: str
@@ -359,3 +360,4 @@ class Generation:
     upscaler: UpscalerName = "lanczos"
     inputs: tuple[InputPicture, ...] = ()
     options: dict[str, object] = field(default_factory=dict)
+    strength: float = 1.0

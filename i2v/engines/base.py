@@ -29,11 +29,13 @@ class Inputs:
     """The pictures of a clip by their roles, RGB: those that the engine's `Capabilities.inputs` name.
 
     Each is exactly `generated_width` x `generated_height`, or as it was given where the engine takes the
-    `whole_picture`.
+    `whole_picture`. `large`: the image fitted alike, but a whole number of times that size, as far as it has
+    the pixels; where `Generation.strength` is below 1, for a camera that moves over it.
     """
 
     image: Image
     last_image: Image | None = None
+    large: Image | None = None
 
 
 @dataclass(frozen=True)

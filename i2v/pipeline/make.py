@@ -36,6 +36,8 @@ from i2v.pipeline.stages import StageBooks, Stopwatch
 # What may go well the next moment: the encoder was killed, the folder was moved while it wrote.
 PASSING = ("encode.failed", "encode.broken", "encode.frames_lost", "encode.mismatch")
 
+MOST_TIMES = 4  # the generated size, for a camera that moves over the picture: closer, it is enlarged
+
 log = logging.getLogger(__name__)
 
 
@@ -152,7 +154,10 @@ def fit_inputs(plan: ClipPlan, pictures: Sequence[Picture]) -> tuple[Inputs, tup
         images = [each.image for each in fitted]
         notices = [notice for each in fitted for notice in each.notices]
     others = zip(plan.generation.inputs, images[1:], strict=True)
-    return Inputs(images[0], **{picture.role: image for picture, image in others}), tuple(notices)
+    inputs = Inputs(images[0], **{picture.role: image for picture, image in others})
+    if plan.generation.strength < 1:
+        inputs = replace(inputs, large=_fit_large(pictures[0].image, plan.generation))
+    return inputs, tuple(notices)
 
 
 def _fit(image: Image.Image, generation: Generation) -> FittedPicture:
@@ -161,6 +166,12 @@ def _fit(image: Image.Image, generation: Generation) -> FittedPicture:
     if fitted.image.size == size:
         return fitted
     return replace(fitted, image=fitted.image.resize(size, Image.Resampling.LANCZOS))
+
+
+def _fit_large(image: Image.Image, generation: Generation) -> Image.Image:
+    width, height = generation.generated_width, generation.generated_height
+    times = min(max(1, min(image.width // width, image.height // height)), MOST_TIMES)
+    return fit_picture(image, width * times, height * times, generation.fit).image
 
 
 @dataclass

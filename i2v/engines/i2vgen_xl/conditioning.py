@@ -14,6 +14,7 @@ from PIL import Image
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
 from i2v.core.schema import Generation
+from i2v.engines.diffusion.camera_path import CameraFrames
 from i2v.engines.i2vgen_xl.components import Components
 from i2v.engines.i2vgen_xl.facts import facts_of
 
@@ -119,6 +120,18 @@ def encode_first_frame(
     ) * components.vae.config.scaling_factor
     later = [torch.ones_like(latents) * (k / (num_frames - 1)) for k in range(1, num_frames)]
     return torch.stack([latents, *later], dim=2)
+
+
+@torch.inference_mode()
+def encode_clip(components: Components, camera: CameraFrames) -> torch.Tensor:
+    """Return the latents of frames, (1, C, F, h, w), scaled as denoising has them."""
+    vae = components.vae
+
+    def encode(pixels: torch.Tensor) -> torch.Tensor:
+        latents: torch.Tensor = vae.encode(pixels.to(components.device, components.dtype)).latent_dist.mode()
+        return latents * float(vae.config.scaling_factor)
+
+    return camera.encode(encode).transpose(0, 1)[None]
 
 
 def centre_crop(image: Image.Image, width: int, height: int) -> Image.Image:

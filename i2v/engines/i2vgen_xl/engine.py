@@ -10,19 +10,20 @@ from pathlib import Path
 from typing import Self
 
 import torch
-from PIL import Image
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InsufficientMemory, Notice
 from i2v.core.schema import Generation, MemoryPlan
 from i2v.core.stages import Stage
 from i2v.engines.base import NO_LADDER, Conditioned, Denoised, Event, Inputs, Ladder
+from i2v.engines.diffusion.camera_path import camera_frames
 from i2v.engines.diffusion.shortage import out_of_memory
 from i2v.engines.i2vgen_xl.compiled import Forward
 from i2v.engines.i2vgen_xl.components import Components, load_components
-from i2v.engines.i2vgen_xl.conditioning import Conditioning, condition
+from i2v.engines.i2vgen_xl.conditioning import Conditioning, condition, encode_clip
 from i2v.engines.i2vgen_xl.decode import decode_frames, preview
 from i2v.engines.i2vgen_xl.graph import CudaGraphs, GraphForward, Graphs
+from i2v.engines.i2vgen_xl.options import options_of
 from i2v.engines.i2vgen_xl.sampling import State, denoise, initial_state, schedule_for
 from i2v.engines.kernels.self_check import checked_operations
 from i2v.engines.recovery import recovering
@@ -63,7 +64,7 @@ class I2VGenXLEngine:
         self, generation: Generation, inputs: Inputs, ladder: Ladder = NO_LADDER
     ) -> Generator[Event]:
         """Yield the events of one clip (see `i2v.engines.base.Engine`)."""
-        return recovering(_Clip(self, generation, inputs.image), self.plan, ladder, out_of_memory)
+        return recovering(_Clip(self, generation, inputs), self.plan, ladder, out_of_memory)
 
     def adopt(self, plan: MemoryPlan) -> None:
         """Work by `plan` from the next clip on, which is of the device and the dtype that were loaded for."""
@@ -88,12 +89,14 @@ class I2VGenXLEngine:
 class _Clip:
     """One clip in the making: what is finished outlives a lack of memory (`i2v.engines.recovery.Work`)."""
 
-    def __init__(self, engine: I2VGenXLEngine, generation: Generation, image: Image.Image) -> None:
+    def __init__(self, engine: I2VGenXLEngine, generation: Generation, inputs: Inputs) -> None:
         self._engine = engine
         self._generation = generation
-        self._image = image
+        self._inputs = inputs
         self._conditioning: Conditioning | None = None
+        self._reference: torch.Tensor | None = None
         self._state: State | None = None
+        self._begun = 0  # the step that denoising begins with
         self._decoded = 0  # frames
         self._reported: set[str] = set()  # codes of what is said once a clip
         self.stage: Stage | None = Stage.CONDITION
@@ -109,15 +112,24 @@ class _Clip:
             self.stage = Stage.DENOISE
             yield Conditioned(self._conditioning.notices)
         if self._state is None:
-            self._state = initial_state(self._engine.components, self._generation)
+            self._state = initial_state(self._engine.components, self._generation, self._reference)
+            self._begun = self._state.step
         if self.stage is Stage.DENOISE:
             yield from self._denoise(self._conditioning, self._state, plan)
         yield from self._decode(self._state, plan)
 
     def _condition(self) -> Conditioning:
         components = self._engine.components
+        camera = camera_frames(
+            options_of(self._generation), self._generation, self._inputs, self._engine.plan.threads
+        )
+        image = self._inputs.image if camera is None else camera.first
         with components.on_device(components.text_encoder, components.image_encoder, components.vae):
-            return condition(components, self._engine.spec, self._generation, self._image)
+            if camera is not None:
+                self._reference = encode_clip(components, camera)
+            conditioning = condition(components, self._engine.spec, self._generation, image)
+        notices = () if camera is None else camera.notices
+        return replace(conditioning, notices=(*conditioning.notices, *notices))
 
     def _denoise(self, conditioning: Conditioning, start: State, plan: MemoryPlan) -> Generator[Event]:
         components = self._engine.components
@@ -131,7 +143,8 @@ class _Clip:
                     self._engine.components.wait()
                     self.stage = Stage.DECODE
                 shown = partial(preview, step.denoised, factors)
-                yield Denoised(step.state.step, total, shown, self._once(forward.failures))
+                done, of = step.state.step - self._begun, total - self._begun
+                yield Denoised(done, of, shown, self._once(forward.failures))
 
     def _once(self, failures: tuple[Notice, ...]) -> tuple[Notice, ...]:
         new = tuple(failure for failure in failures if failure.code not in self._reported)

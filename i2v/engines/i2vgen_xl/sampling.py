@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
-from i2v.core.schedules import Schedule, ddim, fast
+from i2v.core.schedules import Schedule, ddim, evaluations, fast
 from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.i2vgen_xl.compiled import Forward
 from i2v.engines.i2vgen_xl.components import Components
@@ -46,8 +46,18 @@ class Step:
     denoised: torch.Tensor
 
 
-def initial_state(components: Components, generation: Generation) -> State:
-    return State(0, initial_noise(components, generation))
+def initial_state(
+    components: Components, generation: Generation, reference: torch.Tensor | None = None
+) -> State:
+    """Return noise, or with a `reference`, (1, C, F, h, w), that clip noised as far as `strength` says."""
+    noise = initial_noise(components, generation)
+    if reference is None:
+        return State(0, noise)
+    schedule = schedule_for(components, generation)
+    total = len(schedule.timesteps)
+    left = evaluations(generation.speed, generation.num_inference_steps, generation.strength)
+    level = Solver.over(components.scheduler(), schedule.timesteps, schedule.order).levels[total - left]
+    return State(total - left, level.signal * reference + level.noise * noise)
 
 
 def initial_noise(components: Components, generation: Generation) -> torch.Tensor:

@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import Self
 
 import torch
-from PIL import Image
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.errors import InsufficientMemory
+from i2v.core.errors import InsufficientMemory, Notice
 from i2v.core.schema import Generation, MemoryPlan
 from i2v.core.stages import Stage
 from i2v.engines.base import NO_LADDER, Conditioned, Denoised, Event, Inputs, Ladder
+from i2v.engines.diffusion.camera_path import camera_frames
 from i2v.engines.diffusion.shortage import out_of_memory
 from i2v.engines.recovery import recovering
 from i2v.engines.svd.components import Components, load_components
-from i2v.engines.svd.conditioning import Conditioning, condition
+from i2v.engines.svd.conditioning import Conditioning, condition, encode_clip
 from i2v.engines.svd.decode import decode_frames, preview
+from i2v.engines.svd.options import options_of
 from i2v.engines.svd.sampling import State, denoise, initial_state
 
 
@@ -54,7 +55,7 @@ class SVDEngine:
         self, generation: Generation, inputs: Inputs, ladder: Ladder = NO_LADDER
     ) -> Generator[Event]:
         """Yield the events of one clip (see `i2v.engines.base.Engine`)."""
-        return recovering(_Clip(self, generation, inputs.image), self.plan, ladder, out_of_memory)
+        return recovering(_Clip(self, generation, inputs), self.plan, ladder, out_of_memory)
 
     def adopt(self, plan: MemoryPlan) -> None:
         """Work by `plan` from the next clip on, which is of the device and the dtype that were loaded for."""
@@ -64,10 +65,13 @@ class SVDEngine:
 class _Clip:
     """One clip in the making: what is finished outlives a lack of memory (`i2v.engines.recovery.Work`)."""
 
-    def __init__(self, engine: SVDEngine, generation: Generation, image: Image.Image) -> None:
+    def __init__(self, engine: SVDEngine, generation: Generation, inputs: Inputs) -> None:
         self._engine = engine
         self._generation = generation
-        self._image = image
+        self._inputs = inputs
+        self._camera: tuple[Notice, ...] = ()
+        self._reference: torch.Tensor | None = None
+        self._begun = 0  # the step that denoising begins with
         self._conditioning: Conditioning | None = None
         self._state: State | None = None
         self._decoded = 0  # frames
@@ -82,17 +86,24 @@ class _Clip:
             self._conditioning = self._condition()
             self._engine.components.wait()
             self.stage = Stage.DENOISE
-            yield Conditioned()
+            yield Conditioned(self._camera)
         if self._state is None:
-            self._state = initial_state(self._engine.components, self._generation)
+            self._state = initial_state(self._engine.components, self._generation, self._reference)
+            self._begun = self._state.step
         if self.stage is Stage.DENOISE:
             yield from self._denoise(self._conditioning, self._state, plan)
         yield from self._decode(self._state, plan)
 
     def _condition(self) -> Conditioning:
         components = self._engine.components
+        camera = camera_frames(
+            options_of(self._generation), self._generation, self._inputs, self._engine.plan.threads
+        )
+        image = self._inputs.image if camera is None else camera.first
         with components.on_device(components.image_encoder, components.vae):
-            return condition(components, self._generation, self._image)
+            if camera is not None:
+                self._camera, self._reference = camera.notices, encode_clip(components, camera)
+            return condition(components, self._generation, image)
 
     def _denoise(self, conditioning: Conditioning, start: State, plan: MemoryPlan) -> Generator[Event]:
         components, factors = self._engine.components, self._engine.spec.preview_factors
@@ -103,7 +114,8 @@ class _Clip:
                 if step.state.step == total:
                     components.wait()
                     self.stage = Stage.DECODE
-                yield Denoised(step.state.step, total, partial(preview, step.denoised, factors))
+                done, of = step.state.step - self._begun, total - self._begun
+                yield Denoised(done, of, partial(preview, step.denoised, factors))
 
     def _decode(self, state: State, plan: MemoryPlan) -> Generator[Event]:
         components, left = self._engine.components, state.latents[:, self._decoded :]

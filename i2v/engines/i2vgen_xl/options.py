@@ -20,7 +20,7 @@ class DemoOptions(I2VGenXLOptions):
 
     default_strength: ClassVar[float] = 0.3
     follows_prompt: ClassVar[bool] = True
-    least_seconds: ClassVar[float] = 4.0  # in the second that its clips have, a usual move is hardly seen
+    least_seconds: ClassVar[float] = 3.0  # in the second that its clips have, a usual move is hardly seen
 
 
 def options_of(generation: Generation) -> I2VGenXLOptions:

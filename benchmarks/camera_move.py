@@ -24,9 +24,9 @@ import numpy as np
 from PIL import Image
 
 from i2v.core.settings import ROOT
-from i2v.engines.camera_move.move import Move
-from i2v.engines.camera_move.path import plan_path
-from i2v.engines.camera_move.render import render
+from i2v.engines.camera.move import Move
+from i2v.engines.camera.path import plan_path
+from i2v.engines.camera.render import render
 from i2v.media.outputs import OutputFile
 from i2v.media.video import Mp4Writer
 from i2v.memory.usage import PeakMeter

@@ -99,6 +99,11 @@ class Options(BaseModel):
         """Return the options with every gap filled, by the rest of the clip, and what to say of that."""
         return self, ()
 
+    @property
+    def strength(self) -> float:
+        """See `Generation.strength`."""
+        return 1.0
+
 
 @dataclass(frozen=True)
 class Preset:

@@ -69,7 +69,8 @@ class Result:
 
     @property
     def unet_evaluations(self) -> int:
-        return evaluations(self.generation.speed, self.generation.num_inference_steps)
+        made = self.generation
+        return evaluations(made.speed, made.num_inference_steps, made.strength)
 
     @property
     def solver(self) -> str:

@@ -68,13 +68,14 @@ def fast(num_inference_steps: int, alphas_cumprod: Sequence[float] | None = None
     return Schedule(tuple(last_step - _nearest(log_snr, value) for value in wanted), order=3)
 
 
-def evaluations(speed: str, num_inference_steps: int) -> int:
-    """Return how often the network is asked for one clip."""
-    if speed != "fast":
-        return num_inference_steps
-    if num_inference_steps <= _EQUAL:
-        return min(num_inference_steps, _EVALUATIONS)
-    return round(_EVALUATIONS * sqrt(num_inference_steps / _EQUAL))
+def evaluations(speed: str, num_inference_steps: int, strength: float = 1.0) -> int:
+    """Return how often the network is asked for one clip (`Generation` says what `strength` is)."""
+    steps = num_inference_steps
+    if speed == "fast" and steps <= _EQUAL:
+        steps = min(steps, _EVALUATIONS)
+    elif speed == "fast":
+        steps = round(_EVALUATIONS * sqrt(steps / _EQUAL))
+    return max(min(steps, 1), round(strength * steps))
 
 
 def _nearest(rising: Sequence[float], value: float) -> int:

@@ -368,6 +368,8 @@ class Generation:
     where the engine has no steps. A `guidance_scale` of 1 is none. `inputs` are the pictures besides the
     image, in the order in which they are given; `options` are what only the family of the engine has, all
     gaps filled. `crop` is the part of each picture that is used, `None` for all of it; `fit` is about that.
+    `strength` is the part of the steps that are made, the last ones: below 1 they begin with noised frames
+    instead of noise (diffusers' name for it).
     """
 
     prompt: str
@@ -389,3 +391,4 @@ class Generation:
     inputs: tuple[InputPicture, ...] = ()
     options: dict[str, object] = field(default_factory=dict)
     crop: Crop | None = None
+    strength: float = 1.0

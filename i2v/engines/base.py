@@ -29,12 +29,15 @@ class Inputs:
     """The pictures of a clip by their roles, RGB: those that the engine's `Capabilities.inputs` name.
 
     Each is exactly `generated_width` x `generated_height`, or as it was given where the engine takes the
-    `whole_picture`. `keyframes` are by the number of their frame, which is at least 1.
+    `whole_picture`. `keyframes` are by the number of their frame, which is at least 1. `large`: the image
+    fitted alike, but a whole number of times that size, as far as it has the pixels; where
+    `Generation.strength` is below 1, for a camera that moves over it.
     """
 
     image: Image
     last_image: Image | None = None
     keyframes: Mapping[int, Image] = field(default_factory=dict)
+    large: Image | None = None
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,8 @@ def denoising_work(engines: Mapping[str, EngineSpec]) -> Callable[[Generation], 
     def work(generation: Generation) -> float:
         spec = engines.get(generation.engine)  # a finished job's may be gone
         step = (Unmeasured() if spec is None else memory_model(spec)).step_flops(generation)
-        return step * max(1, evaluations(generation.speed, generation.num_inference_steps))
+        steps = evaluations(generation.speed, generation.num_inference_steps, generation.strength)
+        return step * max(1, steps)
 
     return work
 

@@ -36,6 +36,8 @@ from i2v.pipeline.stages import StageBooks, Stopwatch
 # What may go well the next moment: the encoder was killed, the folder was moved while it wrote.
 PASSING = ("encode.failed", "encode.broken", "encode.frames_lost", "encode.mismatch")
 
+MOST_TIMES = 4  # the generated size, for a camera that moves over the picture: closer, it is enlarged
+
 log = logging.getLogger(__name__)
 
 
@@ -157,6 +159,8 @@ def fit_inputs(plan: ClipPlan, pictures: Sequence[Picture]) -> tuple[Inputs, tup
             inputs = replace(inputs, keyframes={**inputs.keyframes, picture.frame: image})
         else:
             inputs = replace(inputs, last_image=image)
+    if plan.generation.strength < 1:
+        inputs = replace(inputs, large=_fit_large(pictures[0].image, plan.generation))
     return inputs, tuple(notices)
 
 
@@ -166,6 +170,12 @@ def _fit(image: Image.Image, generation: Generation) -> FittedPicture:
     if fitted.image.size == size:
         return fitted
     return replace(fitted, image=fitted.image.resize(size, Image.Resampling.LANCZOS))
+
+
+def _fit_large(image: Image.Image, generation: Generation) -> Image.Image:
+    width, height = generation.generated_width, generation.generated_height
+    times = min(max(1, min(image.width // width, image.height // height)), MOST_TIMES)
+    return fit_picture(image, width * times, height * times, generation.fit).image
 
 
 @dataclass

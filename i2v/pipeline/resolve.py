@@ -74,7 +74,11 @@ def resolve(
     )
     check_keyframes(generation)
     options, understood = options.completed(generation)
-    generation = replace(generation, options=options.model_dump(mode="json", exclude_none=True))
+    generation = replace(
+        generation,
+        options=options.model_dump(mode="json", exclude_none=True),
+        strength=options.strength if can.num_inference_steps else 1.0,
+    )
     speed, on_speed = _speed(request, spec, generation, certificates)
     notices = (*understood, *on_speed)
     generation = replace(generation, speed=speed)
@@ -118,6 +122,8 @@ def _speed(
     """Settle the speed: fast where it is proven, or where it is asked for and known to the engine."""
     if request.speed == "exact" or not spec.capabilities.speed:
         return "exact", ()
+    if request.speed == "auto" and generation.strength < 1:
+        return "exact", ()  # the fast way is proven from noise alone
     if any(certificate.covers(generation) for certificate in certificates or ()):
         return "fast", ()
     if request.speed == "fast":

@@ -21,29 +21,34 @@ _SVD = {
     "max_guidance_scale.help": "末帧的引导强度：越高，后面的帧越接近图片。两项都为 1 即关闭引导，用时减半。",
 }
 
-CHINESE: dict[str, str] = {
-    "option.camera-move.pan": "左右平移",
-    "option.camera-move.pan.help": (
-        "镜头向右平移多远，以首帧宽度为单位：0.25 即四分之一，-0.25 为向左。留空：由提示词决定。"
-    ),
-    "option.camera-move.tilt": "上下移动",
-    "option.camera-move.tilt.help": "镜头向上移动多远，以首帧高度为单位；负数为向下。留空：由提示词决定。",
-    "option.camera-move.zoom": "缩放",
-    "option.camera-move.zoom.help": (
-        "末帧中的景物是首帧的多少倍：1.2 为放大 20%，0.8 为缩小，1 为不变。留空：由提示词决定。"
-    ),
-    "option.camera-move.roll": "旋转",
-    "option.camera-move.roll.help": "画面顺时针旋转的角度；负数为逆时针。留空：由提示词决定。",
-    "option.camera-move.easing": "速度变化",
-    "option.camera-move.easing.help": (
+_CAMERA = {
+    "pan": "左右平移",
+    "pan.help": "镜头向右平移多远，以首帧宽度为单位：0.25 即四分之一，-0.25 为向左。留空：由提示词决定。",
+    "tilt": "上下移动",
+    "tilt.help": "镜头向上移动多远，以首帧高度为单位；负数为向下。留空：由提示词决定。",
+    "zoom": "缩放",
+    "zoom.help": "末帧中的景物是首帧的多少倍：1.2 为放大 20%，0.8 为缩小，1 为不变。留空：由提示词决定。",
+    "roll": "旋转",
+    "roll.help": "画面顺时针旋转的角度；负数为逆时针。留空：由提示词决定。",
+    "easing": "速度变化",
+    "easing.help": (
         "匀速、渐快（慢起）、渐慢（慢停），或两端都慢。留空：由提示词决定，否则两端都慢。循环时另有规律。"
     ),
-    "option.camera-move.easing.linear": "匀速",
-    "option.camera-move.easing.in": "渐快",
-    "option.camera-move.easing.out": "渐慢",
-    "option.camera-move.easing.in-out": "两端都慢",
-    "option.camera-move.loop": "循环",
-    "option.camera-move.loop.help": "先去后回，重复播放时没有跳变。留空：由提示词决定。",
+    "easing.linear": "匀速",
+    "easing.in": "渐快",
+    "easing.out": "渐慢",
+    "easing.in-out": "两端都慢",
+    "loop": "循环",
+    "loop.help": "先去后回，重复播放时没有跳变。留空：由提示词决定。",
+    "camera_strength": "运镜自由度",
+    "camera_strength.help": (
+        "模型在镜头路径上可以自由发挥的程度：接近 0 时严格按路径移动，1 表示运动完全由模型决定。"
+    ),
+}
+_CAMERA_ENGINES = ("animatediff", "camera-move", "embedded", "i2vgen-xl", "svd", "svd-xt")
+
+CHINESE: dict[str, str] = {
+    **{f"option.{name}.{key}": said for name in _CAMERA_ENGINES for key, said in _CAMERA.items()},
     "option.animatediff.controlnet_conditioning_scale": "图片强度",
     "option.animatediff.controlnet_conditioning_scale.help": (
         "视频跟随图片与关键帧的程度：1 为常用值，调低则给提示词更多余地，0 为忽略图片。"

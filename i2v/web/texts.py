@@ -573,6 +573,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{steps} (fast: the network ran {evaluations} times)",
         "{steps}（快速模式：网络实际运行 {evaluations} 次）",
     ),
+    "result.steps.last": ("the last {evaluations} of {steps}", "{steps} 步中的最后 {evaluations} 步"),
     "result.guidance": ("Guidance", "引导强度"),
     "result.seed": ("Seed", "种子"),
     "result.options": ("Options", "选项"),

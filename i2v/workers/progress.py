@@ -74,7 +74,7 @@ class Meter:
         if isinstance(event, Conditioned):
             self._phase_began = self._clock()
             asked = self._generation
-            total = evaluations(asked.speed, asked.num_inference_steps)
+            total = evaluations(asked.speed, asked.num_inference_steps, asked.strength)
             return _within(Stage.DENOISE, 0, total) if total else self._decoding(frames)
         if isinstance(event, Denoised):
             left = self._seconds_each(event.step) * (event.total - event.step + _TAIL * event.total)

@@ -12,6 +12,7 @@ from i2v.core.errors import Notice
 from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.animatediff.components import Components, load_components
 from i2v.engines.animatediff.conditioning import Conditioning, condition
+from i2v.engines.animatediff.options import AnimateDiffOptions, options_of
 from i2v.engines.animatediff.sampling import State, Step, denoise, initial_state
 from i2v.engines.base import NO_LADDER, Decoded, Event, Inputs, Ladder
 from i2v.engines.diffusion.decode import decode_frames
@@ -35,11 +36,15 @@ class AnimateDiffEngine(DiffusionEngine[Components]):
 
 
 class _Clip(DiffusionClip[Components, Conditioning, State]):
-    def condition(self) -> tuple[Conditioning, tuple[Notice, ...]]:
-        return condition(self.components, self.engine.spec, self.generation, self.inputs)
+    @property
+    def options(self) -> AnimateDiffOptions:
+        return options_of(self.generation)
 
-    def begin(self) -> State:
-        return initial_state(self.components, self.generation)
+    def condition(self, inputs: Inputs) -> tuple[Conditioning, tuple[Notice, ...]]:
+        return condition(self.components, self.engine.spec, self.generation, inputs)
+
+    def begin(self, reference: torch.Tensor | None) -> State:
+        return initial_state(self.components, self.generation, reference)
 
     @property
     def total(self) -> int:

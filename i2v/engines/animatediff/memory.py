@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypedDict, get_args
 
 from i2v.core.engine_spec import EngineSpec
+from i2v.core.schedules import evaluations
 from i2v.core.schema import Generation, MemoryPlan, Offload
 from i2v.core.stages import Stage
 from i2v.engines.diffusion.estimates import (
@@ -105,7 +106,8 @@ def _estimate(generation: Generation, plan: MemoryPlan) -> Estimate:
         ),
         Stage.DENOISE: (
             _step_numbers(table, generation, plan) * item,
-            MEMORY.step_flops(generation) * generation.num_inference_steps,
+            MEMORY.step_flops(generation)
+            * evaluations(generation.speed, generation.num_inference_steps, generation.strength),
         ),
         Stage.DECODE: (
             int(_decode_numbers(table, generation, plan) * item),

@@ -6,12 +6,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from i2v.core.engine_spec import Options
 from i2v.core.schema import Generation, Within
+from i2v.engines.camera.options import CameraPathOptions
 
 
-class AnimateDiffOptions(Options):
-    """How far the pictures are followed."""
+class AnimateDiffOptions(CameraPathOptions):
+    """How far the pictures are followed, and the camera's path."""
 
     controlnet_conditioning_scale: Annotated[float, Within(0, 2)] = Field(
         default=1.0,

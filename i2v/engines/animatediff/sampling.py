@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from i2v.core.schedules import Schedule, ddim
+from i2v.core.schedules import Schedule, ddim, evaluations
 from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.animatediff.components import Components
 from i2v.engines.animatediff.conditioning import Conditioning
@@ -40,8 +40,13 @@ class Step:
     denoised: torch.Tensor
 
 
-def initial_state(components: Components, generation: Generation) -> State:
-    """Draw the noise as stock does: on the CPU, so that a seed means the same on every device."""
+def initial_state(
+    components: Components, generation: Generation, reference: torch.Tensor | None = None
+) -> State:
+    """Return noise, or with a `reference`, (1, C, F, h, w), that clip noised as far as `strength` says.
+
+    It is drawn as stock does: on the CPU, so that a seed means the same on every device.
+    """
     factor = components.vae_scale_factor
     shape = (
         1,
@@ -51,8 +56,14 @@ def initial_state(components: Components, generation: Generation) -> State:
         generation.generated_width // factor,
     )
     generator = torch.Generator("cpu").manual_seed(generation.seed)
-    noise = torch.randn(shape, generator=generator, dtype=components.dtype)
-    return State(0, noise.to(components.device))
+    noise = torch.randn(shape, generator=generator, dtype=components.dtype).to(components.device)
+    if reference is None:
+        return State(0, noise)
+    schedule = schedule_for(components, generation)
+    total = len(schedule.timesteps)
+    begun = total - evaluations(generation.speed, total, generation.strength)
+    solver = Solver.over(components.scheduler(), schedule.timesteps, schedule.order)
+    return State(begun, solver.noised(begun, reference, noise))
 
 
 def schedule_for(components: Components, generation: Generation) -> Schedule:

@@ -1,9 +1,1 @@
-"""A sharp camera move over the photograph itself: no model, no weights, no torch; CPU only.
-
-    prompt, options -> resolve -> Move -> path -> views -> render -> frames
-
-`move` says how far the camera moves, `phrases` reads that from a prompt, `options` and `resolve` let fields
-of a request decide instead. `path` fits the move into the photograph. `render` makes the frames: `level`
-keeps the photograph at a density just above the video's, `resample` scales it, `turn` rotates it, and `light`
-is the transfer function of sRGB. Deliberately does not know jobs, files or pages.
-"""
+"""A sharp camera move over the photograph itself (`i2v.engines.camera`): no model, no weights, no torch."""

@@ -14,10 +14,9 @@ from typing import Self
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.base import NO_LADDER, Conditioned, Decoded, Event, Inputs, Ladder
-from i2v.engines.camera_move.move import Move
+from i2v.engines.camera.path import plan_path
+from i2v.engines.camera.render import render
 from i2v.engines.camera_move.options import CameraMoveOptions
-from i2v.engines.camera_move.path import plan_path
-from i2v.engines.camera_move.render import render
 
 
 class CameraMoveEngine:
@@ -43,8 +42,7 @@ class CameraMoveEngine:
 
         Raises `ValueError` for options that `CameraMoveOptions.completed` has not filled.
         """
-        options = CameraMoveOptions.model_validate(generation.options)
-        move = Move(**options.model_dump())
+        move = CameraMoveOptions.model_validate(generation.options).move
         size = (generation.generated_width, generation.generated_height)
         path = plan_path(move, generation.num_frames, inputs.image.size, size)
         yield Conditioned(path.notices)

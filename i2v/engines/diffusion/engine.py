@@ -11,10 +11,11 @@ from collections.abc import Generator, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Generic, Protocol, Self, TypeVar
+from typing import ClassVar, Generic, Protocol, Self, TypeVar, cast
 
 import numpy as np
 import torch
+from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 
 from i2v.core.engine_spec import EngineSpec
@@ -22,8 +23,11 @@ from i2v.core.errors import InsufficientMemory, Notice
 from i2v.core.schema import Generation, MemoryPlan
 from i2v.core.stages import Stage
 from i2v.engines.base import Conditioned, Decoded, Denoised, Event, Inputs
+from i2v.engines.camera.options import CameraPathOptions
+from i2v.engines.diffusion.camera_path import camera_frames
 from i2v.engines.diffusion.placement import PlacedParts
 from i2v.engines.diffusion.shortage import out_of_memory
+from i2v.engines.diffusion.vae import encode
 from i2v.engines.preview import preview_of
 
 
@@ -109,21 +113,35 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
         self.inputs = inputs
         self.stage: Stage | None = Stage.CONDITION
         self._given: Given | None = None
+        self._reference: torch.Tensor | None = None
         self._state: State | None = None
+        self._begun = 0  # the step that denoising begins with
         self._decoded = 0  # frames
 
+    @property
     @abstractmethod
-    def condition(self) -> tuple[Given, tuple[Notice, ...]]:
-        """Encode what no step changes, and say what there is to say of it; the encoders are on the device."""
+    def options(self) -> CameraPathOptions:
+        """The options of the clip, which say where the camera goes."""
 
     @abstractmethod
-    def begin(self) -> State:
-        """Return the noise that denoising begins with."""
+    def condition(self, inputs: Inputs) -> tuple[Given, tuple[Notice, ...]]:
+        """Encode what no step changes, and say what there is to say of it; the encoders are on the device."""
+
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(1, 3, H, W) in [-1, 1] -> (1, C, h, w), scaled as latents are; the VAE is on the device."""
+        return encode(cast("AutoencoderKL", self.components.vae), pixels.to(self.components.device))
+
+    @abstractmethod
+    def begin(self, reference: torch.Tensor | None) -> State:
+        """Return the noise that denoising begins with, or `reference` noised as far as `strength` says.
+
+        reference: the latents of frames along the camera's path, of the shape that a clip's have.
+        """
 
     @property
     @abstractmethod
     def total(self) -> int:
-        """The number of steps that are shown."""
+        """The number of steps of the schedule; a clip that begins with frames leaves out the first ones."""
 
     @abstractmethod
     def steps(self, given: Given, start: State, plan: MemoryPlan) -> Iterator[StepDone[State]]:
@@ -145,13 +163,19 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
         self.engine.adopt(plan)
         components.settle(plan.offload)  # here, where running out of memory is provided for
         if self._given is None:
+            camera = camera_frames(self.options, self.generation, self.inputs, self.engine.plan.threads)
+            inputs = self.inputs if camera is None else replace(self.inputs, image=camera.first)
             with components.on_device(*components.encoders, components.vae):
-                self._given, said = self.condition()
+                if camera is not None:
+                    self._reference = camera.encode(self.encode)[None].movedim(1, self.frames_axis)
+                self._given, said = self.condition(inputs)
+            said += () if camera is None else camera.notices
             components.wait()
             self.stage = Stage.DENOISE
             yield Conditioned(said)
         if self._state is None:
-            self._state = self.begin()
+            self._state = self.begin(self._reference)
+            self._begun = self._state.step
         if self.stage is Stage.DENOISE:
             yield from self._denoise(self._given, self._state, plan)
         yield from self._decode(self._state, plan)
@@ -164,7 +188,8 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
                     self.components.wait()
                     self.stage = Stage.DECODE
                 shown = partial(self._preview, step.denoised)
-                yield Denoised(step.state.step, self.total, shown, self.notices())
+                done, of = step.state.step - self._begun, self.total - self._begun
+                yield Denoised(done, of, shown, self.notices())
 
     def _decode(self, state: State, plan: MemoryPlan) -> Generator[Event]:
         left = state.latents.narrow(

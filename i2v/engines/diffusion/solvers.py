@@ -57,6 +57,11 @@ class Solver:
         levels = tuple(Level(sqrt(share), sqrt(1 - share)) for share in kept)
         return cls(levels, scheduler.config.prediction_type, order)
 
+    def noised(self, step: int, clip: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Return the latents at the beginning of `step` of a `clip` that is known."""
+        signal, amount = self.levels[step]
+        return signal * clip + amount * noise
+
     def denoised(self, step: int, latents: torch.Tensor, prediction: torch.Tensor) -> torch.Tensor:
         """Return the clip that the network's `prediction` means at this step."""
         signal, noise = self.levels[step]

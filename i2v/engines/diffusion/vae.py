@@ -1,4 +1,4 @@
-"""The VAE's decoder, forward: what diffusers' `AutoencoderKL.decode` computes, over its weights.
+"""The VAE: frames encoded, and its decoder, forward, as diffusers' `AutoencoderKL.decode` computes.
 
 The same numbers up to rounding; norms and sums are `Operations`, on CUDA one kernel each. Decoding in tiles
 stays diffusers' business.
@@ -13,6 +13,12 @@ from diffusers import AutoencoderKL
 from torch import nn
 
 from i2v.engines.kernels.plain import PLAIN, Operations
+
+
+def encode(vae: AutoencoderKL, pixels: torch.Tensor) -> torch.Tensor:
+    """(N, 3, H, W) in [-1, 1] -> (N, C, h, w), the mode, scaled as denoising has latents."""
+    latents: torch.Tensor = vae.encode(pixels.to(vae.dtype)).latent_dist.mode()
+    return latents * float(vae.config.scaling_factor)
 
 
 def decode(vae: AutoencoderKL, latents: torch.Tensor, operations: Operations = PLAIN) -> torch.Tensor:

@@ -19,6 +19,7 @@ from i2v.engines.i2vgen_xl.compiled import Forward
 from i2v.engines.i2vgen_xl.components import Components, load_components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning, condition
 from i2v.engines.i2vgen_xl.graph import CudaGraphs, GraphForward, Graphs
+from i2v.engines.i2vgen_xl.options import I2VGenXLOptions, options_of
 from i2v.engines.i2vgen_xl.sampling import State, Step, denoise, initial_state, schedule_for
 from i2v.engines.kernels.plain import PLAIN, Operations
 from i2v.engines.kernels.self_check import checked_operations
@@ -85,12 +86,16 @@ class _Clip(DiffusionClip[Components, Conditioning, State]):
         self._failures: tuple[Notice, ...] = ()  # of the forward
         self._reported: set[str] = set()  # codes of what is said once a clip
 
-    def condition(self) -> tuple[Conditioning, tuple[Notice, ...]]:
-        made = condition(self.components, self.engine.spec, self.generation, self.inputs.image)
+    @property
+    def options(self) -> I2VGenXLOptions:
+        return options_of(self.generation)
+
+    def condition(self, inputs: Inputs) -> tuple[Conditioning, tuple[Notice, ...]]:
+        made = condition(self.components, self.engine.spec, self.generation, inputs.image)
         return made, made.notices
 
-    def begin(self) -> State:
-        return initial_state(self.components, self.generation)
+    def begin(self, reference: torch.Tensor | None) -> State:
+        return initial_state(self.components, self.generation, reference)
 
     @property
     def total(self) -> int:

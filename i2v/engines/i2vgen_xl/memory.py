@@ -114,7 +114,8 @@ def _estimate(table: _Table, generation: Generation, plan: MemoryPlan) -> Estima
 
 def denoise_flops(generation: Generation, cfg_passes: int = 1) -> float:
     """Return the operations of all denoising steps."""
-    return step_flops(generation, cfg_passes) * evaluations(generation.speed, generation.num_inference_steps)
+    steps = evaluations(generation.speed, generation.num_inference_steps, generation.strength)
+    return step_flops(generation, cfg_passes) * steps
 
 
 def step_flops(generation: Generation, cfg_passes: int = 1) -> float:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import torch
 
-from i2v.core.schedules import Schedule, ddim, fast
+from i2v.core.schedules import Schedule, ddim, evaluations, fast
 from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.diffusion.solvers import Solver
 from i2v.engines.i2vgen_xl.compiled import Forward
@@ -50,8 +50,18 @@ class Step:
     denoised: torch.Tensor
 
 
-def initial_state(components: Components, generation: Generation) -> State:
-    return State(0, initial_noise(components, generation))
+def initial_state(
+    components: Components, generation: Generation, reference: torch.Tensor | None = None
+) -> State:
+    """Return noise, or with a `reference`, (1, C, F, h, w), that clip noised as far as `strength` says."""
+    noise = initial_noise(components, generation)
+    if reference is None:
+        return State(0, noise)
+    schedule = schedule_for(components, generation)
+    total = len(schedule.timesteps)
+    begun = total - evaluations(generation.speed, generation.num_inference_steps, generation.strength)
+    solver = Solver.over(components.scheduler(), schedule.timesteps, schedule.order)
+    return State(begun, solver.noised(begun, reference, noise))
 
 
 def initial_noise(components: Components, generation: Generation) -> torch.Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from i2v.core.engine_spec import Capabilities, EngineSpec, Preset, Published
 from i2v.engines.i2vgen_xl.facts import AS_STOCK, Facts
+from i2v.engines.i2vgen_xl.options import DemoOptions, I2VGenXLOptions
 
 _CAPABILITIES = Capabilities(speed=True)
 _MEMORY = "i2v.engines.i2vgen_xl.memory:MEMORY"
@@ -52,6 +53,7 @@ I2VGEN_XL = EngineSpec(
     trained_fps=(8, 16),
     capabilities=_CAPABILITIES,
     memory=_MEMORY,
+    options_model=I2VGenXLOptions,
     facts=Facts(image_gain=2.0),
     stock_facts=AS_STOCK,
     rank=10,
@@ -118,6 +120,7 @@ EMBEDDED = EngineSpec(
     trained_fps=(8, 8),
     capabilities=_CAPABILITIES,
     memory=_MEMORY,
+    options_model=DemoOptions,
     # Measured with `quick`: 推镜头 by itself does not push in, 镜头推近 does.
     facts=Facts(synonyms=(("推镜头", "镜头推近"), ("拉镜头", "镜头拉远"))),
     stock_facts=AS_STOCK,

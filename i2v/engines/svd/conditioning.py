@@ -90,18 +90,29 @@ def encode_picture(components: Components, image: Image.Image) -> torch.Tensor:
 
 
 def encode_first_frame(components: Components, image: Image.Image, noise: torch.Tensor) -> torch.Tensor:
-    """Return (1, C, h, w): the latents of the picture with `noise` on it, not scaled.
+    """Return (1, C, h, w): the latents of the picture with `noise` on it, not scaled."""
+    return _encode(components, _pixels(image) + noise)
 
-    A VAE that is known to overflow in half precision (`force_upcast`) encodes in float32, as stock does.
+
+@torch.inference_mode()
+def encode_frame(components: Components, pixels: torch.Tensor) -> torch.Tensor:
+    """(1, 3, H, W) in [-1, 1] -> (1, C, h, w), scaled as denoising has latents."""
+    return _encode(components, pixels) * float(components.vae.config.scaling_factor)
+
+
+def _encode(components: Components, pixels: torch.Tensor) -> torch.Tensor:
+    """Encode (1, 3, H, W).
+
+    A VAE that is known to overflow in half precision (`force_upcast`) does it in float32, as stock does.
     """
-    vae, noisy = components.vae, _pixels(image) + noise
+    vae = components.vae
     upcast = vae.dtype == torch.float16 and vae.config.force_upcast
     parts = (vae.encoder, vae.quant_conv)
     try:
         if upcast:
             for part in parts:
                 nn.Module.to(part, torch.float32)  # diffusers' own `to` warns at any dtype
-        batch = noisy.to(components.device, parts[1].weight.dtype)
+        batch = pixels.to(components.device, parts[1].weight.dtype)
         latents: torch.Tensor = vae.encode(batch).latent_dist.mode()
         return latents.to(components.dtype)
     finally:

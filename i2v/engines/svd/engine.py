@@ -15,8 +15,9 @@ from i2v.engines.diffusion.engine import DiffusionClip, DiffusionEngine
 from i2v.engines.diffusion.shortage import out_of_memory
 from i2v.engines.recovery import recovering
 from i2v.engines.svd.components import Components, load_components
-from i2v.engines.svd.conditioning import Conditioning, condition
+from i2v.engines.svd.conditioning import Conditioning, condition, encode_frame
 from i2v.engines.svd.decode import decode_frames
+from i2v.engines.svd.options import SVDOptions, options_of
 from i2v.engines.svd.sampling import State, Step, denoise, initial_state
 
 
@@ -37,11 +38,18 @@ class SVDEngine(DiffusionEngine[Components]):
 class _Clip(DiffusionClip[Components, Conditioning, State]):
     frames_axis = 1
 
-    def condition(self) -> tuple[Conditioning, tuple[Notice, ...]]:
-        return condition(self.components, self.generation, self.inputs.image), ()
+    @property
+    def options(self) -> SVDOptions:
+        return options_of(self.generation)
 
-    def begin(self) -> State:
-        return initial_state(self.components, self.generation)
+    def condition(self, inputs: Inputs) -> tuple[Conditioning, tuple[Notice, ...]]:
+        return condition(self.components, self.generation, inputs.image), ()
+
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        return encode_frame(self.components, pixels)
+
+    def begin(self, reference: torch.Tensor | None) -> State:
+        return initial_state(self.components, self.generation, reference)
 
     @property
     def total(self) -> int:

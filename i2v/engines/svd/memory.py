@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypedDict, get_args
 
 from i2v.core.engine_spec import EngineSpec
+from i2v.core.schedules import evaluations
 from i2v.core.schema import Generation, MemoryPlan, Offload
 from i2v.core.stages import Stage
 from i2v.engines.diffusion.estimates import (
@@ -112,13 +113,14 @@ def _computing(table: _Table, generation: Generation, plan: MemoryPlan) -> dict[
     encoder_item = 4 if plan.dtype == "float16" else item
     together = frames_at_once(plan.decode_chunk, plan.vae_tiling, frames)
     decode = interpolated(table["frames"], table["decode"], together)
-    step = MEMORY.step_flops(generation) * generation.num_inference_steps
+    steps = evaluations("exact", generation.num_inference_steps, generation.strength)
+    denoise = MEMORY.step_flops(generation) * steps
     return {
         Stage.CONDITION: (
             int(table["encode"] * pixels * encoder_item),
             of_pixels(table["flops"]["encode"], pixels),
         ),
-        Stage.DENOISE: (_step_numbers(table, generation, plan) * item, step),
+        Stage.DENOISE: (_step_numbers(table, generation, plan) * item, denoise),
         Stage.DECODE: (
             int(decode * pixels * item),
             of_pixels(table["flops"]["decode"], pixels) * frames,

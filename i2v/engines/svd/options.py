@@ -6,16 +6,16 @@ from typing import Annotated, Self
 
 from pydantic import Field
 
-from i2v.core.engine_spec import Options
 from i2v.core.errors import Notice
 from i2v.core.schema import Generation, Within
+from i2v.engines.camera.options import CameraPathOptions
 
 STRONG_MOTION = 180  # above this, clips are likely to fall apart
 TRAINED_AREA = 576 * 1024
 SMALL = 0.75  # of that area; below it, clips get worse
 
 
-class SVDOptions(Options):
+class SVDOptions(CameraPathOptions):
     """What the model is told beside the picture, and how far each frame is guided."""
 
     motion_bucket_id: Annotated[int, Within(1, 255)] = Field(
@@ -43,8 +43,9 @@ class SVDOptions(Options):
     )
 
     def completed(self, generation: Generation) -> tuple[Self, tuple[Notice, ...]]:
-        """Return the options as they are, and what of the clip is likely to disappoint."""
-        notices: list[Notice] = []
+        """Return the options with the camera's path, and what of the clip is likely to disappoint."""
+        filled, said = super().completed(generation)
+        notices = list(said)
         if self.motion_bucket_id > STRONG_MOTION:
             notices.append(
                 Notice(
@@ -55,7 +56,7 @@ class SVDOptions(Options):
         width, height = generation.generated_width, generation.generated_height
         if width * height < SMALL * TRAINED_AREA:
             notices.append(Notice("svd.small", {"width": width, "height": height}))
-        return self, tuple(notices)
+        return filled, tuple(notices)
 
     @property
     def is_guided(self) -> bool:

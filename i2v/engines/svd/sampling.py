@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
+from i2v.core.schedules import evaluations
 from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.diffusion.feed_forward import set_chunk_tokens
 from i2v.engines.svd.components import Components
@@ -55,9 +56,17 @@ def schedule_for(components: Components, generation: Generation) -> Schedule:
     return Schedule(tuple(scheduler.sigmas.tolist()), scheduler.timesteps, float(scheduler.init_noise_sigma))
 
 
-def initial_state(components: Components, generation: Generation) -> State:
+def initial_state(
+    components: Components, generation: Generation, reference: torch.Tensor | None = None
+) -> State:
+    """Return noise, or with a `reference`, (1, F, C, h, w), that clip noised as far as `strength` says."""
     _, noise = draw_noise(components, generation)
-    return State(0, noise.to(components.device) * schedule_for(components, generation).initial)
+    schedule, noise = schedule_for(components, generation), noise.to(components.device)
+    if reference is None:
+        return State(0, noise * schedule.initial)
+    total = generation.num_inference_steps
+    begun = total - evaluations("exact", total, generation.strength)
+    return State(begun, reference + schedule.sigmas[begun] * noise)
 
 
 def denoise(

@@ -262,9 +262,12 @@ def _steps(ran: Generation, language: Language) -> str:
     steps = ran.num_inference_steps
     if not steps:  # the engine has none
         return ""
-    if ran.speed != "fast":
-        return str(steps)
-    return text("result.steps.fast", language, steps=steps, evaluations=evaluations(ran.speed, steps))
+    made = evaluations(ran.speed, steps, ran.strength)
+    if ran.speed == "fast":
+        return text("result.steps.fast", language, steps=steps, evaluations=made)
+    if made < steps:
+        return text("result.steps.last", language, steps=steps, evaluations=made)
+    return str(steps)
 
 
 def _options(ran: Generation, spec: EngineSpec | None, language: Language) -> str:

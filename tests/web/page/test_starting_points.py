@@ -7,7 +7,7 @@ import re
 import pytest
 
 from i2v.core.schema import Language
-from i2v.engines.camera_move.phrases import read_prompt
+from i2v.engines.camera.phrases import read_prompt
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.service.advice import advise
 from i2v.web.page.starting_points import (

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from i2v.engines.camera_move.move import Easing, Move
-from i2v.engines.camera_move.path import CameraPath, View, plan_path, positions
+from i2v.engines.camera.move import Easing, Move
+from i2v.engines.camera.path import CameraPath, View, plan_path, positions
 
 EASINGS = get_args(Easing)
 moves = st.builds(

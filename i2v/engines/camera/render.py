@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from i2v.engines.camera_move.level import Box, Level, build_level, level_scale, step_for
-from i2v.engines.camera_move.light import encode
-from i2v.engines.camera_move.path import CameraPath, View
-from i2v.engines.camera_move.resample import Floats, lanczos_taps, reach, resample
-from i2v.engines.camera_move.turn import (
+from i2v.engines.camera.level import Box, Level, build_level, level_scale, step_for
+from i2v.engines.camera.light import encode
+from i2v.engines.camera.path import CameraPath, View
+from i2v.engines.camera.resample import Floats, lanczos_taps, reach, resample
+from i2v.engines.camera.turn import (
     UPRIGHT,
     Canvas,
     Shears,
@@ -25,7 +25,7 @@ from i2v.engines.camera_move.turn import (
     quarter_turns,
     shears_for,
 )
-from i2v.engines.camera_move.workers import Workers
+from i2v.engines.camera.workers import Workers
 
 Frame = NDArray[np.uint8]
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 
 from i2v.core.errors import Notice
 from i2v.core.schema import shown
-from i2v.engines.camera_move.move import Easing, Move
-from i2v.engines.camera_move.vocabulary import (
+from i2v.engines.camera.move import Easing, Move
+from i2v.engines.camera.vocabulary import (
     ADVERB,
     AMOUNTS,
     CAMERA,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from i2v.engines.camera_move.light import CODES, VALUES, encode
+from i2v.engines.camera.light import CODES, VALUES, encode
 
 
 def linear(value: float) -> float:

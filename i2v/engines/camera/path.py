@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 from i2v.core.errors import Notice
-from i2v.engines.camera_move.move import Easing, Move
+from i2v.engines.camera.move import Easing, Move
 
 # Below this part of what a still camera would show, the person is told what the move costs.
 _NOTEWORTHY_SHARE = 0.8

@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from i2v.engines.camera_move.move import Move
-from i2v.engines.camera_move.phrases import default_move, read_prompt
+from i2v.engines.camera.move import Move
+from i2v.engines.camera.phrases import default_move, read_prompt
 from scripts.train_embedded import phrases as demo
 from scripts.train_embedded.motions import MOTIONS, Mix, signs
 

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from i2v.engines.camera_move.move import Easing
+from i2v.engines.camera.move import Easing
 
 Axis = Literal["pan", "tilt", "zoom", "roll"]
 Direction = tuple[Axis, int]

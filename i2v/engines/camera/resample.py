@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from i2v.engines.camera_move.workers import Workers
+from i2v.engines.camera.workers import Workers
 
 _BLOCK = 32
 _FINEST = 96  # inputs that the centres of a block's outputs span at most: what is read for it stays small

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from i2v.engines.camera_move.level import Box, Level
-from i2v.engines.camera_move.turn import Canvas, min_density, quarter_turns, shears_for
-from i2v.engines.camera_move.workers import Workers
-from tests.engines.camera_move.frames import worst_decibels
+from i2v.engines.camera.level import Box, Level
+from i2v.engines.camera.turn import Canvas, min_density, quarter_turns, shears_for
+from i2v.engines.camera.workers import Workers
+from tests.engines.camera.frames import worst_decibels
 
 # Measured: 51 dB and more, mostly 54; both pictures are rounded to 8 bits, which alone leaves 56. Pillow's
 # bicubic transform, which does not filter, gets 24 at scale 2.1.

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from i2v.engines.camera_move.resample import Floats, Taps, lanczos_taps, reach, resample
-from i2v.engines.camera_move.workers import Workers
+from i2v.engines.camera.resample import Floats, Taps, lanczos_taps, reach, resample
+from i2v.engines.camera.workers import Workers
 
 
 def plain_weights(count: int, scale: float, first: float, length: int, lobes: int) -> np.ndarray:

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from i2v.engines.camera_move.light import CODES
-from i2v.engines.camera_move.resample import Floats, lanczos_taps, resample
-from i2v.engines.camera_move.workers import Workers
+from i2v.engines.camera.light import CODES
+from i2v.engines.camera.resample import Floats, lanczos_taps, resample
+from i2v.engines.camera.workers import Workers
 
 MIN_DENSITY = 1.5
 _STEPS = 4  # to an octave

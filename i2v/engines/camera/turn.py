@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from i2v.engines.camera_move.level import MIN_DENSITY, Box, Level
-from i2v.engines.camera_move.resample import Floats, Taps, lanczos, lanczos_taps, reach
-from i2v.engines.camera_move.workers import Workers
+from i2v.engines.camera.level import MIN_DENSITY, Box, Level
+from i2v.engines.camera.resample import Floats, Taps, lanczos, lanczos_taps, reach
+from i2v.engines.camera.workers import Workers
 
 _LOBES = 5  # at the level's density, what so sharp a filter takes away the frame's own filter takes away too
 _TAPS = 2 * _LOBES

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from i2v.core.errors import Notice
 from i2v.core.schema import Generation
-from i2v.engines.camera_move.move import Move, describe
+from i2v.engines.camera.move import Move, describe
+from i2v.engines.camera.options import CameraPathOptions
 from i2v.engines.camera_move.options import CameraMoveOptions
 
 
@@ -85,3 +86,37 @@ def test_every_option_has_a_title_and_says_what_it_is() -> None:
     for name, field in CameraMoveOptions.model_fields.items():
         assert field.title, name
         assert len(field.description or "") > 30, name
+
+
+def path(
+    prompt: str, kind: type[CameraPathOptions] = CameraPathOptions, **fields: object
+) -> CameraPathOptions:
+    clip = Generation(prompt, "", 64, 64, 64, 64, "keep", 8, 8, 8, 25, 1.0, seed=0, engine="x")
+    return kind.model_validate(fields).completed(clip)[0]
+
+
+class Follower(CameraPathOptions):
+    default_strength = 0.3
+    follows_prompt = True
+    least_seconds = 4.0
+
+
+def test_a_model_follows_a_path_where_numbers_ask_for_one() -> None:
+    assert path("the camera pans left").strength == 1
+    assert path("the camera pans left", pan=0.1).move == Move(pan=0.1)
+    assert path("x", pan=0.1).strength == CameraPathOptions.default_strength
+    assert path("the camera pans left", camera_strength=0.4).move == Move(pan=-0.05)
+    assert path("x", pan=0.1, camera_strength=0.4).strength == 0.4
+    assert path("x", pan=0.1, camera_strength=1).strength == 1, "the model alone"
+
+
+def test_an_engine_may_follow_the_prompt_too() -> None:
+    moving = path("the camera pans left", Follower)
+    assert (moving.strength, moving.move) == (0.3, Move(pan=-0.2))
+    assert path("the camera pans left", Follower, camera_strength=1).strength == 1
+
+
+def test_a_completed_path_stays_as_it_is() -> None:
+    for first in (path("pan left", Follower), path("pan left"), path("x", zoom=2.0)):
+        again = path("pan left", type(first), **first.model_dump(exclude_none=True))
+        assert again == first

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from i2v.core.errors import Notice
-from i2v.engines.camera_move.move import Easing, Move, describe
-from i2v.engines.camera_move.phrases import default_move, read_prompt
+from i2v.engines.camera.move import Easing, Move, describe
+from i2v.engines.camera.phrases import default_move, read_prompt
 
 
 def resolve_move(

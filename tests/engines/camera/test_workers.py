@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from i2v.engines.camera_move.workers import Workers
+from i2v.engines.camera.workers import Workers
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])

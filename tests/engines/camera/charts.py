@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from i2v.engines.camera_move.path import View
+from i2v.engines.camera.path import View
 
 Floats = NDArray[np.float64]
 Pattern = Callable[[Floats, Floats], Floats]  # linear light, 0 to 1, at points of the photograph

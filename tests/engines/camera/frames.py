@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from i2v.engines.camera_move.path import CameraPath, View
-from i2v.engines.camera_move.render import render
-from tests.engines.camera_move.charts import Pattern, decibels, photograph, reference, zone_plate
+from i2v.engines.camera.path import CameraPath, View
+from i2v.engines.camera.render import render
+from tests.engines.camera.charts import Pattern, decibels, photograph, reference, zone_plate
 
 SIZE = (150, 131)
 CENTRE = (350.3, 310.7)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from i2v.engines.camera_move.level import (
+from i2v.engines.camera.level import (
     MIN_DENSITY,
     Box,
     Level,
@@ -16,8 +16,8 @@ from i2v.engines.camera_move.level import (
     level_scale,
     step_for,
 )
-from i2v.engines.camera_move.light import CODES
-from i2v.engines.camera_move.workers import Workers
+from i2v.engines.camera.light import CODES
+from i2v.engines.camera.workers import Workers
 
 
 def noise(width: int, height: int) -> Image.Image:

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from i2v.engines.camera_move.move import Move
-from i2v.engines.camera_move.path import CameraPath, View, plan_path
-from i2v.engines.camera_move.render import plan_stretches, render
-from tests.engines.camera_move.charts import grid, photograph, to_linear
-from tests.engines.camera_move.frames import CENTRE, HEIGHT, WIDTH, along, bicubic_errors, errors
+from i2v.engines.camera.move import Move
+from i2v.engines.camera.path import CameraPath, View, plan_path
+from i2v.engines.camera.render import plan_stretches, render
+from tests.engines.camera.charts import grid, photograph, to_linear
+from tests.engines.camera.frames import CENTRE, HEIGHT, WIDTH, along, bicubic_errors, errors
 
 # dB to a supersampled frame by definition. Measured: 55 and more; both pictures are rounded to 8 bits, which
 # alone leaves 56. Pillow's bicubic transform, without a filter, gets 24 at scale 2.1.
@@ -211,7 +211,7 @@ def test_a_picture_that_the_path_is_not_for_is_refused_at_once(picture: Image.Im
 
 def test_the_package_works_without_torch() -> None:
     code = (
-        "import sys; import i2v.engines.camera_move.render, i2v.engines.camera_move.resolve;"
+        "import sys; import i2v.engines.camera.render, i2v.engines.camera.resolve;"
         "print(sorted({'torch', 'diffusers', 'transformers', 'scipy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,0 +1,121 @@
+"""What a request may say of the camera: the move in numbers, and how closely a model follows it.
+
+Deliberately does not know prompts: a field that is None leaves its part of the move to the prompt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field
+
+from i2v.core.engine_spec import Options
+from i2v.core.errors import Notice
+from i2v.core.schema import Generation, Within
+from i2v.engines.camera.move import Easing, Move
+from i2v.engines.camera.resolve import resolve_move
+
+
+class CameraOptions(Options):
+    """A move in numbers. Where pan, tilt, zoom or roll is given, a prompt without a motion adds none."""
+
+    least_seconds: ClassVar[float] = 0.0  # a shorter clip moves as far as one of this length would
+
+    pan: Annotated[float, Within(-1, 1)] | None = Field(
+        default=None,
+        title="Pan",
+        description=(
+            "How far the camera pans to the right, in parts of the first frame's width: 0.25 is a quarter of"
+            " it, -0.25 pans left. Empty: as the prompt says."
+        ),
+    )
+    tilt: Annotated[float, Within(-1, 1)] | None = Field(
+        default=None,
+        title="Tilt",
+        description=(
+            "How far the camera tilts up, in parts of the first frame's height; a negative number tilts down."
+            " Empty: as the prompt says."
+        ),
+    )
+    zoom: Annotated[float, Within(0.25, 4)] | None = Field(
+        default=None,
+        title="Zoom",
+        description=(
+            "How much larger things are in the last frame than in the first: 1.2 zooms in by 20 %, 0.8 zooms"
+            " out, 1 does neither. Empty: as the prompt says."
+        ),
+    )
+    roll: Annotated[float, Within(-180, 180)] | None = Field(
+        default=None,
+        title="Roll",
+        description=(
+            "Degrees by which the picture turns clockwise on the screen; a negative number turns it"
+            " counterclockwise. Empty: as the prompt says."
+        ),
+    )
+    easing: Easing | None = Field(
+        default=None,
+        title="Easing",
+        description=(
+            "How the speed changes: linear keeps it, in starts slowly, out ends slowly, in-out does both."
+            " Empty: as the prompt says, otherwise in-out. A loop has its own."
+        ),
+    )
+    loop: bool | None = Field(
+        default=None,
+        title="Loop",
+        description=(
+            "Move there and back, so that the video can be repeated without a jump."
+            " Empty: as the prompt says."
+        ),
+    )
+
+    def completed(self, generation: Generation) -> tuple[Self, tuple[Notice, ...]]:
+        """Return the whole move, by the prompt and the clip's length, and what was understood."""
+        seconds = max(generation.num_frames / generation.fps, self.least_seconds)
+        move, notices = resolve_move(generation.prompt, self._distances, self.easing, self.loop, seconds)
+        return type(self).model_validate({**self.model_dump(), **asdict(move)}), notices
+
+    @property
+    def move(self) -> Move:
+        """The move of options that are `completed`; raises `ValidationError` or `TypeError` for others."""
+        names = ("pan", "tilt", "zoom", "roll", "easing", "loop")
+        return Move(**{name: getattr(self, name) for name in names})
+
+    @property
+    def _distances(self) -> dict[str, float]:
+        return self.model_dump(include={"pan", "tilt", "zoom", "roll"}, exclude_none=True)
+
+
+class CameraPathOptions(CameraOptions):
+    """The move as a path that a diffusion model follows: the clip starts from frames rendered along it.
+
+    They are noised to `camera_strength` and denoised from there (SDEdit, Meng et al. 2021, arXiv 2108.01073).
+    """
+
+    default_strength: ClassVar[float] = 0.7  # nobody has measured one on published weights
+    follows_prompt: ClassVar[bool] = False  # a move that only the prompt names is the model's business
+
+    camera_strength: Annotated[float, Within(0, 1)] | None = Field(
+        default=None,
+        title="Camera strength",
+        description=(
+            "How freely the model acts along the camera's path: near 0 it keeps to frames moved exactly as"
+            " asked, 1 leaves the motion to the model alone."
+        ),
+    )
+
+    @property
+    def strength(self) -> float:
+        return 1.0 if self.camera_strength is None else self.camera_strength
+
+    def completed(self, generation: Generation) -> tuple[Self, tuple[Notice, ...]]:
+        """Return the whole move where there is one to follow, else that there is none."""
+        asked = self.camera_strength
+        if asked is None and (self.follows_prompt or self._distances):
+            asked = self.default_strength
+        if asked is None or asked == 1:
+            return self.model_copy(update={"camera_strength": 1.0}), ()
+        filled, notices = super().completed(generation)
+        return filled.model_copy(update={"camera_strength": asked}), notices

@@ -1,0 +1,66 @@
+"""A clip that begins with frames along the camera's path instead of noise (SDEdit, arXiv 2108.01073).
+
+The frames are rendered from the photograph, encoded, noised as far as `Generation.strength` says and denoised
+from there: the motion is the asked one, and the model fills in what moves by itself. How latents are noised
+is the families' business.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from i2v.core.errors import Notice
+from i2v.core.schema import Generation
+from i2v.engines.base import Inputs
+from i2v.engines.camera.options import CameraPathOptions
+from i2v.engines.camera.path import plan_path
+from i2v.engines.camera.render import render
+
+
+@dataclass(frozen=True)
+class CameraFrames:
+    """What the camera sees along its path.
+
+    Attributes:
+        frames: (F, H, W, 3) uint8, of the generated size.
+        notices: what the path costs of the picture.
+    """
+
+    frames: NDArray[np.uint8]
+    notices: tuple[Notice, ...]
+
+    @property
+    def first(self) -> Image.Image:
+        return Image.fromarray(self.frames[0])
+
+    @torch.inference_mode()
+    def encode(self, encode_one: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """Return (F, C, h, w), what `encode_one` makes of each frame, (1, 3, H, W) float32 in [-1, 1].
+
+        One at a time: more would take memory that no estimate has.
+        """
+        batches = torch.from_numpy(self.frames).permute(0, 3, 1, 2)[:, None]
+        return torch.cat([encode_one(batch.float() / 127.5 - 1) for batch in batches])
+
+
+def camera_frames(
+    options: CameraPathOptions, generation: Generation, inputs: Inputs, threads: int
+) -> CameraFrames | None:
+    """Return the frames along the path of `options`, which are `completed`; `None` where there is none.
+
+    threads: that render; 0 for one a core.
+    """
+    if generation.strength >= 1:
+        return None
+    picture = inputs.image if inputs.large is None else inputs.large
+    size = (generation.generated_width, generation.generated_height)
+    path = plan_path(options.move, generation.num_frames, picture.size, size)
+    frames = render(picture, path, threads or len(os.sched_getaffinity(0)))
+    return CameraFrames(np.stack(list(frames)), path.notices)

@@ -1,0 +1,120 @@
+"""Frames along a camera's path: what a clip below full strength begins with, noised as diffusers does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from i2v.core.engine_spec import EngineSpec
+from i2v.core.schedules import evaluations
+from i2v.core.schema import Generation, MemoryPlan
+from i2v.engines.animatediff import sampling as animatediff
+from i2v.engines.animatediff.specs import ANIMATEDIFF
+from i2v.engines.base import Conditioned, Decoded, Denoised, Inputs, engine_class
+from i2v.engines.camera.options import CameraPathOptions
+from i2v.engines.diffusion.camera_path import CameraFrames, camera_frames
+from i2v.engines.i2vgen_xl import sampling as i2vgen_xl
+from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
+from i2v.engines.svd import sampling as svd
+from i2v.engines.svd.specs import SVD
+from tests.engines.subjects import asked, frames_of, write_weights
+
+PLAN = MemoryPlan("cpu", "float32")
+PAN = {"pan": 0.25, "easing": "linear"}
+
+
+def moving(spec: EngineSpec = I2VGEN_XL, **options: object) -> Generation:
+    return asked(spec, num_inference_steps=6, guidance_scale=None, options={**PAN, **options})
+
+
+@pytest.fixture
+def large(photo: Image.Image) -> Image.Image:
+    return photo.resize((384, 256))
+
+
+def test_without_a_path_there_are_no_frames(photo: Image.Image) -> None:
+    generation = asked(I2VGEN_XL)
+    options = CameraPathOptions.model_validate(generation.options)
+    assert generation.strength == 1
+    assert camera_frames(options, generation, Inputs(photo), 1) is None
+
+
+def test_frames_move_over_the_larger_picture(photo: Image.Image, large: Image.Image) -> None:
+    generation = moving()
+    options = CameraPathOptions.model_validate(generation.options)
+    size = (generation.generated_width, generation.generated_height)
+    small = photo.resize(size)
+    seen = camera_frames(options, generation, Inputs(small, large=large), 1)
+    assert seen is not None
+    assert seen.frames.shape == (generation.num_frames, size[1], size[0], 3)
+    assert seen.first.size == size
+    assert [notice.code for notice in seen.notices] == []
+    enlarged = camera_frames(options, generation, Inputs(small), 1)
+    assert enlarged is not None
+    assert [notice.code for notice in enlarged.notices] == ["camera.enlarged"]
+    red = seen.frames[..., 1].mean(axis=(1, 2))  # it grows to the right, where the camera pans
+    assert (np.diff(red) > 0).all()
+
+
+def test_frames_are_encoded_one_at_a_time() -> None:
+    frames = np.arange(3, dtype=np.uint8)[:, None, None, None] * np.full((3, 4, 4, 3), 100, np.uint8)
+    shapes: list[torch.Size] = []
+
+    def encode(pixels: torch.Tensor) -> torch.Tensor:
+        shapes.append(pixels.shape)
+        return pixels.mean(dim=(2, 3), keepdim=True)
+
+    encoded = CameraFrames(frames, ()).encode(encode)
+    assert shapes == [(1, 3, 4, 4)] * 3
+    torch.testing.assert_close(encoded[:, 0, 0, 0], torch.tensor([0.0, 100, 200]) / 127.5 - 1)
+
+
+@pytest.mark.parametrize(
+    ("spec", "initial_state"),
+    [
+        (ANIMATEDIFF, animatediff.initial_state),
+        (I2VGEN_XL, i2vgen_xl.initial_state),
+        (SVD, svd.initial_state),
+    ],
+    ids=["animatediff", "i2vgen-xl", "svd"],
+)
+def test_a_clip_begins_with_them_noised_as_diffusers_adds_noise(
+    spec: EngineSpec, initial_state: Callable[..., object], tmp_path: Path
+) -> None:
+    engine = engine_class(spec).load(spec, write_weights(spec, tmp_path / "model"), PLAN)
+    components = engine.components  # type: ignore[attr-defined]
+    generation = moving(spec, camera_strength=0.5)
+    frames, height, width = generation.num_frames, generation.generated_height, generation.generated_width
+    factor = components.vae_scale_factor
+    channels = (frames, 4) if spec is SVD else (4, frames)
+    reference = torch.randn((1, *channels, height // factor, width // factor))
+    state = initial_state(components, generation, reference)
+    scheduler = components.scheduler()
+    scheduler.set_timesteps(generation.num_inference_steps)
+    assert state.step == 3  # type: ignore[attr-defined]
+    noise = initial_state(components, replace(generation, strength=1.0)).latents  # type: ignore[attr-defined]
+    noise = noise / scheduler.init_noise_sigma
+    expected = scheduler.add_noise(reference, noise, scheduler.timesteps[3:4])
+    torch.testing.assert_close(state.latents, expected, rtol=1e-4, atol=1e-4)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("spec", [ANIMATEDIFF, I2VGEN_XL, SVD], ids=lambda spec: spec.name)
+def test_the_last_steps_are_made_and_counted(spec: EngineSpec, large: Image.Image, tmp_path: Path) -> None:
+    engine = engine_class(spec).load(spec, write_weights(spec, tmp_path / "model"), PLAN)
+    generation = moving(spec, camera_strength=0.5)
+    size = (generation.generated_width, generation.generated_height)
+    events = list(engine.generate(generation, Inputs(large.resize(size), large=large)))
+    steps = [(event.step, event.total) for event in events if isinstance(event, Denoised)]
+    assert steps == [(1, 3), (2, 3), (3, 3)]
+    assert evaluations("exact", 6, 0.5) == 3
+    assert sum(isinstance(event, Conditioned) for event in events) == 1
+    assert len(frames_of(events)) == generation.num_frames
+    alone = list(engine.generate(replace(generation, strength=1.0), Inputs(large.resize(size))))
+    assert any(isinstance(event, Decoded) for event in alone)
+    assert (frames_of(events) != frames_of(alone)).any(), "the path bears on the clip"

@@ -100,7 +100,7 @@ class Options(BaseModel):
         return self, ()
 
     @property
-    def strength(self) -> float:
+    def denoising_strength(self) -> float:
         """See `Generation.strength`."""
         return 1.0
 

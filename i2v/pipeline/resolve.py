@@ -77,7 +77,7 @@ def resolve(
     generation = replace(
         generation,
         options=options.model_dump(mode="json", exclude_none=True),
-        strength=options.strength if can.num_inference_steps else 1.0,
+        strength=options.denoising_strength if can.num_inference_steps else 1.0,
     )
     speed, on_speed = _speed(request, spec, generation, certificates)
     notices = (*understood, *on_speed)

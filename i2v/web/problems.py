@@ -176,6 +176,9 @@ def _on_validation(request: Request, error: Exception) -> Response:
     """Parameters of the query and headers; fields of a job are `GenerationRequest`'s business."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
+    if first["type"] == "missing":
+        missing = InvalidRequest("request.missing_field", field=shown(str(first["loc"][-1])))
+        return respond(problem_of(missing), path=_path_of(request))
     field, value = shown(str(first["loc"][-1])), shown(first["input"])
     allowed = str(first["msg"]).removeprefix("Input should be ")
     problem = problem_of(InvalidRequest("request.invalid", field=field, value=value, allowed=allowed))

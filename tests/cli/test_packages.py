@@ -16,16 +16,20 @@ from tests.cli.running import command, generate, run
 HIDDEN = Path(__file__).parents[1] / "hidden"
 MODULES = {
     "accelerate": "accelerate", "diffusers": "diffusers", "fastapi": "fastapi", "gradio": "gradio",
+    "h11": "h11",
     "huggingface-hub": "huggingface_hub", "imageio": "imageio", "imageio-ffmpeg": "imageio_ffmpeg",
-    "numpy": "numpy", "pillow": "PIL", "pillow-heif": "pillow_heif", "psutil": "psutil",
+    "numpy": "numpy", "pillow": "PIL", "pillow-heif": "pillow_heif",
+    "prometheus-client": "prometheus_client", "psutil": "psutil",
     "pydantic": "pydantic", "python-multipart": "python_multipart", "pyyaml": "yaml",
     "safetensors": "safetensors", "torch": "torch", "transformers": "transformers", "uvicorn": "uvicorn",
 }  # fmt: skip
 OF_SERVER = {
     "fastapi",
+    "h11",
     "imageio-ffmpeg",
     "numpy",
     "pillow",
+    "prometheus-client",
     "psutil",
     "pydantic",
     "python-multipart",

@@ -58,6 +58,7 @@ def test_gaps_stay_gaps_and_choices_have_the_published_defaults() -> None:
         "preset": "standard",
         "resolution": None,
         "fit": "keep",
+        "crop": None,
         "height": None,
         "width": None,
         "num_frames": None,

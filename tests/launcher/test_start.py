@@ -68,7 +68,9 @@ def test_the_log_tells_of_each_job_but_not_of_its_prompt(launcher: Launcher) -> 
     assert holder.log is not None
     log = Path(holder.log)
     wait_for(lambda: f"{bad}: failed (weights.missing_file)" in log.read_text())
-    of_good = [line.split(f"{good}: ")[1] for line in log.read_text().splitlines() if f"{good}: " in line]
+    lines = [line.split(f"{good}: ")[1] for line in log.read_text().splitlines() if f"{good}: " in line]
+    of_good = [re.sub(r" \[\w+\]$", "", line) for line in lines]  # without the request's id
+    assert len({line.rpartition(" [")[2] for line in lines}) == 1, "which is the same in the worker's log"
     assert of_good[:4] == ["accepted", "attempt 1", "loading", "conditioning"]
     assert of_good[4].startswith("denoising, step 1 of 4, about ") or of_good[4] == "denoising, step 0 of 4"
     assert of_good[5].startswith("decoding, step 0 of 4, about ")

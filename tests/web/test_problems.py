@@ -300,7 +300,7 @@ def test_a_bad_key_is_named(shared_house: House, key: str) -> None:
         ("GET", "/%2e%2e/etc/passwd", 404, "http.no_such_path"),
         ("GET", "/a\u202eb%0a%00", 404, "http.no_such_path"),
         ("PUT", "/api/v1/jobs", 405, "http.bad_method"),
-        ("PATCH", "/api/v1/jobs/x", 405, "http.bad_method"),
+        ("PATCH", "/api/v1/jobs/x/video", 405, "http.bad_method"),
         ("BREW", "/healthz", 405, "http.bad_method"),
         ("GET", "/api/predict", 405, "http.bad_method"),
         ("GET", "/generate/", 405, "http.bad_method"),

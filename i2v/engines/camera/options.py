@@ -107,7 +107,7 @@ class CameraPathOptions(CameraOptions):
     )
 
     @property
-    def strength(self) -> float:
+    def denoising_strength(self) -> float:
         return 1.0 if self.camera_strength is None else self.camera_strength
 
     def completed(self, generation: Generation) -> tuple[Self, tuple[Notice, ...]]:

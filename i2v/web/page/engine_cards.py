@@ -12,8 +12,8 @@ from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
 from i2v.core.schema import Language
 from i2v.service.models import Model
+from i2v.web.page.durations import duration
 from i2v.web.page.models_panels import size
-from i2v.web.page.queue_panels import duration
 from i2v.web.texts import model_summary, model_title, text
 
 

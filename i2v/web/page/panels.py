@@ -24,6 +24,7 @@ from i2v.jobs.model import Job
 from i2v.media.video.animation import MAX_FRAMES, AnimationFormat
 from i2v.service.job_files import VideoProblem
 from i2v.web.option_texts import choice_label, option_label
+from i2v.web.page.durations import duration
 from i2v.web.page.framing import part_of, shape_of
 from i2v.web.texts import model_title, text, translate
 
@@ -83,16 +84,19 @@ def bar(line: str, done: float) -> str:
     )
 
 
-def state(job: Job, language: Language) -> str:
-    """Return in one line of plain text how the job is, and why it failed if it did."""
+def state(job: Job, language: Language, now: float | None = None) -> str:
+    """Return in one line of plain text how the job is, and why it failed if it did.
+
+    now: seconds since 1970; `None` for the clock's.
+    """
     if job.error is not None:
         return f"{text('status.failed', language)} {translate(job.error, language)}"
     if job.finished_at is not None:
         return text(f"status.{job.status}", language)
-    return " · ".join(_words(job, language))
+    return " · ".join(_words(job, language, time.time() if now is None else now))
 
 
-def _words(job: Job, language: Language) -> Iterable[str]:
+def _words(job: Job, language: Language, now: float) -> Iterable[str]:
     if job.cancel_requested:
         yield text("status.cancelling", language)
         return
@@ -106,8 +110,8 @@ def _words(job: Job, language: Language) -> Iterable[str]:
         yield text(key, language, step=job.step, total=job.total)
     if job.eta_seconds is not None:
         yield text("status.left", language, seconds=max(1, round(job.eta_seconds)))
-    if job.started_at is not None:
-        yield text("status.elapsed", language, seconds=max(0, round(time.time() - job.started_at)))
+    if job.started_at is not None and now - job.started_at >= 1:
+        yield text("status.elapsed", language, time=duration(now - job.started_at, language))
 
 
 def notify(language: Language) -> dict[str, str]:

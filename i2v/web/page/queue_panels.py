@@ -13,11 +13,11 @@ from i2v.core.schema import Language
 from i2v.jobs.model import Job, JobPage
 from i2v.service.service import Unfinished
 from i2v.web.page import panels
+from i2v.web.page.durations import duration
 from i2v.web.texts import text, translate
 
 SHOWN = 200  # of the jobs that wait; the rest is counted
 _SIGNS = {"first": "⤒", "up": "↑", "down": "↓"}  # buttons that have no room for words
-_UNITS = ((86400, "time.days"), (3600, "time.hours"), (60, "time.minutes"), (1, "time.seconds"))
 
 
 def running(
@@ -78,21 +78,9 @@ def finished(
     return heading + rows + (f'<nav class="i2v-turns" aria-label="{label}">{turns}</nav>' if turns else "")
 
 
-def duration(seconds: float, language: Language) -> str:
-    """Return about so much time, in one unit: "40 s", "3 min"."""
-    size, key = next(unit for unit in _UNITS if seconds >= 1.5 * unit[0] or unit[0] == 1)
-    count = max(1, round(seconds / size))
-    if size == 1 and count > 10:
-        count = 10 * round(count / 10)  # so that it does not change all the time
-    return text(key, language, count=count)
-
-
 def _running(job: Job, language: Language, now: float) -> str:
     buttons = ("open",) if job.cancel_requested else ("open", "cancel")
-    words = [panels.state(job, language)]
-    if job.started_at is not None and now - job.started_at >= 1:
-        words.append(text("queue.elapsed", language, time=duration(now - job.started_at, language)))
-    line = panels.bar(" · ".join(words), job.progress)
+    line = panels.bar(panels.state(job, language, now), job.progress)
     return _row(job, "running", _picture(job, language), line, buttons, language)
 
 

@@ -11,7 +11,7 @@ from html import escape
 from i2v.core.schema import Language
 from i2v.core.webhook import origin_of
 from i2v.jobs.deliveries import Delivery, DeliveryStatus
-from i2v.web.page.queue_panels import duration
+from i2v.web.page.durations import duration
 from i2v.web.texts import text, translate
 
 SHOWN = 10  # of the messages that were given up; the rest is counted

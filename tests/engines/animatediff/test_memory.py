@@ -89,7 +89,7 @@ def test_each_option_takes_less_of_its_stage() -> None:
     tiled = stage(Stage.DECODE, large, replace(HALF, vae_tiling=True))
     assert tiled.bytes < stage(Stage.DECODE, large).bytes
     assert stage(Stage.DENOISE, clip(512, 512, 16, 1.0)).bytes < stage(Stage.DENOISE, STANDARD).bytes
-    assert figures(STANDARD, replace(HALF, offload="model")).moved_bytes > 2 * 3.9e9
+    assert figures(STANDARD, replace(HALF, offload="model")).moved_bytes > 3.9e9
 
 
 def test_what_costs_least_changes_first_and_no_way_changes_frames() -> None:

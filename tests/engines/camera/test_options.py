@@ -102,18 +102,18 @@ class Follower(CameraPathOptions):
 
 
 def test_a_model_follows_a_path_where_numbers_ask_for_one() -> None:
-    assert path("the camera pans left").strength == 1
+    assert path("the camera pans left").denoising_strength == 1
     assert path("the camera pans left", pan=0.1).move == Move(pan=0.1)
-    assert path("x", pan=0.1).strength == CameraPathOptions.default_strength
+    assert path("x", pan=0.1).denoising_strength == CameraPathOptions.default_strength
     assert path("the camera pans left", camera_strength=0.4).move == Move(pan=-0.05)
-    assert path("x", pan=0.1, camera_strength=0.4).strength == 0.4
-    assert path("x", pan=0.1, camera_strength=1).strength == 1, "the model alone"
+    assert path("x", pan=0.1, camera_strength=0.4).denoising_strength == 0.4
+    assert path("x", pan=0.1, camera_strength=1).denoising_strength == 1, "the model alone"
 
 
 def test_an_engine_may_follow_the_prompt_too() -> None:
     moving = path("the camera pans left", Follower)
-    assert (moving.strength, moving.move) == (0.3, Move(pan=-0.2))
-    assert path("the camera pans left", Follower, camera_strength=1).strength == 1
+    assert (moving.denoising_strength, moving.move) == (0.3, Move(pan=-0.2))
+    assert path("the camera pans left", Follower, camera_strength=1).denoising_strength == 1
 
 
 def test_a_completed_path_stays_as_it_is() -> None:

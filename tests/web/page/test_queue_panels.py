@@ -12,7 +12,8 @@ from i2v.core.schema import Language
 from i2v.jobs.model import Job, JobPage
 from i2v.service.service import Unfinished
 from i2v.web.page import queue_panels
-from i2v.web.page.queue_panels import SHOWN, duration
+from i2v.web.page.durations import duration
+from i2v.web.page.queue_panels import SHOWN
 from tests.web.page.test_panels import DONE, HOSTILE, JOB
 
 QUEUED = replace(JOB, status="queued", phase="queued", queue_position=1, eta_seconds=None)

@@ -32,7 +32,7 @@ _PHRASES = tuple(
         (r"a text of valid Unicode \(no lone surrogates\)", "有效的 Unicode 文本"),
         (
             r"left, top, right and bottom as parts of the picture .+; or a shape such as 16:9",
-            "左、上、右、下四条边在图片中的位置（0 到 1，例如 0.1,0,0.9,1，对边至少相距 0.05），或 16:9 这样的比例",
+            "左、上、右、下四条边的位置（0 到 1，例如 0.1,0,0.9,1，对边至少相距 0.05），或 16:9 这样的比例",
         ),
         (r"an uploaded file", "已上传的文件"),
     )

@@ -381,7 +381,7 @@ def test_a_clip_is_deleted_by_pressing_twice_and_a_new_one_comes_by_itself_and_i
         expect(number).to_have_value(value)
     expect(page.get_by_label("Negative prompt")).to_have_value("blur")
     expect(page.get_by_label("Aspect ratio")).to_have_value("Square, with borders")
-    expect(page.get_by_label("Model", exact=True)).to_have_value("Rehearsal")
+    expect(page.locator("#i2v-engine input:checked")).to_have_value("rehearsal")
 
 
 @needs_chromium

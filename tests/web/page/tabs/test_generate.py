@@ -282,7 +282,7 @@ def test_at_1440_the_button_is_above_the_fold_and_a_portrait_leaves_room_for_can
     heights = page.eval_on_selector_all(
         ".i2v-download, #i2v-again button", "all => all.map(one => Math.round(one.offsetHeight))"
     )
-    assert len(heights) == 5
+    assert len(heights) == 7
     assert len(set(heights)) == 1
 
 

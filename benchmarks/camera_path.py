@@ -41,7 +41,7 @@ MOVES: dict[str, dict[str, float]] = {
     "the camera zooms in": {"zoom": 1.16},
     "the picture rotates clockwise": {"roll": 6.0},
 }
-STRENGTHS = (1.0, 0.7, 0.5, 0.4, 0.3, 0.2, 0.1)
+STRENGTHS = (1.0, 0.7, 0.5, 0.3, 0.1)
 LARGE = 4  # times the generated size: as the pipeline gives it
 
 Frames = NDArray[np.uint8]
@@ -83,13 +83,14 @@ def read(frames: Frames, rendered: Frames, photo: str, prompt: str, strength: fl
 
 def distance(found: NDArray[np.float64], asked: NDArray[np.float64], height: int, width: int) -> float:
     """Return the mean distance in pixels of where two motions, (F, 4) each, take the content from."""
-    y, x = (torch.arange(n, dtype=torch.float64) for n in (height, width))
-    places = torch.stack([x[None].expand(height, width), y[:, None].expand(height, width)])[:, None]
+    across = torch.arange(width, dtype=torch.float64).expand(1, 1, height, width)
+    down = torch.arange(height, dtype=torch.float64)[:, None].expand(1, 1, height, width)
     apart = []
     for one, other in zip(found, asked, strict=True):
-        (a, inside), (b, also) = (warp(places, torch.from_numpy(motion)) for motion in (one, other))
-        known = (inside * also).bool()[0, 0]
-        apart.append(float(torch.hypot(*(a - b)[:, 0])[known].mean()))
+        a, b = torch.from_numpy(one), torch.from_numpy(other)
+        known = (warp(down, a)[1] * warp(down, b)[1]).bool()
+        dx, dy = (warp(place, a)[0] - warp(place, b)[0] for place in (across, down))
+        apart.append(float(torch.hypot(dx, dy)[known].mean()))
     return float(np.mean(apart))
 
 

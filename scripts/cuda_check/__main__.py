@@ -57,8 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 left = deadline - time.monotonic()
                 limit = min(left, part.seconds * 60 * options.minutes / USUAL_SECONDS)
                 if left < LEAST_SECONDS:
-                    told = f"the {options.minutes:g} minutes were over"
-                    task(part.name, 0).add(Row(part.name, "whole part", "skipped", told))
+                    detail = f"the {options.minutes:g} minutes were over"
+                    task(part.name, 0).add(Row(part.name, "whole part", "skipped", detail))
                 else:
                     run_part(task(part.name, limit))
                 found = read_rows(rows)

@@ -23,16 +23,16 @@ class Screen:
 
     def add(self, row: report.Row) -> None:
         print(line(row), flush=True)
-        told = Row(
+        shown = Row(
             self._task.part, f"{row.check}, {row.name}", row.status, row.told, row.seconds, row.figures
         )
-        self._task.add(told)
+        self._task.add(shown)
 
 
 def run_bench(task: Task, checks: Sequence[str], is_quick: bool) -> None:
     if task.is_tiny:
-        told = "without a card: tests/cli/test_bench.py runs it, marked slow"
-        task.add(Row(task.part, "all", "skipped", told))
+        why = "without a card: tests/cli/test_bench.py runs it, marked slow"
+        task.add(Row(task.part, "all", "skipped", why))
         return
     bench = Bench(
         settings_of(task),

@@ -45,17 +45,19 @@ def measure(task: Task, size: Size, options: Mapping[str, object] | None) -> Fig
     figures = run_apart(time_clip, trial, task.scratch, lambda share: None, task.seconds)
     seconds = cast("dict[str, float]", figures["seconds"])
     seconds = {name: round(spent, 3) for name, spent in seconds.items()}
-    told: Figures = {"steps": size.steps, "seconds": seconds, "bytes": figures["bytes"]}
-    told["plan"] = {name: getattr(trial.plan, name) for name in ("dtype", "offload", "kernels", "cuda_graph")}
-    told["kernels"] = figures["kernels"]
+    found: Figures = {"steps": size.steps, "seconds": seconds, "bytes": figures["bytes"]}
+    found["plan"] = {
+        name: getattr(trial.plan, name) for name in ("dtype", "offload", "kernels", "cuda_graph")
+    }
+    found["kernels"] = figures["kernels"]
     if size.steps < size.all_steps and "denoise" in seconds:
         more = (size.all_steps / size.steps - 1) * seconds["denoise"]
-        told["seconds_whole"] = round(seconds["clip"] + more, 2)
+        found["seconds_whole"] = round(seconds["clip"] + more, 2)
     if is_ours:
-        told["stepped_down"] = figures["stepped_down"]
+        found["stepped_down"] = figures["stepped_down"]
         held = cast("dict[str, int | None]", figures["bytes"])
-        told |= _beside_estimate(held["peak"], planned.estimate, task.device)
-    return told
+        found |= _beside_estimate(held["peak"], planned.estimate, task.device)
+    return found
 
 
 def _beside_estimate(peak: int | None, estimate: Estimate | None, device: str) -> Figures:

@@ -13,8 +13,8 @@ from scripts.cuda_check.subjects import sizes
 def main() -> None:
     task = Task.from_json(sys.argv[1])
     if task.is_tiny:
-        told = "without a card: tests/engines/i2vgen_xl/test_compiled.py compiles on the CPU"
-        task.add(Row(task.part, "all", "skipped", told))
+        detail = "without a card: tests/engines/i2vgen_xl/test_compiled.py compiles on the CPU"
+        task.add(Row(task.part, "all", "skipped", detail))
         return
     pair = Subject.of(task).load_pair(TIMED_TYPE[task.device])
     for size in sizes(task)[:1]:

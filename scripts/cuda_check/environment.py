@@ -51,7 +51,7 @@ def _version(name: str) -> str | None:
 
 
 def check_requirements() -> Figures:
-    """Hold what is installed to what i2v asks for; what may be left out is only told."""
+    """Hold what is installed to what i2v asks for; what may be left out is only named."""
     wanted = list(read_requirements(metadata.requires("i2v") or []))
     if not wanted:
         raise RuntimeError("i2v's own metadata name no requirement")

@@ -67,8 +67,8 @@ def run_part(task: Task) -> None:
     seconds = round(time.monotonic() - start, 1)
     rows = read_rows(task.rows)[before:]
     if code is None:
-        told = f"ended at its limit of {task.seconds:.0f} s, after {len(rows)} rows"
-        task.add(Row(task.part, "whole part", "failed", told, seconds))
+        detail = f"ended at its limit of {task.seconds:.0f} s, after {len(rows)} rows"
+        task.add(Row(task.part, "whole part", "failed", detail, seconds))
     elif code:
         last = (log.read_text(errors="replace").strip().splitlines() or [""])[-1][:300]
         task.add(Row(task.part, "whole part", "failed", f"ended with status {code}: {last}", seconds))

@@ -12,8 +12,8 @@ GIB = 2**30
 
 def line(row: Row) -> str:
     spent = "" if row.seconds is None else f"{row.seconds:7.1f} s"
-    told = "; ".join(filter(None, [row.told, _figures(row)]))
-    return f"{row.part:<12}{row.status:<8}{spent:>10}  {row.name}{': ' if told else ''}{told}"
+    detail = "; ".join(filter(None, [row.detail, _figures(row)]))
+    return f"{row.part:<12}{row.status:<8}{spent:>10}  {row.name}{': ' if detail else ''}{detail}"
 
 
 def _figures(row: Row) -> str:
@@ -64,4 +64,4 @@ def _failures(rows: list[Row]) -> Iterator[str]:
     failed = [row for row in rows if row.status == "failed"]
     yield f"\n{len(failed)} failed" if failed else "\nNothing failed"
     for row in failed:
-        yield f"  {row.part}: {row.name}: {(row.told or '')[:200]}"
+        yield f"  {row.part}: {row.name}: {(row.detail or '')[:200]}"

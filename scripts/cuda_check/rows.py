@@ -1,7 +1,7 @@
 """What the check finds out, row by row: appended to a file at once, so that nothing is lost by an early end.
 
-A row is one JSON line, {part, name, status, told, seconds, figures}: `status` is ok, failed or skipped,
-`told` a sentence or null. `figures` are named after their units where the name does not say them.
+A row is one JSON line, {part, name, status, detail, seconds, figures}: `status` is ok, failed or skipped,
+`detail` a sentence or null. `figures` are named after their units where the name does not say them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Row:
     part: str
     name: str
     status: Status = "ok"
-    told: str | None = None
+    detail: str | None = None
     seconds: float | None = None
     figures: Figures = field(default_factory=dict)
 
@@ -59,7 +59,7 @@ class Task:
         with self.rows.open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
 
-    def attempt(self, name: str, work: Callable[[], Figures], told: str | None = None) -> Figures | None:
+    def attempt(self, name: str, work: Callable[[], Figures], detail: str | None = None) -> Figures | None:
         """Add the row of `work`; return its figures, `None` where it failed or was skipped."""
         start = time.monotonic()
         figures: Figures = {}
@@ -67,11 +67,11 @@ class Task:
         try:
             figures = work()
         except Skipped as reason:
-            status, told = "skipped", str(reason)
+            status, detail = "skipped", str(reason)
         except Exception as error:  # the other rows are wanted all the same
             traceback.print_exc()
-            status, told = "failed", f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
-        self.add(Row(self.part, name, status, told, round(time.monotonic() - start, 2), figures))
+            status, detail = "failed", f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
+        self.add(Row(self.part, name, status, detail, round(time.monotonic() - start, 2), figures))
         return figures if status == "ok" else None
 
     def to_json(self) -> str:
@@ -79,8 +79,8 @@ class Task:
 
     @classmethod
     def from_json(cls, text: str) -> Task:
-        told = json.loads(text)
-        return cls(**{**told, **{name: Path(told[name]) for name in ("folder", "rows", "scratch")}})
+        stored = json.loads(text)
+        return cls(**{**stored, **{name: Path(stored[name]) for name in ("folder", "rows", "scratch")}})
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -25,9 +25,9 @@ class Teller:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" or not report.passed:
             status: Status = "ok" if report.passed else "skipped" if report.skipped else "failed"
-            told = None if report.passed else _reason(report)
+            detail = None if report.passed else _reason(report)
             name = report.nodeid.removeprefix("tests/")
-            self._task.add(Row("tests", name, status, told, round(report.duration, 2)))
+            self._task.add(Row("tests", name, status, detail, round(report.duration, 2)))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if not report.passed:

@@ -58,9 +58,9 @@ def settle(python: str) -> dict[str, Package]:
             *("--target", folder, "--constraint", str(ROOT / "constraints.txt")),
             *_for(python), *wanted, *TOOLS,
         )  # fmt: skip
-        told = json.loads(report.read_text())
+        listed = json.loads(report.read_text())
     packages = {}
-    for each in told["install"]:
+    for each in listed["install"]:
         own = each["metadata"]
         needs = tuple(normal(found.name) for found in read_requirements(own.get("requires_dist", [])))
         packages[normal(own["name"])] = Package(normal(own["name"]), own["version"], needs)
@@ -175,13 +175,13 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             unpack(more.values(), options.python, Path(folder))
             extra = pack(Path(folder), archive := options.out / f"{name}.tar.xz")
-        told = f"{extra / 1e6:6.1f} MB  {', '.join(sorted(more))}"
+        line = f"{extra / 1e6:6.1f} MB  {', '.join(sorted(more))}"
         if size + extra > room:
             archive.unlink()
-            told += ": LEFT OUT, no room"
+            line += ": LEFT OUT, no room"
         else:
             size += extra
-        print(told)
+        print(line)
     print(f"{size / 1e6:6.1f} MB together; with the tree {options.megabytes - (room - size) / 1e6:.1f} MB")
 
 

@@ -37,8 +37,8 @@ def test_rows_are_there_at_once_whatever_becomes_of_the_rest(task: Task) -> None
     assert task.attempt("three", skip) is None
     with task.rows.open("a") as file:
         file.write('{"part": "cut')
-    told = [(row.name, row.status, row.told) for row in read_rows(task.rows)]
-    assert told == [
+    detail = [(row.name, row.status, row.detail) for row in read_rows(task.rows)]
+    assert detail == [
         ("one", "ok", None), ("two", "failed", "ValueError: no such thing"), ("three", "skipped", "no card"),
     ]  # fmt: skip
     assert Task.from_json(task.to_json()) == task
@@ -57,7 +57,7 @@ def test_a_part_that_takes_too_long_is_ended_with_all_that_it_started(
     run_part(short)
     assert time.monotonic() - start < 20
     (row,) = read_rows(task.rows)
-    assert (row.status, row.told) == ("failed", "ended at its limit of 0 s, after 0 rows")
+    assert (row.status, row.detail) == ("failed", "ended at its limit of 0 s, after 0 rows")
     child = Path("/proc") / (tmp_path / "pid").read_text().strip()
     assert not child.exists() or "Z" in (child / "stat").read_text()
 
@@ -66,7 +66,7 @@ def test_a_part_whose_process_fails_says_its_last_words(task: Task) -> None:
     run_part(Task(**{**vars(task), "part": "no_such_part"}))
     (row,) = read_rows(task.rows)
     assert row.status == "failed"
-    assert "No module named scripts.cuda_check.no_such_part" in str(row.told)
+    assert "No module named scripts.cuda_check.no_such_part" in str(row.detail)
 
 
 def test_every_part_is_a_module() -> None:
@@ -79,16 +79,16 @@ def test_the_tests_for_a_card_are_found() -> None:
 
 
 def test_the_table_says_what_failed_and_how_fast_it_is() -> None:
-    told = table([
+    detail = table([
         Row("evaluation", "512 x 512 x 16, plain", figures={
             "milliseconds": 200.5, "peak_bytes_over_weights": 2**30, "stock_over_this": 1.04,
         }),
         Row("clips", "512 x 512 x 16, ours", figures={"seconds": {"clip": 10.9}}),
         Row("tests", "a", "failed", "AssertionError: no"),
     ])  # fmt: skip
-    assert "512 x 512 x 16, plain                    200.5        1.04       1.00 GiB" in told
-    assert "clip 512 x 512 x 16, ours: 10.90 s" in told
-    assert "1 failed\n  tests: a: AssertionError: no" in told
+    assert "512 x 512 x 16, plain                    200.5        1.04       1.00 GiB" in detail
+    assert "clip 512 x 512 x 16, ours: 10.90 s" in detail
+    assert "1 failed\n  tests: a: AssertionError: no" in detail
 
 
 def test_a_machine_gets_what_it_lacks_and_not_what_a_package_it_has_needs() -> None:
@@ -135,5 +135,5 @@ def run_check(out: Path, parts: str) -> list[dict[str, object]]:
         [*line, "--only", parts], cwd=ROOT, capture_output=True, text=True, timeout=1500, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    told: list[dict[str, object]] = json.loads((out / "check.json").read_text())["rows"]
-    return told
+    detail: list[dict[str, object]] = json.loads((out / "check.json").read_text())["rows"]
+    return detail

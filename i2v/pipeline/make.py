@@ -160,7 +160,9 @@ def fit_inputs(plan: ClipPlan, pictures: Sequence[Picture]) -> tuple[Inputs, tup
         else:
             inputs = replace(inputs, last_image=image)
     if plan.generation.strength < 1:
-        inputs = replace(inputs, large=_fit_large(pictures[0].image, plan.generation))
+        inputs = replace(
+            inputs, large=_fit_large(cropped(pictures[0].image, plan.generation.crop), plan.generation)
+        )
     return inputs, tuple(notices)
 
 

@@ -190,6 +190,21 @@ def test_a_clip_is_made_of_the_part_that_was_asked_for(
     assert inputs.image.tobytes() == expected.tobytes()
 
 
+def test_a_camera_that_moves_gets_the_same_part_of_the_picture_larger(
+    engine: I2VGenXLEngine, generation: Generation, photo: Image.Image
+) -> None:
+    large = photo.resize((12 * generation.generated_width, 9 * generation.generated_height))
+    crop = Crop(0.25, 0, 0.75, 1)
+    moving = replace(generation, crop=crop, strength=0.5)
+    plan = ClipPlan({}, engine.spec, moving, CPU, Planned(engine.plan))
+    inputs, _ = fit_inputs(plan, [Picture(large, large.size, ())])
+    assert inputs.large is not None
+    width, height = generation.generated_width, generation.generated_height
+    assert inputs.large.size == (4 * width, 4 * height)
+    smaller = np.asarray(inputs.large.resize((width, height)), dtype=int)
+    assert np.abs(smaller - np.asarray(inputs.image, dtype=int)).mean() < 4
+
+
 @pytest.mark.parametrize(
     "error", [Cancelled("job.interrupted"), KeyboardInterrupt()], ids=["cancel", "Ctrl-C"]
 )

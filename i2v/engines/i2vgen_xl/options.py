@@ -18,7 +18,7 @@ class DemoOptions(I2VGenXLOptions):
     The strength is the largest at which frames stay sharp (`python -m benchmarks.camera_path`).
     """
 
-    default_strength: ClassVar[float] = 0.3
+    default_strength: ClassVar[float] = 0.1
     follows_prompt: ClassVar[bool] = True
     least_seconds: ClassVar[float] = 3.0  # in the second that its clips have, a usual move is hardly seen
 

@@ -10,6 +10,7 @@ import pytest
 from i2v.core.engine_spec import Capabilities, EngineSpec, FrameCounts, Options
 from i2v.core.errors import InvalidRequest
 from i2v.core.schema import GenerationRequest, Within
+from i2v.engines.i2vgen_xl.options import I2VGenXLOptions
 from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from i2v.pipeline.checks import OPTIONAL_FIELDS, check_request
 
@@ -49,7 +50,7 @@ def test_what_an_engine_can_do_is_asked_for_freely() -> None:
     assert check() == Knobs()
     assert check(num_frames=81, fps=24, width=1024, height=64, negative_prompt="", prompt=" ") == Knobs()
     assert check(options={"motion": "127", "smooth": "true"}) == Knobs(motion=127, smooth=True)
-    assert check(I2VGEN_XL, prompt="pan", seed=7, guidance_scale=9) == Options()
+    assert check(I2VGEN_XL, prompt="pan", seed=7, guidance_scale=9) == I2VGenXLOptions()
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,8 @@ def test_a_prompt_that_is_needed_is_asked_for() -> None:
 
 
 def test_an_engine_without_options_takes_none() -> None:
-    assert refusal(I2VGEN_XL, prompt="pan", options={"zoom": 1}) == ("request.not_supported", "options.zoom")
+    none = replace(I2VGEN_XL, options_model=Options)
+    assert refusal(none, prompt="pan", options={"zoom": 1}) == ("request.not_supported", "options.zoom")
 
 
 @pytest.mark.parametrize("options", ["zoom", "[1]", "{", "null"])

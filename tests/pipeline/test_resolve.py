@@ -10,11 +10,15 @@ from i2v.core.engine_spec import Capabilities, EngineSpec
 from i2v.core.errors import InvalidRequest
 from i2v.core.schema import Generation, GenerationRequest, Upscaling
 from i2v.core.settings import load_presets
+from i2v.engines.i2vgen_xl.options import I2VGenXLOptions
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.pipeline.resolve import resolve
 from i2v.weights.certificates import Certificate
 
 PHOTO = (3000, 2000)
+
+
+ALONE = replace(EMBEDDED, options_model=I2VGenXLOptions)  # follows no path unless numbers ask for one
 
 
 def settle(spec: EngineSpec, size: tuple[int, int] = PHOTO, **fields: object) -> tuple[Generation, list[str]]:
@@ -55,20 +59,20 @@ def test_fast_is_what_is_proven_or_asked_for(
 ) -> None:
     fields = {"prompt": "the camera pans left", "speed": speed, "guidance_scale": guidance}
     request = GenerationRequest.parse(fields)
-    generation, notices = resolve(request, EMBEDDED, {}, (512, 512), certificates=certificates)
+    generation, notices = resolve(request, ALONE, {}, (512, 512), certificates=certificates)
     assert generation.speed == settled
     assert [notice.code for notice in notices] == told
 
 
 def test_few_steps_are_exact_without_a_word() -> None:
     request = GenerationRequest.parse({"prompt": "a", "num_inference_steps": 11})
-    generation, notices = resolve(request, EMBEDDED, {}, (512, 512), certificates=())
+    generation, notices = resolve(request, ALONE, {}, (512, 512), certificates=())
     assert (generation.speed, notices) == ("exact", ())
 
 
 def test_an_engine_without_a_fast_way_is_exact() -> None:
     request = GenerationRequest.parse({"prompt": "a", "speed": "fast"})
-    spec = replace(EMBEDDED, capabilities=replace(EMBEDDED.capabilities, speed=False))
+    spec = replace(ALONE, capabilities=replace(ALONE.capabilities, speed=False))
     assert resolve(request, spec, {}, (512, 512), certificates=())[0].speed == "exact"
 
 
@@ -87,8 +91,8 @@ def test_explicit_fields_beat_the_preset() -> None:
 
 
 def test_an_engine_has_its_own_numbers_for_the_presets() -> None:
-    generation, notices = settle(EMBEDDED)
-    own = EMBEDDED.presets["standard"]
+    generation, notices = settle(ALONE)
+    own = ALONE.presets["standard"]
     assert (generation.num_frames, generation.num_inference_steps) == (
         own.num_frames,
         own.num_inference_steps,
@@ -121,7 +125,7 @@ def test_a_size_that_the_model_cannot_have_is_generated_near_it_and_delivered_as
 )
 def test_a_size_that_is_changed_is_said_with_both(asked: tuple[int, int], used: tuple[int, int]) -> None:
     request = GenerationRequest.parse({"prompt": "zoom in", "width": asked[0], "height": asked[1]})
-    _, notices = resolve(request, EMBEDDED, load_presets(), PHOTO)
+    _, notices = resolve(request, ALONE, load_presets(), PHOTO)
     (changed,) = (notice.params for notice in notices if notice.code == "request.size_changed")
     assert (changed["asked_width"], changed["asked_height"]) == asked
     assert (changed["width"], changed["height"]) == used
@@ -129,13 +133,13 @@ def test_a_size_that_is_changed_is_said_with_both(asked: tuple[int, int], used: 
 
 @pytest.mark.parametrize("fields", [{"width": 160, "height": 112}, {"resolution": "256p"}, {}])
 def test_a_size_that_is_kept_is_not_said(fields: dict[str, object]) -> None:
-    assert "request.size_changed" not in settle(EMBEDDED, **fields)[1]
+    assert "request.size_changed" not in settle(ALONE, **fields)[1]
 
 
 def test_syntax_of_other_programs_is_said_of_both_prompts() -> None:
     prompts = {"prompt": "(zoom in:1.2), slowly", "negative_prompt": "((blurry))"}
     request = GenerationRequest.parse(prompts)
-    _, notices = resolve(request, EMBEDDED, load_presets(), PHOTO)
+    _, notices = resolve(request, ALONE, load_presets(), PHOTO)
     pieces = {notice.code: notice.params["pieces"] for notice in notices if "syntax" in notice.code}
     assert pieces == {"prompt.syntax": "(zoom in:1.2)", "prompt.negative_syntax": "((blurry))"}
 
@@ -144,7 +148,7 @@ def test_syntax_of_other_programs_is_said_of_both_prompts() -> None:
 def test_the_embedded_model_generates_at_its_own_size_and_scales_up_with_a_notice(
     fields: dict[str, object],
 ) -> None:
-    generation, notices = settle(EMBEDDED, **fields)
+    generation, notices = settle(ALONE, **fields)
     assert (generation.generated_width, generation.generated_height) == (192, 128)
     assert generation.width * generation.height == pytest.approx(1024**2, rel=0.55)
     assert notices == ["request.scaled_up"]
@@ -180,7 +184,7 @@ def test_gradient_checkpointing_is_accepted_and_answered() -> None:
 @pytest.mark.parametrize("prompt", ["", "   ", "\n\t", "\u3000", "\u200b\ufeff"])
 def test_a_blank_prompt_is_refused_where_the_engine_needs_one(prompt: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        settle(EMBEDDED, prompt=prompt)
+        settle(ALONE, prompt=prompt)
     assert caught.value.code == "request.blank_prompt"
 
 
@@ -205,11 +209,11 @@ def test_frames_are_enlarged_by_what_is_wanted_and_installed(
 ) -> None:
     monkeypatch.setattr("i2v.media.upscale.is_installed", lambda name: name in installed)
     large = GenerationRequest.parse({"prompt": "pan", "resolution": "512p"})
-    generation, notices = resolve(large, EMBEDDED, load_presets(), PHOTO, upscaling=upscaling)
+    generation, notices = resolve(large, ALONE, load_presets(), PHOTO, upscaling=upscaling)
     assert generation.upscaler == upscaler
     assert [notice.code for notice in notices] == told
     native, notices = resolve(
-        GenerationRequest(prompt="pan"), EMBEDDED, load_presets(), PHOTO, upscaling=upscaling
+        GenerationRequest(prompt="pan"), ALONE, load_presets(), PHOTO, upscaling=upscaling
     )
     assert (native.upscaler, notices) == ("lanczos", ()), "nothing is enlarged"
 
@@ -249,3 +253,13 @@ def settle_size(size: tuple[int, int]) -> tuple[int, int]:
 def test_a_crop_that_leaves_no_picture_is_refused(size: tuple[int, int], crop: str) -> None:
     with pytest.raises(InvalidRequest, match=r"crop.*at least 16 pixels a side, and at most 8 times"):
         settle(I2VGEN_XL, size=size, crop=crop)
+
+
+def test_a_clip_that_follows_a_path_makes_the_last_steps_exactly() -> None:
+    request = GenerationRequest.parse({"prompt": "the camera pans left"})
+    generation, notices = resolve(request, EMBEDDED, {}, (512, 512), certificates=[PROVEN])
+    assert (generation.strength, generation.speed) == (0.1, "exact")
+    assert [notice.code for notice in notices] == ["camera.pan_left"]
+    fields = {"prompt": "x", "options": {"camera_strength": 1}}
+    alone, _ = resolve(GenerationRequest.parse(fields), EMBEDDED, {}, (512, 512), certificates=[PROVEN])
+    assert (alone.strength, alone.speed) == (1, "fast")

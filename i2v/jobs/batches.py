@@ -19,11 +19,14 @@ from i2v.core.errors import I2VError, InvalidRequest
 from i2v.core.schema import shown
 from i2v.jobs.model import JobStatus, JsonObject, Place, new_job_id
 
-RowStatus = Literal["waiting", JobStatus, "deleted"]  # the first: to become a job; the last: its job is gone
+RowStatus = Literal[
+    "waiting", JobStatus, "deleted"
+]  # the first: to become a job; the last: its job is gone, or in the trash
 STATUSES: tuple[RowStatus, ...] = get_args(RowStatus)
 ENDED: tuple[RowStatus, ...] = ("succeeded", "failed", "cancelled", "deleted")
 
-_STATUS = """CASE WHEN r.job IS NOT NULL THEN ifnull(j.status, 'deleted')
+_STATUS = """CASE WHEN j.deleted_at IS NOT NULL THEN 'deleted'
+    WHEN r.job IS NOT NULL THEN ifnull(j.status, 'deleted')
     WHEN r.error IS NULL THEN 'waiting'
     WHEN r.error ->> '$.code' = 'job.cancelled' THEN 'cancelled'
     ELSE 'failed' END"""

@@ -168,6 +168,8 @@ class Provenance(BaseModel):
         """
         yield from then.unknown(path)
         expected = set(asked)
+        if expected & {"options", "engine"}:
+            expected.add("strength")  # which follows from them
         if asked & {*_SIZE_FIELDS, "fit", "crop", "engine"}:
             expected |= _FOLLOWING
         if "preset" in asked:

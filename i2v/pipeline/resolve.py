@@ -124,7 +124,7 @@ def _speed(
         return "exact", ()
     if request.speed == "auto" and generation.strength < 1:
         return "exact", ()  # the fast way is proven from noise alone
-    if any(certificate.covers(generation) for certificate in certificates or ()):
+    if generation.strength == 1 and any(each.covers(generation) for each in certificates or ()):
         return "fast", ()
     if request.speed == "fast":
         return "fast", (Notice("speed.unproven", {}),)

@@ -141,6 +141,8 @@ class Planner:
             (job, end) for job, end in zip(jobs, forecast.ends(jobs), strict=True) if job.batch == batch.id
         ]
         waiting = batch.counts["waiting"]
+        if (own or waiting) and self._store.queue.is_paused():
+            return None
         if not own:
             return None if waiting else 0.0
         end = own[-1][1]

@@ -116,6 +116,6 @@ class CameraPathOptions(CameraOptions):
         if asked is None and (self.follows_prompt or self._distances):
             asked = self.default_strength
         if asked is None or asked == 1:
-            return self.model_copy(update={"camera_strength": 1.0}), ()
+            return self, ()
         filled, notices = super().completed(generation)
         return filled.model_copy(update={"camera_strength": asked}), notices

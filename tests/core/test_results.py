@@ -34,7 +34,7 @@ def test_the_json_has_the_generation_beside_what_came_of_it() -> None:
         "path": "/videos/a.mp4", "seed": 4, "width": 96, "height": 64, "generated_width": 48,
         "generated_height": 32, "num_frames": 8, "fps": 8, "target_fps": 8, "num_inference_steps": 25,
         "guidance_scale": 9.0, "prompt": "p", "negative_prompt": "n", "fit": "keep", "engine": "embedded",
-        "crop": None, "speed": "fast", "upscaler": "lanczos", "inputs": [], "options": {},
+        "crop": None, "strength": 1.0, "speed": "fast", "upscaler": "lanczos", "inputs": [], "options": {},
         "solver": fast(25).solver,
         "unet_evaluations": evaluations("fast", 25), "seconds": {"denoise": 1.235, "encode": 0.5},
         "stages": [{"name": "denoise", "seconds": 1.235, "bytes": 2**30, "estimated_bytes": None}],

@@ -48,7 +48,12 @@ _CAMERA = {
 _CAMERA_ENGINES = ("animatediff", "camera-move", "embedded", "i2vgen-xl", "svd", "svd-xt")
 
 CHINESE: dict[str, str] = {
-    **{f"option.{name}.{key}": said for name in _CAMERA_ENGINES for key, said in _CAMERA.items()},
+    **{
+        f"option.{name}.{key}": said
+        for name in _CAMERA_ENGINES
+        for key, said in _CAMERA.items()
+        if name != "camera-move" or not key.startswith("camera_strength")
+    },
     "option.animatediff.controlnet_conditioning_scale": "图片强度",
     "option.animatediff.controlnet_conditioning_scale.help": (
         "视频跟随图片与关键帧的程度：1 为常用值，调低则给提示词更多余地，0 为忽略图片。"

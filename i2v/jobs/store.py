@@ -30,7 +30,7 @@ from typing import get_args
 from i2v.core.errors import I2VError, InvalidRequest, Notice, QueueFull
 from i2v.core.results import Result
 from i2v.core.schema import Generation, shown
-from i2v.jobs.batches import BatchStore
+from i2v.jobs.batches import BatchStore, join
 from i2v.jobs.database import Database
 from i2v.jobs.deliveries import Deliveries
 from i2v.jobs.library import Library, get_page
@@ -128,7 +128,8 @@ class JobStore:
     def submit(self, new: Submission) -> Job:
         """Put a job at the end of the queue; when this returns, it is on the disk.
 
-        If the key is an earlier submission's, that job is returned, as `job.id != new.id` tells.
+        If the key is an earlier submission's, that job is returned, as `job.id != new.id` tells; it joins the
+        batch that is asked for now.
 
         Raises:
             InvalidRequest: `job.idempotency_conflict`: the earlier one asked for something else.
@@ -137,11 +138,15 @@ class JobStore:
         """
         with self._write() as db:
             earlier = db.execute(
-                "SELECT id, fingerprint FROM jobs WHERE idempotency_key = ?", [new.idempotency_key]
+                "SELECT id, fingerprint, batch FROM jobs WHERE idempotency_key = ?", [new.idempotency_key]
             ).fetchone()
             if earlier is not None:
                 if earlier["fingerprint"] != new.fingerprint:
                     raise InvalidRequest("job.idempotency_conflict", key=shown(new.idempotency_key))
+                if new.place is not None and new.place.batch != earlier["batch"]:
+                    join(db, earlier["id"], new.place)
+                    change = f"UPDATE jobs SET batch = ?, revision = {NEXT} WHERE id = ?"
+                    db.execute(change, [new.place.batch, earlier["id"]])
                 return get_job(db, earlier["id"])
             self._check_room(db)
             if db.execute("SELECT 1 FROM jobs WHERE output = ?", [new.output]).fetchone():

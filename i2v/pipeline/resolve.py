@@ -79,6 +79,8 @@ def resolve(
         options=options.model_dump(mode="json", exclude_none=True),
         strength=options.denoising_strength if can.num_inference_steps else 1.0,
     )
+    if generation.inputs and generation.strength < 1:
+        raise InvalidRequest("request.path_with_pictures")
     speed, on_speed = _speed(request, spec, generation, certificates)
     notices = (*understood, *on_speed)
     generation = replace(generation, speed=speed)

@@ -87,7 +87,11 @@ class Batches:
             InvalidRequest: `request.*`: a field is wrong by itself; `job.idempotency_conflict`.
         """
         fields = {} if fields is None else fields
-        GenerationRequest.parse(fields)
+        if GenerationRequest.parse(fields).inputs:
+            allowed = "left out: such pictures come with a job"
+            raise InvalidRequest(
+                "request.invalid", field="inputs", value=shown(fields["inputs"]), allowed=allowed
+            )
         return self._store.create(_checked_name(name), fields, key)
 
     def submit(
@@ -209,7 +213,7 @@ class Batches:
         try:
             while not self._stopping.is_set() and (found := self._store.first_waiting()) is not None:
                 self._accept(*found)
-        except I2VError:  # the queue is full, or the database is away, which has been logged
+        except I2VError:  # the queue is full, or no job can be accepted now, which has been logged
             return False
         except Exception:  # a defect must not end all later batches unnoticed
             log.exception("batches: a picture could not be made a job")
@@ -219,10 +223,14 @@ class Batches:
     def _accept(self, batch: Batch, row: Row) -> None:
         """Make a job of the row, or say why there is none. Raises what may be otherwise the next time."""
         place = Place(batch.id, row.name, row.number)
+        problem = self._service.problem()
+        if problem is not None:  # the service's fault, and not the row's
+            raise problem
         try:
             self._service.submit(batch.fields | row.fields, self._read(row), place=place)
         except I2VError as error:
-            if isinstance(error, QueueFull) or error.code.startswith("database."):
+            passes = error.code == "image.decoders_busy" or error.code.startswith("database.")
+            if passes or isinstance(error, QueueFull):
                 raise
             self._store.refuse(batch.id, row.number, error.to_dict())
             return

@@ -122,6 +122,8 @@ class Metrics(Collector):
         yield _gauge("i2v_build_info", "The version of i2v.", ("version",), {(version("i2v"),): 1})
         yield _gauge("i2v_queue_jobs", "Jobs that wait.", (), {(): counts["queued"]})
         yield _gauge("i2v_running_jobs", "Jobs that run.", (), {(): counts["running"]})
+        paused = self._store.queue.is_paused()
+        yield _gauge("i2v_queue_paused", "Whether somebody has paused the queue.", (), {(): paused})
         yield _gauge(
             "i2v_queue_oldest_age_seconds",
             "How long the job has waited that has waited longest; 0 where none waits.",

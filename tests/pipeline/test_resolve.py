@@ -10,6 +10,7 @@ from i2v.core.engine_spec import Capabilities, EngineSpec
 from i2v.core.errors import InvalidRequest
 from i2v.core.schema import Generation, GenerationRequest, Upscaling
 from i2v.core.settings import load_presets
+from i2v.engines.animatediff.specs import ANIMATEDIFF
 from i2v.engines.i2vgen_xl.options import I2VGenXLOptions
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.pipeline.resolve import resolve
@@ -253,6 +254,14 @@ def settle_size(size: tuple[int, int]) -> tuple[int, int]:
 def test_a_crop_that_leaves_no_picture_is_refused(size: tuple[int, int], crop: str) -> None:
     with pytest.raises(InvalidRequest, match=r"crop.*at least 16 pixels a side, and at most 8 times"):
         settle(I2VGEN_XL, size=size, crop=crop)
+
+
+def test_a_path_and_pictures_at_later_frames_are_refused() -> None:
+    fields = {"prompt": "x", "inputs": [{"role": "keyframe", "frame": 8}], "options": {"pan": 0.1}}
+    with pytest.raises(InvalidRequest) as caught:
+        settle(ANIMATEDIFF, **fields)
+    assert caught.value.code == "request.path_with_pictures"
+    assert settle(ANIMATEDIFF, **{**fields, "options": {}})[0].strength == 1
 
 
 def test_a_clip_that_follows_a_path_makes_the_last_steps_exactly() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from i2v.core.errors import EncodeError, InvalidRequest
+from i2v.core.errors import EncodeError, I2VError, InvalidRequest
 from i2v.core.settings import Settings
 from i2v.jobs.batches import Batch, Row
 from i2v.jobs.store import JobStore
@@ -126,9 +126,44 @@ def test_a_key_makes_one_row_whatever_is_lost_on_the_way(service: Service) -> No
     assert len(jobs) == len(service.batches.rows(batch.id)) == 1
 
 
+def test_a_job_that_was_asked_for_before_joins_the_batch_that_asks_now(service: Service) -> None:
+    first, second = (service.batches.create("", FIELDS) for _ in range(2))
+    job = service.batches.submit(first.id, "a.png", {}, picture(), "key")
+    again = service.batches.submit(second.id, "a.png", {}, picture(), "key")
+    assert (again.id, again.batch) == (job.id, second.id)
+    assert [row.job for row in service.batches.rows(second.id)] == [job.id]
+
+
+def test_a_row_is_not_blamed_for_a_problem_of_the_service(
+    working: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problems = [I2VError("data.no_space", path="/data", free_mib=1, needed_mib=16)]
+    monkeypatch.setattr(working, "problem", lambda: problems[0] if problems else None)
+    batch = working.batches.create("", FIELDS)
+    working.batches.add(batch.id, sent("a.png"))
+    time.sleep(0.1)
+    assert counts(working, batch) == {"waiting": 1}
+    problems.clear()
+    wait_until(lambda: counts(working, batch) == {"succeeded": 1})
+
+
+def test_a_clip_in_the_trash_is_no_clip_of_its_batch_until_it_is_restored(working: Service) -> None:
+    batch = working.batches.create("", FIELDS)
+    job = working.batches.submit(batch.id, "a.png", {}, picture())
+    wait_until(lambda: counts(working, batch) == {"succeeded": 1})
+    working.library.trash(job.id)
+    assert counts(working, batch) == {"deleted": 1}
+    with pytest.raises(InvalidRequest) as caught:
+        working.batches.videos(batch.id)
+    assert caught.value.code == "batch.no_videos"
+    working.library.restore(job.id)
+    assert counts(working, batch) == {"succeeded": 1}
+
+
 def test_what_is_wrong_with_the_batch_itself_is_said_at_once(service: Service) -> None:
     refused: list[tuple[str, dict[str, object]]] = [
-        ("", {"speeed": 1}), ("", {"fps": 0}), ("x" * 201, {}), ("\udcff", {}),
+        ("", {"speeed": 1}), ("", {"fps": 0}), ("", {"inputs": [{"role": "last_image"}]}),
+        ("x" * 201, {}), ("\udcff", {}),
     ]  # fmt: skip
     for name, fields in refused:
         with pytest.raises(InvalidRequest):

@@ -15,13 +15,19 @@ WIDTH = 100
 
 
 def describe_engines(engines: Mapping[str, EngineSpec]) -> str:
-    """Return a line for each engine, then the options of those that have any."""
+    """Return a line for each engine, then their options; what several engines have alike stands once."""
     width = max(map(len, ("auto", *engines))) + 2
     rows = [("auto", "the best model that is installed and can run here"), *map(_row, engines.values())]
     blocks = [["engines (--engine):", *_table(rows, width)]]
+    owners: dict[tuple[str, str], list[str]] = {}
     for spec in engines.values():
-        if options := list(_options(spec)):
-            blocks.append([f"options of {spec.name} (--option NAME=VALUE):", *options])
+        for option in _options(spec):
+            owners.setdefault(option, []).append(spec.name)
+    for names in dict.fromkeys(map(tuple, owners.values())):
+        alike = [option for option, of in owners.items() if tuple(of) == names]
+        width = max(len(name) for name, _ in alike) + 2
+        heading = textwrap.wrap(f"options of {', '.join(names)} (--option NAME=VALUE):", WIDTH)
+        blocks.append([*heading, *_table(alike, width)])
     return "\n\n".join("\n".join(block) for block in blocks)
 
 
@@ -53,18 +59,12 @@ def flag(field: str) -> str:
     return f"--{field.replace('_', '-')}"
 
 
-def _options(spec: EngineSpec) -> Iterator[str]:
+def _options(spec: EngineSpec) -> Iterator[tuple[str, str]]:
     from i2v.core.option_fields import option_fields
 
-    fields = option_fields(spec.options_model)
-    if not fields:
-        return
-    width = max(len(field.name) for field in fields) + 2
-    rows = []
-    for field in fields:
+    for field in option_fields(spec.options_model):
         default = "" if field.default is None else f" (default: {str(field.default).lower()})"
-        rows.append((field.name, f"{field.allowed}{default}. {field.description}".strip()))
-    yield from _table(rows, width)
+        yield field.name, f"{field.allowed}{default}. {field.description}".strip()
 
 
 def _table(rows: Iterable[tuple[str, str]], width: int) -> Iterator[str]:

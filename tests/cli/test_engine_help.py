@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from i2v.cli.engine_help import WIDTH, describe_engines
 from i2v.cli.main import main
+from i2v.core.engine_spec import Options
 from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from i2v.engines.registry import engines
+from i2v.engines.svd.specs import SVD
 from tests.contrary import CONTRARY
 
-HELP = describe_engines({I2VGEN_XL.name: I2VGEN_XL, CONTRARY.name: CONTRARY})
+PLAIN = replace(I2VGEN_XL, name="plain", options_model=Options)
+HELP = describe_engines({spec.name: spec for spec in (I2VGEN_XL, PLAIN, CONTRARY)})
 
 
 def test_each_engine_has_its_bounds_and_what_it_goes_without() -> None:
@@ -25,8 +30,15 @@ def test_each_option_has_its_bounds_its_default_and_what_it_means() -> None:
     assert "  strength  0 to 2 (default: 1.0). How much. 0: none." in HELP
     assert "  path      line | arc." in HELP
     assert "  mirror    true | false (default: false)." in HELP
-    assert "options of i2vgen-xl" not in HELP
+    assert "options of plain" not in HELP
     assert max(map(len, HELP.splitlines())) <= WIDTH
+
+
+def test_options_that_engines_have_alike_stand_once() -> None:
+    both = describe_engines({spec.name: spec for spec in (SVD, I2VGEN_XL)})
+    assert both.count("camera_strength") == 1
+    assert "options of svd, i2vgen-xl (--option NAME=VALUE):" in both
+    assert "options of svd (--option NAME=VALUE):" in both
 
 
 def test_the_help_of_generate_ends_with_the_engines_that_are_installed(

@@ -195,6 +195,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{width} x {height} pixels, {num_frames} frames, {seconds} s",
         "{width} x {height} 像素，{num_frames} 帧，时长 {seconds} 秒",
     ),
+    "forecast.moving": ("the camera moves over the picture ({size})", "镜头在图片（{size}）上移动"),
     "forecast.keep": ("uses the whole picture ({size})", "使用整张图片（{size}）"),
     "forecast.part": ("uses the chosen part of the picture ({size})", "使用图片中选定的部分（{size}）"),
     "forecast.keep_cut": (

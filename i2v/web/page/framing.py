@@ -31,6 +31,7 @@ class Framing:
         size: (width, height) of the picture in pixels, upright.
         clip: (width, height) of the frames that the picture, or its part, is brought to.
         crop: the part that was asked for, `None` for all of it.
+        is_moving: a camera moves over it, so that no frame shows all of it.
     """
 
     path: str
@@ -38,6 +39,7 @@ class Framing:
     clip: tuple[int, int]
     fit: Fit
     crop: Crop | None = None
+    is_moving: bool = False
 
     @classmethod
     def of(cls, path: str, size: tuple[int, int], made: Mapping[str, object]) -> Framing:
@@ -45,7 +47,8 @@ class Framing:
         width, height = (cast("int", made[f"generated_{side}"]) for side in ("width", "height"))
         crop = made.get("crop")
         part = Crop(**cast("dict[str, float]", crop)) if isinstance(crop, Mapping) else None
-        return cls(path, size, (width, height), cast("Fit", made["fit"]), part)
+        is_moving = cast("float", made["strength"]) < 1 or not made["num_inference_steps"]
+        return cls(path, size, (width, height), cast("Fit", made["fit"]), part, is_moving)
 
     @property
     def part(self) -> tuple[int, int]:
@@ -87,6 +90,8 @@ def line(framing: Framing, language: Language) -> str:
     size = f"{framing.part[0]} x {framing.part[1]}"
     if framing.is_padded:
         return text("forecast.pad", language, size=size)
+    if framing.is_whole and framing.is_moving:
+        return text("forecast.moving", language, size=size)
     if framing.is_whole:
         return text("forecast.part" if framing.crop else "forecast.keep", language, size=size)
     name = "forecast.crop" if framing.fit == "crop" else "forecast.keep_cut"

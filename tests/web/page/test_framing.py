@@ -95,6 +95,12 @@ def test_of_a_part_the_first_frame_shows_that_part() -> None:
 
 
 def test_a_generation_gives_its_part() -> None:
-    made = {"generated_width": 64, "generated_height": 64, "fit": "keep", "crop": asdict(Crop(0.5, 0, 1, 1))}
+    made = {
+        "generated_width": 64, "generated_height": 64, "fit": "keep", "crop": asdict(Crop(0.5, 0, 1, 1)),
+        "strength": 1.0, "num_inference_steps": 25,
+    }  # fmt: skip
     assert Framing.of("/x.png", (400, 200), made) == PART
     assert Framing.of("/x.png", (400, 200), made | {"crop": None}).crop is None
+    for moving in ({"strength": 0.5}, {"num_inference_steps": 0}):
+        clip = Framing.of("/x.png", (64, 64), made | {"crop": None} | moving)
+        assert line(clip, "en") == "the camera moves over the picture (64 x 64)"

@@ -169,7 +169,7 @@ class BatchTab:
         """Make a batch of the pictures, but for the second click of a double click."""
         view: BatchView = values[self.view]
         if view.sending:  # the browser lets two clicks through that come at once
-            return {}
+            return {self.message: gr.skip()}
         view.sending = True
         try:
             drafts = self._drafts(values)

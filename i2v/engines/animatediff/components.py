@@ -26,11 +26,10 @@ from i2v.core.engine_spec import EngineSpec
 from i2v.core.schema import MemoryPlan
 from i2v.engines.animatediff.facts import facts_of
 from i2v.engines.diffusion.feed_forward import use_chunked_feed_forward
-from i2v.engines.diffusion.folder import Folder, Model, assign
+from i2v.engines.diffusion.folder import Folder
 from i2v.engines.diffusion.placement import DTYPES, PlacedParts, homes
 from i2v.engines.diffusion.text import load_tokenizer
 
-WEIGHTS = "diffusion_pytorch_model"
 # What decides over the noise, and what the sampler has code for (`diffusion.solvers`). The schedule of the
 # noise is the motion adapter's, not the base's.
 _SCHEDULE = ("beta_start", "beta_end", "num_train_timesteps")
@@ -66,12 +65,6 @@ class Components(PlacedParts):
     def denoisers(self) -> tuple[nn.Module, ...]:
         return (self.unet, self.controlnet)
 
-    @property
-    def vae_scale_factor(self) -> int:
-        """Pixels a latent, in each direction."""
-        factor: int = 2 ** (len(self.vae.config.block_out_channels) - 1)
-        return factor
-
     def scheduler(self) -> DDIMScheduler:
         """Return a scheduler of its own for each run, since diffusers' schedulers carry state."""
         return DDIMScheduler.from_config(self.scheduler_config)
@@ -88,11 +81,6 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
     device, dtype = torch.device(plan.device), DTYPES[plan.dtype]
     home, encoders_home = homes(device, plan.offload)
 
-    def filled(part: str, model: Model, stem: str = WEIGHTS, home: torch.device = home) -> Model:
-        path, tensors = source.tensors(part, stem)
-        assign(model, path, tensors, home, dtype)
-        return model.eval().requires_grad_(False)
-
     still = source.build("unet", UNet2DConditionModel.from_config)
     adapter = source.build("motion_adapter", MotionAdapter.from_config)
     unet = source.build("motion_adapter", lambda _: UNetMotionModel.from_unet2d(still, adapter, False))
@@ -101,13 +89,15 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
         raise source.unreadable(folder / "controlnet/config.json", "it is not SparseCtrl's for RGB pictures")
     text_encoder = source.build("text_encoder", lambda config: CLIPTextModel(CLIPTextConfig(**config)))
     vae = source.build("vae", AutoencoderKL.from_config)
-    # The largest first: while a file is read, its tensors may be there twice (as stored, and in `dtype`).
-    tensors = {**filled("unet", still).state_dict(), **filled("motion_adapter", adapter).state_dict()}
+    filled = [
+        source.filled(part, of, home, dtype) for part, of in (("unet", still), ("motion_adapter", adapter))
+    ]
+    tensors = {name: tensor for part in filled for name, tensor in part.state_dict().items()}
     unet.load_state_dict(tensors, assign=True)
     unet.eval().requires_grad_(False)
-    controlnet = filled("controlnet", controlnet)
-    text_encoder = filled("text_encoder", text_encoder, "model", encoders_home)
-    vae = filled("vae", vae)
+    controlnet = source.filled("controlnet", controlnet, home, dtype)
+    text_encoder = source.filled("text_encoder", text_encoder, encoders_home, dtype)
+    vae = source.filled("vae", vae, home, dtype)
     for part in (unet, controlnet):
         use_chunked_feed_forward(part)
     noise = {"beta_schedule": facts_of(spec).beta_schedule}

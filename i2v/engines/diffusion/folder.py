@@ -124,6 +124,17 @@ class Folder:
                 raise self.unreadable(self.path / name, f"{key} is {effective[key]}, known: {values}")
         return config
 
+    def filled(self, part: str, model: Model, home: torch.device, dtype: torch.dtype) -> Model:
+        """Return `model`, as `build` made it, with the values of `part` at `home`, for inference.
+
+        While a file is read, its tensors may be there twice (as stored, and in `dtype`): fill the largest
+        model first. Raises `ModelUnavailable`.
+        """
+        stem = "model" if part.endswith("_encoder") else "diffusion_pytorch_model"
+        path, tensors = self.tensors(part, stem)
+        assign(model, path, tensors, home, dtype)
+        return model.eval().requires_grad_(False)
+
     def tensors(self, part: str, stem: str) -> tuple[Path, dict[str, torch.Tensor]]:
         """Return the file of `part`, or the index of its shards, and the mapped tensors; fp16 goes first."""
         found = stored(self.spec, self.path, f"{part}/{stem}.safetensors")

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from typing import cast
 
 import torch
+from diffusers import AutoencoderKL
 from torch import nn
 
 from i2v.core.schema import Offload
@@ -41,6 +42,12 @@ class PlacedParts(ABC):
     def denoisers(self) -> tuple[nn.Module, ...]:
         """What a denoising step runs."""
         return (self.unet,)
+
+    @property
+    def vae_scale_factor(self) -> int:
+        """Pixels a latent, in each direction."""
+        config = cast("AutoencoderKL", self.vae).config
+        return int(2 ** (len(config.block_out_channels) - 1))
 
     @contextmanager
     def on_device(self, *parts: nn.Module) -> Iterator[None]:

@@ -23,7 +23,7 @@ from transformers import (
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.schema import MemoryPlan
-from i2v.engines.diffusion.folder import Folder, Model, PictureInput, assign
+from i2v.engines.diffusion.folder import Folder, PictureInput
 from i2v.engines.diffusion.placement import DTYPES, PlacedParts, homes
 from i2v.engines.diffusion.text import load_tokenizer
 from i2v.engines.i2vgen_xl.facts import facts_of
@@ -62,12 +62,6 @@ class Components(PlacedParts):
     def encoders(self) -> tuple[nn.Module, ...]:
         return (self.image_encoder, self.text_encoder)
 
-    @property
-    def vae_scale_factor(self) -> int:
-        """Pixels a latent, in each direction."""
-        factor: int = 2 ** (len(self.vae.config.block_out_channels) - 1)
-        return factor
-
     def scheduler(self) -> DDIMScheduler:
         """Return a scheduler of its own for each run, since diffusers' schedulers carry state."""
         return DDIMScheduler.from_config(self.scheduler_config)
@@ -84,22 +78,16 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
     device, dtype = torch.device(plan.device), DTYPES[plan.dtype]
     home, encoders_home = homes(device, plan.offload)
 
-    def ready(part: str, stem: str, model: Model, home: torch.device = home) -> Model:
-        path, tensors = source.tensors(part, stem)
-        assign(model, path, tensors, home, dtype)
-        return model.eval().requires_grad_(False)
-
     text_encoder = source.build("text_encoder", lambda config: CLIPTextModel(CLIPTextConfig(**config)))
     image_encoder = source.build(
         "image_encoder", lambda config: CLIPVisionModelWithProjection(CLIPVisionConfig(**config))
     )
     vae = source.build("vae", AutoencoderKL.from_config)
     unet = source.build("unet", UNet.from_config)
-    # The largest first: while a file is read, its tensors may be there twice (as stored, and in `dtype`).
-    unet = ready("unet", "diffusion_pytorch_model", unet)
-    image_encoder = ready("image_encoder", "model", image_encoder, encoders_home)
-    text_encoder = ready("text_encoder", "model", text_encoder, encoders_home)
-    vae = ready("vae", "diffusion_pytorch_model", vae)
+    unet = source.filled("unet", unet, home, dtype)
+    image_encoder = source.filled("image_encoder", image_encoder, encoders_home, dtype)
+    text_encoder = source.filled("text_encoder", text_encoder, encoders_home, dtype)
+    vae = source.filled("vae", vae, home, dtype)
     _apply_image_gain(unet, facts_of(spec).image_gain)
     unet.lay_out(joint_projections=device.type == "cuda")
     use_phase_convolutions(vae)

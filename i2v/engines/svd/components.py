@@ -21,7 +21,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.schema import MemoryPlan
-from i2v.engines.diffusion.folder import Folder, Model, PictureInput, assign
+from i2v.engines.diffusion.folder import Folder, PictureInput
 from i2v.engines.diffusion.placement import DTYPES, PlacedParts, homes
 from i2v.engines.svd.transformer import use_lean_transformers
 
@@ -49,12 +49,6 @@ class Components(PlacedParts):
     def encoders(self) -> tuple[nn.Module, ...]:
         return (self.image_encoder,)
 
-    @property
-    def vae_scale_factor(self) -> int:
-        """Pixels a latent, in each direction."""
-        factor: int = 2 ** (len(self.vae.config.block_out_channels) - 1)
-        return factor
-
     def scheduler(self) -> EulerDiscreteScheduler:
         """Return a scheduler of its own for each run, since diffusers' schedulers carry state."""
         return EulerDiscreteScheduler.from_config(self.scheduler_config)
@@ -71,20 +65,14 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
     device, dtype = torch.device(plan.device), DTYPES[plan.dtype]
     home, encoders_home = homes(device, plan.offload)
 
-    def ready(part: str, stem: str, model: Model, home: torch.device = home) -> Model:
-        path, tensors = source.tensors(part, stem)
-        assign(model, path, tensors, home, dtype)
-        return model.eval().requires_grad_(False)
-
     image_encoder = source.build(
         "image_encoder", lambda config: CLIPVisionModelWithProjection(CLIPVisionConfig(**config))
     )
     vae = source.build("vae", AutoencoderKLTemporalDecoder.from_config)
     unet = source.build("unet", UNetSpatioTemporalConditionModel.from_config)
-    # The largest first: while a file is read, its tensors may be there twice (as stored, and in `dtype`).
-    unet = ready("unet", "diffusion_pytorch_model", unet)
-    image_encoder = ready("image_encoder", "model", image_encoder, encoders_home)
-    vae = ready("vae", "diffusion_pytorch_model", vae)
+    unet = source.filled("unet", unet, home, dtype)
+    image_encoder = source.filled("image_encoder", image_encoder, encoders_home, dtype)
+    vae = source.filled("vae", vae, home, dtype)
     use_lean_transformers(unet)
     return Components(
         picture_input=source.picture_input(),

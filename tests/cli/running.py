@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -19,6 +20,8 @@ from i2v.cli.main import main
 PROMPT = "the camera pans left"
 FRAMES = 4
 SHORT = ("--preset", "quick", "--num-frames", str(FRAMES), "--num-inference-steps", "1")  # nothing is cheaper
+
+SILENCE_SECONDS = 120  # far more than a step takes, however busy the machine is
 
 
 def command(*arguments: str | Path) -> list[str]:
@@ -64,10 +67,12 @@ def _short_clip(picture: Path, prompt: str) -> list[str | Path]:
 
 
 def read_terminal(ours: int, until: bytes) -> bytes:
-    """Return what a terminal was shown, up to `until` or its end."""
+    """Return what a terminal was shown, up to `until` or its end; fail where nothing comes any more."""
     shown = b""
     try:
         while until not in shown:
+            ready, _, _ = select.select([ours], [], [], SILENCE_SECONDS)
+            assert ready, f"{until!r} does not come after {shown[-200:]!r}"
             shown += os.read(ours, 4096)
     except OSError:  # Linux tells the end of a terminal by an error
         return shown

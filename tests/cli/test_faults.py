@@ -64,7 +64,8 @@ def run_while(
 ) -> subprocess.CompletedProcess[str]:
     """Run a clip, and do something else as soon as it denoises."""
     ours, theirs = pty.openpty()
-    arguments = command("generate", picture, "--prompt", PROMPT, "--num-inference-steps", "6")
+    alone = ("--option", "camera_strength=1")  # or the first steps are left out
+    arguments = command("generate", picture, "--prompt", PROMPT, "--num-inference-steps", "6", *alone)
     child = subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=theirs, text=True)
     os.close(theirs)
     read_terminal(ours, until=b" 1/6")

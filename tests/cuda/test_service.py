@@ -71,11 +71,7 @@ def test_a_clip_comes_over_rest_and_tells_what_made_it(device: str, tmp_path: Pa
 def test_a_cancelled_job_ends_soon_and_the_next_one_is_made(device: str, tmp_path: Path) -> None:
     with server_on(device, tmp_path) as server:
         alone = '{"camera_strength": 1}'  # or the first steps are left out
-        long = submit(
-            server, num_inference_steps=100, num_frames=16, guidance_scale=4, options=alone
-        )
-            server, num_inference_steps=100, num_frames=16, guidance_scale=4, options='{"camera_strength": 1}'
-        )
+        long = submit(server, num_inference_steps=100, num_frames=16, guidance_scale=4, options=alone)
         wait_for(server, long, "running")
         start = time.monotonic()
         assert requests.delete(f"{server.url}/api/v1/jobs/{long}", timeout=30).ok

@@ -52,12 +52,15 @@ def test_a_part_that_takes_too_long_is_ended_with_all_that_it_started(
     sleeper.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(sleeper))
     monkeypatch.setattr("scripts.cuda_check.parts.ROOT", tmp_path)
-    short = Task(**{**vars(task), "seconds": 0.5})
-    start = time.monotonic()
-    run_part(short)
-    assert time.monotonic() - start < 20
-    (row,) = read_rows(task.rows)
-    assert (row.status, row.detail) == ("failed", "ended at its limit of 0 s, after 0 rows")
+    for seconds in (0.5, 10):  # a busy machine may not have started anything in so little
+        task.rows.unlink(missing_ok=True)
+        start = time.monotonic()
+        run_part(Task(**{**vars(task), "seconds": seconds}))
+        assert time.monotonic() - start < 30
+        (row,) = read_rows(task.rows)
+        assert (row.status, row.detail) == ("failed", f"ended at its limit of {seconds:.0f} s, after 0 rows")
+        if (tmp_path / "pid").exists():
+            break
     child = Path("/proc") / (tmp_path / "pid").read_text().strip()
     assert not child.exists() or "Z" in (child / "stat").read_text()
 

@@ -60,7 +60,7 @@ def test_the_examples_in_the_shell_do_what_they_say(server: Server, folder: Path
     second, again = (json.loads((folder / f"{name}.json").read_text()) for name in ("second", "again"))
     assert second["id"] == again["id"]
     events = (folder / "events.txt").read_text()
-    assert "event: progress" in events
+    assert events.startswith("event: state")  # a busy machine may see no step of few
     assert '"status":"succeeded"' in events.split("event: state")[-1]
 
 

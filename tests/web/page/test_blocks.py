@@ -155,7 +155,9 @@ def test_numbers_that_no_slider_has_are_told_and_not_run(page: Page) -> None:
     assert "Frames: nan is not valid" in updates[page.generate.outlook.plan]
 
 
-@pytest.mark.parametrize(("size", "said"), [((320, 224), "whole"), ((400, 300), "cuts 3.6 % off")])
+@pytest.mark.parametrize(
+    ("size", "said"), [((320, 224), "moves over the picture"), ((400, 300), "cuts 3.6 % off")]
+)
 def test_the_line_below_the_button_says_what_is_cut_off(
     page: Page, tmp_path: Path, size: tuple[int, int], said: str
 ) -> None:
@@ -202,12 +204,12 @@ def test_an_error_is_said_at_its_field_until_that_is_mended(page: Page, tmp_path
     given |= {form.picture: str(path), form.prompt: " "}
     run(outlook.look(given))
     assert said() == {}
-    view.asked_at = 0.0
+    view.sent_at = 0.0
     run(page.generate.generate(given))
     assert list(said()) == ["prompt"]
     run(outlook.look(given | {form.prompt: "zoom out"}))
     assert said() == {}
-    view.asked_at = 0.0
+    view.sent_at = 0.0
     run(page.generate.generate(given | {form.prompt: "x", form.seed: "x"}))
     assert list(said()) == ["form"]
     run(outlook.look(given | {form.prompt: "x", form.seed: "1"}))

@@ -26,7 +26,7 @@ from i2v.service.batches import Picture
 from i2v.web.page import batch_panels, panels
 from i2v.web.page.batch_panels import Draft
 from i2v.web.page.tabs.form import Form
-from i2v.web.page.tabs.live import View, follow, live
+from i2v.web.page.tabs.live import SendingView, follow, live
 from i2v.web.page.tabs.widgets import (
     QUIET,
     Action,
@@ -61,7 +61,7 @@ element.addEventListener("change", tell);
 
 
 @dataclass
-class BatchView(View):
+class BatchView(SendingView):
     """What one window shows: the batch that it made, and what is to become the next one.
 
     batch: "": the newest one of the service. listed: rows of a file.
@@ -70,7 +70,6 @@ class BatchView(View):
     batch: str = ""
     drafts: tuple[Draft, ...] = ()
     listed: tuple[Listed, ...] = ()
-    sending: bool = False
 
 
 class BatchTab:
@@ -168,9 +167,9 @@ class BatchTab:
     async def submit(self, values: Values) -> Updates:
         """Make a batch of the pictures, but for the second click of a double click."""
         view: BatchView = values[self.view]
-        if view.sending:  # the browser lets two clicks through that come at once
+        if view.is_pressed_again():
             return {self.message: gr.skip()}
-        view.sending = True
+        view.is_sending = True
         try:
             drafts = self._drafts(values)
             fields = await self._fields(values)
@@ -179,7 +178,7 @@ class BatchTab:
         except I2VError as error:
             return {self.message: panels.error(error.to_dict(), self._shared.language_of(values))}
         finally:
-            view.sending = False
+            view.end_sending()
         return {self.message: ""}
 
     def _made(self, fields: JsonObject, drafts: Sequence[Draft]) -> str:

@@ -29,8 +29,6 @@ from i2v.web.page.tabs.showing import Showing, place_of
 from i2v.web.page.tabs.widgets import MAX_TAKES, QUIET, Action, Shared, Updates, Values, looked_at
 from i2v.web.texts import text
 
-DOUBLE_CLICK_SECONDS = 0.5  # the browser lets two clicks through that come at once
-
 # On a phone the clip stands below the form; where it is in sight, this does nothing. The frame takes the
 # clip's shape when the job is accepted, which may push it out of sight again. Without a picture there will be
 # no clip, and that is said at the picture.
@@ -267,10 +265,9 @@ class GenerateTab:
         Nothing for the second click of a double click.
         """
         view: Showing = values[self.view]
-        if view.is_sending or time.monotonic() - view.asked_at < DOUBLE_CLICK_SECONDS:
+        if view.is_pressed_again():
             return gr.skip()
         before, jobs = view.job, list[str]()
-        view.asked_at = time.monotonic()
         view.turn_to(is_sending=True)
         error: JsonObject | None = None
         try:
@@ -281,7 +278,7 @@ class GenerateTab:
             error = refusal.to_dict()
             view.wrong = self.form.value_at(place_of(error), values)
         finally:
-            view.is_sending = False
+            view.end_sending()
         view.turn_to(jobs[0] if jobs else before, error=error)
         if not jobs:
             return gr.skip()

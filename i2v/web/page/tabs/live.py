@@ -25,6 +25,7 @@ from i2v.core.schema import Language
 from i2v.web.page.tabs.widgets import QUIET, Updates, looked_at
 
 STAY_SECONDS = 5.0
+DOUBLE_CLICK_SECONDS = 0.5
 DISK_SECONDS = 10  # so soon a video that somebody has moved away is no longer promised
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,27 @@ class View:
 
     language: Language = "en"
     follower: object | None = field(default=None, compare=False)  # the newest one; older ones end
+
+
+@dataclass
+class SendingView(View):
+    """A view with a button that asks for jobs.
+
+    Attributes:
+        is_sending: something was asked for, and is not a job yet.
+        sent_at: when the last press was dealt with (`time.monotonic`).
+    """
+
+    is_sending: bool = False
+    sent_at: float = field(default=-DOUBLE_CLICK_SECONDS, compare=False)
+
+    def is_pressed_again(self) -> bool:
+        """Say whether this press is the second one of a double click: the browser lets both through."""
+        return self.is_sending or time.monotonic() - self.sent_at < DOUBLE_CLICK_SECONDS
+
+    def end_sending(self) -> None:
+        self.is_sending = False
+        self.sent_at = time.monotonic()
 
 
 async def follow(

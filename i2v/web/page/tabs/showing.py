@@ -9,7 +9,7 @@ from i2v.core.errors import InvalidRequest
 from i2v.jobs.model import JsonObject
 from i2v.media.picture_facts import PictureFacts
 from i2v.web.page.framing import Framing
-from i2v.web.page.tabs.live import View
+from i2v.web.page.tabs.live import SendingView
 from i2v.web.page.tabs.widgets import MAX_TAKES
 
 Place = Literal["picture", "prompt", "form", "result"]
@@ -26,20 +26,18 @@ def place_of(error: JsonObject) -> Place:
 
 
 @dataclass
-class Showing(View):
+class Showing(SendingView):
     """What a window shows beside the form.
 
     Attributes:
         job: the id of one; "" for none.
         beside: the id of another one that it is compared with; "" for none.
         takes: the ids of what was asked for here, the first one first.
-        is_sending: something was asked for, and is not a job yet.
         error: what went wrong with what was asked for last.
         wrong: what stood in the field that the error is about: it is mended when something else does.
         noticed: what is wrong with a field before anything is asked for.
         wanted: the name of the model that would run, where files of it are missing.
         framing: the picture in the form, and the clip that would be made of it.
-        asked_at: when the button was pressed last (`time.monotonic`).
         examined: the path of the picture that was looked at last, and what was found, or is wrong with it.
         shaped: the name of the engine whose controls are shown, "" where that is not known; `None` before the
             form was filled for the first time.
@@ -50,13 +48,11 @@ class Showing(View):
     job: str = ""
     beside: str = ""
     takes: tuple[str, ...] = ()
-    is_sending: bool = False
     error: JsonObject | None = None
     noticed: JsonObject | None = None
     wanted: str = ""
     framing: Framing | None = None
     wrong: object = field(default=None, compare=False)
-    asked_at: float = field(default=0.0, compare=False)
     examined: tuple[str, PictureFacts | InvalidRequest] | None = field(default=None, compare=False)
     shaped: str | None = field(default=None, compare=False)
     reshapes: int = field(default=0, compare=False)

@@ -50,7 +50,7 @@ def test_a_picture_and_a_sentence_become_a_video_whose_last_frame_begins_the_nex
     expect(page.locator("#i2v-advice")).to_contain_text("96 x 64")  # small, but taken
     jobs = sum(house.service.counts().values())
     with monkeypatch.context() as patch:  # on a busy machine, the second click may be treated late
-        patch.setattr("i2v.web.page.tabs.generate.DOUBLE_CLICK_SECONDS", 60)
+        patch.setattr("i2v.web.page.tabs.live.DOUBLE_CLICK_SECONDS", 60)
         click_twice(page.locator("#i2v-go"))
         expect(status(page)).to_contain_text("Denoising · step 1 of 10")
     preview = page.get_attribute("#i2v-frame img", "src")

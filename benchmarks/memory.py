@@ -195,8 +195,8 @@ def table(rows: Sequence[Row]) -> str:
     lines = [heading, ["---"] * len(heading)]
     for row in rows:
         size = f"{row.width}x{row.height}x{row.num_frames}"
-        told = [_told(row.stock), _told(row.stock_offloaded)]
-        lines.append([size, *told, *(_told_ours(row.ours[label]) for label in labels)])
+        reported = [_told(row.stock), _told(row.stock_offloaded)]
+        lines.append([size, *reported, *(_told_ours(row.ours[label]) for label in labels)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -217,8 +217,8 @@ def main() -> None:
     path: Path | None = parser.parse_args().json
     rows = measure(list(sizes()))
     if path is not None:
-        told = {"context_bytes_on_top": CONTEXT_BYTES, "rows": [asdict(row) for row in rows]}
-        path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        answer = {"context_bytes_on_top": CONTEXT_BYTES, "rows": [asdict(row) for row in rows]}
+        path.write_text(json.dumps(answer, indent=1) + "\n", encoding="utf-8")
     print("GiB: weights and activations, float16, guided; the context comes on top")
     print(table(rows))
 

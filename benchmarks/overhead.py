@@ -12,7 +12,7 @@ Three sides make the clip in turn, with the same weights, the engine loaded befo
 it is made of is measured within each job: `submit` (a process for the picture, the commit), `queued` (until
 the worker takes it; below zero if that is before `submit` returns), `worker` (what its run took more than the
 phases of the clip: progress and previews, provenance, the commits) and `seen` (from the end to the reader,
-who asks every 2 ms); `parts` is their sum. `told` is the clock of the inline job. Shares are of the job.
+who asks every 2 ms); `parts` is their sum. `reporting` is the clock of the inline job. Shares are of the job.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def run_inline(inline: Service, fields: JsonObject, data: bytes) -> dict[str, fl
     ):
         job = finished(inline, inline.submit(fields, data).id)
     taken = ran(job)
-    return {"inline": taken, "told": clock.seconds, "told_share": clock.seconds / taken}
+    return {"inline": taken, "reporting": clock.seconds, "reporting_share": clock.seconds / taken}
 
 
 def run_service(other: Service, fields: JsonObject, data: bytes) -> dict[str, float]:

@@ -173,16 +173,16 @@ def main() -> int:
     parser.add_argument("folders", nargs="*", type=Path)
     parser.add_argument("--json", type=Path, help="write what was told, and the time each took, to this file")
     args = parser.parse_args()
-    told: dict[str, list[list[str]]] = {}
+    reported: dict[str, list[list[str]]] = {}
     seconds: list[float] = []
     for case, picture in cases(args.folders):
         start = time.process_time()
         facts = examine(picture)
         seconds.append(time.process_time() - start)
         codes = [notice.code for notice in advise("", facts, 9, 8, I2VGEN_XL)]
-        told.setdefault(case, []).append(codes)
+        reported.setdefault(case, []).append(codes)
     print(f"{'':24}{'pictures':>9}{'blurred':>9}{'text':>9}")
-    for case, each in told.items():
+    for case, each in reported.items():
         shares = [
             sum(code in codes for codes in each) / len(each)
             for code in ("advice.blurred_picture", "advice.text_in_picture")
@@ -191,7 +191,7 @@ def main() -> int:
     middle, most = 1e3 * np.median(seconds), 1e3 * max(seconds)
     print(f"processor time of one picture: median {middle:.0f} ms, most {most:.0f} ms")
     if args.json:
-        args.json.write_text(json.dumps({"told": told, "seconds": seconds}, indent=1) + "\n")
+        args.json.write_text(json.dumps({"reported": reported, "seconds": seconds}, indent=1) + "\n")
     return 0
 
 

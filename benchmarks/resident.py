@@ -122,8 +122,8 @@ def main() -> int:
     )  # fmt: skip
     found, furthest = pairs(setting, options.pairs)
     if options.json is not None:
-        told = {"setting": asdict(setting), "pairs": found, "frames_max_difference": furthest}
-        options.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        answer = {"setting": asdict(setting), "pairs": found, "frames_max_difference": furthest}
+        options.json.write_text(json.dumps(answer, indent=1) + "\n", encoding="utf-8")
     print(table(found))
     print(f"frames: at most {furthest} of 255 apart")
     return 1 if furthest > FRAME_TOLERANCE else 0

@@ -42,11 +42,11 @@ def time_rows(report: Figures) -> Iterator[str]:
     yield row("clip, end to end", "wall s", "CPU s", "", "wall x", "interval", "CPU x", "interval")
     for side in report["seconds"]["wall"]:
         wall, cpu = (median(report["seconds"][clock][side]["clip"]) for clock in CLOCKS)
-        told: list[str] = []
+        reported: list[str] = []
         for clock in CLOCKS if side != "stock" else ():
             ratio = report["ratios"][clock][side]["clip"]
-            told += [f"{ratio['median']:.2f}", f"{ratio['low']:.2f}..{ratio['high']:.2f}"]
-        yield row(side, f"{wall:.2f}", f"{cpu:.2f}", "", *(told or ["1", "", "1", ""]))
+            reported += [f"{ratio['median']:.2f}", f"{ratio['low']:.2f}..{ratio['high']:.2f}"]
+        yield row(side, f"{wall:.2f}", f"{cpu:.2f}", "", *(reported or ["1", "", "1", ""]))
 
 
 def stage_rows(report: Figures) -> Iterator[str]:

@@ -95,14 +95,14 @@ def main() -> None:
         reason = str(error.params["reason"])
     ladder = MemoryLadder(EMBEDDED, ASKED, DeviceInfo("cpu", "CPU", 2**34), load_settings().engine)
     rescued = capped.run(PLAIN, ladder)
-    told = {
+    answer = {
         "plain": plain,
         "lowest": lowest,
         "reason": reason,
         "rungs": capped.rungs,
         "difference": int(np.abs(rescued - frames).max()),
     }
-    json.dump(told, sys.stdout)
+    json.dump(answer, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ class WatchedStore(JobStore):
 
     def __init__(self, path: Path, **options: float) -> None:
         super().__init__(path, **options)  # type: ignore[arg-type]
-        self.told: list[Progress] = []
+        self.progresses: list[Progress] = []
         self.at: dict[tuple[str, int | None], Callable[[Claim], object]] = {}
 
     def heartbeat(
@@ -30,5 +30,5 @@ class WatchedStore(JobStore):
                 act(claim)
         is_cancelled = super().heartbeat(claim, progress, notices)
         if progress is not None:
-            self.told.append(progress)
+            self.progresses.append(progress)
         return is_cancelled

@@ -11,13 +11,12 @@ The file is one JSON object:
     machine       {system, cpu, cores, ram_bytes}
     device        {type, name, total_memory, free_memory, driver, ...}: bytes; null where nothing tells
     engine        {name, weights_sha256}
-    rows          [{check, name, status, told, seconds, figures, error}, ...]
+    rows          [{check, name, status, message, seconds, figures, error}, ...]
 
-`status` is ok, failed or skipped; `told` a sentence for people, or null; `seconds` how long it took, loading
-and all. `figures` are the check's own, and named after their units: `seconds` by phase, `bytes`. `error` is
-null or {kind, code, where}: the exception's type, our code for it, and the innermost lines of code.
-
-Nothing in it is about a person: no path outside of the program, no prompt, no name of a machine.
+`status` is ok, failed or skipped; `message` a sentence for people, or null; `seconds` how long it took,
+loading and all. `figures` are the check's own, and named after their units: `seconds` by phase, `bytes`.
+`error` is null or {kind, code, where}: the exception's type, our code for it, and the innermost lines of
+code. Nothing in it is about a person: no path outside of the program, no prompt, no name of a machine.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class Row:
     check: str
     name: str
     status: Status
-    told: str | None = None
+    message: str | None = None
     seconds: float | None = None
     figures: Figures = field(default_factory=dict)
     error: dict[str, object] | None = None

@@ -23,7 +23,7 @@ def heading(report: Report) -> str:
 def line(row: Row) -> str:
     """Return "check  name  status  figures", and what there is to say of it."""
     words = "; ".join(_words(row))
-    details = ". ".join(text for text in (words, row.told) if text)
+    details = ". ".join(text for text in (words, row.message) if text)
     return f"{row.check:<8} {row.name:<15} {row.status:<8}{details}".rstrip()
 
 

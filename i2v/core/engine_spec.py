@@ -120,7 +120,7 @@ class Preset:
 
 
 @dataclass(frozen=True)
-class Published:
+class Repository:
     """One repository that a model's files come from, whole or in part.
 
     Attributes:
@@ -222,7 +222,7 @@ class EngineSpec:
     is_generative: bool = True
     packages: tuple[str, ...] = ("torch", "diffusers", "transformers")
     embedded: bool = False
-    published: tuple[Published, ...] = ()
+    published: tuple[Repository, ...] = ()
     presets: dict[str, Preset] = field(default_factory=dict)
     offered: tuple[PresetName, ...] = get_args(PresetName)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from i2v.core.engine_spec import EngineSpec, Published
+from i2v.core.engine_spec import EngineSpec, Repository
 from i2v.core.errors import ModelUnavailable, Notice
 from i2v.core.schema import shown
 from i2v.core.settings import ModelSettings
@@ -175,7 +175,7 @@ def _listing_of(
 
 
 def _part_listing(
-    spec: EngineSpec, part: Published, models: ModelSettings, folder: ModelFolder, meter: TransferMeter
+    spec: EngineSpec, part: Repository, models: ModelSettings, folder: ModelFolder, meter: TransferMeter
 ) -> Listing | None:
     records = records_folder(folder.path, models)
     listing = read_listing(records, part) or _kept_by_hub(spec, part, folder)
@@ -186,7 +186,7 @@ def _part_listing(
     return listing
 
 
-def _kept_by_hub(spec: EngineSpec, part: Published, folder: ModelFolder) -> Listing | None:
+def _kept_by_hub(spec: EngineSpec, part: Repository, folder: ModelFolder) -> Listing | None:
     """Return what huggingface_hub noted when it fetched the files: in its cache, or beside the files.
 
     https://huggingface.co/docs/huggingface_hub/guides/manage-cache: a file in the cache is a link to a blob

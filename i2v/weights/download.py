@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from i2v.core.engine_spec import EngineSpec, Published
+from i2v.core.engine_spec import EngineSpec, Repository
 from i2v.core.errors import ModelUnavailable, Notice
 from i2v.core.settings import ModelSettings
 from i2v.weights.fetching import (
@@ -44,7 +44,7 @@ class PartPlan:
         is_accepted: nobody needs to be asked about its licence.
     """
 
-    published: Published
+    published: Repository
     is_here: bool
     copy: Path | None
     is_accepted: bool
@@ -90,7 +90,7 @@ class DownloadPlan:
         return self.parts[0].origin
 
     @property
-    def to_accept(self) -> tuple[Published, ...]:
+    def to_accept(self) -> tuple[Repository, ...]:
         """The repositories whose licence a person must accept before this download."""
         return tuple(part.published for part in self.parts if part.is_fetched and not part.is_accepted)
 
@@ -165,7 +165,7 @@ def settle_licences(spec: EngineSpec, models: ModelSettings, accept_licences: bo
         refuse_unless_accepted(spec, pending, models)
 
 
-def _plan_part(spec: EngineSpec, part: Published, models: ModelSettings) -> PartPlan:
+def _plan_part(spec: EngineSpec, part: Repository, models: ModelSettings) -> PartPlan:
     own = own_folder(spec, models)
     names = (name_in_model(part, name) for name in needed_files(spec, part))
     is_here = all(stored(spec, own, name).missing is None for name in names)

@@ -16,7 +16,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from i2v.core.engine_spec import Published
+from i2v.core.engine_spec import Repository
 from i2v.core.errors import DISK_FULL
 from i2v.weights.hubs import CaptivePortal, Hub, causes, make_hub
 
@@ -55,7 +55,7 @@ def _read_tasks() -> queue.SimpleQueue[dict[str, Any]]:
 
 
 def _do(hub: Hub, task: dict[str, Any]) -> dict[str, object]:
-    part = Published(**task["part"] | {"modelscope": tuple(task["part"]["modelscope"])})
+    part = Repository(**task["part"] | {"modelscope": tuple(task["part"]["modelscope"])})
     if "name" not in task:
         return {"listing": hub.list_files(part, task["first"]).to_dict()}
     hub.fetch(part, task["name"], task["size"], Path(task["staging"]))

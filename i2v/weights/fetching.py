@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from i2v.core.engine_spec import EngineSpec, Published
+from i2v.core.engine_spec import EngineSpec, Repository
 from i2v.core.errors import ModelUnavailable, Notice
 from i2v.core.schema import shown
 from i2v.core.settings import ModelSettings
@@ -98,7 +98,7 @@ class Fetching:
 
     # --- what the files must be
 
-    def _find_out(self, part: Published, linked: Collection[str]) -> list[Item]:
+    def _find_out(self, part: Repository, linked: Collection[str]) -> list[Item]:
         """Return the part's files; none where all of them are links."""
         if all(name_in_model(part, name) in linked for name in needed_files(self.spec, part)):
             return []
@@ -108,7 +108,7 @@ class Fetching:
         names = select_files(self.spec, part, listing, linked)
         return [Item(part, name, listing.files[name]) for name in names]
 
-    def _expected_files(self, part: Published) -> Listing:
+    def _expected_files(self, part: Repository) -> Listing:
         """Return what the files must be: as the hub says or once said, else the first mirror that answers."""
         kept = read_listing(self.records, part)
         if kept and (kept.hash_source, kept.revision) == (HUB, part.revision) and self._has_all(part, kept):
@@ -122,13 +122,13 @@ class Fetching:
                 self._put_last(source)
         raise self._no_source(name_in_model(part, mark_of(self.spec, part)), reasons)
 
-    def _has_all(self, part: Published, listing: Listing) -> bool:
+    def _has_all(self, part: Repository, listing: Listing) -> bool:
         try:
             return bool(select_files(self.spec, part, listing))
         except SourceFailed:  # it was kept by a version that read fewer files
             return False
 
-    def _listing(self, source: Source, part: Published) -> Listing:
+    def _listing(self, source: Source, part: Repository) -> Listing:
         key = (source.name, part.folder)
         if key not in self.listings:
             asking = partial(self.meter.report, "asking", source.name)

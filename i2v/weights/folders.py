@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from i2v.core.engine_spec import EngineSpec, Published
+from i2v.core.engine_spec import EngineSpec, Repository
 from i2v.core.errors import ModelUnavailable
 from i2v.core.schema import shown
 from i2v.core.settings import ModelSettings
@@ -134,12 +134,12 @@ def layouts(spec: EngineSpec, place: Path) -> Iterator[Path]:
     yield from _layouts(spec.name, parts_of(spec)[0], place, spec.files[0])
 
 
-def repository_layouts(part: Published, place: Path, first: str) -> Iterator[Path]:
+def repository_layouts(part: Repository, place: Path, first: str) -> Iterator[Path]:
     """Yield each folder below `place` that holds the file `first` and may be the repository's."""
     yield from _layouts(part.repo.rpartition("/")[2], part, place, first)
 
 
-def _layouts(name: str, part: Published, place: Path, first: str) -> Iterator[Path]:
+def _layouts(name: str, part: Repository, place: Path, first: str) -> Iterator[Path]:
     owner, _, repo = part.repo.partition("/")
     words = {"name": name, "owner": owner, "repo": repo, "revision": part.revision}
     for layout in _LAYOUTS:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
-from i2v.core.engine_spec import Published
+from i2v.core.engine_spec import Repository
 from i2v.weights.records import Expected, Listing
 
 if TYPE_CHECKING:
@@ -39,11 +39,11 @@ class CaptivePortal(Exception):
 
 
 class Hub(Protocol):
-    def list_files(self, part: Published, first: str) -> Listing:
+    def list_files(self, part: Repository, first: str) -> Listing:
         """List the repository's files, of which `first` must be one. Raises whatever the library raises."""
         ...
 
-    def fetch(self, part: Published, name: str, size: int, staging: Path) -> None:
+    def fetch(self, part: Repository, name: str, size: int, staging: Path) -> None:
         """Have the whole file at `staging / name` in the end. Raises whatever the library raises."""
         ...
 
@@ -67,7 +67,7 @@ class HuggingFace:
         self.endpoint = endpoint
         self.seconds = seconds
 
-    def list_files(self, part: Published, first: str) -> Listing:
+    def list_files(self, part: Repository, first: str) -> Listing:
         repo, revision = part.repo, part.revision
         info = self.api.model_info(repo, revision=revision, files_metadata=True, timeout=self.seconds)
         if info.sha != revision:
@@ -83,7 +83,7 @@ class HuggingFace:
         }
         return Listing(self.endpoint, revision, files, repo)
 
-    def fetch(self, part: Published, name: str, size: int, staging: Path) -> None:
+    def fetch(self, part: Repository, name: str, size: int, staging: Path) -> None:
         from huggingface_hub import hf_hub_url
         from huggingface_hub.file_download import http_get
 
@@ -108,7 +108,7 @@ class ModelScope:
         self.api = HubApi(token="")
         self.ids: dict[str, str] = {}  # which of ModelScope's has a repository's files
 
-    def list_files(self, part: Published, first: str) -> Listing:
+    def list_files(self, part: Repository, first: str) -> Listing:
         reasons: list[str] = []
         for repo in part.modelscope:
             try:
@@ -129,7 +129,7 @@ class ModelScope:
             reasons.append(f"{repo}: it has no {first}")
         raise ValueError("; ".join(reasons) or "no id is known there")
 
-    def fetch(self, part: Published, name: str, size: int, staging: Path) -> None:
+    def fetch(self, part: Repository, name: str, size: int, staging: Path) -> None:
         if part.repo not in self.ids:  # another process has listed the files
             self.list_files(part, name)
         self.api.download_file(self.ids[part.repo], "model", name, local_dir=staging, file_size=size)

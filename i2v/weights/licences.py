@@ -11,23 +11,23 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from i2v.core.engine_spec import EngineSpec, Published
+from i2v.core.engine_spec import EngineSpec, Repository
 from i2v.core.errors import InvalidRequest
 from i2v.core.settings import ModelSettings
 from i2v.weights.parts import origin_of
 from i2v.weights.records import RECORDS, write_json
 
 
-def licence_url(part: Published) -> str:
+def licence_url(part: Repository) -> str:
     return part.licence_url or origin_of(part)
 
 
-def is_accepted(part: Published, models: ModelSettings) -> bool:
+def is_accepted(part: Repository, models: ModelSettings) -> bool:
     """Tell whether nobody needs to be asked (any more)."""
     return not part.must_accept or _key(part) in _answers(models)
 
 
-def accept(parts: Iterable[Published], models: ModelSettings) -> None:
+def accept(parts: Iterable[Repository], models: ModelSettings) -> None:
     """Record, with the date, that their licences were accepted. Raises `OSError`."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     new = {
@@ -39,7 +39,7 @@ def accept(parts: Iterable[Published], models: ModelSettings) -> None:
         write_json(_file(models), {**_answers(models), **new})
 
 
-def refuse_unless_accepted(spec: EngineSpec, parts: Iterable[Published], models: ModelSettings) -> None:
+def refuse_unless_accepted(spec: EngineSpec, parts: Iterable[Repository], models: ModelSettings) -> None:
     """Raise `InvalidRequest` (`weights.licence`) naming the licences that nobody has accepted yet."""
     pending = [part for part in parts if not is_accepted(part, models)]
     if pending:
@@ -55,7 +55,7 @@ def _answers(models: ModelSettings) -> Mapping[str, object]:
     return content if isinstance(content, dict) else {}
 
 
-def _key(part: Published) -> str:
+def _key(part: Repository) -> str:
     return f"{part.repo}@{part.revision}"
 
 

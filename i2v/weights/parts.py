@@ -8,19 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from i2v.core.engine_spec import EngineSpec, Published
+from i2v.core.engine_spec import EngineSpec, Repository
 from i2v.core.errors import InvalidRequest
 from i2v.weights.shards import WEIGHTS, Stored, stored_files
 
 HUB = "https://huggingface.co"  # whose word on hashes goes before that of its mirrors
 
 
-def parts_of(spec: EngineSpec) -> tuple[Published, ...]:
+def parts_of(spec: EngineSpec) -> tuple[Repository, ...]:
     """Return the repositories; one without a place for a model that is published nowhere."""
-    return spec.published or (Published(f"/{spec.name}", "", (), 0, ""),)
+    return spec.published or (Repository(f"/{spec.name}", "", (), 0, ""),)
 
 
-def published_of(spec: EngineSpec) -> tuple[Published, ...]:
+def published_of(spec: EngineSpec) -> tuple[Repository, ...]:
     """Return where `spec` is published; raises `InvalidRequest` where it is not."""
     if not spec.files:
         raise InvalidRequest("weights.none_needed", title=spec.title)
@@ -31,29 +31,29 @@ def published_of(spec: EngineSpec) -> tuple[Published, ...]:
     return spec.published
 
 
-def part_of(spec: EngineSpec, name: str) -> Published:
+def part_of(spec: EngineSpec, name: str) -> Repository:
     """Return the repository of a file of the model's folder: the one with the deepest folder above it."""
     above = [part for part in parts_of(spec) if not part.folder or name.startswith(f"{part.folder}/")]
     return max(above, key=lambda part: len(part.folder), default=parts_of(spec)[0])
 
 
-def needed_files(spec: EngineSpec, part: Published) -> list[str]:
+def needed_files(spec: EngineSpec, part: Repository) -> list[str]:
     """Return which of `spec.files` are the part's, as its repository names them."""
     return list(_names(spec, part, spec.files))
 
 
-def optional_files(spec: EngineSpec, part: Published) -> list[str]:
+def optional_files(spec: EngineSpec, part: Repository) -> list[str]:
     """Return which of `spec.optional_files` are the part's, as its repository names them."""
     return list(_names(spec, part, spec.optional_files))
 
 
-def mark_of(spec: EngineSpec, part: Published) -> str:
+def mark_of(spec: EngineSpec, part: Repository) -> str:
     """Return the file that shows that a folder or a listing is of the repository, as that names it."""
     names = [*needed_files(spec, part), *optional_files(spec, part)]
     return next((name for name in names if not name.endswith(WEIGHTS)), names[0])
 
 
-def name_in_model(part: Published, name: str) -> str:
+def name_in_model(part: Repository, name: str) -> str:
     """Return where the repository's file `name` lies below the model's folder."""
     return f"{part.folder}/{name}" if part.folder else name
 
@@ -63,11 +63,11 @@ def stored(spec: EngineSpec, folder: Path, name: str) -> Stored:
     return stored_files(folder, name, part_of(spec, name).variant)
 
 
-def origin_of(part: Published) -> str:
+def origin_of(part: Repository) -> str:
     """Return the address of the repository's page at its revision."""
     return f"{HUB}/{part.repo}/tree/{part.revision}"
 
 
-def _names(spec: EngineSpec, part: Published, names: tuple[str, ...]) -> Iterator[str]:
+def _names(spec: EngineSpec, part: Repository, names: tuple[str, ...]) -> Iterator[str]:
     below = f"{part.folder}/" if part.folder else ""
     return (name.removeprefix(below) for name in names if part_of(spec, name) == part)

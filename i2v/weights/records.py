@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from i2v.core.engine_spec import EngineSpec, Published
+from i2v.core.engine_spec import EngineSpec, Repository
 from i2v.core.errors import ModelUnavailable
 from i2v.core.settings import ModelSettings
 from i2v.weights.model_files import unreadable
@@ -212,7 +212,7 @@ def records_folder(folder: Path, models: ModelSettings) -> Path:
     return models.directory / RECORDS / name
 
 
-def read_listing(records: Path, part: Published | None = None) -> Listing | None:
+def read_listing(records: Path, part: Repository | None = None) -> Listing | None:
     """Return what a hub said of the files of the model, or of `part`, when they were fetched."""
     path = records / (part.folder if part else "") / "listing.json"
     try:
@@ -221,12 +221,12 @@ def read_listing(records: Path, part: Published | None = None) -> Listing | None
         return None
 
 
-def write_listing(records: Path, listing: Listing, part: Published | None = None) -> None:
+def write_listing(records: Path, listing: Listing, part: Repository | None = None) -> None:
     """Raises `OSError`."""
     write_json(records / (part.folder if part else "") / "listing.json", listing.to_dict())
 
 
-def merged(spec: EngineSpec, find: Callable[[Published], Listing | None]) -> Listing | None:
+def merged(spec: EngineSpec, find: Callable[[Repository], Listing | None]) -> Listing | None:
     """Return one listing of all repositories, by names in the model's folder; `None` if there is none.
 
     `find` has that of one repository. Files of one without a listing are not in it.

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from i2v.core.engine_spec import EngineSpec, Published
+from i2v.core.engine_spec import EngineSpec, Repository
 from i2v.core.settings import ModelSettings
 from i2v.weights.folders import own_folder, repository_layouts
 from i2v.weights.parts import mark_of, name_in_model, needed_files, optional_files, stored
@@ -21,7 +21,7 @@ from i2v.weights.records import RECORDS, Listing, hash_file, read_listing, write
 from i2v.weights.shards import size_of, stored_files
 
 
-def find_copy(spec: EngineSpec, part: Published, models: ModelSettings) -> Path | None:
+def find_copy(spec: EngineSpec, part: Repository, models: ModelSettings) -> Path | None:
     """Return a complete folder of the repository that another model or program has; `None` if there is none.
 
     Its files are known by their names, as everywhere; `verify` holds them to hashes.
@@ -98,7 +98,7 @@ def hand_over(folder: Path, models: ModelSettings) -> None:
             moved[source] = link.absolute()
 
 
-def _candidates(spec: EngineSpec, part: Published, models: ModelSettings) -> Iterator[Path]:
+def _candidates(spec: EngineSpec, part: Repository, models: ModelSettings) -> Iterator[Path]:
     mark = mark_of(spec, part)
     for records in _records(models.directory):
         listing = read_listing(records)
@@ -109,7 +109,7 @@ def _candidates(spec: EngineSpec, part: Published, models: ModelSettings) -> Ite
         yield from repository_layouts(part, place, mark)
 
 
-def _is_of(listing: Listing, part: Published) -> bool:
+def _is_of(listing: Listing, part: Repository) -> bool:
     if listing.revision == part.revision:
         return listing.repo in (part.repo, "")  # an older version has not noted it
     return listing.hash_source == "modelscope" and listing.repo == part.repo  # there are no commits there

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from i2v.core.engine_spec import Published
+from i2v.core.engine_spec import Repository
 from i2v.core.settings import ROOT, ModelSettings
 from i2v.weights.hubs import part_file
 from i2v.weights.records import Listing
@@ -72,7 +72,7 @@ class Source:
         self._process: subprocess.Popen[bytes] | None = None
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`; why a process died
 
-    def list_files(self, part: Published, first: str, tick: Callable[[], None]) -> Listing:
+    def list_files(self, part: Repository, first: str, tick: Callable[[], None]) -> Listing:
         """Ask for the repository's files, of which `first` must be one.
 
         `tick` is called a few times a second and may raise. Raises `SourceFailed`.
@@ -85,7 +85,7 @@ class Source:
             raise SourceFailed("its list of files cannot be read", is_lasting=True) from error
 
     def fetch(
-        self, part: Published, name: str, size: int, staging: Path, tick: Callable[[int], None]
+        self, part: Repository, name: str, size: int, staging: Path, tick: Callable[[int], None]
     ) -> None:
         """Have the file at `staging / name`. `tick` is called with the bytes so far, and may raise.
 

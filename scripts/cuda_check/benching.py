@@ -24,7 +24,7 @@ class Screen:
     def add(self, row: report.Row) -> None:
         print(line(row), flush=True)
         shown = Row(
-            self._task.part, f"{row.check}, {row.name}", row.status, row.told, row.seconds, row.figures
+            self._task.part, f"{row.check}, {row.name}", row.status, row.message, row.seconds, row.figures
         )
         self._task.add(shown)
 

@@ -52,11 +52,11 @@ class Crew:
     rank: int
     size: int
 
-    def average(self, gradients: torch.Tensor, told: Sequence[float]) -> list[float]:
-        """Average the gradients in place, and what the processes tell."""
+    def average(self, gradients: torch.Tensor, figures: Sequence[float]) -> list[float]:
+        """Average the gradients in place, and the figures of the processes."""
         if self.size == 1:
-            return list(told)
-        mean = torch.tensor(told)
+            return list(figures)
+        mean = torch.tensor(figures)
         for values in (gradients, mean):
             torch.distributed.all_reduce(values)
             values /= self.size
@@ -109,8 +109,8 @@ class Trainer:
         self.confined["on"] = self.options.confine or plan.ramp.shape[1] < plan.clips[0].num_frames
         return self.conditions.batch(plan, self.photos.render(plan))  # in float32: places need it
 
-    def step(self, number: int, share: float, told: Sequence[float]) -> tuple[int, list[float]]:
-        """Take a step at the learning rate of `share`; return its clips, and what all processes tell."""
+    def step(self, number: int, share: float, figures: Sequence[float]) -> tuple[int, list[float]]:
+        """Take a step at the learning rate of `share`; return its clips, and all processes' mean figures."""
         options, stepper = self.options, self.stepper
         falling = options.lr_end + (1 - options.lr_end) * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
         stepper.rate.fill_(options.lr * min(1.0, number / WARM_UP) * falling)
@@ -118,11 +118,11 @@ class Trainer:
         batch = self.batch(next(self.plans))
         if self.crew.size > 1:
             loss = stepper.backward(batch)
-            heard = self.crew.average(self.optimizer.gradients, told)
+            heard = self.crew.average(self.optimizer.gradients, figures)
             stepper.update(loss)
             return len(batch.clips), heard
         stepper(batch, self.confined["on"])
-        return len(batch.clips), list(told)
+        return len(batch.clips), list(figures)
 
     def check_first_gradients(self) -> dict[str, float]:
         """Choose the precision; `FloatingPointError` where not even float32 gives finite gradients."""

@@ -23,7 +23,7 @@ def test_figures_come_from_another_process_and_its_progress_is_heard(tmp_path: P
     assert figures["process"] != os.getpid()
 
 
-def test_an_error_is_told_with_its_code_and_the_place_in_the_code(tmp_path: Path) -> None:
+def test_an_error_is_reported_with_its_code_and_the_place_in_the_code(tmp_path: Path) -> None:
     with pytest.raises(MeasureFailed, match=r"unet\.safetensors") as caught:
         run_apart(refuse, "Tiny", tmp_path, print, PATIENCE)
     failure = caught.value.failure
@@ -32,7 +32,7 @@ def test_an_error_is_told_with_its_code_and_the_place_in_the_code(tmp_path: Path
     assert failure.where[-1].endswith(" refuse")
 
 
-def test_a_crash_is_told_with_its_signal_and_its_last_words(tmp_path: Path) -> None:
+def test_a_crash_is_reported_with_its_signal_and_its_last_words(tmp_path: Path) -> None:
     with pytest.raises(MeasureFailed, match=r"SIGSEGV.*no kernel image"):
         run_apart(crash, "no kernel image", tmp_path, print, PATIENCE)
 

@@ -135,7 +135,7 @@ def test_stock_without_room_is_tried_offloaded_and_that_is_no_failure(tmp_path: 
 
     rows = list(check_stock(GivenLab(tmp_path, {"time_clip": short})))
     assert statuses(rows) == {"ours": "ok", "stock": "skipped", "stock, offloaded": "ok", "frames": "ok"}
-    assert rows[1].told == "OutOfMemoryError: CUDA out of memory."
+    assert rows[1].message == "OutOfMemoryError: CUDA out of memory."
 
 
 def test_a_side_that_fails_is_a_row_and_the_other_is_measured(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def video(trial: Trial) -> Figures:
 def test_a_preset_that_does_not_fit_is_skipped_and_says_why(tmp_path: Path) -> None:
     rows = list(check_presets(GivenLab(tmp_path, {"make_video": video}, vram=7)))
     assert statuses(rows) == {"quick": "ok", "standard": "ok", "high": "ok", "extreme": "skipped"}
-    assert "GB" in str(rows[-1].told)
+    assert "GB" in str(rows[-1].message)
     assert [row.figures["published"]["seconds"] for row in rows] == [23, 51, 108, 167]  # type: ignore[index]
     assert rows[0].figures["estimate"]["bytes"] > GIB  # type: ignore[index]
 
@@ -189,12 +189,12 @@ def test_a_quick_bench_runs_few_steps_and_extends_their_time(tmp_path: Path) -> 
         ({"decoded_again": 0, "black_frames": 8, "frames": 8}, "failed", "8 frames are black in"),
     ],
 )
-def test_black_frames_fail_and_frames_decoded_again_are_told(
+def test_black_frames_fail_and_frames_decoded_again_are_reported(
     tmp_path: Path, figures: Figures, status: str, words: str
 ) -> None:
     rows = list(check_numbers(GivenLab(tmp_path, {"find_faults": lambda trial: dict(figures)})))
     assert statuses(rows) == {"float16": status, "bfloat16": status}
-    assert words in str(rows[0].told)
+    assert words in str(rows[0].message)
 
 
 STOPPED: Figures = {
@@ -219,7 +219,7 @@ def test_a_cancelled_clip_that_goes_on_or_leaves_something_fails(
 ) -> None:
     (row,) = check_cancel(GivenLab(tmp_path, {"stop_clips": lambda trial: STOPPED | changes}))
     assert row.status == ("failed" if changes else "ok")
-    assert words in str(row.told)
+    assert words in str(row.message)
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_memory_is_taken_away_until_a_clip_steps_down(
     }
     lab = GivenLab(tmp_path, answers)
     (row,) = check_memory(lab)
-    assert (row.status, words in str(row.told)) == (status, True)
+    assert (row.status, words in str(row.message)) == (status, True)
     assert row.figures["room_bytes"] == max(400, steps_down_at)
 
 
@@ -258,12 +258,12 @@ def test_a_clip_that_ends_for_lack_of_memory_fails(tmp_path: Path) -> None:
 
     answers: dict[str, Answer] = {"run_freely": lambda trial: {"needed_bytes": 1000}, "run_short": give_up}
     (row,) = check_memory(GivenLab(tmp_path, answers))
-    assert (row.status, row.told) == ("failed", "The device ran out.")
+    assert (row.status, row.message) == ("failed", "The device ran out.")
 
 
 def test_an_engine_of_another_kind_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
     other = replace(I2VGEN_XL, implementation="tests.rehearsal:RehearsalEngine")
     lab = GivenLab(tmp_path, {}, spec=other)
-    told = Notice("bench.no_stock", {"title": "I2VGen-XL"}).message
-    assert [(row.status, row.told) for row in check_stock(lab)] == [("skipped", told)]
+    message = Notice("bench.no_stock", {"title": "I2VGen-XL"}).message
+    assert [(row.status, row.message) for row in check_stock(lab)] == [("skipped", message)]
     assert statuses(check_numbers(lab)) == {"half precision": "skipped"}

@@ -15,11 +15,11 @@ def test_a_heading_names_engine_card_driver_and_versions() -> None:
         "engine": {"name": "i2vgen-xl"},
         "versions": {"i2v": "1.0", "torch": "2.13", "diffusers": "0.42"},
     }
-    told = "i2vgen-xl on NVIDIA L4, driver 580.1; i2v 1.0, torch 2.13, diffusers 0.42"
-    assert heading(Report(about)) == told
+    message = "i2vgen-xl on NVIDIA L4, driver 580.1; i2v 1.0, torch 2.13, diffusers 0.42"
+    assert heading(Report(about)) == message
 
 
-def test_a_clip_is_told_beside_the_estimate_and_what_was_published() -> None:
+def test_a_clip_is_reported_beside_the_estimate_and_what_was_published() -> None:
     figures = CLIP | {
         "seconds": {"clip": 48.31},
         "bytes": HELD,
@@ -42,7 +42,7 @@ def test_a_clip_of_the_cpu_has_its_peak_and_nothing_beside() -> None:
     assert line(Row("stock", "ours", "ok", figures=figures)).endswith("50 steps; 3.0 s; 1.00 GB")
 
 
-def test_frames_are_told_with_what_was_expected() -> None:
+def test_frames_are_reported_with_what_was_expected() -> None:
     figures: Figures = {
         "max_difference": 9,
         "mean_difference": 0.25,
@@ -54,7 +54,7 @@ def test_frames_are_told_with_what_was_expected() -> None:
     )
 
 
-def test_what_went_wrong_or_was_left_out_is_told() -> None:
+def test_what_went_wrong_or_was_left_out_is_reported() -> None:
     assert line(Row("presets", "extreme", "skipped", "May not fit.", figures=CLIP)) == (
         "presets  extreme         skipped May not fit."
     )
@@ -63,7 +63,7 @@ def test_what_went_wrong_or_was_left_out_is_told() -> None:
     )
 
 
-def test_faults_are_told_in_their_own_words() -> None:
+def test_faults_are_reported_in_their_own_words() -> None:
     watched = CLIP | {"decoded_again": 0, "black_frames": 0, "frames": 8}
     assert line(Row("nan", "float16", "ok", figures=watched)).endswith("8 frames, no NaN")
     stopped = CLIP | {"denoise": {"seconds": 0.5}, "decode": {"seconds": 0.04}}

@@ -31,21 +31,21 @@ def rehearsed(folder: Path, generation: Generation, prompt: str, steps: int = 3)
 def test_a_clip_is_timed_after_a_short_one_and_its_frames_are_kept(
     tmp_path: Path, generation: Generation
 ) -> None:
-    told: list[float] = []
+    reported: list[float] = []
     trial = rehearsed(tmp_path, generation, "step: sleep 0.05; frame: sleep 0.01", steps=4)
-    figures = time_clip(trial, told.append)
+    figures = time_clip(trial, reported.append)
     seconds = figures["seconds"]
     assert isinstance(seconds, dict)
     assert 0.2 <= seconds["denoise"] <= seconds["clip"]
     assert 0.04 <= seconds["decode"] <= seconds["clip"]
     assert seconds["first_short_clip"] >= 0.1  # two steps
-    assert told == pytest.approx([k / 6 for k in range(1, 7)])
+    assert reported == pytest.approx([k / 6 for k in range(1, 7)])
     assert figures["bytes"]["loaded"] > 2**20  # type: ignore[index]
     assert figures["kernels"] == "none"
     assert np.load(tmp_path / "frames.npy").shape == (4, 64, 96, 3)
 
 
-def test_a_video_is_made_and_what_its_ladder_did_is_told(tmp_path: Path, generation: Generation) -> None:
+def test_a_video_is_made_and_what_its_ladder_did_is_reported(tmp_path: Path, generation: Generation) -> None:
     trial = rehearsed(tmp_path, generation, "step: sleep 0.02", steps=4)
     figures = make_video(trial, lambda share: None)
     assert probe(tmp_path / "clip.mp4").num_frames == 4

@@ -42,7 +42,7 @@ def test_a_wrapped_method_is_told_of_first_and_put_back() -> None:
     calls: list[str] = []
     owner = SimpleNamespace(work=lambda value: calls.append("work") or value)
     work = owner.work
-    with before(owner, "work", lambda: calls.append("told")):
+    with before(owner, "work", lambda: calls.append("before")):
         assert owner.work(3) == 3
-    assert calls == ["told", "work"]
+    assert calls == ["before", "work"]
     assert owner.work is work

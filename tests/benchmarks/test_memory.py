@@ -41,8 +41,8 @@ def test_the_table_tells_the_stage_that_takes_most_and_how_it_is_done() -> None:
         "least": Ours(MemoryPlan("cuda", "float16", cfg_passes=2, offload="model"), None, low),
     }
     *_, line = table([Row("quick", 512, 256, 8, high, low, ours)]).splitlines()
-    told = "2.00 (plain) | does not fit | 2.00 (two passes, offload model)"
-    assert line == f"| 512x256x8 | 3.00 | 2.00 | {told} |"
+    message = "2.00 (plain) | does not fit | 2.00 (two passes, offload model)"
+    assert line == f"| 512x256x8 | 3.00 | 2.00 | {message} |"
 
 
 @pytest.mark.slow

@@ -19,6 +19,6 @@ def test_the_parts_make_up_what_the_service_adds(tmp_path: Path) -> None:
     assert min(run["submit"], run["worker"], run["seen"]) > 0
     assert run["parts"] == pytest.approx(sum(run[part] for part in PARTS))
     assert run["service"] - run["parts"] > 0.2, "the clip itself is counted as overhead"
-    assert 0 < run["told"] < run["inline"]
-    assert run["told_share"] == pytest.approx(run["told"] / run["inline"])
+    assert 0 < run["reporting"] < run["inline"]
+    assert run["reporting_share"] == pytest.approx(run["reporting"] / run["inline"])
     assert len(list((tmp_path / "videos").iterdir())) == 6, "each side makes it once more, to warm up"

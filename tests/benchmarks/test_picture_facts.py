@@ -23,7 +23,7 @@ def test_motion_is_of_the_given_length_and_keeps_the_light() -> None:
     assert 150 < seen.sum() <= 255
 
 
-def test_what_is_told_is_counted_by_case(
+def test_what_is_reported_is_counted_by_case(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     try:
@@ -32,12 +32,14 @@ def test_what_is_told_is_counted_by_case(
         pytest.skip("there are no Chinese fonts here")
     for name in ("coffee.jpg", "rocket.jpg"):
         shutil.copy(ROOT / "examples" / name, tmp_path)
-    monkeypatch.setattr("sys.argv", ["picture_facts", str(tmp_path), "--json", str(tmp_path / "told.json")])
+    monkeypatch.setattr(
+        "sys.argv", ["picture_facts", str(tmp_path), "--json", str(tmp_path / "reported.json")]
+    )
     monkeypatch.setattr(picture_facts, "PAGES", 2)
     assert picture_facts.main() == 0
-    told = json.loads((tmp_path / "told.json").read_text())["told"]
+    reported = json.loads((tmp_path / "reported.json").read_text())["reported"]
     small = "advice.small_picture"  # they are, and that is not counted
-    assert told["as it is"] == [[small]] * 2
-    assert told["Gaussian 4"] == [[small, "advice.blurred_picture"]] * 2
-    assert told["page, Latin"] == told["page, Chinese"] == [["advice.text_in_picture"]]
+    assert reported["as it is"] == [[small]] * 2
+    assert reported["Gaussian 4"] == [[small, "advice.blurred_picture"]] * 2
+    assert reported["page, Latin"] == reported["page, Chinese"] == [["advice.text_in_picture"]]
     assert "Gaussian 4                      2   100.0%     0.0%" in capsys.readouterr().out

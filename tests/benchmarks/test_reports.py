@@ -17,9 +17,9 @@ def test_a_file_tells_what_it_was_measured_on_and_with() -> None:
     found = machine(1.5)
     assert (found["cpu"], found["cpus"], found["load_average"][0]) == (cpu_name(), os.cpu_count(), 1.5)
     assert versions()["python"] == platform.python_version()
-    told = heading({"machine": found, "versions": versions()}, 3)
-    assert f"torch {versions()['torch']}" in told
-    assert told.endswith(f"3 thread(s) on {cpu_name()}")
+    message = heading({"machine": found, "versions": versions()}, 3)
+    assert f"torch {versions()['torch']}" in message
+    assert message.endswith(f"3 thread(s) on {cpu_name()}")
 
 
 def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:

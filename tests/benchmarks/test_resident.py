@@ -16,7 +16,7 @@ def peaks(**most: int) -> dict[str, int]:
     return {name: size * MIB for name, size in found.items()}
 
 
-def test_the_medians_of_the_pairs_are_told_and_what_is_over_the_imports() -> None:
+def test_the_medians_of_the_pairs_are_reported_and_what_is_over_the_imports() -> None:
     found = [{"stock": peaks(denoise=size), "ours": peaks(denoise=200)} for size in (300, 500, 400)]
     lines = {line[:12].strip(): line[12:].split() for line in table(found).splitlines()}
     assert lines["denoise"] == ["400", "200", "2.00"]

@@ -145,7 +145,7 @@ def test_what_is_measured_is_kept_when_a_later_stage_fails(
     assert json.loads(path.read_text())["complete"]
 
 
-def test_a_measurement_that_fails_is_told() -> None:
+def test_a_measurement_that_fails_is_reported() -> None:
     with pytest.raises(SystemExit, match=r"benchmarks\.absent failed with code 1"):
         list(speed.child("absent"))
 

@@ -88,7 +88,7 @@ def test_a_server_makes_all_and_nothing_is_made_twice(
     assert [path.suffix for path in (tmp_path / "out").iterdir() if path.name.startswith(".")] == []
 
 
-def test_rows_that_fail_are_told_and_tried_again(
+def test_rows_that_fail_are_reported_and_tried_again(
     house: House, tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = ["image,prompt", "a.png,step: fail once", "b.png,x", "b.png,x"]
@@ -115,11 +115,11 @@ def test_all_rows_are_checked_before_the_first_clip(
     ]
     source.write_text("\n".join(map(json.dumps, lines)))
     assert batch(tmp_path, source, "--server", house.url) == 2
-    told = capsys.readouterr().err
+    message = capsys.readouterr().err
     for row, words in ((2, "fps must be"), (3, "gone.png"), (4, "prompt is required")):
-        assert f"{source}, row {row}: " in told
-        assert words in told
-    assert "3 of 4 rows are wrong. Nothing was made." in told
+        assert f"{source}, row {row}: " in message
+        assert words in message
+    assert "3 of 4 rows are wrong. Nothing was made." in message
     assert (jobs(house), house.service.batches.page()) == (0, [])
     assert not (tmp_path / "out/report.csv").exists()
 

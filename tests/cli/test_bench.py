@@ -65,15 +65,15 @@ def test_a_bench_is_a_table_and_a_file_that_says_what_it_was(
     ]
     assert "64 x 64 x 4, 4 steps; " in lines[0]
     assert last.startswith("Report: bench.json. ")
-    told = read(tmp_path / "bench.json")
-    assert (told["schema"], told["complete"], told["quick"]) == (1, True, False)
-    assert told["only"] == ["presets", "cancel"]
-    assert told["device"]["type"] == "cpu"
-    plan = told["rows"][0]["figures"]["plan"]
+    reported = read(tmp_path / "bench.json")
+    assert (reported["schema"], reported["complete"], reported["quick"]) == (1, True, False)
+    assert reported["only"] == ["presets", "cancel"]
+    assert reported["device"]["type"] == "cpu"
+    plan = reported["rows"][0]["figures"]["plan"]
     assert (plan["kernels"], plan["cuda_graph"]) == ("off", "auto")
-    assert told["versions"]["torch"]
-    assert told["engine"]["name"] == "rehearsal"
-    assert [row["name"] for row in told["rows"]] == [*PRESETS, "cancel"]
+    assert reported["versions"]["torch"]
+    assert reported["engine"]["name"] == "rehearsal"
+    assert [row["name"] for row in reported["rows"]] == [*PRESETS, "cancel"]
     assert str(tmp_path) not in (tmp_path / "bench.json").read_text()
 
 
@@ -88,10 +88,10 @@ def test_a_failing_check_is_a_row_and_the_others_are_made(
     measured_by(monkeypatch, answer)
     assert main(["bench", "--only", "presets,cancel", "--json", "card.json"]) == 1
     assert "presets  quick           failed  RuntimeError: CUDA error" in capsys.readouterr().out
-    told = read(tmp_path / "card.json")
-    assert [row["status"] for row in told["rows"]] == ["failed"] * 4 + ["ok"]
-    assert told["rows"][0]["told"].endswith("CUDA error in .../x")
-    assert told["complete"]
+    reported = read(tmp_path / "card.json")
+    assert [row["status"] for row in reported["rows"]] == ["failed"] * 4 + ["ok"]
+    assert reported["rows"][0]["message"].endswith("CUDA error in .../x")
+    assert reported["complete"]
 
 
 def test_an_interrupted_bench_keeps_what_was_measured(
@@ -105,9 +105,9 @@ def test_an_interrupted_bench_keeps_what_was_measured(
     measured_by(monkeypatch, answer)
     assert main(["bench", "--only", "presets,cancel"]) == 130
     assert "The results so far are in bench.json." in capsys.readouterr().err
-    told = read(tmp_path / "bench.json")
-    assert not told["complete"]
-    assert [row["name"] for row in told["rows"]] == PRESETS
+    reported = read(tmp_path / "bench.json")
+    assert not reported["complete"]
+    assert [row["name"] for row in reported["rows"]] == PRESETS
 
 
 @pytest.mark.parametrize(
@@ -138,11 +138,11 @@ def test_every_check_of_the_embedded_model_passes_here(environment: dict[str, st
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
-    told = read(path)
-    assert told["complete"]
-    assert {row["check"] for row in told["rows"]} == {"stock", "presets", "nan", "cancel", "memory"}
-    assert {row["status"] for row in told["rows"]} == {"ok"}
-    by_name = {row["name"]: row["figures"] for row in told["rows"]}
+    reported = read(path)
+    assert reported["complete"]
+    assert {row["check"] for row in reported["rows"]} == {"stock", "presets", "nan", "cancel", "memory"}
+    assert {row["status"] for row in reported["rows"]} == {"ok"}
+    by_name = {row["name"]: row["figures"] for row in reported["rows"]}
     assert by_name["frames"]["max_difference"] <= 1
     assert by_name["ladder"]["stepped_down"]
     assert by_name["ladder"]["frames_apart"]["max_difference"] <= 1

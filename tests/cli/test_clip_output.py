@@ -22,16 +22,16 @@ def test_json_is_one_line_with_everything_that_was_run(environment: dict[str, st
     )
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.splitlines()
-    told = json.loads(line)
-    assert {"path", "seed", "width", "height", "generated_width", "generated_height"} <= told.keys()
-    assert {"num_frames", "fps", "target_fps", "engine", "seconds", "notices"} <= told.keys()
-    assert told["engine"] == "embedded"
-    assert told["seed"] >= 0
-    assert {"load", "picture", "condition", "denoise", "decode", "encode"} == told["seconds"].keys()
-    assert "request.scaled_up" in [notice["code"] for notice in told["notices"]]
-    assert all({"code", "params", "message"} == notice.keys() for notice in told["notices"])
-    info = probe(Path(told["path"]))
-    assert (info.width, info.height) == (told["width"], told["height"])
+    reported = json.loads(line)
+    assert {"path", "seed", "width", "height", "generated_width", "generated_height"} <= reported.keys()
+    assert {"num_frames", "fps", "target_fps", "engine", "seconds", "notices"} <= reported.keys()
+    assert reported["engine"] == "embedded"
+    assert reported["seed"] >= 0
+    assert {"load", "picture", "condition", "denoise", "decode", "encode"} == reported["seconds"].keys()
+    assert "request.scaled_up" in [notice["code"] for notice in reported["notices"]]
+    assert all({"code", "params", "message"} == notice.keys() for notice in reported["notices"])
+    info = probe(Path(reported["path"]))
+    assert (info.width, info.height) == (reported["width"], reported["height"])
 
 
 @pytest.mark.slow

@@ -66,10 +66,10 @@ def test_a_sound_machine_has_no_problem_and_torch_is_not_loaded(
         [sys.executable, "-c", f"{code}; sys.exit(code)", *arguments],
         env=environment, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    told, torch_loaded = done.stdout.splitlines()
-    assert done.returncode == 0, told
+    message, torch_loaded = done.stdout.splitlines()
+    assert done.returncode == 0, message
     assert torch_loaded == "False"
-    found = json.loads(told)["findings"]
+    found = json.loads(message)["findings"]
     assert list(dict.fromkeys(finding["case"] for finding in found)) == CASES
     for finding in found:
         assert finding.keys() == {"case", "status", "code", "params", "message", "fix"}

@@ -282,8 +282,8 @@ def test_a_signal_while_the_video_appears_comes_too_late(
         check=False,
         timeout=120,
     )
-    told = [line for line in done.stdout.splitlines() if line.startswith(PUBLISH)]
-    assert told == [f"{PUBLISH} {number} 0 ['clip.mp4']" for number in SIGNALS]
+    reported = [line for line in done.stdout.splitlines() if line.startswith(PUBLISH)]
+    assert reported == [f"{PUBLISH} {number} 0 ['clip.mp4']" for number in SIGNALS]
     assert probe(outputs / "clip.mp4").num_frames == 4
 
 

@@ -35,9 +35,9 @@ def test_a_video_that_could_not_be_written_is_finished_without_computing_it_agai
     assert Path(command[1]).parent == tmp_path / "da ta" / "unpublished"
     finished = run_here(environment, *command, "--output", tmp_path / "a.mp4", "--json")
     assert finished.returncode == 0, finished.stderr
-    told = json.loads(finished.stdout)
-    assert (told["path"], told["seed"]) == (str(tmp_path / "a.mp4"), 3)
-    assert "unpublished.published" in [notice["code"] for notice in told["notices"]]
+    reported = json.loads(finished.stdout)
+    assert (reported["path"], reported["seed"]) == (str(tmp_path / "a.mp4"), 3)
+    assert "unpublished.published" in [notice["code"] for notice in reported["notices"]]
     assert not Path(command[1]).exists()
     plain = generate_here(environment, picture, "--seed", "3", "--output", tmp_path / "b.mp4")
     assert plain.returncode == 0, plain.stderr

@@ -25,7 +25,7 @@ def clip(environment: dict[str, str], picture: Path, tmp_path: Path) -> Path:
     return path
 
 
-def test_everything_that_was_run_is_told(environment: dict[str, str], clip: Path) -> None:
+def test_everything_that_was_run_is_reported(environment: dict[str, str], clip: Path) -> None:
     done = run_here(environment, "info", clip)
     assert done.returncode == 0, done.stderr
     for words in (
@@ -38,10 +38,10 @@ def test_everything_that_was_run_is_told(environment: dict[str, str], clip: Path
         "8 fps",
     ):
         assert words in done.stdout
-    told = json.loads(run_here(environment, "info", clip, "--json").stdout)
-    assert told["provenance"]["generation"]["prompt"] == PROMPT
-    assert (told["video"]["num_frames"], told["video"]["path"]) == (FRAMES, str(clip))
-    assert json.loads(told["label"])["ContentProducer"] == "i2v"
+    answer = json.loads(run_here(environment, "info", clip, "--json").stdout)
+    assert answer["provenance"]["generation"]["prompt"] == PROMPT
+    assert (answer["video"]["num_frames"], answer["video"]["path"]) == (FRAMES, str(clip))
+    assert json.loads(answer["label"])["ContentProducer"] == "i2v"
 
 
 def test_a_video_of_somebody_else_is_described_without_a_history(
@@ -52,15 +52,18 @@ def test_a_video_of_somebody_else_is_described_without_a_history(
     assert done.returncode == 0
     assert "5 frames of 64 x 48" in done.stdout
     assert "has no generation settings in it" in done.stdout
-    told = json.loads(run_here(environment, "info", path, "--json").stdout)
-    assert told["provenance"] is told["label"] is None
+    answer = json.loads(run_here(environment, "info", path, "--json").stdout)
+    assert answer["provenance"] is answer["label"] is None
 
 
 def test_the_sound_of_a_video_is_described(environment: dict[str, str], tmp_path: Path) -> None:
     path = write(OutputFile(tmp_path / "loud.mp4"), sound=make_sound(1, 48_000, 2)).path
     assert "h264 yuv420p, sound aac 48000 Hz stereo" in run_here(environment, "info", path).stdout
-    told = json.loads(run_here(environment, "info", path, "--json").stdout)
-    assert (told["video"]["sound"]["codec"], told["video"]["sound"]["channel_layout"]) == ("aac", "stereo")
+    answer = json.loads(run_here(environment, "info", path, "--json").stdout)
+    assert (answer["video"]["sound"]["codec"], answer["video"]["sound"]["channel_layout"]) == (
+        "aac",
+        "stereo",
+    )
 
 
 def test_what_is_no_video_is_an_error(environment: dict[str, str], picture: Path, tmp_path: Path) -> None:

@@ -50,8 +50,8 @@ def test_the_queue_is_paused_and_goes_on(environment: dict[str, str], house: Hou
     house.submit_id()
     assert ask(environment, house, "pause")[1] == "The queue is paused: 0 running, 1 waiting.\n"
     assert house.service.queue.is_paused()
-    told = json.loads(ask(environment, house, "resume", "--json")[1])
-    assert told == {"paused": False, "running": 0, "queued": 1}
+    answer = json.loads(ask(environment, house, "resume", "--json")[1])
+    assert answer == {"paused": False, "running": 0, "queued": 1}
 
 
 def test_jobs_are_deleted_and_restored(environment: dict[str, str], house: House) -> None:
@@ -70,11 +70,11 @@ def test_jobs_are_deleted_and_restored(environment: dict[str, str], house: House
 
 
 def test_what_the_server_refuses_is_said_in_its_words(environment: dict[str, str], house: House) -> None:
-    code, _, told = ask(environment, house, "cancel", "0" * 32)
-    assert (code, "There is no job" in told) == (2, True)
+    code, _, message = ask(environment, house, "cancel", "0" * 32)
+    assert (code, "There is no job" in message) == (2, True)
     job = house.submit_id()
-    code, _, told = ask(environment, house, "delete", job)
-    assert (code, "cancel it before you delete it" in told) == (2, True)
+    code, _, message = ask(environment, house, "delete", job)
+    assert (code, "cancel it before you delete it" in message) == (2, True)
 
 
 def test_a_server_is_found_by_its_data_folder_with_its_token(
@@ -105,7 +105,9 @@ def test_a_server_is_found_by_its_data_folder_with_its_token(
     ("url", "code", "words"),
     [("localhost:7860", 2, "not the address"), ("http://127.0.0.1:1", 1, "does not answer")],
 )
-def test_a_server_that_is_none_is_told(environment: dict[str, str], url: str, code: int, words: str) -> None:
+def test_a_server_that_is_none_is_reported(
+    environment: dict[str, str], url: str, code: int, words: str
+) -> None:
     done = run_here(environment, "jobs", "list", "--server", url)
     assert done.returncode == code
     assert words in done.stderr

@@ -33,10 +33,10 @@ def test_every_rung_is_printed_once_and_at_once(home: Path, capsys: pytest.Captu
     write_model(home, load="load: memory once")
     assert generate(home, "step 2: memory once; frame 1: memory once") == 0
     lines = capsys.readouterr().err.splitlines()
-    told = [line for line in lines if line.startswith(("i2v: Out of memory", "i2v: Now "))]
-    assert [line.split()[1] for line in told] == ["Out", "Now"] * 3
+    reported = [line for line in lines if line.startswith(("i2v: Out of memory", "i2v: Now "))]
+    assert [line.split()[1] for line in reported] == ["Out", "Now"] * 3
     causes = [catalogue()[f"ladder.{stage}"].message for stage in ("load", "denoise", "decode")]
-    assert [line.strip() for line in told[::2]] == [f"i2v: {cause}" for cause in causes]
+    assert [line.strip() for line in reported[::2]] == [f"i2v: {cause}" for cause in causes]
     assert lines[-1].startswith("i2v: rehearsal, 4 frames")
 
 

@@ -46,8 +46,8 @@ def test_json_is_one_line_with_every_engine_and_the_choice_of_auto(
     done = run(environment, "models", "--json")
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.splitlines()
-    told = json.loads(line)
-    absent, embedded, camera_move, *others = told["engines"]
+    answer = json.loads(line)
+    absent, embedded, camera_move, *others = answer["engines"]
     assert absent == {
         "name": "i2vgen-xl",
         "title": "I2VGen-XL",
@@ -65,8 +65,8 @@ def test_json_is_one_line_with_every_engine_and_the_choice_of_auto(
     assert [(other["name"], other["available"]) for other in others] == [
         (name, False) for name in ("svd", "svd-xt", "animatediff")
     ]
-    assert told["auto"]["engine"] == "embedded"
-    assert told["auto"]["code"] == "engine.auto_neither"
+    assert answer["auto"]["engine"] == "embedded"
+    assert answer["auto"]["code"] == "engine.auto_neither"
 
 
 def test_the_digest_is_read_only_where_it_is_asked_for(
@@ -117,9 +117,9 @@ def test_an_engine_without_weights_is_available_and_needs_no_download(
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("contrary"))
     assert line == "contrary (The contrary one): installed, nothing needs to be downloaded"
     assert main(["models", "--json"]) == 0
-    told = {engine["name"]: engine for engine in json.loads(capsys.readouterr().out)["engines"]}
-    assert told["contrary"].keys() == told["embedded"].keys()
-    assert (told["contrary"]["available"], told["contrary"]["path"]) == (True, None)
+    answer = {engine["name"]: engine for engine in json.loads(capsys.readouterr().out)["engines"]}
+    assert answer["contrary"].keys() == answer["embedded"].keys()
+    assert (answer["contrary"]["available"], answer["contrary"]["path"]) == (True, None)
 
 
 def test_a_device_that_cannot_be_had_leaves_auto_no_engine(

@@ -26,7 +26,7 @@ def on_the_cpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("I2V_DATA_DIR", str(tmp_path))
 
 
-def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+def planned(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
     assert main(["plan", "--json", *arguments]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     return dict(json.loads(line))
@@ -43,7 +43,7 @@ def test_a_card_is_planned_for_i2vgen_xl_as_a_table(capsys: pytest.CaptureFixtur
 
 
 def test_json_has_every_stage_of_every_preset(capsys: pytest.CaptureFixture[str]) -> None:
-    table = told(capsys, "--vram", "24", "--ram", "64")
+    table = planned(capsys, "--vram", "24", "--ram", "64")
     assert table["device"]["total_memory"] == 24 * 2**30
     assert [row["preset"] for row in table["presets"]] == ["quick", "standard", "high", "extreme"]
     for row in table["presets"]:
@@ -59,7 +59,7 @@ def test_finished_jobs_tell_the_time_on_this_machine_and_not_on_another(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     arguments = ("--engine", "embedded")
-    assert [row["seconds"] for row in told(capsys, *arguments)["presets"]] == [None] * 4
+    assert [row["seconds"] for row in planned(capsys, *arguments)["presets"]] == [None] * 4
     settings = load_settings(environ={"I2V_DATA_DIR": str(tmp_path)})
     settings.inputs.mkdir(parents=True)
     with closing(JobStore(settings.database)) as store:
@@ -68,12 +68,12 @@ def test_finished_jobs_tell_the_time_on_this_machine_and_not_on_another(
         assert claim is not None
         assert claim.job.id == job.id
         store.finish(claim, replace(result_of(job.id), seconds={"denoise": 10.0, "decode": 2.0}))
-    quick, standard, *_ = told(capsys, *arguments)["presets"]
+    quick, standard, *_ = planned(capsys, *arguments)["presets"]
     assert not quick["is_guess"]
     assert 0 < quick["seconds"] < standard["seconds"]
     assert sum(quick["seconds_by_phase"].values()) == pytest.approx(quick["seconds"])
     assert quick["seconds_by_phase"].keys() == {"denoise", "decode"}
-    assert told(capsys, *arguments, "--vram", "8")["presets"][0]["is_guess"]
+    assert planned(capsys, *arguments, "--vram", "8")["presets"][0]["is_guess"]
 
 
 def test_a_database_that_is_not_upgraded_yet_is_said_and_times_are_guessed(
@@ -89,14 +89,14 @@ def test_a_database_that_is_not_upgraded_yet_is_said_and_times_are_guessed(
 
 
 def test_this_machine_is_planned_with_what_is_free_on_it(capsys: pytest.CaptureFixture[str]) -> None:
-    table = told(capsys, "--engine", "embedded")
+    table = planned(capsys, "--engine", "embedded")
     assert (table["device"]["type"], table["presets"][0]["plan"]["dtype"]) == ("cpu", "float32")
     assert 0 < table["device"]["free_ram"] <= 1.2 * table["device"]["total_memory"]
     assert table["presets"][0]["bytes"] < 2**30
 
 
-def test_little_cpu_memory_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    (quick, *_) = told(capsys, "--engine", "embedded", "--ram", "1.2")["presets"]
+def test_little_cpu_memory_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    (quick, *_) = planned(capsys, "--engine", "embedded", "--ram", "1.2")["presets"]
     assert quick["fits"] is False
     assert quick["notices"][0]["code"] == "plan.too_large"
 

@@ -76,9 +76,9 @@ def test_a_model_is_downloaded_verified_listed_and_removed(hub: Hub, models: Pat
     vocabulary = models / "i2vgen-xl" / "tokenizer" / "vocab.json"
     vocabulary.write_bytes(vocabulary.read_bytes().replace(b"vocab", b"vocal"))
     assert main(["models", "verify", "i2vgen-xl", "--json"]) == 1
-    told = json.loads(capsys.readouterr().out)
-    assert told["code"] == "weights.bad_files"
-    assert [file["name"] for file in told["files"] if not file["is_right"]] == ["tokenizer/vocab.json"]
+    reported = json.loads(capsys.readouterr().out)
+    assert reported["code"] == "weights.bad_files"
+    assert [file["name"] for file in reported["files"] if not file["is_right"]] == ["tokenizer/vocab.json"]
 
     assert main(["models", "remove", "i2vgen-xl"]) == 2, "nobody said yes"
     assert "pass --yes" in capsys.readouterr().err

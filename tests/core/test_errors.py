@@ -152,7 +152,7 @@ def chosen():
     more = dict(zip(("left", "top"), y))
     return errors.EncodeError(code, path="p", **extra)
 
-def told():
+def notices():
     yield Notice("image.padded", {"size": 1, **more})
     more = {"right": 1}
 """

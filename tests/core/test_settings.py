@@ -609,7 +609,7 @@ def test_the_presets_are_the_published_ones() -> None:
     }
 
 
-def test_presets_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+def test_presets_that_cannot_be_read_are_reported(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match="No such file"):
         load_presets(tmp_path / "presets.yaml")
 

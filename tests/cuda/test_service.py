@@ -45,10 +45,10 @@ def submit(server: Server, **fields: object) -> str:
 def wait_for(server: Server, job: str, *statuses: str) -> dict[str, object]:
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
-        told: dict[str, object] = requests.get(f"{server.url}/api/v1/jobs/{job}", timeout=30).json()
-        if told["status"] in statuses:
-            return told
-        assert told["status"] not in ("failed", "cancelled", "succeeded"), told["error"]
+        reported: dict[str, object] = requests.get(f"{server.url}/api/v1/jobs/{job}", timeout=30).json()
+        if reported["status"] in statuses:
+            return reported
+        assert reported["status"] not in ("failed", "cancelled", "succeeded"), reported["error"]
         time.sleep(0.05)
     raise AssertionError(f"{job} is not {' or '.join(statuses)} after {SECONDS:g} s")
 
@@ -56,8 +56,8 @@ def wait_for(server: Server, job: str, *statuses: str) -> dict[str, object]:
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_clip_comes_over_rest_and_tells_what_made_it(device: str, tmp_path: Path) -> None:
     with server_on(device, tmp_path) as server:
-        told = wait_for(server, submit(server, num_inference_steps=2), "succeeded")
-        result = told["result"]
+        body = wait_for(server, submit(server, num_inference_steps=2), "succeeded")
+        result = body["result"]
         assert isinstance(result, dict)
         video = requests.get(result["video_url"], timeout=60)
     assert video.content[4:8] == b"ftyp"
@@ -102,10 +102,10 @@ def test_two_processes_share_the_device_and_make_the_same_clip(device: str, tmp_
                 [*line, *few], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
             )
         )
-    told = []
+    reported = []
     for process in started:
         out, err = process.communicate(timeout=SECONDS)
         assert process.returncode == 0, err
-        told.append(json.loads(out.splitlines()[-1]))
-    one, two = (read_frames(Path(each["path"])) for each in told)
+        reported.append(json.loads(out.splitlines()[-1]))
+    one, two = (read_frames(Path(each["path"])) for each in reported)
     assert (one == two).all()

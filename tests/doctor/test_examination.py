@@ -22,9 +22,9 @@ def test_a_service_is_examined_with_its_own_settings_engines_and_logs(tmp_path: 
     assert list(report) == [case for case in CASES if case != "page_unreachable"]
     assert codes(report, "no_response") == ["doctor.weights_ok", "doctor.reading"]
     assert "Rehearsal" in report["no_response"][0].found.message
-    told = [finding.found.message for finding in report["set_up"]]
-    assert any(str(tmp_path / "mine") in line for line in told)
-    assert any(str(tmp_path / "logs") in line for line in told)
+    reported = [finding.found.message for finding in report["set_up"]]
+    assert any(str(tmp_path / "mine") in line for line in reported)
+    assert any(str(tmp_path / "logs") in line for line in reported)
     assert not {"doctor.settings_ok", "doctor.settings_default"} & set(codes(report, "set_up"))
 
 

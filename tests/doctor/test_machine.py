@@ -45,7 +45,7 @@ def card(free: float | None) -> Card:
         (I2VGEN_XL, card(None), 16, "info", "doctor.memory_unknown"),
     ],
 )
-def test_too_little_memory_is_told_where_it_is_known_what_a_clip_takes(
+def test_too_little_memory_is_reported_where_it_is_known_what_a_clip_takes(
     spec: EngineSpec, used: Card | None, available: float, status: str, code: str
 ) -> None:
     finding = check_memory(spec, used, int(available * GIB), 24 * GIB)

@@ -28,7 +28,7 @@ DEFAULTS = ROOT / "configs" / "default.yaml"
 UNWRITABLE = Path("/proc")  # not even root can make a file there
 
 
-def told(finding: Finding | None) -> tuple[Status, str]:
+def outcome(finding: Finding | None) -> tuple[Status, str]:
     assert finding is not None
     return finding.status, finding.found.code
 
@@ -42,7 +42,7 @@ def test_valid_settings_are_returned_and_their_file_is_named(tmp_path: Path) -> 
     settings, finding = check_settings(config, {})
     assert settings is not None
     assert settings.output.prefix == "clip_"
-    assert told(finding) == ("ok", "doctor.settings_ok")
+    assert outcome(finding) == ("ok", "doctor.settings_ok")
     assert finding.found.params == {"path": str(config)}
 
 
@@ -60,7 +60,7 @@ def test_broken_settings_are_a_problem_and_no_crash(tmp_path: Path, text: str, c
     config.write_text(text)
     settings, finding = check_settings(config, {})
     assert settings is None
-    assert told(finding) == ("problem", code)
+    assert outcome(finding) == ("problem", code)
 
 
 # --- folders
@@ -71,28 +71,28 @@ def output(folder: Path) -> OutputSettings:
 
 
 def test_a_folder_for_videos_that_can_be_written_is_good_news(tmp_path: Path) -> None:
-    assert told(check_output(output(tmp_path / "new"))) == ("ok", "doctor.output_ok")
+    assert outcome(check_output(output(tmp_path / "new"))) == ("ok", "doctor.output_ok")
     assert list((tmp_path / "new").iterdir()) == []
 
 
 def test_a_folder_for_videos_that_cannot_be_used_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert told(check_output(output(tmp_path / "file"))) == ("problem", "output.not_a_folder")
-    assert told(check_output(output(UNWRITABLE))) == ("problem", "output.not_writable")
+    assert outcome(check_output(output(tmp_path / "file"))) == ("problem", "output.not_a_folder")
+    assert outcome(check_output(output(UNWRITABLE))) == ("problem", "output.not_writable")
 
 
 def test_little_space_for_videos_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(product, "LOW_GB", shutil.disk_usage(tmp_path).free / 1e9 + 1000)
     finding = check_output(output(tmp_path))
-    assert told(finding) == ("warning", "doctor.output_low")
+    assert outcome(finding) == ("warning", "doctor.output_low")
     assert finding.fix is not None
 
 
 def test_a_folder_for_logs_that_cannot_be_written_is_warned_of(tmp_path: Path) -> None:
-    assert told(check_logs(tmp_path / "logs")) == ("ok", "doctor.logs_ok")
+    assert outcome(check_logs(tmp_path / "logs")) == ("ok", "doctor.logs_ok")
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", UNWRITABLE):
-        assert told(check_logs(folder)) == ("warning", "doctor.logs_unwritable")
+        assert outcome(check_logs(folder)) == ("warning", "doctor.logs_unwritable")
 
 
 # --- weights
@@ -106,7 +106,7 @@ def models(tmp_path: Path) -> Path:
 
 
 def test_complete_weights_are_good_news(models: Path) -> None:
-    assert told(check_weights(I2VGEN_XL, models_in(models), if_absent="problem")) == (
+    assert outcome(check_weights(I2VGEN_XL, models_in(models), if_absent="problem")) == (
         "ok",
         "doctor.weights_ok",
     )
@@ -114,25 +114,28 @@ def test_complete_weights_are_good_news(models: Path) -> None:
 
 @pytest.mark.parametrize("status", ["info", "warning", "problem"])
 def test_absent_weights_are_as_bad_as_they_are_needed(tmp_path: Path, status: Status) -> None:
-    assert told(check_weights(I2VGEN_XL, models_in(tmp_path), status)) == (status, "weights.missing_folder")
+    assert outcome(check_weights(I2VGEN_XL, models_in(tmp_path), status)) == (
+        status,
+        "weights.missing_folder",
+    )
 
 
 def test_incomplete_weights_are_a_problem_that_names_the_first_missing_file(models: Path) -> None:
     for name in ("unet/diffusion_pytorch_model.fp16.safetensors", "text_encoder/config.json"):
         (models / I2VGEN_XL.name / name).unlink()
     finding = check_weights(I2VGEN_XL, models_in(models), if_absent="info")
-    assert told(finding) == ("problem", "weights.missing_file")
+    assert outcome(finding) == ("problem", "weights.missing_file")
     assert finding.found.params["path"] == str(models / I2VGEN_XL.name / "text_encoder" / "config.json")
 
 
 def test_the_disk_of_the_weights_is_timed(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     finding = check_reading(I2VGEN_XL, models_in(models))
-    assert told(finding) == ("ok", "doctor.reading")
+    assert outcome(finding) == ("ok", "doctor.reading")
     assert finding is not None
     assert float(str(finding.found.params["speed"])) > 1  # MB/s: slower than any disk
     monkeypatch.setattr(product, "SLOW_SECONDS", 0)
     slow = check_reading(I2VGEN_XL, models_in(models))
-    assert told(slow) == ("warning", "doctor.reading")
+    assert outcome(slow) == ("warning", "doctor.reading")
     assert check_reading(I2VGEN_XL, models_in(models / "nowhere")) is None
 
 
@@ -141,14 +144,14 @@ def test_weights_that_cannot_be_read_are_a_problem(models: Path) -> None:
     shutil.rmtree(models / I2VGEN_XL.name)
     (models / I2VGEN_XL.name).mkdir()
     (models / I2VGEN_XL.name / "model_index.json").symlink_to(sealed)
-    assert told(check_reading(I2VGEN_XL, models_in(models))) == ("problem", "weights.unreadable")
+    assert outcome(check_reading(I2VGEN_XL, models_in(models))) == ("problem", "weights.unreadable")
 
 
 # --- ffmpeg
 
 
 def test_ffmpeg_makes_a_real_clip() -> None:
-    assert told(check_ffmpeg()) == ("ok", "doctor.ffmpeg_ok")
+    assert outcome(check_ffmpeg()) == ("ok", "doctor.ffmpeg_ok")
 
 
 @pytest.mark.parametrize(
@@ -170,7 +173,7 @@ def test_an_ffmpeg_that_makes_no_clip_is_a_problem_in_its_own_words(
     tool.chmod(0o755)
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(tool))
     finding = check_ffmpeg()
-    assert told(finding) == ("problem", "doctor.ffmpeg_broken")
+    assert outcome(finding) == ("problem", "doctor.ffmpeg_broken")
     assert words in finding.found.message
     assert finding.fix is not None
 
@@ -181,9 +184,9 @@ def test_an_ffmpeg_that_makes_no_clip_is_a_problem_in_its_own_words(
 def test_proxies_and_mirrors_are_shown_without_passwords() -> None:
     environ = {"https_proxy": "http://me:secret@proxy:3128", "HF_ENDPOINT": "https://mirror", "HOME": "/root"}
     finding = list_variables(environ)
-    assert told(finding) == ("info", "doctor.variables")
+    assert outcome(finding) == ("info", "doctor.variables")
     assert "https_proxy=http://***@proxy:3128" in finding.found.message
     assert "HF_ENDPOINT=https://mirror" in finding.found.message
     assert "secret" not in finding.found.message
     assert "HOME" not in finding.found.message
-    assert told(list_variables({})) == ("info", "doctor.no_variables")
+    assert outcome(list_variables({})) == ("info", "doctor.no_variables")

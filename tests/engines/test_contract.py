@@ -124,8 +124,8 @@ def test_events_come_in_order_with_the_sizes_and_counts_asked_for(subject: Subje
     shape = (generation.generated_height, generation.generated_width, 3)
     assert {(part.dtype, part.shape[1:]) for part in frames} == {(np.dtype(np.uint8), shape)}
     assert sum(map(len, frames)) == generation.num_frames
-    told = [(event.step, event.total) for event in events if isinstance(event, Denoised)]
-    assert told == [(step, steps) for step in range(1, steps + 1)]
+    reported = [(event.step, event.total) for event in events if isinstance(event, Denoised)]
+    assert reported == [(step, steps) for step in range(1, steps + 1)]
 
 
 def test_previews_are_small_pictures_of_the_whole_clip(subject: Subject) -> None:

@@ -106,7 +106,7 @@ def test_nothing_of_the_failed_try_is_alive_when_the_next_one_begins() -> None:
             assert [activation() for activation in clip.activations] == [None] * 3
 
 
-def test_at_the_ladders_end_the_reason_is_told() -> None:
+def test_at_the_ladders_end_the_reason_is_reported() -> None:
     with pytest.raises(InsufficientMemory, match="all gone") as caught:
         list(recovering(Clip({"step 2": 9}), PLAN, Steps(3), reason_of))
     assert caught.value.code == "engine.out_of_memory"

@@ -48,10 +48,12 @@ def test_a_repeated_line_is_written_so_often_and_then_counted(log: Log) -> None:
     assert len(log.all.lines) == TROUBLE_LINES + 1
     log.now += WINDOW_SECONDS
     log.logger.info("later")
-    told = [line for line in log.all.lines if "was repeated" in line]
+    reported = [line for line in log.all.lines if "was repeated" in line]
     count = 25_000 - TROUBLE_LINES
-    assert told == [f'"socket.accept() out of system resource" was repeated {count} times']
-    assert told == [line for line in log.trouble.lines if "was repeated" in line], "at the level of the line"
+    assert reported == [f'"socket.accept() out of system resource" was repeated {count} times']
+    assert reported == [line for line in log.trouble.lines if "was repeated" in line], (
+        "at the level of the line"
+    )
     assert log.all.lines[-1] == "later"
 
 

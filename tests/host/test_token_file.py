@@ -61,7 +61,7 @@ def test_a_file_that_others_may_use_is_refused(tmp_path: Path, mode: int) -> Non
     assert token not in caught.value.message
 
 
-def test_a_place_where_no_file_can_be_is_told(tmp_path: Path) -> None:
+def test_a_place_where_no_file_can_be_is_reported(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     for path in (tmp_path / "folder", tmp_path / "absent" / "token"):
         with pytest.raises(I2VError) as caught:
@@ -69,7 +69,7 @@ def test_a_place_where_no_file_can_be_is_told(tmp_path: Path) -> None:
         assert caught.value.code == "server.token_file"
 
 
-def test_a_disk_that_takes_no_byte_is_told_and_leaves_no_half_token(tmp_path: Path) -> None:
+def test_a_disk_that_takes_no_byte_is_reported_and_leaves_no_half_token(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
     try:

@@ -63,9 +63,9 @@ def test_each_phase_has_its_share_of_the_time() -> None:
 
 def test_a_run_whose_memory_ran_out_on_the_way_tells_nothing() -> None:
     generation, result = run(10, 2)
-    told = (Notice("ladder.short", {}), Notice("ladder.denoise", {}))
-    assert Forecast([(generation, replace(result, notices=told[:1]))]).seconds(like()) == pytest.approx(12)
-    assert Forecast([(generation, replace(result, notices=told))]).seconds(like()) is None
+    notices = (Notice("ladder.short", {}), Notice("ladder.denoise", {}))
+    assert Forecast([(generation, replace(result, notices=notices[:1]))]).seconds(like()) == pytest.approx(12)
+    assert Forecast([(generation, replace(result, notices=notices))]).seconds(like()) is None
 
 
 def test_the_nearest_run_counts() -> None:

@@ -77,13 +77,13 @@ def test_pages_of_every_order_join_without_a_gap(store: JobStore, order: str) ->
     ids = [job.id for job in jobs]
     expected = {"newest": ids[::-1], "oldest": ids, "starred": [ids[i] for i in (4, 1, 6, 5, 3, 2, 0)]}
     filters = Filters(order=order)  # type: ignore[arg-type]
-    told: list[str] = []
+    reported: list[str] = []
     cursor: str | None = None
     for _ in range(3):
         page = store.page(cursor=cursor, limit=3, filters=filters)
-        told += [job.id for job in page.jobs]
+        reported += [job.id for job in page.jobs]
         cursor = page.next_cursor
-    assert (told, cursor) == (expected[order], None)
+    assert (reported, cursor) == (expected[order], None)
 
 
 @pytest.mark.parametrize(("order", "cursor"), [("newest", "1-5"), ("starred", "5"), ("starred", "2-5")])

@@ -289,11 +289,11 @@ class StoreAgainstModel(RuleBasedStateMachine):
     @precondition(lambda self: self.claims)
     @rule(number=NUMBER, fraction=st.none() | st.floats(0, 1))
     def heartbeat(self, number: int, fraction: float | None) -> None:
-        told: list[bool] = []
+        reported: list[bool] = []
         progress = None if fraction is None else Progress("denoising", fraction, 1, 2, 3.0, b"preview")
-        job = self.with_claim(number, lambda held: told.append(self.store.heartbeat(held, progress)))
+        job = self.with_claim(number, lambda held: reported.append(self.store.heartbeat(held, progress)))
         if job is not None:
-            assert told == [job.asked_to_stop]
+            assert reported == [job.asked_to_stop]
             job.progress = job.progress if fraction is None else fraction
 
     @precondition(lambda self: self.claims)
@@ -393,11 +393,11 @@ class StoreAgainstModel(RuleBasedStateMachine):
 
     @invariant()
     def the_store_tells_what_the_model_has(self) -> None:
-        told = self.store.page(limit=1000).jobs
-        assert [job.id for job in told] == [job.id for job in reversed(self.jobs)]
+        reported = self.store.page(limit=1000).jobs
+        assert [job.id for job in reported] == [job.id for job in reversed(self.jobs)]
         running = sum(job.status == "running" for job in self.jobs)
         positions = {job.id: running + n for n, job in enumerate(self.queued())}
-        for job, modelled in zip(told, reversed(self.jobs), strict=True):
+        for job, modelled in zip(reported, reversed(self.jobs), strict=True):
             attempts = [past.ending for past in job.history]
             found = Modelled(
                 job.id, job.status, job.attempt, job.deaths, job.interruptions, job.cancel_requested,

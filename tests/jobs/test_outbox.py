@@ -115,7 +115,7 @@ def test_a_transition_that_fails_half_way_leaves_neither_half(
 def test_whoever_reads_all_of_it_knows_every_job_s_state(store: JobStore, seed: int) -> None:
     """Random operations; the states that the outbox tells are those of the job table."""
     draw = random.Random(seed)
-    told: dict[str, str] = {}
+    reported: dict[str, str] = {}
     states = {"submitted": "queued", "requeued": "queued", "started": "running"}
     read = 0
     for _ in range(150):
@@ -147,8 +147,8 @@ def test_whoever_reads_all_of_it_knows_every_job_s_state(store: JobStore, seed: 
         for each in store.outbox.after(read):
             assert each.number > read
             read = each.number
-            told[each.job_id] = states.get(each.event, each.event)
-        left = {job_id: state for job_id, state in told.items() if state != "deleted"}
+            reported[each.job_id] = states.get(each.event, each.event)
+        left = {job_id: state for job_id, state in reported.items() if state != "deleted"}
         assert left == {job.id: job.status for job in store.page(limit=200).jobs}
 
 

@@ -195,7 +195,7 @@ def test_a_retried_job_goes_to_the_end_and_keeps_what_was_asked(store: JobStore)
 # --- while it runs
 
 
-def test_progress_is_told_and_kept_until_the_next(store: JobStore) -> None:
+def test_progress_is_reported_and_kept_until_the_next(store: JobStore) -> None:
     store.submit(submission())
     held = claimed(store)
     assert store.heartbeat(held, Progress("denoising", 0.25, 12, 50, 90.5, b"one")) is False
@@ -558,7 +558,7 @@ def test_inputs_of_all_jobs_are_owned_until_they_are_deleted(store: JobStore) ->
     assert (store.has_input(first.input), store.has_input(second.input)) == (False, True)
 
 
-def test_jobs_are_told_with_their_files_those_first_that_ended_first(path: Path) -> None:
+def test_jobs_are_reported_with_their_files_those_first_that_ended_first(path: Path) -> None:
     store = JobStore(path, clock=itertools.count(1.0).__next__)
     waiting, late, early = (store.submit(submission()) for _ in range(3))
     for job in (early, late):

@@ -31,7 +31,7 @@ def server() -> Iterator[str]:
         thread.join()
 
 
-def test_the_status_is_told_and_no_proxy_is_asked(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_status_is_reported_and_no_proxy_is_asked(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     assert [status_of(f"{server}/{status}", 10) for status in (200, 401, 503)] == [200, 401, 503]
 

@@ -97,9 +97,9 @@ def test_a_new_token_is_shown_to_the_person_and_kept_out_of_the_log(
 
 
 def test_a_stale_lock_file_is_no_obstacle(launcher: Launcher) -> None:
-    told = {"pid": os.getppid(), "urls": ["http://127.0.0.1:1"], "log": None}
+    answer = {"pid": os.getppid(), "urls": ["http://127.0.0.1:1"], "log": None}
     launcher.data_dir.mkdir(exist_ok=True)
-    (launcher.data_dir / NAME).write_text(json.dumps(told))
+    (launcher.data_dir / NAME).write_text(json.dumps(answer))
     assert start(launcher) == 0
 
 
@@ -124,7 +124,7 @@ def test_a_taken_port_is_not_evaded_but_its_holder_and_another_one_are_named(
     assert find_holder(launcher.data_dir) is None
 
 
-def test_a_death_before_the_page_answers_is_told_with_its_last_words(
+def test_a_death_before_the_page_answers_is_reported_with_its_last_words(
     launcher: Launcher, capsys: Captured
 ) -> None:
     (launcher.data_dir / "jobs.db").write_bytes(b"no database" * 1000)

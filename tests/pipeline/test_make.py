@@ -115,7 +115,7 @@ def test_a_network_makes_another_video_of_the_same_size_and_its_time_is_booked(
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (Cancelled("job.interrupted"), (Cancelled, "job.interrupted")),
         (MemoryError("ncnn: -100"), (InsufficientMemory, "encode.out_of_memory")),
@@ -128,7 +128,7 @@ def test_stopping_while_frames_are_enlarged_leaves_nothing_behind(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     error: Exception,
-    told: tuple[type[I2VError], str],
+    message: tuple[type[I2VError], str],
 ) -> None:
     done: list[Frames] = []
 
@@ -148,12 +148,12 @@ def test_stopping_while_frames_are_enlarged_leaves_nothing_behind(
     monkeypatch.setattr("i2v.pipeline.delivery.Upscaler", Network)
     with pytest.raises(I2VError) as caught:
         make(engine, enlarged, picture, tmp_path, stop)
-    assert (type(caught.value), caught.value.code) == told
+    assert (type(caught.value), caught.value.code) == message
     assert len(done) == 2, "of the four frames"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_network_that_is_gone_is_told_before_anything_is_computed(
+def test_a_network_that_is_gone_is_reported_before_anything_is_computed(
     engine: I2VGenXLEngine,
     enlarged: Generation,
     picture: Picture,

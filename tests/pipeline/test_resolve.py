@@ -44,7 +44,7 @@ PROVEN = Certificate((1.0, 1.0), (12, 50), (8, 8), (150, 170))
 
 
 @pytest.mark.parametrize(
-    ("speed", "guidance", "certificates", "settled", "told"),
+    ("speed", "guidance", "certificates", "settled", "reported"),
     [
         ("auto", 1.0, [PROVEN], "fast", []),
         ("auto", 2.5, [PROVEN], "exact", ["speed.not_measured"]),
@@ -56,13 +56,13 @@ PROVEN = Certificate((1.0, 1.0), (12, 50), (8, 8), (150, 170))
     ],
 )
 def test_fast_is_what_is_proven_or_asked_for(
-    speed: str, guidance: float, certificates: list[Certificate] | None, settled: str, told: list[str]
+    speed: str, guidance: float, certificates: list[Certificate] | None, settled: str, reported: list[str]
 ) -> None:
     fields = {"prompt": "the camera pans left", "speed": speed, "guidance_scale": guidance}
     request = GenerationRequest.parse(fields)
     generation, notices = resolve(request, ALONE, {}, (512, 512), certificates=certificates)
     assert generation.speed == settled
-    assert [notice.code for notice in notices] == told
+    assert [notice.code for notice in notices] == reported
 
 
 def test_few_steps_are_exact_without_a_word() -> None:
@@ -156,7 +156,7 @@ def test_the_embedded_model_generates_at_its_own_size_and_scales_up_with_a_notic
 
 
 @pytest.mark.parametrize(
-    ("fields", "told", "notices"),
+    ("fields", "message", "notices"),
     [
         ({"fps": 12}, 12, []),
         ({"fps": 24}, 16, ["request.target_fps_clamped"]),
@@ -166,10 +166,10 @@ def test_the_embedded_model_generates_at_its_own_size_and_scales_up_with_a_notic
     ],
 )
 def test_fps_is_the_playback_rate_and_clamped_the_models_condition(
-    fields: dict[str, object], told: int, notices: list[str]
+    fields: dict[str, object], message: int, notices: list[str]
 ) -> None:
     generation, said = settle(I2VGEN_XL, **fields)
-    assert (generation.fps, generation.target_fps) == (fields.get("fps", 8), told)
+    assert (generation.fps, generation.target_fps) == (fields.get("fps", 8), message)
     assert said == notices
 
 
@@ -190,7 +190,7 @@ def test_a_blank_prompt_is_refused_where_the_engine_needs_one(prompt: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("upscaling", "installed", "upscaler", "told"),
+    ("upscaling", "installed", "upscaler", "reported"),
     [
         ("auto", ["span", "real-esrgan"], "real-esrgan", ["request.upscaled"]),
         ("auto", ["span"], "span", ["request.upscaled"]),
@@ -206,13 +206,13 @@ def test_frames_are_enlarged_by_what_is_wanted_and_installed(
     upscaling: Upscaling,
     installed: list[str],
     upscaler: str,
-    told: list[str],
+    reported: list[str],
 ) -> None:
     monkeypatch.setattr("i2v.media.upscale.is_installed", lambda name: name in installed)
     large = GenerationRequest.parse({"prompt": "pan", "resolution": "512p"})
     generation, notices = resolve(large, ALONE, load_presets(), PHOTO, upscaling=upscaling)
     assert generation.upscaler == upscaler
-    assert [notice.code for notice in notices] == told
+    assert [notice.code for notice in notices] == reported
     native, notices = resolve(
         GenerationRequest(prompt="pan"), ALONE, load_presets(), PHOTO, upscaling=upscaling
     )

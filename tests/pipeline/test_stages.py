@@ -56,18 +56,18 @@ def test_each_stage_has_its_seconds_bytes_and_estimate(
     books = StageBooks(EMBEDDED, asked, PLAN, watch)
     events = list(books.follow(story()))
     assert [type(event) for event in events] == [Conditioned, Denoised, SteppedDown, Denoised, Decoded]
-    told = books.to_list()
-    assert [(stage.name, stage.bytes) for stage in told] == [
+    reported = books.to_list()
+    assert [(stage.name, stage.bytes) for stage in reported] == [
         ("condition", 200),
         ("denoise", 700),
         ("decode", 900),
     ]
     figures = [MEMORY.estimate(EMBEDDED, asked, plan) for plan in (PLAN, LOWER)]
     plain, lower = (found for found in figures if found is not None)
-    assert told[0].estimated_bytes == plain.metered(Stage.CONDITION)
-    assert told[1].estimated_bytes == lower.metered(Stage.DENOISE), "of the plan the peak was seen under"
-    assert cast("float", told[1].seconds) >= 0.05, "the try that failed took time"
-    assert told[1].seconds == round(watch.seconds["denoise"], 3)
+    assert reported[0].estimated_bytes == plain.metered(Stage.CONDITION)
+    assert reported[1].estimated_bytes == lower.metered(Stage.DENOISE), "of the plan the peak was seen under"
+    assert cast("float", reported[1].seconds) >= 0.05, "the try that failed took time"
+    assert reported[1].seconds == round(watch.seconds["denoise"], 3)
 
 
 def test_who_looks_at_a_step_waits_for_it_in_the_steps_time(

@@ -51,48 +51,48 @@ def test_an_empty_prompt_and_a_picture_to_come_are_no_reason_for_advice() -> Non
     assert codes("  ", None) == []
 
 
-@pytest.mark.parametrize(("size", "spec", "told"), [
+@pytest.mark.parametrize(("size", "spec", "advised"), [
     ((511, 2000), I2VGEN_XL, True), ((512, 512), I2VGEN_XL, False),
     ((159, 500), EMBEDDED, True), ((160, 160), EMBEDDED, False),
 ])  # fmt: skip
 def test_a_small_picture_is_one_below_what_the_model_generates(
-    size: tuple[int, int], spec: EngineSpec, told: bool
+    size: tuple[int, int], spec: EngineSpec, advised: bool
 ) -> None:
-    assert ("small_picture" in codes("the camera pans left", size, spec=spec)) == told
+    assert ("small_picture" in codes("the camera pans left", size, spec=spec)) == advised
 
 
-@pytest.mark.parametrize(("width", "sharpness", "spec", "told"), [
+@pytest.mark.parametrize(("width", "sharpness", "spec", "advised"), [
     (4000, 640, I2VGEN_XL, False), (4000, 320, I2VGEN_XL, True), (600, 600, I2VGEN_XL, False),
     (600, 300, I2VGEN_XL, True), (4000, 160, EMBEDDED, False), (4000, 80, EMBEDDED, True),
 ])  # fmt: skip
 def test_a_blurred_picture_is_one_with_less_detail_than_the_model_shows(
-    width: int, sharpness: int, spec: EngineSpec, told: bool
+    width: int, sharpness: int, spec: EngineSpec, advised: bool
 ) -> None:
     facts = PictureFacts(width, 520, sharpness, 0.0)
-    assert codes("the camera pans left", facts, spec=spec) == ["blurred_picture"] * told
+    assert codes("the camera pans left", facts, spec=spec) == ["blurred_picture"] * advised
 
 
-def test_a_small_picture_is_told_once() -> None:
+def test_a_small_picture_is_reported_once() -> None:
     assert codes(size=PictureFacts(300, 200, 300, 0.0)) == ["small_picture"]
     assert codes(size=PictureFacts(300, 200, 150, 0.0)) == ["small_picture", "blurred_picture"]
 
 
-def test_text_in_the_picture_is_told() -> None:
+def test_text_in_the_picture_is_reported() -> None:
     assert codes(size=PictureFacts(800, 600, 640, 0.01)) == ["text_in_picture"]
     assert codes(size=PictureFacts(800, 600, 640, 0.0)) == []
 
 
-@pytest.mark.parametrize(("number", "told"), [(16, False), (16.5, True)])
-def test_guidance_over_16_is_told(number: float, told: bool) -> None:
-    assert ("high_guidance" in codes(guidance_scale=number)) == told
+@pytest.mark.parametrize(("number", "advised"), [(16, False), (16.5, True)])
+def test_guidance_over_16_is_reported(number: float, advised: bool) -> None:
+    assert ("high_guidance" in codes(guidance_scale=number)) == advised
 
 
-@pytest.mark.parametrize(("fps", "told"), [(5, True), (6, False)])
-def test_under_6_fps_is_told(fps: float, told: bool) -> None:
-    assert ("low_fps" in codes(fps=fps)) == told
+@pytest.mark.parametrize(("fps", "advised"), [(5, True), (6, False)])
+def test_under_6_fps_is_reported(fps: float, advised: bool) -> None:
+    assert ("low_fps" in codes(fps=fps)) == advised
 
 
-def test_a_prompt_beyond_the_text_encoder_is_told_with_the_numbers() -> None:
+def test_a_prompt_beyond_the_text_encoder_is_reported_with_the_numbers() -> None:
     long = "the quiet old boat turns slowly towards the far shore " * 8
     (notice,) = advise(long, None, 9, 8, I2VGEN_XL)
     assert notice.code == "advice.long_prompt"
@@ -105,7 +105,7 @@ def test_words_that_name_no_motion_are_named() -> None:
     assert notice.params == {"words": "perfect, beautiful"}
 
 
-def test_over_three_actions_are_told_and_repetition_is_not() -> None:
+def test_over_three_actions_are_reported_and_repetition_is_not() -> None:
     assert codes("she walks, turns, waves and smiles") == ["many_actions"]
     assert codes("she walks, then walks on, still walking, turns and waves") == []
     assert codes("morning light on a building, a wavy wall, a painting and a ceiling") == []
@@ -173,17 +173,17 @@ def test_a_clip_of_the_pictures_own_size_may_be_small_and_what_is_not_drawn_anew
 GENERATION = Generation("", "", 64, 64, 64, 64, "keep", 8, 8, 8, 10, 1.0, seed=0, engine="embedded")
 
 
-def told(spec: EngineSpec, **fields: object) -> list[str]:
+def codes_for(spec: EngineSpec, **fields: object) -> list[str]:
     return [notice.code for notice in limits(replace(GENERATION, **fields), spec)]  # type: ignore[arg-type]
 
 
 def test_a_job_is_told_what_its_engine_does_not_do() -> None:
-    assert told(EMBEDDED, prompt="the camera pans left") == []
-    assert told(EMBEDDED, prompt="a man walks") == ["advice.unknown_motion"]
-    assert told(EMBEDDED, prompt="推镜头") == told(EMBEDDED, prompt="镜头推近") == []
-    assert told(EMBEDDED, prompt="the camera pans left and zooms in") == ["advice.one_motion"]
-    assert told(EMBEDDED, prompt="镜头向左平移，同时推近") == ["advice.one_motion"]
-    assert told(EMBEDDED, prompt="zoom in", guidance_scale=15.0) == ["advice.no_guidance"]
-    assert told(I2VGEN_XL, prompt="a man walks, the camera pans and zooms", guidance_scale=9.0) == []
-    assert told(I2VGEN_XL, prompt="waves", guidance_scale=17.0) == ["advice.high_guidance"]
-    assert told(CONTRARY, guidance_scale=17.0) == []  # it reads neither
+    assert codes_for(EMBEDDED, prompt="the camera pans left") == []
+    assert codes_for(EMBEDDED, prompt="a man walks") == ["advice.unknown_motion"]
+    assert codes_for(EMBEDDED, prompt="推镜头") == codes_for(EMBEDDED, prompt="镜头推近") == []
+    assert codes_for(EMBEDDED, prompt="the camera pans left and zooms in") == ["advice.one_motion"]
+    assert codes_for(EMBEDDED, prompt="镜头向左平移，同时推近") == ["advice.one_motion"]
+    assert codes_for(EMBEDDED, prompt="zoom in", guidance_scale=15.0) == ["advice.no_guidance"]
+    assert codes_for(I2VGEN_XL, prompt="a man walks, the camera pans and zooms", guidance_scale=9.0) == []
+    assert codes_for(I2VGEN_XL, prompt="waves", guidance_scale=17.0) == ["advice.high_guidance"]
+    assert codes_for(CONTRARY, guidance_scale=17.0) == []  # it reads neither

@@ -49,9 +49,9 @@ ODD: list[tuple[dict[str, object], str]] = [
 
 def test_settings_that_nobody_could_have_asked_for_are_refused(service: Service, tmp_path: Path) -> None:
     assert service.settings_of(tagged(tmp_path / "fine.mp4")).fields["seed"] == 1
-    for changed, told in ODD:
+    for changed, message in ODD:
         path = tagged(tmp_path / "odd.mp4", **changed)
-        with pytest.raises(InvalidRequest, match=re.escape(told)) as caught:
+        with pytest.raises(InvalidRequest, match=re.escape(message)) as caught:
             service.settings_of(path)
         path.unlink()
         assert caught.value.code == "provenance.unreadable"

@@ -115,7 +115,7 @@ def test_what_is_not_there_or_not_whole_is_no_video(job: Job, problem: str, chan
     assert (caught.value.code, caught.value.params["path"]) == (f"job.video_{problem}", str(path))
 
 
-def test_a_file_that_may_not_be_read_is_told(job: Job) -> None:
+def test_a_file_that_may_not_be_read_is_reported(job: Job) -> None:
     path = Path(job.output)
     path.chmod(0)
     child = os.fork()

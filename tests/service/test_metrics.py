@@ -37,7 +37,7 @@ def value(found: Samples, name: str, **labels: str) -> float:
     return found[name, tuple(sorted(labels.items()))]
 
 
-def test_the_queue_and_its_oldest_job_are_told(service: Service, settings: Settings) -> None:
+def test_the_queue_and_its_oldest_job_are_reported(service: Service, settings: Settings) -> None:
     before = samples(service)
     assert value(before, "i2v_queue_jobs") == 0
     assert value(before, "i2v_queue_oldest_age_seconds") == 0

@@ -168,7 +168,7 @@ def test_a_damaged_file_is_found_and_fetched_again(models: Models, hub: Hub, tmp
     assert ended(models).task.ending.code == "weights.checked"  # type: ignore[union-attr]
 
 
-def test_what_no_source_has_is_told_and_logged(
+def test_what_no_source_has_is_reported_and_logged(
     settings: ModelSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -201,10 +201,12 @@ def test_an_error_that_nobody_understands_is_told_too(
 
 def test_a_check_that_waits_for_nothing_can_be_stopped(models: Models, settings: ModelSettings) -> None:
     with alone(
-        I2VGEN_XL, settings, TransferMeter(lambda told: None, lambda: False)
+        I2VGEN_XL, settings, TransferMeter(lambda message: None, lambda: False)
     ):  # as another process would
         models.download(NAME)
-        wait_for(lambda: (told := models.get(NAME).task.progress) is not None and told.phase == "waiting")  # type: ignore[union-attr]
+        wait_for(
+            lambda: (message := models.get(NAME).task.progress) is not None and message.phase == "waiting"
+        )  # type: ignore[union-attr]
         models.cancel(NAME)
         assert ended(models).state == "absent"
 

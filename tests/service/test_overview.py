@@ -16,7 +16,7 @@ from tests.rehearsal import stage
 CPU = DeviceInfo("cpu", "CPU", 2**33)
 
 
-def test_folders_and_versions_are_told(tmp_path: Path) -> None:
+def test_folders_and_versions_are_reported(tmp_path: Path) -> None:
     settings = stage(tmp_path, engine__name="auto")
     found = take_overview(settings, CPU)
     assert found.device == CPU

@@ -66,14 +66,14 @@ def test_a_plan_tells_what_fits_the_card_and_a_job_that_may_not_fit_is_accepted_
     )
     too_large = service.plan({**asked, "num_frames": 128})
     assert (too_large.fits, too_large.options["num_frames"]) == (False, 128)
-    told = [notice.code for notice in too_large.memory]
-    assert told == [
+    reported = [notice.code for notice in too_large.memory]
+    assert reported == [
         "plan.too_large", "plan.fewer_frames", "plan.smaller", "request.untrained_frames",
         "speed.not_measured",
     ]  # fmt: skip
     job = service.submit({**asked, "num_frames": 128}, picture())
     assert job.generation.num_frames == 128
-    assert set(told) <= {notice.code for notice in job.notices}
+    assert set(reported) <= {notice.code for notice in job.notices}
     service.stop()
 
 

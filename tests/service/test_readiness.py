@@ -64,7 +64,7 @@ CASES: list[tuple[Spoil, str]] = [
 
 
 @pytest.mark.parametrize(("spoil", "code"), CASES)
-def test_a_submission_is_refused_for_the_very_reason_that_is_told(
+def test_a_submission_is_refused_for_the_very_reason_that_is_reported(
     service: Service, settings: Settings, spoil: Spoil, code: str
 ) -> None:
     service.submit({"prompt": "x"}, picture())
@@ -79,7 +79,7 @@ def test_a_submission_is_refused_for_the_very_reason_that_is_told(
 
 
 @pytest.mark.parametrize(("name", "code"), [("data", "data.no_space"), ("videos", "output.no_space")])
-def test_a_full_disk_is_told_by_its_folder(
+def test_a_full_disk_is_reported_by_its_folder(
     service: Service, settings: Settings, monkeypatch: pytest.MonkeyPatch, name: str, code: str
 ) -> None:
     usage = shutil.disk_usage(settings.service.data_dir)
@@ -96,7 +96,7 @@ def test_a_full_disk_is_told_by_its_folder(
     assert caught.value.code == code
 
 
-def test_no_ffmpeg_is_told(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_ffmpeg_is_reported(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/nowhere/ffmpeg")
     problem = service.problem()
     assert problem is not None

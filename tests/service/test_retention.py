@@ -107,8 +107,8 @@ def test_jobs_that_ended_long_enough_ago_go_with_all_that_is_theirs(
     assert kept.left() == {young.id}
     assert names(kept.settings.output.directory) == [Path(young.output).name]
     assert all(name.startswith(young.id) for name in names(kept.settings.inputs))
-    told = [record.getMessage() for record in caplog.records if record.name == "i2v.service.retention"]
-    assert len(told) == 3
+    reported = [record.getMessage() for record in caplog.records if record.name == "i2v.service.retention"]
+    assert len(reported) == 3
     assert "secret" not in caplog.text
     kept.retention.sweep()
     assert len(kept.deleted) == 3

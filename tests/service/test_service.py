@@ -398,7 +398,7 @@ def test_a_delete_that_is_cut_off_is_finished_by_the_next_one(
     assert inputs(settings) == []
 
 
-def test_a_picture_that_cannot_be_removed_is_told_and_keeps_no_job(
+def test_a_picture_that_cannot_be_removed_is_reported_and_keeps_no_job(
     service: Service, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     job = service.submit(FIELDS, picture())

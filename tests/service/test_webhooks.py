@@ -199,7 +199,7 @@ def test_what_was_not_delivered_when_the_service_ended_goes_out_after_its_start(
         assert {each.headers["webhook-id"] for each in receiver.received} == {first.headers["webhook-id"]}
 
 
-def test_what_happens_while_no_service_runs_is_told_afterwards(tmp_path: Path) -> None:
+def test_what_happens_while_no_service_runs_is_reported_afterwards(tmp_path: Path) -> None:
     with receiving() as receiver:
         with closing(JobStore(stage(tmp_path).database)) as store:
             end_a_job(store)

@@ -214,20 +214,20 @@ def test_held_out_prompts_with_a_trained_phrase_inside_are_told_apart() -> None:
 def test_every_other_group_asks_for_pans_tilts_zooms_and_turns_alike() -> None:
     planned = list(cases(46, 16, 1.0, 0))
     for group in ("speed", "fps", "eased", "aspect", "frames16"):
-        told = [case for case in planned if case.group == group]
-        assert {case.clip.take.motions[0] for case in told} == set(MOTIONS), group
-        settings = Counter((c.clip.take.speed, c.clip.take.easing, c.clip.fps, c.view) for c in told)
+        reported = [case for case in planned if case.group == group]
+        assert {case.clip.take.motions[0] for case in reported} == set(MOTIONS), group
+        settings = Counter((c.clip.take.speed, c.clip.take.easing, c.clip.fps, c.view) for c in reported)
         assert list(settings.values()) == [8, 8], group
 
 
 def test_a_full_run_has_200_pairs_on_40_photographs_that_no_training_package_holds() -> None:
     planned = list(cases(46, 16, 1.0, 0))
-    told = [case for case in planned if case.group in ("seen", "unseen")]
-    assert len(told) >= 200
-    assert len({case.photo for case in told}) >= 40
-    assert not {photo.package for photo in manifest("train")} & {case.photo.package for case in told}
+    reported = [case for case in planned if case.group in ("seen", "unseen")]
+    assert len(reported) >= 200
+    assert len({case.photo for case in reported}) >= 40
+    assert not {photo.package for photo in manifest("train")} & {case.photo.package for case in reported}
     assert len({case.key for case in planned}) == len(planned)
-    assert set(Counter(case.clip.take.motions for case in told).values()) <= set(range(26, 31))
+    assert set(Counter(case.clip.take.motions for case in reported).values()) <= set(range(26, 31))
     guided, negative = ([case for case in planned if case.group == g] for g in ("guided", "negative"))
     assert [case.clip for case in guided] == [case.clip for case in negative]
     seen = {case.number: case for case in planned if case.group == "seen"}

@@ -118,8 +118,8 @@ def tell(rank: int, folder: str, port: int) -> None:
     address = f"tcp://127.0.0.1:{port}"
     torch.distributed.init_process_group("gloo", address, rank=rank, world_size=2)
     gradients = torch.tensor([rank, 10.0 * rank])
-    told = Crew(rank, 2).average(gradients, [float(rank), 5.0])
-    torch.save((gradients, told), f"{folder}/{rank}.pt")
+    mean = Crew(rank, 2).average(gradients, [float(rank), 5.0])
+    torch.save((gradients, mean), f"{folder}/{rank}.pt")
 
 
 @pytest.mark.slow
@@ -129,8 +129,8 @@ def test_processes_take_the_step_of_their_averaged_gradients(tmp_path: Path) -> 
         port = free.getsockname()[1]
     torch.multiprocessing.spawn(tell, (str(tmp_path), port), nprocs=2)
     for rank in range(2):
-        gradients, told = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
-        assert told == [0.5, 5.0]
+        gradients, reported = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        assert reported == [0.5, 5.0]
         assert gradients.tolist() == [0.5, 5.0]
 
 

@@ -29,12 +29,12 @@ def problem(response: requests.Response, status: int) -> dict[str, Any]:
     """Return the problem that `response` is, after checking its form."""
     assert response.status_code == status, response.text
     assert response.headers["Content-Type"] == MEDIA_TYPE
-    told: dict[str, Any] = response.json()
-    assert told.keys() == {"type", "title", "status", "code", "detail", "field", "value", "hint"}
-    assert (told["type"], told["status"]) == ("about:blank", status)
-    assert told["detail"]
+    reported: dict[str, Any] = response.json()
+    assert reported.keys() == {"type", "title", "status", "code", "detail", "field", "value", "hint"}
+    assert (reported["type"], reported["status"]) == ("about:blank", status)
+    assert reported["detail"]
     assert "Traceback" not in response.text
-    return told
+    return reported
 
 
 # --- fields: the same table as a form and as JSON
@@ -87,9 +87,9 @@ def test_a_bad_field_is_named_with_its_value(
         timeout=30,
     )
     for response in (as_json, as_form):
-        told = problem(response, 422)
-        assert told["field"] == field
-        assert told["code"].startswith("request.")
+        body = problem(response, 422)
+        assert body["field"] == field
+        assert body["code"].startswith("request.")
         assert len(response.content) < 1500  # long values are shortened
 
 
@@ -156,8 +156,8 @@ def test_json_that_is_none_is_refused(shared_house: House, path: str, body: byte
     response = requests.post(
         shared_house.url + path, data=body, headers={"Content-Type": "application/json"}, timeout=30
     )
-    told = problem(response, 422)
-    assert "NaN" not in json.dumps(told["value"])
+    answer = problem(response, 422)
+    assert "NaN" not in json.dumps(answer["value"])
 
 
 def test_a_number_beyond_all_bounds_is_refused_and_not_echoed_as_a_number(shared_house: House) -> None:
@@ -165,8 +165,8 @@ def test_a_number_beyond_all_bounds_is_refused_and_not_echoed_as_a_number(shared
     response = requests.post(
         f"{shared_house.api}/plan", data=body, headers={"Content-Type": "application/json"}, timeout=30
     )
-    told = problem(response, 422)
-    assert (told["field"], told["value"]) == ("guidance_scale", "inf")
+    answer = problem(response, 422)
+    assert (answer["field"], answer["value"]) == ("guidance_scale", "inf")
 
 
 # --- forms
@@ -195,8 +195,8 @@ def test_a_bad_form_is_refused(
     filled = [
         (name, (file, shared_house.picture if data == b"PICTURE" else data)) for name, (file, data) in parts
     ]
-    told = problem(requests.post(shared_house.url + path, files=filled, timeout=30), 422)
-    assert (told["code"], told["field"]) == (code, field)
+    body = problem(requests.post(shared_house.url + path, files=filled, timeout=30), 422)
+    assert (body["code"], body["field"]) == (code, field)
 
 
 @pytest.mark.parametrize(
@@ -219,8 +219,8 @@ def test_a_form_that_is_none_is_refused(shared_house: House, media_type: str, bo
 @pytest.mark.parametrize("path", ["/api/v1/jobs", "/api/v1/plan", "/api/predict", "/generate"])
 def test_another_type_of_body_is_415(shared_house: House, path: str, media_type: str | None) -> None:
     headers = {} if media_type is None else {"Content-Type": media_type.encode("latin-1")}
-    told = problem(requests.post(shared_house.url + path, data=b"x", headers=headers, timeout=30), 415)
-    assert told["field"] == "Content-Type"
+    body = problem(requests.post(shared_house.url + path, data=b"x", headers=headers, timeout=30), 415)
+    assert body["field"] == "Content-Type"
 
 
 # --- pictures: the table of what we answer
@@ -250,8 +250,8 @@ def test_a_bad_picture_is_refused(
 ) -> None:
     files = {"image": (f"{name}.png", data())}
     response = requests.post(f"{shared_house.api}/jobs", data={"prompt": "x"}, files=files, timeout=60)
-    told = problem(response, status)
-    assert (told["code"], told["field"]) == (code, "image")
+    body = problem(response, status)
+    assert (body["code"], body["field"]) == (code, "image")
 
 
 # --- queries, headers, addresses
@@ -275,8 +275,8 @@ def test_a_bad_picture_is_refused(
     ],
 )
 def test_a_bad_query_is_named(shared_house: House, query: str, field: str) -> None:
-    told = problem(shared_house.get(f"/jobs?{query}"), 422)
-    assert told["field"] == field
+    body = problem(shared_house.get(f"/jobs?{query}"), 422)
+    assert body["field"] == field
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256])
@@ -306,7 +306,7 @@ def test_a_bad_key_is_named(shared_house: House, key: str) -> None:
         ("GET", "/generate/", 405, "http.bad_method"),
     ],
 )
-def test_a_wrong_address_or_method_is_told(
+def test_a_wrong_address_or_method_is_reported(
     shared_house: House, method: str, path: str, status: int, code: str
 ) -> None:
     response = requests.request(method, shared_house.url + path, timeout=30)
@@ -336,8 +336,8 @@ def test_what_nobody_foresaw_is_a_problem_and_goes_to_the_log(
 
     monkeypatch.setattr(house.service, "get", boom)
     response = house.get("/jobs/x")
-    told = problem(response, 500)
-    assert (told["code"], "ZeroDivisionError" in told["detail"]) == ("http.internal", True)
+    body = problem(response, 500)
+    assert (body["code"], "ZeroDivisionError" in body["detail"]) == ("http.internal", True)
     assert "secret" not in response.text
 
     def errors() -> list[str]:

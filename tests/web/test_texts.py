@@ -82,41 +82,43 @@ def test_every_text_is_used_and_every_used_one_is_there() -> None:
 
 
 def test_a_notice_is_said_in_the_language_of_the_page() -> None:
-    told = Notice("advice.low_fps", {"fps": 4}).to_dict()
-    assert translate(told, "en") == told["message"]
-    assert translate(told, "zh-CN").startswith("每秒 4 帧")
+    answer = Notice("advice.low_fps", {"fps": 4}).to_dict()
+    assert translate(answer, "en") == answer["message"]
+    assert translate(answer, "zh-CN").startswith("每秒 4 帧")
 
 
 @pytest.mark.parametrize(("language", "sentence"), [
     ("en", "Seed: x is not valid. It must be a number."), ("zh-CN", "种子：x 无效，要求：a number。"),
 ])  # fmt: skip
 def test_an_error_on_the_page_names_the_control_and_not_the_field(language: Language, sentence: str) -> None:
-    told = InvalidRequest("request.invalid", field="seed", value="x", allowed="a number").to_dict()
-    assert translate(told, language) == sentence
+    answer = InvalidRequest("request.invalid", field="seed", value="x", allowed="a number").to_dict()
+    assert translate(answer, language) == sentence
 
 
 def test_a_state_and_a_title_are_said_in_chinese_too() -> None:
-    told = InvalidRequest("job.not_finished", id="1", status="running").to_dict()
-    assert translate(told, "zh-CN") == "任务状态为运行中，请先取消再删除。"
-    told = InvalidRequest("weights.not_published", title="Demo model").to_dict()
-    assert translate(told, "zh-CN").startswith("演示模型 是 i2v 自带的模型")
-    assert translate(told, "en").startswith("Demo model comes with i2v")
+    answer = InvalidRequest("job.not_finished", id="1", status="running").to_dict()
+    assert translate(answer, "zh-CN") == "任务状态为运行中，请先取消再删除。"
+    answer = InvalidRequest("weights.not_published", title="Demo model").to_dict()
+    assert translate(answer, "zh-CN").startswith("演示模型 是 i2v 自带的模型")
+    assert translate(answer, "en").startswith("Demo model comes with i2v")
 
 
 def test_an_error_says_what_to_do_about_it_in_both_languages() -> None:
-    told = InvalidRequest("job.cancelled").to_dict()
+    answer = InvalidRequest("job.cancelled").to_dict()
     entry = catalogue()["job.cancelled"]
-    assert translate(told, "en") == f"{entry.message} {entry.hint}"
-    assert translate(told, "zh-CN") == "任务已取消。如果仍然需要视频，请重试任务。"
+    assert translate(answer, "en") == f"{entry.message} {entry.hint}"
+    assert translate(answer, "zh-CN") == "任务已取消。如果仍然需要视频，请重试任务。"
 
 
-@pytest.mark.parametrize("told", [
+@pytest.mark.parametrize("stored", [
     {"code": "gone.code", "params": {}, "message": "As it was."},
     {"code": "advice.low_fps", "params": {}, "message": "As it was."},
 ])  # fmt: skip
 @pytest.mark.parametrize("language", get_args(Language))
-def test_what_an_older_version_stored_is_said_as_it_was(told: dict[str, object], language: Language) -> None:
-    assert translate(told, language) == "As it was."
+def test_what_an_older_version_stored_is_said_as_it_was(
+    stored: dict[str, object], language: Language
+) -> None:
+    assert translate(stored, language) == "As it was."
 
 
 def test_values_are_put_in_once_whatever_they_hold() -> None:

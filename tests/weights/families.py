@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 
-from i2v.core.engine_spec import EngineSpec, Published
+from i2v.core.engine_spec import EngineSpec, Repository
 from tests.weights.hub import REVISION, make_weights
 
 BASE, ADAPTER = "someone/base", "other/adapter"
 
 
-def make_spec(name: str, files: tuple[str, ...], *published: Published, **fields: object) -> EngineSpec:
+def make_spec(name: str, files: tuple[str, ...], *published: Repository, **fields: object) -> EngineSpec:
     usual: dict[str, object] = {
         "title": name.title(), "implementation": "nowhere:Engine", "multiple": 8,
         "trained_frames": (16, 16), "trained_fps": (8, 8),
@@ -18,9 +18,9 @@ def make_spec(name: str, files: tuple[str, ...], *published: Published, **fields
     return EngineSpec(name=name, files=files, published=published, **(usual | fields))  # type: ignore[arg-type]
 
 
-def repository(repo: str, folder: str = "", **fields: object) -> Published:
+def repository(repo: str, folder: str = "", **fields: object) -> Repository:
     usual: dict[str, object] = {"modelscope": (repo,), "size": 600_000, "licence": "MIT"}
-    return Published(repo=repo, revision=REVISION, folder=folder, **(usual | fields))  # type: ignore[arg-type]
+    return Repository(repo=repo, revision=REVISION, folder=folder, **(usual | fields))  # type: ignore[arg-type]
 
 
 BASE_FILES = ("model_index.json", "unet/config.json", "unet/diffusion_pytorch_model.safetensors")

@@ -98,7 +98,7 @@ def test_a_pickle_in_the_place_of_safetensors_is_refused(folder: Path) -> None:
     assert str(error.params["path"]).endswith("unet/diffusion_pytorch_model.bin")
 
 
-def test_what_is_no_folder_or_no_model_is_told(tmp_path: Path) -> None:
+def test_what_is_no_folder_or_no_model_is_reported(tmp_path: Path) -> None:
     assert refusal(tmp_path / "nowhere").code == "weights.no_folder"
     assert refusal(tmp_path).code == "weights.no_index"
 
@@ -220,7 +220,7 @@ def test_the_embedded_model_can_be_read_whole(make_models: MakeModels) -> None:
     assert verify(EMBEDDED, make_models()).is_right
 
 
-def test_no_model_is_told_with_the_way_to_one(make_models: MakeModels) -> None:
+def test_no_model_is_reported_with_the_way_to_one(make_models: MakeModels) -> None:
     with pytest.raises(ModelUnavailable, match="i2v models download i2vgen-xl"):
         verify(I2VGEN_XL, make_models())
 

@@ -33,7 +33,7 @@ STALL = 1.5  # seconds of silence after which a source is left, where there is o
 
 
 def fetch(
-    models: ModelSettings, on_progress: Callable[[TransferProgress], None] = lambda told: None
+    models: ModelSettings, on_progress: Callable[[TransferProgress], None] = lambda message: None
 ) -> Downloaded:
     return download(I2VGEN_XL, models, on_progress)
 
@@ -65,8 +65,8 @@ def test_only_what_the_engine_reads_is_fetched_and_each_file_is_held_to_its_hash
 ) -> None:
     hub = make_hub()
     models = make_models(hub)
-    told: list[TransferProgress] = []
-    done = fetch(models, told.append)
+    reported: list[TransferProgress] = []
+    done = fetch(models, reported.append)
     expected = wanted(hub.files)
     assert contents(models) == expected
     assert hub.names() == expected.keys(), "not the pickles, not the fp32 variants"
@@ -81,8 +81,8 @@ def test_only_what_the_engine_reads_is_fetched_and_each_file_is_held_to_its_hash
     assert row["sha256"] == hashlib.sha256(expected[UNET]).hexdigest()
     assert (row["checked"], row["source"]) == ("sha256", hub.address)
     assert rows[str(done.folder.path / "unet/config.json")]["checked"] == "git-sha1"
-    assert {"asking", "fetching", "checking"} <= {each.phase for each in told}
-    assert told[-1].done == told[-1].total == done.fetched
+    assert {"asking", "fetching", "checking"} <= {each.phase for each in reported}
+    assert reported[-1].done == reported[-1].total == done.fetched
 
     assert hub.sent[-1].name == "model_index.json", "a folder is a model only when it is complete"
     hub.requests.clear()
@@ -146,12 +146,12 @@ def test_a_source_that_stalls_is_left_for_the_next_one_which_goes_on_with_the_fi
 def test_a_slow_line_is_not_taken_for_a_stall(make_hub: MakeHub, make_models: MakeModels) -> None:
     hub = make_hub(files=make_files(100_000), speed=80_000)
     models = make_models(hub, stall_seconds=1)
-    told: list[TransferProgress] = []
+    reported: list[TransferProgress] = []
     start = time.monotonic()
-    fetch(models, told.append)
+    fetch(models, reported.append)
     assert time.monotonic() - start > 4
     assert [sent.start for sent in hub.sent] == [0] * len(hub.sent), "nothing was begun again"
-    steps = [each for each in told if each.phase == "fetching" and each.file == UNET and each.eta]
+    steps = [each for each in reported if each.phase == "fetching" and each.file == UNET and each.eta]
     assert any(20_000 < each.speed < 320_000 for each in steps)
     assert any(0 < each.file_bytes < each.file_size for each in steps), "the file is seen to grow"
 
@@ -179,10 +179,10 @@ def test_a_source_that_refuses_a_file_is_left_for_the_next_one(
 def test_an_error_that_passes_is_waited_for(make_hub: MakeHub, make_models: MakeModels) -> None:
     hub = make_hub(faults={UNET: Fault(status=502, times=2)})
     models = make_models(hub)
-    told: list[TransferProgress] = []
-    fetch(models, told.append)
+    reported: list[TransferProgress] = []
+    fetch(models, reported.append)
     assert contents(models) == wanted(hub.files)
-    assert "pausing" in {each.phase for each in told}
+    assert "pausing" in {each.phase for each in reported}
 
 
 @pytest.mark.slow
@@ -196,7 +196,9 @@ def test_a_source_that_is_dead_or_silent_is_passed_over(make_hub: MakeHub, make_
     assert done.hash_source == alive.address
 
 
-def test_where_no_source_has_it_each_ones_reason_is_told(make_hub: MakeHub, make_models: MakeModels) -> None:
+def test_where_no_source_has_it_each_ones_reason_is_reported(
+    make_hub: MakeHub, make_models: MakeModels
+) -> None:
     first = make_hub(faults={UNET: Fault(status=404)})
     second = make_hub(revision="0" * 40)
     models = make_models(first, second)
@@ -346,8 +348,8 @@ def test_a_cancel_is_heard_while_nothing_comes_and_what_came_is_kept(
     models = make_models(hub, stall_seconds=60)
     asked = threading.Event()
 
-    def notice(told: TransferProgress) -> None:
-        if told.file == UNET and told.file_bytes == 131_072:
+    def notice(message: TransferProgress) -> None:
+        if message.file == UNET and message.file_bytes == 131_072:
             asked.set()
 
     with pytest.raises(Cancelled) as caught:
@@ -368,7 +370,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
-def test_too_small_a_disk_is_told_before_anything_is_fetched(
+def test_too_small_a_disk_is_reported_before_anything_is_fetched(
     make_hub: MakeHub, make_models: MakeModels, small_disk: Path
 ) -> None:
     hub = make_hub()

@@ -43,11 +43,13 @@ def caused(error: Exception, cause: Exception) -> Exception:
         (ValueError("many\nlines " * 100), {"failed": ("many lines " * 100)[:200], "lasting": False}),
     ],
 )  # fmt: skip
-def test_an_error_is_told_by_what_can_be_done_about_it(error: Exception, answer: dict[str, object]) -> None:
+def test_an_error_is_reported_by_what_can_be_done_about_it(
+    error: Exception, answer: dict[str, object]
+) -> None:
     assert _failure(error) == answer
 
 
-def test_a_page_to_log_in_is_told_as_one_behind_whatever_a_library_raises() -> None:
+def test_a_page_to_log_in_is_reported_as_one_behind_whatever_a_library_raises() -> None:
     answer = _failure(caused(ValueError("x"), CaptivePortal("login.hotel.example")))
     assert (answer["portal"], answer["lasting"]) == ("login.hotel.example", False)
     other = _failure(caused(ValueError("x"), ssl.SSLCertVerificationError(1, "certificate verify failed")))

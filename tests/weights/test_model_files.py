@@ -58,7 +58,7 @@ def test_the_first_of_those_that_are_missing_unknown_or_misshapen_is_named() -> 
     assert (error.params["found"], error.params["expected"]) == ("(3, 2)", "(2, 3)")
 
 
-def test_a_reason_is_told_on_one_line_and_not_at_any_length() -> None:
+def test_a_reason_is_reported_on_one_line_and_not_at_any_length() -> None:
     error = unreadable(I2VGEN_XL, FILE, "a library says\n\n  much: " + 500 * "x")
     assert error.code == "weights.unreadable"
     assert str(error.params["reason"]).startswith("a library says much: xxx")

@@ -94,14 +94,14 @@ def test_every_file_of_an_engine_has_one_repository(spec) -> None:  # type: igno
 
 def test_every_part_is_fetched_from_its_repository_into_one_folder(hub: Hub, make_models: MakeModels) -> None:
     models = make_models(hub)
-    told: list[TransferProgress] = []
-    done = download(DRIVEN, models, told.append)
+    reported: list[TransferProgress] = []
+    done = download(DRIVEN, models, reported.append)
     folder = own_folder(DRIVEN, models)
     assert (done.folder.path, done.folder.missing, done.notice.code) == (folder, None, "weights.checked")
     assert contents(folder) == driven_folder()
-    assert done.fetched == told[-1].done == told[-1].total == sum(map(len, driven_folder().values()))
+    assert done.fetched == reported[-1].done == reported[-1].total == sum(map(len, driven_folder().values()))
     assert hub.sent[-1].name == f"{BASE}/model_index.json", "a folder is a model only when it is complete"
-    assert WEIGHTS in {each.file for each in told}, "files are called as they lie in the model's folder"
+    assert WEIGHTS in {each.file for each in reported}, "files are called as they lie in the model's folder"
     records = folder / ".i2v"
     listings = [read_listing(records, part) for part in DRIVEN.published]
     assert [listing and listing.repo for listing in listings] == [BASE, ADAPTER]

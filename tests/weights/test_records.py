@@ -130,11 +130,11 @@ def test_records_of_others_folders_are_kept_in_ours(tmp_path: Path) -> None:
 def test_both_hashes_are_those_of_the_standard(tmp_path: Path, size: int) -> None:
     data = b"x" * size
     (tmp_path / "file").write_bytes(data)
-    told: list[int] = []
-    hashes = hash_file(tmp_path / "file", told.append)
+    reported: list[int] = []
+    hashes = hash_file(tmp_path / "file", reported.append)
     assert (hashes.size, hashes.sha256) == (size, hashlib.sha256(data).hexdigest())
     assert hashes.git_sha1 == git_sha1(data)
-    assert told[-1:] == ([size] if size else [])
+    assert reported[-1:] == ([size] if size else [])
 
 
 def test_a_file_is_held_to_all_that_is_told_of_it() -> None:
@@ -145,8 +145,8 @@ def test_a_file_is_held_to_all_that_is_told_of_it() -> None:
     assert not hashes.fits(Expected(4))
     assert not hashes.fits(Expected(3, sha256="c" * 64))
     assert not hashes.fits(Expected(3, git_sha1="c" * 40))
-    told = [Expected(3, sha256="a").how, Expected(3, git_sha1="b").how, Expected(3).how]
-    assert told == ["sha256", "git-sha1", "size"]
+    reported = [Expected(3, sha256="a").how, Expected(3, git_sha1="b").how, Expected(3).how]
+    assert reported == ["sha256", "git-sha1", "size"]
 
 
 def test_a_listing_comes_back_from_the_disk_as_it_was(tmp_path: Path) -> None:

@@ -20,17 +20,17 @@ from i2v.workers.leaks import LeakDetector
 )
 def test_three_jobs_in_a_row_over_what_is_allowed_are_creeping(floors: list[int], creeping: int) -> None:
     watch = LeakDetector(10)
-    told = [watch.creeps("setup", (floor, 0)) for floor in floors]
-    assert told == [number == creeping for number in range(1, len(floors) + 1)]
+    reported = [watch.creeps("setup", (floor, 0)) for floor in floors]
+    assert reported == [number == creeping for number in range(1, len(floors) + 1)]
 
 
 def test_each_setup_has_a_floor_of_its_own_which_is_not_forgotten() -> None:
     watch = LeakDetector(10)
-    told = [
+    reported = [
         watch.creeps(setup, (floor, 0))
         for setup, floor in [("a", 100), ("b", 900), ("b", 905), ("a", 111), ("b", 911), ("a", 111)]
     ]
-    assert told == [False] * 5 + [True]
+    assert reported == [False] * 5 + [True]
 
 
 def test_either_memory_may_creep() -> None:

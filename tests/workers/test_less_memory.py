@@ -101,16 +101,16 @@ def test_a_model_that_does_not_fit_is_loaded_by_the_next_plan(
         *(pytest.param(place, marks=pytest.mark.slow) for place in ("step 1", "frame 1")),
     ],
 )
-def test_at_the_bottom_the_job_fails_and_all_that_was_tried_is_told(
+def test_at_the_bottom_the_job_fails_and_all_that_was_tried_is_reported(
     settings: Settings, store: WatchedStore, place: str
 ) -> None:
     job = run(settings, store, f"{place}: memory")
     assert job.status == "failed"
     assert job.error is not None
     assert job.error["code"] == "ladder.exhausted"
-    told = rungs(job.notices)
-    assert told[1::2] == [TOKENS, FRAMES, TILES]
-    assert len(set(told[::2])) == 1
+    notices = rungs(job.notices)
+    assert notices[1::2] == [TOKENS, FRAMES, TILES]
+    assert len(set(notices[::2])) == 1
     assert names(settings.output.directory) == []
     assert result_of(run(settings, store, "nothing")), "the worker goes on"
 
@@ -126,7 +126,7 @@ def test_a_job_that_is_cancelled_while_it_recovers_is_cancelled(
     store.at["denoising", 1] = lambda claim: store.at.update({("denoising", 1): cancel})
     job = run(settings, store, "step 2: memory once; step 2: sleep 0")
     assert job.status == "cancelled"
-    assert (store.told[-1].phase, store.told[-1].step) == ("denoising", 1), "it went on"
+    assert (store.progresses[-1].phase, store.progresses[-1].step) == ("denoising", 1), "it went on"
     assert rungs(job.notices) == ["ladder.denoise", TOKENS]
     assert names(settings.output.directory) == []
 
@@ -162,7 +162,7 @@ def test_the_rungs_of_an_earlier_attempt_are_no_news_of_the_next(
     assert rungs(job.notices) == rungs(result_of(job).notices) == []
 
 
-def test_a_rung_that_the_database_refused_is_told_with_the_next_step(
+def test_a_rung_that_the_database_refused_is_reported_with_the_next_step(
     settings: Settings, store: WatchedStore
 ) -> None:
     def refuse(claim: Claim) -> None:

@@ -39,23 +39,23 @@ def events(steps: int, chunks: list[int]) -> Iterator[Event]:
 
 def read(generation: Generation, clock: Clock, chunks: list[int], pace: float) -> list[Progress]:
     """Read a whole job in which each event takes `pace` seconds."""
-    meter, told = Meter(generation, clock), []
+    meter, reported = Meter(generation, clock), []
     for event in events(generation.num_inference_steps, chunks):
         clock.now += pace
-        told.append(meter.read(event))
-    return told
+        reported.append(meter.read(event))
+    return reported
 
 
 @pytest.mark.parametrize("chunks", [[4], [3, 1], [1, 1, 1, 1]])
 def test_a_job_goes_forward_through_its_phases(generation: Generation, chunks: list[int]) -> None:
-    told = [at_start(Stage.LOAD), at_start(Stage.CONDITION), *read(generation, Clock(), chunks, pace=1)]
-    fractions = [progress.fraction for progress in told]
+    reported = [at_start(Stage.LOAD), at_start(Stage.CONDITION), *read(generation, Clock(), chunks, pace=1)]
+    fractions = [progress.fraction for progress in reported]
     assert fractions == sorted(set(fractions)), "it stands still, or goes back"
     assert 0 == fractions[0] < fractions[-1] < 1
-    assert [phase for phase in PHASES.values() for progress in told if progress.phase == phase] == [
-        progress.phase for progress in told
+    assert [phase for phase in PHASES.values() for progress in reported if progress.phase == phase] == [
+        progress.phase for progress in reported
     ]
-    assert {progress.phase for progress in told} == set(PHASES.values())
+    assert {progress.phase for progress in reported} == set(PHASES.values())
 
 
 def test_a_clip_without_steps_goes_forward_through_its_frames(generation: Generation) -> None:
@@ -69,8 +69,8 @@ def test_a_clip_without_steps_goes_forward_through_its_frames(generation: Genera
 
 
 def test_steps_and_frames_are_counted(generation: Generation) -> None:
-    told = read(generation, Clock(), [3, 1], pace=1)
-    counted = [(progress.phase, progress.step, progress.total) for progress in told]
+    reported = read(generation, Clock(), [3, 1], pace=1)
+    counted = [(progress.phase, progress.step, progress.total) for progress in reported]
     assert counted == [
         ("denoising", 0, 3),
         ("denoising", 1, 3),
@@ -83,8 +83,8 @@ def test_steps_and_frames_are_counted(generation: Generation) -> None:
 
 def test_the_time_left_is_counted_by_the_pace(generation: Generation) -> None:
     """Ten seconds a step, and then a tenth of all that for the rest."""
-    told = read(replace(generation, num_inference_steps=10), Clock(), [2, 2], pace=10)
-    left = [progress.eta_seconds for progress in told]
+    reported = read(replace(generation, num_inference_steps=10), Clock(), [2, 2], pace=10)
+    left = [progress.eta_seconds for progress in reported]
     assert left[0] is None, "guessed, before a step was done"
     assert left[1:11] == [pytest.approx(10 * (10 - step) + 10) for step in range(1, 11)]
     assert left[11] == pytest.approx(10), "two frames of four took ten seconds"
@@ -112,8 +112,8 @@ def test_a_slow_preview_is_made_seldom(generation: Generation, monkeypatch: pyte
 
     monkeypatch.setattr(i2v.workers.progress, "encode_preview", encode)
     start = clock.now
-    told = read(replace(generation, num_inference_steps=200), clock, [4], pace=1)
-    made = [number for number, progress in enumerate(told) if progress.preview]
+    message = read(replace(generation, num_inference_steps=200), clock, [4], pace=1)
+    made = [number for number, progress in enumerate(message) if progress.preview]
     assert made[0] == 1, "the first step shows something already"
     assert len(made) > 1
     assert (len(made) - 1) * cost <= PREVIEW_SHARE * (clock.now - start)
@@ -123,8 +123,8 @@ def test_a_quick_preview_is_made_at_each_step(
     generation: Generation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(i2v.workers.progress, "encode_preview", lambda frames, fps: b"preview")
-    told = read(generation, Clock(), [4], pace=1)
-    assert [bool(progress.preview) for progress in told] == [False, True, True, True, False]
+    reported = read(generation, Clock(), [4], pace=1)
+    assert [bool(progress.preview) for progress in reported] == [False, True, True, True, False]
 
 
 def test_a_preview_with_fewer_frames_lasts_as_long_as_the_clip(
@@ -171,16 +171,16 @@ def test_an_engine_is_asked_only_for_the_previews_that_are_made(
 # --- lines for the log
 
 
-def test_the_log_is_told_each_phase_and_steps_only_now_and_then() -> None:
+def test_the_log_is_reported_each_phase_and_steps_only_now_and_then() -> None:
     clock = Clock()
     narrator = ProgressLog(clock)
-    told = []
+    reported = []
     for progress in (at_start(Stage.LOAD), at_start(Stage.CONDITION), *(
         Progress("denoising", 0.1, step, 50, 2.0 * (50 - step)) for step in range(50)
     ), Progress("decoding", 0.9, 0, 16)):  # fmt: skip
         clock.now += 2.0
-        told.append(narrator.line(progress))
-    lines = [line for line in told if line is not None]
+        reported.append(narrator.line(progress))
+    lines = [line for line in reported if line is not None]
     assert lines[:4] == [
         "loading",
         "conditioning",

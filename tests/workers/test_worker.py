@@ -75,11 +75,11 @@ def videos(settings: Settings) -> list[str]:
 def test_a_job_goes_through_its_phases_and_never_back(settings: Settings, store: WatchedStore) -> None:
     job = run(settings, store)
     assert job.status == "succeeded"
-    phases = [progress.phase for progress in store.told]
+    phases = [progress.phase for progress in store.progresses]
     assert list(dict.fromkeys(phases)) == list(PHASES.values()), "a phase is missing, or comes twice"
-    fractions = [progress.fraction for progress in store.told]
+    fractions = [progress.fraction for progress in store.progresses]
     assert fractions == sorted(fractions)
-    assert [progress.step for progress in store.told if progress.phase == "denoising"] == [0, 1, 2, 3]
+    assert [progress.step for progress in store.progresses if progress.phase == "denoising"] == [0, 1, 2, 3]
 
 
 def test_the_preview_of_a_running_job_is_a_moving_picture(settings: Settings, store: WatchedStore) -> None:
@@ -98,7 +98,7 @@ def test_the_service_hears_a_word_at_each_step(settings: Settings, store: Watche
     Worker(settings, store, ENGINES, CPU, "worker", beats.append).run_next()
     assert beats[0] == Beat(job.id)
     assert beats[-1] == Beat(None)
-    assert beats.count(Beat(job.id)) > len(store.told)
+    assert beats.count(Beat(job.id)) > len(store.progresses)
 
 
 # --- what comes out
@@ -249,7 +249,7 @@ def test_a_cancel_is_seen_at_the_next_step(
     store.at[place] = lambda claim: store.cancel(claim.job.id)
     job = run(settings, store)
     assert job.status == "cancelled"
-    assert (store.told[-1].phase, store.told[-1].step) == place, "it went on"
+    assert (store.progresses[-1].phase, store.progresses[-1].step) == place, "it went on"
     assert videos(settings) == []
 
 
@@ -372,7 +372,7 @@ class Lock:
 
 @pytest.mark.usefixtures("quick_refusal")
 @pytest.mark.parametrize(("prompt", "status"), [("", "succeeded"), ("step 3: refuse", "failed")])
-def test_what_has_happened_is_told_when_the_database_is_back(
+def test_what_has_happened_is_reported_when_the_database_is_back(
     settings: Settings, prompt: str, status: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """From the second step to some time after the end of the job, nothing can be written."""

@@ -6,7 +6,7 @@ SparseCtrl for RGB pictures. Defaults are those of diffusers' `AnimateDiffSparse
 
 from __future__ import annotations
 
-from i2v.core.engine_spec import Capabilities, EngineSpec, FrameCounts, Preset, Published
+from i2v.core.engine_spec import Capabilities, EngineSpec, FrameCounts, Preset, Repository
 from i2v.engines.animatediff.facts import AS_STOCK, Facts
 from i2v.engines.animatediff.options import AnimateDiffOptions
 
@@ -50,7 +50,7 @@ _FILES = (
 # (i2v/weights/animatediff.tsv): whether their repositories have an fp16 variant beside the float32 one, of
 # twice the size, the hub's list says when it is asked.
 _PUBLISHED = (
-    Published(
+    Repository(
         repo="stable-diffusion-v1-5/stable-diffusion-v1-5",
         revision="451f4fe16113bff5a5d2269ed5ad43b0592e9a14",
         modelscope=("AI-ModelScope/stable-diffusion-v1-5",),
@@ -59,7 +59,7 @@ _PUBLISHED = (
         must_accept=True,
         licence_url="https://huggingface.co/spaces/CompVis/stable-diffusion-license",
     ),
-    Published(
+    Repository(
         repo="guoyww/animatediff-motion-adapter-v1-5-3",
         revision="2e8139b1d1269fd8a21deb96ad19455e187692eb",
         modelscope=(),
@@ -68,7 +68,7 @@ _PUBLISHED = (
         folder="motion_adapter",
         must_accept=True,
     ),
-    Published(
+    Repository(
         repo="guoyww/animatediff-sparsectrl-rgb",
         revision="b8003d681d813c095e459b9141122894daff2d13",
         modelscope=(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from i2v.core.engine_spec import Capabilities, EngineSpec, Preset, Published
+from i2v.core.engine_spec import Capabilities, EngineSpec, Preset, Repository
 from i2v.engines.i2vgen_xl.facts import AS_STOCK, Facts
 from i2v.engines.i2vgen_xl.options import DemoOptions, I2VGenXLOptions
 
@@ -67,7 +67,7 @@ I2VGEN_XL = EngineSpec(
     optional_files=_OPTIONAL_FILES,
     pipelines=_PIPELINES,
     published=(
-        Published(
+        Repository(
             repo="ali-vilab/i2vgen-xl",
             revision="39e1979ea27be737b0278c06755e321f2b4360d5",
             modelscope=("AI-ModelScope/i2vgen-xl", "damo/I2VGen-XL"),

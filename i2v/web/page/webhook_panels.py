@@ -29,14 +29,14 @@ def deliveries(
     if not any(counts.values()):
         return ""
     heading = f"<h2>{escape(text('webhooks', language))}</h2>"
-    told = text(
+    message = text(
         "webhooks.counts",
         language,
         delivered=counts["delivered"],
         pending=counts["pending"],
         failed=counts["failed"],
     )
-    line = f'<p class="i2v-subdued">{escape(told)}</p>'
+    line = f'<p class="i2v-subdued">{escape(message)}</p>'
     if not counts["failed"]:
         return heading + line
     rows = "".join(_failed(each, language, now) for each in failed[:SHOWN])

@@ -134,8 +134,8 @@ def test_steps_are_as_simulated(published: Model, case: Case) -> None:
     rows = 1 if guidance_scale == 1 else 2
     passes = min(plan.cfg_passes, rows)
     cost = published.step(height // 8, width // 8, frames, rows, passes, plan.chunk_tokens)
-    told = stage(Stage.DENOISE, asked, plan)
-    memory, flops = told.activations / (2 * cost.elements) - 1, told.flops / 25 / cost.flops - 1
+    estimate = stage(Stage.DENOISE, asked, plan)
+    memory, flops = estimate.activations / (2 * cost.elements) - 1, estimate.flops / 25 / cost.flops - 1
     print(f"{case}: {2 * cost.elements / GIB:.2f} GiB, estimate {memory:+.1%}, operations {flops:+.1%}")
     assert abs(memory) <= NEAR
     assert abs(flops) <= NEAR
@@ -154,6 +154,6 @@ def test_encoding_and_decoding_are_as_simulated(
     for plan in (HALF, replace(HALF, decode_chunk=2)):
         count = frames_decoded_together(plan, asked)
         cost = published.decode(height, width, count)
-        told = stage(Stage.DECODE, asked, plan)
-        assert told.activations == pytest.approx(2 * cost.elements, rel=NEAR)
-        assert told.flops / frames == pytest.approx(cost.flops / count, rel=NEAR)
+        estimate = stage(Stage.DECODE, asked, plan)
+        assert estimate.activations == pytest.approx(2 * cost.elements, rel=NEAR)
+        assert estimate.flops / frames == pytest.approx(cost.flops / count, rel=NEAR)

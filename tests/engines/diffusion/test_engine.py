@@ -26,7 +26,7 @@ class Failing(SVDEngine):
         raise Failing.error
 
 
-def test_a_lack_of_memory_while_loading_is_told_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lack_of_memory_while_loading_is_reported_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Failing, "error", torch.OutOfMemoryError("CUDA out of memory."))
     with pytest.raises(InsufficientMemory) as caught:
         Failing.load(SVD, Path(), PLAN)

@@ -30,15 +30,15 @@ def test_a_file_says_what_differs_from_the_published_model() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"up_block_types": ["UpBlock2D"] * 4}, "unknown block types: UpBlock2D"),
         ({"block_out_channels": [8, 16]}, "'block_out_channels': 2"),
     ],
     ids=["types", "lengths"],
 )
-def test_what_cannot_be_built_is_refused(settings: dict[str, object], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_what_cannot_be_built_is_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         UNetConfig.of(settings)
 
 

@@ -68,12 +68,12 @@ def test_a_posterior_that_is_sampled_differs_from_time_to_time(
     ids=["empty", "short", "just fits", "two words over", "far over"],
 )
 @torch.no_grad()
-def test_what_is_cut_off_a_prompt_is_told(
+def test_what_is_cut_off_a_prompt_is_reported(
     components: Components, tiny_spec: EngineSpec, text: str, removed: str
 ) -> None:
-    states, told = encode_prompt(components, tiny_spec, text)
+    states, notes = encode_prompt(components, tiny_spec, text)
     assert states.shape == (1, 77, 16)
-    assert told == removed
+    assert notes == removed
 
 
 def test_rows_are_split_in_order_and_one_row_stays_one_part(

@@ -36,7 +36,7 @@ def test_its_clip_is_the_engines(
 @pytest.mark.parametrize(
     ("part", "what", "step"), [("unet", "latents", 1), ("text_encoder", "prompt", 0), ("vae", "picture", 0)]
 )
-def test_a_number_that_is_none_is_told_with_its_place(
+def test_a_number_that_is_none_is_reported_with_its_place(
     tiny_spec: EngineSpec,
     tiny_folder: Path,
     generation: Generation,

@@ -175,8 +175,8 @@ def test_a_failure_is_in_the_events_once(
     monkeypatch.setattr(engine, "graphs", FakeGraphs(RuntimeError("no")))
     asked = replace(generation, num_inference_steps=4)
     events = engine.generate(asked, Inputs(fit_picture(photo, 96, 64, "crop").image))
-    told = [event.notices for event in events if isinstance(event, Denoised)]
-    assert [[notice.code for notice in notices] for notices in told] == [[], ["graph.failed"], [], []]
+    reported = [event.notices for event in events if isinstance(event, Denoised)]
+    assert [[notice.code for notice in notices] for notices in reported] == [[], ["graph.failed"], [], []]
 
 
 @pytest.mark.cuda

@@ -293,10 +293,10 @@ def test_under_a_real_limit_the_plain_plan_fails_and_the_ladder_ends_in_its_fram
     command = [sys.executable, "-m", "tests.capped"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    print(f"\nplain {told['plain'] >> 20} MiB, lowest {told['lowest'] >> 20} MiB: {told['rungs']}")
-    assert told["lowest"] < told["plain"] - 2**23
-    assert "can't allocate memory" in told["reason"]
-    assert "denoise: ladder.cfg_passes" in told["rungs"]
-    assert "decode: ladder.vae_tiling" not in told["rungs"]
-    assert told["difference"] <= 1
+    figures = json.loads(done.stdout)
+    print(f"\nplain {figures['plain'] >> 20} MiB, lowest {figures['lowest'] >> 20} MiB: {figures['rungs']}")
+    assert figures["lowest"] < figures["plain"] - 2**23
+    assert "can't allocate memory" in figures["reason"]
+    assert "denoise: ladder.cfg_passes" in figures["rungs"]
+    assert "decode: ladder.vae_tiling" not in figures["rungs"]
+    assert figures["difference"] <= 1

@@ -228,13 +228,13 @@ def check_step(model: Model, spec: EngineSpec, case: tuple[int, int, int, float,
     asked = clip(spec, height, frames, guidance, width)
     rows, passes = passes_of(guidance, plan)
     cost = model.step(height // scale, width // scale, frames, rows, passes, plan.chunk_tokens)
-    told = stage("denoise", asked, plan)
-    memory, flops = off(told.activations, 2 * cost.elements), off(told.flops / 50, cost.flops)
+    estimate = stage("denoise", asked, plan)
+    memory, flops = off(estimate.activations, 2 * cost.elements), off(estimate.flops / 50, cost.flops)
     print(f"{spec.name} {case}: activations {memory:+.1%}, operations {flops:+.1%}")
     # in small clips, how many frames are a chunk is seen, which the volume does not tell
     volume = height * width * frames // scale**2
     assert abs(memory) <= (NEAR if volume >= 2 * CHUNK_TOKENS else 0.08)
-    assert abs(off(told.weights + told.activations, told.weights + 2 * cost.elements)) <= NEAR
+    assert abs(off(estimate.weights + estimate.activations, estimate.weights + 2 * cost.elements)) <= NEAR
     assert abs(flops) <= NEAR
 
 

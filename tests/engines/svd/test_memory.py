@@ -167,8 +167,8 @@ def test_steps_are_as_simulated(published: Model, case: Case) -> None:
     rows = 1 if options == UNGUIDED else 2
     passes = min(plan.cfg_passes, rows)
     cost = published.step(height // 8, width // 8, frames, rows, passes, plan.chunk_tokens)
-    told = stage(Stage.DENOISE, asked, plan)
-    memory, flops = told.activations / (2 * cost.elements) - 1, told.flops / 25 / cost.flops - 1
+    estimate = stage(Stage.DENOISE, asked, plan)
+    memory, flops = estimate.activations / (2 * cost.elements) - 1, estimate.flops / 25 / cost.flops - 1
     print(f"{case}: {2 * cost.elements / GIB:.2f} GiB, estimate {memory:+.1%}, operations {flops:+.1%}")
     assert abs(memory) <= NEAR
     assert abs(flops) <= NEAR
@@ -188,9 +188,8 @@ def test_encoding_and_decoding_are_as_simulated(
     assert stage(Stage.CONDITION, asked).flops == pytest.approx(encoded.flops, rel=NEAR)
     for plan, count in ((HALF, frames), (replace(HALF, vae_tiling=True), FEW_FRAMES)):
         cost = published.decode(height, width, count)
-        told = stage(Stage.DECODE, asked, plan)
-        print(
-            f"{height} x {width} x {count}: {2 * cost.elements / GIB:.2f}, {told.activations / GIB:.2f} GiB"
-        )
-        assert told.activations == pytest.approx(2 * cost.elements, rel=NEAR)
-        assert told.flops / frames == pytest.approx(cost.flops / count, rel=NEAR)
+        estimate = stage(Stage.DECODE, asked, plan)
+        counted = f"{2 * cost.elements / GIB:.2f}, {estimate.activations / GIB:.2f} GiB"
+        print(f"{height} x {width} x {count}: {counted}")
+        assert estimate.activations == pytest.approx(2 * cost.elements, rel=NEAR)
+        assert estimate.flops / frames == pytest.approx(cost.flops / count, rel=NEAR)

@@ -35,12 +35,12 @@ def test_the_header_tells_the_size_that_decoding_gives(format: str, orientation:
 def test_what_is_refused_is_refused_by_the_header(size: tuple[int, int], format: str) -> None:
     limits = ImageLimits(max_pixels=10_000_000)
     data = encoded(Image.new("RGB", size, "teal"), format)
-    told = []
+    reported = []
     for way in (inspect_picture, decode_picture):
         with pytest.raises(InvalidRequest) as caught:
             way(data, limits)
-        told.append(caught.value.to_dict())
-    assert told[0] == told[1]
+        reported.append(caught.value.to_dict())
+    assert reported[0] == reported[1]
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_what_is_large_and_fast_is_made_smaller(tmp_path: Path, kind: AnimationF
         assert moving.n_frames == FPS  # type: ignore[attr-defined]
 
 
-def test_what_is_no_video_is_told(tmp_path: Path) -> None:
+def test_what_is_no_video_is_reported(tmp_path: Path) -> None:
     (tmp_path / "x.mp4").write_text("no video")
     with pytest.raises(EncodeError) as caught:
         read_animation(tmp_path / "x.mp4", "gif")

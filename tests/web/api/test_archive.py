@@ -43,7 +43,7 @@ def test_too_many_are_refused(house: House) -> None:
     assert house.get(f"/archive?jobs={many}").status_code == 422
 
 
-def test_a_video_that_is_gone_is_told_before_anything_is_sent(house: House) -> None:
+def test_a_video_that_is_gone_is_reported_before_anything_is_sent(house: House) -> None:
     there, gone = made(house), made(house)
     Path(house.store.get(gone).output).unlink()
     response = house.get(f"/archive?jobs={there},{gone}")

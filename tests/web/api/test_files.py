@@ -89,20 +89,20 @@ def test_a_video_that_is_not_there_any_more_is_gone(
     change(Path(job.output))
     for what in ("video", "last-frame", "poster"):
         response = shared_house.get(f"/jobs/{job.id}/{what}")
-        told = response.json()
-        assert (response.status_code, told["status"], told["code"]) == (410, 410, code)
-        assert job.output in told["detail"]
-        assert told["hint"]
+        body = response.json()
+        assert (response.status_code, body["status"], body["code"]) == (410, 410, code)
+        assert job.output in body["detail"]
+        assert body["hint"]
         assert response.headers["Cache-Control"] == "no-store"
         assert response.headers["Content-Type"] == "application/problem+json"
     head = requests.head(f"{shared_house.api}/jobs/{job.id}/video", timeout=30)
     assert (head.status_code, head.content) == (410, b"")
     ranged = shared_house.get(f"/jobs/{job.id}/video", Range="bytes=0-99")
     assert ranged.status_code == 410
-    told = shared_house.get(f"/jobs/{job.id}").json()
-    assert (told["status"], told["video_available"]) == ("succeeded", False)
+    body = shared_house.get(f"/jobs/{job.id}").json()
+    assert (body["status"], body["video_available"]) == ("succeeded", False)
     [listed] = [each for each in shared_house.get("/jobs").json()["jobs"] if each["id"] == job.id]
-    assert listed == told
+    assert listed == body
     assert '"video_available":false' in shared_house.get(f"/jobs/{job.id}/events").text
 
 

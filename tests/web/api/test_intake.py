@@ -54,18 +54,18 @@ def test_a_form_that_is_not_utf_8_makes_no_job(
     body = form_of(shared_house.picture, (b"prompt", text), (b"num_frames", b"4"))
     content_type = f"{FORM_TYPE}; charset={encoding}" if is_declared else FORM_TYPE
     before = shared_house.service.counts()
-    told = problem(post(shared_house, path, body, content_type), 422)
-    assert told["code"] in ("http.charset", "http.not_utf8")
-    assert told["field"] in ("prompt", "Content-Type")
-    assert "UTF-8" in told["detail"]
+    answer = problem(post(shared_house, path, body, content_type), 422)
+    assert answer["code"] in ("http.charset", "http.not_utf8")
+    assert answer["field"] in ("prompt", "Content-Type")
+    assert "UTF-8" in answer["detail"]
     assert shared_house.service.counts() == before
 
 
 @pytest.mark.parametrize("path", JSON_PATHS)
 @pytest.mark.parametrize("charset", ["gbk", "undefined", "punycode", "hex", "utf-7", "nothing"])
 def test_json_in_another_charset_is_refused(shared_house: House, path: str, charset: str) -> None:
-    told = problem(post(shared_house, path, b'{"prompt": "x"}', f"application/json; charset={charset}"), 422)
-    assert (told["code"], told["field"]) == ("http.charset", "Content-Type")
+    body = problem(post(shared_house, path, b'{"prompt": "x"}', f"application/json; charset={charset}"), 422)
+    assert (body["code"], body["field"]) == ("http.charset", "Content-Type")
     raw = json.dumps({"prompt": PROMPT}, ensure_ascii=False).encode("gbk")
     assert problem(post(shared_house, path, raw, "application/json"), 422)["code"] == "http.not_utf8"
 
@@ -81,8 +81,8 @@ def test_json_says_itself_which_unicode_it_is(shared_house: House, encoding: str
 
 def test_a_search_that_is_not_utf_8_is_refused(shared_house: House) -> None:
     assert shared_house.get("/jobs?search=%E7%8C%AB").status_code == 200
-    told = problem(shared_house.get("/jobs?search=%C3%A8%E8"), 422)
-    assert (told["code"], told["field"]) == ("http.not_utf8", "search")
+    body = problem(shared_house.get("/jobs?search=%C3%A8%E8"), 422)
+    assert (body["code"], body["field"]) == ("http.not_utf8", "search")
 
 
 # --- headers
@@ -99,8 +99,8 @@ def test_a_type_that_is_given_twice_and_a_compressed_body_are_refused(shared_hou
     assert answer.startswith("HTTP/1.1 422")
     assert "http.repeated_field" in answer
     squeezed = post(shared_house, path, gzip.compress(b"{}"), "application/json", Content_Encoding="gzip")
-    told = problem(squeezed, 415)
-    assert (told["code"], told["field"], told["value"]) == (
+    body = problem(squeezed, 415)
+    assert (body["code"], body["field"], body["value"]) == (
         "http.content_encoding", "Content-Encoding", "gzip"
     )  # fmt: skip
 
@@ -131,8 +131,8 @@ def test_a_large_picture_needs_no_folder_for_temporary_files(
     house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
-    told = problem(post(house, "/api/v1/jobs", LARGE_FORM, FORM_TYPE), 415)
-    assert told["code"] == "image.unknown_format"  # it arrived
+    body = problem(post(house, "/api/v1/jobs", LARGE_FORM, FORM_TYPE), 415)
+    assert body["code"] == "image.unknown_format"  # it arrived
 
 
 def test_a_data_folder_that_takes_no_picture_is_named(
@@ -150,9 +150,9 @@ def test_a_data_folder_that_takes_no_picture_is_named(
             ("/api/v1/jobs", as_json, "application/json"),
         ):
             response = post(house, path, body, kind)
-            told = problem(response, 507)
-            assert told["code"] == "image.no_space"
-            assert str(house.settings.service.data_dir) in told["detail"]
+            answer = problem(response, 507)
+            assert answer["code"] == "image.no_space"
+            assert str(house.settings.service.data_dir) in answer["detail"]
             assert int(response.headers["Retry-After"]) > 0
 
 

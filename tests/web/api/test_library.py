@@ -104,9 +104,9 @@ def test_a_clip_is_made_again_with_another_seed(house: House) -> None:
 def test_what_was_put_into_the_trash_is_unknown_until_it_is_restored(house: House) -> None:
     job_id = made(house)
     before = house.get(f"/jobs/{job_id}").json()
-    told = delete(house, job_id, "trash").json()
-    assert (told["deleted"], told["video"]) == (True, "removed")
-    assert datetime.fromisoformat(told["kept_until"]) > datetime.fromisoformat(before["finished_at"])
+    body = delete(house, job_id, "trash").json()
+    assert (body["deleted"], body["video"]) == (True, "removed")
+    assert datetime.fromisoformat(body["kept_until"]) > datetime.fromisoformat(before["finished_at"])
     for what in ("", "/video", "/poster", "/events"):
         assert house.get(f"/jobs/{job_id}{what}").status_code == 404
     assert house.get(f"/jobs/{job_id}/thumbnail").status_code == 200, "by which one knows it in the trash"
@@ -120,4 +120,4 @@ def test_what_was_put_into_the_trash_is_unknown_until_it_is_restored(house: Hous
     assert delete(house, job_id, "trash").status_code == 200
     assert delete(house, job_id, "purge").json()["kept_until"] is None
     assert house.post(f"/jobs/{job_id}/restore").status_code == 404
-    assert not Path(told["path"]).exists()
+    assert not Path(body["path"]).exists()

@@ -56,10 +56,10 @@ def test_a_download_is_begun_followed_cancelled_and_gone_on_with(house: House, h
     assert (again.status_code, again.json()["code"]) == (409, "models.busy")
 
     def task() -> dict[str, object]:
-        told: dict[str, object] = house.get("/models/i2vgen-xl").json()["task"]
-        return told
+        reported: dict[str, object] = house.get("/models/i2vgen-xl").json()["task"]
+        return reported
 
-    wait_for(lambda: bool((told := task()["progress"]) and told["speed"] and told["eta"]))  # type: ignore[index,call-overload]
+    wait_for(lambda: bool((reported := task()["progress"]) and reported["speed"] and reported["eta"]))  # type: ignore[index,call-overload]
     assert requests.delete(f"{house.api}/models/i2vgen-xl/task", timeout=30).status_code == 202
     wait_for(lambda: bool(task()["message"]))
     assert task()["error"]["code"] == "weights.cancelled"  # type: ignore[index,call-overload]

@@ -139,10 +139,10 @@ def test_the_batch_script_makes_a_clip_of_each_picture_and_goes_on_behind_a_brok
     made = batch_generate(busy.url, tmp_path, "A cat turning its head slowly")
     assert len({result["output_path"] for result in made}) == 2
     assert {probe(Path(result["output_path"])).num_frames for result in made} == {16}
-    told = capsys.readouterr().out
-    assert told.count("✅ 成功生成: ") == 2
-    assert "❌ 失败: c.jpg, " in told
-    assert "image.damaged" in told
+    message = capsys.readouterr().out
+    assert message.count("✅ 成功生成: ") == 2
+    assert "❌ 失败: c.jpg, " in message
+    assert "image.damaged" in message
 
 
 def test_both_work_with_a_trailing_slash(busy: House, picture: bytes) -> None:
@@ -175,7 +175,7 @@ def test_the_url_is_how_the_client_reached_us(busy: House, picture: bytes) -> No
 
 
 @pytest.mark.parametrize(
-    ("numbers", "field", "told"),
+    ("numbers", "field", "message"),
     [
         ((500, 16, 8, 50, 9.0), "resolution", "'256p', '512p', '768p' or '1024p'"),
         ((512.5, 16, 8, 50, 9.0), "resolution", "'512p'"),
@@ -187,16 +187,16 @@ def test_the_url_is_how_the_client_reached_us(busy: House, picture: bytes) -> No
     ],
 )
 def test_client_a_is_told_what_is_allowed(
-    busy: House, picture: bytes, numbers: tuple[object, ...], field: str, told: str
+    busy: House, picture: bytes, numbers: tuple[object, ...], field: str, message: str
 ) -> None:
     response = client_a(busy.url, picture, *numbers)
     assert response.status_code == 422
     assert response.json()["field"] == field
-    assert told in response.text
+    assert message in response.text
 
 
 @pytest.mark.parametrize(
-    ("changed", "field", "told"),
+    ("changed", "field", "message"),
     [
         ({"steps": 0}, "steps", "steps must be a whole number from 1 to 200 (got 0)"),
         ({"num_inference_steps": 0}, "steps", "given more than once"),
@@ -205,13 +205,13 @@ def test_client_a_is_told_what_is_allowed(
         ({"step": 1}, "step", "Unknown field"),
     ],
 )
-def test_client_b_is_told_in_its_own_words(
-    busy: House, photo_file: Path, changed: dict[str, object], field: str, told: str
+def test_client_b_is_reported_in_its_own_words(
+    busy: House, photo_file: Path, changed: dict[str, object], field: str, message: str
 ) -> None:
     response = client_b(busy.url, photo_file, **changed)
     assert response.status_code == 422
     assert response.json()["field"] == field
-    assert told in response.text
+    assert message in response.text
 
 
 def test_a_resolution_may_be_a_number_or_its_name(house: House, picture: bytes) -> None:

@@ -47,8 +47,8 @@ def test_a_form_becomes_a_job_and_says_where_it_is(house: House) -> None:
     assert job["request"]["seed"] == 5
     location = response.headers["Location"]
     assert location == f"{house.api}/jobs/{job['id']}"
-    told = requests.get(location, timeout=30).json()
-    assert told == {name: job[name] for name in FIELDS}
+    body = requests.get(location, timeout=30).json()
+    assert body == {name: job[name] for name in FIELDS}
 
 
 def test_json_with_base64_is_the_same_request(house: House) -> None:
@@ -117,9 +117,9 @@ def test_a_job_runs_to_its_video(house: House) -> None:
     assert video.content == Path(result["path"]).read_bytes()
     assert video.headers["Content-Type"] == "video/mp4"
     assert probe(Path(result["path"])).num_frames == 4
-    told = [job[f"{name}_at"] for name in ("created", "started", "finished")]
-    assert all(time.endswith("Z") for time in told)
-    moments = [before, *map(datetime.fromisoformat, told), datetime.now(UTC)]
+    reported = [job[f"{name}_at"] for name in ("created", "started", "finished")]
+    assert all(time.endswith("Z") for time in reported)
+    moments = [before, *map(datetime.fromisoformat, reported), datetime.now(UTC)]
     assert moments == sorted(moments)
 
 
@@ -210,8 +210,8 @@ def test_an_ended_job_is_purged_with_its_video_picture_and_row_and_only_once(hou
     assert house.executor.run_next()
     job = house.store.get(job_id)
     response = purge(house, job.id)
-    told = {"id": job.id, "deleted": True, "video": "removed", "path": job.output, "kept_until": None}
-    assert (response.status_code, response.json()) == (200, told)
+    answer = {"id": job.id, "deleted": True, "video": "removed", "path": job.output, "kept_until": None}
+    assert (response.status_code, response.json()) == (200, answer)
     assert not Path(job.output).exists()
     assert job.id not in str(list(house.settings.inputs.iterdir()))
     assert house.get(f"/jobs/{job.id}").status_code == 404
@@ -233,10 +233,10 @@ def test_a_job_that_cannot_be_read_is_shown_as_such_and_can_be_purged(house: Hou
     assert listed.keys() == {done.id, waiting.id, other}
     assert [job["id"] for job in house.get("/jobs?search=camera").json()["jobs"]] == [other]
     for job in (done, waiting):
-        told = house.get(f"/jobs/{job.id}").json()
-        assert told == listed[job.id]
-        assert (told["request"], told["result"], told["status"]) == ({}, None, job.status)
-        assert told["notices"][-1]["code"] == "job.unreadable"
+        answer = house.get(f"/jobs/{job.id}").json()
+        assert answer == listed[job.id]
+        assert (answer["request"], answer["result"], answer["status"]) == ({}, None, job.status)
+        assert answer["notices"][-1]["code"] == "job.unreadable"
     body = {"prompt": "x", "engine": "rehearsal"}
     assert house.session.post(f"{house.api}/plan", json=body, timeout=30).status_code == 200
     assert house.executor.run_next()
@@ -346,17 +346,17 @@ def test_events_tell_every_state_and_end_with_the_job(house: House) -> None:
         assert (last[0], last[2]["status"]) == ("state", "failed")
 
 
-def test_a_rung_of_the_ladder_is_told_while_the_job_runs(house: House, tmp_path: Path) -> None:
+def test_a_rung_of_the_ladder_is_reported_while_the_job_runs(house: House, tmp_path: Path) -> None:
     gates = Gates(tmp_path)
     job_id = house.submit_id(f"step 3: memory once; {gates.prompt(4)}")
     rung = ["ladder.denoise", "ladder.chunk_tokens"]
-    told = []
+    reported = []
     with follow(house, job_id) as response, house.executor.working():
         for name, _, data in events_of(response):
             if name == "state" and [notice["code"] for notice in data["notices"]][-2:] == rung:  # type: ignore[attr-defined]
-                told.append(data["status"])
+                reported.append(data["status"])
                 gates.open(4)
-    assert (told[0], told[-1]) == ("running", "succeeded")
+    assert (reported[0], reported[-1]) == ("running", "succeeded")
     job = house.get(f"/jobs/{job_id}").json()
     assert job["status"] == "succeeded"
     assert [notice["code"] for notice in job["notices"]][-2:] == rung
@@ -624,18 +624,18 @@ def test_keyframes_by_form_or_json_are_their_frames_of_the_clip(both_house: Hous
     form = house.session.post(f"{house.api}/jobs", data=data, files=files, timeout=60)
     assert form.status_code == 202, form.text
     image, *others = (base64.b64encode(each).decode() for each in (house.picture, grey, dark))
-    told = [{"role": "keyframe", "frame": frame} for frame in (8, 3)]
-    inputs = [{**each, "image": other} for each, other in zip(told, others, strict=True)]
+    reported = [{"role": "keyframe", "frame": frame} for frame in (8, 3)]
+    inputs = [{**each, "image": other} for each, other in zip(reported, others, strict=True)]
     as_json = house.session.post(
         f"{house.api}/jobs", json={**data, "image": image, "inputs": inputs}, timeout=60
     )
     assert form.json()["request"] == as_json.json()["request"]
-    assert form.json()["request"]["inputs"] == told
+    assert form.json()["request"]["inputs"] == reported
     while house.executor.run_next():
         pass
     job = house.store.get(form.json()["id"])
     done = house.get(f"/jobs/{job.id}").json()
-    assert done["result"]["inputs"] == told, done["error"]
+    assert done["result"]["inputs"] == reported, done["error"]
     frames = read_frames(Path(job.output))
     assert [abs(int(frames[at].mean()) - grey) <= 3 for at, grey in ((8, 0x90), (3, 0x20))] == [True, True]
 
@@ -661,7 +661,7 @@ def test_a_picture_that_the_engine_does_not_take_is_refused(both_house: House) -
     assert (response.json()["field"], response.json()["value"]) == ("inputs", "last_image")
 
 
-def test_presets_are_told_as_each_engine_has_them(house: House) -> None:
+def test_presets_are_reported_as_each_engine_has_them(house: House) -> None:
     presets = house.get("/presets").json()["presets"]["rehearsal"]
     assert presets["quick"] == {
         "area_side": 512, "num_frames": 8, "num_inference_steps": 30, "fps": 8, "guidance_scale": 9.0

@@ -31,8 +31,8 @@ def test_a_job_names_its_webhook_in_a_form_and_in_json(open_house: House) -> Non
         in_json = open_house.session.post(f"{open_house.api}/jobs", json=body, timeout=60)
         assert (in_form.status_code, in_json.status_code) == (202, 202), in_json.text
         wait_for(lambda: len(receiver.received) == 2)
-        told = {json.loads(each.body)["data"]["job_id"] for each in receiver.received}
-        assert told == {in_form.json()["id"], in_json.json()["id"]}
+        document = {json.loads(each.body)["data"]["job_id"] for each in receiver.received}
+        assert document == {in_form.json()["id"], in_json.json()["id"]}
         for answer in (
             in_form.text,
             open_house.get("/jobs").text,

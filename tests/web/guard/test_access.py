@@ -85,8 +85,8 @@ def ask(app: FastAPI, method: str, path: str, headers: Iterable[tuple[str, str]]
 
     async def send(message: Message) -> None:
         if message["type"] == "http.response.start":
-            told = {name.decode(): value.decode() for name, value in message["headers"]}
-            found.append(Answer(message["status"], told))
+            output = {name.decode(): value.decode() for name, value in message["headers"]}
+            found.append(Answer(message["status"], output))
 
     async def run() -> None:
         await asyncio.wait_for(app(scope, receive, send), 60)

@@ -109,7 +109,7 @@ def test_with_the_demo_model_the_page_says_what_it_is_and_what_would_run_with_a_
     assert "I2VGen-XL can also move what is in the picture" in about
 
 
-def test_a_model_that_is_not_installed_is_told_at_once_with_the_way_to_get_it(page: Page) -> None:
+def test_a_model_that_is_not_installed_is_reported_at_once_with_the_way_to_get_it(page: Page) -> None:
     given = values(page, engine="i2vgen-xl")
     about = run(page.generate.outlook.look(given))[page.generate.outlook.missing]
     for words in ("I2VGen-XL is not installed here", "4.98 GB", "MIT", "Download"):
@@ -150,7 +150,7 @@ def test_a_new_picture_is_looked_at_once_and_then_told_of(page: Page, tmp_path: 
     assert "blurry" not in run(page.generate.outlook.look(other))[page.generate.outlook.advice]
 
 
-def test_numbers_that_no_slider_has_are_told_and_not_run(page: Page) -> None:
+def test_numbers_that_no_slider_has_are_reported_and_not_run(page: Page) -> None:
     updates = run(page.generate.outlook.look(values(page, num_frames=float("nan"))))
     assert "Frames: nan is not valid" in updates[page.generate.outlook.plan]
 
@@ -245,7 +245,7 @@ def test_a_queue_that_gets_full_says_so_and_the_takes_that_found_room_are_made(
     assert view.error["code"] == "job.queue_full"
 
 
-def test_damage_that_no_header_tells_is_told_once_the_picture_was_looked_at(
+def test_damage_that_no_header_tells_is_reported_once_the_picture_was_looked_at(
     page: Page, tmp_path: Path
 ) -> None:
     path = tmp_path / "half.jpg"
@@ -257,15 +257,15 @@ def test_damage_that_no_header_tells_is_told_once_the_picture_was_looked_at(
     assert "damaged" in str(given[page.generate.view].noticed)
 
 
-def test_a_file_that_is_gone_is_told(page: Page, tmp_path: Path) -> None:
+def test_a_file_that_is_gone_is_reported(page: Page, tmp_path: Path) -> None:
     given = values(page, picture=str(tmp_path / "gone.png"))
     run(page.generate.outlook.look(given))
     assert "Cannot read" in str(given[page.generate.view].noticed)
 
 
 def test_cancelling_what_is_not_there_says_so(page: Page) -> None:
-    told = run(page.generate.cancel({page.generate.view: Showing(job="gone")}))
-    assert "This job no longer exists." in told
+    message = run(page.generate.cancel({page.generate.view: Showing(job="gone")}))
+    assert "This job no longer exists." in message
 
 
 def test_a_model_that_auto_means_by_now_brings_its_controls_and_numbers_once(page: Page) -> None:

@@ -56,7 +56,7 @@ def test_a_seed_of_minus_one_is_drawn(client: Client, house: House, photo_file: 
         pytest.param("condition: fail", "went wrong", marks=pytest.mark.slow),
     ],
 )
-def test_what_cannot_be_done_is_told(client: Client, photo_file: Path, prompt: str, said: str) -> None:
+def test_what_cannot_be_done_is_reported(client: Client, photo_file: Path, prompt: str, said: str) -> None:
     with pytest.raises(AppError, match=said):
         client.predict(handle_file(str(photo_file)), prompt, api_name="/generate")
 
@@ -71,7 +71,7 @@ def test_a_file_that_was_not_uploaded_is_not_read(client: Client, house: House, 
     assert house.session.post(f"{house.url}/gradio_api/queue/join", json=body, timeout=30).ok
     address = f"{house.url}/gradio_api/queue/data?session_hash=byhand"
     with house.session.get(address, stream=True, timeout=30) as stream:
-        told = next(line for line in stream.iter_lines(decode_unicode=True) if "process_completed" in line)
-    assert '"success":false' in told
-    assert "readable picture" not in told  # which is what is said of a file that was read
-    assert as_file or "an uploaded file" in told
+        message = next(line for line in stream.iter_lines(decode_unicode=True) if "process_completed" in line)
+    assert '"success":false' in message
+    assert "readable picture" not in message  # which is what is said of a file that was read
+    assert as_file or "an uploaded file" in message

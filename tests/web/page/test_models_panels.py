@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from i2v.core.engine_spec import Published
+from i2v.core.engine_spec import Repository
 from i2v.core.errors import Cancelled, ModelUnavailable, Notice
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.service.models import Model, Task, TaskKind
@@ -19,7 +19,7 @@ from tests.web.page.test_gallery_panels import Tags
 from tests.web.page.test_panels import HOSTILE
 
 PLACE = Path("/models/i2vgen-xl")
-PUBLISHED = Published("x/y", "0" * 40, (), 4_980_000_000, "MIT")
+PUBLISHED = Repository("x/y", "0" * 40, (), 4_980_000_000, "MIT")
 ORIGIN = f"https://huggingface.co/x/y/tree/{'0' * 40}"
 MISSING = PLACE / "unet" / "config.json"
 
@@ -130,7 +130,7 @@ def test_what_is_being_stopped_cannot_be_stopped_again() -> None:
     assert "starting" in models_panels.under_way([busy(None)], "en")
 
 
-def test_what_came_of_it_is_told_and_only_a_failure_is_an_error() -> None:
+def test_what_came_of_it_is_reported_and_only_a_failure_is_an_error() -> None:
     ends = [
         (ModelUnavailable("weights.no_source", title="x", file="y", reasons="z"), True),
         (Notice("weights.bad_files", {"title": "x", "files": "y", "name": "z"}), True),
@@ -147,7 +147,7 @@ def test_what_came_of_it_is_told_and_only_a_failure_is_an_error() -> None:
 
 def test_nothing_of_a_model_is_markup() -> None:
     place = Path(f"/{HOSTILE}")
-    published = Published(HOSTILE, HOSTILE, (), 1, HOSTILE, must_accept=True, licence_url=HOSTILE)
+    published = Repository(HOSTILE, HOSTILE, (), 1, HOSTILE, must_accept=True, licence_url=HOSTILE)
     parts = (PartPlan(published, False, place, False), PartPlan(published, False, None, False))
     hostile = Model(
         replace(I2VGEN_XL, title=HOSTILE),
@@ -161,7 +161,7 @@ def test_nothing_of_a_model_is_markup() -> None:
         assert "<img" not in models_panels.models([model], "en") + models_panels.under_way([model], "en")
 
 
-COMMUNITY = Published(
+COMMUNITY = Repository(
     "a/b", "1" * 40, (), 10**9, "Community", "part", must_accept=True, licence_url="https://example.org/l"
 )
 

@@ -55,9 +55,9 @@ def test_a_queued_job_tells_its_place(position: int, words: str) -> None:
 
 
 def test_a_job_that_is_asked_to_stop_says_so_and_nothing_else() -> None:
-    told = panels.status(replace(JOB, cancel_requested=True), "en")
-    assert "Cancelling…" in told
-    assert "step" not in told
+    message = panels.status(replace(JOB, cancel_requested=True), "en")
+    assert "Cancelling…" in message
+    assert "step" not in message
 
 
 def test_the_preview_has_an_address_for_each_revision_and_the_clips_shape() -> None:
@@ -83,8 +83,8 @@ def test_a_finished_job_says_what_its_hungriest_stage_took_beside_the_estimate()
         StageUse("denoise", 1.0, 5 * 2**29, 2 * 2**30),
         StageUse("decode", 1.0, None, None),
     )
-    told = panels.result(replace(DONE, result=replace(RESULT, stages=stages)), "en")
-    assert "2.5 GB (estimate: 2.0 GB)" in told
+    message = panels.result(replace(DONE, result=replace(RESULT, stages=stages)), "en")
+    assert "2.5 GB (estimate: 2.0 GB)" in message
     assert "Memory" not in panels.result(DONE, "en"), "an older job was not measured"
 
 
@@ -108,9 +108,9 @@ def test_what_an_engine_has_no_use_for_is_not_said_and_its_options_are() -> None
 
 def test_a_failed_job_says_why_and_what_to_do() -> None:
     error = {"code": "encode.broken", "params": {"path": "/a", "reason": "x"}, "message": "-"}
-    told = panels.ending(replace(JOB, status="failed", error=error), "en")
-    assert 'role="alert"' in told
-    assert "Generate it again." in told
+    message = panels.ending(replace(JOB, status="failed", error=error), "en")
+    assert 'role="alert"' in message
+    assert "Generate it again." in message
 
 
 def test_no_text_of_a_job_becomes_markup() -> None:
@@ -125,7 +125,7 @@ def test_no_text_of_a_job_becomes_markup() -> None:
 
 
 @pytest.mark.parametrize(("problem", "words"), [("missing", "missing"), ("broken", "damaged")])
-def test_a_video_that_cannot_be_played_is_told_with_its_place_and_not_offered(
+def test_a_video_that_cannot_be_played_is_reported_with_its_place_and_not_offered(
     problem: VideoProblem, words: str
 ) -> None:
     done = replace(DONE, output="/videos/<b>.mp4")
@@ -140,20 +140,21 @@ def test_a_video_that_cannot_be_played_is_told_with_its_place_and_not_offered(
     assert "/videos/&lt;b&gt;.mp4" in panels.ending(done, "zh-CN", problem)
 
 
-def test_what_is_deleted_by_itself_is_told_where_something_is() -> None:
-    def told(days: float, gigabytes: float, language: Language = "en") -> str:
+def test_what_is_deleted_by_itself_is_reported_where_something_is() -> None:
+    def message(days: float, gigabytes: float, language: Language = "en") -> str:
         storage = StorageSettings(keep_days=days, keep_gigabytes=gigabytes, keep_jobs=0, trash_days=0)
         return panels.retention(storage, language)
 
-    assert told(0, 0) == ""
+    assert message(0, 0) == ""
     assert (
-        told(30, 0) == "Jobs are deleted 30 days after they finish, together with their videos and pictures."
+        message(30, 0)
+        == "Jobs are deleted 30 days after they finish, together with their videos and pictures."
         " Starred clips stay."
     )
-    assert "more than 2.5 GB" in told(0, 2.5)
-    days, size = told(30, 0).removesuffix(" Starred clips stay."), told(0, 2.5)
-    assert told(30, 2.5) == f"{days} {size}"
-    assert told(30, 2.5, "zh-CN").count("。") == 3
+    assert "more than 2.5 GB" in message(0, 2.5)
+    days, size = message(30, 0).removesuffix(" Starred clips stay."), message(0, 2.5)
+    assert message(30, 2.5) == f"{days} {size}"
+    assert message(30, 2.5, "zh-CN").count("。") == 3
     storage = StorageSettings(keep_days=0, keep_gigabytes=0, keep_jobs=50, trash_days=3)
     assert "more than 50 finished jobs" in panels.retention(storage, "en")
     assert panels.retention(storage, "en").endswith("stays in the trash for 3 days.")

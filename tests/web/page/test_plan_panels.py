@@ -20,7 +20,7 @@ def test_of_a_model_that_was_named_and_is_here_there_is_nothing_to_say() -> None
 
 def test_a_model_that_is_missing_is_said_with_what_a_download_would_be(tmp_path: Path) -> None:
     model = Models(stage(tmp_path).models, {I2VGEN_XL.name: I2VGEN_XL}).get(I2VGEN_XL.name)
-    told = missing(model, "en")
+    message = missing(model, "en")
     for words in (
         "I2VGen-XL is not installed",
         "4.98 GB",
@@ -28,7 +28,7 @@ def test_a_model_that_is_missing_is_said_with_what_a_download_would_be(tmp_path:
         'data-act="download"',
         "Download 4.98 GB now?",
     ):
-        assert words in told
+        assert words in message
     assert "许可证" in missing(model, "zh-CN")
 
 
@@ -53,6 +53,6 @@ def test_the_demo_names_what_would_run_with_a_card_only_where_there_is_such_a_mo
 
 def test_why_it_is_that_engine_is_said_last_and_every_text_is_escaped() -> None:
     reason = Notice("engine.auto_full", {"title": "<b>", "path": "/x"})
-    told = about(replace(CONTRARY, title="<i>"), None, reason, "en")
-    assert "&lt;i&gt; works from the picture alone" in told
-    assert told.endswith("Using &lt;b&gt;.</p>")
+    message = about(replace(CONTRARY, title="<i>"), None, reason, "en")
+    assert "&lt;i&gt; works from the picture alone" in message
+    assert message.endswith("Using &lt;b&gt;.</p>")

@@ -172,6 +172,6 @@ def test_nothing_of_a_job_is_markup(language: Language) -> None:
     (0.2, "1 s"), (7.6, "8 s"), (34, "30 s"), (84, "80 s"), (90, "2 min"), (3600, "60 min"), (5400, "2 h"),
     (100_000, "28 h"), (10**7, "116 d"),
 ])  # fmt: skip
-def test_a_time_is_told_in_one_unit(seconds: float, words: str) -> None:
+def test_a_time_is_reported_in_one_unit(seconds: float, words: str) -> None:
     assert duration(seconds, "en") == words
     assert duration(seconds, "zh-CN").split(" ")[0] == words.split(" ")[0]

@@ -29,7 +29,7 @@ def overview(**changed: object) -> Overview:
     return Overview(**(facts | changed))  # type: ignore[arg-type]
 
 
-def test_the_device_the_choice_and_the_rest_are_told() -> None:
+def test_the_device_the_choice_and_the_rest_are_reported() -> None:
     markup = system_panels.overview(overview(), "en")
     assert "NVIDIA H100, 80.0 GB of memory" in markup
     assert translate(overview().choice.to_dict(), "en") in markup  # type: ignore[union-attr]
@@ -39,13 +39,13 @@ def test_the_device_the_choice_and_the_rest_are_told() -> None:
     assert "内存 80.0 GB" in system_panels.overview(overview(), "zh-CN")
 
 
-def test_a_device_that_is_not_known_or_cannot_be_had_is_told() -> None:
+def test_a_device_that_is_not_known_or_cannot_be_had_is_reported() -> None:
     assert "Not known yet" in system_panels.overview(overview(device=None, choice=None), "en")
     error = InsufficientMemory("device.no_cuda")
     assert error.message[:30] in system_panels.overview(overview(device=error, choice=None), "en")
 
 
-def test_a_named_engine_is_told_as_such() -> None:
+def test_a_named_engine_is_reported_as_such() -> None:
     assert "embedded (set by engine.name)" in system_panels.overview(
         overview(engine="embedded", choice=None), "en"
     )
@@ -71,7 +71,7 @@ def test_every_status_has_a_word(status: Status) -> None:
     )
 
 
-def test_the_log_is_text_and_its_absence_is_told() -> None:
+def test_the_log_is_text_and_its_absence_is_reported() -> None:
     markup = system_panels.log_end(f"one\n{HOSTILE}", f"/logs/{HOSTILE}", "en")
     assert "<img" not in markup
     assert "one\n&lt;img" in markup

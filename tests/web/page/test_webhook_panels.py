@@ -24,7 +24,7 @@ def failed(url: str = "https://hooks.example/T0/PATHSECRET", reason: str = "Conn
 
 
 @pytest.mark.parametrize("language", get_args(Language))
-def test_what_was_given_up_is_told_with_a_button(language: Language) -> None:
+def test_what_was_given_up_is_reported_with_a_button(language: Language) -> None:
     counts = {"pending": 2, "delivered": 40, "failed": 12}
     markup = webhook_panels.deliveries(counts, [failed()] * 12, language, NOW)
     assert 'data-act="redeliver"' in markup

@@ -171,7 +171,7 @@ def test_a_disk_that_fills_up_under_the_database_too_loses_no_job(small_disk: Pa
 # --- start, idle, stop
 
 
-def test_what_keeps_the_worker_from_starting_is_told(tmp_path: Path) -> None:
+def test_what_keeps_the_worker_from_starting_is_reported(tmp_path: Path) -> None:
     """At once, not after `start_seconds`; and when it is put right, the next try finds out."""
     house = House(tmp_path)
     elsewhere = house.settings.model_copy(
@@ -193,7 +193,7 @@ def test_what_keeps_the_worker_from_starting_is_told(tmp_path: Path) -> None:
     house.executor.stop()
 
 
-def test_a_worker_that_ends_before_its_first_word_is_told(
+def test_a_worker_that_ends_before_its_first_word_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house = House(tmp_path)
@@ -291,7 +291,7 @@ def test_a_stop_is_not_missed_by_a_supervisor_that_goes_to_sleep(tmp_path: Path)
         (I2VError("database.replaced", path="jobs.db"), "database.replaced"),
     ],
 )
-def test_whatever_goes_wrong_is_told_once_and_the_next_try_is_made(
+def test_whatever_goes_wrong_is_reported_once_and_the_next_try_is_made(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,

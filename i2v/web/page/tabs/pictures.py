@@ -61,7 +61,7 @@ class MorePictures:
 
     def given(self, values: Values, spec: EngineSpec) -> list[JsonObject]:
         """Return a request's `inputs`: the pictures that are there, and that `spec` takes."""
-        return [told for told, _ in self._given(values, spec)]
+        return [message for message, _ in self._given(values, spec)]
 
     def files(self, values: Values, spec: EngineSpec) -> tuple[bytes, ...]:
         """Return those pictures' files, in the order of `given`; raises as `read_upload` does."""

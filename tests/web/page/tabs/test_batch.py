@@ -64,10 +64,10 @@ def send(bench: BatchBench, paths: list[Path], prompt: str = "nothing", **form: 
     view = bench.view
     assert isinstance(view, BatchView)
     view.sent_at -= DOUBLE_CLICK_SECONDS
-    told = run(bench.tab.submit(asked(bench, paths, prompt, **form)))[bench.tab.message]
-    if not told:
+    message = run(bench.tab.submit(asked(bench, paths, prompt, **form)))[bench.tab.message]
+    if not message:
         wait_for(lambda: all(row.status != "waiting" for row in rows(bench)))
-    return str(told)
+    return str(message)
 
 
 def rows(bench: BatchBench) -> list[Row]:
@@ -163,8 +163,8 @@ WRONG: list[tuple[tuple[str, ...], str, dict[str, object], str]] = [
 
 
 def test_what_is_wrong_with_all_is_said_once_and_nothing_is_sent(bench: BatchBench, tmp_path: Path) -> None:
-    for names, prompt, form, told in WRONG:
-        assert told in send(bench, write(tmp_path, *names), prompt, **form)
+    for names, prompt, form, message in WRONG:
+        assert message in send(bench, write(tmp_path, *names), prompt, **form)
     assert jobs(bench) == []
     assert bench.service.batches.page() == []
 
@@ -193,8 +193,8 @@ def test_the_rows_follow_the_jobs_and_the_language(bench: BatchBench, tmp_path: 
 
 def test_each_picture_may_have_its_own_prompt(bench: BatchBench, tmp_path: Path) -> None:
     paths = write(tmp_path, "a.png", "b.png")
-    table, told = arrange(bench, paths)
-    assert (table.count("data-row"), told) == (2, "")
+    table, message = arrange(bench, paths)
+    assert (table.count("data-row"), message) == (2, "")
     type_in(bench, "its own", "")
     type_in(bench, "of another list")
     type_in(bench, None, None)
@@ -219,10 +219,10 @@ def test_a_file_says_prompts_and_other_fields(bench: BatchBench, tmp_path: Path)
     file.write_text(
         "image,prompt,seed\nb.png,two,7\nphotos\\A_照.PNG,one,\nb.png,again,8\ngone.png,x,\n", "utf-8"
     )
-    table, told = arrange(bench, paths, file)
+    table, message = arrange(bench, paths, file)
     assert re.findall(r'value="([^"]*)"', table) == ["two", "one", "again", ""]
     assert "seed 7" in table
-    assert "were not dropped here: gone.png" in told
+    assert "were not dropped here: gone.png" in message
     bench.store._max_queued = 10
     send(bench, paths, "all")
     made = [(job.request["prompt"], job.request.get("seed")) for job in jobs(bench)]
@@ -243,8 +243,8 @@ def test_what_is_wrong_with_a_file_is_said(
     bench: BatchBench, tmp_path: Path, name: str, content: bytes, words: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    table, told = arrange(bench, write(tmp_path, "a.png"), tmp_path / name)
-    assert words in told
+    table, message = arrange(bench, write(tmp_path, "a.png"), tmp_path / name)
+    assert words in message
     assert table.count("data-row") == 1
 
 
@@ -311,7 +311,7 @@ def test_a_language_keeps_what_was_written(bench: BatchBench) -> None:
 
 
 @needs_chromium
-def test_of_three_pictures_a_broken_one_is_told_and_two_become_videos(visit: Visit, house: House) -> None:
+def test_of_three_pictures_a_broken_one_is_reported_and_two_become_videos(visit: Visit, house: House) -> None:
     page = visit("batch", width=390)
     files = [
         {"name": name, "mimeType": "image/png", "buffer": data}

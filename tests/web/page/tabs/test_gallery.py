@@ -127,12 +127,12 @@ def test_pages_are_turned_and_a_search_begins_at_the_first(
     assert bench.view == Looking(search="owl")
 
 
-def test_a_search_that_no_prompt_can_hold_is_told_in_words(bench: GalleryBench) -> None:
+def test_a_search_that_no_prompt_can_hold_is_reported_in_words(bench: GalleryBench) -> None:
     run(bench.tab.seek(sought(bench, "\ud800")))
-    told = run(next_of(bench.tab.follow(bench.values())))[bench.tab.clips]
-    assert "i2v-error" in told
-    assert "search: " in told
-    told.encode()
+    message = run(next_of(bench.tab.follow(bench.values())))[bench.tab.clips]
+    assert "i2v-error" in message
+    assert "search: " in message
+    message.encode()
 
 
 @pytest.mark.parametrize("event", [(3, None), ("open", "<b>"), ("fly", "0" * 32), ("", "")])
@@ -262,7 +262,7 @@ def test_a_clip_without_prompts_says_so_and_gives_the_rest(tmp_path: Path) -> No
         assert fields.keys().isdisjoint({"prompt", "negative_prompt"})
 
 
-def test_what_cannot_be_taken_from_a_dropped_file_is_told_by_its_name(
+def test_what_cannot_be_taken_from_a_dropped_file_is_reported_by_its_name(
     bench: GalleryBench, tmp_path: Path
 ) -> None:
     (tmp_path / "<b>.mp4").write_text("no video")

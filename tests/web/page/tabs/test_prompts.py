@@ -81,11 +81,11 @@ def test_settings_are_saved_under_a_name_used_again_and_deleted(visit: Visit) ->
     expect(saved).to_have_count(0)
 
 
-NOTED = """window.told = []; window.asked = 0;
+NOTED = """window.messages = []; window.asked = 0;
 window.Notification = class {
   static permission = "default";
   static async requestPermission() { window.asked++; return this.permission = window.answer ?? "granted"; }
-  constructor(title, more) { window.told.push(more.body); }
+  constructor(title, more) { window.messages.push(more.body); }
 };
 Object.defineProperty(document, "hidden", {get: () => window.away ?? false});"""
 
@@ -103,18 +103,18 @@ def test_a_notification_comes_only_after_it_was_switched_on_and_the_icon_tells_h
     expect(page.locator("#i2v-notify .i2v-denied")).to_be_visible()
     expect(box).not_to_be_checked()
     page.evaluate("window.answer = 'granted'")
-    for told in ([], ["Done."]):
-        drop(page, house, gates.prompt(2 + len(told)))
+    for reported in ([], ["Done."]):
+        drop(page, house, gates.prompt(2 + len(reported)))
         icon = page.evaluate("document.querySelector('link[rel~=icon]')?.getAttribute('href') ?? ''")
         page.evaluate("window.away = true")
         page.click("#i2v-go")
         wheel = page.locator("link[rel~=icon]")
         expect(wheel).to_have_attribute("href", re.compile("^data:image/png"))
-        gates.open(2 + len(told))
+        gates.open(2 + len(reported))
         expect(page.locator("#i2v-status")).to_contain_text("Done.")
         expect(wheel).to_have_attribute("href", re.compile(f"^{re.escape(icon)}$|^data:,$"))
         page.wait_for_timeout(700)
-        assert [words[:5] for words in page.evaluate("window.told")] == told
+        assert [words[:5] for words in page.evaluate("window.messages")] == reported
         box.check()
         expect(box).to_be_checked()
     assert page.evaluate("window.asked") <= 3

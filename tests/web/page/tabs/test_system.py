@@ -34,10 +34,10 @@ def bench(tmp_path: Path) -> Iterator[Bench[SystemTab]]:
 
 
 async def findings(bench: Bench[SystemTab]) -> list[str]:
-    return [told async for told in bench.tab.examine(bench.values())]
+    return [message async for message in bench.tab.examine(bench.values())]
 
 
-def test_this_machine_is_told_and_the_log_as_it_grows(bench: Bench[SystemTab]) -> None:
+def test_this_machine_is_reported_and_the_log_as_it_grows(bench: Bench[SystemTab]) -> None:
     tab = bench.tab
 
     async def look() -> None:
@@ -63,9 +63,9 @@ def test_the_token_is_nowhere(bench: Bench[SystemTab]) -> None:
         await updates.aclose()  # type: ignore[attr-defined]
         return " ".join([*shown.values(), *await findings(bench)])
 
-    told = run(everything())
-    assert "somebody wrote" in told
-    assert TOKEN not in told
+    answer = run(everything())
+    assert "somebody wrote" in answer
+    assert TOKEN not in answer
 
 
 def test_a_device_that_is_not_known_yet_or_cannot_be_had_keeps_nothing_waiting(

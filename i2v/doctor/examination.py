@@ -114,26 +114,17 @@ def _examine_with(
     spec = choose_engine(settings.engine.name, device, models, engines)
     memory = psutil.virtual_memory()
     reading = check_reading(spec, models)
+    with_files = [each for each in engines.values() if each.files]
+    if_absent: Status = "warning" if used and spec.embedded else "info"  # the card has nothing to do
     slow = [*check_device(card, settings.engine)]
     if used is None:
         slow.append(check_threads(settings.engine, environ, len(os.sched_getaffinity(0))))
     return {
         "out_of_memory": [check_memory(spec, used, memory.available, memory.total)],
         "no_response": [
-            *(
-                check_weights(each, models, _if_absent(each, settings, used))
-                for each in engines.values()
-                if each.files
-            ),
+            *check_weights(with_files, models, settings.engine.name, if_absent),
             *([reading] if reading else []),
         ],
         "slow": slow,
         "set_up": [check_output(settings.output)],
     }
-
-
-def _if_absent(spec: EngineSpec, settings: Settings, used: Card | None) -> Status:
-    """Return how bad it is if there are no weights of `spec`."""
-    if spec.embedded or settings.engine.name == spec.name:
-        return "problem"
-    return "warning" if used else "info"

@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -67,15 +67,36 @@ def check_logs(folder: Path) -> Finding:
         return Finding("warning", found, Notice("doctor.logs_unwritable_fix", {}))
 
 
-def check_weights(spec: EngineSpec, models: ModelSettings, if_absent: Status) -> Finding:
-    """Tell whether all files are there. `if_absent`: how bad it is that there is no folder at all."""
+def check_weights(
+    specs: Iterable[EngineSpec], models: ModelSettings, needed: str, if_absent: Status
+) -> Iterator[Finding]:
+    """Tell of each model whether all its files are there, and then which are not installed.
+
+    Args:
+        needed: the engine that is a problem if it is not installed, as the built-in one always is.
+        if_absent: how bad it is that others are not.
+    """
+    absent = []
+    for spec in specs:
+        finding = _check_files(spec, models)
+        is_needed = spec.embedded or spec.name == needed
+        if finding.found.code == "weights.missing_folder" and not is_needed:
+            absent.append(spec.title)
+        else:
+            yield finding
+    if absent:
+        found = Notice("doctor.not_installed", {"titles": ", ".join(absent)})
+        yield Finding(if_absent, found, Notice("doctor.not_installed_fix", {}))
+
+
+def _check_files(spec: EngineSpec, models: ModelSettings) -> Finding:
     folder = locate(spec, models)
     if folder.missing is None:
         return Finding("ok", Notice("doctor.weights_ok", {"title": spec.title, "path": _shown(folder.path)}))
     try:
         find_weights(spec, models)
     except ModelUnavailable as error:
-        return Finding(if_absent if error.code == "weights.missing_folder" else "problem", error)
+        return Finding("problem", error)
     path = _shown(folder.missing)
     return Finding("problem", ModelUnavailable("weights.missing_file", title=spec.title, path=path))
 

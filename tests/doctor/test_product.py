@@ -21,6 +21,7 @@ from i2v.doctor.product import (
     list_variables,
 )
 from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
+from i2v.engines.svd.specs import SVD, SVD_XT
 from i2v.weights import EMBEDDED_FOLDER
 from tests.models import models_in
 
@@ -106,24 +107,22 @@ def models(tmp_path: Path) -> Path:
 
 
 def test_complete_weights_are_good_news(models: Path) -> None:
-    assert outcome(check_weights(I2VGEN_XL, models_in(models), if_absent="problem")) == (
-        "ok",
-        "doctor.weights_ok",
-    )
+    (finding,) = check_weights([I2VGEN_XL], models_in(models), "auto", "info")
+    assert outcome(finding) == ("ok", "doctor.weights_ok")
 
 
-@pytest.mark.parametrize("status", ["info", "warning", "problem"])
-def test_absent_weights_are_as_bad_as_they_are_needed(tmp_path: Path, status: Status) -> None:
-    assert outcome(check_weights(I2VGEN_XL, models_in(tmp_path), status)) == (
-        status,
-        "weights.missing_folder",
-    )
+def test_a_needed_model_that_is_absent_is_a_problem_and_the_others_are_one_line(tmp_path: Path) -> None:
+    engines = [SVD, I2VGEN_XL, SVD_XT]
+    needed, others = check_weights(engines, models_in(tmp_path), I2VGEN_XL.name, "warning")
+    assert outcome(needed) == ("problem", "weights.missing_folder")
+    assert outcome(others) == ("warning", "doctor.not_installed")
+    assert others.found.params == {"titles": f"{SVD.title}, {SVD_XT.title}"}
 
 
 def test_incomplete_weights_are_a_problem_that_names_the_first_missing_file(models: Path) -> None:
     for name in ("unet/diffusion_pytorch_model.fp16.safetensors", "text_encoder/config.json"):
         (models / I2VGEN_XL.name / name).unlink()
-    finding = check_weights(I2VGEN_XL, models_in(models), if_absent="info")
+    (finding,) = check_weights([I2VGEN_XL], models_in(models), "auto", "info")
     assert outcome(finding) == ("problem", "weights.missing_file")
     assert finding.found.params["path"] == str(models / I2VGEN_XL.name / "text_encoder" / "config.json")
 

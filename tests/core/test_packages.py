@@ -25,15 +25,15 @@ from i2v.core.settings import ROOT
 WRITTEN = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
 
 
-@pytest.mark.parametrize("line", WRITTEN)
 @pytest.mark.parametrize(
     "version", ["0.1", "0.42.0", "1.26.4", "2.6.0+cu124", "5.9.10", "6", "11.3.0", "2026.1"]
 )
-def test_ranges_mean_what_pip_takes_them_for(line: str, version: str) -> None:
-    (requirement,) = read_requirements([line])
-    reference = Reference(line)
-    assert requirement.name == reference.name
-    assert meets(version, requirement.wanted) == reference.specifier.contains(version)
+def test_ranges_mean_what_pip_takes_them_for(version: str) -> None:
+    for line in WRITTEN:
+        (requirement,) = read_requirements([line])
+        reference = Reference(line)
+        assert requirement.name == reference.name
+        assert meets(version, requirement.wanted) == reference.specifier.contains(version), line
 
 
 def test_requirements_are_read_as_metadata_has_them_and_extras_are_left_out() -> None:

@@ -98,7 +98,6 @@ def test_beyond_the_bounds_field_value_and_bounds_are_named(field: str, bounds: 
         }
 
 
-@pytest.mark.parametrize("field", NUMBERS)
 @pytest.mark.parametrize(
     "value",
     [
@@ -108,11 +107,12 @@ def test_beyond_the_bounds_field_value_and_bounds_are_named(field: str, bounds: 
     ],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
-def test_what_is_no_number_is_refused(field: str, value: object) -> None:
-    error = refusal(**{field: value})
-    assert (error.code, error.params["field"]) == ("request.invalid", field)
-    assert " from " in str(error.params["allowed"])
-    assert_readable(error)
+def test_what_is_no_number_is_refused(value: object) -> None:
+    for field in NUMBERS:
+        error = refusal(**{field: value})
+        assert (error.code, error.params["field"]) == ("request.invalid", field)
+        assert " from " in str(error.params["allowed"])
+        assert_readable(error)
 
 
 @pytest.mark.parametrize(

@@ -125,14 +125,11 @@ def test_the_demo_model_knows_chinese_but_not_russian() -> None:
     assert codes("камера движется влево", spec=EMBEDDED) == ["language"]
 
 
-@pytest.mark.parametrize("prompt", [
-    *(phrase for phrases in PHRASES.values() for phrase in phrases),
-    *(phrase for phrases in CHINESE_PHRASES.values() for phrase in phrases),
-    *(phrase for phrases in HELD_OUT_PHRASES.values() for phrase in phrases),
-    *EMBEDDED.motions,
-])  # fmt: skip
-def test_phrases_that_the_demo_model_was_trained_on_are_known(prompt: str) -> None:
-    assert codes(f"a cat, {prompt}", spec=EMBEDDED) == []
+def test_phrases_that_the_demo_model_was_trained_on_are_known() -> None:
+    tables = (PHRASES, CHINESE_PHRASES, HELD_OUT_PHRASES)
+    trained = [phrase for table in tables for phrases in table.values() for phrase in phrases]
+    for prompt in (*trained, *EMBEDDED.motions):
+        assert codes(f"a cat, {prompt}", spec=EMBEDDED) == [], prompt
 
 
 def test_whatever_the_demo_model_can_be_asked_is_known() -> None:

@@ -49,14 +49,13 @@ def test_the_loopbacks_names_are_ours(shared_house: House, host: str) -> None:
         "",
     ],
 )
-@pytest.mark.parametrize(
-    "path", ["/", "/api/v1/jobs", "/healthz/", "//healthz", "/healthz/../docs", "/nothing", "/openapi.json"]
-)
-def test_another_name_is_refused_everywhere(shared_house: House, path: str, host: str) -> None:
-    response = requests.get(
-        shared_house.url + path, headers={"Host": host}, timeout=30, allow_redirects=False
-    )
-    assert (response.status_code, response.json()["field"]) == (421, "Host")
+def test_another_name_is_refused_everywhere(shared_house: House, host: str) -> None:
+    paths = ["/", "/api/v1/jobs", "/healthz/", "//healthz", "/healthz/../docs", "/nothing", "/openapi.json"]
+    for path in paths:
+        response = requests.get(
+            shared_house.url + path, headers={"Host": host}, timeout=30, allow_redirects=False
+        )
+        assert (response.status_code, response.json()["field"]) == (421, "Host"), path
 
 
 def test_a_page_that_lets_its_name_point_here_can_submit_nothing(shared_house: House) -> None:
@@ -186,9 +185,9 @@ ORIGINS = [
 
 
 @pytest.mark.parametrize("origin", ORIGINS)
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
+def test_another_page_may_change_nothing(shared_house: House, origin: str) -> None:
+    headers = {"Origin": origin.format(port=port_of(shared_house))}
+    for method, path in (
         ("POST", "/api/v1/jobs"),
         ("DELETE", "/api/v1/jobs/x"),
         ("POST", "/api/v1/jobs/x/retry"),
@@ -196,13 +195,10 @@ ORIGINS = [
         ("POST", "/api/predict"),
         ("POST", "/generate"),
         ("PUT", "/"),
-    ],
-)
-def test_another_page_may_change_nothing(shared_house: House, method: str, path: str, origin: str) -> None:
-    headers = {"Origin": origin.format(port=port_of(shared_house))}
-    response = requests.request(method, shared_house.url + path, headers=headers, timeout=30)
-    assert (response.status_code, response.json()["field"]) == (403, "Origin")
-    assert not any(name.lower().startswith("access-control") for name in response.headers)
+    ):
+        response = requests.request(method, shared_house.url + path, headers=headers, timeout=30)
+        assert (response.status_code, response.json()["field"]) == (403, "Origin"), path
+        assert not any(name.lower().startswith("access-control") for name in response.headers)
 
 
 @pytest.mark.parametrize("origin", [None, "http://127.0.0.1:{port}", "https://127.0.0.1:{port}"])

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from tests.web.house import House
 
@@ -31,52 +31,21 @@ def open_browser() -> Iterator[Browser]:
         browser.close()
 
 
-class Visitors:
-    """Profiles of a browser: a visitor gets one without cookies and storage, but with a warm cache.
-
-    Loading the page into a new profile takes twice the time.
-    """
-
-    def __init__(self, browser: Browser) -> None:
-        self._browser = browser
-        self._free: dict[str, list[BrowserContext]] = {}
-
-    def take(self, **options: object) -> BrowserContext:
-        free = self._free.setdefault(repr(options), [])
-        return free.pop() if free else self._browser.new_context(**options)  # type: ignore[arg-type]
-
-    def give_back(self, context: BrowserContext, origin: str, **options: object) -> None:
-        for page in context.pages:
-            page.close()
-        context.clear_cookies()
-        context.clear_permissions()
-        page = context.new_page()
-        everything = {"origin": origin, "storageTypes": "all"}
-        context.new_cdp_session(page).send("Storage.clearDataForOrigin", everything)
-        page.close()
-        self._free[repr(options)].append(context)
-
-
 @contextmanager
-def visits(house: House, visitors: Visitors) -> Iterator[Visit]:
+def visits(house: House, browser: Browser) -> Iterator[Visit]:
     """Give a function that opens the page as a new visitor, at a tab; no request may leave this machine."""
     asked: list[str] = []
-    taken: list[tuple[BrowserContext, dict[str, object]]] = []
-
-    def note(request: Request) -> None:
-        asked.append(request.url)
+    contexts = []
 
     def open_page(
         tab: str = "generate", locale: str = "en-US", width: int = 1200, scheme: str = "light", **more: object
     ) -> Page:
-        options = {"locale": locale, **more}
-        context = visitors.take(**options)
-        taken.append((context, options))
-        context.on("request", note)
+        viewport = {"width": width, "height": 900}
+        context = browser.new_context(locale=locale, viewport=viewport, color_scheme=scheme, **more)
+        contexts.append(context)
+        context.on("request", lambda request: asked.append(request.url))
         page = context.new_page()
         page.set_default_timeout(WAIT)
-        page.set_viewport_size({"width": width, "height": 900})
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         page.goto(house.url)
         expect(page.locator("#i2v-plan")).to_contain_text(re.compile("No estimate|About|暂无|约"))
         if tab != "generate":
@@ -84,9 +53,8 @@ def visits(house: House, visitors: Visitors) -> Iterator[Visit]:
         return page
 
     yield open_page
-    for context, options in taken:
-        context.remove_listener("request", note)
-        visitors.give_back(context, house.url, **options)
+    for context in contexts:
+        context.close()
     assert len(asked) > 10
     assert [url for url in asked if not url.startswith((house.url, "data:", "blob:"))] == []
 

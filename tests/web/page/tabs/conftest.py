@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.web.browser import Visit, Visitors, open_browser, visits
+from tests.web.browser import Visit, open_browser, visits
 from tests.web.house import House
 from tests.web.pages import Gates, page_house
 
@@ -25,15 +25,10 @@ def browser(house: House) -> Iterator[Browser]:
         yield started
 
 
-@pytest.fixture(scope="module")
-def visitors(browser: Browser) -> Visitors:
-    return Visitors(browser)
-
-
 @pytest.fixture
-def visit(house: House, visitors: Visitors) -> Iterator[Visit]:
+def visit(house: House, browser: Browser) -> Iterator[Visit]:
     """`visit(tab="gallery", locale="zh-CN", width=390, scheme="dark")` opens the page."""
-    with visits(house, visitors) as opening:
+    with visits(house, browser) as opening:
         yield opening
 
 

@@ -125,6 +125,8 @@ def _facts(job: Job, language: Language) -> Iterable[str]:
     if ran is not None:
         yield f"{ran.width} x {ran.height}"
         yield f"{text('result.seed', language)} {ran.seed}"
+    if job.user is not None:
+        yield job.user
     if job.finished_at is not None:
         yield datetime.fromtimestamp(job.finished_at).strftime(
             "%Y-%m-%d %H:%M"

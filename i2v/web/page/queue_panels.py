@@ -134,6 +134,8 @@ def _row(
     if ran is not None:
         length = text("result.length.value", language, frames=ran.num_frames, fps=ran.fps)
         facts = escape(f"{ran.width} x {ran.height} · {length} · {ran.engine}")
+    if job.user is not None:
+        facts = " · ".join(filter(None, (facts, escape(job.user))))
     asks = {"delete": before_deleting}
     acts = "".join(_button(act, job.id, language, title, asks.get(act, "")) for act in buttons)
     return (

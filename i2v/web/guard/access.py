@@ -6,7 +6,8 @@ token ends all visits. A token may be a user's (`core.users`): what it lets in i
 
 Wrong tokens are counted, at the login and in the header alike, and whoever made too many has to wait whatever
 they send next: a right guess that were let in would make waiting worth nothing. Cookies are signed with a
-secret of this machine as well, so that they are no way to guess; a right one never waits. This module knows no page.
+secret of this machine as well, so that they are no way to guess; a right one never waits.
+This module knows no page.
 """
 
 from __future__ import annotations

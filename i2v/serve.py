@@ -20,7 +20,7 @@ from i2v.core.settings import ROOT, Settings
 from i2v.core.users import check_users
 from i2v.core.webhook import HIDDEN
 from i2v.engines.registry import engines as all_engines
-from i2v.host import data_folder
+from i2v.host import data_folder, restored
 from i2v.host.descriptors import connections_within, raise_limit
 from i2v.host.log_files import app_log
 from i2v.host.network import addresses, is_loopback, listen
@@ -59,6 +59,7 @@ def serve(
     with listen(settings.server.host, settings.server.port) as listener, app_log(logs, quiet, as_json) as log:
         data_folder.prepare(data_dir)
         with hold(data_dir, _urls(listener), log):  # before anything there is opened or changed
+            restored.finish(data_dir)
             data_folder.restrict(data_dir)
             settings = _with_token(settings, listener)
             store = JobStore(settings.database, settings.service.max_queued)

@@ -122,6 +122,10 @@ class JobStore:
     def close(self) -> None:
         self._database.close()
 
+    def copy_to(self, path: Path) -> None:
+        """See `Database.copy_to`."""
+        self._database.copy_to(path)
+
     def check(self) -> None:
         """Raise `I2VError` (`database.*`) if no job could be kept now."""
         self._database.check()

@@ -34,7 +34,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "page.language": ("Language", "语言"),
     "page.api": ("API", "API 文档"),
     "page.visit": ("Log out", "退出登录"),
-    "page.user": ("{name} ({role})", "{name}（{role}）"),
     "role.view": ("may view", "可查看"),
     "role.make": ("may make clips", "可生成"),
     "role.administer": ("administrator", "管理员"),

@@ -176,8 +176,7 @@ class Page:
     def _title(self, language: Language) -> str:
         security, user = self._context.settings.security, current_user()
         has_visits = bool(security.token.get_secret_value() or security.users)
-        role = "" if user is None else text(f"role.{user.role}", language)
-        who = "" if user is None else text("page.user", language, name=user.name, role=role)
+        who = "" if user is None else f"{user.name}: {text(f'role.{user.role}', language)}"
         return _title(language, has_visits, who)
 
     def _texts(self, language: Language) -> Updates:

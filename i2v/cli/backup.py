@@ -1,4 +1,4 @@
-"""`i2v backup`: a house as one file."""
+"""`i2v backup`: all jobs with their files as one file."""
 
 from __future__ import annotations
 

@@ -16,8 +16,10 @@ from i2v.cli import (
     batch,
     bench,
     doctor,
+    export,
     finish,
     generate,
+    import_jobs,
     info,
     jobs,
     models,
@@ -34,7 +36,8 @@ from i2v.core.schema import GenerationRequest
 from i2v.core.signals import stopping
 
 COMMANDS = (
-    generate, batch, finish, serve, jobs, plan, info, models, doctor, bench, backup, restore,
+    generate, batch, finish, serve, jobs, plan, info, models, doctor, bench, backup, restore, export,
+    import_jobs,
 )  # fmt: skip
 
 

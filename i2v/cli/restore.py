@@ -1,4 +1,4 @@
-"""`i2v restore`: a backup becomes a house again."""
+"""`i2v restore`: the data becomes what a backup says."""
 
 from __future__ import annotations
 

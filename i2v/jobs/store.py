@@ -35,6 +35,7 @@ from i2v.core.users import NO_QUOTA, Quota
 from i2v.jobs.batches import BatchStore, join
 from i2v.jobs.database import Database
 from i2v.jobs.deliveries import Deliveries
+from i2v.jobs.imported import Imports
 from i2v.jobs.library import Library, get_page
 from i2v.jobs.migrations import MIGRATIONS
 from i2v.jobs.model import (
@@ -88,6 +89,7 @@ class JobStore:
         library: stars and the trash.
         queue: whether it is paused, and its order.
         batches: many jobs that were asked for together.
+        imports: jobs that come from other installations.
         outbox: what has happened to jobs, in its order.
         deliveries: messages about it, to whoever wants them.
     """
@@ -115,6 +117,7 @@ class JobStore:
         self._monotonic = monotonic
         self.library = Library(self._database, clock)
         self.queue = Queue(self._database)
+        self.imports = Imports(self._database)
         self.outbox = Outbox(self._database)
         self.deliveries = Deliveries(self._database, clock)
         self._orphaned_at: dict[tuple[str, int], float] = {}  # by job and attempt, in monotonic seconds

@@ -1,4 +1,4 @@
-"""A backup of a house: its jobs, their pictures and videos, and its secrets, as one archive.
+"""A backup of the service's data: jobs, their pictures and videos, and secrets, as one archive.
 
 The service may run meanwhile. The database is copied as it is at one moment (SQLite's backup), and files are
 those that this copy names: they never change, they only come and go. A job that is deleted while its files
@@ -53,10 +53,10 @@ class _File:
 
 
 def back_up(settings: Settings, target: Path, force: bool, on_progress: OnProgress) -> Backup:
-    """Write a backup of the settings' house to `target`.
+    """Write a backup of the settings' data to `target`.
 
     Raises:
-        I2VError: `backup.nothing`: there is no house; `database.*`.
+        I2VError: `backup.nothing`: there is no database; `database.*`.
         InvalidRequest, EncodeError: as `archive.writing` does.
     """
     if not settings.database.is_file():

@@ -40,7 +40,7 @@ def check_video(job: Job) -> Path:
     if job.status != "succeeded":
         raise InvalidRequest("job.no_video", id=job.id, status=job.status)
     path = Path(job.output)
-    problem, reason = _examine(path)
+    problem, reason = examine_video(path)
     name = shown(str(path), limit=300)
     if problem == "missing":
         raise InvalidRequest("job.video_missing", id=job.id, path=name)
@@ -67,7 +67,7 @@ def read_from_video(job: Job, read: Callable[[Path], bytes]) -> bytes:
 
 def video_problem(job: Job) -> VideoProblem | None:
     """Return what keeps the video of a job that succeeded from being played; `None`: nothing is seen."""
-    return _examine(Path(job.output))[0]
+    return examine_video(Path(job.output))[0]
 
 
 def has_video(job: Job) -> bool:
@@ -170,7 +170,7 @@ def video_bytes(job: OwnedFiles) -> int:
     return 0
 
 
-def _examine(path: Path) -> tuple[VideoProblem | None, str]:
+def examine_video(path: Path) -> tuple[VideoProblem | None, str]:
     """Return what is wrong with a video, and why it is broken if it is."""
     try:
         found = path.stat()

@@ -1,4 +1,4 @@
-"""A backup becomes a house again: all of it is checked first, and what is there is never half replaced.
+"""The data becomes what a backup says: all of it is checked first, and nothing is ever half replaced.
 
 Videos go to the folder of the settings, under their names where these are free, and never over another file;
 one that lies there already is taken as it is. All else is made whole beside the data and takes its place in
@@ -42,9 +42,9 @@ class Restored:
 
 
 def restore(settings: Settings, source: Path, replace: bool, on_progress: OnProgress) -> Restored:
-    """Make the house of the settings what it was at its backup.
+    """Make the data of the settings what it was at the backup.
 
-    replace: also where there is one; it goes to the trash of the data folder.
+    replace: also where there is a database; all of it goes to the trash of the data folder.
 
     Raises:
         InvalidRequest: `archive.*`; `restore.data_exists`. Nothing was changed.

@@ -41,7 +41,7 @@ def working(settings: Settings) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A clip with a star, another of its picture, one that failed, one in the trash, one that lost its file."""
+    """A starred clip, another of its picture, one that failed, one in the trash, one that lost its file."""
     settings = stage(tmp_path_factory.mktemp("home"))
     asked = ("nothing", "nothing", "step 1: fail", "nothing", "nothing")
     with working(settings) as service:

@@ -41,6 +41,7 @@ from i2v.web.page.tabs.widgets import (
 from i2v.web.texts import LANGUAGES, preferred_language, text
 
 _KEPT_SECONDS = 24 * 3600  # an uploaded picture, for whoever comes back to the window
+_MAKING = ("i2v-go", "i2v-four", "i2v-batch-go")  # buttons that ask for clips
 _MAX_EVENTS = 400  # that may be under way: one for each open window, and those of what is pressed in it
 
 # The tab that the address names (`page.js` writes it there): once the page has its language and its form.
@@ -166,7 +167,8 @@ class Page:
         user = current_user()
         if user is None or user.may("make"):
             return {}
-        return {button: gr.update(visible=False) for button in (self.generate.go, self.generate.four)}
+        buttons = [each for each in self._labels.widgets() if getattr(each, "elem_id", None) in _MAKING]
+        return {button: gr.update(visible=False) for button in buttons}
 
     def switch(self, values: Values) -> Updates:
         language: Language = values[self.language]

@@ -13,10 +13,11 @@ from i2v.service.rights import may_change
 
 Allows = Callable[[str, Job | None], bool]  # the name of an act, and the job that it is for, if it is one's
 
-_ADMINISTERS = frozenset(("pause", "resume", "first", "up", "down"))
+# The last two say how many jobs they are for, which are everybody's.
+_ADMINISTERS = frozenset(("pause", "resume", "first", "up", "down", "cancel_all", "clear"))
 _CHANGES = frozenset(
-    ("cancel", "cancel_all", "clear", "delete", "delete_picked", "purge", "rerun_picked", "restore", "retry")
-) | {"star"}
+    ("cancel", "delete", "delete_picked", "purge", "rerun_picked", "restore", "retry", "star")
+)
 
 
 def allows(act: str, job: Job | None) -> bool:

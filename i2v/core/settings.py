@@ -47,11 +47,8 @@ _HUB_VARIABLES = {
     "HF_HOME": "models.hub_cache",
     "HF_HUB_CACHE": "models.hub_cache",
 }
-_SECRETS = (
-    SecretStr,
-    tuple[Webhook, ...],
-    tuple[User, ...],
-)  # types of settings whose values no complaint shows
+# Types of settings whose values no complaint shows.
+_SECRETS = (SecretStr, tuple[Webhook, ...], tuple[User, ...])
 
 Text = Annotated[str, BeforeValidator(kinds.text)]
 Seconds = Annotated[float, Within(0.01, 1_000_000)]

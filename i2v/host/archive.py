@@ -9,6 +9,7 @@ paths. Deliberately does not know what the files are.
 from __future__ import annotations
 
 import fcntl
+import glob
 import hashlib
 import io
 import json
@@ -121,7 +122,7 @@ def writing(target: Path, kind: str, force: bool, on_bytes: OnBytes) -> Iterator
 @contextmanager
 def _part_folder(target: Path) -> Iterator[Path]:
     """Lend a hidden folder beside `target`, locked by this process; those of writers that were killed go."""
-    for left in target.parent.glob(f".{target.name}.*.part"):
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
         with suppress(OSError), _locked(left):
             shutil.rmtree(left)
     folder = target.parent / f".{target.name}.{secrets.token_hex(6)}.part"

@@ -170,12 +170,10 @@ class Deliveries:
     def get(self, delivery_id: str) -> Delivery:
         """Return the message; raise `InvalidRequest` (`webhook.unknown`)."""
         with self._database.read() as db:
-            found = (
-                db.execute("SELECT * FROM deliveries WHERE id = ?", [delivery_id])
-                if delivery_id.isascii()
-                else None
+            found = db.execute(
+                "SELECT * FROM deliveries WHERE id = ?", [delivery_id.encode("ascii", "replace").decode()]
             )
-            row = None if found is None else found.fetchone()
+            row = found.fetchone()
         if row is None:
             raise InvalidRequest("webhook.unknown", id=shown(delivery_id))
         return _delivery(row)

@@ -26,6 +26,8 @@ from i2v.jobs.rows import dump
 from i2v.jobs.table import NEXT, counted, get_job
 
 MAX_INPUTS = 100  # pictures of one job; a request takes fewer
+MAX_NUMBER = 2**31 - 1  # of frames, pixels, steps, attempts
+MAX_SECONDS = 253_402_300_799.0  # since 1970: the end of the year 9999, the last that dates are written of
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,7 @@ class PortableJob:
         job = read_as(cls, value)
         if not re.fullmatch(r"[0-9a-f]{32}", job.id):
             raise ValueError(f"{job.id!r} is no id")
-        if not 1 <= len(job.inputs) <= MAX_INPUTS or not 0 <= job.progress <= 1 or job.attempt < 0:
-            raise ValueError("its numbers are none that a job has")
+        job._check_numbers()
         if (job.result is None) == (job.status == "succeeded") or (job.error is None) == (
             job.status == "failed"
         ):
@@ -111,6 +112,22 @@ class PortableJob:
         read_notices(list(job.notices))
         job.result_at(Path("x"))
         return job
+
+    def _check_numbers(self) -> None:
+        """Raise `ValueError` for numbers that a job cannot have, and that others would stumble over."""
+        made = self.generation
+        counts = [made.num_frames, made.fps, made.width, made.height, self.total or 1, len(self.inputs)]
+        counts += [max(1, each) for each in (self.attempt, self.step or 0)]
+        times = [self.created_at, self.finished_at, self.started_at or 0.0]
+        times += [time for each in self.history for time in (each.started_at, each.ended_at)]
+        if (
+            not all(1 <= each <= MAX_NUMBER for each in counts)
+            or not all(0 <= each <= MAX_SECONDS for each in times)
+            or not 0 <= self.progress <= 1
+            or self.attempt < 0
+            or len(self.inputs) > MAX_INPUTS
+        ):
+            raise ValueError("its numbers are none that a job has")
 
     def result_at(self, path: Path) -> Result | None:
         """Return its result with the video at `path`; raise `ValueError` where it cannot be read."""

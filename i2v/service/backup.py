@@ -45,7 +45,7 @@ class Backup:
 
 @dataclass(frozen=True)
 class _File:
-    """A file to be kept; `job`: the id of the job that it belongs to, where it is one's alone."""
+    """A file to be kept; `job`: the id of the job whose video it is, if it is one."""
 
     name: str
     path: Path
@@ -76,16 +76,17 @@ def back_up(settings: Settings, target: Path, force: bool, on_progress: OnProgre
             jobs, files = _contents(settings, copy)
             total = copy.stat().st_size + sum(_size(each.path) for each in files)
             lost = [each for each in files if not writer.add(each.name, each.path)]
-            _forget(copy, {each.job for each in lost} - {""}, store)
+            gone = {job.id for job in jobs} - {job.id for job in store.owned()} if lost else set()
+            _forget(copy, gone)
             writer.add(DATABASE, copy)
             writer.manifest = {
                 "made_by": version("i2v"),
                 "created_at": datetime.now(UTC).isoformat(),
-                "jobs": len(jobs),
+                "jobs": len(jobs) - len(gone),
             }
         videos = sum(name.startswith("videos/") for name in writer.files)
-        missing = sum(each.name.startswith("videos/") for each in lost)
-        return Backup(len(jobs), videos, missing, target.stat().st_size)
+        missing = sum(each.job not in gone for each in lost if each.job)
+        return Backup(len(jobs) - len(gone), videos, missing, target.stat().st_size)
     finally:
         store.close()
 
@@ -123,13 +124,10 @@ def _pictures(settings: Settings, jobs: list[OwnedFiles]) -> Iterator[_File]:
             yield _File(f"inputs/{thumbnail_of(picture).name}", thumbnail_of(picture))
 
 
-def _forget(copy: Path, jobs: set[str], store: JobStore) -> None:
-    """Take those of the jobs out of the copy that have been deleted since it was made."""
-    gone = jobs - {each.id for each in store.owned()} if jobs else set()
-    if not gone:
-        return
+def _forget(copy: Path, jobs: set[str]) -> None:
+    """Take jobs out of the copy that have been deleted since it was made."""
     with closing(_opened(copy)) as db:
-        db.executemany("DELETE FROM jobs WHERE id = ?", [[job] for job in gone])
+        db.executemany("DELETE FROM jobs WHERE id = ?", [[job] for job in jobs])
         db.commit()
 
 

@@ -223,7 +223,7 @@ class _Taking:
 
     def _candidates(self, job: PortableJob) -> Iterator[Path]:
         stem = Path(job.output).stem
-        fits = re.fullmatch(r"[^\x00-\x1f/\\]+", stem) and 0 < len(stem.encode()) < 200 and stem[0] != "."
+        fits = stem.isprintable() and 0 < len(stem.encode()) < 200 and not re.match(r"\.|.*[/\\]", stem)
         folder = self._settings.output.directory.absolute()
         stem = stem if fits else f"video_{job.id[:8]}"
         yield folder / f"{stem}.mp4"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,25 +16,11 @@ from i2v.jobs.model import Job, JsonObject
 from i2v.jobs.store import JobStore
 from i2v.media.video import probe
 from i2v.service.job_files import check_video
-from i2v.service.service import Service
 from i2v.service.transfer import KIND, Exported, Imported, export_jobs, import_jobs
-from i2v.workers.executors.inline import InlineExecutor
 from tests.clips import names
-from tests.rehearsal import ENGINES, picture, stage
+from tests.rehearsal import picture, stage
+from tests.service.moving import in_child, kill_at, quiet, working
 from tests.service.waiting import FIELDS
-
-
-def quiet(done: int, total: int) -> None:
-    assert 0 <= done <= total
-
-
-@contextmanager
-def working(settings: Settings) -> Iterator[Service]:
-    store = JobStore(settings.database)
-    service = Service(settings, store, InlineExecutor(settings, store, ENGINES), ENGINES)
-    service.start()
-    yield service
-    service.stop()
 
 
 @pytest.fixture(scope="module")
@@ -180,11 +164,10 @@ def swap_picture(jobs: dict[str, JsonObject], files: dict[str, bytes]) -> None:
             files[name] = b"no picture"
 
 
-def nest(jobs: dict[str, JsonObject], files: dict[str, bytes]) -> None:
-    deep: object = 0
-    for _ in range(500):
-        deep = [deep]
-    first_of(jobs)["request"] = {"prompt": deep}
+def stop(jobs: dict[str, JsonObject], files: dict[str, bytes]) -> None:
+    generation = first_of(jobs)["generation"]
+    assert isinstance(generation, dict)
+    generation["fps"] = 0
 
 
 def add_stranger(jobs: dict[str, JsonObject], files: dict[str, bytes]) -> None:
@@ -199,6 +182,9 @@ HOSTILE: dict[str, Change] = {
     "no inputs": set_all(inputs=[]),
     "too many": set_all(inputs=["a"] * 101),
     "numbers": set_all(attempt=-1),
+    "time": set_all(created_at=1e300),
+    "frames a second": stop,
+    "huge": set_all(step=2**70),
     "nan": set_all(created_at=float("nan")),
     "owner": set_all(owner="a\nb"),
     "notices": set_all(notices=[{"code": "none.such"}]),
@@ -222,7 +208,7 @@ def test_what_no_export_has_is_refused(file: Path, tmp_path: Path, what: str) ->
 
 
 @pytest.mark.parametrize(
-    "name", ["../../up.mp4", "/etc/x.mp4", "..", ".hidden.mp4", "a/b.mp4", "x" * 300, "\x00"]
+    "name", ["../../up.mp4", "/etc/x.mp4", "..", ".hidden.mp4", "a/b.mp4", "x" * 300, "\x00", "\ud800.mp4"]
 )
 def test_a_name_leads_nowhere_else(file: Path, tmp_path: Path, name: str) -> None:
     there = stage(tmp_path / "there")
@@ -247,17 +233,7 @@ def test_another_jobs_id_is_not_taken(file: Path, tmp_path: Path) -> None:
 def test_an_import_that_is_killed_goes_on_the_next_time(file: Path, tmp_path: Path, part: float) -> None:
     there = stage(tmp_path / "there")
 
-    def kill(done: int, total: int) -> None:
-        if done >= part * total:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    child = os.fork()
-    if child == 0:
-        try:
-            import_jobs(there, file, kill)
-        finally:
-            os._exit(0)
-    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    assert in_child(lambda: import_jobs(there, file, kill_at(part))) == signal.SIGKILL
     assert import_jobs(there, file, quiet).added >= 1
     with working(there) as service:
         assert service.counts()["succeeded"] == 3

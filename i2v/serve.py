@@ -15,14 +15,17 @@ import uvicorn
 from pydantic import SecretStr
 
 from i2v.core.engine_spec import EngineSpec
+from i2v.core.errors import InvalidRequest
 from i2v.core.settings import ROOT, Settings
+from i2v.core.users import check_users
+from i2v.core.webhook import HIDDEN
 from i2v.engines.registry import engines as all_engines
-from i2v.host import data_folder
+from i2v.host import data_folder, restored
 from i2v.host.descriptors import connections_within, raise_limit
 from i2v.host.log_files import app_log
 from i2v.host.network import addresses, is_loopback, listen
 from i2v.host.service_lock import hold
-from i2v.host.token_file import read_or_make
+from i2v.host.token_file import read_given, read_or_make
 from i2v.jobs.store import JobStore
 from i2v.service.service import Service
 from i2v.web.api.metrics import metrics_port
@@ -56,6 +59,7 @@ def serve(
     with listen(settings.server.host, settings.server.port) as listener, app_log(logs, quiet, as_json) as log:
         data_folder.prepare(data_dir)
         with hold(data_dir, _urls(listener), log):  # before anything there is opened or changed
+            restored.finish(data_dir)
             data_folder.restrict(data_dir)
             settings = _with_token(settings, listener)
             store = JobStore(settings.database, settings.service.max_queued)
@@ -69,11 +73,15 @@ def serve(
 
 
 def _with_token(settings: Settings, listener: socket.socket) -> Settings:
-    """Return the settings with a token if others can reach the listener; say where it is to be found."""
+    """Return the settings with all tokens that open; say where the service's own is to be found.
+
+    It has one if others can reach the listener; with users too, for commands of this machine.
+    """
+    settings = _with_users(settings)
     if settings.security.token:
         print("The access token is security.token", flush=True)
         return settings
-    if is_loopback(listener.getsockname()[0]):
+    if is_loopback(listener.getsockname()[0]) and not settings.security.users:
         return settings
     path = settings.service.data_dir / "token"
     token, is_new = read_or_make(path)
@@ -82,6 +90,24 @@ def _with_token(settings: Settings, listener: socket.socket) -> Settings:
         flush=True,
     )
     security = settings.security.model_copy(update={"token": SecretStr(token)})
+    return settings.model_copy(update={"security": security})
+
+
+def _with_users(settings: Settings) -> Settings:
+    """Return the settings with the tokens that stand in files."""
+    users = tuple(
+        user
+        if user.token_file is None
+        else user.model_copy(update={"token": SecretStr(read_given(user.token_file)), "token_file": None})
+        for user in settings.security.users
+    )
+    try:
+        check_users(users)
+    except ValueError as error:
+        raise InvalidRequest(
+            "settings.invalid", source="token_file", key="security.users", value=HIDDEN, allowed=str(error)
+        ) from error
+    security = settings.security.model_copy(update={"users": users})
     return settings.model_copy(update={"security": security})
 
 

@@ -456,3 +456,41 @@ def test_metrics_have_a_port_of_their_own_where_the_settings_name_one(tmp_path: 
     with launched(command, tmp_path) as server:
         assert f"Metrics: http://127.0.0.1:{port}/metrics" in server.said
         assert "i2v_queue_jobs" in requests.get(f"http://127.0.0.1:{port}/metrics", timeout=30).text
+
+
+# --- several users
+
+
+def test_users_of_the_settings_come_in_and_commands_of_this_machine_do_too(tmp_path: Path) -> None:
+    (tmp_path / "alice").write_text(f"{TOKEN}\n")
+    config = tmp_path / "config.yaml"
+    config.write_text("security: {users: [{name: alice, role: view, token_file: alice}]}\n")
+    with launched([*APP, "--port", "0", "--config", str(config)], tmp_path) as server:
+        jobs = f"{server.url}/api/v1/jobs"
+        assert requests.get(jobs, timeout=60).status_code == 401
+        alice = {"Authorization": f"Bearer {TOKEN}"}
+        assert requests.get(jobs, headers=alice, timeout=60).status_code == 200
+        paused = {"paused": True}
+        refused = requests.patch(f"{server.url}/api/v1/queue", json=paused, headers=alice, timeout=60)
+        assert (refused.status_code, refused.json()["code"]) == (403, "security.role")
+        done = subprocess.run(
+            [sys.executable, "-m", "i2v", "jobs", "pause"],
+            env=environment_in(tmp_path), cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.stdout == "The queue is paused: 0 running, 0 waiting.\n", done.stderr
+
+
+def test_two_users_with_one_token_in_their_files_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "security:\n  users:\n    - {name: a, role: view, token_file: token}\n"
+        "    - {name: b, role: make, token_file: token}\n"
+    )
+    done = subprocess.run(
+        [*APP, "--port", "0", "--config", str(config)],
+        env=environment_in(tmp_path), cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "no token stands twice" in done.stderr
+    assert TOKEN not in done.stderr

@@ -269,9 +269,9 @@ class RemoteMaker:
             code, detail = str(problem["code"]), shown(str(problem["detail"]), limit=500)
         except (ValueError, TypeError, KeyError, OSError, HTTPException):
             raise self._away(f"status {answer.code}, and no words of i2v") from answer
-        if code == "job.queue_full":
+        if code in ("job.queue_full", "security.too_many_waiting"):
             raise QueueFull("batch.server_full", url=self._api)
-        if answer.code in (409, 413, 415, 422) and not code.startswith("weights."):
+        if answer.code in (403, 409, 413, 415, 422) and not code.startswith("weights."):
             raise InvalidRequest("batch.refused", reason=detail)
         raise self._away(detail)
 

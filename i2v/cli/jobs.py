@@ -32,6 +32,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     listing.set_defaults(act=_list)
     listing.add_argument("--status", choices=STATUSES, help="only those")
     listing.add_argument("--search", metavar="WORDS", default="", help="only those with this in the prompt")
+    listing.add_argument("--owner", metavar="NAME", default="", help="only those of this user")
     listing.add_argument("--starred", action="store_true", help="only those with a star")
     listing.add_argument("--deleted", action="store_true", help="only those in the trash")
     listing.add_argument("--limit", type=int, metavar="N", default=50, help="how many (default: 50)")
@@ -83,6 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _list(server: Server, arguments: argparse.Namespace) -> list[Answer]:
     query = {"limit": str(arguments.limit), "search": arguments.search}
     query |= {name: "true" for name in ("starred", "deleted") if getattr(arguments, name)}
+    query |= {"owner": arguments.owner} if arguments.owner else {}
     query |= {} if arguments.status is None else {"status": arguments.status}
     return cast("list[Answer]", server.ask("GET", f"/jobs?{urlencode(query)}")["jobs"])
 
@@ -137,7 +139,8 @@ def _line(answer: Answer) -> str:
     request = cast("Answer", answer["request"])
     done = f"{round(100 * cast('float', answer['progress'])):3} %"
     star = "*" if answer["starred"] else " "
-    return f"{answer['id']} {star} {answer['status']:9}  {done}  {request.get('prompt', '')}"
+    owner = f"{answer['owner']}  " if answer.get("owner") else ""
+    return f"{answer['id']} {star} {answer['status']:9}  {done}  {owner}{request.get('prompt', '')}"
 
 
 def _details(answer: Answer) -> str:

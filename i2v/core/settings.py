@@ -30,6 +30,7 @@ from i2v.core import setting_values as kinds
 from i2v.core.engine_spec import Preset
 from i2v.core.errors import InvalidRequest
 from i2v.core.schema import Language, Offload, Switch, Upscaling, Within, invalid_field, nearest_name, shown
+from i2v.core.users import MAX_USERS, User, check_users, read_users
 from i2v.core.webhook import HIDDEN as SECRET
 from i2v.core.webhook import Webhook, check_endpoints, read_endpoints, read_secret
 
@@ -46,7 +47,8 @@ _HUB_VARIABLES = {
     "HF_HOME": "models.hub_cache",
     "HF_HUB_CACHE": "models.hub_cache",
 }
-_SECRETS = (SecretStr, tuple[Webhook, ...])  # types of settings whose values no complaint shows
+# Types of settings whose values no complaint shows.
+_SECRETS = (SecretStr, tuple[Webhook, ...], tuple[User, ...])
 
 Text = Annotated[str, BeforeValidator(kinds.text)]
 Seconds = Annotated[float, Within(0.01, 1_000_000)]
@@ -136,6 +138,7 @@ class SecuritySettings(_Section):
     frame_ancestors: Origins
     max_request_megabytes: Annotated[float, Within(0.001, 2000)]
     token: Annotated[SecretStr, BeforeValidator(kinds.token)]
+    users: Annotated[tuple[User, ...], Field(max_length=MAX_USERS), AfterValidator(check_users)]
 
 
 class LoggingSettings(_Section):
@@ -180,10 +183,11 @@ class Settings(_Section):
         return self.service.data_dir / "unpublished"
 
 
-# How paths are read, by the type of the setting.
-_PATHS: Mapping[object, Callable[[object, Path, Mapping[str, str]], object]] = {
+# How what depends on its file's place or on variables is read, by the type of the setting.
+_PLACED: Mapping[object, Callable[[object, Path, Mapping[str, str]], object]] = {
     Path: kinds.absolute,
     tuple[Path, ...]: kinds.absolutes,
+    tuple[User, ...]: read_users,
 }
 # What Kubernetes and Docker set for a neighbour that is called "i2v".
 _SERVICE_LINK = re.compile(
@@ -417,13 +421,14 @@ def _merge(target: dict[str, dict[str, object]], source: _Source, environ: Mappi
         section = target.setdefault(name, {})
         for key, value in values.items():
             kind = sections[name].model_fields[key].annotation
-            read = _PATHS.get(kind)
+            read = _PLACED.get(kind)
             try:
                 section[key] = read(value, source.base, environ) if read else value
             except ValueError as error:
                 raise InvalidRequest(
                     "settings.invalid",
-                    source=source.name, key=f"{name}.{key}", value=shown(value), allowed=str(error),
+                    source=source.name, key=f"{name}.{key}", value=_shown_value(f"{name}.{key}", value),
+                    allowed=str(error),
                 ) from error  # fmt: skip
 
 

@@ -48,20 +48,32 @@ def read_or_make(path: Path, make: Callable[[], str] = new_token) -> tuple[str, 
     return token, True
 
 
+def read_given(path: Path) -> str:
+    """Return the token in a file that is not ours: who may read it is its owner's business, as of a secret
+    that a container is given. Raises `I2VError` as `read_or_make` does.
+    """
+    return _read_with_mode(path)[0]
+
+
 def _read(path: Path) -> str:
+    token, mode = _read_with_mode(path)
+    if mode & 0o077:
+        raise _unusable(path, f"others may use the file, its mode is {mode:04o}")
+    return token
+
+
+def _read_with_mode(path: Path) -> tuple[str, int]:
     try:
         with path.open(encoding="ascii", errors="replace") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             token = file.read(10_000).strip()
     except OSError as error:
         raise _unusable(path, error.strerror or str(error)) from error
-    if mode & 0o077:
-        raise _unusable(path, f"others may use the file, its mode is {mode:04o}")
     try:
         check_token(token)
     except ValueError as error:
         raise _unusable(path, f"it does not hold {error}") from error
-    return token
+    return token, mode
 
 
 def _unusable(path: Path, reason: str) -> I2VError:

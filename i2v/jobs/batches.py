@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from i2v.core.errors import I2VError, InvalidRequest
 from i2v.core.schema import shown
-from i2v.jobs.model import JobStatus, JsonObject, Place, new_job_id
+from i2v.jobs.model import JobStatus, JsonObject, Place, key_of, new_job_id
 
 RowStatus = Literal[
     "waiting", JobStatus, "deleted"
@@ -44,6 +44,7 @@ class Batch:
         name: for people; may be empty.
         fields: of a `GenerationRequest`: what its rows do not say themselves.
         created_at: seconds since 1970.
+        user: the name of whose it is; `None`: nobody's.
         counts: rows by status, all of them named.
         progress: of all rows, 0 to 1; a row that has ended is done, whatever came of it.
     """
@@ -54,6 +55,7 @@ class Batch:
     created_at: float
     counts: Mapping[RowStatus, int]
     progress: float
+    user: str | None = None
 
     @property
     def total(self) -> int:
@@ -109,14 +111,17 @@ class BatchStore:
         self._write = write
         self._clock = clock
 
-    def create(self, name: str, fields: JsonObject, idempotency_key: str | None = None) -> Batch:
+    def create(
+        self, name: str, fields: JsonObject, idempotency_key: str | None = None, user: str | None = None
+    ) -> Batch:
         """Make an empty batch, or return the one that was made with the key.
 
         Raises `InvalidRequest`: `job.idempotency_conflict`, where that one is called otherwise.
         """
+        key = key_of(user, idempotency_key)
         with self._write() as db:
             earlier = db.execute(
-                "SELECT id, name, fields FROM batches WHERE idempotency_key = ?", [idempotency_key]
+                "SELECT id, name, fields FROM batches WHERE idempotency_key = ?", [key]
             ).fetchone()
             if earlier is not None:
                 if (earlier["name"], json.loads(earlier["fields"])) != (name, fields):
@@ -124,9 +129,9 @@ class BatchStore:
                 return _batch(db, earlier["id"])
             batch = new_job_id()
             db.execute(
-                """INSERT INTO batches (id, name, fields, idempotency_key, created_at)
-                   VALUES (?, ?, ?, ?, ?)""",
-                [batch, name, json.dumps(fields), idempotency_key, self._clock()],
+                """INSERT INTO batches (id, name, fields, idempotency_key, created_at, user)
+                   VALUES (?, ?, ?, ?, ?, ?)""",
+                [batch, name, json.dumps(fields), key, self._clock(), user],
             )
             return _batch(db, batch)
 
@@ -163,13 +168,19 @@ class BatchStore:
                     [batch, number, row.name, json.dumps(row.fields), row.picture, error],
                 )
 
-    def first_waiting(self) -> tuple[Batch, Row] | None:
-        """Return the row that is to become a job next: of the oldest batch, the first."""
+    def first_waiting(self, without: Collection[str] = ()) -> tuple[Batch, Row] | None:
+        """Return the row that is to become a job next: of the oldest batch, the first.
+
+        without: users whose batches are passed over.
+        """
         with self._read() as db:
             found = db.execute(
                 """SELECT r.*, 'waiting' AS status, 0 AS progress, NULL AS job_error
                    FROM batches AS b JOIN batch_rows AS r ON r.batch = b.id
-                   WHERE r.job IS NULL AND r.error IS NULL ORDER BY b.seq, r.number LIMIT 1"""
+                   WHERE r.job IS NULL AND r.error IS NULL
+                       AND ifnull(b.user, '') NOT IN (SELECT value FROM json_each(?))
+                   ORDER BY b.seq, r.number LIMIT 1""",
+                [json.dumps(list(without))],
             ).fetchone()
             return None if found is None else (_batch(db, found["batch"]), _row(found))
 
@@ -275,6 +286,7 @@ def _batch(db: sqlite3.Connection, batch: str) -> Batch:
         found["created_at"],
         counts,
         done / total if total else 0.0,
+        found["user"],
     )
 
 

@@ -48,6 +48,7 @@ class Delivery:
         attempts: that have failed, since it was made or sent again by hand.
         next_at: when it is sent next; `None` unless it is pending.
         error: `{code, params, message}` of the last attempt that failed.
+        user: whose job it is about, if anybody's.
     """
 
     id: str
@@ -64,6 +65,7 @@ class Delivery:
     error: JsonObject | None
     created_at: float
     ended_at: float | None
+    user: str | None = None
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,9 @@ class Deliveries:
         now = self._clock()
         secret = webhook.secret if of_job else None  # the settings have theirs
         db.execute(
-            """INSERT INTO deliveries (id, job, event, url, host, of_job, secret, body, next_at, created_at)
-               VALUES (:id, :job, :event, :url, :host, :of_job, :secret, :body, :now, :now)""",
+            """INSERT INTO deliveries (id, job, event, url, host, of_job, secret, body, next_at, created_at,
+                   user)
+               VALUES (:id, :job, :event, :url, :host, :of_job, :secret, :body, :now, :now, :user)""",
             {
                 "id": f"msg_{secrets.token_hex(16)}",
                 "job": found.job_id,
@@ -121,6 +124,7 @@ class Deliveries:
                 "of_job": of_job,
                 "secret": None if secret is None else secret.get_secret_value(),
                 "body": dump(message(found, event)),
+                "user": found.user,
                 "now": now,
             },
         )
@@ -163,6 +167,17 @@ class Deliveries:
                 },
             )
 
+    def get(self, delivery_id: str) -> Delivery:
+        """Return the message; raise `InvalidRequest` (`webhook.unknown`)."""
+        with self._database.read() as db:
+            found = db.execute(
+                "SELECT * FROM deliveries WHERE id = ?", [delivery_id.encode("ascii", "replace").decode()]
+            )
+            row = found.fetchone()
+        if row is None:
+            raise InvalidRequest("webhook.unknown", id=shown(delivery_id))
+        return _delivery(row)
+
     def send_again(self, delivery_id: str) -> Delivery:
         """Have a message sent now, whatever became of it; raise `InvalidRequest` (`webhook.unknown`)."""
         with self._database.write() as db:
@@ -184,16 +199,22 @@ class Deliveries:
             [self._clock(), value],
         ).rowcount
 
-    def page(self, status: DeliveryStatus | None, cursor: str | None, limit: int) -> DeliveryPage:
-        """Return up to `limit` messages, newest first; raise `InvalidRequest` (`job.bad_cursor`)."""
+    def page(
+        self, status: DeliveryStatus | None, cursor: str | None, limit: int, user: str | None = None
+    ) -> DeliveryPage:
+        """Return up to `limit` messages, newest first; raise `InvalidRequest` (`job.bad_cursor`).
+
+        user: those about jobs of this user alone, to the jobs' own webhooks; `None` for all.
+        """
         if cursor is not None and not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= 18):
             raise InvalidRequest("job.bad_cursor", cursor=shown(cursor))
         wanted = "AND status = :status" if status else ""
         before = "AND seq < :before" if cursor is not None else ""
-        values = {"status": status, "before": int(cursor or 0), "limit": limit + 1}
+        own = "AND user = :user AND of_job" if user is not None else ""
+        values = {"status": status, "before": int(cursor or 0), "limit": limit + 1, "user": user}
         with self._database.read() as db:
             rows = db.execute(
-                f"SELECT * FROM deliveries WHERE true {wanted} {before} ORDER BY seq DESC LIMIT :limit",
+                f"SELECT * FROM deliveries WHERE true {wanted} {before} {own} ORDER BY seq DESC LIMIT :limit",
                 values,
             ).fetchall()
         more = len(rows) > limit

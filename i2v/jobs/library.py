@@ -104,6 +104,7 @@ def get_page(
         "created_at >= :since": filters.since is not None,
         "created_at <= :until": filters.until is not None,
         f"{_FIELD.format('engine')} = :engine": filters.engine != "",
+        "user = :user": filters.user != "",
         f"{_FIELD.format('prompt')} LIKE :pattern ESCAPE '\\'": search != "",
     }
     where = " AND ".join(condition for condition, applies in conditions.items() if applies)
@@ -114,6 +115,7 @@ def get_page(
         "limit": limit + 1,
         "pattern": _pattern(search),
         "engine": _checked(filters.engine, "engine"),
+        "user": _checked(filters.user, "owner"),
     }
     rows = db.execute(f"{SELECT} WHERE {where} ORDER BY {order} LIMIT :limit", values).fetchall()
     more = _cursor(rows[limit - 1], filters.order) if len(rows) > limit else None

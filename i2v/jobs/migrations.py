@@ -70,6 +70,13 @@ _OUTBOX = (
         number INTEGER NOT NULL     -- of the last row that it has read
     ) STRICT""",
 )
+_USERS = (  # whose each is: a name of `security.users`; NULL: nobody's
+    "ALTER TABLE jobs ADD COLUMN user TEXT",
+    "CREATE INDEX jobs_by_user ON jobs (user, status) WHERE user IS NOT NULL",
+    "ALTER TABLE batches ADD COLUMN user TEXT",
+    "ALTER TABLE outbox ADD COLUMN user TEXT",
+    "ALTER TABLE deliveries ADD COLUMN user TEXT",
+)
 _DELIVERIES = (
     """CREATE TABLE deliveries (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -107,7 +114,7 @@ MIGRATIONS = (
     ),
     Migration(
         4,
-        "stars, a trash, a queue that can be paused, batches; the outbox, and webhooks that read it",
+        "stars, a trash, a queue that can be paused, batches; the outbox, and webhooks that read it; users",
         (
             "ALTER TABLE jobs ADD COLUMN starred INTEGER NOT NULL DEFAULT 0",
             "ALTER TABLE jobs ADD COLUMN deleted_at REAL",  # seconds since 1970; NULL: not in the trash
@@ -139,6 +146,7 @@ MIGRATIONS = (
             "ALTER TABLE jobs ADD COLUMN request_id TEXT",
             *_OUTBOX,
             *_DELIVERIES,
+            *_USERS,
         ),
     ),
 )

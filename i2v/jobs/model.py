@@ -41,6 +41,7 @@ from typing import Literal
 from i2v.core.errors import Notice
 from i2v.core.results import Result
 from i2v.core.schema import Generation, PlannedMemory
+from i2v.core.users import NO_QUOTA, Quota
 
 FinalStatus = Literal["succeeded", "failed", "cancelled"]
 JobStatus = Literal["queued", "running", FinalStatus]
@@ -68,6 +69,11 @@ def new_job_id() -> str:
     return secrets.token_hex(16)
 
 
+def key_of(user: str | None, idempotency_key: str | None) -> str | None:
+    """Return what an idempotency key is stored as: each user has keys of their own."""
+    return idempotency_key if user is None or idempotency_key is None else f"{user}\n{idempotency_key}"
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a job stands in a batch, and what people call it there: its picture's name.
@@ -90,9 +96,12 @@ class Submission:
         output: absolute path of the video, which belongs to this job from now on.
         fingerprint: digest of what was asked for, the picture included.
         plan: `None` where nobody has planned.
-        idempotency_key: a submission that has the key and the fingerprint of an earlier one is that one.
+        idempotency_key: a submission that has the key and the fingerprint of an earlier one of the same user
+            is that one.
         webhook: who is told what becomes of the job, as JSON that `deliveries` reads.
         request_id: of the HTTP request that it came by; lines of the log have it.
+        user: the name of who asks for it; `None` where there are no users.
+        quota: what that user may have.
     """
 
     request: JsonObject
@@ -107,6 +116,8 @@ class Submission:
     place: Place | None = None
     webhook: str | None = None
     request_id: str | None = None
+    user: str | None = None
+    quota: Quota = NO_QUOTA
     id: str = field(default_factory=new_job_id)
 
 
@@ -154,7 +165,8 @@ class Job:
         starred: somebody wants to keep it: it is never deleted by itself.
         deleted_at: when it was put into the trash; `None` where it was not.
         history: attempts that have ended, the last `MAX_HISTORY` of them.
-        request_id: see `Submission`.
+        request_id, user: see `Submission`.
+        owner: the worker that runs it; `None` unless it is running.
     """
 
     id: str
@@ -189,6 +201,7 @@ class Job:
     deleted_at: float | None = None
     batch: str | None = None
     request_id: str | None = None
+    user: str | None = None
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -231,6 +244,7 @@ class Filters:
         engine: the name of the one that they are for; "" for any.
         since, until: when they were submitted, in seconds since 1970, both included; `None` for any time.
         deleted: those in the trash, and no others.
+        user: the name of whose they are; "" for anybody's.
     """
 
     starred: bool = False
@@ -239,6 +253,7 @@ class Filters:
     until: float | None = None
     deleted: bool = False
     order: SortOrder = "newest"
+    user: str = ""
 
 
 ALL = Filters()

@@ -37,7 +37,7 @@ class Transition:
             "retried"); of `succeeded`, `seconds` by phase and `peak_bytes`, where it was measured; of all
             that end a job, the codes of its `notices`, and the `duration` of the last attempt in seconds,
             unless it never began.
-        webhook: the job's own, as the submission had it.
+        webhook, user: the job's own, as the submission had them.
     """
 
     number: int
@@ -48,6 +48,7 @@ class Transition:
     engine: str | None
     details: JsonObject
     webhook: str | None
+    user: str | None = None
 
 
 def record(
@@ -59,8 +60,9 @@ def record(
 ) -> None:
     """Write the row of a transition, in its own transaction; the job's row is as it is after it."""
     db.execute(
-        """INSERT INTO outbox (job, event, at, attempt, engine, details, webhook)
-            SELECT id, ?, ?, attempt, iif(json_valid(generation), generation ->> '$.engine', NULL), ?, webhook
+        """INSERT INTO outbox (job, event, at, attempt, engine, details, webhook, user)
+            SELECT id, ?, ?, attempt, iif(json_valid(generation), generation ->> '$.engine', NULL), ?,
+                webhook, user
             FROM jobs WHERE id = ?""",
         [event, at, dump(details or {}), job_id],
     )
@@ -70,6 +72,19 @@ def read_after(db: sqlite3.Connection, number: int, limit: int) -> list[Transiti
     """Return up to `limit` transitions behind `number`, in their order."""
     rows = db.execute("SELECT * FROM outbox WHERE number > ? ORDER BY number LIMIT ?", [number, limit])
     return [_transition(row) for row in rows.fetchall()]
+
+
+def count_submitted(db: sqlite3.Connection, user: str, since: float) -> tuple[int, float]:
+    """Return how many jobs the user has submitted since then, also such as were deleted, and when the first.
+
+    since: seconds since 1970, not longer ago than `READ_SECONDS`.
+    """
+    row = db.execute(
+        """SELECT count(*) AS count, ifnull(min(at), 0) AS first FROM outbox
+           WHERE at > ? AND user = ? AND event = 'submitted'""",
+        [since, user],
+    ).fetchone()
+    return int(row["count"]), float(row["first"])
 
 
 def read_position(db: sqlite3.Connection, reader: str) -> int:
@@ -121,4 +136,5 @@ def _transition(row: sqlite3.Row) -> Transition:
         engine=row["engine"],
         details=details if isinstance(details, dict) else {},
         webhook=row["webhook"],
+        user=row["user"],
     )

@@ -20,6 +20,7 @@ read.
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -30,9 +31,11 @@ from typing import get_args
 from i2v.core.errors import I2VError, InvalidRequest, Notice, QueueFull
 from i2v.core.results import Result
 from i2v.core.schema import Generation, shown
+from i2v.core.users import NO_QUOTA, Quota
 from i2v.jobs.batches import BatchStore, join
 from i2v.jobs.database import Database
 from i2v.jobs.deliveries import Deliveries
+from i2v.jobs.imported import Imports
 from i2v.jobs.library import Library, get_page
 from i2v.jobs.migrations import MIGRATIONS
 from i2v.jobs.model import (
@@ -52,8 +55,9 @@ from i2v.jobs.model import (
     Progress,
     StatusFilter,
     Submission,
+    key_of,
 )
-from i2v.jobs.outbox import Outbox
+from i2v.jobs.outbox import DAY, Outbox, count_submitted
 from i2v.jobs.queue import Queue
 from i2v.jobs.rows import files_of, run_of
 from i2v.jobs.table import (
@@ -85,6 +89,7 @@ class JobStore:
         library: stars and the trash.
         queue: whether it is paused, and its order.
         batches: many jobs that were asked for together.
+        imports: jobs that come from other installations.
         outbox: what has happened to jobs, in its order.
         deliveries: messages about it, to whoever wants them.
     """
@@ -112,12 +117,17 @@ class JobStore:
         self._monotonic = monotonic
         self.library = Library(self._database, clock)
         self.queue = Queue(self._database)
+        self.imports = Imports(self._database)
         self.outbox = Outbox(self._database)
         self.deliveries = Deliveries(self._database, clock)
         self._orphaned_at: dict[tuple[str, int], float] = {}  # by job and attempt, in monotonic seconds
 
     def close(self) -> None:
         self._database.close()
+
+    def copy_to(self, path: Path) -> None:
+        """See `Database.copy_to`."""
+        self._database.copy_to(path)
 
     def check(self) -> None:
         """Raise `I2VError` (`database.*`) if no job could be kept now."""
@@ -133,12 +143,13 @@ class JobStore:
 
         Raises:
             InvalidRequest: `job.idempotency_conflict`: the earlier one asked for something else.
-            QueueFull: `job.queue_full`.
+            QueueFull: `job.queue_full`, `security.too_many_waiting`, `security.too_many_today`.
             OutputTaken: another job owns the output.
         """
         with self._write() as db:
             earlier = db.execute(
-                "SELECT id, fingerprint, batch FROM jobs WHERE idempotency_key = ?", [new.idempotency_key]
+                "SELECT id, fingerprint, batch FROM jobs WHERE idempotency_key = ?",
+                [key_of(new.user, new.idempotency_key)],
             ).fetchone()
             if earlier is not None:
                 if earlier["fingerprint"] != new.fingerprint:
@@ -149,6 +160,8 @@ class JobStore:
                     db.execute(change, [new.place.batch, earlier["id"]])
                 return get_job(db, earlier["id"])
             self._check_room(db)
+            self._check_quota(db, new.user, new.quota)
+            self._check_day(db, new.user, new.quota)
             if db.execute("SELECT 1 FROM jobs WHERE output = ?", [new.output]).fetchone():
                 raise OutputTaken(new.output)
             insert_job(db, new, self._clock())
@@ -232,18 +245,21 @@ class JobStore:
                 raise InvalidRequest("job.already_finished", id=job.id, status=job.status)
             return get_job(db, job.id)
 
-    def retry(self, job_id: str) -> Job:
+    def retry(self, job_id: str, quota: Quota = NO_QUOTA) -> Job:
         """Put a failed or cancelled job at the end of the queue, its deaths and interruptions forgotten.
+
+        quota: what its user may have.
 
         Raises:
             InvalidRequest: `job.not_retryable`.
-            QueueFull: `job.queue_full`.
+            QueueFull: `job.queue_full`, `security.too_many_waiting`.
         """
         with self._write() as db:
             job = get_job(db, job_id)
             if job.status not in ("failed", "cancelled"):
                 raise InvalidRequest("job.not_retryable", id=job.id, status=job.status)
             self._check_room(db)
+            self._check_quota(db, job.user, quota)
             db.execute(
                 f"UPDATE jobs SET place = {NEXT}, deaths = 0, interruptions = 0 WHERE id = ?", [job.id]
             )
@@ -391,6 +407,25 @@ class JobStore:
         queued = db.execute("SELECT count(*) FROM jobs WHERE status = 'queued'").fetchone()[0]
         if queued >= self._max_queued:
             raise QueueFull("job.queue_full", queued=queued, allowed=self._max_queued)
+
+    def _check_quota(self, db: sqlite3.Connection, user: str | None, quota: Quota) -> None:
+        if user is None or not quota.max_queued:
+            return
+        found = db.execute("SELECT count(*) FROM jobs WHERE user = ? AND status = 'queued'", [user])
+        queued = found.fetchone()[0]
+        if queued >= quota.max_queued:
+            raise QueueFull("security.too_many_waiting", user=user, queued=queued, allowed=quota.max_queued)
+
+    def _check_day(self, db: sqlite3.Connection, user: str | None, quota: Quota) -> None:
+        if user is None or not quota.max_per_day:
+            return
+        now = self._clock()
+        count, first = count_submitted(db, user, now - DAY)
+        if count >= quota.max_per_day:
+            seconds = max(1, math.ceil(first + DAY - now))
+            raise QueueFull(
+                "security.too_many_today", user=user, count=count, allowed=quota.max_per_day, seconds=seconds
+            )
 
     def _put_back(self, db: sqlite3.Connection, job: Job, ending: Ending) -> Job:
         """End the attempt without a result; what comes of the job is as the table in `model` has it."""

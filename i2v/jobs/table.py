@@ -28,6 +28,7 @@ from i2v.jobs.model import (
     PastAttempt,
     Progress,
     Submission,
+    key_of,
 )
 from i2v.jobs.outbox import record
 from i2v.jobs.rows import dump, job_of
@@ -105,6 +106,7 @@ def insert_job(db: sqlite3.Connection, new: Submission, now: float) -> None:
     if new.place is not None:
         join(db, new.id, new.place)
     values = vars(new) | {
+        "idempotency_key": key_of(new.user, new.idempotency_key),
         "batch": None if new.place is None else new.place.batch,
         "request": dump(new.request),
         "generation": dump(asdict(new.generation)),
@@ -115,9 +117,10 @@ def insert_job(db: sqlite3.Connection, new: Submission, now: float) -> None:
     }
     db.execute(
         f"""INSERT INTO jobs (seq, place, revision, id, idempotency_key, fingerprint, request, generation,
-                plan, notices, input, other_inputs, output, webhook, request_id, created_at, batch)
+                plan, notices, input, other_inputs, output, webhook, request_id, created_at, batch, user)
             VALUES ({NEXT}, {NEXT}, {NEXT}, :id, :idempotency_key, :fingerprint, :request, :generation,
-                :plan, :notices, :input, :other_inputs, :output, :webhook, :request_id, :now, :batch)""",
+                :plan, :notices, :input, :other_inputs, :output, :webhook, :request_id, :now, :batch,
+                :user)""",
         values,
     )
     record(db, new.id, "submitted", now)

@@ -12,7 +12,7 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING
 
 from i2v.core.errors import I2VError, InvalidRequest, QueueFull, not_stored
 from i2v.core.schema import GenerationRequest, clean_text, shown
+from i2v.core.users import User, acting_as, current_user
 from i2v.jobs.batches import Batch, BatchStore, NewRow, Row
 from i2v.jobs.model import Job, JsonObject, Place, new_job_id
+from i2v.service.rights import check_owner, check_role
 
 if TYPE_CHECKING:
     from i2v.service.service import Service
@@ -47,7 +49,8 @@ class Picture:
 class Batches:
     """Made by the service, which starts and stops it.
 
-    Methods that take an id raise `InvalidRequest` (`batch.unknown`).
+    Methods that take an id raise `InvalidRequest` (`batch.unknown`), and those that change a batch
+    `security.*` where whoever asks may not.
     """
 
     def __init__(
@@ -56,10 +59,12 @@ class Batches:
         store: BatchStore,
         service: Service,
         seconds_left: Callable[[Batch], float | None],
+        users: Mapping[str, User],
     ) -> None:
         self._folder = data_dir / "batches"
         self._store = store
         self._service = service
+        self._users = users
         self.seconds_left = seconds_left
         self._keeping = threading.Lock()  # while files have no rows yet
         self._news = threading.Event()
@@ -86,13 +91,15 @@ class Batches:
         Raises:
             InvalidRequest: `request.*`: a field is wrong by itself; `job.idempotency_conflict`.
         """
+        check_role("make")
+        user = current_user()
         fields = {} if fields is None else fields
         if GenerationRequest.parse(fields).inputs:
             allowed = "left out: such pictures come with a job"
             raise InvalidRequest(
                 "request.invalid", field="inputs", value=shown(fields["inputs"]), allowed=allowed
             )
-        return self._store.create(_checked_name(name), fields, key)
+        return self._store.create(_checked_name(name), fields, key, None if user is None else user.name)
 
     def submit(
         self,
@@ -107,7 +114,7 @@ class Batches:
 
         Raises as `Service.submit` does.
         """
-        batch, place = self._store.get(batch_id), Place(batch_id, _checked_name(name))
+        batch, place = self.own(batch_id), Place(batch_id, _checked_name(name))
         return self._service.submit(batch.fields | fields, picture, key, others, place)
 
     def add(self, batch_id: str, pictures: Iterable[Picture]) -> None:
@@ -116,6 +123,7 @@ class Batches:
         What is wrong with one becomes its row's error. Raises `EncodeError` (`image.no_space`,
         `image.not_stored`): none of them was kept.
         """
+        self.own(batch_id)
         rows: list[NewRow] = []
         with self._keeping:
             try:
@@ -130,6 +138,7 @@ class Batches:
 
     def cancel(self, batch_id: str) -> Batch:
         """Cancel all that has not ended: rows, then jobs, the last one first."""
+        self.own(batch_id)
         self._store.cancel_waiting(batch_id)
         for row in reversed(self._store.rows(batch_id)):
             if row.job is not None and row.status in ("queued", "running"):
@@ -142,6 +151,7 @@ class Batches:
 
         Raises `QueueFull` (`job.queue_full`): the rest of them stayed as they are.
         """
+        self.own(batch_id)
         self._store.retry_refused(batch_id)
         self._news.set()
         for row in self._store.rows(batch_id):
@@ -159,7 +169,7 @@ class Batches:
             InvalidRequest: `batch.not_finished`, with `clips`: cancel it first.
             I2VError: as `Service.delete`; the batch is still there then.
         """
-        batch = self._store.get(batch_id)
+        batch = self.own(batch_id)
         rows = self._store.rows(batch_id)
         if clips:
             if not batch.is_finished:
@@ -175,6 +185,12 @@ class Batches:
 
     def get(self, batch_id: str) -> Batch:
         return self._store.get(batch_id)
+
+    def own(self, batch_id: str) -> Batch:
+        """Return a batch that whoever asks may change."""
+        batch = self._store.get(batch_id)
+        check_owner(batch.user)
+        return batch
 
     def page(self, after: str | None = None, limit: int = 50) -> list[Batch]:
         """See `BatchStore.page`."""
@@ -209,16 +225,25 @@ class Batches:
                 return
 
     def _feed(self) -> bool:
-        """Make jobs of the rows that wait; return whether none waits any more."""
+        """Make jobs of the rows that wait; return whether none waits any more.
+
+        Who has as many jobs as a user may have does not keep others waiting.
+        """
+        full: set[str] = set()
         try:
-            while not self._stopping.is_set() and (found := self._store.first_waiting()) is not None:
-                self._accept(*found)
+            while not self._stopping.is_set() and (found := self._store.first_waiting(full)) is not None:
+                try:
+                    self._accept(*found)
+                except QueueFull as error:
+                    if not error.code.startswith("security."):
+                        raise
+                    full.add(found[0].user or "")
         except I2VError:  # the queue is full, or no job can be accepted now, which has been logged
             return False
         except Exception:  # a defect must not end all later batches unnoticed
             log.exception("batches: a picture could not be made a job")
             return False
-        return True
+        return not full
 
     def _accept(self, batch: Batch, row: Row) -> None:
         """Make a job of the row, or say why there is none. Raises what may be otherwise the next time."""
@@ -227,7 +252,8 @@ class Batches:
         if problem is not None:  # the service's fault, and not the row's
             raise problem
         try:
-            self._service.submit(batch.fields | row.fields, self._read(row), place=place)
+            with acting_as(self._user(batch)):
+                self._service.submit(batch.fields | row.fields, self._read(row), place=place)
         except I2VError as error:
             passes = error.code == "image.decoders_busy" or error.code.startswith("database.")
             if passes or isinstance(error, QueueFull):
@@ -235,6 +261,12 @@ class Batches:
             self._store.refuse(batch.id, row.number, error.to_dict())
             return
         self._remove(row.picture)
+
+    def _user(self, batch: Batch) -> User | None:
+        """Return whose the batch is, by name also where the settings have lost that user since."""
+        if batch.user is None:
+            return None
+        return self._users.get(batch.user) or User.model_construct(name=batch.user, role="make")
 
     def _read(self, row: Row) -> bytes:
         assert row.picture is not None

@@ -20,7 +20,7 @@ from typing import BinaryIO, Literal
 from i2v.core.errors import EncodeError, I2VError, InvalidRequest
 from i2v.core.schema import shown
 from i2v.jobs.model import Job, OwnedFiles
-from i2v.workers.cleanup import is_published, tag_of
+from i2v.workers.cleanup import is_published, tag_of, tag_of_id
 
 VideoProblem = Literal["missing", "broken"]
 Removal = Literal["removed", "missing", "kept"]
@@ -40,7 +40,7 @@ def check_video(job: Job) -> Path:
     if job.status != "succeeded":
         raise InvalidRequest("job.no_video", id=job.id, status=job.status)
     path = Path(job.output)
-    problem, reason = _examine(path)
+    problem, reason = examine_video(path)
     name = shown(str(path), limit=300)
     if problem == "missing":
         raise InvalidRequest("job.video_missing", id=job.id, path=name)
@@ -67,7 +67,7 @@ def read_from_video(job: Job, read: Callable[[Path], bytes]) -> bytes:
 
 def video_problem(job: Job) -> VideoProblem | None:
     """Return what keeps the video of a job that succeeded from being played; `None`: nothing is seen."""
-    return _examine(Path(job.output))[0]
+    return examine_video(Path(job.output))[0]
 
 
 def has_video(job: Job) -> bool:
@@ -137,7 +137,18 @@ def _not_removed(path: Path, error: OSError) -> I2VError:
 
 def _hidden(job: Job | OwnedFiles) -> Path:
     """Return where the job's video is while it is in the trash."""
-    return Path(job.output).parent / f".{tag_of(job)}.deleted.mp4"
+    return Path(job.output).parent / hidden_name(job.id)
+
+
+def find_video(job: Job | OwnedFiles) -> Path:
+    """Return where the job's video lies, or would: also of a job in the trash."""
+    hidden = _hidden(job)
+    return hidden if hidden.is_file() else Path(job.output)
+
+
+def hidden_name(job_id: str) -> str:
+    """Return what the video of a job is called while it is in the trash."""
+    return f".{tag_of_id(job_id)}.deleted.mp4"
 
 
 def video_bytes(job: OwnedFiles) -> int:
@@ -159,7 +170,7 @@ def video_bytes(job: OwnedFiles) -> int:
     return 0
 
 
-def _examine(path: Path) -> tuple[VideoProblem | None, str]:
+def examine_video(path: Path) -> tuple[VideoProblem | None, str]:
     """Return what is wrong with a video, and why it is broken if it is."""
     try:
         found = path.stat()

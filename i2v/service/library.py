@@ -15,11 +15,12 @@ from typing import Literal
 
 from i2v.core.errors import InvalidRequest
 from i2v.core.settings import Settings
-from i2v.jobs.model import Job, StatusFilter
+from i2v.jobs.model import Filters, Job, StatusFilter
 from i2v.jobs.store import JobStore
 from i2v.media.unpublished import remove_kept
 from i2v.service.inputs import Inputs
 from i2v.service.job_files import Removal, remove_video, restore_video, trash_video
+from i2v.service.rights import check_owner, check_role, restricted_to
 from i2v.workers.cleanup import clean_up
 
 DELETED_AT_ONCE = 200  # jobs that are read at a time
@@ -44,7 +45,7 @@ class Library:
     """The ended jobs of one service; threads share it.
 
     All methods that take an id raise `InvalidRequest` (`job.unknown`), also for a job in the trash unless
-    they say otherwise.
+    they say otherwise. What changes a job raises `security.*` where whoever asks may not.
     """
 
     def __init__(self, settings: Settings, store: JobStore, inputs: Inputs) -> None:
@@ -54,6 +55,7 @@ class Library:
 
     def star(self, job_id: str, starred: bool) -> Job:
         """Give a job a star, or take it away: one with a star is never deleted by itself."""
+        check_owner(self._store.get(job_id).user)
         return self._store.library.star(job_id, starred)
 
     def trash(self, job_id: str) -> Deleted:
@@ -64,6 +66,7 @@ class Library:
         days = self._settings.storage.trash_days
         if not days:
             return self.delete(self._store.get(job_id).id)
+        check_owner(self._store.get(job_id).user)
         job = self._store.library.trash(job_id)
         try:
             video = trash_video(job) if job.status == "succeeded" else "none"
@@ -75,7 +78,7 @@ class Library:
         return Deleted(job, video, job.deleted_at + days * DAY)
 
     def trash_each(self, job_ids: Iterable[str]) -> list[Deleted]:
-        """Put several jobs into the trash; those that have gone, or have not ended, are passed over."""
+        """Put several jobs into the trash, but for those that have gone, have not ended or are others'."""
         done = []
         for job_id in job_ids:
             with suppress(InvalidRequest):
@@ -83,11 +86,13 @@ class Library:
         return done
 
     def trash_unsuccessful(self) -> list[Deleted]:
-        """Put all jobs that failed or were cancelled into the trash."""
+        """Put all jobs that failed or were cancelled into the trash; of a user who makes, the own ones."""
+        check_role("make")
+        own = Filters(user=restricted_to() or "")
         done: list[Deleted] = []
         statuses: tuple[StatusFilter, ...] = ("failed", "cancelled")
         for status in statuses:
-            while jobs := self._store.page(status, limit=DELETED_AT_ONCE).jobs:
+            while jobs := self._store.page(status, limit=DELETED_AT_ONCE, filters=own).jobs:
                 done += self.trash_each(job.id for job in jobs)
         return done
 
@@ -98,6 +103,7 @@ class Library:
         (`job.not_removed`).
         """
         job = self._store.library.trashed(job_id)
+        check_owner(job.user)
         restore_video(job)  # in any case: it may have been hidden after an earlier restoring
         if job.deleted_at is not None:
             log.info("job %s: restored", job.id)
@@ -113,6 +119,7 @@ class Library:
             I2VError: as `remove_video` does; the job is still there, and can be deleted again.
         """
         job = self._store.library.trashed(job_id)
+        check_owner(job.user)
         if job.finished_at is None:
             raise InvalidRequest("job.not_finished", id=job.id, status=job.status)
         video = remove_video(job) if job.status == "succeeded" else "none"

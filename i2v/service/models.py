@@ -19,6 +19,7 @@ from i2v.core.errors import Cancelled, I2VError, InvalidRequest, ModelUnavailabl
 from i2v.core.schema import shown
 from i2v.core.settings import ModelSettings
 from i2v.engines.registry import find_spec
+from i2v.service.rights import check_role
 from i2v.weights.added import add_folder, can_be_added, refuse_own, removable, remove_folder, which_fits
 from i2v.weights.check import verify
 from i2v.weights.download import DownloadPlan, download, plan_download, settle_licences
@@ -89,7 +90,10 @@ class Model:
 
 
 class Models:
-    """What takes a name raises `InvalidRequest` for one that is not of a model with files of its own."""
+    """What takes a name raises `InvalidRequest` for one that is not of a model with files of its own.
+
+    To change anything is for users who administer (`security.role`).
+    """
 
     def __init__(self, settings: ModelSettings, engines: Mapping[str, EngineSpec]) -> None:
         self._settings = settings
@@ -121,6 +125,7 @@ class Models:
         Raises `InvalidRequest`: `models.busy` while something is under way, `weights.licence` where a licence
         was not accepted; `ModelUnavailable` where the answer cannot be recorded.
         """
+        check_role("administer")
         spec = self._known(name)
         published_of(spec)
         try:
@@ -135,6 +140,7 @@ class Models:
 
     def verify(self, name: str) -> Model:
         """Begin to check the model's files; raises `models.busy` as `download` does."""
+        check_role("administer")
         spec = self._known(name)
 
         def work(on_progress: OnProgress, cancelled: Cancel) -> Notice:
@@ -147,6 +153,7 @@ class Models:
 
     def cancel(self, name: str) -> Model:
         """Have the task under way end soon; raises `InvalidRequest` (`models.idle`) where there is none."""
+        check_role("administer")
         spec = self._known(name)
         with self._lock:
             run = self._runs.get(spec.name)
@@ -160,6 +167,7 @@ class Models:
 
         `name` may be empty where the folder says which model it is of (`weights.added.which_fits`).
         """
+        check_role("administer")
         spec = self._known(name) if name else None
         if not folder.strip():
             raise ModelUnavailable("weights.no_folder", path=shown(folder))
@@ -176,6 +184,7 @@ class Models:
 
     def remove(self, name: str) -> ModelFolder:
         """Delete our own folder or forget an added one; not while something is under way (`models.busy`)."""
+        check_role("administer")
         spec = self._known(name)
         with self._lock:
             self._refuse_if_busy(spec)

@@ -20,6 +20,7 @@ from i2v.core.errors import I2VError, InvalidRequest, Notice
 from i2v.core.log_context import current_request_id
 from i2v.core.schema import DeviceInfo, GenerationRequest, PlannedMemory
 from i2v.core.settings import Settings
+from i2v.core.users import current_user
 from i2v.host import data_folder
 from i2v.jobs.model import (
     ALL,
@@ -57,6 +58,7 @@ from i2v.service.planning import Planner, PlanSummary, Unfinished
 from i2v.service.queue import Queue
 from i2v.service.readiness import Readiness
 from i2v.service.retention import Retention
+from i2v.service.rights import check_owner, check_role, quota_of
 from i2v.service.webhooks import Webhooks
 from i2v.workers.cleanup import JOB_TAG, clean_up, tag_of_id
 
@@ -98,7 +100,13 @@ class Service:
         self.models = Models(settings.models, engines)
         self.library = Library(settings, store, self._inputs)
         self.queue = Queue(store, self._wake, self.cancel)
-        self.batches = Batches(settings.service.data_dir, store.batches, self, self._planner.seconds_left)
+        self.batches = Batches(
+            settings.service.data_dir,
+            store.batches,
+            self,
+            self._planner.seconds_left,
+            {user.name: user for user in settings.security.users},
+        )
         self.webhooks = Webhooks(settings, store.deliveries)
         self.metrics = Metrics(settings, store, executor, self.webhooks)
         self._retention = Retention(
@@ -166,13 +174,15 @@ class Service:
             idempotency_key: a second submission with the key returns the first one's job.
             place: in the batch that it joins.
         Raises:
-            InvalidRequest: `request.*`, `webhook.*`, `image.*`, `output.*`, `batch.*` or `job.*`; nothing was
-                accepted.
+            InvalidRequest: `request.*`, `webhook.*`, `image.*`, `output.*`, `batch.*`, `job.*` or
+                `security.*`; nothing was accepted.
             QueueFull, InsufficientMemory, EncodeError: not now, or not here.
             ModelUnavailable: `weights.*`; files of the engine are missing.
             I2VError: `image.decoder*`; the picture could not be read now, whatever is in it.
         """
         submitted = datetime.now()
+        check_role("make")
+        user = current_user()
         webhook = self.webhooks.parse(fields.get("webhook"))
         request = self._planner.check({name: fields[name] for name in fields if name != "webhook"})
         _check_count(request, others)
@@ -203,6 +213,8 @@ class Service:
                 place=place,
                 webhook=None if webhook is None else webhook.model_dump_json(),
                 request_id=current_request_id() or None,
+                user=None if user is None else user.name,
+                quota=quota_of(user),
             )
             names = OutputName(self._settings.output.directory, submitted, self._settings.output.prefix)
             job = self._inputs.accept(new, lambda: self._accept(submission, names))
@@ -215,6 +227,12 @@ class Service:
     def get(self, job_id: str) -> Job:
         """Return the job as it is now; raise `InvalidRequest` (`job.unknown`), as all that take an id do."""
         return self._store.get(job_id)
+
+    def own(self, job_id: str) -> Job:
+        """Return a job that whoever asks may change; raise `security.*` where it is another user's."""
+        job = self._store.get(job_id)
+        check_owner(job.user)
+        return job
 
     def page(
         self,
@@ -235,13 +253,13 @@ class Service:
         return self._store.counts()
 
     def cancel(self, job_id: str) -> Job:
-        job = self._store.cancel(job_id)
+        job = self._store.cancel(self.own(job_id).id)
         if job.status == "cancelled":  # a running one's worker does the same when it has stopped
             remove_kept(self._settings.unpublished, job.id)
         return job
 
     def retry(self, job_id: str) -> Job:
-        job = self._store.retry(job_id)
+        job = self._store.retry(self.own(job_id).id, quota_of(current_user()))
         self._executor.wake()
         return job
 

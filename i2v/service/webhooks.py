@@ -26,6 +26,7 @@ from i2v.core.webhook import SECRET_PREFIX, Webhook, secret_bytes
 from i2v.host.outgoing import Destinations, post
 from i2v.host.token_file import read_or_make
 from i2v.jobs.deliveries import Deliveries, Delivery, DeliveryPage, DeliveryStatus
+from i2v.service.rights import check_owner, check_role, restricted_to
 
 # After the first attempt, the second and so on: 24 hours together, as Standard Webhooks advises.
 RETRY_SECONDS = (5.0, 60.0, 300.0, 1800.0, 2 * 3600.0, 5 * 3600.0, 7 * 3600.0, 9 * 3600.0)
@@ -107,21 +108,24 @@ class Webhooks:
         return webhook
 
     def page(self, status: DeliveryStatus | None, cursor: str | None, limit: int) -> DeliveryPage:
-        """See `Deliveries.page`."""
-        return self._deliveries.page(status, cursor, limit)
+        """See `Deliveries.page`. Users who do not administer see the messages of their jobs' own webhooks."""
+        return self._deliveries.page(status, cursor, limit, restricted_to())
 
     def counts(self) -> dict[DeliveryStatus, int]:
         """See `Deliveries.counts`."""
         return self._deliveries.counts()
 
     def redeliver(self, delivery_id: str) -> Delivery:
-        """See `Deliveries.send_again`."""
+        """See `Deliveries.send_again`; raises `security.*` where whoever asks may not."""
+        found = self._deliveries.get(delivery_id)
+        check_owner(found.user if found.of_job else None)
         delivery = self._deliveries.send_again(delivery_id)
         self._wanted.set()
         return delivery
 
     def redeliver_failed(self) -> int:
-        """See `Deliveries.send_failed_again`."""
+        """See `Deliveries.send_failed_again`; raises `security.role` where whoever asks may not."""
+        check_role("administer")
         count = self._deliveries.send_failed_again()
         self._wanted.set()
         return count

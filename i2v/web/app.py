@@ -86,9 +86,10 @@ def create_app(
     ]
     app.state.access = None
     app.state.larger_bodies = {}  # by path: what a page mounted later takes of several files at once
-    if token := settings.security.token.get_secret_value():
+    token, users = settings.security.token.get_secret_value(), settings.security.users
+    if token or users:
         secret, _ = read_or_make(settings.service.data_dir / "cookie-secret")
-        app.state.access = Access(token, secret)
+        app.state.access = Access(token, secret, users)
         app.add_middleware(AccessGuard, access=app.state.access)
         routers.append(login.router)
     elif hosts.any_address:

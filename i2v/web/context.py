@@ -83,7 +83,7 @@ class AppContext:
         fields: what differs from its own.
         Raises as `submit` does, and `InvalidRequest` (`job.unknown`, `job.no_thumbnail`).
         """
-        job = await run_sync(self.service.get, job_id)
+        job = await run_sync(self.service.own, job_id)
         pictures = []
         for name in job.inputs:
             picture = await self.look(partial(self.service.picture, job, name))

@@ -164,7 +164,9 @@ def _on_error(request: Request, error: Exception) -> Response:
         "database."
     ):  # those are logged once, not by request
         log.warning("%s %s: %s", request.method, shown(request.url.path), error.message)
-    return respond(problem, path=_path_of(request))
+    seconds = error.params.get("seconds") if problem.status == 429 else None
+    headers = {} if seconds is None else {"Retry-After": str(seconds)}
+    return respond(problem, headers, _path_of(request))
 
 
 def _on_refusal(request: Request, error: Exception) -> Response:

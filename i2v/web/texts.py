@@ -34,6 +34,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "page.language": ("Language", "语言"),
     "page.api": ("API", "API 文档"),
     "page.visit": ("Log out", "退出登录"),
+    "role.view": ("may view", "可查看"),
+    "role.make": ("may make clips", "可生成"),
+    "role.administer": ("administrator", "管理员"),
+    "system.log.hidden": ("The log is shown to administrators.", "日志仅对管理员显示。"),
     "demo.better": (
         "{title} can also move what is in the picture, but needs an NVIDIA GPU and a {size} download.",
         "{title} 还能让画面中的物体动起来，但需要 NVIDIA 显卡，并下载 {size} 的模型文件。",

@@ -35,6 +35,7 @@ def test_jobs_are_listed_shown_and_changed(environment: dict[str, str], house: H
     assert "queued" in lines[0]
     assert lines[1].endswith("100 %  an otter dives")
     assert ask(environment, house, "list", "--search", "左")[1].split()[0] == second
+    assert ask(environment, house, "list", "--owner", "nobody")[1] == ""
     assert json.loads(ask(environment, house, "show", first)[1])["status"] == "succeeded"
 
     assert " * succeeded" in ask(environment, house, "star", first)[1]

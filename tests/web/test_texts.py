@@ -13,6 +13,7 @@ import i2v.web
 from i2v.core.errors import InvalidRequest, Notice
 from i2v.core.messages import catalogue
 from i2v.core.schema import Fit, Language, PresetName, Speed
+from i2v.core.users import ROLES
 from i2v.doctor.examination import CASES
 from i2v.doctor.findings import Status
 from i2v.jobs.model import FinalStatus, Phase, SortOrder
@@ -62,6 +63,7 @@ def test_every_text_is_used_and_every_used_one_is_there() -> None:
         "status": (*(phase for phase in get_args(Phase) if phase != "queued"), "cancelled", "succeeded"),
         "queue": (*QUEUE_BUTTONS, *get_args(FinalStatus)),
         "animation": get_args(AnimationFormat),
+        "role": ROLES,
         "gallery.show": ("all", "starred", "trash"),
         "gallery.when": ("0", "1", "7", "30"),
         "gallery.order": get_args(SortOrder),

@@ -62,6 +62,7 @@ class BatchBody(BaseModel):
 
     id: str
     name: str
+    owner: str | None = Field(description="the name of the user whose it is; null: nobody's")
     fields: JsonObject
     created_at: datetime
     total: int
@@ -102,7 +103,7 @@ _BODY = {"required": True, "content": {JSON: {"schema": NewBatch.model_json_sche
 
 
 @router.post(
-    "", status_code=201, responses=problems(413, 415, 422, 503), openapi_extra={"requestBody": _BODY}
+    "", status_code=201, responses=problems(403, 413, 415, 422, 503), openapi_extra={"requestBody": _BODY}
 )
 async def create_batch(request: Request, response: Response, idempotency_key: Key = None) -> BatchBody:
     """Make an empty batch, or return the one that was made with the same Idempotency-Key."""
@@ -119,7 +120,7 @@ async def create_batch(request: Request, response: Response, idempotency_key: Ke
 @router.post(
     "/{batch_id}/jobs",
     status_code=202,
-    responses=problems(404, 409, 413, 415, 422, 429, 503, 507),
+    responses=problems(403, 404, 409, 413, 415, 422, 429, 503, 507),
     openapi_extra={"requestBody": SUBMISSION},
 )
 async def submit_batch_job(
@@ -135,7 +136,7 @@ async def submit_batch_job(
     """
     context = AppContext.of(request)
     check_query(request.scope["query_string"])
-    await run_sync(context.service.batches.get, batch_id)  # before the picture is read
+    await run_sync(context.service.batches.own, batch_id)  # before the picture is read
     sent = await read_submission(request)
     submit = partial(context.service.batches.submit, batch_id, name, sent.fields, sent.picture)
     job = await context.submitted(lambda: submit(idempotency_key, sent.others))
@@ -161,13 +162,13 @@ def get_batch(request: Request, batch_id: str) -> BatchWithRows:
     return BatchWithRows(**vars(_body(request, batches.get(batch_id))), rows=rows)
 
 
-@router.post("/{batch_id}/cancel", status_code=202, responses=problems(404, 503))
+@router.post("/{batch_id}/cancel", status_code=202, responses=problems(403, 404, 503))
 def cancel_batch(request: Request, batch_id: str) -> BatchBody:
     """Cancel all of the batch that has not ended: at once, or at the running job's next step."""
     return _body(request, AppContext.of(request).service.batches.cancel(batch_id))
 
 
-@router.post("/{batch_id}/retry", status_code=202, responses=problems(404, 429, 503))
+@router.post("/{batch_id}/retry", status_code=202, responses=problems(403, 404, 429, 503))
 def retry_batch(request: Request, batch_id: str) -> BatchBody:
     """Put all failed and cancelled jobs of the batch at the end of the queue."""
     return _body(request, AppContext.of(request).service.batches.retry(batch_id))
@@ -188,7 +189,7 @@ def get_batch_zip(request: Request, batch_id: str) -> StreamingResponse:
     return StreamingResponse(zip_stream(files), headers=headers, media_type="application/zip")
 
 
-@router.delete("/{batch_id}", responses=problems(404, 409, 422, 503))
+@router.delete("/{batch_id}", responses=problems(403, 404, 409, 422, 503))
 def delete_batch(
     request: Request,
     batch_id: str,
@@ -203,6 +204,7 @@ def _body(request: Request, batch: Batch) -> BatchBody:
     return BatchBody(
         id=batch.id,
         name=batch.name,
+        owner=batch.user,
         fields=batch.fields,
         created_at=datetime.fromtimestamp(batch.created_at, UTC),
         total=batch.total,

@@ -45,7 +45,7 @@ class QueueChange(BaseModel):
     paused: bool
 
 
-@router.patch("/jobs/{job_id}", responses=problems(404, 409, 422, 503), tags=["jobs"])
+@router.patch("/jobs/{job_id}", responses=problems(403, 404, 409, 422, 503), tags=["jobs"])
 def change_job(request: Request, job_id: str, change: ChangeBody) -> JobBody:
     """Give a job a star or take it away; let a queued one wait at another place."""
     service = AppContext.of(request).service
@@ -57,7 +57,7 @@ def change_job(request: Request, job_id: str, change: ChangeBody) -> JobBody:
     return job_body(job, request)
 
 
-@router.post("/jobs/{job_id}/restore", responses=problems(404, 409, 503), tags=["jobs"])
+@router.post("/jobs/{job_id}/restore", responses=problems(403, 404, 409, 503), tags=["jobs"])
 def restore_job(request: Request, job_id: str) -> JobBody:
     """Take a job out of the trash, with its video."""
     return job_body(AppContext.of(request).service.library.restore(job_id), request)
@@ -71,7 +71,7 @@ def get_queue(request: Request) -> QueueBody:
     return QueueBody(paused=service.queue.is_paused(), running=counts["running"], queued=counts["queued"])
 
 
-@router.patch("/queue", responses=problems(422, 503), tags=["jobs"])
+@router.patch("/queue", responses=problems(403, 422, 503), tags=["jobs"])
 def change_queue(request: Request, change: QueueChange) -> QueueBody:
     """Pause the queue, or let it go on. It stays paused over restarts."""
     queue = AppContext.of(request).service.queue

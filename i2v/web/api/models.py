@@ -96,20 +96,20 @@ def get_model(request: Request, name: str) -> ModelBody:
     return _model(AppContext.of(request).service.models.get(name))
 
 
-@router.post("/{name}/download", status_code=202, responses=problems(409, 422))
+@router.post("/{name}/download", status_code=202, responses=problems(403, 409, 422))
 def download_model(request: Request, name: str, asked: DownloadRequest | None = None) -> ModelBody:
     """Begin to fetch a model, or go on with it, until it is done or cancelled, or the service ends."""
     accepts = asked is not None and asked.accept_licence
     return _model(AppContext.of(request).service.models.download(name, accepts))
 
 
-@router.post("/{name}/verify", status_code=202, responses=problems(409, 422))
+@router.post("/{name}/verify", status_code=202, responses=problems(403, 409, 422))
 def verify_model(request: Request, name: str) -> ModelBody:
     """Begin to compare each file with what its hub tells."""
     return _model(AppContext.of(request).service.models.verify(name))
 
 
-@router.delete("/{name}/task", status_code=202, responses=problems(409, 422))
+@router.delete("/{name}/task", status_code=202, responses=problems(403, 409, 422))
 def cancel_task(request: Request, name: str) -> ModelBody:
     """Cancel the download or check that is under way; what was fetched is kept."""
     return _model(AppContext.of(request).service.models.cancel(name))

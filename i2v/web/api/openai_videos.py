@@ -117,7 +117,7 @@ _CREATE: JsonSchema = {
 
 @router.post(
     "/videos",
-    responses=openai_problems(409, 413, 415, 422, 429, 503, 507),
+    responses=openai_problems(403, 409, 413, 415, 422, 429, 503, 507),
     openapi_extra={"requestBody": _CREATE},
 )
 async def create_video(request: Request) -> Video:
@@ -157,7 +157,7 @@ def retrieve_video(request: Request, response: Response, video_id: str) -> Video
     return _video(AppContext.of(request).service.get(video_id))
 
 
-@router.delete("/videos/{video_id}", responses=openai_problems(404, 409, 503))
+@router.delete("/videos/{video_id}", responses=openai_problems(403, 404, 409, 503))
 def delete_video(request: Request, video_id: str) -> DeletedVideo:
     """Delete a video that is finished or still waits. One that is being made has to be cancelled first."""
     service = AppContext.of(request).service
@@ -179,7 +179,7 @@ async def download_content(
 
 
 @router.post(
-    "/videos/{video_id}/remix", responses=openai_problems(404, 409, 410, 413, 415, 422, 429, 503, 507)
+    "/videos/{video_id}/remix", responses=openai_problems(403, 404, 409, 410, 413, 415, 422, 429, 503, 507)
 )
 async def remix_video(request: Request, video_id: str) -> Video:
     """Make the clip again from the same picture with another prompt."""

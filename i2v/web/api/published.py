@@ -45,7 +45,7 @@ _PREDICT: JsonSchema = {
 }
 _STEPS: JsonSchema = {"type": "integer", "minimum": 1, "maximum": 200}
 _GENERATE = form_schema({"image": IMAGE_FILE}, {"steps": _STEPS})
-_PROBLEMS = problems(409, 413, 415, 422, 429, 500, 503, 507)
+_PROBLEMS = problems(403, 409, 413, 415, 422, 429, 500, 503, 507)
 
 
 @router.post(

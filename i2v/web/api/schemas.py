@@ -55,6 +55,7 @@ class JobBody(BaseModel):
         description="what to know of it so far, {code, params, message}: also each step down to less memory"
     )
     request: JsonObject = Field(description="what was asked for")
+    owner: str | None = Field(description="the name of the user who submitted it; null: nobody's")
     batch_id: str | None = Field(description="the batch that it belongs to, if any")
     video_available: bool = Field(
         description="whether its video can be fetched now; false of a finished job: the file was moved or cut"
@@ -114,6 +115,7 @@ class Listing(BaseModel):
     search: str = Field("", description="part of the prompt; a to z match in either case")
     starred: bool = Field(False, description="those with a star alone")
     engine: str = ""
+    owner: str = Field("", description="the name of the user who submitted it")
     since: AwareDatetime | None = Field(None, description="submitted then or later; with a time zone")
     until: AwareDatetime | None = Field(None, description="submitted then or earlier")
     deleted: bool = Field(False, description="those in the trash alone")
@@ -124,7 +126,7 @@ class Listing(BaseModel):
     @property
     def filters(self) -> Filters:
         since, until = (None if each is None else each.timestamp() for each in (self.since, self.until))
-        return Filters(self.starred, self.engine, since, until, self.deleted, self.order)
+        return Filters(self.starred, self.engine, since, until, self.deleted, self.order, self.owner)
 
 
 class EngineBody(BaseModel):
@@ -213,6 +215,7 @@ def job_body(job: Job, request: Request) -> JobBody:
         error=None if error is None else JobError.of(error),
         notices=[notice.to_dict() for notice in job.notices],
         request=job.request,
+        owner=job.user,
         batch_id=job.batch,
         video_available=has_video(job),
         result=None

@@ -75,7 +75,7 @@ async def readyz(request: Request) -> str:
 @router.post(
     "/jobs",
     status_code=202,
-    responses=problems(409, 413, 415, 422, 429, 503, 507),
+    responses=problems(403, 409, 413, 415, 422, 429, 503, 507),
     openapi_extra={"requestBody": SUBMISSION},
     tags=["jobs"],
 )
@@ -124,7 +124,7 @@ def get_job(request: Request, job_id: str) -> JobBody:
     responses={
         200: {"model": DeletedBody, "description": "With purge or trash: the job is deleted."},
         202: {"description": "Without: the job is cancelled, or will be at its next step."},
-        **problems(404, 409, 422, 503),
+        **problems(403, 404, 409, 422, 503),
     },
     tags=["jobs"],
 )
@@ -147,7 +147,9 @@ def cancel_job(
     return JSONResponse(DeletedBody.of(deleted).model_dump(mode="json"))
 
 
-@router.post("/jobs/{job_id}/retry", status_code=202, responses=problems(404, 409, 429, 503), tags=["jobs"])
+@router.post(
+    "/jobs/{job_id}/retry", status_code=202, responses=problems(403, 404, 409, 429, 503), tags=["jobs"]
+)
 async def retry_job(request: Request, response: Response, job_id: str) -> AcceptedBody:
     """Put a failed or cancelled job at the end of the queue."""
     job = await run_sync(AppContext.of(request).service.retry, job_id)
@@ -157,7 +159,7 @@ async def retry_job(request: Request, response: Response, job_id: str) -> Accept
 @router.post(
     "/jobs/{job_id}/rerun",
     status_code=202,
-    responses=problems(404, 409, 410, 413, 415, 422, 429, 503, 507),
+    responses=problems(403, 404, 409, 410, 413, 415, 422, 429, 503, 507),
     tags=["jobs"],
 )
 async def rerun_job(request: Request, response: Response, job_id: str) -> AcceptedBody:

@@ -62,7 +62,7 @@ def list_deliveries(request: Request, listing: Annotated[DeliveryListing, Query(
     return DeliveriesBody(deliveries=[_body(each) for each in page.deliveries], next_cursor=page.next_cursor)
 
 
-@router.post("/deliveries/{delivery_id}/redeliver", status_code=202, responses=problems(404, 503))
+@router.post("/deliveries/{delivery_id}/redeliver", status_code=202, responses=problems(403, 404, 503))
 def redeliver(request: Request, delivery_id: str) -> DeliveryBody:
     """Send a message again, with the same webhook-id, whatever became of it."""
     return _body(AppContext.of(request).service.webhooks.redeliver(delivery_id))

@@ -2,10 +2,12 @@
 
 One ASGI middleware over the whole application, so that no address can be left out. What a browser keeps is
 not the token but the day on which its visit ends, signed with the token: it survives a restart, and a new
-token ends all visits. Wrong tokens are counted, at the login and in the header alike, and whoever made too
-many has to wait whatever they send next: a right guess that were let in would make waiting worth nothing.
-Cookies are signed with a secret of this machine as well, so that they are no way to guess; a right one never
-waits. This module knows no page.
+token ends all visits. A token may be a user's (`core.users`): what it lets in is done for that user.
+
+Wrong tokens are counted, at the login and in the header alike, and whoever made too many has to wait whatever
+they send next: a right guess that were let in would make waiting worth nothing. Cookies are signed with a
+secret of this machine as well, so that they are no way to guess; a right one never waits.
+This module knows no page.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ import hmac
 import logging
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from starlette.requests import HTTPConnection
@@ -23,12 +26,14 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from i2v.core.errors import I2VError
+from i2v.core.users import User, acting_as
 from i2v.web.guard.attempts import Attempts, Limit, network_of
 from i2v.web.guard.forwarded import path_of, root_of
 from i2v.web.guard.security import PROBES
 from i2v.web.problems import problem_of, respond
 
 LOGIN = "/login"
+USER = "i2v.user"  # key of a request's scope: see `Access.user_of`
 VISIT_SECONDS = 30 * 24 * 3600
 # What is answered without a token; everything else is not, whatever the method.
 OPEN = {(method, path) for path in (*PROBES, LOGIN) for method in ("GET", "HEAD")} | {("POST", LOGIN)}
@@ -39,21 +44,44 @@ PER_ADDRESS = Limit(burst=10, seconds=6)
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class _Key:
+    """A token that opens, as what it is compared with and what it signs; `user` is whose it is."""
+
+    digest: bytes
+    signing: bytes
+    user: User | None
+
+    @classmethod
+    def of(cls, token: str, secret: str, user: User | None = None) -> _Key:
+        signing = hmac.digest(secret.encode("ascii"), token.encode("ascii"), "sha256")
+        return cls(_digest(token.encode("ascii")), signing, user)
+
+    def sign(self, text: str) -> str:
+        return hmac.new(self.signing, b"i2v visit " + text.encode("ascii"), hashlib.sha256).hexdigest()
+
+
 class Access:
     """Tells right tokens and cookies from wrong ones, in constant time.
 
     Args:
+        token: the service's own, which may do everything; "" for none.
         secret: what cookies are signed with besides the token; the same after a restart.
+        users: whose tokens open as well.
 
     Attributes:
         cookie: its name; another for each token, since a browser gives all ports of a host the same cookies.
+            With users, another for each secret: a browser is one user at a time.
     """
 
-    def __init__(self, token: str, secret: str) -> None:
-        self._token = _digest(token.encode("ascii"))
-        self._key = hmac.digest(secret.encode("ascii"), token.encode("ascii"), "sha256")
+    def __init__(self, token: str, secret: str, users: Sequence[User] = ()) -> None:
+        if not all(user.token.get_secret_value() for user in users):
+            raise ValueError("a user's token_file has not been read")
+        self._keys = [_Key.of(token, secret)] if token else []
+        self._keys += [_Key.of(user.token.get_secret_value(), secret, user) for user in users]
         self._guesses = Attempts(PER_ADDRESS)
-        self.cookie = f"i2v_{self._sign('name')[:8]}"
+        naming = _Key.of("users", secret) if users else self._keys[0]
+        self.cookie = f"i2v_{naming.sign('name')[:8]}"
 
     def refusal(self, token: bytes, address: str) -> I2VError | None:
         """Return why `token` lets nobody at `address` in, or `None` if it does."""
@@ -61,7 +89,7 @@ class Access:
         wait = self._guesses.seconds_to_wait(client)
         if wait:
             return I2VError("http.too_many_tokens", seconds=wait)
-        if hmac.compare_digest(_digest(token), self._token):
+        if self._key_of(token) is not None:
             return None
         self._guesses.add_failure(client)
         log.info("A wrong token from %s", address)
@@ -76,19 +104,37 @@ class Access:
             return I2VError("http.no_token")
         return self.refusal(token, address_of(connection))
 
-    def new_visit(self) -> str:
-        """Return the cookie's value for a browser that has logged in."""
+    def user_of(self, connection: HTTPConnection) -> User | None:
+        """Return whose request it is that was let in; `None`: the service's own token's."""
+        key = self._visiting(connection.cookies) or self._key_of(_bearer(connection) or b"")
+        assert key is not None  # it was let in
+        return key.user
+
+    def new_visit(self, token: bytes | None = None) -> str:
+        """Return the cookie's value for a browser that has logged in with `token`, or else the first."""
+        key = self._keys[0] if token is None else self._key_of(token)
+        assert key is not None  # it was let in
         end = str(int(time.time()) + VISIT_SECONDS)
-        return f"{end}.{self._sign(end)}"
+        return f"{end}.{key.sign(end)}"
 
     def is_visitor(self, cookies: Mapping[str, str]) -> bool:
-        match = re.fullmatch(r"([0-9]{1,12})\.([0-9a-f]{64})", cookies.get(self.cookie, ""))
-        if match is None or not hmac.compare_digest(match[2], self._sign(match[1])):
-            return False
-        return time.time() < int(match[1])
+        return self._visiting(cookies) is not None
 
-    def _sign(self, text: str) -> str:
-        return hmac.new(self._key, b"i2v visit " + text.encode("ascii"), hashlib.sha256).hexdigest()
+    def _visiting(self, cookies: Mapping[str, str]) -> _Key | None:
+        match = re.fullmatch(r"([0-9]{1,12})\.([0-9a-f]{64})", cookies.get(self.cookie, ""))
+        if match is None:
+            return None
+        found = _only([key for key in self._keys if hmac.compare_digest(match[2], key.sign(match[1]))])
+        return found if time.time() < int(match[1]) else None
+
+    def _key_of(self, token: bytes) -> _Key | None:
+        """Compare with all of them: which one it is must not show in the time that it takes."""
+        digest = _digest(token)
+        return _only([key for key in self._keys if hmac.compare_digest(digest, key.digest)])
+
+
+def _only(keys: list[_Key]) -> _Key | None:
+    return keys[0] if keys else None
 
 
 class AccessGuard:
@@ -108,7 +154,9 @@ class AccessGuard:
         elif (refused := self._refused(HTTPConnection(scope))) is not None:
             await refused(scope, receive, send)
         else:
-            await self._app(scope, receive, send)
+            user = self._access.user_of(HTTPConnection(scope))
+            with acting_as(user):
+                await self._app({**scope, USER: user}, receive, send)
 
     def _refused(self, connection: HTTPConnection) -> Response | None:
         refusal = self._access.refuse(connection)

@@ -57,7 +57,7 @@ async def log_in(request: Request) -> Response:
     answer = _redirect(root_of(request.scope) + onward)
     answer.set_cookie(
         access.cookie,
-        access.new_visit(),
+        access.new_visit(token),
         max_age=VISIT_SECONDS,
         path=_cookie_path(request),
         httponly=True,

@@ -11,13 +11,15 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from html import escape
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import gradio as gr
 from gradio.events import Dependency
 
 from i2v.core.schema import Language
+from i2v.core.users import acting_as, current_user
 from i2v.web.context import AppContext
+from i2v.web.guard.access import USER
 from i2v.web.page.endpoint import add_endpoint
 from i2v.web.page.tabs.batch import BatchTab
 from i2v.web.page.tabs.form import Form
@@ -39,6 +41,7 @@ from i2v.web.page.tabs.widgets import (
 from i2v.web.texts import LANGUAGES, preferred_language, text
 
 _KEPT_SECONDS = 24 * 3600  # an uploaded picture, for whoever comes back to the window
+_MAKING = ("i2v-go", "i2v-four", "i2v-batch-go")  # buttons that ask for clips
 _MAX_EVENTS = 400  # that may be under way: one for each open window, and those of what is pressed in it
 
 # The tab that the address names (`page.js` writes it there): once the page has its language and its form.
@@ -65,6 +68,16 @@ _OTHERS: dict[str, Callable[[Shared, Form], Tab]] = {
 }
 
 
+class _Blocks(gr.Blocks):
+    """Gradio's, but each event is handled for the user who sent it: Gradio runs it in a task of its own."""
+
+    async def call_function(self, *given: Any) -> Any:
+        request: gr.Request = given[3]  # as Gradio calls it; it keeps the one by which the event came
+        assert request.request is not None
+        with acting_as(request.request.scope.get(USER)):
+            return await super().call_function(*given)
+
+
 class Page:
     """One `gr.Blocks` for all visitors."""
 
@@ -72,9 +85,7 @@ class Page:
         self._context = context
         self._labels = Labels()
         self._titles: dict[str, gr.Tab] = {}
-        with gr.Blocks(
-            title="i2v", analytics_enabled=False, delete_cache=(3600, _KEPT_SECONDS)
-        ) as self.blocks:
+        with _Blocks(title="i2v", analytics_enabled=False, delete_cache=(3600, _KEPT_SECONDS)) as self.blocks:
             self._lay_out()
             # First: an event takes its handler's name, unless that is taken.
             add_endpoint(context, Path(self.generate.form.picture.GRADIO_CACHE))
@@ -149,7 +160,15 @@ class Page:
         linked = str(request.query_params.get("job", ""))
         restored = await self.generate.filling.restored(values, language, linked or remembered.job)
         kept = {self.remembered: asdict(replace(remembered, job=linked))} if linked else {}
-        return merged(self._texts(language), restored, {self.language: language}, kept)
+        return merged(self._texts(language), restored, {self.language: language}, kept, self._allowed())
+
+    def _allowed(self) -> Updates:
+        """Take away the buttons that whoever only looks has no use for."""
+        user = current_user()
+        if user is None or user.may("make"):
+            return {}
+        buttons = [each for each in self._labels.widgets() if getattr(each, "elem_id", None) in _MAKING]
+        return {button: gr.update(visible=False) for button in buttons}
 
     def switch(self, values: Values) -> Updates:
         language: Language = values[self.language]
@@ -157,14 +176,18 @@ class Page:
         return {**self._texts(language), self.remembered: asdict(kept)}
 
     def _title(self, language: Language) -> str:
-        return _title(language, has_visits=bool(self._context.settings.security.token.get_secret_value()))
+        security, user = self._context.settings.security, current_user()
+        has_visits = bool(security.token.get_secret_value() or security.users)
+        who = "" if user is None else f"{user.name}: {text(f'role.{user.role}', language)}"
+        return _title(language, has_visits, who)
 
     def _texts(self, language: Language) -> Updates:
         return {**self._labels.updates(language), self.title: self._title(language)}
 
 
-def _title(language: Language, has_visits: bool) -> str:
+def _title(language: Language, has_visits: bool, who: str = "") -> str:
     links = {"docs": "page.api"} | ({"login": "page.visit"} if has_visits else {})
     parts = [escape(text("page.title", language))]
     parts += [f'<a href="{path}">{escape(text(key, language))}</a>' for path, key in links.items()]
+    parts += [escape(who)] if who else []
     return f"<h1>i2v <small>{' · '.join(parts)}</small></h1>"

@@ -14,6 +14,7 @@ from i2v.core.schema import Language
 from i2v.jobs.model import Job, JobPage
 from i2v.service.job_files import VideoProblem
 from i2v.web.page import panels
+from i2v.web.page.allowed import Allows, everything
 from i2v.web.texts import text
 
 NO_PROBLEMS: Mapping[str, VideoProblem] = MappingProxyType({})
@@ -27,6 +28,7 @@ def clips(
     problems: Mapping[str, VideoProblem] = NO_PROBLEMS,
     deletes: str = "",
     has_trash: bool = False,
+    allows: Allows = everything,
 ) -> str:
     """Return a page of jobs that succeeded, and the buttons to the pages after and before it.
 
@@ -36,16 +38,19 @@ def clips(
         problems: what keeps videos from being played, by the ids of their jobs.
         deletes: what the service deletes by itself, in a line of plain text.
         has_trash: what is deleted can be restored, so that only a star makes a button ask.
+        allows: tells which buttons there are.
     """
-    cards = "".join(_card(job, language, problems.get(job.id), has_trash) for job in page.jobs)
+    cards = "".join(_card(job, language, problems.get(job.id), has_trash, allows) for job in page.jobs)
     empty = text("gallery.none" if searched else "gallery.empty", language)
-    picking = _picking(language, has_trash) if cards else ""
+    picking = _picking(language, has_trash, allows) if cards else ""
     return picking + _page(cards, empty, page.next_cursor, language, first, deletes)
 
 
-def trash(page: JobPage, language: Language, first: bool, deletes: str = "") -> str:
+def trash(
+    page: JobPage, language: Language, first: bool, deletes: str = "", allows: Allows = everything
+) -> str:
     """Return a page of what is in the trash; see `clips`."""
-    cards = "".join(_trashed(job, language) for job in page.jobs)
+    cards = "".join(_trashed(job, language, allows) for job in page.jobs)
     return _page(cards, text("gallery.trash.empty", language), page.next_cursor, language, first, deletes)
 
 
@@ -55,12 +60,14 @@ def _page(cards: str, empty: str, older: str | None, language: Language, first: 
     return f'<ul class="i2v-clips">{cards}</ul>{_turns(older, language, first)}{line}'
 
 
-def _picking(language: Language, has_trash: bool) -> str:
+def _picking(language: Language, has_trash: bool, allows: Allows) -> str:
     """Return what is done with the clips that are ticked; the script shows it once there are some."""
     every = escape(text("gallery.pick_all", language))
     asks = "" if has_trash else text("gallery.confirm", language)
-    buttons = _button("rerun_picked", "", text("gallery.rerun_picked", language))
-    buttons += _button("delete_picked", "", text("gallery.delete_picked", language), asks)
+    buttons = ""
+    if allows("rerun_picked", None):
+        buttons += _button("rerun_picked", "", text("gallery.rerun_picked", language))
+        buttons += _button("delete_picked", "", text("gallery.delete_picked", language), asks)
     words = escape(text("gallery.picked", language, count="#"))
     packed = f'<a class="i2v-act" data-zip download>{escape(text("gallery.zip", language))}</a>'
     return (
@@ -70,12 +77,14 @@ def _picking(language: Language, has_trash: bool) -> str:
     )
 
 
-def _trashed(job: Job, language: Language) -> str:
+def _trashed(job: Job, language: Language, allows: Allows) -> str:
     prompt = escape(panels.title(job, language))
     facts = " · ".join(f"<span>{escape(fact)}</span>" for fact in _facts(job, language))
     confirm = text("gallery.confirm", language)
-    buttons = _button("restore", job.id, text("gallery.restore", language))
-    buttons += _button("purge", job.id, text("gallery.purge", language), confirm)
+    buttons = ""
+    if allows("restore", job):
+        buttons += _button("restore", job.id, text("gallery.restore", language))
+        buttons += _button("purge", job.id, text("gallery.purge", language), confirm)
     return (
         f'<li class="i2v-clip" aria-label="{prompt}"><div class="i2v-thumb i2v-lost">'
         f'<img src="api/v1/jobs/{job.id}/thumbnail" alt="" loading="lazy"></div>'
@@ -84,7 +93,7 @@ def _trashed(job: Job, language: Language) -> str:
     )
 
 
-def _card(job: Job, language: Language, problem: VideoProblem | None, has_trash: bool) -> str:
+def _card(job: Job, language: Language, problem: VideoProblem | None, has_trash: bool, allows: Allows) -> str:
     address = f"api/v1/jobs/{job.id}"
     prompt = escape(panels.title(job, language))
     facts = " · ".join(f"<span>{escape(fact)}</span>" for fact in _facts(job, language))
@@ -111,11 +120,14 @@ def _card(job: Job, language: Language, problem: VideoProblem | None, has_trash:
     asks = "" if has_trash else text("gallery.confirm", language)
     if job.starred:
         asks = text("star.confirm", language)
-    delete = _button("delete", job.id, text("gallery.delete", language), asks)
+    delete = (
+        _button("delete", job.id, text("gallery.delete", language), asks) if allows("delete", job) else ""
+    )
+    star = panels.star(job, language) if allows("star", job) else ""
     return (
         f'<li class="i2v-clip" aria-label="{prompt}">{thumb}'
         f'<p class="i2v-clip-prompt" title="{prompt}">{prompt}</p><p class="i2v-subdued">{facts}</p>'
-        f'<div class="i2v-acts">{panels.star(job, language)}'
+        f'<div class="i2v-acts">{star}'
         f"{_button('open', job.id, text('gallery.open', language))}{download}{delete}</div></li>"
     )
 
@@ -125,6 +137,8 @@ def _facts(job: Job, language: Language) -> Iterable[str]:
     if ran is not None:
         yield f"{ran.width} x {ran.height}"
         yield f"{text('result.seed', language)} {ran.seed}"
+    if job.user is not None:
+        yield job.user
     if job.finished_at is not None:
         yield datetime.fromtimestamp(job.finished_at).strftime(
             "%Y-%m-%d %H:%M"

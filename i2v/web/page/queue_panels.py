@@ -13,6 +13,7 @@ from i2v.core.schema import Language
 from i2v.jobs.model import Job, JobPage
 from i2v.service.service import Unfinished
 from i2v.web.page import panels
+from i2v.web.page.allowed import Allows, everything
 from i2v.web.page.durations import duration
 from i2v.web.texts import text, translate
 
@@ -21,33 +22,40 @@ _SIGNS = {"first": "⤒", "up": "↑", "down": "↓"}  # buttons that have no ro
 
 
 def running(
-    unfinished: Sequence[Unfinished], language: Language, now: float = 0.0, paused: bool = False
+    unfinished: Sequence[Unfinished],
+    language: Language,
+    now: float = 0.0,
+    paused: bool = False,
+    allows: Allows = everything,
 ) -> str:
     """Return how many jobs there are to be done, and those that run, with their previews.
 
-    now: seconds since 1970.
+    Args:
+        now: seconds since 1970.
+        allows: tells which buttons there are.
     """
     jobs = [each.job for each in unfinished if each.job.status == "running"]
     heading = escape(text("queue.now", language))
-    buttons = _button("resume" if paused else "pause", "", language)
-    if len(unfinished) > 1:
+    halt = "resume" if paused else "pause"
+    buttons = _button(halt, "", language) if allows(halt, None) else ""
+    if len(unfinished) > 1 and allows("cancel_all", None):
         asks = text("queue.cancel_all.confirm", language, count=len(unfinished))
         buttons += _button("cancel_all", "", language, confirm=asks)
-    every = f'<div class="i2v-acts i2v-clear">{buttons}</div>'
+    every = f'<div class="i2v-acts i2v-clear">{buttons}</div>' if buttons else ""
     if paused:
         every = f'<p class="i2v-paused" role="status">{escape(text("queue.paused", language))}</p>{every}'
     if not unfinished:
         return f"<h2>{heading}</h2>{every}{_empty('queue.nothing', language)}"
     counts = escape(text("queue.counts", language, running=len(jobs), waiting=len(unfinished) - len(jobs)))
-    rows = _list(_running(job, language, now) for job in jobs)
+    rows = _list(_running(job, language, now, allows) for job in jobs)
     return f"<h2>{heading} <small>{counts}</small></h2>{every}{rows}"
 
 
-def waiting(unfinished: Sequence[Unfinished], language: Language) -> str:
+def waiting(unfinished: Sequence[Unfinished], language: Language, allows: Allows = everything) -> str:
     """Return the jobs that wait, in their order, with the time at which each should start."""
     queued = [each for each in unfinished if each.job.status == "queued"]
     last = len(queued) - 1
-    rows = [_waiting(each, language, number, last) for number, each in enumerate(queued[:SHOWN])]
+    rows = [_waiting(each, language, number, last, allows) for number, each in enumerate(queued[:SHOWN])]
     if len(queued) > SHOWN:
         line = text("queue.more", language, count=len(queued) - SHOWN)
         rows.append(f'<li class="i2v-empty">{escape(line)}</li>')
@@ -55,7 +63,13 @@ def waiting(unfinished: Sequence[Unfinished], language: Language) -> str:
 
 
 def finished(
-    page: JobPage, language: Language, first: bool, now: float, unsuccessful: int, has_trash: bool = False
+    page: JobPage,
+    language: Language,
+    first: bool,
+    now: float,
+    unsuccessful: int,
+    has_trash: bool = False,
+    allows: Allows = everything,
 ) -> str:
     """Return a page of what has ended, and the buttons to the pages after and before it.
 
@@ -64,13 +78,14 @@ def finished(
         now: seconds since 1970.
         unsuccessful: how many jobs failed or were cancelled, on all pages.
         has_trash: what is deleted can be restored, so that only a star makes a button ask.
+        allows: tells which buttons there are.
     """
     heading = f"<h2>{escape(text('queue.finished', language))}</h2>"
-    if unsuccessful:
+    if unsuccessful and allows("clear", None):
         key = "queue.clear.trash" if has_trash else "queue.clear.confirm"
         asks = text(key, language, count=unsuccessful)
         heading += f'<div class="i2v-acts i2v-clear">{_button("clear", "", language, confirm=asks)}</div>'
-    rows = _list(_finished(job, language, now, has_trash) for job in page.jobs)
+    rows = _list(_finished(job, language, now, has_trash, allows) for job in page.jobs)
     rows = rows or _empty("queue.none", language)
     turns = "" if first else _button("newer", "", language)
     turns += "" if page.next_cursor is None else _button("older", page.next_cursor, language)
@@ -78,13 +93,13 @@ def finished(
     return heading + rows + (f'<nav class="i2v-turns" aria-label="{label}">{turns}</nav>' if turns else "")
 
 
-def _running(job: Job, language: Language, now: float) -> str:
-    buttons = ("open",) if job.cancel_requested else ("open", "cancel")
+def _running(job: Job, language: Language, now: float, allows: Allows) -> str:
+    buttons = _allowed(("open",) if job.cancel_requested else ("open", "cancel"), job, allows)
     line = panels.bar(panels.state(job, language, now), job.progress)
     return _row(job, "running", _picture(job, language), line, buttons, language)
 
 
-def _waiting(each: Unfinished, language: Language, number: int, last: int) -> str:
+def _waiting(each: Unfinished, language: Language, number: int, last: int, allows: Allows) -> str:
     """`number`: of the job among those that wait, 0 to `last`."""
     job = each.job
     moves = [*(("first", "up") if number else ()), *(("down",) if number < last else ())]
@@ -92,10 +107,11 @@ def _waiting(each: Unfinished, language: Language, number: int, last: int) -> st
     if each.starts_in is not None and each.starts_in >= 1:
         words.append(text("queue.starts", language, time=duration(each.starts_in, language)))
     line = f'<p class="i2v-subdued">{escape(" · ".join(words))}</p>'
-    return _row(job, "queued", _thumbnail(job), line, (*moves, "open", "cancel"), language)
+    buttons = _allowed((*moves, "open", "cancel"), job, allows)
+    return _row(job, "queued", _thumbnail(job), line, buttons, language)
 
 
-def _finished(job: Job, language: Language, now: float, has_trash: bool) -> str:
+def _finished(job: Job, language: Language, now: float, has_trash: bool, allows: Allows) -> str:
     words = []
     if job.finished_at is not None:
         ago = duration(max(0, now - job.finished_at), language)
@@ -111,7 +127,11 @@ def _finished(job: Job, language: Language, now: float, has_trash: bool) -> str:
     asks = "" if has_trash else text("queue.delete.confirm", language)
     if job.starred:
         asks = text("star.confirm", language)
-    return _row(job, job.status, _thumbnail(job), line, buttons, language, asks)
+    return _row(job, job.status, _thumbnail(job), line, _allowed(buttons, job, allows), language, asks)
+
+
+def _allowed(buttons: Iterable[str], job: Job, allows: Allows) -> list[str]:
+    return [act for act in buttons if allows(act, job)]
 
 
 def _row(
@@ -134,6 +154,8 @@ def _row(
     if ran is not None:
         length = text("result.length.value", language, frames=ran.num_frames, fps=ran.fps)
         facts = escape(f"{ran.width} x {ran.height} · {length} · {ran.engine}")
+    if job.user is not None:
+        facts = " · ".join(filter(None, (facts, escape(job.user))))
     asks = {"delete": before_deleting}
     acts = "".join(_button(act, job.id, language, title, asks.get(act, "")) for act in buttons)
     return (

@@ -20,6 +20,7 @@ from i2v.core.schema import Language
 from i2v.jobs.model import Filters, SortOrder
 from i2v.service.job_files import video_problem
 from i2v.web.page import gallery_panels, panels
+from i2v.web.page.allowed import allows
 from i2v.web.page.tabs.deleting import Undoable, said, undo
 from i2v.web.page.tabs.live import DISK_SECONDS, follow, live
 from i2v.web.page.tabs.widgets import (
@@ -210,7 +211,7 @@ class GalleryTab:
         except I2VError as error:
             return {self.clips: panels.error(error.to_dict(), language)}
         if looking.show == "trash":
-            return {self.clips: gallery_panels.trash(page, language, not cursors, deletes)}
+            return {self.clips: gallery_panels.trash(page, language, not cursors, deletes, allows)}
         problems = {job.id: problem for job in page.jobs if (problem := video_problem(job)) is not None}
         shown = gallery_panels.clips(
             page,
@@ -220,6 +221,7 @@ class GalleryTab:
             problems=problems,
             deletes=deletes,
             has_trash=storage.trash_days > 0,
+            allows=allows,
         )
         return {self.clips: shown}
 

@@ -246,7 +246,10 @@ class GenerateTab:
         view: Showing = values[self.view]
         action, job = Action.of(event), await self.filling.find(view.job)
         if action.act == "star" and job is not None:
-            await run_sync(self._service.library.star, job.id, not job.starred)
+            try:
+                await run_sync(self._service.library.star, job.id, not job.starred)
+            except I2VError as error:  # it is somebody else's, or was deleted
+                view.turn_to(view.job, error=error.to_dict())
 
     async def act_on_take(self, values: Values, event: gr.EventData) -> None:
         """Look at another take, or at two of them beside each other."""

@@ -16,6 +16,7 @@ from gradio.events import Dependency
 
 from i2v.core.errors import I2VError
 from i2v.web.page import panels, queue_panels
+from i2v.web.page.allowed import allows
 from i2v.web.page.tabs.deleting import Undoable, said, undo
 from i2v.web.page.tabs.live import follow, live
 from i2v.web.page.tabs.widgets import QUIET, Action, Opened, Shared, Updates, Values, Wired, acting_html
@@ -126,8 +127,8 @@ class QueueTab:
             return {self.message: panels.error(error.to_dict(), language)}
         return {
             self.message: "",
-            self.running: queue_panels.running(unfinished, language, time.time(), paused),
-            self.waiting: queue_panels.waiting(unfinished, language),
+            self.running: queue_panels.running(unfinished, language, time.time(), paused, allows),
+            self.waiting: queue_panels.waiting(unfinished, language, allows),
             self.finished: queue_panels.finished(
                 page,
                 language,
@@ -135,5 +136,6 @@ class QueueTab:
                 now=time.time(),
                 unsuccessful=counts["failed"] + counts["cancelled"],
                 has_trash=self._context.settings.storage.trash_days > 0,
+                allows=allows,
             ),
         }

@@ -1,7 +1,7 @@
 """The tab about this machine: models, where jobs run, folders, versions, findings, webhooks, the log.
 
 Owns which event of its widgets calls what. Whoever sees the page sees all of it, so the access token is taken
-out of the log, should it ever stand there.
+out of the log, should it ever stand there. Where there are users, the log is for those who administer.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from gradio.events import Dependency
 from i2v.core.errors import I2VError
 from i2v.core.schema import Language
 from i2v.core.settings import ROOT
+from i2v.core.users import current_user
 from i2v.doctor.examination import Report, examine_service
 from i2v.host.log_files import read_end
 from i2v.web.page import panels, system_panels, webhook_panels
@@ -121,14 +122,17 @@ class SystemTab:
         return webhook_panels.deliveries(counts, failed, language, time.time())
 
     def _log(self, language: Language) -> str:
-        log = self._context.log
+        log, user = self._context.log, current_user()
+        if user is not None and not user.may("administer"):
+            return panels.plain(text("system.log.hidden", language))
         if log is None:
             return system_panels.log_end(None, "", language)
         try:
             lines = read_end(log)
         except OSError as error:  # somebody tidied up
             lines = error.strerror or str(error)
-        token = self._context.settings.security.token.get_secret_value()
-        if token:
-            lines = lines.replace(token, "***")
+        security = self._context.settings.security
+        for secret in (security.token, *(each.token for each in security.users)):
+            if token := secret.get_secret_value():
+                lines = lines.replace(token, "***")
         return system_panels.log_end(lines, str(log), language)

@@ -20,7 +20,8 @@ from i2v.core.settings import Settings
 from i2v.jobs.model import Claim, Job, JsonObject
 from i2v.jobs.store import JobStore
 from i2v.service.service import Service
-from i2v.workers.executors import entry, process
+from i2v.workers.devices import Slot
+from i2v.workers.executors import entry, supervisor
 from i2v.workers.executors.process import ProcessExecutor
 from tests.rehearsal import ENGINES, picture, stage
 
@@ -28,7 +29,12 @@ KILL_WORKER, KILL_BOTH = "; finish: kill worker once", "; finish: kill both once
 
 
 def work(
-    settings: Settings, owner: str, channel: Connection, engines: Mapping[str, EngineSpec], logs: Path
+    settings: Settings,
+    owner: str,
+    channel: Connection,
+    engines: Mapping[str, EngineSpec],
+    logs: Path,
+    slot: Slot,
 ) -> None:
     """Be the worker process, with the point added where it dies."""
     finish = JobStore.finish
@@ -42,11 +48,11 @@ def work(
         return finish(store, claim, result)
 
     JobStore.finish = die_first  # type: ignore[method-assign]
-    entry.work(settings, owner, channel, engines, logs)
+    entry.work(settings, owner, channel, engines, logs, slot)
 
 
 def main(folder: Path) -> None:
-    process.work = work  # type: ignore[attr-defined]
+    supervisor.work = work  # type: ignore[attr-defined]
     settings = stage(folder)
     store = JobStore(settings.database)
     service = Service(settings, store, ProcessExecutor(settings, store, ENGINES, folder / "logs"), ENGINES)

@@ -93,6 +93,8 @@ class Submission:
         idempotency_key: a submission that has the key and the fingerprint of an earlier one is that one.
         webhook: who is told what becomes of the job, as JSON that `deliveries` reads.
         request_id: of the HTTP request that it came by; lines of the log have it.
+        wanted_device: the id of the one that it is to run on; `None` for any.
+        needed_bytes: what has to be free on a device for it to fit there; `None` where that is not known.
     """
 
     request: JsonObject
@@ -107,6 +109,8 @@ class Submission:
     place: Place | None = None
     webhook: str | None = None
     request_id: str | None = None
+    wanted_device: str | None = None
+    needed_bytes: int | None = None
     id: str = field(default_factory=new_job_id)
 
 
@@ -154,7 +158,8 @@ class Job:
         starred: somebody wants to keep it: it is never deleted by itself.
         deleted_at: when it was put into the trash; `None` where it was not.
         history: attempts that have ended, the last `MAX_HISTORY` of them.
-        request_id: see `Submission`.
+        request_id, wanted_device: see `Submission`.
+        device: the id of the one that it runs on, or ran on last.
     """
 
     id: str
@@ -189,6 +194,8 @@ class Job:
     deleted_at: float | None = None
     batch: str | None = None
     request_id: str | None = None
+    wanted_device: str | None = None
+    device: str | None = None
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -59,6 +59,7 @@ from i2v.service.readiness import Readiness
 from i2v.service.retention import Retention
 from i2v.service.webhooks import Webhooks
 from i2v.workers.cleanup import JOB_TAG, clean_up, tag_of_id
+from i2v.workers.devices import DeviceState
 
 __all__ = ["Deleted", "Executor", "PlanSummary", "Service", "Unfinished"]
 
@@ -138,6 +139,10 @@ class Service:
         """Tell whether jobs can be run again without a restart of the service."""
         return self._executor.is_alive()
 
+    def devices(self) -> tuple[DeviceState, ...]:
+        """Return every worker's device as it is now."""
+        return self._executor.devices()
+
     def overview(self) -> Overview:
         """Return where jobs run and what they find there; waits for nothing."""
         device: DeviceInfo | I2VError | None
@@ -203,6 +208,8 @@ class Service:
                 place=place,
                 webhook=None if webhook is None else webhook.model_dump_json(),
                 request_id=current_request_id() or None,
+                wanted_device=request.device,
+                needed_bytes=self._planner.needed_bytes(plan),
             )
             names = OutputName(self._settings.output.directory, submitted, self._settings.output.prefix)
             job = self._inputs.accept(new, lambda: self._accept(submission, names))

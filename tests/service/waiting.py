@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from i2v.core.schema import DeviceInfo
+from i2v.workers.devices import DeviceState
 
 FIELDS: dict[str, object] = {"prompt": "nothing"}
 
@@ -28,6 +29,9 @@ class Waiting:
 
     def device_now(self) -> DeviceInfo:
         return self.device_info
+
+    def devices(self) -> tuple[DeviceState, ...]:
+        return (DeviceState("cpu", 1, self.device_info, "ready"),)
 
     def problem(self) -> None:
         return None

@@ -1,4 +1,4 @@
-"""i2v.workers.executors.process: real workers die, fail, idle and do not start; their jobs go on."""
+"""i2v.workers.executors.supervisor: real workers die, fail, idle and do not start; their jobs go on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from i2v.core.schema import DeviceInfo
 from i2v.jobs.model import Job
 from i2v.jobs.store import JobStore
 from i2v.media.video import probe
-from i2v.workers.executors import process as process_module
+from i2v.workers.executors import supervisor as supervisor_module
 from i2v.workers.executors.entry import Ready
 from i2v.workers.executors.process import ProcessExecutor
 from i2v.workers.executors.watch import Watch
@@ -74,13 +74,13 @@ def test_a_job_under_which_the_worker_died_twice_fails_and_the_next_one_runs(hou
 def test_it_is_known_how_a_worker_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     house = House(tmp_path)
     ends: list[tuple[bool, bool]] = []
-    run_worker = house.executor._run_worker
+    run_worker = house.supervisor._run_worker
 
     def listen() -> tuple[bool, bool]:
         ends.append(run_worker())
         return ends[-1]
 
-    monkeypatch.setattr(house.executor, "_run_worker", listen)
+    monkeypatch.setattr(house.supervisor, "_run_worker", listen)
     house.executor.start()
     for prompt in ("step 1: kill once", "step 2: kill once", "waves"):  # a worker's next job ends its first
         house.run(prompt)
@@ -90,8 +90,8 @@ def test_it_is_known_how_a_worker_ended(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_deaths_in_a_row_make_the_next_start_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Twice as late each time, up to a limit; anew after a worker that has done a job."""
-    monkeypatch.setattr(process_module, "FIRST_BACK_OFF", 0.05)
-    monkeypatch.setattr(process_module, "LAST_BACK_OFF", 0.2)
+    monkeypatch.setattr(supervisor_module, "FIRST_BACK_OFF", 0.05)
+    monkeypatch.setattr(supervisor_module, "LAST_BACK_OFF", 0.2)
     house = House(tmp_path)
     ends = iter([*[(False, False)] * 5, (False, True), (False, False), (True, False)])
     happened: list[float | str] = []
@@ -106,13 +106,13 @@ def test_deaths_in_a_row_make_the_next_start_later(tmp_path: Path, monkeypatch: 
         happened.append("start")
         end = next(ends, None)
         if end is None:
-            house.executor._stopping.set()
+            house.executor.stopping.set()
         return end or (True, False)
 
-    monkeypatch.setattr(house.executor, "_stopping", Recorded())
-    monkeypatch.setattr(house.executor, "_run_worker", run_worker)
+    monkeypatch.setattr(house.executor, "stopping", Recorded())
+    monkeypatch.setattr(house.supervisor, "_run_worker", run_worker)
     house.executor.start()
-    house.executor._thread.join()
+    house.supervisor._thread.join()
     assert happened[1::2] == ["start"] * 9
     assert happened[::2] == [0.0, 0.05, 0.1, 0.2, 0.2, 0.2, 0.05, 0.1, 0.0, 0.0], "and the last is the stop"
 
@@ -197,7 +197,7 @@ def test_a_worker_that_ends_before_its_first_word_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house = House(tmp_path)
-    monkeypatch.setattr(process_module, "work", print)  # takes other arguments, and says nothing
+    monkeypatch.setattr(supervisor_module, "work", print)  # takes other arguments, and says nothing
     house.executor.start()
     with pytest.raises(I2VError, match="does not start") as caught:
         house.executor.device()
@@ -217,7 +217,7 @@ def test_an_idle_worker_ends_and_the_next_job_starts_another(tmp_path: Path) -> 
             return super().wait(timeout)
 
     house = House(tmp_path, worker__idle_seconds=0.5)
-    house.executor._wanted = Recorded()
+    house.supervisor._wanted = Recorded()
     house.executor.start()
     house.executor.device()
     assert house.run().status == "succeeded"
@@ -225,7 +225,7 @@ def test_an_idle_worker_ends_and_the_next_job_starts_another(tmp_path: Path) -> 
     wait_until(lambda: house.workers == [])
     assert house.executor.problem() is None
     wait_until(lambda: waits != [])
-    assert waits == [process_module.ORPHAN_SECONDS / 2], (
+    assert waits == [supervisor_module.ORPHAN_SECONDS / 2], (
         "it waits for work, and does not look for it without end"
     )
     assert house.run().status == "succeeded"
@@ -268,15 +268,15 @@ def test_a_stop_is_not_missed_by_a_supervisor_that_goes_to_sleep(tmp_path: Path)
 
     class Late(threading.Event):
         def clear(self) -> None:
-            house.executor._stopping.set()
+            house.executor.stopping.set()
             self.set()
             super().clear()
 
-    house.executor._device = DeviceInfo("cpu", "CPU", 2**34)
-    house.executor._wanted = Late()
+    house.supervisor.device = DeviceInfo("cpu", "CPU", 2**34)
+    house.supervisor._wanted = Late()
     house.executor.start()
-    house.executor._thread.join(SLACK)
-    assert not house.executor._thread.is_alive()
+    house.supervisor._thread.join(SLACK)
+    assert not house.supervisor._thread.is_alive()
 
 
 # --- the supervisor lives on
@@ -299,7 +299,7 @@ def test_whatever_goes_wrong_is_reported_once_and_the_next_try_is_made(
     code: str,
 ) -> None:
     for name in ("FIRST_BACK_OFF", "LAST_BACK_OFF", "RETRY_SECONDS"):
-        monkeypatch.setattr(process_module, name, 0.01)
+        monkeypatch.setattr(supervisor_module, name, 0.01)
     house = House(tmp_path)
     tries: list[None] = []
 
@@ -308,11 +308,11 @@ def test_whatever_goes_wrong_is_reported_once_and_the_next_try_is_made(
         raise error
 
     def start() -> tuple[bool, bool]:
-        house.executor._on_message(Ready(DeviceInfo("cpu", "CPU", 2**34)))
+        house.supervisor._on_message(Ready(DeviceInfo("cpu", "CPU", 2**34)))
         return True, True
 
-    monkeypatch.setattr(house.executor, "_run_worker", fail)
-    with caplog.at_level(logging.ERROR, "i2v.workers.executors.process"):
+    monkeypatch.setattr(house.supervisor, "_run_worker", fail)
+    with caplog.at_level(logging.ERROR, "i2v.workers.executors.supervisor"):
         house.executor.start()
         wait_until(lambda: len(tries) >= 5)
     problem = house.executor.problem()
@@ -322,7 +322,7 @@ def test_whatever_goes_wrong_is_reported_once_and_the_next_try_is_made(
     with pytest.raises(I2VError) as caught:
         house.executor.device()
     assert caught.value.code == code
-    monkeypatch.setattr(house.executor, "_run_worker", start)
+    monkeypatch.setattr(house.supervisor, "_run_worker", start)
     wait_until(lambda: house.executor.problem() is None)
     house.executor.stop()
 
@@ -332,7 +332,7 @@ def test_trouble_is_over_when_the_database_is_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, idle_seconds: float
 ) -> None:
     """Nothing is queued; with a worker and without one."""
-    monkeypatch.setattr(process_module, "ORPHAN_SECONDS", 0.4)
+    monkeypatch.setattr(supervisor_module, "ORPHAN_SECONDS", 0.4)
     away = tmp_path / "away"
     with open_house(tmp_path, worker__idle_seconds=idle_seconds) as house:
         wait_until(lambda: bool(house.workers) == (idle_seconds > 1))
@@ -408,7 +408,7 @@ def claim_as_ghost(house: House, owner: str) -> Job:
 def test_a_job_that_nobody_works_on_is_found_while_nothing_else_happens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process_module, "ORPHAN_SECONDS", 0.6)
+    monkeypatch.setattr(supervisor_module, "ORPHAN_SECONDS", 0.6)
     with open_house(tmp_path, worker__idle_seconds=0.1) as house:
         wait_until(lambda: house.workers == [])
         job = house.finish(claim_as_ghost(house, "gone"))
@@ -420,7 +420,7 @@ def test_a_job_that_nobody_works_on_is_found_beside_a_busy_worker_which_keeps_it
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: str
 ) -> None:
     """A worker may own a job and not know it: the claim was committed, and then its answer was lost."""
-    monkeypatch.setattr(process_module, "ORPHAN_SECONDS", 0.6)
+    monkeypatch.setattr(supervisor_module, "ORPHAN_SECONDS", 0.6)
     with open_house(tmp_path) as house:
         own = house.submit(f"step 1: wait {tmp_path}/go")
         worker = house.wait(own, lambda found: found.status == "running").owner
@@ -436,13 +436,13 @@ def test_the_job_of_a_worker_that_is_stopped_for_a_while_is_left_to_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether it hangs is the watch's business."""
-    monkeypatch.setattr(process_module, "ORPHAN_SECONDS", 0.3)
+    monkeypatch.setattr(supervisor_module, "ORPHAN_SECONDS", 0.3)
     with open_house(tmp_path) as house:
         job = house.submit(f"step 1: wait {tmp_path}/go")
         house.wait(job, lambda found: found.phase == "denoising")
         house.worker.suspend()
         over = time.monotonic() + 0.3
-        wait_until(lambda: house.executor._swept > over)  # orphans were looked for
+        wait_until(lambda: house.supervisor._swept > over)  # orphans were looked for
         (tmp_path / "go").touch()
         assert house.get(job).status == "running"
         house.worker.resume()

@@ -80,6 +80,13 @@ def cuda_id(index: int) -> str:
     return f"cuda:{index}"
 
 
+def device_type(device: str | None) -> Literal["cpu", "cuda"] | None:
+    """Return the type of the device with this id; `None` for any."""
+    if device is None:
+        return None
+    return "cpu" if device == CPU else "cuda"
+
+
 def first_slots(settings: Settings) -> tuple[Slot, ...]:
     """Return the slots that the settings name.
 

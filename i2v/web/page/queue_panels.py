@@ -12,20 +12,27 @@ from html import escape
 from i2v.core.schema import Language
 from i2v.jobs.model import Job, JobPage
 from i2v.service.service import Unfinished
-from i2v.web.page import panels
+from i2v.web.page import device_panels, panels
 from i2v.web.page.durations import duration
 from i2v.web.texts import text, translate
+from i2v.workers.devices import DeviceState
 
 SHOWN = 200  # of the jobs that wait; the rest is counted
 _SIGNS = {"first": "⤒", "up": "↑", "down": "↓"}  # buttons that have no room for words
 
 
 def running(
-    unfinished: Sequence[Unfinished], language: Language, now: float = 0.0, paused: bool = False
+    unfinished: Sequence[Unfinished],
+    language: Language,
+    now: float = 0.0,
+    paused: bool = False,
+    devices: Sequence[DeviceState] = (),
 ) -> str:
     """Return how many jobs there are to be done, and those that run, with their previews.
 
-    now: seconds since 1970.
+    Args:
+        now: seconds since 1970.
+        devices: those that jobs run on: where there are several, each is shown.
     """
     jobs = [each.job for each in unfinished if each.job.status == "running"]
     heading = escape(text("queue.now", language))
@@ -36,10 +43,12 @@ def running(
     every = f'<div class="i2v-acts i2v-clear">{buttons}</div>'
     if paused:
         every = f'<p class="i2v-paused" role="status">{escape(text("queue.paused", language))}</p>{every}'
+    every += device_panels.idle(devices, language)
     if not unfinished:
         return f"<h2>{heading}</h2>{every}{_empty('queue.nothing', language)}"
     counts = escape(text("queue.counts", language, running=len(jobs), waiting=len(unfinished) - len(jobs)))
-    rows = _list(_running(job, language, now) for job in jobs)
+    names = device_panels.names(devices, language)
+    rows = _list(_running(job, language, now, names.get(job.id, "")) for job in jobs)
     return f"<h2>{heading} <small>{counts}</small></h2>{every}{rows}"
 
 
@@ -78,9 +87,10 @@ def finished(
     return heading + rows + (f'<nav class="i2v-turns" aria-label="{label}">{turns}</nav>' if turns else "")
 
 
-def _running(job: Job, language: Language, now: float) -> str:
+def _running(job: Job, language: Language, now: float, device: str) -> str:
     buttons = ("open",) if job.cancel_requested else ("open", "cancel")
-    line = panels.bar(panels.state(job, language, now), job.progress)
+    words = (panels.state(job, language, now), *([device] if device else []))
+    line = panels.bar(" · ".join(words), job.progress)
     return _row(job, "running", _picture(job, language), line, buttons, language)
 
 

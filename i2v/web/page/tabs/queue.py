@@ -113,7 +113,7 @@ class QueueTab:
         return ""
 
     def _version(self) -> object:
-        return self._service.revision(), time.time() // AGAIN_SECONDS
+        return self._service.revision(), time.time() // AGAIN_SECONDS, self._service.devices()
 
     def _show(self, view: QueueView) -> Updates:
         language, cursors = view.language, view.cursors
@@ -126,7 +126,9 @@ class QueueTab:
             return {self.message: panels.error(error.to_dict(), language)}
         return {
             self.message: "",
-            self.running: queue_panels.running(unfinished, language, time.time(), paused),
+            self.running: queue_panels.running(
+                unfinished, language, time.time(), paused, self._service.devices()
+            ),
             self.waiting: queue_panels.waiting(unfinished, language),
             self.finished: queue_panels.finished(
                 page,

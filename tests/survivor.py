@@ -1,9 +1,10 @@
 """A whole service without a front end, in a process of its own that a test can kill.
 
-    python -m tests.survivor FOLDER
+    python -m tests.survivor FOLDER [WORKERS]
 
-says `ready`, then answers each line of standard input, `KEY PROMPT`, with the id of the accepted job. A job
-whose prompt ends in `; finish: kill WHOM once` dies between the rename and the commit.
+has so many workers on the CPU, says `ready`, then answers each line of standard input, `KEY PROMPT`, with the
+id of the accepted job. A job whose prompt ends in `; finish: kill WHOM once` dies between the rename and the
+commit.
 """
 
 from __future__ import annotations
@@ -51,9 +52,9 @@ def work(
     entry.work(settings, owner, channel, engines, logs, slot)
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, workers: int = 1) -> None:
     supervisor.work = work  # type: ignore[attr-defined]
-    settings = stage(folder)
+    settings = stage(folder, worker__devices="cpu", worker__per_device=workers)
     store = JobStore(settings.database)
     service = Service(settings, store, ProcessExecutor(settings, store, ENGINES, folder / "logs"), ENGINES)
     service.start()
@@ -65,4 +66,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

@@ -34,8 +34,8 @@ KINDS = ("worker", "server", "both", *AFTER_THE_RENAME)
 class Server:
     """The server process, started anew when it has died."""
 
-    def __init__(self, folder: Path) -> None:
-        self._command = [sys.executable, "-m", "tests.survivor", folder]
+    def __init__(self, folder: Path, workers: int = 1) -> None:
+        self._command = [sys.executable, "-m", "tests.survivor", folder, str(workers)]
         self._dead: list[subprocess.Popen[str]] = []
         self.process = self._start()
 
@@ -73,8 +73,10 @@ class Server:
 class Client:
     """Submits in a thread, and asks again with the same key until it has an answer."""
 
-    def __init__(self, server: Server, store: JobStore) -> None:
+    def __init__(self, server: Server, store: JobStore, queued: int = 3) -> None:
+        """`queued`: how many jobs it lets wait."""
         self._server = server
+        self._queued = queued
         self._store = store
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -84,7 +86,7 @@ class Client:
 
     def _run(self) -> None:
         while not self._over.wait(0.01):
-            if self._store.counts()["queued"] < 3:
+            if self._store.counts()["queued"] < self._queued:
                 self.keys += 1
                 prompt = PROMPT if self.wishes.empty() else self.wishes.get()
                 while not (job_id := self._server.ask(f"{self.keys} {prompt}")):

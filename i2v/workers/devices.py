@@ -43,6 +43,8 @@ class Slot:
 
     def device_of(self, kind: Literal["cpu", "cuda"]) -> str:
         """Return the device's id, where a worker has found one of this kind."""
+        if self.device is not None:
+            return self.device
         return CPU if kind == "cpu" else cuda_id(self.index or 0)
 
     @property

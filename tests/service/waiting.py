@@ -12,10 +12,15 @@ FIELDS: dict[str, object] = {"prompt": "nothing"}
 
 @dataclass
 class Waiting:
-    """See `i2v.service.executor.Executor`: counts how often it is woken, and runs nothing."""
+    """See `i2v.service.executor.Executor`: counts how often it is woken, and runs nothing.
+
+    `states`: its devices, where there is more than `device_info`.
+    """
 
     woken: int = 0
     device_info: DeviceInfo = field(default_factory=lambda: DeviceInfo("cpu", "CPU", 2**33))
+
+    states: tuple[DeviceState, ...] = ()
 
     def start(self) -> None: ...
 
@@ -31,7 +36,7 @@ class Waiting:
         return self.device_info
 
     def devices(self) -> tuple[DeviceState, ...]:
-        return (DeviceState("cpu", 1, self.device_info, "ready"),)
+        return self.states or (DeviceState("cpu", 1, self.device_info, "ready"),)
 
     def problem(self) -> None:
         return None

@@ -112,9 +112,9 @@ class ProcessExecutor:
     def changed(self, supervisor: Supervisor) -> None:
         device = supervisor.device
         for each in self._supervisors:
-            if each.device is None and device is not None and each.slot.number > 1:
-                if each.slot.device == supervisor.slot.device_of(device.type):
-                    each.device = device
+            is_unknown = each.device is None and each.slot.number > 1
+            if is_unknown and device is not None and each.slot.device == device.id:
+                each.device = device
             if each is not supervisor:
                 each.wake()
         if device is not None or all(each.has_tried for each in self._supervisors if each.slot.number == 1):

@@ -73,10 +73,8 @@ class Server:
 class Client:
     """Submits in a thread, and asks again with the same key until it has an answer."""
 
-    def __init__(self, server: Server, store: JobStore, queued: int = 3) -> None:
-        """`queued`: how many jobs it lets wait."""
+    def __init__(self, server: Server, store: JobStore) -> None:
         self._server = server
-        self._queued = queued
         self._store = store
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -86,7 +84,7 @@ class Client:
 
     def _run(self) -> None:
         while not self._over.wait(0.01):
-            if self._store.counts()["queued"] < self._queued:
+            if self._store.counts()["queued"] < 3:
                 self.keys += 1
                 prompt = PROMPT if self.wishes.empty() else self.wishes.get()
                 while not (job_id := self._server.ask(f"{self.keys} {prompt}")):

@@ -1,4 +1,4 @@
-"""benchmarks.scaling, small: two workers finish more than one, and a share is of the first one's throughput."""
+"""benchmarks.scaling, small: two workers finish more than one; shares are of the first one's throughput."""
 
 from __future__ import annotations
 

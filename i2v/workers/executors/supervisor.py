@@ -18,7 +18,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -45,12 +45,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Setup:
-    """What the workers of a service have in common."""
+    """What the workers of a service have in common.
+
+    `reaping` is held where a process is started or reaped: to start one, `multiprocessing` reaps others.
+    """
 
     settings: Settings
     store: JobStore
     engines: Mapping[str, EngineSpec]
     logs: Path
+    reaping: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Crew(Protocol):
@@ -207,7 +211,7 @@ class Supervisor:
         arguments = (self._settings, owner, theirs, self._setup.engines, self._setup.logs, self.slot)
         process = context.Process(target=work, args=arguments, name="i2v-worker", daemon=True)
         with ours:
-            with theirs, children_out_of_reach():
+            with theirs, self._setup.reaping, children_out_of_reach():
                 process.start()
             watch = self._watch = Watch(
                 process,
@@ -225,7 +229,8 @@ class Supervisor:
                 process.kill()
                 raise
             finally:  # nor a job without an end
-                process.join()
+                with self._setup.reaping:
+                    process.join()
                 ended_well = watch.was_asked or (watch.is_ready and process.exitcode == 0)
                 if not ended_well:
                     self._note_death(watch, process.exitcode)

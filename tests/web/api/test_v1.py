@@ -28,8 +28,8 @@ from tests.web.pages import Gates
 
 FIELDS = {
     "id", "status", "phase", "progress", "eta_seconds", "queue_position", "attempt", "batch_id", "device",
-    "error", "notices", "request", "video_available", "result", "starred", "created_at", "started_at", "finished_at",
-    "deleted_at",
+    "error", "notices", "request", "video_available", "result", "starred", "created_at", "started_at",
+    "finished_at", "deleted_at",
 }  # fmt: skip
 
 

@@ -388,6 +388,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "device.any": ("Any that is free", "任一空闲设备"),
     "device.unknown": ("a device", "设备"),
     "device.worker": ("{device}, worker {number}", "{device}，工作进程 {number}"),
+    "device.problem": ("{state} (reason: {problem})", "{state}（原因：{problem}）"),
     "device.starting": ("starting", "正在启动"),
     "device.ready": ("free", "空闲"),
     "device.busy": ("busy", "运行中"),

@@ -20,7 +20,7 @@ def idle(states: Sequence[DeviceState], language: Language) -> str:
     if len(states) < 2:
         return ""
     rows = [
-        f"<li>{escape(_name(state, states, language))}: {escape(_activity(state, language))}</li>"
+        _row(_name(state, states, language), _activity(state, language))
         for state in states
         if state.job_id is None
     ]
@@ -46,7 +46,7 @@ def facts(states: Sequence[DeviceState], titles: Mapping[str, str], language: La
             gib = f"{state.info.total_memory / GIB:.1f}"
             name += f" · {text('system.device.value', language, name=state.info.name, gib=gib)}"
         doing = titles.get(state.job_id or "") or _activity(state, language)
-        rows.append(f"<li>{escape(name)}: {escape(doing)}</li>")
+        rows.append(_row(name, doing))
     return f'<ul class="i2v-devices">{"".join(rows)}</ul>'
 
 
@@ -61,4 +61,9 @@ def _activity(state: DeviceState, language: Language) -> str:
     words = text(f"device.{state.activity}", language)
     if state.problem is None or state.activity == "starting":
         return words
-    return f"{words}. {translate(state.problem.to_dict(), language)}"
+    problem = translate(state.problem.to_dict(), language)
+    return text("device.problem", language, state=words, problem=problem)
+
+
+def _row(device: str, doing: str) -> str:
+    return f"<li>{escape(f'{device} · {doing}')}</li>"

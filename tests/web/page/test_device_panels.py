@@ -25,13 +25,13 @@ def test_those_without_a_job_say_why_and_a_job_says_where_it_runs() -> None:
     states = [BUSY, FREE, ASIDE, STARTING]
     markup = device_panels.idle(states, "en")
     assert "cuda:0" not in markup
-    assert "<li>cuda:1: free</li>" in markup
-    assert "cuda:2: set aside after failed starts" in markup
+    assert "<li>cuda:1 · free</li>" in markup
+    assert "cuda:2 · set aside after failed starts" in markup
     assert ASIDE.problem is not None
     assert ASIDE.problem.message[:20] in markup
-    assert "a device: starting" in markup
+    assert "a device · starting" in markup
     assert device_panels.names(states, "en") == {"a": "cuda:0"}
-    assert "cuda:1: 空闲" in device_panels.idle(states, "zh-CN")
+    assert "cuda:1 · 空闲" in device_panels.idle(states, "zh-CN")
     assert device_panels.idle([BUSY, BUSY], "en") == ""
 
 
@@ -42,6 +42,6 @@ def test_workers_of_one_device_are_told_apart() -> None:
 
 def test_all_are_listed_with_memory_and_job() -> None:
     markup = device_panels.facts([BUSY, FREE], {"a": HOSTILE}, "en")
-    assert "cuda:0 · NVIDIA H100, 80.0 GB of memory: " in markup
+    assert "cuda:0 · NVIDIA H100, 80.0 GB of memory · " in markup
     assert "<img" not in markup
-    assert "cuda:1 · NVIDIA H100, 80.0 GB of memory: free" in markup
+    assert "cuda:1 · NVIDIA H100, 80.0 GB of memory · free" in markup

@@ -144,15 +144,15 @@ class Form:
             info="negative_prompt.help",
             placeholder="negative_prompt.placeholder",
         )
-        # A text, since Gradio's number cannot be left empty: it becomes 0.
-        self.seed = labels.of(
-            gr.Textbox(max_lines=1, elem_id="i2v-seed"), label="seed.label", info="seed.help"
-        )
         # Its choices are what there is: see `choices`.
         self.device = labels.of(
             Dropdown([("", "")], value="", visible=False, elem_id="i2v-device"),
             label="device.label",
             info="device.help",
+        )
+        # A text, since Gradio's number cannot be left empty: it becomes 0.
+        self.seed = labels.of(
+            gr.Textbox(max_lines=1, elem_id="i2v-seed"), label="seed.label", info="seed.help"
         )
         with gr.Row() as seeds:
             self.dice = labels.of(gr.Button(size="sm"), value="seed.dice")

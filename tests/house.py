@@ -18,6 +18,7 @@ from i2v.jobs.store import JobStore
 from i2v.workers.executors import watch as watch_module
 from i2v.workers.executors.entry import Message
 from i2v.workers.executors.process import ProcessExecutor
+from i2v.workers.executors.supervisor import Supervisor
 from i2v.workers.executors.watch import Watch
 from i2v.workers.worker import Beat
 from tests.clips import names
@@ -35,6 +36,11 @@ class House:
         self.store = JobStore(self.settings.database)
         self.executor = ProcessExecutor(self.settings, self.store, ENGINES, folder / "logs")
         self._others = {worker.pid for worker in find_workers(os.getpid())}
+
+    @property
+    def supervisor(self) -> Supervisor:
+        (supervisor,) = self.executor._supervisors
+        return supervisor
 
     def submit(self, prompt: str = "", **fields: object) -> Job:
         job = submit(self.store, self.settings, prompt, **fields)

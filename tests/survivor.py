@@ -1,9 +1,10 @@
 """A whole service without a front end, in a process of its own that a test can kill.
 
-    python -m tests.survivor FOLDER
+    python -m tests.survivor FOLDER [WORKERS]
 
-says `ready`, then answers each line of standard input, `KEY PROMPT`, with the id of the accepted job. A job
-whose prompt ends in `; finish: kill WHOM once` dies between the rename and the commit.
+has so many workers on the CPU, says `ready`, then answers each line of standard input, `KEY PROMPT`, with the
+id of the accepted job. A job whose prompt ends in `; finish: kill WHOM once` dies between the rename and the
+commit.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from i2v.core.settings import Settings
 from i2v.jobs.model import Claim, Job, JsonObject
 from i2v.jobs.store import JobStore
 from i2v.service.service import Service
-from i2v.workers.executors import entry, process
+from i2v.workers.devices import Slot
+from i2v.workers.executors import entry, supervisor
 from i2v.workers.executors.process import ProcessExecutor
 from tests.rehearsal import ENGINES, picture, stage
 
@@ -28,7 +30,12 @@ KILL_WORKER, KILL_BOTH = "; finish: kill worker once", "; finish: kill both once
 
 
 def work(
-    settings: Settings, owner: str, channel: Connection, engines: Mapping[str, EngineSpec], logs: Path
+    settings: Settings,
+    owner: str,
+    channel: Connection,
+    engines: Mapping[str, EngineSpec],
+    logs: Path,
+    slot: Slot,
 ) -> None:
     """Be the worker process, with the point added where it dies."""
     finish = JobStore.finish
@@ -42,12 +49,12 @@ def work(
         return finish(store, claim, result)
 
     JobStore.finish = die_first  # type: ignore[method-assign]
-    entry.work(settings, owner, channel, engines, logs)
+    entry.work(settings, owner, channel, engines, logs, slot)
 
 
-def main(folder: Path) -> None:
-    process.work = work  # type: ignore[attr-defined]
-    settings = stage(folder)
+def main(folder: Path, workers: int = 1) -> None:
+    supervisor.work = work  # type: ignore[attr-defined]
+    settings = stage(folder, worker__devices="cpu", worker__per_device=workers)
     store = JobStore(settings.database)
     service = Service(settings, store, ProcessExecutor(settings, store, ENGINES, folder / "logs"), ENGINES)
     service.start()
@@ -59,4 +66,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

@@ -34,8 +34,8 @@ KINDS = ("worker", "server", "both", *AFTER_THE_RENAME)
 class Server:
     """The server process, started anew when it has died."""
 
-    def __init__(self, folder: Path) -> None:
-        self._command = [sys.executable, "-m", "tests.survivor", folder]
+    def __init__(self, folder: Path, workers: int = 1) -> None:
+        self._command = [sys.executable, "-m", "tests.survivor", folder, str(workers)]
         self._dead: list[subprocess.Popen[str]] = []
         self.process = self._start()
 

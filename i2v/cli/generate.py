@@ -129,6 +129,9 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
         help="an option of one model (see below); may be repeated",
     )
     parser.add_argument(
+        "--device", help="cpu, or a GPU such as cuda:1 (default: the first; of a server, one that is free)"
+    )
+    parser.add_argument(
         "--gradient-checkpointing",
         action="store_true",
         default=None,
@@ -192,13 +195,15 @@ def _make(
     from i2v.pipeline.make import Output, make_clip
     from i2v.pipeline.plan import ClipPlanner
     from i2v.pipeline.stages import Stopwatch
+    from i2v.workers.devices import device_type, environment
 
     limits = ImageLimits.of(settings.image)
     watch = Stopwatch()
     with watch.phase(Stage.PICTURE):
         pictures = [decode_picture(read_picture(image, limits.max_bytes), limits) for image in images]
     with watch.phase(Stage.LOAD):
-        device = probe_device(settings.engine.device)
+        os.environ.update(environment(request.device, os.environ))  # before torch is there
+        device = probe_device(device_type(request.device) or settings.engine.device)
         plan = ClipPlanner(settings, engines()).plan_clip(request, pictures[0].image.size, device)
     cache = EngineCache(settings.models)
     result = make_clip(plan, pictures, Output(target, recorder), cache, settings, progress.show, watch)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import re
 import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -111,6 +112,18 @@ Seed = Annotated[
     Annotated[int, Within(RANDOM_SEED, MAX_SEED, f", where {RANDOM_SEED} means a random one")] | None,
     AfterValidator(_drawn),
 ]
+
+
+def _named_device(name: object) -> object:
+    """Return `None` for any device; raise `ValueError` for what is the id of none."""
+    if name in (None, "", "auto"):
+        return None
+    if not isinstance(name, str) or not re.fullmatch(r"cpu|cuda:[0-9]{1,2}", name):
+        raise ValueError("auto, cpu, or a GPU such as cuda:0")
+    return name
+
+
+DeviceId = Annotated[str | None, BeforeValidator(_named_device)]
 
 
 def _read_options(value: object) -> object:
@@ -223,6 +236,7 @@ class GenerationRequest(BaseModel):
         default_factory=dict, description="what only the chosen engine has; its fields stand with the model"
     )
     gradient_checkpointing: bool = False
+    device: DeviceId = Field(default=None, description="the server's device to run on, as in GET /devices")
 
     @model_validator(mode="after")
     def _one_way_to_say_the_size(self) -> Self:
@@ -309,7 +323,9 @@ class DeviceInfo:
     """Where a model runs: `type` "cpu" or "cuda", its name, and the memory it has in bytes.
 
     `free_memory` of the device and `free_ram` of the CPU are what others leave to us, in bytes: what our own
-    process holds already counts as free. `None`: not measured.
+    process holds already counts as free. `None`: not measured. `id` tells the devices of a machine apart
+    ("cuda:1", "cpu"); "" where nobody asks. `share` is how many workers use the device: each leaves the
+    others their part of its memory, and computes with `threads` CPU threads, 0 for as many as torch finds.
     """
 
     type: Literal["cpu", "cuda"]
@@ -317,6 +333,9 @@ class DeviceInfo:
     total_memory: int
     free_memory: int | None = None
     free_ram: int | None = None
+    id: str = ""
+    share: int = 1
+    threads: int = 0
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,24 @@ def switch(value: object) -> object:
     return "off" if value is False else value
 
 
+def devices(value: object) -> str | tuple[int, ...]:
+    """Return "auto", "cpu", or the numbers of GPUs, each once and in their order."""
+    if value in ("auto", "cpu"):
+        return str(value)
+    names = [value] if isinstance(value, int) else _split_text(value) if isinstance(value, str) else value
+    allowed = "auto, cpu, or a list of the numbers that nvidia-smi gives GPUs, such as [0, 2]"
+    if not isinstance(names, list | tuple) or not names:
+        raise ValueError(allowed)
+    numbers = [str(name).strip() for name in names]
+    if any(isinstance(name, bool) for name in names) or not all(map(_is_device_number, numbers)):
+        raise ValueError(allowed)
+    return tuple(sorted({int(number) for number in numbers}))
+
+
+def _is_device_number(text: str) -> bool:
+    return re.fullmatch(r"[0-9]{1,2}", text) is not None
+
+
 def check_token(token: str) -> None:
     """Raise `ValueError` with what is allowed, unless `token` is hard enough to guess and easy to send."""
     if not (16 <= len(token) <= 200 and token.isascii() and token.isprintable() and " " not in token):

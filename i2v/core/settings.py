@@ -121,6 +121,8 @@ class WorkerSettings(_Section):
     cancel_seconds: Seconds
     kill_seconds: Seconds
     creep_megabytes: Annotated[float, Within(1, 1e6)]
+    devices: Annotated[Literal["auto", "cpu"] | tuple[int, ...], BeforeValidator(kinds.devices)]
+    per_device: Annotated[int, Within(1, 64)]
 
 
 class ServerSettings(_Section):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from i2v.core.errors import InsufficientMemory, Notice
 from i2v.core.schema import shown
-from i2v.core.settings import EngineSettings
+from i2v.core.settings import EngineSettings, Settings
 from i2v.doctor.findings import Finding
 from i2v.doctor.graphics import Card, Graphics
 from i2v.doctor.packages import TorchBuild
@@ -30,7 +30,8 @@ def find_card(graphics: Graphics, torch: TorchBuild | None, environ: Mapping[str
         return Finding("info", Notice("doctor.torch_rocm", {"torch": torch.version}))
     if not graphics.cards:
         return Finding("warning", Notice("doctor.no_card", {}), Notice("doctor.no_card_fix", {}))
-    card = _visible(graphics.cards, environ)
+    cards = visible_cards(graphics.cards, environ)
+    card = cards[0] if cards else None
     if card is None:
         found = Notice("doctor.card_hidden", {"value": shown(environ["CUDA_VISIBLE_DEVICES"])})
         return Finding("warning", found, Notice("doctor.card_hidden_fix", {}))
@@ -47,12 +48,20 @@ def find_card(graphics: Graphics, torch: TorchBuild | None, environ: Mapping[str
     return card
 
 
-def _visible(cards: tuple[Card, ...], environ: Mapping[str, str]) -> Card | None:
-    """Return the first card that CUDA_VISIBLE_DEVICES leaves; which card an id means is not looked up."""
-    first = environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0].strip()
-    if first.isdecimal():
-        return cards[int(first)] if int(first) < len(cards) else None
-    return cards[0] if first.startswith(("GPU-", "MIG-")) else None
+def visible_cards(cards: tuple[Card, ...], environ: Mapping[str, str]) -> tuple[Card, ...]:
+    """Return the cards that CUDA_VISIBLE_DEVICES leaves, in its order; of ids, only how many is looked at."""
+    listed = environ.get("CUDA_VISIBLE_DEVICES")
+    if listed is None:
+        return cards
+    found: list[Card] = []
+    for name in map(str.strip, listed.split(",")):
+        if name.startswith(("GPU-", "MIG-")) and len(found) < len(cards):
+            found.append(cards[len(found)])
+        elif name.isdecimal() and int(name) < len(cards):
+            found.append(cards[int(name)])
+        else:  # CUDA stops at the first that is none
+            break
+    return tuple(found)
 
 
 def _first_number(version: str) -> int:
@@ -74,6 +83,42 @@ def check_device(card: Card | Finding, options: EngineSettings) -> Iterator[Find
     yield Finding("ok", Notice("doctor.card_ok", {"card": card.name, "driver": card.driver}))
     if options.dtype == "float32":
         yield Finding("warning", Notice("doctor.full_precision", {}), Notice("doctor.full_precision_fix", {}))
+
+
+def check_devices(cards: tuple[Card, ...], settings: Settings) -> Iterator[Finding]:
+    """List the devices of the server, where they are not the one that `check_device` tells of.
+
+    cards: those that torch can use.
+    """
+    wanted, each = settings.worker.devices, settings.worker.per_device
+    if wanted == "cpu" or settings.engine.device == "cpu" or not cards:
+        if each > 1:
+            yield Finding("info", Notice("doctor.cpu_workers", {"count": each}))
+        return
+    numbers = range(len(cards)) if isinstance(wanted, str) else wanted
+    if tuple(numbers) == (0,) and each == 1:
+        return
+    for number in numbers:
+        if number >= len(cards):
+            found = Notice("doctor.no_such_card", {"number": number, "count": len(cards)})
+            yield Finding("problem", found, Notice("doctor.no_such_card_fix", {}))
+            continue
+        card = cards[number]
+        found = Notice(
+            "doctor.device",
+            {
+                "device": f"cuda:{number}",
+                "card": card.name,
+                "workers": each,
+                "free": _gib(card.free),
+                "total": _gib(card.total),
+            },
+        )
+        yield Finding("ok", found)
+
+
+def _gib(size: int | None) -> str:
+    return "?" if size is None else f"{size / 2**30:.1f}"
 
 
 def check_threads(options: EngineSettings, environ: Mapping[str, str], cores: int) -> Finding:

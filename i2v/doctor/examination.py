@@ -15,7 +15,7 @@ from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
 from i2v.core.schema import DeviceInfo
 from i2v.core.settings import ROOT, Settings
-from i2v.doctor.device import check_device, check_threads, find_card
+from i2v.doctor.device import check_device, check_devices, check_threads, find_card, visible_cards
 from i2v.doctor.findings import Finding, Status
 from i2v.doctor.graphics import Card, Graphics, find_graphics
 from i2v.doctor.machine import check_clock, check_memory, check_others, check_port
@@ -108,7 +108,8 @@ def _examine_with(
     """Return what depends on the settings."""
     torch = find_torch()
     card = find_card(graphics, torch, environ)
-    used = card if isinstance(card, Card) and settings.engine.device != "cpu" else None
+    is_cpu = "cpu" in (settings.engine.device, settings.worker.devices)
+    used = card if isinstance(card, Card) and not is_cpu else None
     device = DeviceInfo("cuda" if used else "cpu", used.name if used else "CPU", 0)
     models = settings.models
     spec = choose_engine(settings.engine.name, device, models, engines)
@@ -116,7 +117,8 @@ def _examine_with(
     reading = check_reading(spec, models)
     with_files = [each for each in engines.values() if each.files]
     if_absent: Status = "warning" if used and spec.embedded else "info"  # the card has nothing to do
-    slow = [*check_device(card, settings.engine)]
+    cards = visible_cards(graphics.cards, environ) if isinstance(card, Card) else ()
+    slow = [*check_device(card, settings.engine), *check_devices(cards, settings)]
     if used is None:
         slow.append(check_threads(settings.engine, environ, len(os.sched_getaffinity(0))))
     return {

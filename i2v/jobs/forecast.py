@@ -123,28 +123,45 @@ class Forecast:
             grown["denoise"] = run.seconds["denoise"] * self._work(generation) / run.work
         return grown
 
-    def starts(self, unfinished: Sequence[Job]) -> list[float | None]:
+    def starts(self, unfinished: Sequence[Job], lanes: Sequence[str] = ("",)) -> list[float | None]:
         """Return in how many seconds each job should start; `None`: it runs, or that is not known.
 
-        unfinished: the running jobs, then all queued ones in their order.
+        Args:
+            unfinished: the running jobs, then all queued ones in their order.
+            lanes: the device of each worker, by its id.
         """
-        before = [0.0, *self.ends(unfinished)]
+        schedule = self._schedule(unfinished, lanes)
         return [
-            None if job.queue_position is None else start
-            for job, start in zip(unfinished, before, strict=False)
+            None if job.queue_position is None else _known(start)
+            for job, (start, _) in zip(unfinished, schedule, strict=True)
         ]
 
-    def ends(self, unfinished: Sequence[Job]) -> list[float | None]:
+    def ends(self, unfinished: Sequence[Job], lanes: Sequence[str] = ("",)) -> list[float | None]:
         """Return in how many seconds each of the same jobs should be finished; `None`: that is not known."""
-        found: list[float | None] = []
-        end: float | None = 0.0
+        return [_known(end) for _, end in self._schedule(unfinished, lanes)]
+
+    def _schedule(self, unfinished: Sequence[Job], lanes: Sequence[str]) -> list[tuple[float, float]]:
+        """Return start and end of each job, infinite where not known: each takes the lane that is free first.
+
+        Devices are taken to be as fast as each other, and to have room for every job that asks for none.
+        """
+        free = [0.0] * len(lanes)
+        found = []
         for job in unfinished:
+            device = job.wanted_device if job.device is None or job.status == "queued" else job.device
+            own = [number for number, lane in enumerate(lanes) if lane == device]
+            lane = min(own or range(len(lanes)), key=lambda number: free[number])
             left = job.eta_seconds
-            if left is None and end is not None:
+            if left is None:
                 left = 0.0 if job.generation is None else self.seconds(job.generation)  # it fails at once
-            end = None if end is None or left is None else end + left
-            found.append(end)
+            start = free[lane]
+            free[lane] = math.inf if left is None else start + left
+            found.append((start, free[lane]))
         return found
+
+
+def _known(seconds: float) -> float | None:
+    return None if math.isinf(seconds) else seconds
 
 
 def _run_of(generation: Generation, result: Result, work: Callable[[Generation], float]) -> _Run | None:

@@ -114,7 +114,7 @@ MIGRATIONS = (
     ),
     Migration(
         4,
-        "stars, a trash, a queue that can be paused, batches; the outbox, and webhooks that read it; users",
+        "stars, a trash, a queue that can be paused, batches, devices, users; the outbox, and webhooks",
         (
             "ALTER TABLE jobs ADD COLUMN starred INTEGER NOT NULL DEFAULT 0",
             "ALTER TABLE jobs ADD COLUMN deleted_at REAL",  # seconds since 1970; NULL: not in the trash
@@ -144,6 +144,11 @@ MIGRATIONS = (
             "CREATE INDEX jobs_by_batch ON jobs (batch) WHERE batch IS NOT NULL",
             "ALTER TABLE jobs ADD COLUMN webhook TEXT",
             "ALTER TABLE jobs ADD COLUMN request_id TEXT",
+            "ALTER TABLE jobs ADD COLUMN wanted_device TEXT",  # NULL: any
+            "ALTER TABLE jobs ADD COLUMN needed_bytes INTEGER",  # free on a device; NULL: not known
+            "ALTER TABLE jobs ADD COLUMN device TEXT",  # that it runs on, or ran on last
+            # Those of the service that runs, or ran last: free_bytes is NULL until a worker has measured it.
+            "CREATE TABLE devices (id TEXT PRIMARY KEY, free_bytes INTEGER) STRICT",
             *_OUTBOX,
             *_DELIVERIES,
             *_USERS,

@@ -102,6 +102,8 @@ class Submission:
         request_id: of the HTTP request that it came by; lines of the log have it.
         user: the name of who asks for it; `None` where there are no users.
         quota: what that user may have.
+        wanted_device: the id of the one that it is to run on; `None` for any.
+        needed_bytes: what has to be free on a device for it to fit there; `None` where that is not known.
     """
 
     request: JsonObject
@@ -118,6 +120,8 @@ class Submission:
     request_id: str | None = None
     user: str | None = None
     quota: Quota = NO_QUOTA
+    wanted_device: str | None = None
+    needed_bytes: int | None = None
     id: str = field(default_factory=new_job_id)
 
 
@@ -165,8 +169,9 @@ class Job:
         starred: somebody wants to keep it: it is never deleted by itself.
         deleted_at: when it was put into the trash; `None` where it was not.
         history: attempts that have ended, the last `MAX_HISTORY` of them.
-        request_id, user: see `Submission`.
+        request_id, user, wanted_device: see `Submission`.
         owner: the worker that runs it; `None` unless it is running.
+        device: the id of the one that it runs on, or ran on last.
     """
 
     id: str
@@ -202,6 +207,8 @@ class Job:
     batch: str | None = None
     request_id: str | None = None
     user: str | None = None
+    wanted_device: str | None = None
+    device: str | None = None
 
     @property
     def inputs(self) -> tuple[str, ...]:

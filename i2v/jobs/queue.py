@@ -8,7 +8,7 @@ from __future__ import annotations
 from i2v.core.errors import InvalidRequest
 from i2v.jobs.database import Database
 from i2v.jobs.model import Job
-from i2v.jobs.table import counted, get_job
+from i2v.jobs.table import CLAIMABLE, counted, get_job
 
 
 class Queue:
@@ -31,11 +31,16 @@ class Queue:
 
     def has_work(self) -> bool:
         """Tell whether a job could be claimed now."""
+        return bool(self.claimable(None, 1))
+
+    def claimable(self, device: str | None, limit: int) -> list[str]:
+        """Return the ids of the first jobs that `JobStore.claim` could give to `device` now."""
         with self._database.read() as db:
             found = db.execute(
-                "SELECT 1 FROM jobs WHERE status = 'queued' AND NOT (SELECT paused FROM queue) LIMIT 1"
+                f"SELECT id FROM jobs WHERE {CLAIMABLE} ORDER BY place LIMIT :limit",
+                {"device": device, "limit": limit},
             )
-            return found.fetchone() is not None
+            return [row["id"] for row in found]
 
     def move(self, job_id: str, position: int) -> Job:
         """Let a queued job wait at another place; the others keep their order.

@@ -35,6 +35,7 @@ from i2v.core.users import NO_QUOTA, Quota
 from i2v.jobs.batches import BatchStore, join
 from i2v.jobs.database import Database
 from i2v.jobs.deliveries import Deliveries
+from i2v.jobs.devices import Devices
 from i2v.jobs.imported import Imports
 from i2v.jobs.library import Library, get_page
 from i2v.jobs.migrations import MIGRATIONS
@@ -88,6 +89,7 @@ class JobStore:
     Attributes:
         library: stars and the trash.
         queue: whether it is paused, and its order.
+        devices: those that jobs can be run on.
         batches: many jobs that were asked for together.
         imports: jobs that come from other installations.
         outbox: what has happened to jobs, in its order.
@@ -117,6 +119,7 @@ class JobStore:
         self._monotonic = monotonic
         self.library = Library(self._database, clock)
         self.queue = Queue(self._database)
+        self.devices = Devices(self._database)
         self.imports = Imports(self._database)
         self.outbox = Outbox(self._database)
         self.deliveries = Deliveries(self._database, clock)
@@ -281,15 +284,17 @@ class JobStore:
 
     # --- what a worker does
 
-    def claim(self, owner: str) -> Claim | None:
-        """Give the first job of the queue to `owner`, and to nobody else.
+    def claim(self, owner: str, device: str | None = None) -> Claim | None:
+        """Give the first job of the queue that `device` may take to `owner`, and to nobody else.
 
-        `None` if nothing is queued, or the queue is paused.
+        `None` if there is none, or the queue is paused. `device` may take jobs that ask for it; and those
+        that ask for none, or for one that is not there, if they fit what is free on it, or on none of the
+        `devices`. Without one, all may be taken.
 
         `owner` names a process, and never another one after it. Jobs that cannot be read fail here.
         """
         with self._write() as db:
-            while job := claim_job(db, owner, self._clock()):
+            while job := claim_job(db, owner, self._clock(), device):
                 if job.generation is not None:
                     return Claim(job, owner)
                 error = next(notice for notice in job.notices if notice.code == "job.unreadable").to_dict()

@@ -41,6 +41,14 @@ SELECT = """SELECT *, CASE status WHEN 'queued' THEN
             WHERE earlier.status = 'queued' AND earlier.place < jobs.place
         ) END AS queue_position
     FROM jobs"""
+# Which jobs a worker on `:device` may take (NULL: all): those that want it; and those that want none, or one
+# that is not there, if they fit there, or else nowhere. What is free is known where a worker has looked.
+CLAIMABLE = """status = 'queued' AND NOT (SELECT paused FROM queue) AND (:device IS NULL
+    OR wanted_device = :device
+    OR (wanted_device IS NULL OR wanted_device NOT IN (SELECT id FROM devices)) AND (needed_bytes IS NULL
+        OR needed_bytes <= (SELECT free_bytes FROM devices WHERE id = :device)
+        OR ifnull((SELECT free_bytes FROM devices WHERE id = :device)
+            >= (SELECT max(free_bytes) FROM devices), 1)))"""
 _HELD = "id = :id AND status = 'running' AND owner = :owner AND attempt = :attempt"
 
 
@@ -117,25 +125,25 @@ def insert_job(db: sqlite3.Connection, new: Submission, now: float) -> None:
     }
     db.execute(
         f"""INSERT INTO jobs (seq, place, revision, id, idempotency_key, fingerprint, request, generation,
-                plan, notices, input, other_inputs, output, webhook, request_id, created_at, batch, user)
+                plan, notices, input, other_inputs, output, webhook, request_id, created_at, batch, user,
+                wanted_device, needed_bytes)
             VALUES ({NEXT}, {NEXT}, {NEXT}, :id, :idempotency_key, :fingerprint, :request, :generation,
-                :plan, :notices, :input, :other_inputs, :output, :webhook, :request_id, :now, :batch,
-                :user)""",
+                :plan, :notices, :input, :other_inputs, :output, :webhook, :request_id, :now, :batch, :user,
+                :wanted_device, :needed_bytes)""",
         values,
     )
     record(db, new.id, "submitted", now)
 
 
-def claim_job(db: sqlite3.Connection, owner: str, now: float) -> Job | None:
-    """Give the first job of the queue to `owner`, unless the queue is paused."""
+def claim_job(db: sqlite3.Connection, owner: str, now: float, device: str | None) -> Job | None:
+    """Give the first job of the queue that `device` may take to `owner`, unless the queue is paused."""
     rows = db.execute(
         f"""UPDATE jobs SET status = 'running', owner = :owner, attempt = attempt + 1,
-                phase = 'loading', started_at = max(:now, created_at),
+                phase = 'loading', started_at = max(:now, created_at), device = :device,
                 revision = {NEXT}
-            WHERE seq = (SELECT seq FROM jobs WHERE status = 'queued' ORDER BY place LIMIT 1)
-                AND NOT (SELECT paused FROM queue)
+            WHERE seq = (SELECT seq FROM jobs WHERE {CLAIMABLE} ORDER BY place LIMIT 1)
             RETURNING *, NULL AS queue_position""",
-        {"owner": owner, "now": now},
+        {"owner": owner, "now": now, "device": device},
     ).fetchall()
     if not rows:
         return None

@@ -38,29 +38,44 @@ _CLEARLY_LESS = 0.97  # of what a stage holds; plans that take less than `plan`,
 _CGROUP = Path("/sys/fs/cgroup")
 
 
-def probe_device(wanted: Literal["auto", "cpu", "cuda"]) -> DeviceInfo:
-    """Return the device to run on. Raises `InsufficientMemory` where CUDA is asked for and cannot be used."""
+def count_cards(wanted: Literal["auto", "cpu", "cuda"]) -> int:
+    """Return how many CUDA devices this process may use; nothing is started on any of them."""
+    if wanted == "cpu":
+        return 0
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def probe_device(wanted: Literal["auto", "cpu", "cuda"], share: int = 1) -> DeviceInfo:
+    """Return the device to run on. Raises `InsufficientMemory` where CUDA is asked for and cannot be used.
+
+    share: how many workers use it.
+    """
     if wanted != "cpu":
         import torch
 
         if torch.cuda.is_available():
             properties = torch.cuda.get_device_properties(0)
-            return measure_free(DeviceInfo("cuda", properties.name, properties.total_memory))
+            return measure_free(DeviceInfo("cuda", properties.name, properties.total_memory, share=share))
     if wanted == "cuda":
         raise InsufficientMemory("device.no_cuda")
-    return measure_free(DeviceInfo("cpu", "CPU", os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")))
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    threads = max(1, len(os.sched_getaffinity(0)) // share) if share > 1 else 0
+    return measure_free(DeviceInfo("cpu", "CPU", total, share=share, threads=threads))
 
 
 def measure_free(device: DeviceInfo) -> DeviceInfo:
     """Return `device` with what is free now, as seen from the process that runs the model."""
     ours, reserved = measure_held(device)
-    ram = available_ram() + ours
+    ram, own_part = available_ram() + ours, device.total_memory // device.share
     if device.type == "cpu":
+        ram = min(ram, own_part)
         return replace(device, free_memory=ram, free_ram=ram)
     import torch
 
     free, _ = torch.cuda.mem_get_info()
-    return replace(device, free_memory=free + reserved, free_ram=ram)
+    return replace(device, free_memory=min(free + reserved, own_part), free_ram=ram)
 
 
 def measure_held(device: DeviceInfo) -> tuple[int, int]:
@@ -123,7 +138,7 @@ def plan_by_settings(spec: EngineSpec, device: DeviceInfo, options: EngineSettin
         device=device.type,
         dtype=dtype,
         decode_chunk=options.decode_chunk,
-        threads=options.threads,
+        threads=options.threads or device.threads,
         cfg_passes=options.cfg_passes,
         offload=options.offload,
         chunk_tokens=options.chunk_tokens,
@@ -159,6 +174,19 @@ def plan_memory(
     least = min(exact, key=lambda way: (way.figures.ram_bytes > _free_ram(device), way.figures.device_bytes))
     others = alternatives(spec, generation, device, options)
     return Planned(least.plan, least.figures, False, (_too_large(least.figures, device), *others))
+
+
+def least_bytes(
+    spec: EngineSpec, generation: Generation, device: DeviceInfo, options: EngineSettings
+) -> int | None:
+    """Return what has to be free on a device of this type, in bytes, for the clip to fit in any way.
+
+    `None` where the engine was not measured.
+    """
+    asked = plan_by_settings(spec, device, options)
+    ways = list(memory_model(spec).ways_down(asked, generation, kept=set_by_hand(asked)))
+    sizes = [way.figures.device_bytes for way in _estimated(spec, generation, (*ways, *_tiled(ways)))]
+    return min(sizes) + _reserve(device) if sizes else None
 
 
 def hold_plan(
@@ -269,9 +297,13 @@ def _fits(figures: Estimate, device: DeviceInfo) -> bool:
 
 def _free(device: DeviceInfo) -> int:
     """Return the bytes of the device that a job may take."""
-    unknown, reserve = (0, RAM_RESERVE) if device.type == "cpu" else (_DISPLAY, CARD_RESERVE)
+    unknown = 0 if device.type == "cpu" else _DISPLAY
     free = device.total_memory - unknown if device.free_memory is None else device.free_memory
-    return free - reserve
+    return free - _reserve(device)
+
+
+def _reserve(device: DeviceInfo) -> int:
+    return RAM_RESERVE if device.type == "cpu" else CARD_RESERVE
 
 
 def _free_ram(device: DeviceInfo) -> float:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from i2v.core.errors import I2VError
 from i2v.core.schema import DeviceInfo
+from i2v.workers.devices import DeviceState
 
 
 class Executor(Protocol):
@@ -22,11 +23,15 @@ class Executor(Protocol):
         ...
 
     def device(self) -> DeviceInfo:
-        """Return where jobs run; may wait for it, and raises what keeps jobs from being run."""
+        """Return where jobs run, the first such place; may wait, and raises what keeps jobs from it."""
         ...
 
     def device_now(self) -> DeviceInfo | None:
         """Return the same without waiting, `None` as long as it is not known."""
+        ...
+
+    def devices(self) -> tuple[DeviceState, ...]:
+        """Return every worker's device as it is now, without waiting."""
         ...
 
     def problem(self) -> I2VError | None:

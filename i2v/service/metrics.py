@@ -27,8 +27,6 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from i2v.core.errors import I2VError
-from i2v.core.schema import DeviceInfo
 from i2v.core.settings import Settings
 from i2v.jobs.model import FinalStatus
 from i2v.jobs.outbox import Transition
@@ -134,13 +132,7 @@ class Metrics(Collector):
         yield _gauge(
             "i2v_folder_bytes", "What the files in a folder take.", ("folder",), self._folder_bytes()
         )
-        device = self._device()
-        yield _gauge(
-            "i2v_device_memory_bytes",
-            "The memory of the device that jobs run on.",
-            ("type", "device"),
-            {} if device is None else {(device.type, device.name): device.total_memory},
-        )
+        yield from self._devices()
         yield _gauge(
             "i2v_webhook_messages",
             "Messages to webhooks of the last 30 days, by status.",
@@ -188,11 +180,28 @@ class Metrics(Collector):
             {(outcome,): self._webhooks.attempts[outcome] for outcome in ("delivered", "failed")},
         )
 
-    def _device(self) -> DeviceInfo | None:
-        try:
-            return self._executor.device_now()
-        except I2VError:  # there is none now, as `i2v_worker_up` tells
-            return None
+    def _devices(self) -> Iterator[Metric]:
+        """Yield what concerns each device; those with several workers count for each."""
+        states = self._executor.devices()
+        running = Counter[tuple[str, ...]]()
+        aside = Counter[tuple[str, ...]]()
+        for state in states:
+            if state.id:
+                running[state.id,] += state.job_id is not None
+                aside[state.id,] += state.activity == "set_aside"
+        yield _gauge(
+            "i2v_device_memory_bytes",
+            "The memory of the devices that jobs run on.",
+            ("type", "device", "id"),
+            {(seen.type, seen.name, seen.id): seen.total_memory for state in states if (seen := state.info)},
+        )
+        yield _gauge("i2v_device_running_jobs", "Jobs that run on a device.", ("id",), running)
+        yield _gauge(
+            "i2v_device_workers_set_aside",
+            "Workers of a device that did not start several times in a row, and are tried again later.",
+            ("id",),
+            aside,
+        )
 
     def _folder_bytes(self) -> Mapping[tuple[str, ...], float]:
         if time.monotonic() - self._walked >= WALK_SECONDS:

@@ -10,14 +10,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from i2v.core.engine_spec import EngineSpec, Preset
-from i2v.core.errors import Notice
-from i2v.core.schema import GenerationRequest
+from i2v.core.errors import InvalidRequest, Notice
+from i2v.core.schema import DeviceInfo, GenerationRequest
 from i2v.core.settings import Settings
 from i2v.jobs.batches import Batch
 from i2v.jobs.forecast import Expected, Forecast
 from i2v.jobs.model import Job, JsonObject
 from i2v.jobs.store import JobStore
 from i2v.memory.model import denoising_work
+from i2v.memory.plan import least_bytes
 from i2v.pipeline.choice import choose_engine, explain_choice
 from i2v.pipeline.plan import ClipPlan, ClipPlanner
 from i2v.service.executor import Executor
@@ -105,12 +106,43 @@ class Planner:
     def check(self, fields: JsonObject) -> GenerationRequest:
         """Return the request, if its engine can do it; raises as `plan_clip` does, without a picture."""
         request = self._clips.parse(fields)
-        self._clips.spec_for(request, self._executor.device())
+        self._clips.spec_for(request, self._devices(request)[0])
         return request
 
     def plan_clip(self, request: GenerationRequest, picture_size: tuple[int, int]) -> ClipPlan:
-        """See `ClipPlanner.plan_clip`; raises as `Executor.device` does, too."""
-        return self._clips.plan_clip(request, picture_size, self._executor.device())
+        """See `ClipPlanner.plan_clip`; for the first device on which it fits, or else the largest.
+
+        Raises as `Executor.device` does, too, and `InvalidRequest` where there is no such device.
+        """
+        devices = self._devices(request)
+        plans = (self._clips.plan_clip(request, picture_size, device) for device in devices)
+        tried = []
+        for plan in plans:
+            if plan.memory.fits is not False:
+                return plan
+            tried.append(plan)
+        return max(tried, key=lambda plan: _room(plan.device))
+
+    def needed_bytes(self, plan: ClipPlan) -> int | None:
+        """Return what a GPU has to have free for the clip, in bytes; `None` on the CPU, or if not known."""
+        if plan.device.type == "cpu":
+            return None
+        return least_bytes(plan.spec, plan.generation, plan.device, self._settings.engine)
+
+    def _devices(self, request: GenerationRequest) -> list[DeviceInfo]:
+        """Return where the request may be run; of devices that are alike, the one with the most free."""
+        first, states = self._executor.device(), self._executor.devices()
+        wanted = request.device
+        if wanted is not None and wanted not in [state.id for state in states]:
+            allowed = f"auto or one of {', '.join(dict.fromkeys(state.id for state in states))}"
+            raise InvalidRequest("request.invalid", field="device", value=wanted, allowed=allowed)
+        found: dict[tuple[str, str, int], DeviceInfo] = {}
+        for state in states:
+            device = state.info
+            if device is not None and wanted in (None, state.id):
+                kind = (device.type, device.name, device.total_memory)
+                found[kind] = max(found.get(kind, device), device, key=_room)
+        return list(found.values()) or [first]
 
     def explain_choice(self) -> Notice | None:
         """Return which engine jobs that name none are run by, and why; `None` where the settings name it."""
@@ -127,7 +159,7 @@ class Planner:
         jobs = self._store.unfinished()
         if self._store.queue.is_paused():  # nobody knows until when
             return [Unfinished(job, None) for job in jobs]
-        starts = self._forecast().starts(jobs)
+        starts = self._forecast().starts(jobs, self._lanes())
         return [Unfinished(job, seconds) for job, seconds in zip(jobs, starts, strict=True)]
 
     def seconds_left(self, batch: Batch) -> float | None:
@@ -136,24 +168,33 @@ class Planner:
         Counts what is in the queue before it. Rows that are no jobs yet are taken to last as long as the
         batch's jobs in the queue.
         """
-        jobs, forecast = self._store.unfinished(), self._forecast()
-        own = [
-            (job, end) for job, end in zip(jobs, forecast.ends(jobs), strict=True) if job.batch == batch.id
-        ]
+        jobs, forecast, lanes = self._store.unfinished(), self._forecast(), self._lanes()
+        ends = forecast.ends(jobs, lanes)
+        own = [(job, end) for job, end in zip(jobs, ends, strict=True) if job.batch == batch.id]
         waiting = batch.counts["waiting"]
         if (own or waiting) and self._store.queue.is_paused():
             return None
         if not own:
             return None if waiting else 0.0
-        end = own[-1][1]
-        if end is None or not waiting:
-            return end
+        last = [end for _, end in own if end is not None]
+        if len(last) < len(own) or not waiting:
+            return max(last) if len(last) == len(own) else None
         each = [forecast.seconds(job.generation) for job, _ in own if job.generation is not None]
         known = [seconds for seconds in each if seconds is not None]
-        return end + waiting * sum(known) / len(known) if known else None
+        return max(last) + waiting * sum(known) / len(known) / len(lanes) if known else None
+
+    def _lanes(self) -> list[str]:
+        """Return the device of each worker that takes jobs, or of all where none does."""
+        states = self._executor.devices()
+        working = [state.id for state in states if state.activity != "set_aside"]
+        return working or [state.id for state in states]
 
     def _forecast(self) -> Forecast:
         return Forecast(self._store.recent_runs(), denoising_work(self._engines))
+
+
+def _room(device: DeviceInfo) -> int:
+    return device.total_memory if device.free_memory is None else device.free_memory
 
 
 def _as_notice(expected: Expected) -> Notice:

@@ -61,6 +61,7 @@ from i2v.service.retention import Retention
 from i2v.service.rights import check_owner, check_role, quota_of
 from i2v.service.webhooks import Webhooks
 from i2v.workers.cleanup import JOB_TAG, clean_up, tag_of_id
+from i2v.workers.devices import DeviceState
 
 __all__ = ["Deleted", "Executor", "PlanSummary", "Service", "Unfinished"]
 
@@ -146,6 +147,10 @@ class Service:
         """Tell whether jobs can be run again without a restart of the service."""
         return self._executor.is_alive()
 
+    def devices(self) -> tuple[DeviceState, ...]:
+        """Return every worker's device as it is now."""
+        return self._executor.devices()
+
     def overview(self) -> Overview:
         """Return where jobs run and what they find there; waits for nothing."""
         device: DeviceInfo | I2VError | None
@@ -215,6 +220,8 @@ class Service:
                 request_id=current_request_id() or None,
                 user=None if user is None else user.name,
                 quota=quota_of(user),
+                wanted_device=request.device,
+                needed_bytes=self._planner.needed_bytes(plan),
             )
             names = OutputName(self._settings.output.directory, submitted, self._settings.output.prefix)
             job = self._inputs.accept(new, lambda: self._accept(submission, names))

@@ -90,7 +90,10 @@ class AppContext:
             if picture is None:
                 raise InvalidRequest("job.no_thumbnail", id=job.id)
             pictures.append(picture)
-        asked = {name: value for name, value in job.request.items() if name != "seed"}
+        left = {"seed"}
+        if job.wanted_device not in [state.id for state in self.service.devices()]:
+            left.add("device")  # it is gone
+        asked = {name: value for name, value in job.request.items() if name not in left}
         return await self.submit(asked | (fields or {}), pictures[0], others=pictures[1:])
 
     async def submitted(self, call: Callable[[], Job]) -> Job:

@@ -387,6 +387,19 @@ TEXTS: dict[str, tuple[str, str]] = {
     "preview.alt": ("Noisy preview of the clip", "视频预览（仍有噪点）"),
     "cancel": ("Cancel", "取消"),
     # the queue
+    "device.label": ("Device", "运行设备"),
+    "device.help": ("Which GPU of the server makes the clip.", "由服务器的哪块显卡生成。"),
+    "device.any": ("Any that is free", "任一空闲设备"),
+    "device.unknown": ("a device", "设备"),
+    "device.worker": ("{device}, worker {number}", "{device}，工作进程 {number}"),
+    "device.problem": ("{state} (reason: {problem})", "{state}（原因：{problem}）"),
+    "device.starting": ("starting", "正在启动"),
+    "device.ready": ("free", "空闲"),
+    "device.busy": ("busy", "运行中"),
+    "device.set_aside": (
+        "set aside after failed starts, tried again every few minutes",
+        "多次启动失败，已暂停使用，每隔几分钟重试",
+    ),
     "queue.now": ("Running and waiting", "运行中和排队中"),
     "queue.counts": ("{running} running, {waiting} waiting", "{running} 个运行中，{waiting} 个排队中"),
     "queue.nothing": (
@@ -511,6 +524,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "models.from": ("from {source}", "来自 {source}"),
     # the system
     "system.device": ("Device", "运行设备"),
+    "system.devices": ("Devices", "运行设备"),
     "system.device.value": ("{name}, {gib} GB of memory", "{name}，内存 {gib} GB"),
     "system.device.unknown": ("Not known yet: the worker is starting.", "暂时未知：工作进程正在启动。"),
     "system.engine": ("Default model", "默认模型"),

@@ -34,7 +34,13 @@ from i2v.pipeline.stages import Stopwatch
 from i2v.workers.cleanup import JOB_TAG, is_published, tag_of
 from i2v.workers.progress import Meter, ProgressLog, at_start
 
-_OF_AN_ATTEMPT = ("ladder.", "unpublished.", "plan.other_device", "plan.made_again")  # notices
+_OF_AN_ATTEMPT = (
+    "ladder.",
+    "unpublished.",
+    "plan.other_device",
+    "plan.made_again",
+    "plan.device_gone",
+)  # notices
 
 log = logging.getLogger(__name__)
 
@@ -135,6 +141,9 @@ class Attempt:
         """Return the plan that was made at submission, or another one where that does not hold any more."""
         spec = find_spec(generation.engine, self._engines)
         free, options = measure_free(self._device), self._settings.engine
+        if job.wanted_device not in (None, self._device.id):
+            gone = Notice("plan.device_gone", {"wanted": job.wanted_device, "device": self._device.id})
+            self._note((gone,))
         plan = plan_again(job.request, spec, generation, job.plan, free, options, job.deaths)
         self._note(plan.notices)
         return replace(plan, notices=())  # the job has them

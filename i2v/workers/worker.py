@@ -84,7 +84,7 @@ class Worker:
 
     def run_next(self) -> bool:
         """Run the first job of the queue, if there is one, to whatever end."""
-        claim = _insist(lambda: self._store.claim(self._owner))
+        claim = _insist(lambda: self._store.claim(self._owner, self._device.id or None))
         if claim is None:
             return False
         with about_request(claim.job.request_id):

@@ -654,3 +654,22 @@ def test_a_list_of_folders_is_relative_to_what_names_it(tmp_path: Path) -> None:
 def test_a_source_that_cannot_be_one_is_refused(key: str, value: str) -> None:
     error = refusal(environ={f"I2V_MODELS__{key.upper()}": value})
     assert (error.code, error.params["key"]) == ("settings.invalid", f"models.{key}")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("auto", "auto"), ("cpu", "cpu"), ([0, 2], (0, 2)), ("2, 0,2", (0, 2)), ("[1]", (1,)), (3, (3,)),
+        (["1", 0], (0, 1)),
+    ],
+)  # fmt: skip
+def test_devices_are_words_or_numbers(given: object, expected: object) -> None:
+    assert load_settings(flags={"worker.devices": given}).worker.devices == expected
+
+
+@pytest.mark.parametrize("given", [[], "", "cuda", "cuda:1", -1, True, [0.5], [True], "0;1", {"a": 1}, 100])
+def test_what_names_no_devices_is_refused(given: object) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        load_settings(flags={"worker.devices": given})
+    assert caught.value.params["key"] == "worker.devices"
+    assert "nvidia-smi" in str(caught.value.params["allowed"])

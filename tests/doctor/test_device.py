@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from i2v.core.settings import ROOT, EngineSettings, load_settings
-from i2v.doctor.device import check_device, check_threads, find_card
+from i2v.doctor.device import check_device, check_devices, check_threads, find_card, visible_cards
 from i2v.doctor.findings import Finding
 from i2v.doctor.graphics import Card, Graphics
 from i2v.doctor.packages import TorchBuild
@@ -123,3 +123,44 @@ def test_too_few_and_too_many_threads_are_warned_of(
     finding = check_threads(options(threads=setting), environ, cores)
     assert finding.status == status
     assert (finding.fix is not None) == (status == "warning")
+
+
+# --- several cards
+
+
+@pytest.mark.parametrize(
+    ("listed", "names"),
+    [
+        (None, ["card 0", "card 1", "card 2"]),
+        ("2,0", ["card 2", "card 0"]),
+        ("1,-1,0", ["card 1"]),
+        ("GPU-8932,GPU-77aa", ["card 0", "card 1"]),
+        ("", []),
+    ],
+)
+def test_the_cards_that_are_visible_are_counted(listed: str | None, names: list[str]) -> None:
+    environ = {} if listed is None else {"CUDA_VISIBLE_DEVICES": listed}
+    cards = graphics("580", "580", "580").cards
+    assert [each.name for each in visible_cards(cards, environ)] == names
+
+
+@pytest.mark.parametrize(
+    ("flags", "count", "codes"),
+    [
+        ({}, 1, []),
+        ({}, 2, ["doctor.device", "doctor.device"]),
+        ({"worker.per_device": 2}, 1, ["doctor.device"]),
+        ({"worker.devices": [0, 3]}, 2, ["doctor.device", "doctor.no_such_card"]),
+        ({"worker.devices": "cpu"}, 2, []),
+        ({"worker.devices": "cpu", "worker.per_device": 3}, 2, ["doctor.cpu_workers"]),
+        ({"worker.per_device": 3}, 0, ["doctor.cpu_workers"]),
+    ],
+)
+def test_the_devices_of_the_server_are_listed(flags: dict[str, object], count: int, codes: list[str]) -> None:
+    settings = load_settings(ROOT / "configs" / "default.yaml", flags=flags)
+    found = list(check_devices(graphics(*["580"] * count).cards, settings))
+    assert [finding.found.code for finding in found] == codes
+    if codes == ["doctor.device", "doctor.device"]:
+        assert found[1].found.message == (
+            "The server runs 1 job(s) at a time on cuda:1: card 1, 23.0 of 24.0 GB free."
+        )

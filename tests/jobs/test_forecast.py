@@ -104,6 +104,26 @@ def test_a_job_starts_when_those_before_it_have_ended(tmp_path: Path) -> None:
     store.close()
 
 
+def test_several_workers_take_turns_and_a_job_waits_for_the_device_that_it_wants(tmp_path: Path) -> None:
+    settings = stage(tmp_path)
+    store = JobStore(settings.database)
+    for steps in (10, 20, 10, 10):
+        submit(store, settings, num_frames=8, num_inference_steps=steps)
+    accept = store.submit
+    store.submit = lambda new: accept(replace(new, wanted_device="b"))  # type: ignore[method-assign]
+    submit(store, settings, num_frames=8, num_inference_steps=10)
+    forecast, lanes = Forecast([run(10, 2)]), ("a", "b")
+    assert forecast.starts(store.unfinished(), lanes) == pytest.approx([0, 0, 12, 22, 34])
+    assert forecast.ends(store.unfinished(), lanes) == pytest.approx([12, 22, 24, 34, 46])
+    claim = store.claim("test", "b")
+    assert claim is not None
+    store.heartbeat(claim, Progress("denoising", 0.5, 5, 10, eta_seconds=30))
+    starts = forecast.starts(store.unfinished(), lanes)
+    assert starts == pytest.approx([None, 0, 22, 30, 42]), "b is busy"
+    assert Forecast([]).starts(store.unfinished(), lanes) == [None, 0, 30, None, None]
+    store.close()
+
+
 def test_one_slow_job_among_many_changes_little_and_the_spread_is_that_of_most() -> None:
     runs = [run(94, 2), *(run(seconds, 2) for seconds in (10, 11, 12, 10, 11, 4, 12, 10))]
     expected = Forecast(runs).expected(like())

@@ -11,14 +11,16 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from i2v.core.errors import I2VError
+from i2v.core.schema import DeviceInfo
 from i2v.core.settings import Settings
 from i2v.jobs.store import JobStore
 from i2v.service.metrics import Metrics, bytes_in
 from i2v.service.service import Service
+from i2v.workers.devices import DeviceState
 from i2v.workers.executors.inline import InlineExecutor
 from tests.job_crew import submission
 from tests.rehearsal import ENGINES, picture, stage
-from tests.service.waiting import FIELDS
+from tests.service.waiting import FIELDS, Waiting
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -129,3 +131,23 @@ def test_promtool_finds_no_fault_with_the_metrics(tmp_path: Path) -> None:
     service.stop()
     done = subprocess.run([program, "check", "metrics"], input=text, capture_output=True, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, b"")
+
+
+def test_each_device_has_its_memory_and_its_jobs(settings: Settings) -> None:
+    cards = [DeviceInfo("cuda", "RTX 4090", 24 * 2**30, id=f"cuda:{number}") for number in range(2)]
+    states = (
+        DeviceState("cuda:0", 1, cards[0], "busy", job_id="a"),
+        DeviceState("cuda:1", 1, cards[1], "set_aside", problem=I2VError("server.not_ready")),
+        DeviceState("cuda:1", 2, cards[1], "busy", job_id="b"),
+        DeviceState("", 1, None, "starting"),
+    )
+    service = Service(settings, JobStore(settings.database), Waiting(states=states), ENGINES)
+    found = samples(service)
+    card = {"type": "cuda", "device": "RTX 4090"}
+    assert value(found, "i2v_device_memory_bytes", id="cuda:0", **card) == 24 * 2**30
+    assert value(found, "i2v_device_memory_bytes", id="cuda:1", **card) == 24 * 2**30
+    assert value(found, "i2v_device_running_jobs", id="cuda:0") == 1
+    assert value(found, "i2v_device_running_jobs", id="cuda:1") == 1
+    assert value(found, "i2v_device_workers_set_aside", id="cuda:0") == 0
+    assert value(found, "i2v_device_workers_set_aside", id="cuda:1") == 1
+    service.stop()

@@ -14,8 +14,10 @@ from i2v.core.results import Result
 from i2v.core.schema import DeviceInfo
 from i2v.core.settings import Settings
 from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
+from i2v.jobs.forecast import Forecast
 from i2v.jobs.store import JobStore
 from i2v.service.service import Service
+from i2v.workers.devices import Activity, DeviceState
 from i2v.workers.executors.inline import InlineExecutor
 from tests.contrary import CONTRARY
 from tests.rehearsal import ENGINES, REHEARSAL, picture, submit
@@ -138,3 +140,71 @@ def test_a_time_is_a_range_as_long_as_jobs_differ(settings: Settings) -> None:
         codes.append(service.plan(FIELDS, (64, 64)).notice.code)
     assert codes == ["plan.range", "plan.range", "plan.seconds", "plan.seconds"]  # of two, who knows?
     service.stop()
+
+
+# --- several devices
+
+
+def card_state(number: int, gib: int, activity: Activity = "ready") -> DeviceState:
+    size = gib * 2**30
+    info = DeviceInfo("cuda", f"a card of {gib} GB", size, size, 64 * 2**30, id=f"cuda:{number}")
+    return DeviceState(info.id, 1, info, activity)
+
+
+def with_cards(settings: Settings, *states: DeviceState) -> Service:
+    assert states[0].info is not None
+    engines = {**ENGINES, I2VGEN_XL.name: replace(I2VGEN_XL, files=())}
+    executor = Waiting(device_info=states[0].info, states=states)
+    return Service(settings, JobStore(settings.database), executor, engines)
+
+
+def test_of_cards_that_differ_a_plan_takes_the_first_that_it_fits(settings: Settings) -> None:
+    service = with_cards(settings, card_state(0, 6), card_state(1, 24))
+    asked = {"prompt": "x", "engine": "i2vgen-xl", "preset": "extreme"}
+    assert service.plan(asked).fits is True
+    assert service.plan({**asked, "device": "cuda:0"}).fits is False
+    job = service.submit(asked, picture())
+    assert job.plan is not None
+    assert job.plan.device_name == "a card of 24 GB"
+    store = service._store
+    store.devices.replace(["cuda:0", "cuda:1"])
+    for number, gib in ((0, 6), (1, 24)):
+        store.devices.measured(f"cuda:{number}", gib * 2**30)
+    assert store.claim("owner", "cuda:0") is None, "what it needs at the least is more"
+    assert store.claim("owner", "cuda:1") is not None
+    service.stop()
+
+
+def test_where_no_card_is_large_enough_the_largest_is_told_of(settings: Settings) -> None:
+    service = with_cards(settings, card_state(0, 4), card_state(1, 6), card_state(2, 4))
+    plan = service.plan({"prompt": "x", "engine": "i2vgen-xl", "preset": "extreme"})
+    assert plan.fits is False
+    assert "only 5.5 GB" in plan.message
+    service.stop()
+
+
+def test_a_device_that_there_is_not_is_refused_with_those_that_there_are(settings: Settings) -> None:
+    service = with_cards(settings, card_state(0, 24), card_state(1, 24))
+    with pytest.raises(InvalidRequest) as caught:
+        service.submit({"prompt": "x", "device": "cuda:2"}, picture())
+    assert caught.value.params == {
+        "field": "device", "value": "cuda:2", "allowed": "auto or one of cuda:0, cuda:1",
+    }  # fmt: skip
+    assert service.submit({"prompt": "x", "device": "cuda:1"}, picture()).wanted_device == "cuda:1"
+    assert service.submit({"prompt": "x", "device": "auto"}, picture()).wanted_device is None
+    service.stop()
+
+
+def test_workers_that_take_jobs_count_in_forecasts(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two, one is set aside: then it is as with one."""
+    monkeypatch.setattr(Forecast, "seconds", lambda forecast, generation: 12.0)
+    states = (card_state(0, 24), card_state(1, 24))
+    for aside, starts in ((False, [0, 0, 12]), (True, [0, 12, 24])):
+        second = replace(states[1], activity="set_aside" if aside else "ready")
+        service = with_cards(settings, states[0], second)
+        while len(service.unfinished()) < 3:
+            service.submit({"prompt": "x"}, picture())
+        assert [each.starts_in for each in service.unfinished()] == pytest.approx(starts)
+        service.stop()

@@ -21,6 +21,7 @@ from i2v.core.settings import Settings
 from i2v.jobs.store import JobStore
 from i2v.service.service import Service
 from i2v.web.app import create_app
+from i2v.workers.devices import DeviceState
 from i2v.workers.worker import Worker
 from tests.rehearsal import ENGINES, stage
 
@@ -46,6 +47,9 @@ class HeldExecutor:
 
     def device_now(self) -> DeviceInfo:
         return self._device
+
+    def devices(self) -> tuple[DeviceState, ...]:
+        return (DeviceState("cpu", 1, self._device, "ready"),)
 
     def problem(self) -> I2VError | None:
         return None if self.ready else I2VError("server.not_ready")

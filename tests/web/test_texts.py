@@ -23,6 +23,7 @@ from i2v.web.page.starting_points import MOTIONS
 from i2v.web.texts import LANGUAGES, TEXTS, preferred_language, text, translate
 from i2v.weights.folders import Origin
 from i2v.weights.progress import Phase as FetchingPhase
+from i2v.workers.devices import Activity
 
 HAN = re.compile(r"[\u4e00-\u9fff]")
 
@@ -75,6 +76,7 @@ def test_every_text_is_used_and_every_used_one_is_there() -> None:
         "models.where": get_args(Origin),
         "models.phase": (*get_args(FetchingPhase), "beginning", "cancelling"),
         "system.folder": ("outputs", "data", "models"),
+        "device": get_args(Activity),
         "result": re.findall(r'yield "(\w+)"', code),
     }
     built = {f"{family}.{name}" for family, names in families.items() for name in names}

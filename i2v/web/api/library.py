@@ -8,7 +8,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from i2v.web.api.schemas import JobBody, job_body
+from i2v.web.api.schemas import DeviceBody, JobBody, job_body
 from i2v.web.context import PREFIX, AppContext
 from i2v.web.problems import problems
 
@@ -35,6 +35,11 @@ class QueueBody(BaseModel):
     paused: bool = Field(description="no job begins; one that runs is finished, and new ones are accepted")
     running: int
     queued: int
+    devices: list[DeviceBody] = Field(description="where jobs run; with several workers, once for each")
+
+
+class DevicesBody(BaseModel):
+    devices: list[DeviceBody]
 
 
 class QueueChange(BaseModel):
@@ -68,7 +73,19 @@ def get_queue(request: Request) -> QueueBody:
     """Tell whether the queue is paused, and how many jobs run and wait."""
     service = AppContext.of(request).service
     counts = service.counts()
-    return QueueBody(paused=service.queue.is_paused(), running=counts["running"], queued=counts["queued"])
+    return QueueBody(
+        paused=service.queue.is_paused(),
+        running=counts["running"],
+        queued=counts["queued"],
+        devices=[DeviceBody.of(state) for state in service.devices()],
+    )
+
+
+@router.get("/devices", tags=["what there is"])
+def list_devices(request: Request) -> DevicesBody:
+    """List the devices that jobs run on, each with its job."""
+    states = AppContext.of(request).service.devices()
+    return DevicesBody(devices=[DeviceBody.of(state) for state in states])
 
 
 @router.patch("/queue", responses=problems(403, 422, 503), tags=["jobs"])

@@ -20,6 +20,7 @@ from i2v.jobs.model import Filters, Job, JobStatus, JsonObject, Phase, SortOrder
 from i2v.service.job_files import Removal, has_video
 from i2v.service.library import Deleted
 from i2v.web.api.intake import FORM, JSON
+from i2v.workers.devices import Activity, DeviceState
 
 JsonSchema = dict[str, object]
 
@@ -50,6 +51,7 @@ class JobBody(BaseModel):
     eta_seconds: float | None = Field(description="until it is finished; null where it is not known")
     queue_position: int | None = Field(description="jobs before it; null unless it is queued")
     attempt: int = Field(description="0 before the first; interrupted and retried jobs have more than one")
+    device: str | None = Field(description="the id of that it runs on, or ran on last")
     error: JobError | None
     notices: list[JsonObject] = Field(
         description="what to know of it so far, {code, params, message}: also each step down to less memory"
@@ -79,6 +81,35 @@ class AcceptedBody(JobBody):
     """A job that was just put into the queue."""
 
     expected_start_seconds: float | None = Field(description="until it starts; null where it is not known")
+
+
+class DeviceBody(BaseModel):
+    """A worker's device as it is now."""
+
+    id: str = Field(description="what a request names as device; empty as long as it is not known")
+    worker: int = Field(description="which of the device's workers this is, from 1")
+    type: Literal["cpu", "cuda"] | None
+    name: str | None
+    memory_bytes: int | None
+    state: Activity = Field(
+        description="ready: takes the next job; set_aside: did not start several times, is tried again later"
+    )
+    job_id: str | None = Field(description="what it is at")
+    problem: str | None = Field(description="why it takes no job now")
+
+    @classmethod
+    def of(cls, state: DeviceState) -> DeviceBody:
+        info = state.info
+        return cls(
+            id=state.id,
+            worker=state.number,
+            type=None if info is None else info.type,
+            name=None if info is None else info.name,
+            memory_bytes=None if info is None else info.total_memory,
+            state=state.activity,
+            job_id=state.job_id,
+            problem=None if state.problem is None else state.problem.message,
+        )
 
 
 class DeletedBody(BaseModel):
@@ -212,6 +243,7 @@ def job_body(job: Job, request: Request) -> JobBody:
         eta_seconds=job.eta_seconds,
         queue_position=job.queue_position,
         attempt=job.attempt,
+        device=job.device,
         error=None if error is None else JobError.of(error),
         notices=[notice.to_dict() for notice in job.notices],
         request=job.request,

@@ -60,13 +60,18 @@ async def healthz(request: Request) -> str:
 async def readyz(request: Request) -> str:
     """Say whether a job that is submitted now would be accepted and run; if not, with the token, why.
 
-    A paused queue is no fault: whoever is asked by a load balancer must be reached to go on.
+    A paused queue is no fault: whoever is asked by a load balancer must be reached to go on. Nor is a device
+    that is set aside, as long as another one takes jobs.
     """
     if problem := await AppContext.of(request).problem():
         error = problem if may_know(request) else I2VError("server.not_now")
         raise Refusal(problem_of(error))  # the log has it once, and not for each who asks
-    paused = await run_sync(AppContext.of(request).service.queue.is_paused)
-    return "ok, but the queue is paused" if paused else "ok"
+    service = AppContext.of(request).service
+    words = ["the queue is paused"] if await run_sync(service.queue.is_paused) else []
+    states = service.devices()
+    aside = [state for state in states if state.activity == "set_aside"]
+    words += [f"{len(aside)} of {len(states)} workers are set aside"] if aside else []
+    return f"ok, but {' and '.join(words)}" if words else "ok"
 
 
 # --- jobs

@@ -12,10 +12,11 @@ from html import escape
 from i2v.core.schema import Language
 from i2v.jobs.model import Job, JobPage
 from i2v.service.service import Unfinished
-from i2v.web.page import panels
+from i2v.web.page import device_panels, panels
 from i2v.web.page.allowed import Allows, everything
 from i2v.web.page.durations import duration
 from i2v.web.texts import text, translate
+from i2v.workers.devices import DeviceState
 
 SHOWN = 200  # of the jobs that wait; the rest is counted
 _SIGNS = {"first": "⤒", "up": "↑", "down": "↓"}  # buttons that have no room for words
@@ -26,12 +27,14 @@ def running(
     language: Language,
     now: float = 0.0,
     paused: bool = False,
+    devices: Sequence[DeviceState] = (),
     allows: Allows = everything,
 ) -> str:
     """Return how many jobs there are to be done, and those that run, with their previews.
 
     Args:
         now: seconds since 1970.
+        devices: those that jobs run on: where there are several, each is shown.
         allows: tells which buttons there are.
     """
     jobs = [each.job for each in unfinished if each.job.status == "running"]
@@ -44,10 +47,12 @@ def running(
     every = f'<div class="i2v-acts i2v-clear">{buttons}</div>' if buttons else ""
     if paused:
         every = f'<p class="i2v-paused" role="status">{escape(text("queue.paused", language))}</p>{every}'
+    every += device_panels.idle(devices, language)
     if not unfinished:
         return f"<h2>{heading}</h2>{every}{_empty('queue.nothing', language)}"
     counts = escape(text("queue.counts", language, running=len(jobs), waiting=len(unfinished) - len(jobs)))
-    rows = _list(_running(job, language, now, allows) for job in jobs)
+    names = device_panels.names(devices, language)
+    rows = _list(_running(job, language, now, names.get(job.id, ""), allows) for job in jobs)
     return f"<h2>{heading} <small>{counts}</small></h2>{every}{rows}"
 
 
@@ -93,9 +98,10 @@ def finished(
     return heading + rows + (f'<nav class="i2v-turns" aria-label="{label}">{turns}</nav>' if turns else "")
 
 
-def _running(job: Job, language: Language, now: float, allows: Allows) -> str:
+def _running(job: Job, language: Language, now: float, device: str, allows: Allows) -> str:
     buttons = _allowed(("open",) if job.cancel_requested else ("open", "cancel"), job, allows)
-    line = panels.bar(panels.state(job, language, now), job.progress)
+    words = (panels.state(job, language, now), *([device] if device else []))
+    line = panels.bar(" · ".join(words), job.progress)
     return _row(job, "running", _picture(job, language), line, buttons, language)
 
 

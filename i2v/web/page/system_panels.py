@@ -5,24 +5,41 @@ Pure: facts go in, markup comes out, every text escaped. This module knows neith
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from types import MappingProxyType
 
 from i2v.core.errors import I2VError
 from i2v.core.schema import Language
 from i2v.doctor.findings import Finding
 from i2v.service.overview import Folder, Overview
-from i2v.web.page import panels
+from i2v.web.page import device_panels, panels
 from i2v.web.texts import text, translate
+from i2v.workers.devices import DeviceState
 
 GIB = 2**30
 
 
-def overview(found: Overview, language: Language, deletes: str = "") -> str:
-    """`deletes`: what the service deletes by itself, in a line of plain text."""
+def overview(
+    found: Overview,
+    language: Language,
+    deletes: str = "",
+    devices: Sequence[DeviceState] = (),
+    titles: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """Return what there is and where.
+
+    Args:
+        deletes: what the service deletes by itself, in a line of plain text.
+        devices: those that jobs run on; where there are several, they are shown in the place of the first.
+        titles: of the jobs that run, by their ids.
+    """
     docs = f'<a href="docs">{escape(text("system.docs.link", language))}</a>'
+    device = escape(_device(found, language))
+    if len(devices) > 1:
+        device = device_panels.facts(devices, titles, language)
     machine = (
-        _row("system.device", escape(_device(found, language)), language)
+        _row("system.devices" if len(devices) > 1 else "system.device", device, language)
         + _row("system.engine", escape(_engine(found, language)), language)
         + _row("system.platform", escape(found.system), language)
         + _row("system.docs", docs, language)

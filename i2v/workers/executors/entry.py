@@ -1,7 +1,7 @@
 """The worker process from inside: how it starts, what it sends to the service, and how it ends.
 
 Owns signals, the log, and dying with the service. What a job goes through is `worker`'s business; when the
-process is started and ended is `executors.process`'s.
+process is started and ended is `executors.supervisor`'s.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
@@ -30,15 +30,22 @@ from i2v.core.settings import Settings
 from i2v.host.log_formats import TextFormatter
 from i2v.jobs.store import JobStore
 from i2v.memory import allocator
-from i2v.memory.plan import probe_device
+from i2v.memory.plan import count_cards, probe_device
+from i2v.workers.devices import Slot, environment, slots_beside
 from i2v.workers.worker import Beat, Worker
 
-LOG_NAME = "worker.log"
 LOG_BYTES = 5_000_000  # a longer log is put aside, and takes the place of the one before it
 LOG_SECONDS, RETRY_LOG_SECONDS = 2.0, 60.0  # between two looks at its length
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Found:
+    """How many GPUs there are, where the settings leave it to that: `slots_beside` says who works on them."""
+
+    cards: int
 
 
 @dataclass(frozen=True)
@@ -65,16 +72,21 @@ class LogLine:
     request_id: str = ""
 
 
-Message = Ready | Beat | Unable | LogLine
+Message = Found | Ready | Beat | Unable | LogLine
 
 
 def work(
-    settings: Settings, owner: str, channel: Connection, engines: Mapping[str, EngineSpec], logs: Path
+    settings: Settings,
+    owner: str,
+    channel: Connection,
+    engines: Mapping[str, EngineSpec],
+    logs: Path,
+    slot: Slot,
 ) -> None:
-    """Be the worker process, from its start to its end; `channel` takes its messages."""
+    """Be the worker process of `slot`, from its start to its end; `channel` takes its messages."""
     _die_with_parent()
     os.setsid()  # out of reach of Ctrl-C, which is for the service; and ffmpeg is found by the session
-    _log_to(logs / LOG_NAME)
+    _log_to(logs / slot.log_name)
     signal.signal(signal.SIGTERM, _end)
 
     sending = threading.Lock()  # a thread of the worker's may log a line
@@ -87,10 +99,11 @@ def work(
             raise KeyboardInterrupt from None
 
     logging.getLogger("i2v").addHandler(_LogForwarder(send))
-    allocator.configure()  # before torch is there
+    os.environ.update(environment(slot.device, os.environ))  # before torch is there
+    allocator.configure()  # the same
     try:
-        device = probe_device(settings.engine.device)
         store = JobStore(settings.database, create=False)
+        device = _look(slot, store, send)
         send(Ready(device))
         Worker(settings, store, engines, device, owner, send).run()
     except KeyboardInterrupt:
@@ -106,6 +119,20 @@ def work(
         log.exception("the worker cannot work")
         send(Unable(found))
         sys.exit(1)
+
+
+def _look(slot: Slot, store: JobStore, send: Callable[[Message], None]) -> DeviceInfo:
+    """Return the device of `slot`, and let all jobs know of it; first of all the others, if it finds any."""
+    if slot.device is None:
+        cards = count_cards(slot.wanted)
+        beside = (each.device for each in slots_beside(slot, cards))
+        store.devices.add([slot.device_of("cuda" if cards else "cpu"), *filter(None, beside)])
+        send(Found(cards))
+    device = probe_device(slot.wanted, slot.share)
+    device = replace(device, id=slot.device_of(device.type))
+    if slot.number == 1:  # the others would find what this one has left
+        store.devices.measured(device.id, device.free_memory)
+    return device
 
 
 class _LogForwarder(logging.Handler):

@@ -10,6 +10,7 @@ from i2v.core.schema import DeviceInfo
 from i2v.core.settings import Settings
 from i2v.jobs.store import JobStore
 from i2v.memory.plan import probe_device
+from i2v.workers.devices import DeviceState
 from i2v.workers.worker import Worker
 
 
@@ -39,6 +40,9 @@ class InlineExecutor:
 
     def device_now(self) -> DeviceInfo:
         return self._device
+
+    def devices(self) -> tuple[DeviceState, ...]:
+        return (DeviceState(self._device.id, 1, self._device, "ready"),)
 
     def problem(self) -> None:
         return None

@@ -1,7 +1,7 @@
 """One worker process under watch, from its start to its end.
 
 Owns when it is ended: SIGTERM for a cancel that its flag did not bring about, and when the service stops;
-SIGKILL where that does not help, and for a hang. What becomes of its job is `executors.process`'s business.
+SIGKILL where that does not help, and for a hang. What becomes of its job is `supervisor`'s business.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from multiprocessing.context import SpawnProcess
 import psutil
 
 from i2v.core.settings import WorkerSettings
-from i2v.workers.executors.entry import LogLine, Message, Ready, Unable
+from i2v.workers.executors.entry import Found, LogLine, Message, Ready, Unable
 from i2v.workers.worker import Beat
 
 TICK_SECONDS = 0.2  # how late a cancel, a hang or the end of the service is noticed, at most
@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 
 
 class Watch:
-    """Follows a worker's messages and acts on them. `sweep` is called often, with the job that it is running.
+    """Follows a worker's messages and acts on them. `sweep` is called often; `on_job` whenever it is
+    running another job than before, or none any more.
 
     Attributes:
         is_ready: it has begun to take jobs.
@@ -45,8 +46,9 @@ class Watch:
         stopping: threading.Event,
         *,
         is_cancelled: Callable[[str], bool],
-        sweep: Callable[[str | None], None],
-        on_message: Callable[[Ready | Unable], None],
+        sweep: Callable[[], None],
+        on_message: Callable[[Found | Ready | Unable], None],
+        on_job: Callable[[], None],
     ) -> None:
         self._process = process
         self._sources: list[Connection | int] = [process.sentinel, channel]
@@ -56,6 +58,7 @@ class Watch:
         self._is_cancelled = is_cancelled
         self._sweep = sweep
         self._on_message = on_message
+        self._on_job = on_job
         self._last_message = time.monotonic()
         self._cancelled_since: float | None = None  # the job that is running
         self._asked_at: float | None = None
@@ -72,7 +75,7 @@ class Watch:
         while self._process.sentinel not in wait(self._sources, TICK_SECONDS):
             self._read()
             self._act(time.monotonic())
-            self._sweep(self.job_id)
+            self._sweep()
         self._read()
         assert self._process.pid is not None  # it was started
         end_session(self._process.pid)
@@ -90,6 +93,7 @@ class Watch:
             if message.job_id != self.job_id:
                 self.has_done_a_job |= self.job_id is not None
                 self.job_id, self._cancelled_since = message.job_id, None
+                self._on_job()
         elif isinstance(message, LogLine):
             about = {"request_id": message.request_id}
             logging.getLogger(message.logger).log(message.level, "%s", message.text, extra=about)

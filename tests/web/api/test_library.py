@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 import requests
 
+from i2v.core.errors import InsufficientMemory
+from i2v.core.schema import DeviceInfo
+from i2v.workers.devices import DeviceState
 from tests.web.house import House
 
 
@@ -75,16 +78,55 @@ def test_a_waiting_job_is_moved(house: House) -> None:
 
 def test_a_paused_queue_says_so_and_is_no_fault(house: House) -> None:
     job_id = house.submit_id()
-    assert house.get("/queue").json() == {"paused": False, "running": 0, "queued": 1}
+    queue = house.get("/queue").json()
+    assert (queue["paused"], queue["running"], queue["queued"]) == (False, 0, 1)
     assert patch(house, "/queue", paused=True).json()["paused"] is True
     assert not house.executor.run_next()
     assert house.submit().json()["expected_start_seconds"] is None
     ready = requests.get(f"{house.url}/readyz", timeout=30)
     assert (ready.status_code, ready.text) == (200, "ok, but the queue is paused")
-    assert patch(house, "/queue", paused=False).json() == {"paused": False, "running": 0, "queued": 2}
+    queue = patch(house, "/queue", paused=False).json()
+    assert (queue["paused"], queue["running"], queue["queued"]) == (False, 0, 2)
     assert house.executor.run_next()
     assert house.get(f"/jobs/{job_id}").json()["status"] == "succeeded"
     assert patch(house, "/queue").status_code == 422
+
+
+def test_each_device_is_there_with_its_job(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    device = {"id": "cpu", "worker": 1, "type": "cpu", "name": "CPU", "memory_bytes": 2**33}
+    free = {**device, "state": "ready", "job_id": None, "problem": None}
+    assert house.get("/devices").json() == {"devices": [free]}
+    card = DeviceInfo("cuda", "RTX 4090", 24 * 2**30, id="cuda:0")
+    states = (
+        DeviceState("cuda:0", 1, card, "busy", job_id="a"),
+        DeviceState("cuda:1", 1, None, "set_aside", problem=InsufficientMemory("device.no_cuda")),
+    )
+    monkeypatch.setattr(house.executor, "devices", lambda: states)
+    busy, aside = house.get("/queue").json()["devices"]
+    assert (busy["state"], busy["job_id"], busy["memory_bytes"]) == ("busy", "a", 24 * 2**30)
+    assert (aside["state"], aside["type"]) == ("set_aside", None)
+    assert "CUDA" in aside["problem"]
+    ready = requests.get(f"{house.url}/readyz", timeout=30)
+    assert (ready.status_code, ready.text) == (200, "ok, but 1 of 2 workers are set aside")
+    patch(house, "/queue", paused=True)
+    ready = requests.get(f"{house.url}/readyz", timeout=30)
+    assert ready.text == "ok, but the queue is paused and 1 of 2 workers are set aside"
+    patch(house, "/queue", paused=False)
+
+
+def test_a_job_may_ask_for_a_device_and_is_made_again_where_it_is_gone(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = house.submit(device="cuda:1")
+    assert (refused.status_code, refused.json()["field"]) == (422, "device")
+    states = tuple(DeviceState(f"cuda:{number}", 1, None, "ready") for number in range(2))
+    with monkeypatch.context() as patched:
+        patched.setattr(house.executor, "devices", lambda: states)
+        accepted = house.submit(device="cuda:1")
+    assert accepted.json()["request"]["device"] == "cuda:1"
+    again = house.post(f"/jobs/{accepted.json()['id']}/rerun")
+    assert again.status_code == 202
+    assert "device" not in again.json()["request"]
 
 
 def test_a_clip_is_made_again_with_another_seed(house: House) -> None:

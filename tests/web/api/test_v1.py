@@ -27,9 +27,9 @@ from tests.web.house import House, running, wait_for
 from tests.web.pages import Gates
 
 FIELDS = {
-    "id", "status", "phase", "progress", "eta_seconds", "queue_position", "attempt", "batch_id", "owner",
-    "error", "notices", "request", "video_available", "result", "starred", "created_at", "started_at",
-    "finished_at", "deleted_at",
+    "id", "status", "phase", "progress", "eta_seconds", "queue_position", "attempt", "batch_id", "device",
+    "owner", "error", "notices", "request", "video_available", "result", "starred", "created_at",
+    "started_at", "finished_at", "deleted_at",
 }  # fmt: skip
 
 

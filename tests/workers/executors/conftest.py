@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from i2v.workers.executors import process, watch
+from i2v.workers.executors import supervisor, watch
 from tests.house import Clock, House, open_house
 
 
@@ -14,8 +14,8 @@ from tests.house import Clock, House, open_house
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have what happens noticed, and a worker started again, sooner than a person needs it."""
     monkeypatch.setattr(watch, "TICK_SECONDS", 0.05)
-    monkeypatch.setattr(process, "FIRST_BACK_OFF", 0.02)
-    monkeypatch.setattr(process, "RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(supervisor, "FIRST_BACK_OFF", 0.02)
+    monkeypatch.setattr(supervisor, "RETRY_SECONDS", 0.1)
 
 
 @pytest.fixture

@@ -1,13 +1,9 @@
-"""i2v.workers.executors.process: real workers die, fail, idle and do not start; their jobs go on."""
+"""i2v.workers.executors.process: several real workers, on shares of the CPU and on cards that are made up."""
 
 from __future__ import annotations
 
-import errno
-import logging
-import sqlite3
-import threading
 import time
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,450 +12,228 @@ from i2v.core.errors import I2VError
 from i2v.core.schema import DeviceInfo
 from i2v.jobs.model import Job
 from i2v.jobs.store import JobStore
-from i2v.media.video import probe
-from i2v.workers.executors import process as process_module
-from i2v.workers.executors.entry import Ready
-from i2v.workers.executors.process import ProcessExecutor
-from i2v.workers.executors.watch import Watch
-from tests import disks
-from tests.house import SLACK, House, endings, is_gone, open_house, wait_until
-from tests.rehearsal import ENGINES, submit
+from i2v.workers.devices import DeviceState, Slot
+from i2v.workers.executors import supervisor as supervisor_module
+from i2v.workers.executors.entry import Found, Ready, _look
+from tests.cards import Card, insert_cards
+from tests.house import House, endings, open_house, wait_until
+from tests.rehearsal import submit
 
-# --- work
-
-
-def test_jobs_are_done_in_another_process_one_after_another(house: House) -> None:
-    assert house.executor.device().type == "cpu"
-    assert house.executor.device_now() == house.executor.device()
-    assert house.executor.problem() is None
-    worker = house.worker
-    jobs = [house.submit() for _ in range(3)]
-    for job in jobs:
-        assert house.finish(job).status == "succeeded"
-        assert house.files(job) == ["JOB.mp4"]
-        assert probe(Path(job.output)).num_frames == 4
-        line = f"{worker.pid} INFO job {job.id}: succeeded"  # written after the table says so
-        wait_until(lambda line=line: line in house.log)
-    assert not is_gone(worker)
+GIB = 2**30
+THREE = {"worker__devices": "cpu", "worker__per_device": 3}
 
 
-# --- death
+def by_device(house: House) -> dict[str, DeviceState]:
+    return {state.id: state for state in house.executor.devices()}
 
 
-@pytest.mark.parametrize("deed", ["segfault", "kill"])
-def test_a_job_is_tried_again_when_its_worker_died(house: House, deed: str) -> None:
-    job = house.run(f"frame 2: {deed} once")
-    assert (job.status, job.deaths, job.attempt) == ("succeeded", 1, 2)
-    assert endings(job) == ["died", "succeeded"]
-    assert house.files(job) == ["JOB.mp4"]
-    if deed == "segfault":
-        assert "Segmentation fault" in house.log
-        assert 'rehearsal.py", line' in house.log, "the last stack"
+def start(house: House, **fields: object) -> Job:
+    """Submit a job that waits for the file `go`, and wait until it runs."""
+    job = house.submit(f"step 1: wait {house.folder}/go", **fields)
+    return house.wait(job, lambda found: found.phase == "denoising")
 
 
-def test_a_job_under_which_the_worker_died_twice_fails_and_the_next_one_runs(house: House) -> None:
-    deadly, harmless = house.submit("frame 4: kill"), house.submit()
-    job = house.finish(deadly)
-    assert job.status == "failed"
-    assert job.error is not None
-    assert job.error["code"] == "job.worker_died"
-    assert "crashed 2 times" in str(job.error["message"])
-    assert endings(job) == ["died", "died"]
-    wait_until(lambda: house.files(job) == [])
-    job = house.finish(harmless)
-    assert (job.status, job.deaths) == ("succeeded", 0)
-    assert house.files(job) == ["JOB.mp4"]
+# --- shares of the CPU
 
 
-def test_it_is_known_how_a_worker_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    house = House(tmp_path)
-    ends: list[tuple[bool, bool]] = []
-    run_worker = house.executor._run_worker
+def test_workers_start_as_there_are_jobs_and_each_has_its_own(tmp_path: Path) -> None:
+    with open_house(tmp_path, **THREE) as house:
+        first = start(house)
+        assert len(house.workers) == 1
+        jobs = [first, start(house), start(house)]
+        waiting = house.submit()
+        assert len({house.get(job).owner for job in jobs}) == len(house.workers) == 3
+        assert {house.get(job).device for job in jobs} == {"cpu"}
+        assert {state.job_id for state in house.executor.devices()} == {job.id for job in jobs}
+        assert {state.activity for state in house.executor.devices()} == {"busy"}
+        assert house.get(waiting).status == "queued", "nobody takes a second one"
+        (tmp_path / "go").touch()
+        assert {house.finish(job).attempt for job in (*jobs, waiting)} == {1}
+        wait_until(lambda: {state.activity for state in house.executor.devices()} == {"ready"})
+        logs = sorted(path.name for path in (tmp_path / "logs").iterdir())
+        assert logs == ["worker-cpu-2.log", "worker-cpu-3.log", "worker.log"]
 
-    def listen() -> tuple[bool, bool]:
-        ends.append(run_worker())
-        return ends[-1]
 
-    monkeypatch.setattr(house.executor, "_run_worker", listen)
+def test_each_worker_has_its_part_of_memory_and_threads(tmp_path: Path) -> None:
+    with open_house(tmp_path, **THREE) as house:
+        device = house.executor.device()
+        assert (device.id, device.share) == ("cpu", 3)
+        assert device.free_memory is not None
+        assert device.free_memory <= device.total_memory // 3
+        assert device.threads >= 1
+
+
+def test_a_worker_that_dies_takes_nothing_from_the_others(tmp_path: Path) -> None:
+    with open_house(tmp_path, **THREE) as house:
+        others = [start(house), start(house)]
+        killed = house.run("step 2: kill once")
+        assert endings(killed) == ["died", "succeeded"]
+        assert house.executor.deaths() == 1
+        (tmp_path / "go").touch()
+        assert {house.finish(job).attempt for job in others} == {1}
+
+
+def test_cancelling_one_job_leaves_the_others(tmp_path: Path) -> None:
+    with open_house(tmp_path, **THREE) as house:
+        jobs = [start(house), start(house)]
+        house.store.cancel(jobs[0].id)
+        assert house.finish(jobs[0]).status == "cancelled"
+        (tmp_path / "go").touch()
+        assert (house.finish(jobs[1]).status, house.get(jobs[1]).attempt) == ("succeeded", 1)
+
+
+def test_a_stop_gives_all_jobs_back(tmp_path: Path) -> None:
+    house = House(tmp_path, **THREE)
     house.executor.start()
-    for prompt in ("step 1: kill once", "step 2: kill once", "waves"):  # a worker's next job ends its first
-        house.run(prompt)
+    jobs = [start(house) for _ in range(3)]
+    began = time.monotonic()
     house.executor.stop()
-    assert ends == [(False, False), (False, True), (True, True)], "(well, with a job done)"
+    took = time.monotonic() - began
+    assert {house.get(job).status for job in jobs} == {"queued"}
+    assert [endings(house.get(job)) for job in jobs] == [["released"]] * 3, "held against nobody"
+    assert house.workers == []
+    assert took < 30, "they end at the same time"
 
 
-def test_deaths_in_a_row_make_the_next_start_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twice as late each time, up to a limit; anew after a worker that has done a job."""
-    monkeypatch.setattr(process_module, "FIRST_BACK_OFF", 0.05)
-    monkeypatch.setattr(process_module, "LAST_BACK_OFF", 0.2)
-    house = House(tmp_path)
-    ends = iter([*[(False, False)] * 5, (False, True), (False, False), (True, False)])
-    happened: list[float | str] = []
-
-    class Recorded(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:
-            assert timeout is not None
-            happened.append(timeout)  # and nobody waits
-            return self.is_set()
-
-    def run_worker() -> tuple[bool, bool]:
-        happened.append("start")
-        end = next(ends, None)
-        if end is None:
-            house.executor._stopping.set()
-        return end or (True, False)
-
-    monkeypatch.setattr(house.executor, "_stopping", Recorded())
-    monkeypatch.setattr(house.executor, "_run_worker", run_worker)
-    house.executor.start()
-    house.executor._thread.join()
-    assert happened[1::2] == ["start"] * 9
-    assert happened[::2] == [0.0, 0.05, 0.1, 0.2, 0.2, 0.2, 0.05, 0.1, 0.0, 0.0], "and the last is the stop"
-
-
-# --- failures that the worker survives
-
-
-@pytest.mark.parametrize(
-    ("prompt", "code"),
-    [
-        ("frame 2: memory", "ladder.exhausted"),
-        ("frame 2: fail", "job.internal"),
-        ("step 1: refuse", "weights.missing_file"),
-    ],
-)
-def test_a_failed_job_is_not_tried_again(house: House, prompt: str, code: str) -> None:
-    job = house.run(prompt)
-    assert (job.status, job.deaths, job.attempt) == ("failed", 0, 1)
-    assert job.error is not None
-    assert job.error["code"] == code
-    assert house.files(job) == []
-    assert house.run().status == "succeeded"
-    if code == "job.internal":
-        assert "RuntimeError: rehearsed" in house.log
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    with disks.small_disk(tmp_path / "disk", "70m") as folder:
-        yield folder
-
-
-@pytest.mark.slow
-def test_a_disk_that_fills_up_fails_the_job_and_is_named(small_disk: Path, tmp_path: Path) -> None:
-    with open_house(tmp_path, output__directory=small_disk / "videos") as house:
-        job = house.run(f"step 2: fill {small_disk}")
-        assert (job.status, job.deaths) == ("failed", 0)
-        assert job.error is not None
-        assert job.error["code"] == "encode.no_space"
-        assert house.files(job) == []
-        (small_disk / "filler").unlink()
-        assert house.run().status == "succeeded"
-
-
-@pytest.mark.slow
-def test_a_disk_that_fills_up_under_the_database_too_loses_no_job(small_disk: Path) -> None:
-    """Everything lies on it: what has happened is told in the room that was taken for the frames."""
-    with open_house(small_disk) as house:
-        job = house.run(f"step 2: fill {small_disk}")
-        assert job.error is not None
-        assert (job.status, job.deaths, job.error["code"]) == ("failed", 0, "encode.no_space")
-        (small_disk / "filler").unlink()
-        assert house.run().status == "succeeded"
-
-
-# --- start, idle, stop
-
-
-def test_what_keeps_the_worker_from_starting_is_reported(tmp_path: Path) -> None:
-    """At once, not after `start_seconds`; and when it is put right, the next try finds out."""
-    house = House(tmp_path)
-    elsewhere = house.settings.model_copy(
-        update={"service": house.settings.service.model_copy(update={"data_dir": tmp_path / "broken"})}
-    )
-    elsewhere.database.mkdir(parents=True)
-    house.executor = ProcessExecutor(elsewhere, house.store, ENGINES, tmp_path / "logs")
-    assert house.executor.device_now() is None
-    house.executor.start()
-    for ask in (house.executor.device, house.executor.device_now):
-        with pytest.raises(I2VError) as caught:
-            ask()
-        assert caught.value.code == "database.unusable"
-    assert house.executor.problem() is not None
-    elsewhere.database.rmdir()
-    JobStore(elsewhere.database).close()
-    wait_until(lambda: house.executor.problem() is None)
-    assert house.executor.device().type == "cpu"
-    house.executor.stop()
-
-
-def test_a_worker_that_ends_before_its_first_word_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    house = House(tmp_path)
-    monkeypatch.setattr(process_module, "work", print)  # takes other arguments, and says nothing
-    house.executor.start()
-    with pytest.raises(I2VError, match="does not start") as caught:
-        house.executor.device()
-    assert str(tmp_path / "logs" / "worker.log") in caught.value.message
-    assert house.executor.problem() is not None
-    monkeypatch.undo()
-    wait_until(lambda: house.executor.problem() is None)
-    house.executor.stop()
-
-
-def test_an_idle_worker_ends_and_the_next_job_starts_another(tmp_path: Path) -> None:
-    waits: list[float | None] = []
-
-    class Recorded(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:
-            waits.append(timeout)
-            return super().wait(timeout)
-
-    house = House(tmp_path, worker__idle_seconds=0.5)
-    house.executor._wanted = Recorded()
-    house.executor.start()
-    house.executor.device()
-    assert house.run().status == "succeeded"
-    worker = house.worker
-    wait_until(lambda: house.workers == [])
-    assert house.executor.problem() is None
-    wait_until(lambda: waits != [])
-    assert waits == [process_module.ORPHAN_SECONDS / 2], (
-        "it waits for work, and does not look for it without end"
-    )
-    assert house.run().status == "succeeded"
-    assert house.worker.pid != worker.pid
-    house.executor.stop()
-
-
-def test_a_paused_queue_starts_no_worker_until_it_goes_on(tmp_path: Path) -> None:
-    with open_house(tmp_path, worker__idle_seconds=0.2) as house:
-        house.executor.device()
+def test_a_paused_queue_holds_all_workers_back(tmp_path: Path) -> None:
+    with open_house(tmp_path, **THREE) as house:
+        running = start(house)
         house.store.queue.pause(True)
-        job = house.submit()
-        wait_until(lambda: house.workers == [])
+        waiting = [house.submit() for _ in range(3)]
+        (tmp_path / "go").touch()
+        house.finish(running)
         time.sleep(0.5)
-        assert house.workers == []
-        assert house.store.get(job.id).status == "queued"
+        assert {house.get(job).status for job in waiting} == {"queued"}
         house.store.queue.pause(False)
         house.executor.wake()
-        assert house.finish(job).status == "succeeded"
+        assert {house.finish(job).status for job in waiting} == {"succeeded"}
 
 
-@pytest.mark.slow
-def test_no_job_is_forgotten_when_the_worker_is_about_to_end(tmp_path: Path) -> None:
-    """Jobs arrive just before, at, and after its end."""
-    with open_house(tmp_path, worker__idle_seconds=0.01) as house:
-        for pause in (0, 0.01, 0.05, 0.1, 0.15, 0.2):
-            assert house.run().status == "succeeded"
-            time.sleep(pause)
-
-
-def test_an_executor_that_was_never_started_can_be_stopped(tmp_path: Path) -> None:
-    house = House(tmp_path)
-    house.executor.stop()
-    assert house.executor.problem() is not None
-
-
-def test_a_stop_is_not_missed_by_a_supervisor_that_goes_to_sleep(tmp_path: Path) -> None:
-    """It comes after the look at the queue's flag and before the flag is cleared."""
-    house = House(tmp_path)
-
-    class Late(threading.Event):
-        def clear(self) -> None:
-            house.executor._stopping.set()
-            self.set()
-            super().clear()
-
-    house.executor._device = DeviceInfo("cpu", "CPU", 2**34)
-    house.executor._wanted = Late()
-    house.executor.start()
-    house.executor._thread.join(SLACK)
-    assert not house.executor._thread.is_alive()
-
-
-# --- the supervisor lives on
-
-
-@pytest.mark.parametrize(
-    ("error", "code"),
-    [
-        (sqlite3.OperationalError("no such table: jobs"), "worker.no_supervision"),
-        (OSError(errno.EMFILE, "Too many open files"), "worker.no_supervision"),
-        (ZeroDivisionError("a defect"), "worker.no_supervision"),
-        (I2VError("database.replaced", path="jobs.db"), "database.replaced"),
-    ],
-)
-def test_whatever_goes_wrong_is_reported_once_and_the_next_try_is_made(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    error: Exception,
-    code: str,
+def test_a_job_that_nobody_works_on_is_found_beside_several_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("FIRST_BACK_OFF", "LAST_BACK_OFF", "RETRY_SECONDS"):
-        monkeypatch.setattr(process_module, name, 0.01)
-    house = House(tmp_path)
-    tries: list[None] = []
+    """And those of all the workers are left to them."""
+    monkeypatch.setattr(supervisor_module, "ORPHAN_SECONDS", 0.6)
+    with open_house(tmp_path, **THREE) as house:
+        own = [start(house) for _ in range(3)]
+        ghost = JobStore(house.settings.database)
+        lost = submit(ghost, house.settings)
+        assert ghost.claim("gone") is not None
+        ghost.close()
+        found = house.wait(lost, lambda job: job.status != "running")
+        assert (found.status, found.deaths) == ("queued", 1)
+        (tmp_path / "go").touch()
+        assert [house.finish(job).attempt for job in (*own, lost)] == [1, 1, 1, 2]
 
-    def fail() -> tuple[bool, bool]:
-        tries.append(None)
-        raise error
 
-    def start() -> tuple[bool, bool]:
-        house.executor._on_message(Ready(DeviceInfo("cpu", "CPU", 2**34)))
-        return True, True
+# --- cards; none of this has run on a GPU
 
-    monkeypatch.setattr(house.executor, "_run_worker", fail)
-    with caplog.at_level(logging.ERROR, "i2v.workers.executors.process"):
-        house.executor.start()
-        wait_until(lambda: len(tries) >= 5)
+
+def test_cards_that_differ_get_the_jobs_that_fit_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert_cards(monkeypatch, [Card("large", 24 * GIB), Card("not ours"), Card("small", 8 * GIB)])
+    with open_house(tmp_path, worker__devices=[0, 2]) as house:
+        wait_until(lambda: all(state.info for state in house.executor.devices()))
+        assert {name: state.info.name for name, state in by_device(house).items() if state.info} == {
+            "cuda:0": "large",
+            "cuda:2": "small",
+        }
+        accept = house.store.submit
+        monkeypatch.setattr(house.store, "submit", lambda new: accept(replace(new, needed_bytes=20 * GIB)))
+        large = [start(house), house.submit()]
+        monkeypatch.setattr(house.store, "submit", lambda new: accept(replace(new, needed_bytes=4 * GIB)))
+        small = house.run()
+        assert (house.get(large[0]).device, small.device) == ("cuda:0", "cuda:2")
+        assert house.get(large[1]).status == "queued", "it fits the large card alone"
+        monkeypatch.setattr(house.store, "submit", lambda new: accept(replace(new, wanted_device="cuda:2")))
+        assert house.run().device == "cuda:2"
+        monkeypatch.setattr(house.store, "submit", lambda new: accept(replace(new, wanted_device="cuda:1")))
+        gone = house.run()
+        assert [notice.code for notice in gone.result.notices if gone.result].count("plan.device_gone") == 1
+        (tmp_path / "go").touch()
+        assert {house.finish(job).device for job in large} == {"cuda:0"}
+
+
+def test_a_card_that_does_not_start_is_set_aside_and_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(supervisor_module, "SET_ASIDE_SECONDS", 0.5)
+    fault = tmp_path / "fault"
+    fault.touch()
+    insert_cards(monkeypatch, [Card("broken", fault=str(fault)), Card("sound")])
+    with open_house(tmp_path, worker__devices=[0, 1]) as house:
+        assert house.executor.device().name == "sound"
+        wait_until(lambda: by_device(house)["cuda:0"].activity == "set_aside")
+        aside = by_device(house)["cuda:0"]
+        assert aside.problem is not None
+        assert aside.problem.code == "device.no_cuda"
+        assert house.executor.problem() is None, "the other one goes on"
+        assert sum("is set aside" in each.message for each in caplog.records) == 1
+        assert house.run().device == "cuda:1"
+        fault.unlink()
+        wait_until(lambda: by_device(house)["cuda:0"].activity == "ready")
+        assert any("cuda:0 takes jobs again" in each.message for each in caplog.records)
+
+
+def test_where_no_card_starts_none_is_set_aside_and_all_are_tried_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor_module, "LAST_BACK_OFF", 0.05)
+    fault = tmp_path / "fault"
+    fault.touch()
+    insert_cards(monkeypatch, [Card(fault=str(fault))] * 2)
+    house = House(tmp_path, worker__devices=[0, 1])
+    house.executor.start()
+    with pytest.raises(I2VError, match="CUDA"):
+        house.executor.device()
+    wait_until(lambda: house.executor.deaths() >= 8)
+    assert {state.activity for state in house.executor.devices()} == {"starting"}
     problem = house.executor.problem()
     assert problem is not None
-    assert (problem.code, house.executor.is_alive()) == (code, True)
-    assert len(caplog.records) == 1
-    with pytest.raises(I2VError) as caught:
-        house.executor.device()
-    assert caught.value.code == code
-    monkeypatch.setattr(house.executor, "_run_worker", start)
+    assert problem.code == "device.no_cuda"
+    fault.unlink()
     wait_until(lambda: house.executor.problem() is None)
     house.executor.stop()
 
 
-@pytest.mark.parametrize("idle_seconds", [0.1, pytest.param(60, marks=pytest.mark.slow)])
-def test_trouble_is_over_when_the_database_is_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, idle_seconds: float
+def test_what_the_first_worker_counts_has_workers_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is queued; with a worker and without one."""
-    monkeypatch.setattr(process_module, "ORPHAN_SECONDS", 0.4)
-    away = tmp_path / "away"
-    with open_house(tmp_path, worker__idle_seconds=idle_seconds) as house:
-        wait_until(lambda: bool(house.workers) == (idle_seconds > 1))
-        house.settings.database.rename(away)
-        wait_until(lambda: house.executor.problem() is not None)
-        away.rename(house.settings.database)
-        wait_until(lambda: house.executor.problem() is None)
-        assert house.run().status == "succeeded"
+    insert_cards(monkeypatch, [Card("first"), Card("second")])
+    with open_house(tmp_path) as house:
+        first = house.supervisor
+        first.slot = Slot("auto")
+        for _ in range(2):  # it counts them again at each start
+            first._on_message(Found(2))
+            assert [each.slot.device for each in house.executor._supervisors] == [None, "cuda:1"]
+        wait_until(lambda: "cuda:1" in by_device(house) and by_device(house)["cuda:1"].info is not None)
 
 
-def test_a_supervisor_that_is_dead_is_said(tmp_path: Path) -> None:
+def test_a_worker_tells_of_all_cards_before_it_looks_at_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a job that waits for another card is not taken for one that is gone."""
     house = House(tmp_path)
-    house.executor.start()
-    house.executor.device()
-    house.executor.stop()
-    problem = house.executor.problem()
-    assert problem is not None
-    assert (problem.code, house.executor.is_alive()) == ("server.halted", False)
-    with pytest.raises(I2VError) as caught:
-        house.executor.device()
-    assert caught.value.code == "server.halted"
+    house.store.devices.replace([])
+    card = DeviceInfo("cuda", "first", 8 * GIB, 7 * GIB)
+    sent: list[object] = []
+    monkeypatch.setattr("i2v.workers.executors.entry.count_cards", lambda wanted: 3)
+    monkeypatch.setattr("i2v.workers.executors.entry.probe_device", lambda wanted, share: card)
+    device = _look(Slot("auto"), house.store, sent.append)
+    assert device == replace(card, id="cuda:0")
+    assert sent == [Found(3)]
+    accept = house.store.submit
+    monkeypatch.setattr(house.store, "submit", lambda new: accept(replace(new, wanted_device="cuda:2")))
+    submit(house.store, house.settings)
+    assert house.store.claim("owner", "cuda:0") is None
+    assert house.store.claim("owner", "cuda:2") is not None
+    house.store.close()
 
 
-def test_a_job_is_settled_though_nothing_else_can_be_done(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its worker's death is noticed while no descriptor is free to look for what the worker has started."""
-
-    def refuse(leader: int) -> None:
-        raise OSError(errno.EMFILE, "Too many open files")
-
-    with open_house(tmp_path) as house:
-        job = house.submit("step 2: hang once")
-        house.wait_until_done_once()
-        monkeypatch.setattr("i2v.workers.executors.watch.end_session", refuse)
-        house.worker.kill()
-        assert house.wait(job, lambda found: found.status == "queued" or found.attempt == 2).deaths == 1
-        monkeypatch.undo()
-        assert house.finish(job).status == "succeeded"
-
-
-def test_no_worker_is_left_without_its_watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = Watch._read
-
-    def fail(watch: Watch) -> None:
-        if watch._process.pid == worker.pid:  # and not that of another test's house
-            raise RuntimeError("a defect")
-        read(watch)
-
-    with open_house(tmp_path) as house:
-        worker = house.worker
-        job = house.submit("step 2: hang once")
-        house.wait_until_done_once()
-        monkeypatch.setattr("i2v.workers.executors.watch.Watch._read", fail)
-        assert house.finish(job).deaths == 1
-        assert is_gone(worker)
-
-
-# --- jobs that nobody works on
-
-
-def claim_as_ghost(house: House, owner: str) -> Job:
-    """Return a job that runs under the owner, who does not know of it."""
-    ghost = JobStore(house.settings.database)
-    job = submit(ghost, house.settings)
-    claim = ghost.claim(owner)
-    assert claim is not None
-    assert claim.job.id == job.id
-    ghost.close()
-    return job
-
-
-def test_a_job_that_nobody_works_on_is_found_while_nothing_else_happens(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(process_module, "ORPHAN_SECONDS", 0.6)
-    with open_house(tmp_path, worker__idle_seconds=0.1) as house:
-        wait_until(lambda: house.workers == [])
-        job = house.finish(claim_as_ghost(house, "gone"))
-        assert (job.status, endings(job)) == ("succeeded", ["died", "succeeded"])
-
-
-@pytest.mark.parametrize("owner", ["gone", "the worker itself"])
-def test_a_job_that_nobody_works_on_is_found_beside_a_busy_worker_which_keeps_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: str
-) -> None:
-    """A worker may own a job and not know it: the claim was committed, and then its answer was lost."""
-    monkeypatch.setattr(process_module, "ORPHAN_SECONDS", 0.6)
-    with open_house(tmp_path) as house:
-        own = house.submit(f"step 1: wait {tmp_path}/go")
-        worker = house.wait(own, lambda found: found.status == "running").owner
-        assert worker is not None
-        ghost = claim_as_ghost(house, "gone" if owner == "gone" else worker)
-        found = house.wait(ghost, lambda found: found.status != "running")
-        assert (found.status, found.deaths) == ("queued", 1)
-        (tmp_path / "go").touch()
-        assert (house.finish(own).attempt, house.finish(ghost).attempt) == (1, 2)
-
-
-def test_the_job_of_a_worker_that_is_stopped_for_a_while_is_left_to_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whether it hangs is the watch's business."""
-    monkeypatch.setattr(process_module, "ORPHAN_SECONDS", 0.3)
-    with open_house(tmp_path) as house:
-        job = house.submit(f"step 1: wait {tmp_path}/go")
-        house.wait(job, lambda found: found.phase == "denoising")
-        house.worker.suspend()
-        over = time.monotonic() + 0.3
-        wait_until(lambda: house.executor._swept > over)  # orphans were looked for
-        (tmp_path / "go").touch()
-        assert house.get(job).status == "running"
-        house.worker.resume()
-        job = house.finish(job)
-        assert (job.status, job.attempt) == ("succeeded", 1)
-
-
-def test_a_worker_writes_to_no_file_that_is_gone(tmp_path: Path) -> None:
-    """It goes on, and what came of its job is kept when the database is back."""
-    with open_house(tmp_path) as house:
-        job = house.submit(f"step 1: wait {tmp_path}/go")
-        house.wait(job, lambda found: found.phase == "denoising")
-        away = tmp_path / "away"
-        house.settings.database.rename(away)
-        (tmp_path / "go").touch()
-        wait_until(lambda: "the database is asked again" in house.log)
-        assert not house.settings.database.exists(), "nobody made another one"
-        away.rename(house.settings.database)
-        job = house.finish(job)
-        assert (job.status, job.attempt) == ("succeeded", 1)
+def test_a_second_worker_of_a_device_needs_no_look_of_its_own(tmp_path: Path) -> None:
+    house = House(tmp_path, **THREE)
+    first, *others = house.executor._supervisors
+    first._on_message(Ready(DeviceInfo("cpu", "CPU", 2**34, id="cpu", share=3)))
+    assert [each.device for each in others] == [first.device] * 2
+    house.store.close()

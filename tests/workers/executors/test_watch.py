@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from i2v.core.errors import I2VError
-from i2v.workers.executors import process as process_module
+from i2v.workers.executors import supervisor as supervisor_module
 from tests.house import SLACK, Clock, House, endings, is_gone, open_house, start_slowly, wait_until
 from tests.rehearsal import write_model
 
@@ -82,7 +82,7 @@ def test_slow_steps_are_no_hang(tmp_path: Path, clock: Clock) -> None:
 def test_a_worker_that_does_not_start_in_time_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process_module, "work", start_slowly)
+    monkeypatch.setattr(supervisor_module, "work", start_slowly)
     house = House(tmp_path, worker__start_seconds=0.5)
     house.executor.start()
     wait_until(lambda: house.workers != [])
@@ -193,7 +193,7 @@ def is_deaf(worker: psutil.Process) -> bool:
 def test_a_stop_does_not_wait_for_a_worker_that_is_starting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process_module, "work", start_slowly)
+    monkeypatch.setattr(supervisor_module, "work", start_slowly)
     house = House(tmp_path, worker__kill_seconds=600)
     house.executor.start()
     wait_until(lambda: house.workers != [])

@@ -8,7 +8,7 @@ slider. Knows engines by their `Capabilities` alone.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -44,7 +44,7 @@ NUMBERS = ("num_frames", "fps", "num_inference_steps", "guidance_scale")
 _SETTLED = {
     "prompt": "", "preset": "standard", "resolution": "", "negative_prompt": "", "speed": "auto",
 }  # fmt: skip
-_ASKED = ("preset", "resolution", "fit", *NUMBERS, "speed", "negative_prompt", "seed", "engine")
+_ASKED = ("preset", "resolution", "fit", *NUMBERS, "speed", "negative_prompt", "seed", "engine", "device")
 # Those that are of use only where a capability of the same name says so.
 _OPTIONAL = ("negative_prompt", "guidance_scale", "num_inference_steps", "speed", "seed")
 
@@ -52,7 +52,13 @@ _OPTIONAL = ("negative_prompt", "guidance_scale", "num_inference_steps", "speed"
 class Form:
     """The widgets, made where this is called within a `gr.Blocks`."""
 
-    def __init__(self, labels: Labels, engines: Mapping[str, EngineSpec]) -> None:
+    def __init__(
+        self,
+        labels: Labels,
+        engines: Mapping[str, EngineSpec],
+        devices: Callable[[], Sequence[str]] = lambda: (),
+    ) -> None:
+        """`devices`: the ids of those that there are; with several, people choose."""
         with gr.Row(elem_id="i2v-picture-head"):
             labels.of(gr.HTML(elem_id="i2v-picture-label"), value="picture.label")
             self.cropping = Cropping(labels)
@@ -73,6 +79,7 @@ class Form:
         self.prompt_error = gr.HTML(elem_id="i2v-prompt-error")
         presets = _named("preset", PresetName)
         self._engines = engines
+        self._devices = devices
         with gr.Column(elem_id="i2v-choices"):
             self.preset = labels.of(
                 gr.Radio(presets("en"), value="standard", elem_id="i2v-preset"), presets, label="preset.label"
@@ -137,6 +144,12 @@ class Form:
             info="negative_prompt.help",
             placeholder="negative_prompt.placeholder",
         )
+        # Its choices are what there is: see `choices`.
+        self.device = labels.of(
+            Dropdown([("", "")], value="", visible=False, elem_id="i2v-device"),
+            label="device.label",
+            info="device.help",
+        )
         # A text, since Gradio's number cannot be left empty: it becomes 0.
         self.seed = labels.of(
             gr.Textbox(max_lines=1, elem_id="i2v-seed"), label="seed.label", info="seed.help"
@@ -155,14 +168,14 @@ class Form:
         return [
             self.picture, self.prompt, self.preset, self.engine, self.resolution, self.fit, self.num_frames,
             self.num_frames_of, self.fps, self.num_inference_steps, self.guidance_scale, self.speed,
-            *self.cropping.widgets(), *self.options.widgets(), *self.pictures.widgets(),
+            self.device, *self.cropping.widgets(), *self.options.widgets(), *self.pictures.widgets(),
         ]  # fmt: skip
 
     def shaped(self) -> list[Any]:
         """Return the widgets that `shape` and `choices` change."""
         return [
             self.preset, *self.prompts, self.resolution, self.fit, self.num_frames_of, *self.with_seed,
-            *(getattr(self, name) for name in (*NUMBERS, *_OPTIONAL)), *self.options.groups(),
+            self.device, *(getattr(self, name) for name in (*NUMBERS, *_OPTIONAL)), *self.options.groups(),
             *self.pictures.groups(),
         ]  # fmt: skip
 
@@ -224,7 +237,13 @@ class Form:
         return {
             self.fit: gr.update(choices=fits, value=fit if fit in ways else ways[0], visible=len(ways) > 1),
             self.preset: gr.update(choices=presets, value=preset if preset in names else "standard"),
+            self.device: self._device_choices(language),
         }
+
+    def _device_choices(self, language: Language) -> Any:
+        ids = list(dict.fromkeys(filter(None, self._devices())))
+        choices = [(text("device.any", language), ""), *((name, name) for name in ids)]
+        return gr.update(choices=choices, visible=len(ids) > 1)
 
     def shape(self, spec: EngineSpec, numbers: Mapping[str, object]) -> Updates:
         """Return the updates that show what can be asked of `spec`, with the `numbers` of a generation.
@@ -258,6 +277,8 @@ class Form:
         settled = {name: fields.get(name, silence) for name, silence in _SETTLED.items()}
         filled = {getattr(self, name): value for name, value in settled.items()}
         filled |= self.cropping.filled(fields.get("crop"))
+        device = fields.get("device")
+        filled[self.device] = device if device in self._devices() else ""
         return filled | self.options.filled(spec, fields.get("options"))
 
     def repeated(self, fields: Mapping[str, object], spec: EngineSpec) -> Updates:

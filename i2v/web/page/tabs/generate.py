@@ -58,7 +58,7 @@ class GenerateTab:
         self.brought_back = gr.State("")
         with gr.Row(elem_id="i2v-studio"):
             with gr.Column(scale=5, min_width=300):
-                self.form = Form(labels, self._service.engines)
+                self.form = Form(labels, self._service.engines, self._devices)
                 self.outlook = Outlook(shared, self.view, self.form)
                 with gr.Row(elem_id="i2v-ask"):
                     self.go = labels.of(
@@ -119,7 +119,9 @@ class GenerateTab:
         screen.cancel.click(self.cancel, {self.view}, screen.status, **QUIET)
 
         # When the tab is looked at, since a model may have been fetched meanwhile.
-        spoken = switched.then(self.switch, here | {form.fit, form.preset}, [form.fit, form.preset], **QUIET)
+        spoken = switched.then(
+            self.switch, here | {form.fit, form.preset}, [form.fit, form.preset, form.device], **QUIET
+        )
         for event in (loaded, spoken, looked_at(title)):
             event.then(self.outlook.look, everything, seen, **QUIET)
         # A result, since what was finished tells what the next one will take. Not the preset and the engine:
@@ -166,6 +168,9 @@ class GenerateTab:
         outputs = [shared.opened, shared.remembered, shared.tabs, self.form.picture, *self.form.kept()]
         taken = opened.then(self.filling.take_over, inputs, outputs, **QUIET)
         taken.then(self.outlook.look, self.outlook.inputs(), self.outlook.widgets(), **QUIET)
+
+    def _devices(self) -> list[str]:
+        return [state.id for state in self._service.devices()]
 
     # --- handlers: what is asked for
 

@@ -114,7 +114,7 @@ class QueueTab:
         return ""
 
     def _version(self) -> object:
-        return self._service.revision(), time.time() // AGAIN_SECONDS
+        return self._service.revision(), time.time() // AGAIN_SECONDS, self._service.devices()
 
     def _show(self, view: QueueView) -> Updates:
         language, cursors = view.language, view.cursors
@@ -127,7 +127,9 @@ class QueueTab:
             return {self.message: panels.error(error.to_dict(), language)}
         return {
             self.message: "",
-            self.running: queue_panels.running(unfinished, language, time.time(), paused, allows),
+            self.running: queue_panels.running(
+                unfinished, language, time.time(), paused, self._service.devices(), allows
+            ),
             self.waiting: queue_panels.waiting(unfinished, language, allows),
             self.finished: queue_panels.finished(
                 page,

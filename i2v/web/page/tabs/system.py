@@ -109,11 +109,20 @@ class SystemTab:
         language = view.language
         deletes = panels.retention(self._context.settings.storage, language)
         return {
-            self.about: system_panels.overview(self._service.overview(), language, deletes),
+            self.about: system_panels.overview(
+                self._service.overview(), language, deletes, self._service.devices(), self._titles(language)
+            ),
             self.report: system_panels.report(view.report, language) if view.report else "",
             self.webhooks: self._webhooks(language),
             self.log: self._log(language),
         }
+
+    def _titles(self, language: Language) -> dict[str, str]:
+        """Return what each job that runs is called, by its id."""
+        try:
+            return {job.id: panels.title(job, language) for job in self._service.page("running").jobs}
+        except I2VError:  # the database is away, as other tabs tell
+            return {}
 
     def _webhooks(self, language: Language) -> str:
         webhooks = self._service.webhooks

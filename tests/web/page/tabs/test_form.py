@@ -159,3 +159,15 @@ def test_the_ways_with_another_shape_are_the_engines_in_the_language_of_the_page
     )
     assert form.choices(two, "en", "crop")[form.fit]["value"] == "crop"
     assert form.choices(CONTRARY, "en")[form.fit]["visible"] is False  # there is nothing to choose
+
+
+def test_a_device_is_chosen_only_where_there_are_several(form: Form, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert form.choices(I2VGEN_XL, "en")[form.device]["visible"] is False
+    assert form.filled({"device": "cuda:1"}, I2VGEN_XL)[form.device] == "", "there is none"
+    monkeypatch.setattr(form, "_devices", lambda: ["cuda:0", "cuda:0", "cuda:1", ""])
+    shown = form.choices(I2VGEN_XL, "en")[form.device]
+    assert shown["visible"] is True
+    assert shown["choices"] == [("Any that is free", ""), ("cuda:0", "cuda:0"), ("cuda:1", "cuda:1")]
+    assert form.filled({"device": "cuda:1"}, I2VGEN_XL)[form.device] == "cuda:1"
+    assert form.fields(values(form, device="cuda:1"), I2VGEN_XL)["device"] == "cuda:1"
+    assert "device" not in form.fields(values(form), I2VGEN_XL)

@@ -1,0 +1,36 @@
+"""The devices that jobs can be run on, as far as claims ask for them: their ids, and what is free there.
+
+Owns these statements. What a device is, and who works on it, is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from i2v.jobs.database import Database
+
+
+class Devices:
+    """The part of a `JobStore` that knows devices by their ids; threads share it.
+
+    Every method may raise `I2VError` (`database.*`) if the file cannot be used.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def replace(self, ids: Iterable[str]) -> None:
+        """Forget all devices but these, of which nothing is known yet: for the start of a service."""
+        with self._database.write() as db:
+            db.execute("DELETE FROM devices")
+            db.executemany("INSERT INTO devices (id) VALUES (?)", [[each] for each in dict.fromkeys(ids)])
+
+    def add(self, ids: Iterable[str]) -> None:
+        """Let jobs wait for these devices too, before anything is known of them."""
+        with self._database.write() as db:
+            db.executemany("INSERT OR IGNORE INTO devices (id) VALUES (?)", [[each] for each in ids])
+
+    def measured(self, device: str, free_bytes: int | None) -> None:
+        """Note what a worker has found free; `None` where it cannot tell."""
+        with self._database.write() as db:
+            db.execute("INSERT OR REPLACE INTO devices VALUES (?, ?)", [device, free_bytes])

@@ -93,6 +93,7 @@ class Submission:
         idempotency_key: a submission that has the key and the fingerprint of an earlier one is that one.
         webhook: who is told what becomes of the job, as JSON that `deliveries` reads.
         request_id: of the HTTP request that it came by; lines of the log have it.
+        picture_name: of the picture's file, as whoever sent it calls it; "" where that is not known.
     """
 
     request: JsonObject
@@ -107,6 +108,7 @@ class Submission:
     place: Place | None = None
     webhook: str | None = None
     request_id: str | None = None
+    picture_name: str = ""
     id: str = field(default_factory=new_job_id)
 
 
@@ -154,7 +156,8 @@ class Job:
         starred: somebody wants to keep it: it is never deleted by itself.
         deleted_at: when it was put into the trash; `None` where it was not.
         history: attempts that have ended, the last `MAX_HISTORY` of them.
-        request_id: see `Submission`.
+        request_id, picture_name: see `Submission`.
+        tags: words that people have given it, in the order of the alphabet; see `library.tag_of`.
     """
 
     id: str
@@ -189,6 +192,8 @@ class Job:
     deleted_at: float | None = None
     batch: str | None = None
     request_id: str | None = None
+    picture_name: str = ""
+    tags: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -229,6 +234,7 @@ class Filters:
     Attributes:
         starred: those with a star alone.
         engine: the name of the one that they are for; "" for any.
+        tag: one that they have; "" for any.
         since, until: when they were submitted, in seconds since 1970, both included; `None` for any time.
         deleted: those in the trash, and no others.
     """
@@ -239,6 +245,7 @@ class Filters:
     until: float | None = None
     deleted: bool = False
     order: SortOrder = "newest"
+    tag: str = ""
 
 
 ALL = Filters()

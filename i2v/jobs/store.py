@@ -149,7 +149,7 @@ class JobStore:
                     db.execute(change, [new.place.batch, earlier["id"]])
                 return get_job(db, earlier["id"])
             self._check_room(db)
-            if db.execute("SELECT 1 FROM jobs WHERE output = ?", [new.output]).fetchone():
+            if db.execute("SELECT 1 FROM jobs WHERE output = ? COLLATE NOCASE", [new.output]).fetchone():
                 raise OutputTaken(new.output)
             insert_job(db, new, self._clock())
             return get_job(db, new.id)

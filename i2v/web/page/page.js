@@ -51,6 +51,22 @@
   };
   for (const name of ["play", "pause", "seeked", "timeupdate"]) document.addEventListener(name, follow, true);
 
+  // The photo over its clip, as far as the divider says: from the left.
+  document.addEventListener("click", event => {
+    const button = event.target.closest?.(".i2v-photo-open"), frame = button?.parentElement;
+    if (!frame) return;
+    const isShown = button.getAttribute("aria-pressed") !== "true";
+    const photo = frame.querySelector(".i2v-photo"), divider = frame.querySelector(".i2v-photo-divider");
+    button.setAttribute("aria-pressed", String(isShown));
+    if (isShown) photo.src = photo.dataset.src;
+    photo.hidden = divider.hidden = !isShown;
+    if (isShown) divider.focus();
+  });
+  document.addEventListener("input", event => {
+    if (!event.target.matches?.(".i2v-photo-divider")) return;
+    event.target.parentElement.style.setProperty("--i2v-divider", `${event.target.value}%`);
+  });
+
   // The tab stands in the address, so that a reload comes back to it: however it was chosen. Not before the
   // page has opened the one that it came with (`blocks._OPEN_TAB`).
   const keepTab = () => {

@@ -196,7 +196,20 @@ def video(job: Job, language: Language, problem: VideoProblem | None = None) -> 
     broken = escape(text("video.broken", language))
     return (
         f'<div class="i2v-frame" style="{shape}" data-broken="{broken}">'
-        f'<video src="api/v1/jobs/{job.id}/video" controls autoplay loop muted playsinline></video></div>'
+        f'<video src="api/v1/jobs/{job.id}/video" controls autoplay loop muted playsinline></video>'
+        f"{_photo(job, language)}</div>"
+    )
+
+
+def _photo(job: Job, language: Language) -> str:
+    """Return the job's picture, to be laid over its clip up to a divider; `page.js` shows and moves it."""
+    keys = ("photo.compare", "photo.alt", "photo.divider")
+    button, photo, divider = (escape(text(key, language)) for key in keys)
+    return (
+        f'<button type="button" class="i2v-act i2v-photo-open" aria-pressed="false">{button}</button>'
+        f'<img class="i2v-photo" data-src="api/v1/jobs/{job.id}/picture" alt="{photo}" hidden>'
+        f'<input type="range" class="i2v-photo-divider" min="0" max="100" value="50" aria-label="{divider}"'
+        " hidden>"
     )
 
 

@@ -64,7 +64,7 @@ class Filling:
         picture = None
         with suppress(I2VError):  # it cannot be read now: the form stays without it
             picture = await self._context.look(lambda: self._service.picture(job))
-        return await run_sync(self._form.placed, values, picture)
+        return await run_sync(self._form.placed, values, picture, job.picture_name)
 
     async def _of_job(self, view: Showing, job: Job) -> Updates:
         """Return the form as the job was asked for, with the numbers that were run."""
@@ -108,7 +108,7 @@ class Filling:
         """Put an example picture and its prompt into the form."""
         name, language = Action.of(event).id, self._shared.language_of(values)
         picture = example(name)
-        placed = await run_sync(self._form.placed, values, picture)
+        placed = await run_sync(self._form.placed, values, picture, name)
         return placed if picture is None else placed | {self._form.prompt: prompt_of(name, language)}
 
     async def add_motion(self, values: Values, event: gr.EventData) -> Any:

@@ -295,9 +295,11 @@ class GenerateTab:
         others = await run_sync(self.form.pictures.files, values, spec)
         if values[self.view].shaped is None:  # pressed before the form was filled: the preset has the numbers
             fields = {name: value for name, value in fields.items() if name not in NUMBERS}
+        path = self.form.picture_path(values)
+        name = "" if path is None else path.name
         for seed in seeds:
             asked = {**fields, **(seed if spec.capabilities.seed else {})}
-            yield (await self._context.submit(asked, picture, others=others)).id
+            yield (await self._context.submit(asked, picture, others=others, picture_name=name)).id
 
     async def cancel(self, values: Values) -> str:
         view: Showing = values[self.view]

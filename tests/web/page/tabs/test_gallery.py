@@ -204,6 +204,28 @@ def test_several_are_deleted_or_made_again_at_once(bench: GalleryBench) -> None:
     assert nothing[bench.tab.message] == ""
 
 
+def test_tags_are_given_to_what_is_ticked_looked_for_and_taken_away(bench: GalleryBench) -> None:
+    first, second, third = (made(bench, f"clip {number}") for number in range(3))
+
+    def press(act: str, word: str, picked: object = ()) -> str:
+        event = clicked(act, "", picked, word)
+        return str(run(bench.tab.act(bench.values(), event))[bench.tab.message])
+
+    def look() -> list[str]:
+        markup = bench.tab._found(bench.view)[bench.tab.clips]
+        return re.findall(r'data-act="open" data-id="(\w+)"><?[ORa-z]', markup)
+
+    assert "Tag added to 2 clips." in press("add_tag", " Night <b>", [first, third])
+    assert "1 to 40 characters" in press("add_tag", "", [first])
+    press("tag", "night <b>")
+    assert look() == [third, first]
+    assert "night &lt;b&gt; 2" in bench.tab._found(bench.view)[bench.tab.clips]
+    press("remove_tag", "night <b>", [first, third])
+    assert look() == []
+    press("tag", "night <b>")  # its button stays, or nobody could turn back
+    assert look() == [third, second, first]
+
+
 def test_a_clip_whose_file_was_moved_away_is_no_longer_promised(
     bench: GalleryBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,7 +25,6 @@ from i2v.web.page import models_panels, panels, plan_panels
 from i2v.web.page.framing import Framing, on_picture
 from i2v.web.page.inspected import Inspected
 from i2v.web.page.starting_points import chips, examples
-from i2v.web.page.tabs.cropping import box
 from i2v.web.page.tabs.form import Form
 from i2v.web.page.tabs.showing import Place, Showing, place_of
 from i2v.web.page.tabs.widgets import Action, Shared, Updates, Values, acting_html
@@ -128,14 +127,15 @@ class Outlook:
         return said | {
             self.plan: plan_panels.forecast(plan, view.framing, language),
             self.advice: panels.notices(listed, language),
-            self._form.cut: self._cut(view.framing, can_pad, language),
+            self._form.cut: self._cut(values, view.framing, can_pad, language),
         }
 
-    def _cut(self, framing: Framing | None, can_pad: bool, language: Language) -> str:
+    def _cut(self, values: Values, framing: Framing | None, can_pad: bool, language: Language) -> str:
         """Return what is said of what is cut, with what the crop box is drawn from."""
         if framing is None:
             return ""
-        return on_picture(framing, can_pad, language) + box(framing.crop, language)
+        box = self._form.cropping.box(values, framing.crop, language)
+        return on_picture(framing, can_pad, language) + box
 
     async def cropped(self, values: Values) -> JsonObject:
         """Return the `crop` of a request for the picture in the form, where a part of it is chosen.

@@ -59,6 +59,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     # what goes in
     "picture.label": ("Picture", "图片"),
     "picture.placeholder": ("Drop, paste or click", "拖入、粘贴或点击上传"),
+    "upload.drop": ("Drop a file here, or click", "将文件拖到此处，或点击上传"),
+    "upload.upload": ("Upload", "上传"),
+    "upload.webcam": ("Take a photo", "拍照"),
+    "upload.paste": ("Paste", "粘贴"),
+    "upload.remove": ("Remove Image", "移除图片"),
     "shape.label": ("Shape", "画面形状"),
     "shape.picture": ("Whole", "整张"),
     "shape.own": ("Free", "自由"),
@@ -520,6 +525,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "models.file": ("{file}: {done} of {total}", "{file}：已完成 {done}/{total}"),
     "models.from": ("from {source}", "来自 {source}"),
     # the system
+    "system.queue": ("Queue", "队列"),
     "system.device": ("Device", "运行设备"),
     "system.device.value": ("{name}, {gib} GB of memory", "{name}，内存 {gib} GB"),
     "system.device.unknown": ("Not known yet: the worker is starting.", "暂时未知：工作进程正在启动。"),

@@ -59,6 +59,7 @@ def test_every_text_is_used_and_every_used_one_is_there() -> None:
         "speed": get_args(Speed),
         "forecast": get_args(Fit),
         "motion": tuple(MOTIONS),
+        "upload": ("drop", "upload", "webcam", "paste", "remove"),
         "crop": CORNERS,
         "cut": ("left", "top", "right", "bottom"),
         "status": (*(phase for phase in get_args(Phase) if phase != "queued"), "cancelled", "succeeded"),

@@ -4,6 +4,7 @@
   const find = selector => document.querySelector(selector);
   const STEP = 0.01;  // of the picture, for an arrow key; with Shift five of them
   const LEAST = 0.05;  // of a side, as `core.crop` has it
+  const INSET = 7;  // pixels: what is beyond the picture is not seen, and takes no finger
   const CORNERS = ["nw", "ne", "sw", "se"];
   const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
   let parts = null, held = null, pending = null, seen = "", keepsShape = false, writing = 0;
@@ -21,9 +22,11 @@
     box.style.top = `${y(top)}px`;
     box.style.width = `${(right - left) * image.offsetWidth}px`;
     box.style.height = `${(bottom - top) * image.offsetHeight}px`;
+    const inside = (at, begin, length) => Math.min(Math.max(at, begin + INSET), begin + length - INSET);
     for (const [corner, handle] of Object.entries(handles)) {
-      handle.style.left = `${x(corner.includes("w") ? left : right)}px`;
-      handle.style.top = `${y(corner.includes("n") ? top : bottom)}px`;
+      const across = x(corner.includes("w") ? left : right), down = y(corner.includes("n") ? top : bottom);
+      handle.style.left = `${inside(across, image.offsetLeft, image.offsetWidth)}px`;
+      handle.style.top = `${inside(down, image.offsetTop, image.offsetHeight)}px`;
     }
     const room = [1 - (right - left), 1 - (bottom - top)];
     const percent = [left, top].map((side, axis) => room[axis] > 0.001 ? Math.round(100 * side / room[axis]) : 0);

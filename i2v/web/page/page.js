@@ -31,6 +31,22 @@
     next.click();
   });
 
+  // Gradio has its own words at places for files, in the browser's language: here they are the page's.
+  const NAMES = [
+    ["button.upload-container", "drop"], ["[data-testid=image] .top-panel .icon-button:not(:has(button))", "remove"], ["[data-testid=image] button.icon:nth-of-type(1)", "upload"],
+    ["[data-testid=image] button.icon:nth-of-type(2)", "webcam"], ["[data-testid=image] button.icon:nth-of-type(3)", "paste"],
+  ];
+  const nameUploads = () => {
+    const words = find("#i2v-words-of-uploads")?.dataset;
+    if (!words) return;
+    const name = (element, word) => element.getAttribute("aria-label") === word || element.setAttribute("aria-label", word);
+    for (const [selector, word] of NAMES) document.querySelectorAll(selector).forEach(each => name(each, words[word]));
+    for (const each of document.querySelectorAll(":is(#i2v-gallery-drop, #i2v-batch-drop, #i2v-batch-file) [data-testid=upload-text]")) {
+      if (each.dataset.words !== words.drop) each.dataset.words = words.drop;
+    }
+  };
+  setInterval(nameUploads, 300);
+
   // The title tells how far the clip is, for whoever looks at another window meanwhile.
   let plain = "";
   setInterval(() => {

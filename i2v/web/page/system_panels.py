@@ -18,11 +18,18 @@ from i2v.web.texts import text, translate
 GIB = 2**30
 
 
-def overview(found: Overview, language: Language, deletes: str = "") -> str:
-    """`deletes`: what the service deletes by itself, in a line of plain text."""
+def overview(found: Overview, language: Language, deletes: str = "", paused: bool = False) -> str:
+    """Return what there is and where.
+
+    Args:
+        deletes: what the service deletes by itself, in a line of plain text.
+        paused: no job of the queue begins.
+    """
     docs = f'<a href="docs">{escape(text("system.docs.link", language))}</a>'
+    queue = _row("system.queue", escape(text("queue.paused", language)), language) if paused else ""
     machine = (
-        _row("system.device", escape(_device(found, language)), language)
+        queue
+        + _row("system.device", escape(_device(found, language)), language)
         + _row("system.engine", escape(_engine(found, language)), language)
         + _row("system.platform", escape(found.system), language)
         + _row("system.docs", docs, language)

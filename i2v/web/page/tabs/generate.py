@@ -119,8 +119,10 @@ class GenerateTab:
         screen.cancel.click(self.cancel, {self.view}, screen.status, **QUIET)
 
         # When the tab is looked at, since a model may have been fetched meanwhile.
-        spoken = switched.then(self.switch, here | {form.fit, form.preset}, [form.fit, form.preset], **QUIET)
-        for event in (loaded, spoken, looked_at(title)):
+        # Also when the page has loaded: meanwhile somebody may have chosen another language.
+        chosen = [form.fit, form.preset]
+        spoken = [event.then(self.switch, here | {*chosen}, chosen, **QUIET) for event in (switched, loaded)]
+        for event in (*spoken, looked_at(title)):
             event.then(self.outlook.look, everything, seen, **QUIET)
         # A result, since what was finished tells what the next one will take. Not the preset and the engine:
         # another one's bounds must be in the browser before its values are sent again.

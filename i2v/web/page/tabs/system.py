@@ -107,8 +107,9 @@ class SystemTab:
     def _show(self, view: SystemView) -> Updates:
         language = view.language
         deletes = panels.retention(self._context.settings.storage, language)
+        paused = self._service.queue.is_paused()
         return {
-            self.about: system_panels.overview(self._service.overview(), language, deletes),
+            self.about: system_panels.overview(self._service.overview(), language, deletes, paused),
             self.report: system_panels.report(view.report, language) if view.report else "",
             self.webhooks: self._webhooks(language),
             self.log: self._log(language),

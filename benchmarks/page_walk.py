@@ -1,11 +1,12 @@
-"""A walk over the page as a new user does it, from the drop of a photo to a favourite clip: clicks and seconds.
+"""A walk over the page as a new user does it, from the drop of a photo to a favourite clip, counted.
 
     python -m benchmarks.page_walk [--json FILE]
 
 A real service with the embedded model and an empty data folder, in the system's Chromium at 1440 x 900.
-Counted is what a person does (a dropped file, clicks), and how long the page takes for it: nobody thinks, reads
-or types here, and nothing is known of how long people need for that. The tabs are looked at, too: how far
-what all of them share moves when another one is chosen. Needs the `test` extra and a program called chromium.
+Counted is what a person does (a dropped file, clicks), and how long the page takes for it: nobody thinks,
+reads or types here, and nothing is known of how long people need for that. The tabs are looked at, too: how
+far what all of them share moves when another one is chosen. Needs the `test` extra and a program called
+chromium.
 """
 
 from __future__ import annotations

@@ -39,7 +39,11 @@
   const nameUploads = () => {
     const words = find("#i2v-words-of-uploads")?.dataset;
     if (!words) return;
-    const name = (element, word) => element.getAttribute("aria-label") === word || element.setAttribute("aria-label", word);
+    const name = (element, word) => {
+      for (const attribute of ["aria-label", ...(element.title ? ["title"] : [])]) {
+        if (element.getAttribute(attribute) !== word) element.setAttribute(attribute, word);
+      }
+    };
     for (const [selector, word] of NAMES) document.querySelectorAll(selector).forEach(each => name(each, words[word]));
     for (const each of document.querySelectorAll(":is(#i2v-gallery-drop, #i2v-batch-drop, #i2v-batch-file) [data-testid=upload-text]")) {
       if (each.dataset.words !== words.drop) each.dataset.words = words.drop;

@@ -296,6 +296,8 @@ def _options(ran: Generation, spec: EngineSpec | None, language: Language) -> st
         shown_value = value if field is None else choice_label(ran.engine, field, value, language)
         if isinstance(value, bool):
             shown_value = text("option.yes" if value else "option.no", language)
+        elif isinstance(value, float):
+            shown_value = f"{value:.6g}"
         parts.append(f"{label}: {shown_value}")
     return " · ".join(parts)
 

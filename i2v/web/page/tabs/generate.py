@@ -120,8 +120,8 @@ class GenerateTab:
 
         # When the tab is looked at, since a model may have been fetched meanwhile.
         # Also when the page has loaded: meanwhile somebody may have chosen another language.
-        chosen = [form.fit, form.preset]
-        spoken = [event.then(self.switch, here | {*chosen}, chosen, **QUIET) for event in (switched, loaded)]
+        named = [form.fit, form.preset]
+        spoken = [event.then(self.switch, here | {*named}, named, **QUIET) for event in (switched, loaded)]
         for event in (*spoken, looked_at(title)):
             event.then(self.outlook.look, everything, seen, **QUIET)
         # A result, since what was finished tells what the next one will take. Not the preset and the engine:

@@ -218,7 +218,7 @@ def test_the_page_speaks_the_browsers_language_says_what_is_wrong_and_remembers_
     page.fill("#i2v-prompt textarea", QUICK)
     go.click()
     expect(beside).to_contain_text("图片损坏")
-    page.get_by_label("Remove Image").click()
+    page.get_by_label("移除图片").click()
     expect(beside).to_be_hidden()  # it is mended
 
     page.click("#i2v-language label:has-text('English')")

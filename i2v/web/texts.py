@@ -92,6 +92,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "motion.out": ("out", "拉远"),
     "motion.clockwise": ("turn", "旋转"),
     "motion.counterclockwise": ("turn", "旋转"),
+    "motion.slow": ("slow", "慢"),
+    "motion.fast": ("fast", "快"),
     "motion.still": ("still", "静止"),
     "examples.label": ("New here? Start with one of these:", "第一次用？点一个示例开始："),
     "preset.label": ("Quality", "质量"),

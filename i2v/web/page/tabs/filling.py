@@ -17,7 +17,7 @@ from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import I2VError, InvalidRequest
 from i2v.core.schema import Language
 from i2v.jobs.model import Job, JsonObject
-from i2v.web.page.starting_points import example, motions_of, prompt_of, with_motion
+from i2v.web.page.starting_points import PACES, example, motions_of, prompt_of, with_motion, with_pace
 from i2v.web.page.tabs.form import Form
 from i2v.web.page.tabs.outlook import Outlook
 from i2v.web.page.tabs.showing import Showing
@@ -118,6 +118,8 @@ class Filling:
             spec = await self._context.engine(self._form.engine_named(values))
         except I2VError:  # `look` tells it
             return gr.skip()
+        if name in PACES and motions_of(spec):
+            return with_pace(values[self._form.prompt] or "", name, language)
         if name not in motions_of(spec):
             return gr.skip()
         return with_motion(values[self._form.prompt] or "", name, spec, language)

@@ -1,14 +1,16 @@
 """Pictures of the page for the documentation: a real service, the embedded model, the system's Chromium.
 
-    python -m scripts.screenshots FOLDER
+    python -m scripts.screenshots FOLDER [--every]
 
-Makes light.png, dark.png, chinese.png, running.png, phone.png and one of each further tab. Needs the `test`
-extra and a program called chromium. Look at them: nothing here can tell whether they are good.
+Makes light.png, dark.png, chinese.png, running.png, phone.png and one of each further tab; with --every, all
+tabs at three widths, in both themes and both languages: sixty pictures. Needs the `test` extra and a program
+called chromium. Look at them: nothing here can tell whether they are good.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -17,7 +19,9 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
+from urllib.request import urlopen
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -29,6 +33,7 @@ CLIPS = (
 )
 CHINESE = ("coffee.jpg", "镜头向左平移")
 TABS = ("queue", "gallery", "batch", "system")
+WIDTHS = (1440, 1024, 390)
 WAIT = 600_000  # milliseconds
 
 
@@ -72,8 +77,9 @@ def ask(page: Page, picture: str, prompt: str) -> None:
     page.click("#i2v-go")
 
 
-def take(page: Page, folder: Path, name: str) -> None:
-    page.wait_for_timeout(1500)  # for what fades in
+def take(page: Page, folder: Path, name: str, seconds: float = 4) -> None:
+    page.mouse.move(2, 2)  # over a player it would show the player's buttons
+    page.wait_for_timeout(seconds * 1000)  # for what fades in, and out
     page.screenshot(path=folder / f"{name}.png")
     print(folder / f"{name}.png")
 
@@ -103,12 +109,31 @@ def take_all(browser: Browser, url: str, folder: Path) -> None:
         take(page, folder, tab)
 
 
+def take_every(browser: Browser, url: str, folder: Path) -> None:
+    """Look at all tabs in every way, once there are clips."""
+    job = newest_clip(url)
+    for width, scheme, locale in product(WIDTHS, ("light", "dark"), ("en-US", "zh-CN")):
+        page = open_page(browser, f"{url}/?job={job}", width, scheme, locale)
+        expect(page.locator("#i2v-frame video")).to_be_visible(timeout=WAIT)
+        for tab in ("generate", *TABS):
+            page.click(f"#i2v-tab-{tab}-button")
+            take(page, folder, f"{tab}-{width}-{scheme}-{locale[:2]}", seconds=2)
+        page.context.close()
+
+
+def newest_clip(url: str) -> str:
+    with urlopen(f"{url}/api/v1/jobs?status=succeeded&limit=1") as answer:
+        return str(json.load(answer)["jobs"][0]["id"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path)
-    folder: Path = parser.parse_args().folder.absolute()
+    parser.add_argument("--every", action="store_true", help="all tabs in every width, theme and language")
+    arguments = parser.parse_args()
+    folder: Path = arguments.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     chromium = shutil.which("chromium") or sys.exit(
         "chromium is not installed. Fix: apt-get install chromium"
@@ -120,6 +145,8 @@ def main() -> None:
     ):
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         take_all(browser, url, folder)
+        if arguments.every:
+            take_every(browser, url, folder)
         browser.close()
 
 

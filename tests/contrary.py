@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from i2v.core.engine_spec import Capabilities, EngineSpec, FrameCounts, Options, Preset
+from i2v.core.engine_spec import Capabilities, Corners, EngineSpec, FrameCounts, Options, Preset
 from i2v.core.schema import Generation, MemoryPlan, Within
 from i2v.engines.base import NO_LADDER, Conditioned, Decoded, Event, Inputs, Ladder
 
@@ -28,6 +28,12 @@ class ContraryOptions(Options):
     loop: bool | None = Field(None, title="Loop")
     words: str | None = Field(None, title="Words", max_length=20)
     points: list[float] | None = Field(None, title="Points")
+
+    def views(self, num_frames: int, picture: tuple[int, int], size: tuple[int, int]) -> list[Corners]:
+        """See the left half first, and at the end what lies so far to its right."""
+        width, height = picture
+        places = [] if self.shift is None else [0, self.shift * width]
+        return [(x, 0, x + width / 2, 0, x + width / 2, height, x, height) for x in places]
 
 
 CONTRARY = EngineSpec(

@@ -67,8 +67,9 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         "--name",
         default="{stem}",
         metavar="PATTERN",
-        help="names of the videos: {stem} of the picture, {number}, {seed}, {engine}, {width}, {height},"
-        " {num_frames}, {fps} (default: {stem}); _2 follows where a name is taken",
+        help="names of the videos: {stem} of the picture, {picture} (its letters and digits), {prompt},"
+        " {number}, {seed}, {engine}, {width}, {height}, {num_frames}, {fps} (default: {stem}); _2 follows"
+        " where a name is taken",
     )
     parser.add_argument("--server", metavar="URL", help="let this server make the clips")
     parser.add_argument("--token", help="the server's access token (default: I2V_SECURITY__TOKEN)")

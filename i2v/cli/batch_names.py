@@ -7,12 +7,13 @@ from pathlib import Path
 from string import Formatter
 
 from i2v.core.errors import InvalidRequest
+from i2v.core.file_names import cleaned
 from i2v.core.schema import shown
 from i2v.media.outputs import MAX_NAME_BYTES
 
 FROM_RESULT = ("seed", "engine", "width", "height", "num_frames", "fps")
-KNOWN = ("stem", "number", *FROM_RESULT)
-_SAMPLE = {name: name if name in ("stem", "engine") else 1 for name in KNOWN}
+KNOWN = ("stem", "picture", "prompt", "number", *FROM_RESULT)  # picture: the stem as any system takes it
+_SAMPLE = {name: name if name in ("stem", "picture", "prompt", "engine") else 1 for name in KNOWN}
 
 
 class NamePattern:
@@ -39,6 +40,8 @@ class NamePattern:
         result: see `Maker.result`.
         """
         values = {name: result.get(name, "") for name in FROM_RESULT}
+        values["picture"] = cleaned(stem) or "picture"
+        values["prompt"] = cleaned(str(result.get("prompt", ""))) or "prompt"
         name = self._pattern.format(stem=stem, number=number, **values)
         name = name.encode()[: MAX_NAME_BYTES - 20].decode(errors="ignore")  # there is more to come
         yield folder / f"{name}.mp4"

@@ -34,6 +34,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from i2v.core.file_names import facts_of
     from i2v.core.settings import load_settings
     from i2v.media.outputs import OutputFile, OutputName
     from i2v.media.unpublished import read_kept
@@ -42,7 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     output = load_settings(arguments.config, os.environ).output
     kept = read_kept(arguments.frames)
-    target: OutputTarget = OutputName(output.directory, datetime.now(), output.prefix)
+    facts = facts_of(kept.about.generation, "")
+    target: OutputTarget = OutputName.of(output, datetime.now(), facts)
     if arguments.output is not None:
         target = OutputFile(arguments.output, force=arguments.force)
     check_output(target, with_sound=kept.about.sound is not None)

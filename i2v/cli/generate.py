@@ -169,7 +169,7 @@ def run(arguments: argparse.Namespace) -> int:
     from i2v.media.outputs import OutputFile, OutputName
     from i2v.pipeline.make import check_output
 
-    target: OutputTarget = OutputName(settings.output.directory, submitted, settings.output.prefix)
+    target: OutputTarget = OutputName.of(settings.output, submitted)
     if output is not None:
         target = OutputFile(output, force=arguments.force)
     check_output(target)  # before torch is loaded, which takes seconds
@@ -187,9 +187,11 @@ def _make(
     settings: Settings,
     progress: ClipProgress,
 ) -> Result:
+    from i2v.core.file_names import facts_of
     from i2v.core.stages import Stage
     from i2v.engines.registry import engines
     from i2v.media.image import ImageLimits, decode_picture
+    from i2v.media.outputs import OutputName
     from i2v.memory.plan import probe_device
     from i2v.pipeline.engines import EngineCache
     from i2v.pipeline.make import Output, make_clip
@@ -205,6 +207,8 @@ def _make(
         os.environ.update(environment(request.device, os.environ))  # before torch is there
         device = probe_device(device_type(request.device) or settings.engine.device)
         plan = ClipPlanner(settings, engines()).plan_clip(request, pictures[0].image.size, device)
+    if isinstance(target, OutputName):
+        target = replace(target, facts=facts_of(plan.generation, images[0].name))
     cache = EngineCache(settings.models)
     result = make_clip(plan, pictures, Output(target, recorder), cache, settings, progress.show, watch)
     return replace(result, notices=(*result.notices, *progress.differences))

@@ -34,6 +34,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     listing.add_argument("--search", metavar="WORDS", default="", help="only those with this in the prompt")
     listing.add_argument("--owner", metavar="NAME", default="", help="only those of this user")
     listing.add_argument("--starred", action="store_true", help="only those with a star")
+    listing.add_argument("--tag", default="", help="only those with this tag")
     listing.add_argument("--deleted", action="store_true", help="only those in the trash")
     listing.add_argument("--limit", type=int, metavar="N", default=50, help="how many (default: 50)")
     for name, act, words in (
@@ -41,6 +42,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         ("cancel", _cancel, "cancel jobs that wait or run"),
         ("retry", _retry, "put failed or cancelled jobs into the queue again"),
         ("star", _star, "give jobs a star: no limit ever deletes them"),
+        ("tag", _tag, "give jobs tags, or take them away"),
         ("delete", _delete, "put finished jobs into the trash, with their videos"),
         ("restore", _restore, "take jobs out of the trash"),
     ):
@@ -49,6 +51,9 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         action.add_argument("ids", metavar="ID", nargs="+")
         if name == "star":
             action.add_argument("--remove", action="store_true", help="take the star away")
+        if name == "tag":
+            action.add_argument("--add", metavar="TAG", action="append", default=[], help="one to give")
+            action.add_argument("--remove", metavar="TAG", action="append", default=[], help="one to take")
         if name == "delete":
             action.add_argument("--purge", action="store_true", help="for good, in the trash or not")
     for name, act, words in (
@@ -82,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _list(server: Server, arguments: argparse.Namespace) -> list[Answer]:
-    query = {"limit": str(arguments.limit), "search": arguments.search}
+    query = {"limit": str(arguments.limit), "search": arguments.search, "tag": arguments.tag}
     query |= {name: "true" for name in ("starred", "deleted") if getattr(arguments, name)}
     query |= {"owner": arguments.owner} if arguments.owner else {}
     query |= {} if arguments.status is None else {"status": arguments.status}
@@ -110,6 +115,11 @@ def _retry(server: Server, arguments: argparse.Namespace) -> list[Answer]:
 
 def _star(server: Server, arguments: argparse.Namespace) -> list[Answer]:
     return _each(server, arguments, "PATCH", body={"starred": not arguments.remove})
+
+
+def _tag(server: Server, arguments: argparse.Namespace) -> list[Answer]:
+    body: Answer = {"add_tags": arguments.add, "remove_tags": arguments.remove}
+    return _each(server, arguments, "PATCH", body=body)
 
 
 def _delete(server: Server, arguments: argparse.Namespace) -> list[Answer]:
@@ -140,7 +150,8 @@ def _line(answer: Answer) -> str:
     done = f"{round(100 * cast('float', answer['progress'])):3} %"
     star = "*" if answer["starred"] else " "
     owner = f"{answer['owner']}  " if answer.get("owner") else ""
-    return f"{answer['id']} {star} {answer['status']:9}  {done}  {owner}{request.get('prompt', '')}"
+    tags = "".join(f"  [{tag}]" for tag in cast("list[str]", answer.get("tags", [])))
+    return f"{answer['id']} {star} {answer['status']:9}  {done}  {owner}{request.get('prompt', '')}{tags}"
 
 
 def _details(answer: Answer) -> str:

@@ -69,14 +69,20 @@ def settled(crop: Crop | str | None, size: tuple[int, int]) -> Crop | None:
     return None if crop == Crop(0, 0, 1, 1) else crop
 
 
-def shaped(shape: str, size: tuple[int, int], centre: tuple[float, float] = (0.5, 0.5)) -> Crop | None:
+def shaped(
+    shape: str, size: tuple[int, int], centre: tuple[float, float] = (0.5, 0.5), within: Crop | None = None
+) -> Crop | None:
     """Return the largest part of a `shape` such as "16:9", as near to `centre` as there is room.
 
-    `None`: less than a pixel would be cut.
+    within: the part is no larger than the least that holds this one. `None`: less than a pixel would be cut.
     """
     across, down = (int(side) for side in shape.split(":"))
     aspect = across / down * size[1] / size[0]  # of the part, where the picture is a square
     width, height = min(1.0, aspect), min(1.0, 1 / aspect)
+    if within is not None:
+        scale = max((within.right - within.left) / width, (within.bottom - within.top) / height)
+        scale = min(1.0, max(scale, LEAST / min(width, height)))
+        width, height = scale * width, scale * height
     if (1 - width) * size[0] < 1 and (1 - height) * size[1] < 1:
         return None
     left, top = (

@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict
 from i2v.core.errors import Notice
 from i2v.core.schema import Fit, Generation, InputRole, Language, PresetName
 
+# x and y of four corners, in pixels of a picture: of a frame's top left, and on clockwise.
+Corners = tuple[float, ...]
 # Fields of a request that do something only where a capability of the same name says so.
 OPTIONAL_FIELDS = ("negative_prompt", "guidance_scale", "num_inference_steps", "target_fps", "seed")
 
@@ -103,6 +105,16 @@ class Options(BaseModel):
     def denoising_strength(self) -> float:
         """See `Generation.strength`."""
         return 1.0
+
+    def views(self, num_frames: int, picture: tuple[int, int], size: tuple[int, int]) -> list[Corners]:
+        """Return what each frame sees of the picture, where a camera moves over it; else nothing.
+
+        Of options that are `completed`.
+
+        Args:
+            picture, size: (width, height) of the picture and of a frame, in their own pixels.
+        """
+        return []
 
 
 @dataclass(frozen=True)

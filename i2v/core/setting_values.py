@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from i2v.core.file_names import check_pattern
 from i2v.core.schema import clean_text, shown
 
 # What addresses of ours begin with; a prefix that does so too could not be told from them.
@@ -39,6 +40,10 @@ def prefix(value: object) -> str:
     if len(given) > 64 or not given.isprintable() or set(given) & set("/\\"):
         raise ValueError("at most 64 printable characters, neither / nor \\ among them")
     return given
+
+
+def name_pattern(value: object) -> str:
+    return check_pattern(text(value))
 
 
 def switch(value: object) -> object:

@@ -65,6 +65,7 @@ class OutputSettings(_Section):
     format: Literal["mp4"]
     upscaler: Upscaling
     prefix: Annotated[str, BeforeValidator(kinds.prefix)]
+    name: Annotated[str, BeforeValidator(kinds.name_pattern)]
     label: Literal["metadata", "visible", "none"]
     producer: Annotated[Text, Field(min_length=1, max_length=200)]
     language: Language

@@ -45,7 +45,7 @@ def check_output(output: OutputSettings) -> Finding:
     """Try to write into the folder of videos, which is made if it is not there."""
     folder = output.directory
     try:
-        prepare_output(OutputName(folder, datetime.now(), output.prefix))
+        prepare_output(OutputName.of(output, datetime.now()))
     except I2VError as error:
         return Finding("problem", error)
     free = round(shutil.disk_usage(folder).free / 1e9, 1)

@@ -1,4 +1,4 @@
-"""The jobs as a library: which are looked for, which have a star, which lie in the trash.
+"""The jobs as a library: which are looked for, which have a star or tags, which lie in the trash.
 
 Owns those statements; `table` has how a row is read and ends. Deliberately does not know files: `service` has
 what becomes of a trashed job's.
@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 
 from i2v.core.errors import InvalidRequest
 from i2v.core.schema import PROMPT_LIMIT, clean_text, shown
 from i2v.jobs.database import Database
 from i2v.jobs.model import ALL, Filters, Job, JobPage, SortOrder, StatusFilter
-from i2v.jobs.rows import job_of
+from i2v.jobs.rows import dump, job_of
 from i2v.jobs.table import NEXT, SELECT, counted, get_job
 
 # By order: what rows are sorted by, and which of them come behind a cursor's row.
@@ -24,6 +25,9 @@ _ORDERS: dict[SortOrder, tuple[str, str]] = {
     "oldest": ("seq", "seq > :seq"),
     "starred": ("starred DESC, seq DESC", "(starred, seq) < (:star, :seq)"),
 }
+_TAGS = "iif(json_valid(tags), tags, '[]')"
+MAX_TAGS = 20  # of a job
+MAX_TAG = 40  # characters
 _FIELD = "iif(json_valid(generation), generation ->> '$.{}', NULL)"
 
 
@@ -45,6 +49,32 @@ class Library:
             if job.starred != starred:
                 db.execute(f"UPDATE jobs SET starred = ?, revision = {NEXT} WHERE id = ?", [starred, job.id])
             return get_job(db, job.id)
+
+    def tag(self, job_id: str, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Job:
+        """Give the job tags, and take others away; one that it has, or has not, is passed over.
+
+        Raises `InvalidRequest`: `job.unknown`; `request.invalid` as `tag_of` does, and for more than
+        `MAX_TAGS`.
+        """
+        added, removed = {tag_of(each) for each in add}, {tag_of(each) for each in remove}
+        with counted(self._database) as db:
+            job = get_job(db, job_id)
+            tags = sorted(added | (set(job.tags) - removed))
+            if len(tags) > MAX_TAGS:
+                allowed = f"at most {MAX_TAGS} for a job"
+                raise InvalidRequest("request.invalid", field="tags", value=len(tags), allowed=allowed)
+            if tags != list(job.tags):
+                db.execute(f"UPDATE jobs SET tags = ?, revision = {NEXT} WHERE id = ?", [dump(tags), job.id])
+            return get_job(db, job.id)
+
+    def tags(self) -> dict[str, int]:
+        """Return the tags that there are, and how many jobs have each; the trash is not counted."""
+        with self._database.read() as db:
+            rows = db.execute(
+                f"""SELECT value, count(*) FROM jobs, json_each({_TAGS})
+                    WHERE deleted_at IS NULL AND tags != '[]' GROUP BY value ORDER BY value"""
+            )
+            return dict(rows.fetchall())
 
     def trash(self, job_id: str) -> Job:
         """Put a finished job into the trash. Its idempotency key is free again.
@@ -84,6 +114,18 @@ class Library:
             return get_job(db, job_id, deleted=True)
 
 
+def tag_of(text: str) -> str:
+    """Return a tag as it is kept: in small letters, with one space between words.
+
+    Raises `InvalidRequest` (`request.invalid`).
+    """
+    tag = _normal(_checked(text, "tags"))
+    if not 0 < len(tag) <= MAX_TAG or "," in tag or not tag.isprintable():
+        allowed = f"1 to {MAX_TAG} characters without a comma"
+        raise InvalidRequest("request.invalid", field="tags", value=shown(text), allowed=allowed)
+    return tag
+
+
 def get_page(
     db: sqlite3.Connection,
     status: StatusFilter | None,
@@ -105,6 +147,7 @@ def get_page(
         "created_at <= :until": filters.until is not None,
         f"{_FIELD.format('engine')} = :engine": filters.engine != "",
         "user = :user": filters.user != "",
+        f":tag IN (SELECT value FROM json_each({_TAGS}))": filters.tag != "",
         f"{_FIELD.format('prompt')} LIKE :pattern ESCAPE '\\'": search != "",
     }
     where = " AND ".join(condition for condition, applies in conditions.items() if applies)
@@ -116,6 +159,7 @@ def get_page(
         "pattern": _pattern(search),
         "engine": _checked(filters.engine, "engine"),
         "user": _checked(filters.user, "owner"),
+        "tag": _normal(_checked(filters.tag, "tag")),
     }
     rows = db.execute(f"{SELECT} WHERE {where} ORDER BY {order} LIMIT :limit", values).fetchall()
     more = _cursor(rows[limit - 1], filters.order) if len(rows) > limit else None
@@ -133,6 +177,10 @@ def _place(cursor: str | None, order: SortOrder) -> tuple[int, int]:
     if match is None and cursor is not None:
         raise InvalidRequest("job.bad_cursor", cursor=shown(cursor))
     return (0, 0) if match is None else (int(match[1] or 0), int(match[2]))
+
+
+def _normal(tag: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", tag).lower().split())
 
 
 def _pattern(search: str) -> str:

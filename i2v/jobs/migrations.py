@@ -114,10 +114,14 @@ MIGRATIONS = (
     ),
     Migration(
         4,
-        "stars, a trash, a queue that can be paused, batches, devices, users; the outbox, and webhooks",
+        "stars, tags, a trash, a queue that can be paused, batches, devices, users; the outbox, and webhooks",
         (
             "ALTER TABLE jobs ADD COLUMN starred INTEGER NOT NULL DEFAULT 0",
+            "ALTER TABLE jobs ADD COLUMN tags TEXT NOT NULL DEFAULT '[]'",
+            "ALTER TABLE jobs ADD COLUMN picture_name TEXT NOT NULL DEFAULT ''",
+            "CREATE INDEX jobs_by_output ON jobs (output COLLATE NOCASE)",  # as some disks tell names apart
             "ALTER TABLE jobs ADD COLUMN deleted_at REAL",  # seconds since 1970; NULL: not in the trash
+            "CREATE INDEX jobs_tagged ON jobs (deleted_at) WHERE tags != '[]'",
             "CREATE TABLE queue (paused INTEGER NOT NULL) STRICT",  # one row
             "INSERT INTO queue VALUES (0)",
             """CREATE TABLE batches (

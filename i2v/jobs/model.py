@@ -104,6 +104,7 @@ class Submission:
         quota: what that user may have.
         wanted_device: the id of the one that it is to run on; `None` for any.
         needed_bytes: what has to be free on a device for it to fit there; `None` where that is not known.
+        picture_name: of the picture's file, as whoever sent it calls it; "" where that is not known.
     """
 
     request: JsonObject
@@ -122,6 +123,7 @@ class Submission:
     quota: Quota = NO_QUOTA
     wanted_device: str | None = None
     needed_bytes: int | None = None
+    picture_name: str = ""
     id: str = field(default_factory=new_job_id)
 
 
@@ -169,9 +171,10 @@ class Job:
         starred: somebody wants to keep it: it is never deleted by itself.
         deleted_at: when it was put into the trash; `None` where it was not.
         history: attempts that have ended, the last `MAX_HISTORY` of them.
-        request_id, user, wanted_device: see `Submission`.
+        request_id, user, wanted_device, picture_name: see `Submission`.
         owner: the worker that runs it; `None` unless it is running.
         device: the id of the one that it runs on, or ran on last.
+        tags: words that people have given it, in the order of the alphabet; see `library.tag_of`.
     """
 
     id: str
@@ -209,6 +212,8 @@ class Job:
     user: str | None = None
     wanted_device: str | None = None
     device: str | None = None
+    picture_name: str = ""
+    tags: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -249,6 +254,7 @@ class Filters:
     Attributes:
         starred: those with a star alone.
         engine: the name of the one that they are for; "" for any.
+        tag: one that they have; "" for any.
         since, until: when they were submitted, in seconds since 1970, both included; `None` for any time.
         deleted: those in the trash, and no others.
         user: the name of whose they are; "" for anybody's.
@@ -261,6 +267,7 @@ class Filters:
     deleted: bool = False
     order: SortOrder = "newest"
     user: str = ""
+    tag: str = ""
 
 
 ALL = Filters()

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 _READ = {
     "request", "generation", "plan", "notices", "phase", "cancel_requested", "result", "error", "history",
-    "other_inputs", "starred",
+    "other_inputs", "starred", "tags",
 }  # fmt: skip
 _PLAIN = tuple(field.name for field in fields(Job) if field.name not in _READ)  # as they are in the row
 
@@ -48,6 +48,7 @@ def job_of(row: sqlite3.Row) -> Job:
     notices = parts.read("notices", read_notices) or ()
     error = parts.read("error", _error)
     history = parts.read("history", partial(read_as, tuple[PastAttempt, ...])) or ()
+    tags = parts.read("tags", partial(read_as, tuple[str, ...])) or ()
     if parts.reason:
         unreadable = Notice("job.unreadable", {"reason": parts.reason})
         notices = (*(notice for notice in notices if notice.code != unreadable.code), unreadable)
@@ -63,6 +64,7 @@ def job_of(row: sqlite3.Row) -> Job:
         phase=row["phase"] if row["phase"] in get_args(Phase) else "denoising",  # a later version's
         cancel_requested=bool(row["cancel_requested"]),
         starred=bool(row["starred"]),
+        tags=tags,
         result=result,
         error=error,
         history=history,

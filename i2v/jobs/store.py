@@ -165,7 +165,7 @@ class JobStore:
             self._check_room(db)
             self._check_quota(db, new.user, new.quota)
             self._check_day(db, new.user, new.quota)
-            if db.execute("SELECT 1 FROM jobs WHERE output = ?", [new.output]).fetchone():
+            if db.execute("SELECT 1 FROM jobs WHERE output = ? COLLATE NOCASE", [new.output]).fetchone():
                 raise OutputTaken(new.output)
             insert_job(db, new, self._clock())
             return get_job(db, new.id)

@@ -126,10 +126,10 @@ def insert_job(db: sqlite3.Connection, new: Submission, now: float) -> None:
     db.execute(
         f"""INSERT INTO jobs (seq, place, revision, id, idempotency_key, fingerprint, request, generation,
                 plan, notices, input, other_inputs, output, webhook, request_id, created_at, batch, user,
-                wanted_device, needed_bytes)
+                wanted_device, needed_bytes, picture_name)
             VALUES ({NEXT}, {NEXT}, {NEXT}, :id, :idempotency_key, :fingerprint, :request, :generation,
                 :plan, :notices, :input, :other_inputs, :output, :webhook, :request_id, :now, :batch, :user,
-                :wanted_device, :needed_bytes)""",
+                :wanted_device, :needed_bytes, :picture_name)""",
         values,
     )
     record(db, new.id, "submitted", now)

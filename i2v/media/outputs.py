@@ -19,8 +19,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Self
 
 from i2v.core.errors import EncodeError, InvalidRequest
+from i2v.core.file_names import DEFAULT, NO_FACTS, NameFacts, stem_of
+from i2v.core.settings import OutputSettings
 
 MIN_FREE_BYTES = 64 * 2**20
 MAX_NAME_BYTES = 255  # of every usual filesystem
@@ -32,15 +35,24 @@ log = logging.getLogger(__name__)
 class OutputName:
     """An automatic name, `video_20250405_142310.mp4`; `_2`, `_3` and so on follow where it is taken.
 
-    when: the local time at which the request was submitted.
+    Attributes:
+        when: the local time at which the request was submitted.
+        pattern: see `file_names.stem_of`.
     """
 
     folder: Path
     when: datetime
     prefix: str = "video_"
+    pattern: str = DEFAULT
+    facts: NameFacts = NO_FACTS
+
+    @classmethod
+    def of(cls, output: OutputSettings, when: datetime, facts: NameFacts = NO_FACTS) -> Self:
+        """Return the name as the settings have it."""
+        return cls(output.directory, when, output.prefix, output.name, facts)
 
     def candidates(self) -> Iterator[Path]:
-        stem = f"{self.prefix}{self.when:%Y%m%d_%H%M%S}"
+        stem = stem_of(self.prefix, self.pattern, self.facts, self.when)
         yield self.folder / f"{stem}.mp4"
         for number in itertools.count(2):
             yield self.folder / f"{stem}_{number}.mp4"

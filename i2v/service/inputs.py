@@ -17,9 +17,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from i2v.core.errors import not_stored
+from PIL import Image
+
+from i2v.core.errors import InvalidRequest, not_stored
 from i2v.jobs.model import Job, new_job_id
-from i2v.media.decoder import DecodedFile, decode_to_file, read_png, thumbnail_of
+from i2v.media.decoder import DecodedFile, decode_to_file, read_picture, read_png, thumbnail_of
 from i2v.media.image import ImageLimits
 
 SUFFIX = ".picture"
@@ -88,6 +90,13 @@ class Inputs:
             for name in names:
                 self._release(name)
         return forgotten
+
+    def picture(self, name: str) -> Image.Image | None:
+        """Return the picture's pixels, `None` if it is gone; raises `I2VError` if it cannot be read now."""
+        try:
+            return read_picture(self._folder / name).image
+        except (OSError, InvalidRequest):  # the second: somebody has changed the file
+            return None
 
     def png(self, name: str) -> bytes | None:
         """Return the picture as a PNG file, `None` if it is gone; raises as `decode_to_file` does."""

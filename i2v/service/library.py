@@ -1,4 +1,4 @@
-"""What is done with ended jobs: give them a star, put them into the trash and take them out, delete them.
+"""What is done with ended jobs: stars and tags, the trash and the way out of it, deleting them.
 
 Owns in which order a job and its files go, so that nothing is lost sight of wherever it is cut off: as long
 as there is a video, there is a job that can be deleted; a picture without a job is swept at the next start.
@@ -15,6 +15,7 @@ from typing import Literal
 
 from i2v.core.errors import InvalidRequest
 from i2v.core.settings import Settings
+from i2v.jobs.library import tag_of
 from i2v.jobs.model import Filters, Job, StatusFilter
 from i2v.jobs.store import JobStore
 from i2v.media.unpublished import remove_kept
@@ -57,6 +58,31 @@ class Library:
         """Give a job a star, or take it away: one with a star is never deleted by itself."""
         check_owner(self._store.get(job_id).user)
         return self._store.library.star(job_id, starred)
+
+    def tag(self, job_id: str, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Job:
+        """Give a job tags, and take others away; raises as `jobs.library.Library.tag` does."""
+        check_owner(self._store.get(job_id).user)
+        return self._store.library.tag(job_id, add, remove)
+
+    def tag_each(self, job_ids: Iterable[str], tag: str, is_removed: bool = False) -> int:
+        """Give several jobs a tag, or take it away; return how many: not those that have gone or are others'.
+
+        Raises `InvalidRequest` (`request.invalid`).
+        """
+        tags, count = [tag_of(tag)], 0
+        for job_id in job_ids:
+            try:
+                self.tag(job_id, remove=tags) if is_removed else self.tag(job_id, add=tags)
+            except InvalidRequest as error:
+                if error.code not in ("job.unknown", "security.not_owner"):
+                    raise
+            else:
+                count += 1
+        return count
+
+    def tags(self) -> dict[str, int]:
+        """Return the tags that there are, and how many jobs have each."""
+        return self._store.library.tags()
 
     def trash(self, job_id: str) -> Deleted:
         """Put an ended job into the trash for `storage.trash_days`; where that is 0, delete it.

@@ -42,8 +42,7 @@ class Readiness:
         """
         self._store.check()
         data_folder.check(self._settings.inputs)
-        output = self._settings.output
-        prepare_output(OutputName(output.directory, datetime.now(), output.prefix))
+        prepare_output(OutputName.of(self._settings.output, datetime.now()))
         check_ffmpeg()
 
     def recent_problem(self) -> I2VError | None:

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from i2v.core.engine_spec import EngineSpec, Preset
 from i2v.core.errors import I2VError, InvalidRequest, Notice
+from i2v.core.file_names import facts_of
+from i2v.core.file_names import picture_name as picture_name_of
 from i2v.core.log_context import current_request_id
 from i2v.core.schema import DeviceInfo, GenerationRequest, PlannedMemory
 from i2v.core.settings import Settings
@@ -48,6 +50,7 @@ from i2v.service.batches import Batches
 from i2v.service.clip_settings import ClipSettings, settings_of
 from i2v.service.executor import Executor
 from i2v.service.fingerprints import fingerprint
+from i2v.service.fitted import fitted_picture
 from i2v.service.inputs import Inputs
 from i2v.service.job_files import check_video, read_from_video, video_bytes
 from i2v.service.library import Deleted, Library
@@ -169,6 +172,7 @@ class Service:
         idempotency_key: str | None = None,
         others: Sequence[bytes] = (),
         place: Place | None = None,
+        picture_name: str = "",
     ) -> Job:
         """Accept a job: when this returns, it is on the disk and will be run.
 
@@ -178,6 +182,7 @@ class Service:
             others: the same of the pictures that the request's `inputs` name, in their order.
             idempotency_key: a second submission with the key returns the first one's job.
             place: in the batch that it joins.
+            picture_name: what whoever sent the picture calls its file.
         Raises:
             InvalidRequest: `request.*`, `webhook.*`, `image.*`, `output.*`, `batch.*`, `job.*` or
                 `security.*`; nothing was accepted.
@@ -222,8 +227,10 @@ class Service:
                 quota=quota_of(user),
                 wanted_device=request.device,
                 needed_bytes=self._planner.needed_bytes(plan),
+                picture_name=picture_name_of(picture_name or ("" if place is None else place.name)),
             )
-            names = OutputName(self._settings.output.directory, submitted, self._settings.output.prefix)
+            facts = facts_of(plan.generation, submission.picture_name)
+            names = OutputName.of(self._settings.output, submitted, facts)
             job = self._inputs.accept(new, lambda: self._accept(submission, names))
         if job.id == submission.id:  # and not the idempotency key's earlier job
             log.info("job %s: accepted", job.id)
@@ -316,6 +323,19 @@ class Service:
         """
         with _turn(self._looking):
             return self._inputs.png(name or job.input)
+
+    def fitted_picture(self, job_id: str) -> bytes:
+        """Return the picture that the job was given as its clip has it (`fitted.MIME_TYPE`).
+
+        Raises `InvalidRequest` (`job.no_thumbnail`) where it is gone; `I2VError` (`image.*`) if it cannot be
+        read now.
+        """
+        job = self._store.get(job_id)
+        with _turn(self._looking):
+            picture = self._inputs.picture(job.input)
+        if picture is None or job.generation is None:
+            raise InvalidRequest("job.no_thumbnail", id=job.id)
+        return fitted_picture(picture, job.generation)
 
     def settings_of(self, video: Path) -> ClipSettings:
         """See `clip_settings.settings_of`."""

@@ -72,10 +72,16 @@ class AppContext:
         return await run_sync(lambda: self.service.engine(name), limiter=self._plans)
 
     async def submit(
-        self, fields: JsonObject, picture: bytes, key: str | None = None, others: Sequence[bytes] = ()
+        self,
+        fields: JsonObject,
+        picture: bytes,
+        key: str | None = None,
+        others: Sequence[bytes] = (),
+        picture_name: str = "",
     ) -> Job:
         """See `Service.submit`."""
-        return await _admitted(self._submissions, lambda: self.service.submit(fields, picture, key, others))
+        submit = partial(self.service.submit, fields, picture, key, others, picture_name=picture_name)
+        return await _admitted(self._submissions, submit)
 
     async def submit_again(self, job_id: str, fields: JsonObject | None = None) -> Job:
         """Ask for what a job asked for, with a new seed, from the same pictures.
@@ -94,7 +100,8 @@ class AppContext:
         if job.wanted_device not in [state.id for state in self.service.devices()]:
             left.add("device")  # it is gone
         asked = {name: value for name, value in job.request.items() if name not in left}
-        return await self.submit(asked | (fields or {}), pictures[0], others=pictures[1:])
+        asked |= fields or {}
+        return await self.submit(asked, pictures[0], others=pictures[1:], picture_name=job.picture_name)
 
     async def submitted(self, call: Callable[[], Job]) -> Job:
         """Run what submits a job in another way."""

@@ -43,6 +43,13 @@ def test_jobs_are_listed_shown_and_changed(environment: dict[str, str], house: H
     assert house.store.get(first).starred
     ask(environment, house, "star", "--remove", first)
     assert not house.store.get(first).starred
+    assert (
+        ask(environment, house, "tag", first, second, "--add", "cat", "--add", "Night")[1].count("[night]")
+        == 2
+    )
+    ask(environment, house, "tag", second, "--remove", "night")
+    assert ask(environment, house, "list", "--tag", "night")[1].split()[0] == first
+    assert house.store.get(second).tags == ("cat",)
     assert "cancelled" in ask(environment, house, "cancel", second)[1]
     assert "queued" in ask(environment, house, "retry", second)[1]
 

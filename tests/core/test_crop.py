@@ -62,5 +62,9 @@ def test_a_shape_is_the_largest_part_of_it_in_the_middle(shape: str, size: tuple
 def test_a_shape_can_be_moved_as_far_as_the_picture_goes() -> None:
     assert shaped("1:1", (200, 100), (0.0, 0.9)) == Crop(0, 0, 0.5, 1)
     assert shaped("1:1", (200, 100), (0.6, 0.5)) == Crop(0.35, 0, 0.85, 1)
+    assert shaped("1:1", (200, 100), within=Crop(0, 0, 0.25, 0.1)) == Crop(0.375, 0.25, 0.625, 0.75)
+    assert shaped("1:1", (200, 100), (0, 0), within=Crop(0, 0, 0.01, 0.02)) == Crop(0, 0, 0.05, 0.1)
+    assert shaped("2:1", (200, 100), within=Crop(0, 0, 0.5, 0.5)) == Crop(0.25, 0.25, 0.75, 0.75)
+    assert shaped("2:1", (200, 100), within=Crop(0, 0, 1, 1)) is None
     assert settled(Crop(0, 0, 1, 1), (10, 10)) is None
     assert settled("16:9", (1600, 900)) is None

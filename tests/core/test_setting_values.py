@@ -233,7 +233,9 @@ def test_folders_have_commas_between_them() -> None:
         kinds.absolutes("/a:/b", Path("/base"), ENVIRON)
 
 
-@pytest.mark.parametrize("read", [kinds.text, kinds.prefix, kinds.token, kinds.endpoint, kinds.root_path])
+@pytest.mark.parametrize(
+    "read", [kinds.text, kinds.prefix, kinds.name_pattern, kinds.token, kinds.endpoint, kinds.root_path]
+)
 @pytest.mark.parametrize("given", [None, 5, True, ["a"], {"a": 1}])
 def test_what_is_no_text_is_refused(read: Callable[[object], str], given: object) -> None:
     with pytest.raises(ValueError, match="a text"):

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from i2v.core import settings
 from i2v.core.engine_spec import Preset
 from i2v.core.errors import InvalidRequest
+from i2v.core.file_names import ALLOWED, DEFAULT
 from i2v.core.settings import Settings, load_presets, load_settings
 
 REPOSITORY = Path(__file__).parents[2]
@@ -106,7 +107,7 @@ def test_a_setting_that_the_file_lacks_is_named(repository: Path) -> None:
 def test_the_defaults_are_the_published_ones(repository: Path) -> None:
     loaded = load_settings()
     assert (loaded.output.directory, loaded.output.format) == (repository / "outputs", "mp4")
-    assert (loaded.output.prefix, loaded.server.port) == ("video_", 7860)
+    assert (loaded.output.prefix, loaded.output.name, loaded.server.port) == ("video_", DEFAULT, 7860)
     assert loaded.server.host == "127.0.0.1"
     assert (loaded.engine.name, loaded.engine.device, loaded.engine.dtype) == ("auto", "auto", "auto")
     assert (loaded.output.label, loaded.output.prompts) == ("metadata", True)
@@ -360,7 +361,9 @@ def test_no_key_breaks_the_complaint(write: Callable[[str], Path], content: str)
 
 # --- values
 
-SECTION = "a section with the keys directory, format, upscaler, prefix, label, producer, language, prompts"
+SECTION = (
+    "a section with the keys directory, format, upscaler, prefix, name, label, producer, language, prompts"
+)
 FOLDER = "the path of a folder"
 QUOTES = "a text; put it in quotes if it looks like something else"
 PREFIX = "at most 64 printable characters, neither / nor \\ among them"
@@ -390,6 +393,7 @@ THREADS = "a whole number from 0 to 256"
         ("output: {prefix: 2025}", "output.prefix", "2025", QUOTES),
         ("output: {prefix: 1e3}", "output.prefix", "1e3", None),
         ("output: {prefix: 2025-01-01}", "output.prefix", "datetime.date(2025, 1, 1)", QUOTES),
+        ('output: {name: "{stem}"}', "output.name", "{stem}", ALLOWED),
         ("output: {prefix: a/b}", "output.prefix", "a/b", PREFIX),
         ("output: {prefix: ../}", "output.prefix", "../", PREFIX),
         ("output: {prefix: a\\b}", "output.prefix", "a\\b", PREFIX),

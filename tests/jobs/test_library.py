@@ -69,6 +69,35 @@ def test_a_page_has_what_its_filters_leave(store: JobStore) -> None:
         found(store, engine="\ud800")
 
 
+def test_tags_are_given_counted_looked_for_and_taken(store: JobStore) -> None:
+    first, second = ended(store), ended(store)
+    assert store.library.tag(first.id, ["  Night  shot ", "Été", "cat"]).tags == ("cat", "night shot", "été")
+    store.library.tag(second.id, ["CAT"])
+    assert store.library.tags() == {"cat": 2, "night shot": 1, "été": 1}
+    assert found(store, tag="Cat") == [second.id, first.id]
+    assert found(store, tag="E\u0301te\u0301") == [first.id]
+    assert found(store, tag="ca") == []
+    before = store.revision()
+    store.library.tag(second.id, ["cat"], ["dog"])
+    assert store.revision() == before
+    store.library.tag(second.id, remove=["cat"])
+    store.library.trash(first.id)
+    assert store.library.tags() == {}
+
+
+@pytest.mark.parametrize("tag", ["", " ", "a,b", "x" * 41, "a\0b", "\ud800", "a\u200bb"])
+def test_what_is_no_tag_is_refused(store: JobStore, tag: str) -> None:
+    with pytest.raises(InvalidRequest, match="tags"):
+        store.library.tag(ended(store).id, [tag])
+
+
+def test_a_job_has_only_so_many_tags(store: JobStore) -> None:
+    job = ended(store)
+    store.library.tag(job.id, map(str, range(20)))
+    with pytest.raises(InvalidRequest, match="at most 20"):
+        store.library.tag(job.id, ["one more"])
+
+
 @pytest.mark.parametrize("order", ["newest", "oldest", "starred"])
 def test_pages_of_every_order_join_without_a_gap(store: JobStore, order: str) -> None:
     jobs = [ended(store) for _ in range(7)]

@@ -72,6 +72,18 @@ def test_jobs_of_one_second_have_videos_of_their_own(service: Service) -> None:
     assert len(set(outputs)) == 3
 
 
+def test_a_name_tells_what_the_pattern_asks_for_and_letters_of_another_case_are_another_name(
+    service: Service, settings: Settings
+) -> None:
+    fields = {**FIELDS, "seed": 7}
+    for sent, name in (("C:\\photos\\Cat 1.JPG", "Cat_1_7"), ("cat_1.png", "cat_1_7_2"), ("", "picture_7")):
+        output = settings.output.model_copy(update={"prefix": "", "name": "{picture}_{seed}"})
+        service._settings = settings.model_copy(update={"output": output})
+        job = service.submit(fields, picture(), picture_name=sent)
+        assert Path(job.output).name == f"{name}.mp4"
+        assert job.picture_name == sent.rpartition("\\")[2]
+
+
 def test_a_name_that_a_file_has_is_not_given_to_a_job(
     service: Service, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

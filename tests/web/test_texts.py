@@ -19,7 +19,8 @@ from i2v.doctor.findings import Status
 from i2v.jobs.model import FinalStatus, Phase, SortOrder
 from i2v.media.video.animation import AnimationFormat
 from i2v.service.job_files import VideoProblem
-from i2v.web.page.starting_points import MOTIONS
+from i2v.web.page.starting_points import MOTIONS, PACES
+from i2v.web.page.tabs.cropping import CORNERS
 from i2v.web.texts import LANGUAGES, TEXTS, preferred_language, text, translate
 from i2v.weights.folders import Origin
 from i2v.weights.progress import Phase as FetchingPhase
@@ -59,7 +60,9 @@ def test_every_text_is_used_and_every_used_one_is_there() -> None:
         "fit": get_args(Fit),
         "speed": get_args(Speed),
         "forecast": get_args(Fit),
-        "motion": tuple(MOTIONS),
+        "motion": (*MOTIONS, *PACES),
+        "upload": ("drop", "upload", "webcam", "paste", "remove"),
+        "crop": CORNERS,
         "cut": ("left", "top", "right", "bottom"),
         "status": (*(phase for phase in get_args(Phase) if phase != "queued"), "cancelled", "succeeded"),
         "queue": (*QUEUE_BUTTONS, *get_args(FinalStatus)),

@@ -10,11 +10,14 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field
 
-from i2v.core.engine_spec import Options
+from i2v.core.engine_spec import Corners, Options
 from i2v.core.errors import Notice
 from i2v.core.schema import Generation, Within
 from i2v.engines.camera.move import Easing, Move
+from i2v.engines.camera.path import plan_path
 from i2v.engines.camera.resolve import resolve_move
+
+_MOVE = ("pan", "tilt", "zoom", "roll", "easing", "loop")
 
 
 class CameraOptions(Options):
@@ -77,11 +80,16 @@ class CameraOptions(Options):
         move, notices = resolve_move(generation.prompt, self._distances, self.easing, self.loop, seconds)
         return type(self).model_validate({**self.model_dump(), **asdict(move)}), notices
 
+    def views(self, num_frames: int, picture: tuple[int, int], size: tuple[int, int]) -> list[Corners]:
+        """See `Options.views`: nothing where the camera stands still."""
+        if any(getattr(self, name) is None for name in _MOVE) or self.move.is_still:
+            return []
+        return [view.corners(size) for view in plan_path(self.move, num_frames, picture, size).views]
+
     @property
     def move(self) -> Move:
         """The move of options that are `completed`; raises `ValidationError` or `TypeError` for others."""
-        names = ("pan", "tilt", "zoom", "roll", "easing", "loop")
-        return Move(**{name: getattr(self, name) for name in names})
+        return Move(**{name: getattr(self, name) for name in _MOVE})
 
     @property
     def _distances(self) -> dict[str, float]:

@@ -37,6 +37,15 @@ class View:
         width, height = _half_box(size, self.roll)
         return self.scale * width, self.scale * height
 
+    def corners(self, size: tuple[int, int]) -> tuple[float, ...]:
+        """Return x and y of what the corners of a frame of `size` see, from its top left clockwise."""
+        cos, sin = math.cos(math.radians(self.roll)), math.sin(math.radians(self.roll))
+        across, down = self.scale * size[0] / 2, self.scale * size[1] / 2
+        corners = ((-across, -down), (across, -down), (across, down), (-across, down))
+        return tuple(
+            number for x, y in corners for number in (self.x + x * cos + y * sin, self.y - x * sin + y * cos)
+        )
+
 
 @dataclass(frozen=True)
 class CameraPath:

@@ -16,6 +16,7 @@ from i2v.core.errors import InvalidRequest
 from i2v.media.decoder import THUMBNAIL_TYPE
 from i2v.media.preview import MIME_TYPE as PREVIEW_TYPE
 from i2v.media.video.animation import AnimationFormat
+from i2v.service.fitted import MIME_TYPE as FITTED_TYPE
 from i2v.web.context import PREFIX, AppContext
 from i2v.web.problems import problems
 
@@ -103,6 +104,18 @@ async def get_animation(
     return Response(
         picture, media_type=f"image/{kind}", headers={**_LASTING, "Content-Disposition": disposition}
     )
+
+
+@router.get(
+    "/picture",
+    responses={200: {"content": {FITTED_TYPE: {}}}, **problems(404, 410, 503)},
+    response_class=Response,
+)
+async def get_picture(request: Request, job_id: str) -> Response:
+    """Return the picture that the job was given, cut and sized as its clip is, as JPEG."""
+    context = AppContext.of(request)
+    picture = await context.look(lambda: context.service.fitted_picture(job_id))
+    return Response(picture, media_type=FITTED_TYPE, headers=_LASTING)
 
 
 @router.get(

@@ -1,8 +1,8 @@
 """Bodies of requests: from the bytes of a form or of JSON to fields and pictures, none of them judged yet.
 
 Owns what the formats themselves allow: which type of body, which charset, each field once, JSON without NaN.
-Which fields there are and what they may be is `GenerationRequest`'s business. Names of files that clients
-send are not looked at, and nothing they send is opened as a path or a URL.
+Which fields there are and what they may be is `GenerationRequest`'s business. Nothing that clients send is
+opened as a path or a URL: the name of a picture's file is only kept, for people.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ FORM, JSON = "multipart/form-data", "application/json"
 # JSON itself says which of these it is in: by its first bytes
 _UNICODE = ("utf-16", "utf-16le", "utf-16be", "utf-32", "utf-32le", "utf-32be")
 
+PICTURE_NAME = "image_name"  # in JSON: what a form says beside its file
+
 T = TypeVar("T")
 
 
@@ -39,11 +41,13 @@ class Submitted:
     Attributes:
         fields: of `GenerationRequest`; their `inputs` name the pictures besides `picture`.
         others: those pictures, in the order of `inputs`.
+        picture_name: what the client calls the picture's file.
     """
 
     fields: JsonObject
     picture: bytes
     others: tuple[bytes, ...] = ()
+    picture_name: str = ""
 
 
 async def read_submission(request: Request) -> Submitted:
@@ -67,13 +71,13 @@ async def read_submission(request: Request) -> Submitted:
 async def read_form(request: Request) -> Submitted:
     if _media_type(request) != FORM:
         raise _refused(request, FORM)
-    fields, pictures = await _read_files(request, FILES, required=PICTURE)
+    fields, pictures, names = await _read_files(request, FILES, required=PICTURE)
     others = [name for name in pictures if name != PICTURE]
     if others:
         if "inputs" in fields:
             raise InvalidRequest("http.repeated_field", field="inputs")
         fields["inputs"] = [_input(name) for name in others]
-    return Submitted(fields, pictures[PICTURE], tuple(pictures[name] for name in others))
+    return Submitted(fields, pictures[PICTURE], tuple(pictures[name] for name in others), names[PICTURE])
 
 
 def _input(name: str) -> JsonObject:
@@ -87,19 +91,19 @@ async def read_fields(request: Request, file: str) -> tuple[JsonObject, bytes | 
     """Return the fields of a JSON object, or of a form; then its part `file`, if that was sent as a file."""
     if _media_type(request) != FORM:
         return await read_json(request), None
-    fields, pictures = await _read_files(request, frozenset({file}), required=None)
+    fields, pictures, _ = await _read_files(request, frozenset({file}), required=None)
     return fields, pictures.get(file)
 
 
 async def _read_files(
     request: Request, files: frozenset[str], required: str | None
-) -> tuple[JsonObject, dict[str, bytes]]:
-    """Return the texts and the files of a form by their names; see `receive_form`."""
+) -> tuple[JsonObject, dict[str, bytes], dict[str, str]]:
+    """Return the texts, the files and the files' names of a form by their parts; see `receive_form`."""
     context = AppContext.of(request)
     content_type = request.headers["content-type"]
     with waiting_place(context.settings.service.data_dir) as place:
         form = await receive_form(content_type, request.stream(), place.write, files, required)
-        return dict(form.texts), await place.read_out(form.split, context.unpacking)
+        return dict(form.texts), await place.read_out(form.split, context.unpacking), form.file_names
 
 
 async def read_json(request: Request) -> JsonObject:
@@ -130,7 +134,11 @@ def _submitted(body: bytes) -> Submitted:
     if "image" not in fields:
         raise InvalidRequest("request.missing_field", field="image")
     picture = decode_base64(fields.pop("image"))
-    return Submitted(fields, picture, tuple(_other_pictures(fields.get("inputs"))))
+    name = fields.pop(PICTURE_NAME, "")
+    if not isinstance(name, str):
+        allowed = "the name of a file, as text"
+        raise InvalidRequest("request.invalid", field=PICTURE_NAME, value=shown(name), allowed=allowed)
+    return Submitted(fields, picture, tuple(_other_pictures(fields.get("inputs"))), name)
 
 
 def _other_pictures(inputs: object) -> Iterator[bytes]:

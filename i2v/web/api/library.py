@@ -1,4 +1,4 @@
-"""The REST API's part about jobs that are kept: stars, another place in the queue, what was deleted.
+"""The REST API's part about jobs that are kept: stars, tags, another place in the queue, what was deleted.
 
 Owns the addresses; what they mean is `service.library`'s and `service.queue`'s.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from i2v.jobs.library import MAX_TAGS
 from i2v.web.api.schemas import DeviceBody, JobBody, job_body
 from i2v.web.context import PREFIX, AppContext
 from i2v.web.problems import problems
@@ -21,12 +22,20 @@ class ChangeBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     starred: bool | None = None
+    add_tags: list[str] = Field(default_factory=list, max_length=MAX_TAGS)
+    remove_tags: list[str] = Field(default_factory=list, max_length=MAX_TAGS)
     queue_position: int | None = Field(
         None,
         ge=0,
         le=10_000,
         description="of a queued job: how many are to run before it; 0: as near to the front as can be",
     )
+
+
+class TagsBody(BaseModel):
+    """The tags that there are."""
+
+    tags: dict[str, int] = Field(description="how many jobs have each")
 
 
 class QueueBody(BaseModel):
@@ -52,11 +61,13 @@ class QueueChange(BaseModel):
 
 @router.patch("/jobs/{job_id}", responses=problems(403, 404, 409, 422, 503), tags=["jobs"])
 def change_job(request: Request, job_id: str, change: ChangeBody) -> JobBody:
-    """Give a job a star or take it away; let a queued one wait at another place."""
+    """Give a job a star or tags, or take them away; let a queued one wait at another place."""
     service = AppContext.of(request).service
     job = service.get(job_id)
     if change.queue_position is not None:  # first, since it may be refused
         job = service.queue.move(job_id, change.queue_position)
+    if change.add_tags or change.remove_tags:
+        job = service.library.tag(job_id, change.add_tags, change.remove_tags)
     if change.starred is not None:
         job = service.library.star(job_id, change.starred)
     return job_body(job, request)
@@ -66,6 +77,12 @@ def change_job(request: Request, job_id: str, change: ChangeBody) -> JobBody:
 def restore_job(request: Request, job_id: str) -> JobBody:
     """Take a job out of the trash, with its video."""
     return job_body(AppContext.of(request).service.library.restore(job_id), request)
+
+
+@router.get("/tags", responses=problems(503), tags=["jobs"])
+def list_tags(request: Request) -> TagsBody:
+    """List the tags of all jobs."""
+    return TagsBody(tags=AppContext.of(request).service.library.tags())
 
 
 @router.get("/queue", responses=problems(503), tags=["jobs"])

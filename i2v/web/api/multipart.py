@@ -36,6 +36,7 @@ class _Part:
     headers: dict[bytes, bytes] = field(default_factory=dict)
     name: bytes = b""
     is_file: bool = False
+    file_name: bytes = b""
     data: bytearray = field(default_factory=bytearray)
     written: int = 0  # bytes of a picture
 
@@ -51,10 +52,12 @@ class Form:
     Attributes:
         texts: by field.
         sizes: bytes of each picture by its name, in the order in which they were written.
+        file_names: what the client calls each picture's file, if it does: for people, and no path here.
     """
 
     texts: dict[str, str]
     sizes: dict[str, int]
+    file_names: dict[str, str]
 
     def split(self, written: bytes) -> dict[str, bytes]:
         """Return the pictures by their names, of all that was written."""
@@ -92,7 +95,10 @@ async def receive_form(
     await _read(chunks, boundary, reader, write)
     _check_kinds(reader.parts, reader.files, required)
     sizes = {part.name.decode(): part.written for part in reader.parts if part.is_file}
-    return Form(_texts(reader.parts, charset), sizes)
+    file_names = {
+        part.name.decode(): part.file_name.decode("utf-8", "replace") for part in reader.parts if part.is_file
+    }
+    return Form(_texts(reader.parts, charset), sizes, file_names)
 
 
 class _Reader:
@@ -138,6 +144,7 @@ class _Reader:
         if b"name" not in options:
             raise _malformed("a part has no name in its Content-Disposition")
         part.name, part.is_file = options[b"name"], b"filename" in options
+        part.file_name = options.get(b"filename", b"")
         if part.headers.get(b"content-transfer-encoding", b"").lower() not in _AS_IT_IS:
             value = shown(part.headers[b"content-transfer-encoding"].decode("latin-1"))
             raise InvalidRequest("http.transfer_encoding", field=part.shown_name, value=value)

@@ -57,8 +57,8 @@ _PROBLEMS = problems(403, 409, 413, 415, 422, 429, 500, 503, 507)
 async def predict(request: Request) -> PredictBody:
     """Make a video and return its URL when it is done."""
     values = _positional(await read_json(request))
-    picture = decode_base64(values.pop("image"))
-    job = await _finished(request, Submitted(values, picture))
+    name, picture = values.pop("image_name"), decode_base64(values.pop("image"))
+    job = await _finished(request, Submitted(values, picture, picture_name=str(name)))
     return PredictBody(data=[video_url(job.id, request)])
 
 
@@ -84,7 +84,9 @@ def _positional(body: JsonObject) -> JsonObject:
         raise InvalidRequest("request.invalid", field="data", value=value, allowed=allowed)
     values = dict(zip(POSITIONS, data, strict=True))
     image = values["image"]
-    return {**values, "image": image.get("data") if isinstance(image, dict) else image}
+    if not isinstance(image, dict):
+        return {**values, "image_name": ""}
+    return {**values, "image": image.get("data"), "image_name": image.get("name") or ""}
 
 
 async def _finished(request: Request, sent: Submitted) -> Job:
@@ -113,7 +115,7 @@ async def _submit(context: AppContext, sent: Submitted) -> Job:
     if "resolution" in fields:
         fields["resolution"] = _resolution(fields["resolution"])
     try:
-        return await context.submit(fields, sent.picture, others=sent.others)
+        return await context.submit(fields, sent.picture, others=sent.others, picture_name=sent.picture_name)
     except InvalidRequest as error:
         raise Refusal(_in_their_words(problem_of(error), values)) from error
 

@@ -70,7 +70,9 @@ class JobBody(BaseModel):
         " made_with ({device, dtype, kernels, versions}; null of an earlier version's clip) and notices"
         " ({code, params, message})"
     )
+    picture_name: str = Field(description="of its picture's file, as it was sent; empty: not known")
     starred: bool = Field(description="no limit of the settings ever deletes it")
+    tags: list[str] = Field(description="in the order of the alphabet")
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -147,6 +149,7 @@ class Listing(BaseModel):
     starred: bool = Field(False, description="those with a star alone")
     engine: str = ""
     owner: str = Field("", description="the name of the user who submitted it")
+    tag: str = Field("", description="those that have it")
     since: AwareDatetime | None = Field(None, description="submitted then or later; with a time zone")
     until: AwareDatetime | None = Field(None, description="submitted then or earlier")
     deleted: bool = Field(False, description="those in the trash alone")
@@ -157,7 +160,8 @@ class Listing(BaseModel):
     @property
     def filters(self) -> Filters:
         since, until = (None if each is None else each.timestamp() for each in (self.since, self.until))
-        return Filters(self.starred, self.engine, since, until, self.deleted, self.order, self.owner)
+        others = (self.deleted, self.order, self.owner, self.tag)
+        return Filters(self.starred, self.engine, since, until, *others)
 
 
 class EngineBody(BaseModel):
@@ -253,7 +257,9 @@ def job_body(job: Job, request: Request) -> JobBody:
         result=None
         if job.result is None
         else {**job.result.to_dict(), "video_url": video_url(job.id, request)},
+        picture_name=job.picture_name,
         starred=job.starred,
+        tags=list(job.tags),
         created_at=_time(job.created_at),
         started_at=None if job.started_at is None else _time(job.started_at),
         finished_at=None if job.finished_at is None else _time(job.finished_at),
@@ -300,6 +306,7 @@ _IMAGE_TEXT: JsonSchema = {
     "description": "the picture's file; data:image/png;base64, may stand before it. Either alphabet of"
     " base64, with or without padding and line breaks",
 }
+_IMAGE_NAME: JsonSchema = {**_TEXT, "description": "of its file, for people and for the video's name"}
 _WEBHOOK: JsonSchema = {
     **Webhook.model_json_schema(),
     "description": "who is told what becomes of this job, besides those in the server's settings",
@@ -357,7 +364,11 @@ SUBMISSION: JsonSchema = {
                 "patternProperties": _KEYFRAME_FILES,
             }
         },
-        JSON: {"schema": body_schema({"image": _IMAGE_TEXT}, {"inputs": _INPUTS, "webhook": _WEBHOOK})},
+        JSON: {
+            "schema": body_schema(
+                {"image": _IMAGE_TEXT}, {"image_name": _IMAGE_NAME, "inputs": _INPUTS, "webhook": _WEBHOOK}
+            )
+        },
     },
 }
 PLANNED: JsonSchema = {

@@ -94,7 +94,8 @@ async def submit_job(
     A second submission with the same Idempotency-Key and the same content returns the first one's job.
     """
     sent = await read_submission(request)
-    job = await AppContext.of(request).submit(sent.fields, sent.picture, idempotency_key, sent.others)
+    submit = AppContext.of(request).submit
+    job = await submit(sent.fields, sent.picture, idempotency_key, sent.others, sent.picture_name)
     return await accepted(job, request, response)
 
 

@@ -133,14 +133,15 @@ class Page:
         form = self.generate.form
         loaded = self.blocks.load(
             self.restore,
-            {self.remembered, self.generate.view},
+            {self.remembered, self.generate.view, self.language},
             [self.language, self.remembered, *texts, *form.kept(), self.generate.brought_back],
             **QUIET,
         )
         # Under way as long as the window is open, and so is its stream of answers: Gradio closes it when
         # nothing is, and what is asked for at that very moment is never answered.
         self.blocks.load(self.generate.live, {self.generate.view}, self.generate.watched(), **QUIET)
-        switched = self.language.input(
+        # Not `input`: a tab that is opened before `restore` has answered hears of the language, too.
+        switched = self.language.change(
             self.switch, {self.language, self.remembered}, [self.remembered, *texts], **QUIET
         )
         loaded.then(None, js=_OPEN_TAB)
@@ -160,6 +161,8 @@ class Page:
         linked = str(request.query_params.get("job", ""))
         restored = await self.generate.filling.restored(values, language, linked or remembered.job)
         kept = {self.remembered: asdict(replace(remembered, job=linked))} if linked else {}
+        if language == values[self.language]:
+            return merged(restored, kept, self._allowed())  # whoever chooses another one meanwhile keeps it
         return merged(self._texts(language), restored, {self.language: language}, kept, self._allowed())
 
     def _allowed(self) -> Updates:
@@ -170,9 +173,12 @@ class Page:
         buttons = [each for each in self._labels.widgets() if getattr(each, "elem_id", None) in _MAKING]
         return {button: gr.update(visible=False) for button in buttons}
 
-    def switch(self, values: Values) -> Updates:
+    def switch(self, values: Values, request: gr.Request) -> Updates:
+        """Speak the language that is chosen, and remember it where the browser would ask for another one."""
         language: Language = values[self.language]
-        kept = replace(Remembered.of(values[self.remembered]), language=language)
+        preferred = preferred_language(request.headers.get("accept-language", ""))
+        chosen = None if language == preferred else language
+        kept = replace(Remembered.of(values[self.remembered]), language=chosen)
         return {**self._texts(language), self.remembered: asdict(kept)}
 
     def _title(self, language: Language) -> str:
@@ -190,4 +196,8 @@ def _title(language: Language, has_visits: bool, who: str = "") -> str:
     parts = [escape(text("page.title", language))]
     parts += [f'<a href="{path}">{escape(text(key, language))}</a>' for path, key in links.items()]
     parts += [escape(who)] if who else []
-    return f"<h1>i2v <small>{' · '.join(parts)}</small></h1>"
+    names = ("drop", "upload", "webcam", "paste", "remove")
+    words = " ".join(f'data-{name}="{escape(text(f"upload.{name}", language))}"' for name in names)
+    # What Gradio says in its own language, `page.js` says in the page's.
+    hidden = f'<span id="i2v-words-of-uploads" hidden {words}></span>'
+    return f"<h1>i2v <small>{' · '.join(parts)}</small></h1>{hidden}"

@@ -11,12 +11,15 @@ from html import escape
 from types import MappingProxyType
 
 from i2v.core.schema import Language
+from i2v.jobs.library import MAX_TAG
 from i2v.jobs.model import Job, JobPage
 from i2v.service.job_files import VideoProblem
 from i2v.web.page import panels
 from i2v.web.page.allowed import Allows, everything
 from i2v.web.texts import text
 
+MAX_TAGS = 40  # that have buttons
+NO_TAGS: Mapping[str, int] = MappingProxyType({})
 NO_PROBLEMS: Mapping[str, VideoProblem] = MappingProxyType({})
 
 
@@ -29,6 +32,8 @@ def clips(
     deletes: str = "",
     has_trash: bool = False,
     allows: Allows = everything,
+    tags: Mapping[str, int] = NO_TAGS,
+    tag: str = "",
 ) -> str:
     """Return a page of jobs that succeeded, and the buttons to the pages after and before it.
 
@@ -39,11 +44,16 @@ def clips(
         deletes: what the service deletes by itself, in a line of plain text.
         has_trash: what is deleted can be restored, so that only a star makes a button ask.
         allows: tells which buttons there are.
+        tags: those that there are, and how many clips have each; `tag`: the one that is looked for.
     """
     cards = "".join(_card(job, language, problems.get(job.id), has_trash, allows) for job in page.jobs)
     empty = text("gallery.none" if searched else "gallery.empty", language)
-    picking = _picking(language, has_trash, allows) if cards else ""
-    return picking + _page(cards, empty, page.next_cursor, language, first, deletes)
+    picking = _picking(language, has_trash, allows, tags) if cards else ""
+    return (
+        _tag_bar(tags, tag, language)
+        + picking
+        + _page(cards, empty, page.next_cursor, language, first, deletes)
+    )
 
 
 def trash(
@@ -60,7 +70,36 @@ def _page(cards: str, empty: str, older: str | None, language: Language, first: 
     return f'<ul class="i2v-clips">{cards}</ul>{_turns(older, language, first)}{line}'
 
 
-def _picking(language: Language, has_trash: bool, allows: Allows) -> str:
+def _tag_bar(tags: Mapping[str, int], chosen: str, language: Language) -> str:
+    """Return a button for each tag, the ones that most clips have first; again, it shows all clips."""
+    names = sorted(tags, key=lambda name: (-tags[name], name))[:MAX_TAGS]
+    if chosen and chosen not in names:  # the last clip has lost it
+        names.append(chosen)
+    if not names:
+        return ""
+    about = escape(text("gallery.tag.show", language))
+    buttons = "".join(
+        f'<button type="button" class="i2v-act" data-act="tag" data-text="{escape(name)}" title="{about}"'
+        f' aria-pressed="{"true" if name == chosen else "false"}">{escape(name)} {tags.get(name, 0)}</button>'
+        for name in names
+    )
+    label = escape(text("gallery.tags", language))
+    return f'<div class="i2v-tags" role="group" aria-label="{label}"><span>{label}</span>{buttons}</div>'
+
+
+def _tagging(tags: Mapping[str, int], language: Language) -> str:
+    """Return a field for a tag, and buttons that give it to what is ticked, or take it away."""
+    label = escape(text("gallery.tag.word", language))
+    known = "".join(f'<option value="{escape(name)}">' for name in tags)
+    add = _button("add_tag", "", text("gallery.tag.add", language))
+    remove = _button("remove_tag", "", text("gallery.tag.remove", language))
+    return (
+        f'<input type="text" data-typed list="i2v-known-tags" maxlength="{MAX_TAG}" aria-label="{label}"'
+        f' placeholder="{label}"><datalist id="i2v-known-tags">{known}</datalist>{add}{remove}'
+    )
+
+
+def _picking(language: Language, has_trash: bool, allows: Allows, tags: Mapping[str, int]) -> str:
     """Return what is done with the clips that are ticked; the script shows it once there are some."""
     every = escape(text("gallery.pick_all", language))
     asks = "" if has_trash else text("gallery.confirm", language)
@@ -68,6 +107,7 @@ def _picking(language: Language, has_trash: bool, allows: Allows) -> str:
     if allows("rerun_picked", None):
         buttons += _button("rerun_picked", "", text("gallery.rerun_picked", language))
         buttons += _button("delete_picked", "", text("gallery.delete_picked", language), asks)
+        buttons += _tagging(tags, language)
     words = escape(text("gallery.picked", language, count="#"))
     packed = f'<a class="i2v-act" data-zip download>{escape(text("gallery.zip", language))}</a>'
     return (
@@ -127,9 +167,14 @@ def _card(job: Job, language: Language, problem: VideoProblem | None, has_trash:
     return (
         f'<li class="i2v-clip" aria-label="{prompt}">{thumb}'
         f'<p class="i2v-clip-prompt" title="{prompt}">{prompt}</p><p class="i2v-subdued">{facts}</p>'
-        f'<div class="i2v-acts">{star}'
+        f'{_tags_of(job)}<div class="i2v-acts">{star}'
         f"{_button('open', job.id, text('gallery.open', language))}{download}{delete}</div></li>"
     )
+
+
+def _tags_of(job: Job) -> str:
+    chips = " ".join(f'<span class="i2v-chip">{escape(tag)}</span>' for tag in job.tags)
+    return f'<p class="i2v-subdued">{chips}</p>' if chips else ""
 
 
 def _facts(job: Job, language: Language) -> Iterable[str]:

@@ -31,6 +31,26 @@
     next.click();
   });
 
+  // Gradio has its own words at places for files, in the browser's language: here they are the page's.
+  const NAMES = [
+    ["button.upload-container", "drop"], ["[data-testid=image] .top-panel .icon-button:not(:has(button))", "remove"], ["[data-testid=image] button.icon:nth-of-type(1)", "upload"],
+    ["[data-testid=image] button.icon:nth-of-type(2)", "webcam"], ["[data-testid=image] button.icon:nth-of-type(3)", "paste"],
+  ];
+  const nameUploads = () => {
+    const words = find("#i2v-words-of-uploads")?.dataset;
+    if (!words) return;
+    const name = (element, word) => {
+      for (const attribute of ["aria-label", ...(element.title ? ["title"] : [])]) {
+        if (element.getAttribute(attribute) !== word) element.setAttribute(attribute, word);
+      }
+    };
+    for (const [selector, word] of NAMES) document.querySelectorAll(selector).forEach(each => name(each, words[word]));
+    for (const each of document.querySelectorAll(":is(#i2v-gallery-drop, #i2v-batch-drop, #i2v-batch-file) [data-testid=upload-text]")) {
+      if (each.dataset.words !== words.drop) each.dataset.words = words.drop;
+    }
+  };
+  setInterval(nameUploads, 300);
+
   // The title tells how far the clip is, for whoever looks at another window meanwhile.
   let plain = "";
   setInterval(() => {
@@ -50,6 +70,22 @@
     if (Math.abs(second.currentTime - first.currentTime) > 0.08) second.currentTime = first.currentTime;
   };
   for (const name of ["play", "pause", "seeked", "timeupdate"]) document.addEventListener(name, follow, true);
+
+  // The photo over its clip, as far as the divider says: from the left.
+  document.addEventListener("click", event => {
+    const button = event.target.closest?.(".i2v-photo-open"), frame = button?.parentElement;
+    if (!frame) return;
+    const isShown = button.getAttribute("aria-pressed") !== "true";
+    const photo = frame.querySelector(".i2v-photo"), divider = frame.querySelector(".i2v-photo-divider");
+    button.setAttribute("aria-pressed", String(isShown));
+    if (isShown) photo.src = photo.dataset.src;
+    photo.hidden = divider.hidden = !isShown;
+    if (isShown) divider.focus();
+  });
+  document.addEventListener("input", event => {
+    if (!event.target.matches?.(".i2v-photo-divider")) return;
+    event.target.parentElement.style.setProperty("--i2v-divider", `${event.target.value}%`);
+  });
 
   // The tab stands in the address, so that a reload comes back to it: however it was chosen. Not before the
   // page has opened the one that it came with (`blocks._OPEN_TAB`).

@@ -196,7 +196,20 @@ def video(job: Job, language: Language, problem: VideoProblem | None = None) -> 
     broken = escape(text("video.broken", language))
     return (
         f'<div class="i2v-frame" style="{shape}" data-broken="{broken}">'
-        f'<video src="api/v1/jobs/{job.id}/video" controls autoplay loop muted playsinline></video></div>'
+        f'<video src="api/v1/jobs/{job.id}/video" controls autoplay loop muted playsinline></video>'
+        f"{_photo(job, language)}</div>"
+    )
+
+
+def _photo(job: Job, language: Language) -> str:
+    """Return the job's picture, to be laid over its clip up to a divider; `page.js` shows and moves it."""
+    keys = ("photo.compare", "photo.alt", "photo.divider")
+    button, photo, divider = (escape(text(key, language)) for key in keys)
+    return (
+        f'<button type="button" class="i2v-act i2v-photo-open" aria-pressed="false">{button}</button>'
+        f'<img class="i2v-photo" data-src="api/v1/jobs/{job.id}/picture" alt="{photo}" hidden>'
+        f'<input type="range" class="i2v-photo-divider" min="0" max="100" value="50" aria-label="{divider}"'
+        " hidden>"
     )
 
 
@@ -283,6 +296,8 @@ def _options(ran: Generation, spec: EngineSpec | None, language: Language) -> st
         shown_value = value if field is None else choice_label(ran.engine, field, value, language)
         if isinstance(value, bool):
             shown_value = text("option.yes" if value else "option.no", language)
+        elif isinstance(value, float):
+            shown_value = f"{value:.6g}"
         parts.append(f"{label}: {shown_value}")
     return " · ".join(parts)
 

@@ -42,6 +42,11 @@ MOTIONS: Mapping[str, Motion] = {
     ),
     "still": Motion("▪", {"en": "the camera stays still", "zh-CN": "镜头静止"}),
 }  # fmt: skip
+# How fast the camera moves, as camera paths read it (`engines.camera.vocabulary`), behind a motion.
+PACES: Mapping[str, Motion] = {
+    "slow": Motion("½×", {"en": ", slowly", "zh-CN": "，缓慢"}),
+    "fast": Motion("2×", {"en": ", quickly", "zh-CN": "，快速"}),
+}
 # Example pictures, each with one of the motions.
 EXAMPLES: Mapping[str, str] = {"cat": "clockwise", "rocket": "in", "coffee": "left"}
 
@@ -57,20 +62,20 @@ def motions_of(spec: EngineSpec) -> tuple[str, ...]:
 
 
 def chips(spec: EngineSpec, language: Language) -> str:
-    """Return a button for each motion of the engine (`data-act`: motion; `data-id`: its name)."""
+    """Return a button for each motion of the engine and each pace (`data-act`: motion; `data-id`: a name)."""
     names = motions_of(spec)
     if not names:
         return ""
-    buttons = "".join(_chip(name, language) for name in names)
+    buttons = "".join(_chip(name, language) for name in (*names, *PACES))
     label = escape(text("motions.label", language))
     return f'<div class="i2v-chips" role="group" aria-label="{label}">{buttons}</div>'
 
 
 def _chip(name: str, language: Language) -> str:
-    motion, label = MOTIONS[name], text(f"motion.{name}", language)
+    motion, label = {**MOTIONS, **PACES}[name], text(f"motion.{name}", language)
     return (
         f'<button type="button" class="i2v-act" data-act="motion" data-id="{name}"'
-        f' title="{escape(motion.prompt[language])}">{motion.sign} {escape(label)}</button>'
+        f' title="{escape(motion.prompt[language].lstrip(", ，"))}">{motion.sign} {escape(label)}</button>'
     )
 
 
@@ -89,6 +94,16 @@ def with_motion(prompt: str, name: str, spec: EngineSpec, language: Language) ->
     if not rest or spec.motions:
         return words
     return f"{rest}{'，' if language == 'zh-CN' else ', '}{words}"
+
+
+def with_pace(prompt: str, name: str, language: Language) -> str:
+    """Return the prompt with that pace at its end in place of another one; without, where it had it."""
+    rest = prompt.rstrip(" .。")
+    before = [words for pace in PACES.values() for words in pace.prompt.values() if rest.endswith(words)]
+    for words in before:
+        rest = rest.removesuffix(words)
+    had_it = any(words in PACES[name].prompt.values() for words in before)
+    return rest if had_it or not rest else rest + PACES[name].prompt[language]
 
 
 def prompt_menu(language: Language) -> dict[str, str]:

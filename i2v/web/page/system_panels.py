@@ -24,6 +24,7 @@ def overview(
     found: Overview,
     language: Language,
     deletes: str = "",
+    paused: bool = False,
     devices: Sequence[DeviceState] = (),
     titles: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
@@ -31,15 +32,18 @@ def overview(
 
     Args:
         deletes: what the service deletes by itself, in a line of plain text.
+        paused: no job of the queue begins.
         devices: those that jobs run on; where there are several, they are shown in the place of the first.
         titles: of the jobs that run, by their ids.
     """
     docs = f'<a href="docs">{escape(text("system.docs.link", language))}</a>'
+    queue = _row("system.queue", escape(text("queue.paused", language)), language) if paused else ""
     device = escape(_device(found, language))
     if len(devices) > 1:
         device = device_panels.facts(devices, titles, language)
     machine = (
-        _row("system.devices" if len(devices) > 1 else "system.device", device, language)
+        queue
+        + _row("system.devices" if len(devices) > 1 else "system.device", device, language)
         + _row("system.engine", escape(_engine(found, language)), language)
         + _row("system.platform", escape(found.system), language)
         + _row("system.docs", docs, language)

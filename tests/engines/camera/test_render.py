@@ -15,6 +15,7 @@ from PIL import Image
 from i2v.engines.camera.move import Move
 from i2v.engines.camera.path import CameraPath, View, plan_path
 from i2v.engines.camera.render import plan_stretches, render
+from i2v.engines.camera_move.options import CameraMoveOptions
 from tests.engines.camera.charts import grid, photograph, to_linear
 from tests.engines.camera.frames import CENTRE, HEIGHT, WIDTH, along, bicubic_errors, errors
 
@@ -216,3 +217,16 @@ def test_the_package_works_without_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_corners_of_a_view_are_what_the_corners_of_its_frame_show() -> None:
+    """The picture's colours tell where they lie: red across, green down."""
+    size, frame_size = (400, 300), (160, 120)
+    across, down = np.meshgrid(np.linspace(0, 255, size[0]), np.linspace(0, 255, size[1]))
+    picture = Image.fromarray(np.stack([across, down, 0 * down], -1).round().astype(np.uint8))
+    options = CameraMoveOptions(pan=0.2, tilt=-0.1, zoom=1.3, roll=25, easing="linear", loop=False)
+    path = plan_path(options.move, 8, size, frame_size)
+    for view, frame in zip(options.views(8, size, frame_size), render(picture, path, 1), strict=True):
+        expected = np.array(view).reshape(4, 2) / size
+        shown = [frame[row, column, :2] / 255 for row, column in ((0, 0), (0, -1), (-1, -1), (-1, 0))]
+        assert np.abs(np.array(shown) - expected).max() < 0.012  # a pixel of the frame, and rounding

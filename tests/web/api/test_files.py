@@ -123,13 +123,21 @@ def test_a_video_that_is_put_back_is_there_again(shared_house: House, job: Job) 
     assert shared_house.get(f"/jobs/{job.id}/video").content == path.read_bytes()
 
 
+def test_the_picture_is_as_its_clip_has_it(shared_house: House, made: Job) -> None:
+    response = shared_house.get(f"/jobs/{made.id}/picture")
+    assert (response.status_code, response.headers["Content-Type"]) == (200, "image/jpeg")
+    assert made.generation is not None
+    assert Image.open(io.BytesIO(response.content)).size == (made.generation.width, made.generation.height)
+
+
 @pytest.mark.parametrize("change", [Path.unlink, lambda path: os.truncate(path, 0), replace_by_folder])
 def test_a_picture_that_is_not_there_any_more_is_gone(shared_house: House, change: Change) -> None:
     job_id = shared_house.submit_id()
     assert shared_house.get(f"/jobs/{job_id}/thumbnail").status_code == 200
     name = shared_house.service.get(job_id).input
-    change(thumbnail_of(shared_house.settings.inputs / name))
-    response = shared_house.get(f"/jobs/{job_id}/thumbnail")
-    assert (response.status_code, response.json()["code"]) == (410, "job.no_thumbnail")
+    for file, address in ((thumbnail_of(Path(name)), "thumbnail"), (Path(name), "picture")):
+        change(shared_house.settings.inputs / file)
+        response = shared_house.get(f"/jobs/{job_id}/{address}")
+        assert (response.status_code, response.json()["code"]) == (410, "job.no_thumbnail")
     shared_house.service.cancel(job_id)
     assert shared_house.service.delete(job_id).video == "none"

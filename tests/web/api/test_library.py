@@ -46,6 +46,17 @@ def test_a_star_is_set_and_looked_for_and_sorted_by(house: House) -> None:
     assert patch(house, f"/jobs/{'0' * 32}", starred=True).status_code == 404
 
 
+def test_tags_are_given_and_looked_for(house: House) -> None:
+    first, second = made(house), made(house)
+    tagged = patch(house, f"/jobs/{first}", add_tags=["Night", "cat"], starred=True)
+    assert (tagged.json()["tags"], tagged.json()["starred"]) == (["cat", "night"], True)
+    patch(house, f"/jobs/{second}", add_tags=["cat"])
+    assert house.get("/tags").json() == {"tags": {"cat": 2, "night": 1}}
+    assert ids(house, "tag=NIGHT") == [first]
+    assert patch(house, f"/jobs/{first}", remove_tags=["night", "dog"]).json()["tags"] == ["cat"]
+    assert patch(house, f"/jobs/{first}", add_tags=["a,b"]).json()["code"] == "request.invalid"
+
+
 def test_jobs_are_looked_for_by_engine_and_date(house: House) -> None:
     job_id = made(house)
     created = datetime.fromisoformat(house.get(f"/jobs/{job_id}").json()["created_at"])

@@ -28,8 +28,8 @@ from tests.web.pages import Gates
 
 FIELDS = {
     "id", "status", "phase", "progress", "eta_seconds", "queue_position", "attempt", "batch_id", "device",
-    "owner", "error", "notices", "request", "video_available", "result", "starred", "created_at",
-    "started_at", "finished_at", "deleted_at",
+    "owner", "error", "notices", "request", "video_available", "result", "picture_name", "starred", "tags",
+    "created_at", "started_at", "finished_at", "deleted_at",
 }  # fmt: skip
 
 
@@ -506,7 +506,7 @@ def test_what_is_not_there_yet_is_not_found(shared_house: House) -> None:
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_an_unknown_job_is_not_found(shared_house: House, method: str) -> None:
     house = shared_house
-    for path in ("", "/events", "/video", "/preview", "/last-frame", "/thumbnail", "/poster"):
+    for path in ("", "/events", "/video", "/preview", "/last-frame", "/thumbnail", "/picture", "/poster"):
         if method == "DELETE" and path:
             continue
         response = house.session.request(method, f"{house.api}/jobs/%00%ff'x{path}", timeout=30)

@@ -14,7 +14,7 @@ READ = [
     "/", "/docs", "/openapi.json", "/healthz", "/readyz", "/api/v1/jobs", "/api/v1/engines",
     "/api/v1/presets", "/api/v1/models", "/config", "/theme.css", "/gradio_api/info",
 ]  # fmt: skip
-OF_A_JOB = ["", "/events", "/thumbnail", "/video", "/poster", "/last-frame", "/preview"]
+OF_A_JOB = ["", "/events", "/thumbnail", "/picture", "/video", "/poster", "/last-frame", "/preview"]
 MOVING = {"date", "content-length", "transfer-encoding", "connection", "keep-alive"}
 
 

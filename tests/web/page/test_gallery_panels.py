@@ -32,6 +32,9 @@ class Tags(HTMLParser):
         return [attributes for tag, attributes in self.found if tag == name]
 
 
+PICKED = ["rerun_picked", "delete_picked", "add_tag", "remove_tag"]  # buttons for what is ticked
+
+
 def page(*jobs: object, older: str | None = None) -> JobPage:
     return JobPage(jobs, older)  # type: ignore[arg-type]
 
@@ -78,11 +81,23 @@ def test_a_clip_that_cannot_be_played_shows_its_picture_and_why(
     assert [link for link in tags.of("a") if "data-zip" not in link] == []  # nothing to download
     assert [image["src"] for image in tags.of("img")] == [f"api/v1/jobs/{CLIP.id}/thumbnail"]
     buttons = [button["data-act"] for button in tags.of("button")]
-    assert buttons == ["rerun_picked", "delete_picked", "star", "open", "delete"]
+    assert buttons == [*PICKED, "star", "open", "delete"]
     assert [each for each in tags.of("input") if "data-pick" in each] == []
     assert english in markup
     assert chinese in clips(page(CLIP), "zh-CN", False, True, {CLIP.id: problem})
     assert "i2v-lost" not in clips(page(CLIP), "en", False, True, {"another": problem})
+
+
+def test_tags_stand_on_cards_and_above_them_as_buttons() -> None:
+    tags = {"cat": 1, "a & b": 2}
+    markup = clips(page(replace(CLIP, tags=("a & b", "cat"))), "en", False, True, tags=tags, tag="cat")
+    chips = [each for each in Tags(markup).of("button") if each["data-act"] == "tag"]
+    assert [(each["data-text"], each["aria-pressed"]) for each in chips] == [
+        ("a & b", "false"),
+        ("cat", "true"),
+    ]
+    assert '<span class="i2v-chip">a &amp; b</span>' in markup
+    assert [each["value"] for each in Tags(markup).of("option")] == ["cat", "a & b"]
 
 
 def test_what_is_deleted_by_itself_is_said_below_the_clips() -> None:
@@ -107,6 +122,8 @@ def test_deleting_asks_where_there_is_no_trash_or_a_star(
     assert [(each["data-act"], each["data-id"], each.get("data-confirm")) for each in buttons] == [
         ("rerun_picked", "", None),
         ("delete_picked", "", several),
+        ("add_tag", "", None),
+        ("remove_tag", "", None),
         ("star", CLIP.id, None),
         ("open", CLIP.id, None),
         ("delete", CLIP.id, asks),
@@ -127,7 +144,7 @@ def test_what_is_in_the_trash_can_be_restored_or_deleted_for_good() -> None:
 def test_pages_are_turned_where_there_are_any() -> None:
     def turns(older: str | None, first: bool) -> list[tuple[str | None, str | None]]:
         buttons = Tags(clips(page(CLIP, older=older), "en", False, first)).of("button")
-        return [(each["data-act"], each["data-id"]) for each in buttons[5:]]
+        return [(each["data-act"], each["data-id"]) for each in buttons[len(PICKED) + 3 :]]
 
     assert turns(None, True) == []
     assert turns("123", True) == [("older", "123")]

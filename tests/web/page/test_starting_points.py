@@ -13,12 +13,14 @@ from i2v.service.advice import advise
 from i2v.web.page.starting_points import (
     EXAMPLES,
     MOTIONS,
+    PACES,
     chips,
     example,
     examples,
     motions_of,
     prompt_of,
     with_motion,
+    with_pace,
 )
 from tests.contrary import CONTRARY
 
@@ -35,7 +37,7 @@ def test_an_engine_has_the_motions_that_it_knows_and_none_where_it_reads_no_prom
     assert motions_of(EMBEDDED) == motions_of(I2VGEN_XL) == tuple(MOTIONS)
     assert motions_of(CONTRARY) == ()
     assert chips(CONTRARY, "en") == ""
-    assert re.findall(r'data-id="(\w+)"', chips(EMBEDDED, "zh-CN")) == list(MOTIONS)
+    assert re.findall(r'data-id="(\w+)"', chips(EMBEDDED, "zh-CN")) == [*MOTIONS, *PACES]
     assert "镜头向左平移" in chips(EMBEDDED, "zh-CN")
 
 
@@ -52,6 +54,24 @@ def test_a_motion_takes_the_place_of_another_one_and_comes_after_other_words() -
         with_motion("the picture rotates counterclockwise", "clockwise", EMBEDDED, "zh-CN")
         == "画面顺时针旋转"
     )
+
+
+@pytest.mark.parametrize(("language", "names"), [("en", ("left", "in")), ("zh-CN", ("left", "in"))])
+def test_a_pace_is_read_takes_the_place_of_another_one_and_goes_again(
+    language: Language, names: tuple[str, str]
+) -> None:
+    for name in names:
+        plain = MOTIONS[name].prompt[language]
+        slow = with_pace(plain, "slow", language)
+        fast = with_pace(slow, "fast", language)
+        assert advise(slow, None, 1, 8, EMBEDDED) == advise(fast, None, 1, 8, EMBEDDED) == ()
+        ways = [abs(read_prompt(each, 2.0).move.pan or read_prompt(each, 2.0).move.zoom - 1)
+                for each in (slow, plain, fast)]  # fmt: skip
+        assert ways == sorted(ways)
+        assert ways[0] < ways[1] < ways[2]
+        assert with_pace(fast, "fast", language) == plain
+    assert with_pace("", "slow", language) == ""
+    assert with_motion(slow, "left", EMBEDDED, language).endswith(PACES["slow"].prompt[language])
 
 
 def test_examples_are_pictures_with_a_prompt_and_nothing_else_is_read() -> None:

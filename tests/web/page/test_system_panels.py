@@ -37,6 +37,11 @@ def test_the_device_the_choice_and_the_rest_are_reported() -> None:
     assert "<dt>torch</dt><dd>not installed</dd>" in markup
     assert 'href="docs"' in markup
     assert "内存 80.0 GB" in system_panels.overview(overview(), "zh-CN")
+    assert "<dt>Queue</dt>" not in markup
+
+
+def test_a_paused_queue_is_said_here_too() -> None:
+    assert "<dt>Queue</dt><dd>The queue is paused" in system_panels.overview(overview(), "en", paused=True)
 
 
 def test_a_device_that_is_not_known_or_cannot_be_had_is_reported() -> None:

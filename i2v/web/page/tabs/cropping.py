@@ -1,7 +1,7 @@
-"""Which part of the picture is used: a shape, and a box of it that is moved over the picture.
+"""Which part of the picture is used: a shape, and a box of it that is moved and resized over the picture.
 
-Owns these widgets and how their values become the `crop` of a request. The box is drawn and moved by
-`crop.js`, which writes into `place` what was moved; the arithmetic of shapes is `core.crop`'s.
+Owns these widgets and how their values become the `crop` of a request. The box is drawn and changed by
+`crop.js`, which writes into `place` what was done; the arithmetic of shapes is `core.crop`'s.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from i2v.web.page.tabs.widgets import Labels, Radio, Updates, Values
 from i2v.web.texts import text
 
 SHAPES = ("16:9", "9:16", "1:1", "4:5")
+CORNERS = ("top_left", "top_right", "bottom_left", "bottom_right")  # in the order of `crop.js`
+WHOLE = Crop(0, 0, 1, 1)
 
 
 class Cropping:
@@ -23,7 +25,7 @@ class Cropping:
 
     Attributes:
         shape: one of `SHAPES`; "picture": all of it; "own": what `place` says, whatever its shape.
-        place: the box as `Crop` writes it. Of a shape, its middle counts alone; empty: in the middle.
+        place: the box as `Crop` writes it. Of a shape, its middle and its size count; empty: the largest box.
     """
 
     def __init__(self, labels: Labels) -> None:
@@ -51,7 +53,21 @@ class Cropping:
             return settled(placed, size) if shape == "own" else None
         if placed is None:
             return shaped(shape, size)
-        return shaped(shape, size, ((placed.left + placed.right) / 2, (placed.top + placed.bottom) / 2))
+        centre = ((placed.left + placed.right) / 2, (placed.top + placed.bottom) / 2)
+        return shaped(shape, size, centre, placed)
+
+    def box(self, values: Values, crop: Crop | None, language: Language) -> str:
+        """Return what `crop.js` draws the box from, around the part `crop`; "" where none can be chosen."""
+        shape = values[self.shape]
+        if shape not in (*SHAPES, "own"):
+            return ""
+        label = escape(text("crop.box", language))
+        corners = "|".join(text(f"crop.{corner}", language) for corner in CORNERS)
+        keeps = "false" if shape == "own" else "true"
+        return (
+            f'<span hidden class="i2v-crop" data-crop="{crop or WHOLE}" data-label="{label}"'
+            f' data-corners="{escape(corners)}" data-keeps="{keeps}"></span>'
+        )
 
     def filled(self, crop: object) -> Updates:
         """Return the widgets as the `crop` of a request has them."""
@@ -62,14 +78,6 @@ class Cropping:
         if isinstance(found, Crop):
             return {self.shape: "own", self.place: str(found)}
         return {self.shape: found if found in SHAPES else "picture", self.place: ""}
-
-
-def box(crop: Crop | None, language: Language) -> str:
-    """Return what `crop.js` draws the box from; "" without one."""
-    if crop is None:
-        return ""
-    label = escape(text("crop.box", language))
-    return f'<span hidden class="i2v-crop" data-crop="{crop}" data-label="{label}"></span>'
 
 
 def _read(place: object) -> Crop | None:

@@ -17,7 +17,7 @@ from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import I2VError, InvalidRequest
 from i2v.core.schema import Language
 from i2v.jobs.model import Job, JsonObject
-from i2v.web.page.starting_points import example, motions_of, prompt_of, with_motion
+from i2v.web.page.starting_points import PACES, example, motions_of, prompt_of, with_motion, with_pace
 from i2v.web.page.tabs.form import Form
 from i2v.web.page.tabs.outlook import Outlook
 from i2v.web.page.tabs.showing import Showing
@@ -64,7 +64,7 @@ class Filling:
         picture = None
         with suppress(I2VError):  # it cannot be read now: the form stays without it
             picture = await self._context.look(lambda: self._service.picture(job))
-        return await run_sync(self._form.placed, values, picture)
+        return await run_sync(self._form.placed, values, picture, job.picture_name)
 
     async def _of_job(self, view: Showing, job: Job) -> Updates:
         """Return the form as the job was asked for, with the numbers that were run."""
@@ -108,7 +108,7 @@ class Filling:
         """Put an example picture and its prompt into the form."""
         name, language = Action.of(event).id, self._shared.language_of(values)
         picture = example(name)
-        placed = await run_sync(self._form.placed, values, picture)
+        placed = await run_sync(self._form.placed, values, picture, name)
         return placed if picture is None else placed | {self._form.prompt: prompt_of(name, language)}
 
     async def add_motion(self, values: Values, event: gr.EventData) -> Any:
@@ -118,6 +118,8 @@ class Filling:
             spec = await self._context.engine(self._form.engine_named(values))
         except I2VError:  # `look` tells it
             return gr.skip()
+        if name in PACES and motions_of(spec):
+            return with_pace(values[self._form.prompt] or "", name, language)
         if name not in motions_of(spec):
             return gr.skip()
         return with_motion(values[self._form.prompt] or "", name, spec, language)

@@ -16,6 +16,7 @@ import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
 from i2v.core.engine_spec import EngineSpec, FrameCounts
+from i2v.core.file_names import cleaned
 from i2v.core.schema import MAX_SEED, Fit, Language, PresetName, Resolution, Speed
 from i2v.jobs.model import JsonObject
 from i2v.web.page.starting_points import prompt_menu
@@ -286,11 +287,15 @@ class Form:
         seed, engine = fields.get("seed", ""), fields.get("engine", "auto")
         return self.filled(fields, spec) | {self.seed: str(seed), self.engine: engine}
 
-    def placed(self, values: Values, picture: bytes | None) -> Updates:
-        """Return the picture's widget with `picture`, a PNG file, in it; `None`: as it is."""
+    def placed(self, values: Values, picture: bytes | None, name: str = "") -> Updates:
+        """Return the picture's widget with `picture`, a file, in it; `None`: as it is.
+
+        name: what its file was called, if that is known.
+        """
         if picture is None:
             return {self.picture: values[self.picture]}
-        return {self.picture: save_bytes_to_cache(picture, "picture.png", self.picture.GRADIO_CACHE)}
+        file = f"{cleaned(Path(name).stem) or 'picture'}.png"
+        return {self.picture: save_bytes_to_cache(picture, file, self.picture.GRADIO_CACHE)}
 
     def picture_path(self, values: Values) -> Path | None:
         """Return where the picture lies that was put in; nothing is known of it."""

@@ -64,10 +64,13 @@ element.addEventListener("focusout", stop);
 # What is ticked stays so when the list is shown anew, as long as it is on the page.
 _PICKING = """
 const picked = new Set();
+let typed = "";
 const boxes = () => [...element.querySelectorAll("input[data-pick]")];
 const showPicked = () => {
   const here = boxes(), bar = element.querySelector(".i2v-picked");
   for (const box of here) box.checked = picked.has(box.value);
+  const field = element.querySelector("input[data-typed]");
+  if (field && field.value !== typed && document.activeElement !== field) field.value = typed;
   if (!bar) return;
   const ids = here.filter(box => box.checked).map(box => box.value);
   const all = element.querySelector("input[data-all]"), words = bar.querySelector("[data-words]");
@@ -77,6 +80,13 @@ const showPicked = () => {
   all.checked = ids.length > 0 && ids.length === here.length;
   bar.querySelector("[data-zip]").setAttribute("href", `api/v1/archive?jobs=${ids.join(",")}`);
 };
+element.addEventListener("input", event => {
+  if (event.target.matches("input[data-typed]")) typed = event.target.value;
+});
+element.addEventListener("keydown", event => {
+  if (event.key !== "Enter" || !event.target.matches("input[data-typed]")) return;
+  element.querySelector("[data-act=add_tag]").click();
+});
 element.addEventListener("change", event => {
   const box = event.target;
   if (box.matches("input[data-all]")) {
@@ -98,6 +108,7 @@ class Looking(Undoable):
     Attributes:
         show: which clips: "all", "starred", "trash".
         engine: the name of the one that made them; "" for any.
+        tag: one that they have; "" for any.
         days: made within so many, 0 for any time.
         cursors: where the pages begin that were turned, the present one last; empty for the first clips.
     """
@@ -105,6 +116,7 @@ class Looking(Undoable):
     search: str = ""
     show: str = "all"
     engine: str = ""
+    tag: str = ""
     days: int = 0
     order: SortOrder = "newest"
     cursors: tuple[str, ...] = ()
@@ -113,12 +125,13 @@ class Looking(Undoable):
     def filters(self) -> Filters:
         since = time.time() - 86400 * self.days if self.days else None
         starred, deleted = self.show == "starred", self.show == "trash"
-        return Filters(starred, self.engine, since, deleted=deleted, order=self.order)
+        tag = "" if deleted else self.tag
+        return Filters(starred, self.engine, since, deleted=deleted, order=self.order, tag=tag)
 
     @property
     def is_narrow(self) -> bool:
         """Tell whether there may be clips that are not looked for."""
-        return bool(self.search or self.engine or self.days or self.show != "all")
+        return bool(self.search or self.engine or self.tag or self.days or self.show != "all")
 
 
 class GalleryTab:
@@ -222,6 +235,8 @@ class GalleryTab:
             deletes=deletes,
             has_trash=storage.trash_days > 0,
             allows=allows,
+            tags=self._service.library.tags(),
+            tag=looking.tag,
         )
         return {self.clips: shown}
 
@@ -252,6 +267,8 @@ class GalleryTab:
             updates[self._shared.opened] = Opened(job=action.id)
         elif action.act == "rerun_picked":
             updates[self.message] = await self._rerun(action.picked, self._shared.language_of(values))
+        elif action.act == "tag":
+            looking.tag, looking.cursors = "" if looking.tag == action.text else action.text, ()
         elif action.act == "older":
             looking.cursors = (*looking.cursors, action.id)
         elif action.act == "newer":
@@ -272,6 +289,11 @@ class GalleryTab:
                 return said(looking, [library.trash(action.id)], gone, language)
             elif action.act == "delete_picked" and action.picked:
                 return said(looking, library.trash_each(action.picked), gone, language)
+            elif action.act in ("add_tag", "remove_tag"):
+                is_removed = action.act == "remove_tag"
+                count = library.tag_each(action.picked, action.text, is_removed)
+                key = "gallery.tag.removed" if is_removed else "gallery.tag.added"
+                return panels.plain(text(key, language, count=count))
             elif action.act == "purge":
                 return said(looking, [library.delete(action.id)], gone, language)
             elif action.act == "undo":

@@ -119,10 +119,10 @@ class GenerateTab:
         screen.cancel.click(self.cancel, {self.view}, screen.status, **QUIET)
 
         # When the tab is looked at, since a model may have been fetched meanwhile.
-        spoken = switched.then(
-            self.switch, here | {form.fit, form.preset}, [form.fit, form.preset, form.device], **QUIET
-        )
-        for event in (loaded, spoken, looked_at(title)):
+        # Also when the page has loaded: meanwhile somebody may have chosen another language.
+        named = [form.fit, form.preset, form.device]
+        spoken = [event.then(self.switch, here | {*named}, named, **QUIET) for event in (switched, loaded)]
+        for event in (*spoken, looked_at(title)):
             event.then(self.outlook.look, everything, seen, **QUIET)
         # A result, since what was finished tells what the next one will take. Not the preset and the engine:
         # another one's bounds must be in the browser before its values are sent again.
@@ -303,9 +303,11 @@ class GenerateTab:
         others = await run_sync(self.form.pictures.files, values, spec)
         if values[self.view].shaped is None:  # pressed before the form was filled: the preset has the numbers
             fields = {name: value for name, value in fields.items() if name not in NUMBERS}
+        path = self.form.picture_path(values)
+        name = "" if path is None else path.name
         for seed in seeds:
             asked = {**fields, **(seed if spec.capabilities.seed else {})}
-            yield (await self._context.submit(asked, picture, others=others)).id
+            yield (await self._context.submit(asked, picture, others=others, picture_name=name)).id
 
     async def cancel(self, values: Values) -> str:
         view: Showing = values[self.view]

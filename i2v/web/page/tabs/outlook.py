@@ -21,11 +21,10 @@ from i2v.media.picture_facts import PictureFacts
 from i2v.pipeline.choice import best_engine
 from i2v.service.advice import advise
 from i2v.service.service import PlanSummary
-from i2v.web.page import models_panels, panels, plan_panels
+from i2v.web.page import camera_panel, models_panels, panels, plan_panels
 from i2v.web.page.framing import Framing, on_picture
 from i2v.web.page.inspected import Inspected
 from i2v.web.page.starting_points import chips, examples
-from i2v.web.page.tabs.cropping import box
 from i2v.web.page.tabs.form import Form
 from i2v.web.page.tabs.showing import Place, Showing, place_of
 from i2v.web.page.tabs.widgets import Action, Shared, Updates, Values, acting_html
@@ -124,18 +123,21 @@ class Outlook:
         view.framing = None
         if header is not None:
             view.framing = Framing.of(str(path), header.source_size, plan.options)
-        can_pad = "pad" in spec.capabilities.fits
         return said | {
             self.plan: plan_panels.forecast(plan, view.framing, language),
             self.advice: panels.notices(listed, language),
-            self._form.cut: self._cut(view.framing, can_pad, language),
+            self._form.cut: self._cut(values, view.framing, spec, plan, language),
         }
 
-    def _cut(self, framing: Framing | None, can_pad: bool, language: Language) -> str:
-        """Return what is said of what is cut, with what the crop box is drawn from."""
+    def _cut(
+        self, values: Values, framing: Framing | None, spec: EngineSpec, plan: PlanSummary, language: Language
+    ) -> str:
+        """Return what is said of what is cut, with what crop box and camera's path are drawn from."""
         if framing is None:
             return ""
-        return on_picture(framing, can_pad, language) + box(framing.crop, language)
+        box = self._form.cropping.box(values, framing.crop, language)
+        path = camera_panel.mark(framing, plan.options, spec)
+        return on_picture(framing, "pad" in spec.capabilities.fits, language) + box + path
 
     async def cropped(self, values: Values) -> JsonObject:
         """Return the `crop` of a request for the picture in the form, where a part of it is chosen.

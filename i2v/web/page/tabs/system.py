@@ -108,9 +108,15 @@ class SystemTab:
     def _show(self, view: SystemView) -> Updates:
         language = view.language
         deletes = panels.retention(self._context.settings.storage, language)
+        paused = self._service.queue.is_paused()
         return {
             self.about: system_panels.overview(
-                self._service.overview(), language, deletes, self._service.devices(), self._titles(language)
+                self._service.overview(),
+                language,
+                deletes,
+                paused,
+                self._service.devices(),
+                self._titles(language),
             ),
             self.report: system_panels.report(view.report, language) if view.report else "",
             self.webhooks: self._webhooks(language),

@@ -28,6 +28,7 @@ Choices = Callable[[Language], list[tuple[str, str]]]
 Widget = TypeVar("Widget")
 
 MAX_TAKES = 12  # in the strip of a window
+MAX_TYPED = 200  # characters
 MAX_PICKED = 200  # clips that something is done with at once
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -51,7 +52,8 @@ _ACTING = """element.addEventListener("click", event => {
     }, 5000);
   } else if (confirm ? Date.now() - Number(asked) > 400 : event.detail < 2) {  // 2: of a double click
     const picked = [...element.querySelectorAll("input[data-pick]:checked")].map(each => each.value);
-    trigger("click", {act, id: id || "", picked});
+    const text = button.dataset.text ?? element.querySelector("input[data-typed]")?.value ?? "";
+    trigger("click", {act, id: id || "", picked, text});
   }
 });"""
 
@@ -224,11 +226,13 @@ class Action:
 
     id: a job's, the cursor of a page of jobs, or a model's name.
     picked: the values of the boxes (`data-pick`) that are ticked in the list, ids of jobs.
+    text: what the button stands for (`data-text`), else what was typed into the list's field (`data-typed`).
     """
 
     act: str = ""
     id: str = ""
     picked: tuple[str, ...] = ()
+    text: str = ""
 
     @classmethod
     def of(cls, event: gr.EventData) -> Action:
@@ -236,7 +240,9 @@ class Action:
         act, job, picked = data.get("act"), data.get("id"), data.get("picked")
         if not isinstance(act, str) or not _is_id(job):
             return cls()
-        return cls(act, job, tuple(filter(_is_id, picked[:MAX_PICKED])) if isinstance(picked, list) else ())
+        ids = tuple(filter(_is_id, picked[:MAX_PICKED])) if isinstance(picked, list) else ()
+        typed = data.get("text")
+        return cls(act, job, ids, typed[:MAX_TYPED] if isinstance(typed, str) else "")
 
 
 def _is_id(value: object) -> TypeGuard[str]:

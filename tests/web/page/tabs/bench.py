@@ -83,5 +83,5 @@ async def next_of(updates: AsyncIterator[Updates]) -> Updates:
     return await asyncio.wait_for(anext(updates), 60)
 
 
-def clicked(act: str, value: str = "", picked: object = ()) -> gr.EventData:
-    return gr.EventData(None, {"act": act, "id": value, "picked": picked})
+def clicked(act: str, value: str = "", picked: object = (), text: object = "") -> gr.EventData:
+    return gr.EventData(None, {"act": act, "id": value, "picked": picked, "text": text})

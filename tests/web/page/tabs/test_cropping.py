@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import gradio as gr
 import pytest
@@ -30,7 +31,8 @@ def cropping() -> Cropping:
     [
         ("picture", "0.1,0,0.9,1", None, None),
         ("1:1", "", "1:1", Crop(0.25, 0, 0.75, 1)),
-        ("1:1", "0,0,0.1,1", "1:1", Crop(0, 0, 0.5, 1)),  # a box of another picture: its middle counts
+        ("1:1", "0,0,0.1,1", "1:1", Crop(0, 0, 0.5, 1)),  # a box of another picture: middle and size count
+        ("1:1", "0,0,0.1,0.5", "1:1", Crop(0, 0, 0.25, 0.5)),
         ("1:1", "nonsense", "1:1", Crop(0.25, 0, 0.75, 1)),
         ("own", "0.1,0,0.9,1", "0.1,0,0.9,1", Crop(0.1, 0, 0.9, 1)),
         ("own", "", None, None),
@@ -54,6 +56,16 @@ def test_the_widgets_are_a_part_of_the_picture(
 )  # fmt: skip
 def test_they_are_filled_from_a_request(cropping: Cropping, crop: object, shape: str, place: str) -> None:
     assert list(cropping.filled(crop).values()) == [shape, place]
+
+
+def test_a_box_is_drawn_wherever_a_part_can_be_chosen(cropping: Cropping) -> None:
+    def drawn(shape: str) -> str:
+        return cropping.box({cropping.shape: shape}, None, "en")
+
+    assert drawn("picture") == drawn("<b>") == ""
+    assert 'data-crop="0,0,1,1"' in drawn("own")
+    assert 'data-keeps="false"' in drawn("own")
+    assert 'data-keeps="true"' in drawn("16:9")
 
 
 def drop(page: Page, house: House) -> None:
@@ -106,6 +118,41 @@ def test_what_is_in_the_box_is_what_the_clip_is_made_of(visit: Visit, house: Hou
 
 
 @needs_chromium
+def test_the_box_is_resized_by_its_corners_and_keeps_a_chosen_shape(visit: Visit, house: House) -> None:
+    """The picture has 96 x 64 pixels: a square of it is 2/3 of its width."""
+    page = visit()
+    drop(page, house)
+    page.locator("#i2v-shape label", has_text="1:1").click()
+    corner = page.get_by_label("Crop box: resize at the bottom right")
+    corner.focus()
+    for _ in range(10):
+        page.keyboard.press("Shift+ArrowUp")
+    expect(page.locator("#i2v-plan")).to_contain_text("the chosen part of the picture (32 x 32)")
+    before = sum(house.service.counts().values())
+    page.click("#i2v-go")
+    crop = made(house, before)
+    assert (crop.left, crop.top) == pytest.approx((1 / 6, 0), abs=1e-3)
+    assert (crop.right, crop.bottom) == pytest.approx((0.5, 0.5), abs=1e-3)
+
+    page.locator("#i2v-shape label", has_text="Free").click()
+    expect(page.locator(".i2v-crop")).to_have_attribute("data-keeps", "false")
+    place = corner.bounding_box()
+    image = page.locator("#i2v-picture .image-frame img").bounding_box()
+    assert place is not None
+    assert image is not None
+    x, y = place["x"] + place["width"] / 2, place["y"] + place["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + image["width"], y, steps=4)  # beyond the edge: it stops there
+    page.mouse.up()
+    expect(page.locator(".i2v-crop")).to_have_attribute("data-crop", re.compile(r",1,0\.5\d*$"))
+    page.wait_for_timeout(600)
+    before = sum(house.service.counts().values())
+    page.click("#i2v-go")
+    assert made(house, before).right == 1
+
+
+@needs_chromium
 def test_a_finger_moves_the_box(visit: Visit, house: House) -> None:
     page = visit(width=390, locale="zh-CN", has_touch=True)
     drop(page, house)
@@ -116,7 +163,7 @@ def test_a_finger_moves_the_box(visit: Visit, house: House) -> None:
     assert place is not None
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     send = page.context.new_cdp_session(page).send
-    x, y = place["x"] + 10, place["y"] + 10
+    x, y = place["x"] + place["width"] / 2, place["y"] + place["height"] / 2
     for kind, points in (
         ("touchStart", [{"x": x, "y": y}]), ("touchMove", [{"x": x - 300, "y": y}]), ("touchEnd", []),
     ):  # fmt: skip

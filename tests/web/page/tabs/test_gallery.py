@@ -204,6 +204,28 @@ def test_several_are_deleted_or_made_again_at_once(bench: GalleryBench) -> None:
     assert nothing[bench.tab.message] == ""
 
 
+def test_tags_are_given_to_what_is_ticked_looked_for_and_taken_away(bench: GalleryBench) -> None:
+    first, second, third = (made(bench, f"clip {number}") for number in range(3))
+
+    def press(act: str, word: str, picked: object = ()) -> str:
+        event = clicked(act, "", picked, word)
+        return str(run(bench.tab.act(bench.values(), event))[bench.tab.message])
+
+    def look() -> list[str]:
+        markup = bench.tab._found(bench.view)[bench.tab.clips]
+        return re.findall(r'data-act="open" data-id="(\w+)"><?[ORa-z]', markup)
+
+    assert "Tag added. Clips: 2." in press("add_tag", " Night <b>", [first, third])
+    assert "1 to 40 characters" in press("add_tag", "", [first])
+    press("tag", "night <b>")
+    assert look() == [third, first]
+    assert "night &lt;b&gt; 2" in bench.tab._found(bench.view)[bench.tab.clips]
+    press("remove_tag", "night <b>", [first, third])
+    assert look() == []
+    press("tag", "night <b>")  # its button stays, or nobody could turn back
+    assert look() == [third, second, first]
+
+
 def test_a_clip_whose_file_was_moved_away_is_no_longer_promised(
     bench: GalleryBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -426,3 +448,29 @@ def test_the_gallery_is_accessible_on_a_phone_and_plays_by_itself_if_it_may(
     card(page, clips[0]).get_by_role("button", name="Open").focus()
     page.wait_for_timeout(1000)
     assert is_playing(page, clips[0]) == (motion != "reduce")
+
+
+@needs_chromium
+def test_a_tag_is_typed_given_looked_for_and_taken_away(
+    visit: Visit, house: House, clips: tuple[str, str]
+) -> None:
+    page = visit("gallery")
+    first, second = clips
+    card(page, first).locator("[data-pick]").check()
+    field = page.get_by_role("combobox", name="Tag", exact=True)
+    field.fill("Night shot")
+    field.press("Enter")
+    expect(card(page, first)).to_contain_text("night shot")
+    assert house.store.get(first).tags == ("night shot",)
+    shown = page.get_by_role("group", name="Tags").get_by_role("button")
+    shown.click()
+    expect(shown).to_have_attribute("aria-pressed", "true")
+    expect(card(page, second)).to_have_count(0)
+    found = Axe().run(page).response["violations"]
+    assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
+    expect(card(page, first).locator("[data-pick]")).to_be_checked()
+    expect(field).to_have_value("Night shot")  # although the list was drawn anew
+    page.get_by_role("button", name="Remove tag").click()
+    expect(card(page, first)).to_have_count(0)
+    shown.click()
+    expect(card(page, second)).to_be_visible()

@@ -218,7 +218,7 @@ def test_the_page_speaks_the_browsers_language_says_what_is_wrong_and_remembers_
     page.fill("#i2v-prompt textarea", QUICK)
     go.click()
     expect(beside).to_contain_text("图片损坏")
-    page.get_by_label("Remove Image").click()
+    page.get_by_label("移除图片").click()
     expect(beside).to_be_hidden()  # it is mended
 
     page.click("#i2v-language label:has-text('English')")
@@ -421,3 +421,52 @@ def test_axe_finds_nothing_serious_on_any_tab(visit: Visit, house: House, scheme
         found[tab] = serious(page)
     assert page.locator("#i2v-tabs button[role=tab]").count() == len(SHOWN)
     assert found == {tab: {} for tab in SHOWN}
+
+
+def test_gradios_own_words_are_in_the_pages_language_and_not_in_the_browsers(visit: Visit) -> None:
+    page = visit()
+    page.click("#i2v-language label:has-text('简体中文')")
+    expect(page.locator("#i2v-picture button.upload-container")).to_have_attribute(
+        "aria-label", re.compile("拖")
+    )
+    select(page, "gallery")
+    words = page.locator("#i2v-gallery-drop [data-testid=upload-text]")
+    expect(words).to_have_attribute("data-words", "将文件拖到此处，或点击上传")
+    assert words.evaluate("each => getComputedStyle(each).fontSize") == "0px"
+
+
+def test_the_photo_lies_over_its_clip_up_to_a_divider(visit: Visit, house: House) -> None:
+    job = house.submit_id(QUICK)
+    page = visit(tab="queue")
+    page.click(f"#i2v-queue-finished [data-act=open][data-id='{job}']")
+    photo, divider = page.locator(".i2v-photo"), page.locator(".i2v-photo-divider")
+    expect(page.locator("#i2v-frame video")).to_be_visible()
+    expect(photo).to_be_hidden()
+    page.get_by_role("button", name="Compare with photo").click()
+    expect(photo).to_be_visible()
+    page.wait_for_function("document.querySelector('.i2v-photo').naturalWidth > 0")
+    expect(divider).to_be_focused()
+    for _ in range(3):
+        page.keyboard.press("ArrowLeft")
+    expect(divider).to_have_value("47")
+    assert photo.evaluate("each => getComputedStyle(each).clipPath") == "inset(0px 53% 0px 0px)"
+    page.get_by_role("button", name="Compare with photo").click()
+    expect(photo).to_be_hidden()
+
+
+def test_the_cameras_path_is_drawn_over_the_picture_and_follows_the_form(visit: Visit, house: House) -> None:
+    page = visit()
+    fill(page, house, QUICK)
+    choose_engine(page, "The contrary one")
+    page.click("#i2v-advanced button")
+    shift = page.locator("#i2v-option-contrary-shift input, #i2v-option-contrary-shift textarea")
+    path = page.locator(".i2v-camera-path")
+    expect(shift).to_be_visible()
+    expect(path).to_have_count(0)
+    shift.fill("0.5")
+    expect(path.locator(".i2v-camera-first")).to_have_attribute("points", "0,0 0.5,0 0.5,1 0,1")
+    expect(path.locator(".i2v-camera-last")).to_have_attribute("points", "0.5,0 1,0 1,1 0.5,1")
+    before = path.locator(".i2v-camera-now").get_attribute("points")
+    expect(path.locator(".i2v-camera-now")).not_to_have_attribute("points", str(before))  # it moves
+    shift.fill("0.25")
+    expect(path.locator(".i2v-camera-last")).to_have_attribute("points", "0.25,0 0.75,0 0.75,1 0.25,1")

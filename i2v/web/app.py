@@ -21,6 +21,7 @@ from i2v.web import problems
 from i2v.web.api import archive, batches, files, library, metrics, openai_videos, published, webhooks
 from i2v.web.api import models as models_api
 from i2v.web.api import v1 as api
+from i2v.web.api.definitions import share_definitions
 from i2v.web.api.documentation import render_page
 from i2v.web.api.option_schemas import describe_options
 from i2v.web.context import AppContext
@@ -44,6 +45,7 @@ class Application(FastAPI):
                     if "HTTPValidationError" in str(operation["responses"].get("422")):
                         del operation["responses"]["422"]
             describe_options(described, self.state.context.service.engines)
+            share_definitions(described)
             for name in ("HTTPValidationError", "ValidationError"):
                 described["components"]["schemas"].pop(name, None)
         return cast("dict[str, Any]", self.openapi_schema)

@@ -18,7 +18,7 @@ router = APIRouter(prefix=PREFIX)
 class ChangeBody(BaseModel):
     """What can be changed of a job; what is left out stays."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     starred: bool | None = None
     queue_position: int | None = Field(
@@ -40,7 +40,7 @@ class QueueBody(BaseModel):
 class QueueChange(BaseModel):
     """What can be changed of the queue."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     paused: bool
 

@@ -5,11 +5,12 @@ Owns names and forms (times in ISO 8601 UTC, absolute URLs). Deliberately does n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Literal, cast, get_args
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.requests import Request
 
 from i2v.core.engine_spec import Capabilities, EngineSpec, Preset
@@ -105,6 +106,16 @@ class PageBody(BaseModel):
     next_cursor: str | None = Field(description="asks for those that follow; null where there are none")
 
 
+def _iso(value: object) -> object:
+    """Refuse what pydantic takes for seconds since 1970: OpenAPI's date-time is a date and a time."""
+    if isinstance(value, str) and not re.match(r"\d{4}-\d\d-\d\d[Tt ]", value):
+        raise ValueError("a date and a time with a time zone, such as 2026-01-31T12:00:00Z")
+    return value
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_iso)]
+
+
 class Listing(BaseModel):
     """Which jobs are asked for."""
 
@@ -114,8 +125,8 @@ class Listing(BaseModel):
     search: str = Field("", description="part of the prompt; a to z match in either case")
     starred: bool = Field(False, description="those with a star alone")
     engine: str = ""
-    since: AwareDatetime | None = Field(None, description="submitted then or later; with a time zone")
-    until: AwareDatetime | None = Field(None, description="submitted then or earlier")
+    since: Time | None = Field(None, description="submitted then or later; with a time zone")
+    until: Time | None = Field(None, description="submitted then or earlier")
     deleted: bool = Field(False, description="those in the trash alone")
     order: SortOrder = Field("newest", description="by submission; starred: those with a star first")
     cursor: str | None = Field(None, description="next_cursor of the page before, in the same order")

@@ -31,7 +31,7 @@ from i2v.core.engine_spec import Preset
 from i2v.core.errors import InvalidRequest
 from i2v.core.schema import Language, Offload, Switch, Upscaling, Within, invalid_field, nearest_name, shown
 from i2v.core.webhook import HIDDEN as SECRET
-from i2v.core.webhook import Webhook, check_endpoints, read_endpoints, read_secret
+from i2v.core.webhook import Endpoint, check_endpoints, read_endpoints, read_secret
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT_PREFIX = "I2V_"
@@ -46,7 +46,7 @@ _HUB_VARIABLES = {
     "HF_HOME": "models.hub_cache",
     "HF_HUB_CACHE": "models.hub_cache",
 }
-_SECRETS = (SecretStr, tuple[Webhook, ...])  # types of settings whose values no complaint shows
+_SECRETS = (SecretStr, tuple[Endpoint, ...])  # types of settings whose values no complaint shows
 
 Text = Annotated[str, BeforeValidator(kinds.text)]
 Seconds = Annotated[float, Within(0.01, 1_000_000)]
@@ -144,7 +144,7 @@ class LoggingSettings(_Section):
 
 class WebhookSettings(_Section):
     endpoints: Annotated[
-        tuple[Webhook, ...], BeforeValidator(read_endpoints), AfterValidator(check_endpoints)
+        tuple[Endpoint, ...], BeforeValidator(read_endpoints), AfterValidator(check_endpoints)
     ]
     secret: Annotated[SecretStr, BeforeValidator(read_secret)]
     allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(kinds.each(kinds.host_or_network))]

@@ -160,7 +160,7 @@ class Service:
         """Accept a job: when this returns, it is on the disk and will be run.
 
         Args:
-            fields: of `GenerationRequest`, and `webhook` (`core.webhook.Webhook`).
+            fields: of `GenerationRequest`, and `webhook` (`core.webhook`: a `Webhook`'s, or a `Receiver`).
             picture: the file's bytes, as somebody sent them.
             others: the same of the pictures that the request's `inputs` name, in their order.
             idempotency_key: a second submission with the key returns the first one's job.

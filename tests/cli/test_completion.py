@@ -23,14 +23,12 @@ def script(environment: dict[str, str], shell: str) -> str:
     ("i2v batch ph", {"photo.jpg", "photos"}),
     ("i2v batch --output ph", {"photos"}),
 ])  # fmt: skip
-def test_bash_completes(
-    environment: dict[str, str], tmp_path: Path, line: str, expected: set[str]
-) -> None:
+def test_bash_completes(environment: dict[str, str], tmp_path: Path, line: str, expected: set[str]) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photo.jpg").touch()
     words = line.split(" ")
-    ask = f"COMP_WORDS=({' '.join(repr(word) for word in words)}); COMP_CWORD={len(words) - 1}; _shtab_i2v i2v "
-    ask += f"{words[-1]!r} {words[-2]!r}; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+    ask = f"COMP_WORDS=({' '.join(map(repr, words))}); COMP_CWORD={len(words) - 1}; "
+    ask += f"_shtab_i2v i2v {words[-1]!r} {words[-2]!r}; printf '%s\\n' \"${{COMPREPLY[@]}}\""
     done = subprocess.run(
         ["bash", "-c", f"{script(environment, 'bash')}\n{ask}"],
         cwd=tmp_path, capture_output=True, text=True, check=True,

@@ -276,14 +276,14 @@ _IMAGE_TEXT: JsonSchema = {
     "description": "the picture's file; data:image/png;base64, may stand before it. Either alphabet of"
     " base64, with or without padding and line breaks",
 }
-_WEBHOOK: JsonSchema = {
+WEBHOOK: JsonSchema = {
     **Webhook.model_json_schema(),
     "description": "who is told what becomes of this job, besides those in the server's settings",
 }
-_WEBHOOK_TEXT: JsonSchema = {
+WEBHOOK_TEXT: JsonSchema = {
     **_TEXT,
     "contentMediaType": "application/json",
-    "description": f"a JSON object of url, events and secret, as text: {_WEBHOOK['description']}",
+    "description": f"a JSON object of url, events and secret, as text: {WEBHOOK['description']}",
 }
 _OTHER_ROLES = [role for role in get_args(InputRole) if role != "image"]
 _OTHER_FILES: dict[str, JsonSchema] = {
@@ -329,11 +329,11 @@ SUBMISSION: JsonSchema = {
     "content": {
         FORM: {
             "schema": {
-                **form_schema({"image": IMAGE_FILE}, {**_OTHER_FILES, "webhook": _WEBHOOK_TEXT}),
+                **form_schema({"image": IMAGE_FILE}, {**_OTHER_FILES, "webhook": WEBHOOK_TEXT}),
                 "patternProperties": _KEYFRAME_FILES,
             }
         },
-        JSON: {"schema": body_schema({"image": _IMAGE_TEXT}, {"inputs": _INPUTS, "webhook": _WEBHOOK})},
+        JSON: {"schema": body_schema({"image": _IMAGE_TEXT}, {"inputs": _INPUTS, "webhook": WEBHOOK})},
     },
 }
 PLANNED: JsonSchema = {

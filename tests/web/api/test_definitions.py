@@ -11,6 +11,7 @@ from tests.web.house import House
 def test_every_reference_leads_to_a_definition(shared_house: House) -> None:
     described = shared_house.session.get(f"{shared_house.url}/openapi.json", timeout=30).json()
     text = json.dumps(described)
-    targets = {found.removeprefix("#/components/schemas/") for found in re.findall(r'"\$ref": "([^"]+)"', text)}
+    found = re.findall(r'"\$ref": "([^"]+)"', text)
+    targets = {reference.removeprefix("#/components/schemas/") for reference in found}
     assert {"JsonValue", "LastImage"} <= targets <= described["components"]["schemas"].keys()
     assert "$defs" not in text

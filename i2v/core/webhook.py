@@ -185,15 +185,15 @@ class PredictionWebhook(Receiver):
 
     Attributes:
         events: a job has neither output nor logs before its end, so that these two say nothing of their own.
-        prediction: the id that its messages give the job.
-        video_url: what its `output` will be, as the client reaches us.
+        prediction: the id that its messages give the job; `None`: the job's.
+        jobs_url: the address of /api/v1/jobs as the client reaches it, for the `output`.
     """
 
     events: Annotated[tuple[PredictionEvent, ...], BeforeValidator(_events)] = Field(
         default=get_args(PredictionEvent), min_length=1
     )
-    prediction: str
-    video_url: str
+    prediction: str | None
+    jobs_url: str
 
     def wants(self, event: WebhookEvent) -> bool:
         """Tell whether a transition of the job is reported."""

@@ -45,9 +45,9 @@ def prediction(found: Transition, webhook: PredictionWebhook) -> JsonObject:
     has_ended = isinstance(duration, int | float)
     status = PREDICTION_STATUS["running" if found.event == "started" else cast("JobStatus", found.event)]
     return {
-        "id": webhook.prediction,
+        "id": webhook.prediction or found.job_id,
         "status": status,
-        "output": webhook.video_url if status == "succeeded" else None,
+        "output": f"{webhook.jobs_url}/{found.job_id}/video" if status == "succeeded" else None,
         "error": None if error is None else error["message"],
         "logs": "",
         "started_at": iso_time(found.at - duration if isinstance(duration, int | float) else found.at),

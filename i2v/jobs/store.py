@@ -159,6 +159,12 @@ class JobStore:
         with self._database.read() as db:
             return get_job(db, job_id)
 
+    def by_key(self, idempotency_key: str) -> Job | None:
+        """Return the job that was submitted with the key, unless it is gone or in the trash."""
+        with self._database.read() as db:
+            row = db.execute("SELECT id FROM jobs WHERE idempotency_key = ?", [idempotency_key]).fetchone()
+            return None if row is None else get_job(db, row["id"])
+
     def page(
         self,
         status: StatusFilter | None = None,

@@ -216,6 +216,10 @@ class Service:
         """Return the job as it is now; raise `InvalidRequest` (`job.unknown`), as all that take an id do."""
         return self._store.get(job_id)
 
+    def by_key(self, idempotency_key: str) -> Job | None:
+        """See `JobStore.by_key`."""
+        return self._store.by_key(idempotency_key)
+
     def page(
         self,
         status: StatusFilter | None = None,

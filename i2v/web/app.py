@@ -18,7 +18,17 @@ from i2v.core.settings import Settings
 from i2v.host.token_file import read_or_make
 from i2v.service.service import Service
 from i2v.web import problems
-from i2v.web.api import archive, batches, files, library, metrics, openai_videos, published, webhooks
+from i2v.web.api import (
+    archive,
+    batches,
+    files,
+    library,
+    metrics,
+    openai_videos,
+    predictions,
+    published,
+    webhooks,
+)
 from i2v.web.api import models as models_api
 from i2v.web.api import v1 as api
 from i2v.web.api.definitions import share_definitions
@@ -83,6 +93,7 @@ def create_app(
         models_api.router,
         published.router,
         openai_videos.router,
+        predictions.router,
         webhooks.router,
         metrics.router,
     ]

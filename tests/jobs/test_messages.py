@@ -9,7 +9,7 @@ from i2v.jobs.messages import prediction
 from i2v.jobs.model import JsonObject
 from i2v.jobs.outbox import JobEvent, Transition
 
-HOOK = PredictionWebhook(url="https://a.example/", prediction="mine", video_url="http://here/video")
+HOOK = PredictionWebhook(url="https://a.example/", prediction="mine", jobs_url="http://here/jobs")
 
 
 def transition(event: JobEvent, **details: object) -> Transition:
@@ -20,7 +20,7 @@ def transition(event: JobEvent, **details: object) -> Transition:
     (transition("started"), {"status": "processing", "output": None, "completed_at": None,
                              "started_at": "2023-11-14T22:13:20Z", "metrics": {}}),
     (transition("succeeded", duration=20.0), {
-        "status": "succeeded", "output": "http://here/video", "started_at": "2023-11-14T22:13:00Z",
+        "status": "succeeded", "output": "http://here/jobs/job/video", "started_at": "2023-11-14T22:13:00Z",
         "completed_at": "2023-11-14T22:13:20Z", "metrics": {"predict_time": 20.0}, "error": None}),
     (transition("failed", duration=1.0, error={"code": "x", "message": "why"}),
      {"status": "failed", "output": None, "error": "why"}),

@@ -60,7 +60,7 @@ async def read_submission(request: Request) -> Submitted:
     if media_type == FORM:
         return await read_form(request)
     if media_type == JSON:
-        return await _read_body(request, _submitted)
+        return await read_body(request, _submitted)
     raise _refused(request, f"{FORM} or {JSON}")
 
 
@@ -106,10 +106,10 @@ async def read_json(request: Request) -> JsonObject:
     """Return the JSON object that the body is."""
     if _media_type(request) != JSON:
         raise _refused(request, JSON)
-    return await _read_body(request, parse_object)
+    return await read_body(request, parse_object)
 
 
-async def _read_body(request: Request, parse: Callable[[bytes], T]) -> T:
+async def read_body(request: Request, parse: Callable[[bytes], T]) -> T:
     """Return what `parse` makes of JSON; it is UTF-8, 16 or 32, and must not be declared as anything else."""
     options = parse_options_header(request.headers["content-type"])[1]
     charset = check_charset(options.get(b"charset", b"").decode("latin-1"), "Content-Type", _UNICODE)
@@ -126,7 +126,11 @@ async def _read_body(request: Request, parse: Callable[[bytes], T]) -> T:
 
 
 def _submitted(body: bytes) -> Submitted:
-    fields = parse_object(body)
+    return take_pictures(parse_object(body))
+
+
+def take_pictures(fields: JsonObject) -> Submitted:
+    """Take the pictures out of the fields of a JSON object, where they are base64; raise `InvalidRequest`."""
     if "image" not in fields:
         raise InvalidRequest("request.missing_field", field="image")
     picture = decode_base64(fields.pop("image"))

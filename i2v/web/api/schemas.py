@@ -270,7 +270,7 @@ def form_schema(
 _SIDE: JsonSchema = {"type": "integer", "minimum": 1, "maximum": MAX_PICTURE_SIDE}
 
 IMAGE_FILE: JsonSchema = {"type": "string", "format": "binary", "description": "the picture's file"}
-_IMAGE_TEXT: JsonSchema = {
+IMAGE_TEXT: JsonSchema = {
     "type": "string",
     "contentEncoding": "base64",
     "description": "the picture's file; data:image/png;base64, may stand before it. Either alphabet of"
@@ -295,7 +295,7 @@ _KEYFRAME_FILES: JsonSchema = {
         "description": "the file of a keyframe by the number of its frame, for models that take some",
     }
 }
-_INPUTS: JsonSchema = {
+INPUTS: JsonSchema = {
     "type": "array",
     "maxItems": MAX_INPUTS,
     "description": "pictures besides image, for models that take more",
@@ -311,7 +311,7 @@ _INPUTS: JsonSchema = {
                 "maximum": MAX_FRAMES - 1,
                 "description": "of a keyframe, and only there: the frame that it is, counted from 0",
             },
-            "image": _IMAGE_TEXT,
+            "image": IMAGE_TEXT,
         },
     },
 }
@@ -333,7 +333,7 @@ SUBMISSION: JsonSchema = {
                 "patternProperties": _KEYFRAME_FILES,
             }
         },
-        JSON: {"schema": body_schema({"image": _IMAGE_TEXT}, {"inputs": _INPUTS, "webhook": WEBHOOK})},
+        JSON: {"schema": body_schema({"image": IMAGE_TEXT}, {"inputs": INPUTS, "webhook": WEBHOOK})},
     },
 }
 PLANNED: JsonSchema = {

@@ -150,6 +150,10 @@ class WebhookSettings(_Section):
     allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(kinds.each(kinds.host_or_network))]
 
 
+class McpSettings(_Section):
+    folders: Annotated[tuple[Path, ...], BeforeValidator(kinds.folders)]
+
+
 class Settings(_Section):
     """All settings, checked. See `configs/default.yaml` for what each one does."""
 
@@ -163,6 +167,7 @@ class Settings(_Section):
     server: ServerSettings
     security: SecuritySettings
     webhooks: WebhookSettings
+    mcp: McpSettings
     logging: LoggingSettings
 
     @property

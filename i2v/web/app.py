@@ -24,6 +24,7 @@ from i2v.web.api import (
     files,
     library,
     metrics,
+    one_time,
     openai_videos,
     predictions,
     published,
@@ -94,6 +95,7 @@ def create_app(
         published.router,
         openai_videos.router,
         predictions.router,
+        one_time.router,
         webhooks.router,
         metrics.router,
     ]

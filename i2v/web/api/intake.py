@@ -60,7 +60,7 @@ async def read_submission(request: Request) -> Submitted:
     if media_type == FORM:
         return await read_form(request)
     if media_type == JSON:
-        return await read_body(request, _submitted)
+        return await _read_body(request, _submitted)
     raise _refused(request, f"{FORM} or {JSON}")
 
 
@@ -104,12 +104,17 @@ async def _read_files(
 
 async def read_json(request: Request) -> JsonObject:
     """Return the JSON object that the body is."""
+    return await read_json_as(request, parse_object)
+
+
+async def read_json_as(request: Request, parse: Callable[[bytes], T]) -> T:
+    """Return what `parse` makes of a JSON body, in a thread."""
     if _media_type(request) != JSON:
         raise _refused(request, JSON)
-    return await read_body(request, parse_object)
+    return await _read_body(request, parse)
 
 
-async def read_body(request: Request, parse: Callable[[bytes], T]) -> T:
+async def _read_body(request: Request, parse: Callable[[bytes], T]) -> T:
     """Return what `parse` makes of JSON; it is UTF-8, 16 or 32, and must not be declared as anything else."""
     options = parse_options_header(request.headers["content-type"])[1]
     charset = check_charset(options.get(b"charset", b"").decode("latin-1"), "Content-Type", _UNICODE)

@@ -24,7 +24,7 @@ from i2v.core.webhook import PredictionWebhook
 from i2v.jobs.messages import PREDICTION_STATUS, PredictionStatus, iso_time
 from i2v.jobs.model import Job, JsonObject
 from i2v.web.api.events import is_final, watch
-from i2v.web.api.intake import JSON, Submitted, read_body, take_pictures
+from i2v.web.api.intake import JSON, Submitted, read_json_as, take_pictures
 from i2v.web.api.json_body import parse_object
 from i2v.web.api.schemas import IMAGE_TEXT, INPUTS, JsonSchema, body_schema, video_url
 from i2v.web.context import PREFIX, AppContext
@@ -126,7 +126,7 @@ async def _create(
     request: Request, response: Response, prediction_id: str | None, prefer: str | None
 ) -> Prediction:
     seconds = _patience(prefer)
-    body, sent = await read_body(request, _parse)
+    body, sent = await read_json_as(request, _parse)
     prediction_id = prediction_id or _id(body)
     fields = dict(sent.fields)
     if webhook := _webhook(request, body, prediction_id):

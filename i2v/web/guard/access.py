@@ -23,6 +23,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from i2v.core.errors import I2VError
+from i2v.web import one_time
 from i2v.web.guard.attempts import Attempts, Limit, network_of
 from i2v.web.guard.forwarded import path_of, root_of
 from i2v.web.guard.security import PROBES
@@ -30,7 +31,7 @@ from i2v.web.problems import problem_of, respond
 
 LOGIN = "/login"
 VISIT_SECONDS = 30 * 24 * 3600
-# What is answered without a token; everything else is not, whatever the method.
+# What is answered without a token, with the addresses that are secrets themselves (`one_time`).
 OPEN = {(method, path) for path in (*PROBES, LOGIN) for method in ("GET", "HEAD")} | {("POST", LOGIN)}
 
 # For each address alone: a limit over all of them would let one stranger lock everybody out.
@@ -103,7 +104,7 @@ class AccessGuard:
             await self._app(scope, receive, send)
         elif scope["type"] != "http":
             await send({"type": "websocket.close"})  # nothing here speaks it
-        elif (scope["method"], path_of(scope)) in OPEN:
+        elif (scope["method"], path_of(scope)) in OPEN or path_of(scope).startswith(one_time.PREFIX):
             await self._app(scope, receive, send)
         elif (refused := self._refused(HTTPConnection(scope))) is not None:
             await refused(scope, receive, send)

@@ -144,6 +144,7 @@ def test_what_is_wrong_is_named(house: House, more: Any, code: str, field: str) 
 
 
 def test_an_input_is_needed_and_an_id_is_a_plain_one(house: House) -> None:
+    assert ask(house, "POST", data=b"{}").status_code == 415
     assert ask(house, "POST", json={}).json()["field"] == "input"
     assert ask(house, "POST", json={"input": "x"}).json()["field"] == "input"
     assert ask(house, "PUT", "/a%20b", json=body(house)).json()["field"] == "prediction_id"

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from i2v.cli import batch, bench, completion, doctor, finish, generate, info, jobs, models, plan, serve
+from i2v.cli import batch, bench, completion, doctor, finish, generate, info, jobs, mcp, models, plan, serve
 from i2v.cli.failures import failure_sentence
 from i2v.cli.parsers import Parser
 from i2v.cli.streams import why_lost
@@ -20,7 +20,7 @@ from i2v.core.messages import hint
 from i2v.core.schema import GenerationRequest
 from i2v.core.signals import stopping
 
-COMMANDS = (generate, batch, finish, serve, jobs, plan, info, models, doctor, bench, completion)
+COMMANDS = (generate, batch, finish, serve, jobs, mcp, plan, info, models, doctor, bench, completion)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
@@ -121,6 +122,10 @@ def create_app(
     app.add_middleware(RequestIds, proxies=settings.security.trusted_proxies)
     for router in routers:
         app.include_router(router)
+    if find_spec("mcp") is not None:  # an extra
+        from i2v.web.mcp.server import add_mcp
+
+        add_mcp(app, round(settings.security.max_request_megabytes * 1e6))
 
     @app.get("/docs", include_in_schema=False)
     def docs() -> HTMLResponse:

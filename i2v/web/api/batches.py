@@ -101,7 +101,7 @@ class BatchListing(BaseModel):
 
 
 _WEBHOOK: JsonSchema = {
-    **BatchWebhook.model_json_schema(),
+    "anyOf": [BatchWebhook.model_json_schema(), {"type": "null"}],
     "description": "who is told each time that nothing of this batch waits or runs any more",
 }
 _SCHEMA = NewBatch.model_json_schema()

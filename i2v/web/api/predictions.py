@@ -68,6 +68,7 @@ class Prediction(BaseModel):
 
 _INPUT = body_schema({"image": IMAGE_TEXT}, {"inputs": INPUTS})
 _DEFINITIONS = _INPUT.pop("$defs")
+_NULL: JsonSchema = {"type": "null"}
 _HOOK = PredictionWebhook.model_json_schema()["properties"]
 _BODY: JsonSchema = {
     "type": "object",
@@ -75,9 +76,9 @@ _BODY: JsonSchema = {
     "additionalProperties": False,
     "properties": {
         "input": _INPUT,
-        "id": {"type": "string", "pattern": ID},
-        "webhook": _HOOK["url"],
-        "webhook_events_filter": _HOOK["events"],
+        "id": {"anyOf": [{"type": "string", "pattern": ID}, _NULL]},
+        "webhook": {"anyOf": [_HOOK["url"], _NULL]},
+        "webhook_events_filter": {"anyOf": [_HOOK["events"], _NULL]},
         **{name: {} for name in _IGNORED},
     },
     "$defs": _DEFINITIONS,

@@ -20,6 +20,7 @@ from i2v.core.webhook import Webhook
 from i2v.jobs.model import Filters, Job, JobStatus, JsonObject, Phase, SortOrder, StatusFilter
 from i2v.service.job_files import Removal, has_video
 from i2v.service.library import Deleted
+from i2v.service.planning import PlanSummary
 from i2v.web.api.intake import FORM, JSON
 
 JsonSchema = dict[str, object]
@@ -191,6 +192,12 @@ class PlanBody(BaseModel):
     options: JsonObject = Field(description="what would be run, every gap filled")
     message: str
 
+    @classmethod
+    def of(cls, plan: PlanSummary) -> PlanBody:
+        return cls(
+            fits=plan.fits, bytes=plan.bytes, seconds=plan.seconds, options=plan.options, message=plan.message
+        )
+
 
 class PredictBody(BaseModel):
     """The answer to the first published client."""
@@ -315,7 +322,7 @@ INPUTS: JsonSchema = {
         },
     },
 }
-_PICTURE_SIZE: JsonSchema = {
+PICTURE_SIZE: JsonSchema = {
     "type": "array",
     "items": _SIDE,
     "minItems": 2,
@@ -338,6 +345,6 @@ SUBMISSION: JsonSchema = {
 }
 PLANNED: JsonSchema = {
     "required": True,
-    "content": {JSON: {"schema": body_schema({}, {"picture_size": _PICTURE_SIZE})}},
+    "content": {JSON: {"schema": body_schema({}, {"picture_size": PICTURE_SIZE})}},
 }
 EVENT: JsonSchema = {"type": "object", "properties": {"event": _TEXT, "id": _TEXT, "data": _TEXT}}

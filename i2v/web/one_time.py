@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,7 @@ class OneTime:
         self._lock = threading.Lock()
         self._uploads: dict[str, Upload] = {}
         self._downloads: dict[str, Download] = {}
+        weakref.finalize(self, _close_all, self._uploads)
 
     def offer_upload(self) -> tuple[str, float]:
         """Return a secret to send a picture with, and until when it works."""
@@ -143,3 +145,8 @@ class OneTime:
         for kind in (self._uploads, self._downloads):
             for secret in [each for each, found in kind.items() if found.expires_at <= now]:
                 kind.pop(secret).close()
+
+
+def _close_all(uploads: dict[str, Upload]) -> None:
+    for upload in uploads.values():
+        upload.close()

@@ -23,7 +23,8 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from i2v.core.errors import I2VError
-from i2v.web.mcp.tools import TOOLS, Call, Tool
+from i2v.web.mcp.calls import Call
+from i2v.web.mcp.tools import TOOLS, Tool
 from i2v.web.problems import Refusal, problem_of
 
 PATH = "/mcp"

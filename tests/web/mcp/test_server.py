@@ -1,4 +1,4 @@
-"""i2v.web.mcp over real HTTP, with the protocol's official client, in both of its eras."""
+"""The tools (server, tools, calls) over real HTTP, with the official client, in both eras of the protocol."""
 
 from __future__ import annotations
 

@@ -254,6 +254,8 @@ def join(db: sqlite3.Connection, job: str, place: Place) -> None:
 
 def note_end(db: sqlite3.Connection, batch: str, now: float) -> None:
     """Write into the outbox that the batch has finished, if what has just ended was the last of it."""
+    if db.execute("SELECT 1 FROM batches WHERE id = ?", [batch]).fetchone() is None:
+        return  # whatever became of it, its jobs end
     found = _batch(db, batch)
     if found.is_finished:
         counts = {status: count for status, count in found.counts.items() if count}

@@ -7,6 +7,7 @@ memory of this process: a restart ends all of them. Does not know HTTP.
 
 from __future__ import annotations
 
+import re
 import secrets
 import threading
 import time
@@ -19,7 +20,8 @@ from typing import BinaryIO, cast
 
 from i2v.core.errors import InvalidRequest, not_stored
 
-PREFIX = "/once/"  # the addresses' beginning, which needs no token
+PREFIX = "/once/"  # the addresses' beginning
+ADDRESS = re.compile(PREFIX + "[A-Za-z0-9_-]{1,100}")  # what needs no token
 SECONDS = 900.0  # that an address works, and that a picture that came by one is kept
 MOST = 32  # of each kind; a newer one ends the oldest
 

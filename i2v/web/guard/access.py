@@ -104,7 +104,7 @@ class AccessGuard:
             await self._app(scope, receive, send)
         elif scope["type"] != "http":
             await send({"type": "websocket.close"})  # nothing here speaks it
-        elif (scope["method"], path_of(scope)) in OPEN or path_of(scope).startswith(one_time.PREFIX):
+        elif (scope["method"], path_of(scope)) in OPEN or _is_one_time(scope["method"], path_of(scope)):
             await self._app(scope, receive, send)
         elif (refused := self._refused(HTTPConnection(scope))) is not None:
             await refused(scope, receive, send)
@@ -126,6 +126,11 @@ def may_know(request: HTTPConnection) -> bool:
     """Tell whether who asks for one of `OPEN` would be let in everywhere: it has the token, or needs none."""
     access: Access | None = request.app.state.access
     return access is None or access.refuse(request) is None
+
+
+def _is_one_time(method: str, path: str) -> bool:
+    """Tell whether it is asked for one of the addresses that work once: who has one needs no token."""
+    return method in ("GET", "HEAD", "PUT") and one_time.ADDRESS.fullmatch(path) is not None
 
 
 def _digest(token: bytes) -> bytes:

@@ -15,6 +15,7 @@ from i2v.cli import (
     backup,
     batch,
     bench,
+    completion,
     doctor,
     export,
     finish,
@@ -22,6 +23,7 @@ from i2v.cli import (
     import_jobs,
     info,
     jobs,
+    mcp,
     models,
     plan,
     restore,
@@ -36,8 +38,8 @@ from i2v.core.schema import GenerationRequest
 from i2v.core.signals import stopping
 
 COMMANDS = (
-    generate, batch, finish, serve, jobs, plan, info, models, doctor, bench, backup, restore, export,
-    import_jobs,
+    generate, batch, finish, serve, jobs, mcp, plan, info, models, doctor, bench, backup, restore, export,
+    import_jobs, completion,
 )  # fmt: skip
 
 

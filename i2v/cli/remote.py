@@ -56,6 +56,14 @@ class Server:
         kept = folder / "token"
         return cls(holder.urls[0], token or (read_or_make(kept)[0] if kept.is_file() else ""), True)
 
+    def answers(self) -> bool:
+        """Tell whether it can be asked something now."""
+        try:
+            self.ask("GET", "/queue")
+        except I2VError:
+            return False
+        return True
+
     def ask(self, method: str, path: str, body: dict[str, object] | None = None) -> dict[str, object]:
         """Return the answer to a request below /api/v1, a JSON object.
 

@@ -32,7 +32,7 @@ from i2v.core.errors import InvalidRequest
 from i2v.core.schema import Language, Offload, Switch, Upscaling, Within, invalid_field, nearest_name, shown
 from i2v.core.users import MAX_USERS, User, check_users, read_users
 from i2v.core.webhook import HIDDEN as SECRET
-from i2v.core.webhook import Webhook, check_endpoints, read_endpoints, read_secret
+from i2v.core.webhook import Endpoint, check_endpoints, read_endpoints, read_secret
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT_PREFIX = "I2V_"
@@ -48,7 +48,7 @@ _HUB_VARIABLES = {
     "HF_HUB_CACHE": "models.hub_cache",
 }
 # Types of settings whose values no complaint shows.
-_SECRETS = (SecretStr, tuple[Webhook, ...], tuple[User, ...])
+_SECRETS = (SecretStr, tuple[Endpoint, ...], tuple[User, ...])
 
 Text = Annotated[str, BeforeValidator(kinds.text)]
 Seconds = Annotated[float, Within(0.01, 1_000_000)]
@@ -150,10 +150,14 @@ class LoggingSettings(_Section):
 
 class WebhookSettings(_Section):
     endpoints: Annotated[
-        tuple[Webhook, ...], BeforeValidator(read_endpoints), AfterValidator(check_endpoints)
+        tuple[Endpoint, ...], BeforeValidator(read_endpoints), AfterValidator(check_endpoints)
     ]
     secret: Annotated[SecretStr, BeforeValidator(read_secret)]
     allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(kinds.each(kinds.host_or_network))]
+
+
+class McpSettings(_Section):
+    folders: Annotated[tuple[Path, ...], BeforeValidator(kinds.folders)]
 
 
 class Settings(_Section):
@@ -169,6 +173,7 @@ class Settings(_Section):
     server: ServerSettings
     security: SecuritySettings
     webhooks: WebhookSettings
+    mcp: McpSettings
     logging: LoggingSettings
 
     @property

@@ -1,4 +1,4 @@
-"""A webhook: where the service reports what becomes of jobs, which events, and what signs the reports.
+"""A webhook: where the service reports what becomes of jobs and batches, which events, and what signs them.
 
 Owns what a URL, a choice of events and a secret may be, for settings and requests alike. The secret is never
 part of a complaint. Deliberately does not know how anything is sent, nor which addresses may be reached.
@@ -10,7 +10,7 @@ import base64
 import binascii
 import json
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -28,7 +28,7 @@ from i2v.core.errors import InvalidRequest
 from i2v.core.schema import invalid_field
 from i2v.core.setting_values import host
 
-WebhookEvent = Literal[
+JobWebhookEvent = Literal[
     "job.submitted",
     "job.started",
     "job.requeued",
@@ -37,7 +37,10 @@ WebhookEvent = Literal[
     "job.cancelled",
     "job.deleted",
 ]
-ENDINGS: tuple[WebhookEvent, ...] = ("job.succeeded", "job.failed", "job.cancelled")
+BatchWebhookEvent = Literal["batch.finished"]
+WebhookEvent = Literal[JobWebhookEvent, BatchWebhookEvent]
+PredictionEvent = Literal["start", "output", "logs", "completed"]  # Cog's
+ENDINGS: tuple[JobWebhookEvent, ...] = ("job.succeeded", "job.failed", "job.cancelled")
 MAX_URL = 2000  # characters
 SECRET_PREFIX = "whsec_"  # github.com/standard-webhooks/standard-webhooks, spec: 24 to 64 bytes in base64
 SECRET_BYTES = range(24, 65)
@@ -117,16 +120,13 @@ def read_secret(value: object) -> object:
     return value
 
 
-class Webhook(BaseModel):
-    """Who is told of jobs. Without a `secret`, messages are signed with the service's own."""
+class Receiver(BaseModel):
+    """Who is told of something. Without a `secret`, messages are signed with the service's own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: Annotated[str, BeforeValidator(_url)] = Field(
         description="https:// or http://; only public addresses, unless the server's settings allow others"
-    )
-    events: Annotated[tuple[WebhookEvent, ...], BeforeValidator(_events)] = Field(
-        default=ENDINGS, description="what is reported", min_length=1
     )
     secret: Annotated[SecretStr | None, BeforeValidator(read_secret)] = Field(
         default=None, description="whsec_ and base64; it is kept and never shown. None: the server's own"
@@ -164,6 +164,54 @@ class Webhook(BaseModel):
             raise InvalidRequest("request.invalid", field=field, value=shown, allowed=allowed) from None
 
 
+class Webhook(Receiver):
+    """Who is told of one job."""
+
+    events: Annotated[tuple[JobWebhookEvent, ...], BeforeValidator(_events)] = Field(
+        default=ENDINGS, description="what is reported", min_length=1
+    )
+
+
+class BatchWebhook(Receiver):
+    """Who is told of one batch."""
+
+    events: Annotated[tuple[BatchWebhookEvent, ...], BeforeValidator(_events)] = Field(
+        default=get_args(BatchWebhookEvent), description="what is reported", min_length=1
+    )
+
+
+class PredictionWebhook(Receiver):
+    """Who is told of one job that was asked for as a prediction, in the words of Cog's API.
+
+    Attributes:
+        events: a job has neither output nor logs before its end, so that these two say nothing of their own.
+        prediction: the id that its messages give the job; `None`: the job's.
+        jobs_url: the address of /api/v1/jobs as the client reaches it, for the `output`.
+    """
+
+    events: Annotated[tuple[PredictionEvent, ...], BeforeValidator(_events)] = Field(
+        default=get_args(PredictionEvent), min_length=1
+    )
+    prediction: str | None
+    jobs_url: str
+
+    def wants(self, event: WebhookEvent) -> bool:
+        """Tell whether a transition of the job is reported."""
+        if event == "job.started":
+            return "start" in self.events
+        if event == "job.succeeded" and "output" in self.events:
+            return True
+        return event in ENDINGS and "completed" in self.events
+
+
+class Endpoint(Receiver):
+    """Who is told of all jobs and batches: one of the settings."""
+
+    events: Annotated[tuple[WebhookEvent, ...], BeforeValidator(_events)] = Field(
+        default=ENDINGS, description="what is reported", min_length=1
+    )
+
+
 def from_text(given: object) -> object:
     """Return what JSON in a text says; anything else as it is."""
     if not isinstance(given, str):
@@ -182,7 +230,7 @@ def read_endpoints(value: object) -> object:
     return tuple(given)
 
 
-def check_endpoints(found: tuple[Webhook, ...]) -> tuple[Webhook, ...]:
+def check_endpoints(found: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
     """Refuse two webhooks with one URL: it is what tells them apart."""
     if len({each.url for each in found}) < len(found):
         raise ValueError("a list in which no url stands twice")

@@ -18,6 +18,7 @@ from typing import Literal, get_args
 from i2v.core.errors import I2VError, InvalidRequest
 from i2v.core.schema import shown
 from i2v.jobs.model import JobStatus, JsonObject, Place, key_of, new_job_id
+from i2v.jobs.outbox import record_batch
 
 RowStatus = Literal[
     "waiting", JobStatus, "deleted"
@@ -112,26 +113,33 @@ class BatchStore:
         self._clock = clock
 
     def create(
-        self, name: str, fields: JsonObject, idempotency_key: str | None = None, user: str | None = None
+        self,
+        name: str,
+        fields: JsonObject,
+        idempotency_key: str | None = None,
+        webhook: str | None = None,
+        user: str | None = None,
     ) -> Batch:
         """Make an empty batch, or return the one that was made with the key.
 
-        Raises `InvalidRequest`: `job.idempotency_conflict`, where that one is called otherwise.
+        webhook: its own, as JSON. Raises `InvalidRequest`: `job.idempotency_conflict`, where the one that
+        was made with the key is another.
         """
         key = key_of(user, idempotency_key)
         with self._write() as db:
             earlier = db.execute(
-                "SELECT id, name, fields FROM batches WHERE idempotency_key = ?", [key]
+                "SELECT id, name, fields, webhook FROM batches WHERE idempotency_key = ?", [key]
             ).fetchone()
             if earlier is not None:
-                if (earlier["name"], json.loads(earlier["fields"])) != (name, fields):
+                found = (earlier["name"], json.loads(earlier["fields"]), earlier["webhook"])
+                if found != (name, fields, webhook):
                     raise InvalidRequest("job.idempotency_conflict", key=shown(idempotency_key))
                 return _batch(db, earlier["id"])
             batch = new_job_id()
             db.execute(
-                """INSERT INTO batches (id, name, fields, idempotency_key, created_at, user)
-                   VALUES (?, ?, ?, ?, ?, ?)""",
-                [batch, name, json.dumps(fields), key, self._clock(), user],
+                """INSERT INTO batches (id, name, fields, idempotency_key, webhook, created_at, user)
+                   VALUES (?, ?, ?, ?, ?, ?, ?)""",
+                [batch, name, json.dumps(fields), key, webhook, self._clock(), user],
             )
             return _batch(db, batch)
 
@@ -167,6 +175,8 @@ class BatchStore:
                        VALUES (?, ?, ?, ?, ?, ?)""",
                     [batch, number, row.name, json.dumps(row.fields), row.picture, error],
                 )
+            if rows:
+                note_end(db, batch, self._clock())  # where no row has a picture
 
     def first_waiting(self, without: Collection[str] = ()) -> tuple[Batch, Row] | None:
         """Return the row that is to become a job next: of the oldest batch, the first.
@@ -187,20 +197,24 @@ class BatchStore:
     def refuse(self, batch: str, number: int, error: JsonObject) -> None:
         """Say why the row did not become a job, if it still waits."""
         with self._write() as db:
-            db.execute(
+            changed = db.execute(
                 """UPDATE batch_rows SET error = ?
                    WHERE batch = ? AND number = ? AND job IS NULL AND error IS NULL""",
                 [json.dumps(error), batch, number],
             )
+            if changed.rowcount:
+                note_end(db, batch, self._clock())
 
     def cancel_waiting(self, batch: str) -> None:
         """Let no row of the batch become a job any more."""
         with self._write() as db:
             _seq(db, batch)
-            db.execute(
+            changed = db.execute(
                 "UPDATE batch_rows SET error = ? WHERE batch = ? AND job IS NULL AND error IS NULL",
                 [_CANCELLED, batch],
             )
+            if changed.rowcount:
+                note_end(db, batch, self._clock())
 
     def retry_refused(self, batch: str) -> None:
         """Let rows wait again that did not become jobs, where their pictures are still there."""
@@ -246,6 +260,16 @@ def join(db: sqlite3.Connection, job: str, place: Place) -> None:
     )
     if changed.rowcount != 1:
         raise _unknown(place.batch)
+
+
+def note_end(db: sqlite3.Connection, batch: str, now: float) -> None:
+    """Write into the outbox that the batch has finished, if what has just ended was the last of it."""
+    if db.execute("SELECT 1 FROM batches WHERE id = ?", [batch]).fetchone() is None:
+        return  # whatever became of it, its jobs end
+    found = _batch(db, batch)
+    if found.is_finished:
+        counts = {status: count for status, count in found.counts.items() if count}
+        record_batch(db, batch, "finished", now, {"counts": counts})
 
 
 def _next_number(db: sqlite3.Connection, batch: str) -> int:

@@ -13,17 +13,26 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 from pydantic import ValidationError
 
 from i2v.core.errors import InvalidRequest
 from i2v.core.schema import shown
 from i2v.core.stored import parse_json, read_as
-from i2v.core.webhook import Webhook, WebhookEvent, host_of
+from i2v.core.webhook import (
+    BatchWebhook,
+    Endpoint,
+    PredictionWebhook,
+    Receiver,
+    Webhook,
+    WebhookEvent,
+    host_of,
+)
 from i2v.jobs.database import Database
+from i2v.jobs.messages import event_of, message, prediction
 from i2v.jobs.model import JsonObject
 from i2v.jobs.outbox import DAY, Transition, move_position, prune, read_after, read_position
 from i2v.jobs.rows import dump
@@ -43,8 +52,9 @@ class Delivery:
 
     Attributes:
         id: the `webhook-id`, the same each time that it is sent.
-        of_job: it goes to the job's own webhook, not to one of the settings.
-        secret: of the job's own webhook, `None` where it has none.
+        job_id, batch_id: what it is about; one of them is `None`.
+        is_own: it goes to the job's or batch's own webhook, not to one of the settings.
+        secret: of its own webhook, `None` where it has none.
         attempts: that have failed, since it was made or sent again by hand.
         next_at: when it is sent next; `None` unless it is pending.
         error: `{code, params, message}` of the last attempt that failed.
@@ -52,11 +62,12 @@ class Delivery:
     """
 
     id: str
-    job_id: str
+    job_id: str | None
+    batch_id: str | None
     event: WebhookEvent
     url: str
     host: str
-    of_job: bool
+    is_own: bool
     secret: str | None
     body: str
     status: DeliveryStatus
@@ -83,7 +94,7 @@ class Deliveries:
         self._database = database
         self._clock = clock
 
-    def take_up(self, endpoints: Sequence[Webhook]) -> int:
+    def take_up(self, endpoints: Sequence[Endpoint]) -> int:
         """Make messages of the transitions that came since the last call; return how many were read.
 
         endpoints: those of the settings.
@@ -94,36 +105,41 @@ class Deliveries:
         with self._database.write() as db:
             transitions = read_after(db, read_position(db, READER), AT_ONCE)
             for each in transitions:
-                event = cast("WebhookEvent", f"job.{each.event}")
+                event = event_of(each)
                 own = _own(each)
-                if own is not None and event in own.events:
-                    self._insert(db, each, event, own, of_job=True)
+                if own is not None and _wants(own, event):
+                    self._insert(db, each, event, own, is_own=True)
                 for endpoint in endpoints:
                     if event in endpoint.events:
-                        self._insert(db, each, event, endpoint, of_job=False)
+                        self._insert(db, each, event, endpoint, is_own=False)
             if transitions:
                 move_position(db, READER, transitions[-1].number)
             return len(transitions)
 
     def _insert(
-        self, db: sqlite3.Connection, found: Transition, event: WebhookEvent, webhook: Webhook, of_job: bool
+        self, db: sqlite3.Connection, found: Transition, event: WebhookEvent, webhook: Receiver, is_own: bool
     ) -> None:
         scheme, name, port = host_of(webhook.url)
         now = self._clock()
-        secret = webhook.secret if of_job else None  # the settings have theirs
+        secret = webhook.secret if is_own else None  # the settings have theirs
         db.execute(
-            """INSERT INTO deliveries (id, job, event, url, host, of_job, secret, body, next_at, created_at,
-                   user)
-               VALUES (:id, :job, :event, :url, :host, :of_job, :secret, :body, :now, :now, :user)""",
+            """INSERT INTO deliveries
+                   (id, job, batch, event, url, host, is_own, secret, body, next_at, created_at, user)
+               VALUES (:id, :job, :batch, :event, :url, :host, :is_own, :secret, :body, :now, :now, :user)""",
             {
                 "id": f"msg_{secrets.token_hex(16)}",
                 "job": found.job_id,
+                "batch": found.batch_id,
                 "event": event,
                 "url": webhook.url,
                 "host": f"{scheme}://{name}:{port}",
-                "of_job": of_job,
+                "is_own": is_own,
                 "secret": None if secret is None else secret.get_secret_value(),
-                "body": dump(message(found, event)),
+                "body": dump(
+                    prediction(found, webhook)
+                    if isinstance(webhook, PredictionWebhook)
+                    else message(found, event)
+                ),
                 "user": found.user,
                 "now": now,
             },
@@ -210,7 +226,7 @@ class Deliveries:
             raise InvalidRequest("job.bad_cursor", cursor=shown(cursor))
         wanted = "AND status = :status" if status else ""
         before = "AND seq < :before" if cursor is not None else ""
-        own = "AND user = :user AND of_job" if user is not None else ""
+        own = "AND user = :user AND is_own" if user is not None else ""
         values = {"status": status, "before": int(cursor or 0), "limit": limit + 1, "user": user}
         with self._database.read() as db:
             rows = db.execute(
@@ -235,32 +251,25 @@ class Deliveries:
             prune(db, now)
 
 
-def message(found: Transition, event: WebhookEvent) -> JsonObject:
-    """Return the body of a message. Neither prompt nor picture is in it: it leaves this machine."""
-    error = found.details.get("error")
-    data: JsonObject = {
-        "job_id": found.job_id,
-        "attempt": found.attempt,
-        "engine": found.engine,
-        "error": {name: error.get(name) for name in ("code", "message")} if isinstance(error, dict) else None,
-    }
-    data |= {name: found.details[name] for name in ("reason", "seconds", "notices") if name in found.details}
-    timestamp = datetime.fromtimestamp(found.at, UTC).isoformat().replace("+00:00", "Z")
-    return {"type": event, "timestamp": timestamp, "data": data}
-
-
-def _own(found: Transition) -> Webhook | None:
-    """Return the job's own webhook, if it has one that this version understands."""
+def _own(found: Transition) -> Receiver | None:
+    """Return the job's or batch's own webhook, if it has one that this version understands."""
     if found.webhook is None:
         return None
-    try:
-        return Webhook.model_validate_json(found.webhook)
-    except ValidationError:  # another version's; in its words may be the secret
-        log.warning("job %s: its webhook cannot be read, and is told nothing", found.job_id)
-        return None
+    kinds = (BatchWebhook,) if found.job_id is None else (Webhook, PredictionWebhook)
+    for kind in kinds:
+        with suppress(ValidationError):  # another version's; in its words may be the secret
+            return kind.model_validate_json(found.webhook)
+    log.warning("%s: its webhook cannot be read, and is told nothing", found.job_id or found.batch_id)
+    return None
+
+
+def _wants(webhook: Receiver, event: WebhookEvent) -> bool:
+    if isinstance(webhook, PredictionWebhook):
+        return webhook.wants(event)
+    return isinstance(webhook, Webhook | BatchWebhook) and event in webhook.events
 
 
 def _delivery(row: sqlite3.Row) -> Delivery:
     error = None if row["error"] is None else parse_json(row["error"])
     plain = {name: row[name] for name in row.keys() if name in Delivery.__dataclass_fields__}  # noqa: SIM118
-    return read_as(Delivery, {**plain, "job_id": row["job"], "error": error})
+    return read_as(Delivery, {**plain, "job_id": row["job"], "batch_id": row["batch"], "error": error})

@@ -56,13 +56,14 @@ _VERSION_1 = (
 _OUTBOX = (
     """CREATE TABLE outbox (
         number INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again, also where the last ones are gone
-        job TEXT NOT NULL,
+        job TEXT CHECK ((job IS NULL) != (batch IS NULL)),
+        batch TEXT,                 -- of what happened to a batch
         event TEXT NOT NULL,
         at REAL NOT NULL,           -- seconds since 1970, as all times here
         attempt INTEGER NOT NULL,
         engine TEXT,
         details TEXT NOT NULL,
-        webhook TEXT                -- the job's own: when it is deleted, its row is gone
+        webhook TEXT                -- the job's or batch's own: when it is deleted, its row is gone
     ) STRICT""",
     "CREATE INDEX outbox_by_time ON outbox (at)",
     """CREATE TABLE outbox_readers (
@@ -81,12 +82,13 @@ _DELIVERIES = (
     """CREATE TABLE deliveries (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
         id TEXT NOT NULL UNIQUE,    -- what receivers tell a message by that comes twice
-        job TEXT NOT NULL,
+        job TEXT CHECK ((job IS NULL) != (batch IS NULL)),
+        batch TEXT,                 -- of a message about a batch
         event TEXT NOT NULL,
         url TEXT NOT NULL,
         host TEXT NOT NULL,         -- scheme, name and port of it: one message at a time goes there
-        of_job INTEGER NOT NULL,    -- whether it is the job's own webhook, and not one of the settings
-        secret TEXT,                -- of the job's own webhook, if it has one
+        is_own INTEGER NOT NULL,    -- whether it is the job's or batch's own webhook, and not of the settings
+        secret TEXT,                -- of its own webhook, if it has one
         body TEXT NOT NULL,
         status TEXT NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'delivered', 'failed')),
         attempts INTEGER NOT NULL DEFAULT 0,   -- since it was sent, or sent again by hand
@@ -130,6 +132,7 @@ MIGRATIONS = (
                 name TEXT NOT NULL,
                 fields TEXT NOT NULL,       -- of a request: what its rows do not say
                 idempotency_key TEXT UNIQUE,
+                webhook TEXT,
                 created_at REAL NOT NULL    -- seconds since 1970
             ) STRICT""",
             """CREATE TABLE batch_rows (

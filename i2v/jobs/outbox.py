@@ -1,4 +1,4 @@
-"""The outbox: one row for each transition of a job, written in the transaction that makes it.
+"""The outbox: one row for each transition of a job or a batch, written in the transaction that makes it.
 
 Owns what a row says, in which order rows are read, and when they go. Whoever follows jobs reads on from the
 number that it has read last: none is missed, and a transition that was undone has no row. A durable reader
@@ -22,11 +22,12 @@ READ_SECONDS = DAY  # rows that all durable readers have read are kept for those
 UNREAD_SECONDS = 7 * DAY  # what was not read by then is given up
 
 JobEvent = Literal["submitted", "started", "requeued", FinalStatus, "deleted"]
+BatchEvent = Literal["finished"]
 
 
 @dataclass(frozen=True)
 class Transition:
-    """What has happened to a job.
+    """What has happened to a job or, where `batch_id` is given, to a batch.
 
     Attributes:
         number: grows by at least one with each, and is never used again.
@@ -36,13 +37,14 @@ class Transition:
         details: of `failed`, its `error`; of `requeued`, the `reason` (how the attempt ended, or
             "retried"); of `succeeded`, `seconds` by phase and `peak_bytes`, where it was measured; of all
             that end a job, the codes of its `notices`, and the `duration` of the last attempt in seconds,
-            unless it never began.
-        webhook, user: the job's own, as the submission had them.
+            unless it never began. Of a batch that has `finished`, the `counts` of its rows by status.
+        webhook, user: its own, as the submission had them.
     """
 
     number: int
-    job_id: str
-    event: JobEvent
+    job_id: str | None
+    batch_id: str | None
+    event: JobEvent | BatchEvent
     at: float
     attempt: int
     engine: str | None
@@ -65,6 +67,17 @@ def record(
                 webhook, user
             FROM jobs WHERE id = ?""",
         [event, at, dump(details or {}), job_id],
+    )
+
+
+def record_batch(
+    db: sqlite3.Connection, batch_id: str, event: BatchEvent, at: float, details: Mapping[str, object]
+) -> None:
+    """Write the row of what has happened to a batch, in its own transaction."""
+    db.execute(
+        """INSERT INTO outbox (batch, event, at, attempt, details, webhook, user)
+            SELECT id, ?, ?, 0, ?, webhook, user FROM batches WHERE id = ?""",
+        [event, at, dump(details), batch_id],
     )
 
 
@@ -130,7 +143,8 @@ def _transition(row: sqlite3.Row) -> Transition:
     return Transition(
         number=row["number"],
         job_id=row["job"],
-        event=cast("JobEvent", row["event"]),
+        batch_id=row["batch"],
+        event=cast("JobEvent | BatchEvent", row["event"]),
         at=row["at"],
         attempt=row["attempt"],
         engine=row["engine"],

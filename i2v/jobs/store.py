@@ -175,6 +175,13 @@ class JobStore:
         with self._database.read() as db:
             return get_job(db, job_id)
 
+    def by_key(self, idempotency_key: str, user: str | None = None) -> Job | None:
+        """Return the job that the user submitted with the key, unless it is gone or in the trash."""
+        key = key_of(user, idempotency_key)
+        with self._database.read() as db:
+            row = db.execute("SELECT id FROM jobs WHERE idempotency_key = ?", [key]).fetchone()
+            return None if row is None else get_job(db, row["id"])
+
     def page(
         self,
         status: StatusFilter | None = None,

@@ -15,7 +15,7 @@ from i2v.core.errors import InvalidRequest, Notice
 from i2v.core.results import Result
 from i2v.core.schema import shown
 from i2v.core.stored import parse_json
-from i2v.jobs.batches import join
+from i2v.jobs.batches import join, note_end
 from i2v.jobs.database import Database
 from i2v.jobs.model import (
     MAX_HISTORY,
@@ -209,6 +209,8 @@ def finish_job(
     )
     db.execute("DELETE FROM previews WHERE id = ?", [job.id])
     record(db, job.id, status, ended_at, _details(job, ended_at, result, error))
+    if job.batch is not None:
+        note_end(db, job.batch, ended_at)
 
 
 def requeue_job(db: sqlite3.Connection, job: Job, now: float, ending: Ending | None = None) -> None:

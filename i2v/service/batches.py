@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from i2v.core.errors import I2VError, InvalidRequest, QueueFull, not_stored
 from i2v.core.schema import GenerationRequest, clean_text, shown
 from i2v.core.users import User, acting_as, current_user
+from i2v.core.webhook import BatchWebhook
 from i2v.jobs.batches import Batch, BatchStore, NewRow, Row
 from i2v.jobs.model import Job, JsonObject, Place, new_job_id
 from i2v.service.rights import check_owner, check_role
@@ -85,21 +86,35 @@ class Batches:
 
     # --- what is asked for
 
-    def create(self, name: str = "", fields: JsonObject | None = None, key: str | None = None) -> Batch:
+    def create(
+        self,
+        name: str = "",
+        fields: JsonObject | None = None,
+        key: str | None = None,
+        webhook: JsonObject | None = None,
+    ) -> Batch:
         """Make an empty batch, or return the one that was made with the idempotency key.
 
+        webhook: of `core.webhook.BatchWebhook`.
+
         Raises:
-            InvalidRequest: `request.*`: a field is wrong by itself; `job.idempotency_conflict`.
+            InvalidRequest: `request.*`: a field is wrong by itself; `webhook.*`; `job.idempotency_conflict`.
+            I2VError: as `Webhooks.admit`.
         """
         check_role("make")
         user = current_user()
+        own = None if webhook is None else BatchWebhook.parse(webhook)
+        if own is not None:
+            self._service.webhooks.admit(own)
         fields = {} if fields is None else fields
         if GenerationRequest.parse(fields).inputs:
             allowed = "left out: such pictures come with a job"
             raise InvalidRequest(
                 "request.invalid", field="inputs", value=shown(fields["inputs"]), allowed=allowed
             )
-        return self._store.create(_checked_name(name), fields, key, None if user is None else user.name)
+        stored = None if own is None else own.model_dump_json()
+        name = _checked_name(name)
+        return self._store.create(name, fields, key, stored, None if user is None else user.name)
 
     def submit(
         self,

@@ -7,11 +7,11 @@ import json
 from collections.abc import Sequence
 
 from i2v.core.schema import GenerationRequest
-from i2v.core.webhook import Webhook
+from i2v.core.webhook import Receiver
 
 
 def fingerprint(
-    request: GenerationRequest, picture: bytes, others: Sequence[bytes], webhook: Webhook | None = None
+    request: GenerationRequest, picture: bytes, others: Sequence[bytes], webhook: Receiver | None = None
 ) -> str:
     """Return a digest of all that was asked for, the pictures included."""
     later = {name for name in ("inputs", "crop", "device") if not getattr(request, name)}

@@ -90,6 +90,8 @@ class Metrics(Collector):
 
     def _count(self, found: Transition) -> None:
         """Take a transition into the counts."""
+        if found.job_id is None:  # of a batch, which its jobs make up
+            return
         if found.event in ("submitted", "requeued"):
             self._queued[found.job_id] = found.at
             return

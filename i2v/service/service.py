@@ -177,7 +177,7 @@ class Service:
         """Accept a job: when this returns, it is on the disk and will be run.
 
         Args:
-            fields: of `GenerationRequest`, and `webhook` (`core.webhook.Webhook`).
+            fields: of `GenerationRequest`, and `webhook` (`core.webhook`: a `Webhook`'s, or a `Receiver`).
             picture: the file's bytes, as somebody sent them.
             others: the same of the pictures that the request's `inputs` name, in their order.
             idempotency_key: a second submission with the key returns the first one's job.
@@ -247,6 +247,11 @@ class Service:
         job = self._store.get(job_id)
         check_owner(job.user)
         return job
+
+    def by_key(self, idempotency_key: str) -> Job | None:
+        """Return the job that whoever asks has submitted with the key; see `JobStore.by_key`."""
+        user = current_user()
+        return self._store.by_key(idempotency_key, None if user is None else user.name)
 
     def page(
         self,

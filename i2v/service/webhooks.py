@@ -1,4 +1,4 @@
-"""Webhooks: messages about jobs are signed and sent, again and again until they arrive or a day is over.
+"""Webhooks: messages about jobs and batches, signed and sent until they arrive or a day is over.
 
 Owns when a message is sent, how it is signed (Standard Webhooks, https://www.standardwebhooks.com), what an
 answer means, and the threads. Messages stand in the database (`jobs.deliveries`): a restart goes on there.
@@ -22,7 +22,7 @@ from importlib.metadata import version
 
 from i2v.core.errors import I2VError
 from i2v.core.settings import Settings
-from i2v.core.webhook import SECRET_PREFIX, Webhook, secret_bytes
+from i2v.core.webhook import SECRET_PREFIX, Receiver, Webhook, secret_bytes
 from i2v.host.outgoing import Destinations, post
 from i2v.host.token_file import read_or_make
 from i2v.jobs.deliveries import Deliveries, Delivery, DeliveryPage, DeliveryStatus
@@ -92,20 +92,27 @@ class Webhooks:
         for thread in under_way:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def parse(self, given: object) -> Webhook | None:
-        """Return the `webhook` of a request, `None` where there is none.
+    def parse(self, given: object) -> Receiver | None:
+        """Return the `webhook` of a job's request, which may have been parsed; `None` where there is none.
 
-        Raises:
-            InvalidRequest: naming what is wrong with it, or `webhook.private`, `webhook.port`.
-            I2VError: `server.token_file`; the service has no secret to sign with.
+        Raises as `admit`, and `InvalidRequest` naming what is wrong with it.
         """
         if given is None:
             return None
-        webhook = Webhook.parse(given)
+        webhook = given if isinstance(given, Receiver) else Webhook.parse(given)
+        self.admit(webhook)
+        return webhook
+
+    def admit(self, webhook: Receiver) -> None:
+        """See that messages to `webhook` can be sent.
+
+        Raises:
+            InvalidRequest: `webhook.private`, `webhook.port`.
+            I2VError: `server.token_file`; the service has no secret to sign with.
+        """
         self._destinations.check(webhook.url)
         if webhook.secret is None:
             self._own_secret()  # it is there to be read before the first message comes
-        return webhook
 
     def page(self, status: DeliveryStatus | None, cursor: str | None, limit: int) -> DeliveryPage:
         """See `Deliveries.page`. Users who do not administer see the messages of their jobs' own webhooks."""
@@ -118,7 +125,7 @@ class Webhooks:
     def redeliver(self, delivery_id: str) -> Delivery:
         """See `Deliveries.send_again`; raises `security.*` where whoever asks may not."""
         found = self._deliveries.get(delivery_id)
-        check_owner(found.user if found.of_job else None)
+        check_owner(found.user if found.is_own else None)
         delivery = self._deliveries.send_again(delivery_id)
         self._wanted.set()
         return delivery
@@ -209,7 +216,7 @@ class Webhooks:
             raise I2VError("webhook.refused", status=status)
 
     def _secret_of(self, delivery: Delivery) -> str:
-        if delivery.of_job:
+        if delivery.is_own:
             return delivery.secret or self._own_secret()
         endpoint = self._endpoints.get(delivery.url)
         if endpoint is None:

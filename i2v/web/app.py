@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,9 +19,21 @@ from i2v.core.settings import Settings
 from i2v.host.token_file import read_or_make
 from i2v.service.service import Service
 from i2v.web import problems
-from i2v.web.api import archive, batches, files, library, metrics, openai_videos, published, webhooks
+from i2v.web.api import (
+    archive,
+    batches,
+    files,
+    library,
+    metrics,
+    one_time,
+    openai_videos,
+    predictions,
+    published,
+    webhooks,
+)
 from i2v.web.api import models as models_api
 from i2v.web.api import v1 as api
+from i2v.web.api.definitions import share_definitions
 from i2v.web.api.documentation import render_page
 from i2v.web.api.option_schemas import describe_options
 from i2v.web.context import AppContext
@@ -44,6 +57,7 @@ class Application(FastAPI):
                     if "HTTPValidationError" in str(operation["responses"].get("422")):
                         del operation["responses"]["422"]
             describe_options(described, self.state.context.service.engines)
+            share_definitions(described)
             for name in ("HTTPValidationError", "ValidationError"):
                 described["components"]["schemas"].pop(name, None)
         return cast("dict[str, Any]", self.openapi_schema)
@@ -81,6 +95,8 @@ def create_app(
         models_api.router,
         published.router,
         openai_videos.router,
+        predictions.router,
+        one_time.router,
         webhooks.router,
         metrics.router,
     ]
@@ -107,6 +123,10 @@ def create_app(
     app.add_middleware(RequestIds, proxies=settings.security.trusted_proxies)
     for router in routers:
         app.include_router(router)
+    if find_spec("mcp") is not None:  # an extra
+        from i2v.web.mcp.server import add_mcp
+
+        add_mcp(app, round(settings.security.max_request_megabytes * 1e6))
 
     @app.get("/docs", include_in_schema=False)
     def docs() -> HTMLResponse:

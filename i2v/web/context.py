@@ -18,6 +18,7 @@ from i2v.core.settings import Settings
 from i2v.jobs.model import Job, JsonObject
 from i2v.media.image import Inspection
 from i2v.service.service import PlanSummary, Service
+from i2v.web.one_time import OneTime
 
 PREFIX = "/api/v1"
 WAITING = 64  # pictures of one kind that are read or wait for it; the next is turned away at once
@@ -31,6 +32,7 @@ class AppContext:
     Attributes:
         closing: set when the server ends, so that answers that take long end too.
         log: the file that the server writes, if any.
+        once: addresses that work once, without a token.
         unpacking: whose turn it is to take a large body into memory, where it is as text, parsed and as a
             picture.
     """
@@ -42,6 +44,7 @@ class AppContext:
         self.settings = settings
         self.closing = closing
         self.log = log
+        self.once = OneTime(settings.service.data_dir)
         self.unpacking = anyio.CapacityLimiter(2)
         # Apart from each other, so that nobody who asks for a plan waits for other people's pictures.
         self._heavy = anyio.CapacityLimiter(2)

@@ -217,7 +217,7 @@ def _methods(request: Request) -> str:
     """
     found = {
         method
-        for method in ("DELETE", "GET", "PATCH", "POST")
+        for method in ("DELETE", "GET", "PATCH", "POST", "PUT")
         if any(
             route.matches({**request.scope, "method": method})[0] is Match.FULL
             for route in request.app.routes

@@ -21,7 +21,8 @@ MODULES = {
     "numpy": "numpy", "pillow": "PIL", "pillow-heif": "pillow_heif",
     "prometheus-client": "prometheus_client", "psutil": "psutil",
     "pydantic": "pydantic", "python-multipart": "python_multipart", "pyyaml": "yaml",
-    "safetensors": "safetensors", "torch": "torch", "transformers": "transformers", "uvicorn": "uvicorn",
+    "safetensors": "safetensors", "shtab": "shtab", "torch": "torch", "transformers": "transformers",
+    "uvicorn": "uvicorn",
 }  # fmt: skip
 OF_SERVER = {
     "fastapi",

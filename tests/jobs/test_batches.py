@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from i2v.core.errors import I2VError, InvalidRequest
 from i2v.core.settings import Settings
 from i2v.jobs.batches import STATUSES, BatchStore, NewRow
-from i2v.jobs.model import Job, Place
+from i2v.jobs.model import Job, JsonObject, Place
 from i2v.jobs.store import JobStore
 from tests.rehearsal import stage, submit
 
@@ -50,6 +51,39 @@ def test_a_batch_is_empty_at_first_and_the_newest_is_listed_first(batches: Batch
     assert tuple(first.counts) == STATUSES
     assert [each.id for each in batches.page(limit=2)] == [third.id, second.id]
     assert [each.id for each in batches.page(second.id)] == [first.id]
+
+
+def finished(store: JobStore) -> list[JsonObject]:
+    """Return the counts that the outbox has of batches that have finished."""
+    return [
+        cast("JsonObject", each.details["counts"])
+        for each in store.outbox.after(0)
+        if each.batch_id is not None and each.event == "finished"
+    ]
+
+
+def test_each_time_that_nothing_of_a_batch_is_left_the_outbox_says_so(
+    store: JobStore, settings: Settings, batches: BatchStore
+) -> None:
+    batch = batches.create("a", {}).id
+    first, second = (join(store, settings, Place(batch, name)) for name in "ab")
+    store.cancel(first.id)
+    assert finished(store) == []
+    store.cancel(second.id)
+    assert finished(store) == [{"cancelled": 2}]
+    store.retry(first.id)
+    store.cancel(first.id)
+    assert finished(store) == [{"cancelled": 2}] * 2
+    batches.add(batch, [NewRow("c", {}, "c.upload"), NewRow("d", {}, "d.upload")])
+    batches.refuse(batch, 3, ERROR)
+    assert len(finished(store)) == 2
+    for _ in range(2):
+        batches.cancel_waiting(batch)
+    assert finished(store)[2:] == [{"cancelled": 3, "failed": 1}]
+    batches.add(batch, [NewRow("e", {}, error=ERROR)])
+    assert finished(store)[3:] == [{"cancelled": 3, "failed": 2}]
+    store.cancel(join(store, settings, Place(batches.create("b", {}).id, "x")).id)
+    assert finished(store)[4:] == [{"cancelled": 1}]
 
 
 def test_a_key_makes_one_batch_and_not_another_ones(batches: BatchStore) -> None:

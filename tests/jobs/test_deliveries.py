@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.webhook import Webhook
+from i2v.core.webhook import BatchWebhook, Endpoint, Webhook
+from i2v.jobs.batches import NewRow
 from i2v.jobs.deliveries import KEPT_SECONDS, Delivery
 from i2v.jobs.outbox import DAY
 from i2v.jobs.store import JobStore
 from tests.job_crew import ram_folder, submission
 
 NOW = 1_700_000_000.0
-ALL = Webhook.parse(
-    {"url": "https://all.example/a", "events": ["job.submitted", "job.cancelled", "job.deleted"]}
-)
-ENDED = Webhook.parse({"url": "https://ended.example/b"})
+WANTED = {"url": "https://all.example/a", "events": ["job.submitted", "job.cancelled", "job.deleted"]}
+ALL, OWN = Endpoint.parse(WANTED), Webhook.parse(WANTED)
+ENDED = Endpoint.parse({"url": "https://ended.example/b"})
 ERROR: dict[str, object] = {"code": "webhook.refused", "params": {"status": 500}, "message": "why"}
 
 
@@ -87,20 +87,42 @@ def test_each_report_is_one_message_to_each_who_wants_it(store: JobStore) -> Non
 
 
 def test_a_job_s_own_webhook_is_told_also_that_the_job_is_gone(store: JobStore) -> None:
-    own = Webhook.parse({**ALL.model_dump(), "secret": "whsec_" + "A" * 32})
+    own = Webhook.parse({**OWN.model_dump(), "secret": "whsec_" + "A" * 32})
     run_a_job(store, own)
     run_a_job(store)
     store.deliveries.take_up([])
     found = all_of(store)
     assert [each.event for each in found] == ["job.submitted", "job.cancelled", "job.deleted"]
-    assert {(each.of_job, each.secret) for each in found} == {(True, "whsec_" + "A" * 32)}
+    assert {(each.is_own, each.secret) for each in found} == {(True, "whsec_" + "A" * 32)}
+
+
+def test_a_batch_s_own_webhook_and_those_of_the_settings_are_told_that_it_has_finished(
+    store: JobStore,
+) -> None:
+    own = BatchWebhook.parse({"url": "https://batch.example/b"})
+    batch = store.batches.create("a", {}, webhook=own.model_dump_json()).id
+    store.batches.add(batch, [NewRow("x", {}, error=ERROR)])
+    wanting = Endpoint.parse({"url": "https://all.example/a", "events": ["batch.finished"]})
+    store.deliveries.take_up([wanting, ENDED])
+    found = all_of(store)
+    assert [(each.host, each.is_own) for each in found] == [
+        ("https://batch.example:443", True),
+        ("https://all.example:443", False),
+    ]
+    assert {(each.batch_id, each.job_id, each.event) for each in found} == {(batch, None, "batch.finished")}
+    message = {
+        "type": "batch.finished",
+        "timestamp": "2023-11-14T22:13:20Z",
+        "data": {"batch_id": batch, "counts": {"failed": 1}},
+    }
+    assert [json.loads(each.body) for each in found] == [message] * 2
 
 
 def test_a_webhook_that_another_version_wrote_stops_nobody_else_s(
     store: JobStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     store.submit(replace(submission(), webhook='{"url": "secret://x", "later": 1}'))
-    store.submit(replace(submission(), webhook=ALL.model_dump_json()))
+    store.submit(replace(submission(), webhook=OWN.model_dump_json()))
     store.deliveries.take_up([])
     assert [each.event for each in all_of(store)] == ["job.submitted"]
     assert "cannot be read" in caplog.text

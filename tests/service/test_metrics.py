@@ -92,7 +92,7 @@ def test_steps_to_less_memory_and_the_peak_are_counted(service: Service) -> None
     assert claim is not None
     (row,) = store.outbox.after(0, 1)
     details = {"notices": ["ladder.offload_model", "ladder.offload_model", "other"], "peak_bytes": 7}
-    service.metrics._count(type(row)(9, job.id, "failed", 0.0, 1, "tiny", details, None))
+    service.metrics._count(type(row)(9, job.id, None, "failed", 0.0, 1, "tiny", details, None))
     found = samples(service)
     assert value(found, "i2v_memory_steps_total", engine="tiny", step="offload_model") == 2
     assert value(found, "i2v_job_memory_peak_bytes", engine="tiny") == 7

@@ -21,6 +21,7 @@ from i2v.core.settings import Settings
 from i2v.jobs.store import JobStore
 from i2v.service.service import Service
 from i2v.web.app import create_app
+from i2v.web.context import AppContext
 from i2v.workers.devices import DeviceState
 from i2v.workers.worker import Worker
 from tests.rehearsal import ENGINES, stage
@@ -93,6 +94,7 @@ class House:
     executor: HeldExecutor
     closing: threading.Event
     picture: bytes
+    context: AppContext
     session: requests.Session = field(default_factory=requests.Session)
 
     @property
@@ -142,7 +144,7 @@ def running(
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        house = House(url, settings, store, service, executor, closing, picture)
+        house = House(url, settings, store, service, executor, closing, picture, app.state.context)
         try:
             yield house
         finally:

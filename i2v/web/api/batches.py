@@ -16,12 +16,13 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from i2v.core.schema import invalid_field
+from i2v.core.webhook import BatchWebhook
 from i2v.jobs.batches import Batch, Row, RowStatus
 from i2v.jobs.model import JsonObject
 from i2v.service.batches import MAX_NAME
 from i2v.web.api.charsets import check_query
 from i2v.web.api.intake import JSON, read_json, read_submission
-from i2v.web.api.schemas import SUBMISSION, AcceptedBody, JobError, video_url
+from i2v.web.api.schemas import SUBMISSION, AcceptedBody, JobError, JsonSchema, video_url
 from i2v.web.api.v1 import MAX_KEY, accepted
 from i2v.web.api.zip_stream import zip_stream
 from i2v.web.context import PREFIX, AppContext
@@ -41,6 +42,7 @@ class NewBatch(BaseModel):
     fields: JsonObject = Field(
         default_factory=dict, description="of a job's request: what its jobs do not say themselves"
     )
+    webhook: JsonObject | None = None
 
 
 class RowBody(BaseModel):
@@ -99,7 +101,13 @@ class BatchListing(BaseModel):
     limit: int = Field(50, ge=1, le=200)
 
 
-_BODY = {"required": True, "content": {JSON: {"schema": NewBatch.model_json_schema()}}}
+_WEBHOOK: JsonSchema = {
+    "anyOf": [BatchWebhook.model_json_schema(), {"type": "null"}],
+    "description": "who is told each time that nothing of this batch waits or runs any more",
+}
+_SCHEMA = NewBatch.model_json_schema()
+_SCHEMA["properties"]["webhook"] = _WEBHOOK
+_BODY = {"required": True, "content": {JSON: {"schema": _SCHEMA}}}
 
 
 @router.post(
@@ -112,7 +120,7 @@ async def create_batch(request: Request, response: Response, idempotency_key: Ke
         new = NewBatch.model_validate(await read_json(request))
     except ValidationError as error:
         raise invalid_field(error) from None
-    batch = await run_sync(service.batches.create, new.name, new.fields, idempotency_key)
+    batch = await run_sync(service.batches.create, new.name, new.fields, idempotency_key, new.webhook)
     response.headers["Location"] = str(request.url_for("get_batch", batch_id=batch.id))
     return await run_sync(_body, request, batch)
 

@@ -108,9 +108,14 @@ async def _read_files(
 
 async def read_json(request: Request) -> JsonObject:
     """Return the JSON object that the body is."""
+    return await read_json_as(request, parse_object)
+
+
+async def read_json_as(request: Request, parse: Callable[[bytes], T]) -> T:
+    """Return what `parse` makes of a JSON body, in a thread."""
     if _media_type(request) != JSON:
         raise _refused(request, JSON)
-    return await _read_body(request, parse_object)
+    return await _read_body(request, parse)
 
 
 async def _read_body(request: Request, parse: Callable[[bytes], T]) -> T:
@@ -130,7 +135,11 @@ async def _read_body(request: Request, parse: Callable[[bytes], T]) -> T:
 
 
 def _submitted(body: bytes) -> Submitted:
-    fields = parse_object(body)
+    return take_pictures(parse_object(body))
+
+
+def take_pictures(fields: JsonObject) -> Submitted:
+    """Take the pictures out of the fields of a JSON object, where they are base64; raise `InvalidRequest`."""
     if "image" not in fields:
         raise InvalidRequest("request.missing_field", field="image")
     picture = decode_base64(fields.pop("image"))

@@ -19,7 +19,7 @@ router = APIRouter(prefix=PREFIX)
 class ChangeBody(BaseModel):
     """What can be changed of a job; what is left out stays."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     starred: bool | None = None
     add_tags: list[str] = Field(default_factory=list, max_length=MAX_TAGS)
@@ -54,7 +54,7 @@ class DevicesBody(BaseModel):
 class QueueChange(BaseModel):
     """What can be changed of the queue."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     paused: bool
 

@@ -21,7 +21,7 @@ from i2v.jobs.model import Job, JobStatus, JsonObject
 from i2v.web.api.base64_picture import decode_base64
 from i2v.web.api.files import get_poster, get_video
 from i2v.web.api.intake import FORM, JSON, read_fields, read_json
-from i2v.web.api.schemas import IMAGE_FILE, JsonSchema, body_schema, form_schema
+from i2v.web.api.schemas import IMAGE_FILE, WEBHOOK, WEBHOOK_TEXT, JsonSchema, body_schema, form_schema
 from i2v.web.context import AppContext
 from i2v.web.problems import Problem, Refusal, openai_problems, problem_of
 from i2v.weights import is_available
@@ -106,8 +106,8 @@ _THEIRS: dict[str, JsonSchema] = {
 _CREATE: JsonSchema = {
     "required": True,
     "content": {
-        FORM: {"schema": form_schema({REFERENCE: IMAGE_FILE}, _THEIRS)},
-        JSON: {"schema": body_schema({REFERENCE: _REFERENCE}, _THEIRS)},
+        FORM: {"schema": form_schema({REFERENCE: IMAGE_FILE}, {**_THEIRS, "webhook": WEBHOOK_TEXT})},
+        JSON: {"schema": body_schema({REFERENCE: _REFERENCE}, {**_THEIRS, "webhook": WEBHOOK})},
     },
 }
 

@@ -5,11 +5,12 @@ Owns names and forms (times in ISO 8601 UTC, absolute URLs). Deliberately does n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Literal, cast, get_args
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.requests import Request
 
 from i2v.core.engine_spec import Capabilities, EngineSpec, Preset
@@ -19,6 +20,7 @@ from i2v.core.webhook import Webhook
 from i2v.jobs.model import Filters, Job, JobStatus, JsonObject, Phase, SortOrder, StatusFilter
 from i2v.service.job_files import Removal, has_video
 from i2v.service.library import Deleted
+from i2v.service.planning import PlanSummary
 from i2v.web.api.intake import FORM, JSON
 from i2v.workers.devices import Activity, DeviceState
 
@@ -139,6 +141,16 @@ class PageBody(BaseModel):
     next_cursor: str | None = Field(description="asks for those that follow; null where there are none")
 
 
+def _iso(value: object) -> object:
+    """Refuse what pydantic takes for seconds since 1970: OpenAPI's date-time is a date and a time."""
+    if isinstance(value, str) and not re.match(r"\d{4}-\d\d-\d\d[Tt ]", value):
+        raise ValueError("a date and a time with a time zone, such as 2026-01-31T12:00:00Z")
+    return value
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_iso)]
+
+
 class Listing(BaseModel):
     """Which jobs are asked for."""
 
@@ -150,8 +162,8 @@ class Listing(BaseModel):
     engine: str = ""
     owner: str = Field("", description="the name of the user who submitted it")
     tag: str = Field("", description="those that have it")
-    since: AwareDatetime | None = Field(None, description="submitted then or later; with a time zone")
-    until: AwareDatetime | None = Field(None, description="submitted then or earlier")
+    since: Time | None = Field(None, description="submitted then or later; with a time zone")
+    until: Time | None = Field(None, description="submitted then or earlier")
     deleted: bool = Field(False, description="those in the trash alone")
     order: SortOrder = Field("newest", description="by submission; starred: those with a star first")
     cursor: str | None = Field(None, description="next_cursor of the page before, in the same order")
@@ -216,6 +228,12 @@ class PlanBody(BaseModel):
     seconds: float | None
     options: JsonObject = Field(description="what would be run, every gap filled")
     message: str
+
+    @classmethod
+    def of(cls, plan: PlanSummary) -> PlanBody:
+        return cls(
+            fits=plan.fits, bytes=plan.bytes, seconds=plan.seconds, options=plan.options, message=plan.message
+        )
 
 
 class PredictBody(BaseModel):
@@ -300,21 +318,21 @@ def form_schema(
 _SIDE: JsonSchema = {"type": "integer", "minimum": 1, "maximum": MAX_PICTURE_SIDE}
 
 IMAGE_FILE: JsonSchema = {"type": "string", "format": "binary", "description": "the picture's file"}
-_IMAGE_TEXT: JsonSchema = {
+IMAGE_TEXT: JsonSchema = {
     "type": "string",
     "contentEncoding": "base64",
     "description": "the picture's file; data:image/png;base64, may stand before it. Either alphabet of"
     " base64, with or without padding and line breaks",
 }
 _IMAGE_NAME: JsonSchema = {**_TEXT, "description": "of its file, for people and for the video's name"}
-_WEBHOOK: JsonSchema = {
+WEBHOOK: JsonSchema = {
     **Webhook.model_json_schema(),
     "description": "who is told what becomes of this job, besides those in the server's settings",
 }
-_WEBHOOK_TEXT: JsonSchema = {
+WEBHOOK_TEXT: JsonSchema = {
     **_TEXT,
     "contentMediaType": "application/json",
-    "description": f"a JSON object of url, events and secret, as text: {_WEBHOOK['description']}",
+    "description": f"a JSON object of url, events and secret, as text: {WEBHOOK['description']}",
 }
 _OTHER_ROLES = [role for role in get_args(InputRole) if role != "image"]
 _OTHER_FILES: dict[str, JsonSchema] = {
@@ -326,7 +344,7 @@ _KEYFRAME_FILES: JsonSchema = {
         "description": "the file of a keyframe by the number of its frame, for models that take some",
     }
 }
-_INPUTS: JsonSchema = {
+INPUTS: JsonSchema = {
     "type": "array",
     "maxItems": MAX_INPUTS,
     "description": "pictures besides image, for models that take more",
@@ -342,11 +360,11 @@ _INPUTS: JsonSchema = {
                 "maximum": MAX_FRAMES - 1,
                 "description": "of a keyframe, and only there: the frame that it is, counted from 0",
             },
-            "image": _IMAGE_TEXT,
+            "image": IMAGE_TEXT,
         },
     },
 }
-_PICTURE_SIZE: JsonSchema = {
+PICTURE_SIZE: JsonSchema = {
     "type": "array",
     "items": _SIDE,
     "minItems": 2,
@@ -360,19 +378,19 @@ SUBMISSION: JsonSchema = {
     "content": {
         FORM: {
             "schema": {
-                **form_schema({"image": IMAGE_FILE}, {**_OTHER_FILES, "webhook": _WEBHOOK_TEXT}),
+                **form_schema({"image": IMAGE_FILE}, {**_OTHER_FILES, "webhook": WEBHOOK_TEXT}),
                 "patternProperties": _KEYFRAME_FILES,
             }
         },
         JSON: {
             "schema": body_schema(
-                {"image": _IMAGE_TEXT}, {"image_name": _IMAGE_NAME, "inputs": _INPUTS, "webhook": _WEBHOOK}
+                {"image": IMAGE_TEXT}, {"image_name": _IMAGE_NAME, "inputs": INPUTS, "webhook": WEBHOOK}
             )
         },
     },
 }
 PLANNED: JsonSchema = {
     "required": True,
-    "content": {JSON: {"schema": body_schema({}, {"picture_size": _PICTURE_SIZE})}},
+    "content": {JSON: {"schema": body_schema({}, {"picture_size": PICTURE_SIZE})}},
 }
 EVENT: JsonSchema = {"type": "object", "properties": {"event": _TEXT, "id": _TEXT, "data": _TEXT}}

@@ -236,18 +236,12 @@ async def plan_job(request: Request) -> PlanBody:
     """Tell what a request would take on this machine, without a picture and without a job."""
     context = AppContext.of(request)
     fields = await read_json(request)
-    size = _picture_size(fields.pop("picture_size", [512, 512]))
-    plan = await context.plan(fields, size)
-    return PlanBody(
-        fits=plan.fits,
-        bytes=plan.bytes,
-        seconds=plan.seconds,
-        options=plan.options,
-        message=plan.message,
-    )
+    size = picture_size(fields.pop("picture_size", [512, 512]))
+    return PlanBody.of(await context.plan(fields, size))
 
 
-def _picture_size(value: object) -> tuple[int, int]:
+def picture_size(value: object) -> tuple[int, int]:
+    """Return the `picture_size` of a plan; raise `InvalidRequest`."""
     if isinstance(value, list) and len(value) == 2:
         width, height = value
         sides = range(1, MAX_PICTURE_SIDE + 1)

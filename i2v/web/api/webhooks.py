@@ -26,7 +26,8 @@ class DeliveryBody(BaseModel):
     """A message to a receiver."""
 
     id: str = Field(description="the webhook-id that the receiver gets")
-    job_id: str
+    job_id: str | None
+    batch_id: str | None = Field(description="of a message about a batch")
     event: WebhookEvent
     receiver: str = Field(description="scheme, host and port of its address")
     status: DeliveryStatus = Field(description="failed: it was given up, and is sent again only by hand")
@@ -73,6 +74,7 @@ def _body(found: Delivery) -> DeliveryBody:
     return DeliveryBody(
         id=found.id,
         job_id=found.job_id,
+        batch_id=found.batch_id,
         event=found.event,
         receiver=origin_of(found.url),
         status=found.status,

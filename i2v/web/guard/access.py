@@ -27,6 +27,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from i2v.core.errors import I2VError
 from i2v.core.users import User, acting_as
+from i2v.web import one_time
 from i2v.web.guard.attempts import Attempts, Limit, network_of
 from i2v.web.guard.forwarded import path_of, root_of
 from i2v.web.guard.security import PROBES
@@ -35,7 +36,7 @@ from i2v.web.problems import problem_of, respond
 LOGIN = "/login"
 USER = "i2v.user"  # key of a request's scope: see `Access.user_of`
 VISIT_SECONDS = 30 * 24 * 3600
-# What is answered without a token; everything else is not, whatever the method.
+# What is answered without a token, with the addresses that are secrets themselves (`one_time`).
 OPEN = {(method, path) for path in (*PROBES, LOGIN) for method in ("GET", "HEAD")} | {("POST", LOGIN)}
 
 # For each address alone: a limit over all of them would let one stranger lock everybody out.
@@ -149,7 +150,7 @@ class AccessGuard:
             await self._app(scope, receive, send)
         elif scope["type"] != "http":
             await send({"type": "websocket.close"})  # nothing here speaks it
-        elif (scope["method"], path_of(scope)) in OPEN:
+        elif (scope["method"], path_of(scope)) in OPEN or _is_one_time(scope["method"], path_of(scope)):
             await self._app(scope, receive, send)
         elif (refused := self._refused(HTTPConnection(scope))) is not None:
             await refused(scope, receive, send)
@@ -173,6 +174,11 @@ def may_know(request: HTTPConnection) -> bool:
     """Tell whether who asks for one of `OPEN` would be let in everywhere: it has the token, or needs none."""
     access: Access | None = request.app.state.access
     return access is None or access.refuse(request) is None
+
+
+def _is_one_time(method: str, path: str) -> bool:
+    """Tell whether it is asked for one of the addresses that work once: who has one needs no token."""
+    return method in ("GET", "HEAD", "PUT") and one_time.ADDRESS.fullmatch(path) is not None
 
 
 def _digest(token: bytes) -> bytes:

@@ -16,7 +16,7 @@ from PIL import Image
 from i2v.media.video import probe
 from tests.contrary import CONTRARY
 from tests.rehearsal import ENGINES
-from tests.web.house import House, running
+from tests.web.house import House, running, wait_for
 
 # The client warns of the end of OpenAI's own service, which is not asked here.
 pytestmark = pytest.mark.filterwarnings("ignore:The Sora API:DeprecationWarning")
@@ -131,6 +131,38 @@ def test_a_job_that_failed_or_was_cancelled_says_why(house: House, videos: Any) 
     assert (video.status, video.error.code) == ("failed", "job.cancelled")
     for each in (failed, waiting):
         videos.delete(each)
+
+
+def test_what_litellm_sends_is_understood(house: House) -> None:
+    """As litellm 1.110 sends it (llms/openai/videos/transformation.py); tried by hand with itself."""
+    session = requests.Session()
+    session.headers["Authorization"] = f"Bearer {TOKEN}"
+    videos = f"{house.url}/v1/videos"
+    data = {"model": "rehearsal", "prompt": "waves", "seconds": "0.5", "size": "96x64", "user": "somebody"}
+    file = ("input_reference", ("input_reference.png", house.picture, "image/png"))
+    with house.executor.working():
+        made = session.post(videos, data=data, files=[file], timeout=60).json()
+        wait_for(lambda: session.get(f"{videos}/{made['id']}", timeout=60).json()["status"] == "completed")
+    expected = {
+        "object": "video",
+        "seconds": "0.5",
+        "size": "96x64",
+        "model": "rehearsal",
+        "status": "queued",
+    }
+    assert {name: made[name] for name in expected} == expected
+    content = session.get(f"{videos}/{made['id']}/content", params={}, timeout=60)
+    assert content.headers["Content-Type"] == "video/mp4"
+    thumbnail = session.get(f"{videos}/{made['id']}/content?variant=thumbnail", timeout=60)
+    assert thumbnail.headers["Content-Type"] == "image/jpeg"
+    listed = session.get(videos, params={"limit": "5", "order": "desc"}, timeout=60).json()
+    assert listed["first_id"] == made["id"]
+    remix = session.post(f"{videos}/{made['id']}/remix", json={"prompt": "fog"}, timeout=60).json()
+    assert remix["remixed_from_video_id"] == made["id"]
+    without = session.post(videos, json={"model": "rehearsal", "prompt": "waves"}, timeout=60)
+    assert (without.status_code, without.json()["error"]["param"]) == (422, "input_reference")
+    for each in (remix, made):
+        assert session.delete(f"{videos}/{each['id']}", timeout=60).json()["deleted"]
 
 
 @pytest.mark.parametrize(("fields", "code", "param"), [

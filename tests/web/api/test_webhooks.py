@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
 import pytest
+from standardwebhooks import Webhook as Verifier
 
 from tests.receivers import receiving, status
 from tests.web.house import House, wait_for
@@ -40,6 +41,51 @@ def test_a_job_names_its_webhook_in_a_form_and_in_json(open_house: House) -> Non
         ):
             assert SECRET not in answer
             assert "/hook" not in answer
+
+
+def test_a_batch_names_its_webhook_and_so_does_a_video_of_openai_s_api(open_house: House) -> None:
+    with receiving() as receiver:
+        new = {"name": "two", "webhook": {"url": receiver.url, "secret": SECRET}}
+        batch = open_house.session.post(f"{open_house.api}/batches", json=new, timeout=60).json()["id"]
+        for _ in range(2):
+            files = {"image": ("x.png", open_house.picture)}
+            open_house.session.post(
+                f"{open_house.api}/batches/{batch}/jobs", data={"prompt": "x"}, files=files, timeout=60
+            )
+        open_house.post(f"/batches/{batch}/cancel")
+        wait_for(lambda: len(receiver.received) == 1)
+        body = json.loads(receiver.received[0].body)
+        assert (body["type"], body["data"]) == (
+            "batch.finished",
+            {"batch_id": batch, "counts": {"cancelled": 2}},
+        )
+        Verifier(SECRET).verify(receiver.received[0].body, receiver.received[0].headers)
+
+        fields = {"prompt": "x", "webhook": json.dumps({"url": receiver.url})}
+        files = {"input_reference": ("x.png", open_house.picture)}
+        video = open_house.session.post(
+            f"{open_house.url}/v1/videos", data=fields, files=files, timeout=60
+        ).json()["id"]
+        open_house.service.cancel(video)
+        wait_for(lambda: len(receiver.received) == 2)
+        body = json.loads(receiver.received[1].body)
+        assert (body["type"], body["data"]["job_id"]) == ("job.cancelled", video)
+
+
+@pytest.mark.parametrize(
+    ("webhook", "field"),
+    [
+        ({"url": "http://10.0.0.1/"}, "webhook.url"),
+        ({"url": "https://a.example/", "events": ["job.failed"]}, "webhook.events"),
+        ({}, "webhook.url"),
+        ("https://a.example/", "webhook"),
+    ],
+)
+def test_a_bad_one_of_a_batch_is_refused_with_its_field(
+    shared_house: House, webhook: object, field: str
+) -> None:
+    answer = shared_house.session.post(f"{shared_house.api}/batches", json={"webhook": webhook}, timeout=60)
+    assert (answer.status_code, answer.json()["field"]) == (422, field)
 
 
 @pytest.mark.parametrize(

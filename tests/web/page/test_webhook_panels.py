@@ -18,8 +18,8 @@ NOW = 1_700_000_000.0
 def failed(url: str = "https://hooks.example/T0/PATHSECRET", reason: str = "Connection refused") -> Delivery:
     error = I2VError("webhook.no_answer", reason=reason).to_dict()
     return Delivery(
-        "msg_1", "job", "job.failed", url, "https://hooks.example:443", True, "whsec_SECRET", "{}", "failed",
-        9, None, error, NOW - 90_000, NOW - 180,
+        "msg_1", "job", None, "job.failed", url, "https://hooks.example:443", True, "whsec_SECRET", "{}",
+        "failed", 9, None, error, NOW - 90_000, NOW - 180,
     )  # fmt: skip
 
 

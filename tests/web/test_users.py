@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import openai
 import pytest
 import requests
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
+from mcp.types import CallToolResult
 
 from i2v.web.guard.access import PER_ADDRESS
 from tests.receivers import receiving
 from tests.web.api.test_published import PROMPT
 from tests.web.house import House, running, wait_for
+from tests.web.mcp.test_server import connected, in_base64
 from tests.web.pages import page_house
 
 OWN = "the-token-of-the-service-itself"
@@ -127,6 +131,39 @@ def test_quotas_are_429_with_the_time_to_wait(house: House) -> None:
     assert code(answer) == (429, "security.too_many_today")
     assert 86_000 < int(answer.headers["Retry-After"]) <= 86_400
     as_user(house, "alice").submit_id()
+
+
+def test_an_agent_acts_for_its_user(house: House) -> None:
+    asked = {"prompt": "x", "image": in_base64(house.picture), "wait_seconds": 0}
+
+    def generate(name: str) -> CallToolResult:
+        async def work() -> CallToolResult:
+            async with connected(house, token=token(name)) as client:
+                return await client.call_tool("generate", asked)
+
+        return anyio.run(work)
+
+    refused = generate("eye")
+    assert refused.is_error
+    assert "(security.role)" in refused.content[0].text  # type: ignore[union-attr]
+    made = generate("alice").structured_content
+    assert made is not None
+    assert house.store.get(made["job_id"]).user == "alice"
+    house.service.cancel(made["job_id"])
+
+
+def test_an_id_of_a_prediction_is_its_user_s(house: House) -> None:
+    image = f"data:image/png;base64,{base64.b64encode(house.picture).decode()}"
+    body = {"input": {"prompt": "x", "image": image}}
+    asked = {"json": body, "allow_redirects": False}
+    with house.executor.working():
+        alice, bob = (
+            ask(house, name, "PUT", "/predictions/mine", **asked).json() for name in ("alice", "bob")
+        )
+    assert alice["id"] == bob["id"] == "mine"
+    assert alice["output"] != bob["output"]
+    assert ask(house, "alice", "GET", "/predictions/mine").json()["output"] == alice["output"]
+    assert ask(house, "eye", "GET", "/predictions/mine").status_code == 404
 
 
 @pytest.mark.filterwarnings("ignore:The Sora API:DeprecationWarning")

@@ -33,8 +33,11 @@
 
   // Gradio has its own words at places for files, in the browser's language: here they are the page's.
   const NAMES = [
-    ["button.upload-container", "drop"], ["[data-testid=image] .top-panel .icon-button:not(:has(button))", "remove"], ["[data-testid=image] button.icon:nth-of-type(1)", "upload"],
-    ["[data-testid=image] button.icon:nth-of-type(2)", "webcam"], ["[data-testid=image] button.icon:nth-of-type(3)", "paste"],
+    ["button.upload-container", "drop"],
+    ["[data-testid=image] .top-panel .icon-button:not(:has(button))", "remove"],
+    ["[data-testid=image] button.icon:nth-of-type(1)", "upload"],
+    ["[data-testid=image] button.icon:nth-of-type(2)", "webcam"],
+    ["[data-testid=image] button.icon:nth-of-type(3)", "paste"],
   ];
   const nameUploads = () => {
     const words = find("#i2v-words-of-uploads")?.dataset;

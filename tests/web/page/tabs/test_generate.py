@@ -435,6 +435,14 @@ def test_gradios_own_words_are_in_the_pages_language_and_not_in_the_browsers(vis
     assert words.evaluate("each => getComputedStyle(each).fontSize") == "0px"
 
 
+def test_a_tab_that_is_opened_before_the_page_knows_its_language_speaks_it_in_the_end(visit: Visit) -> None:
+    page = visit(locale="zh-CN")
+    page.reload(wait_until="commit")
+    page.click("#i2v-tab-system-button")
+    expect(page.locator("#i2v-system")).to_contain_text("操作系统")
+    expect(page.locator("#i2v-head h1")).to_contain_text("生成一段视频")
+
+
 def test_the_photo_lies_over_its_clip_up_to_a_divider(visit: Visit, house: House) -> None:
     job = house.submit_id(QUICK)
     page = visit(tab="queue")

@@ -69,6 +69,8 @@ def test_gaps_stay_gaps_and_choices_have_the_published_defaults() -> None:
         "seed": None,
         "engine": "auto",
         "inputs": (),
+        "checkpoint": "",
+        "loras": (),
         "options": {},
         "speed": "auto",
         "gradient_checkpointing": False,

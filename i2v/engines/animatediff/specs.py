@@ -17,6 +17,8 @@ _CAPABILITIES = Capabilities(
     inputs=("image", "last_image", "keyframe"),
     num_frames=FrameCounts(least=4, most=32),
     fps=(1, 30),
+    checkpoint=True,
+    loras=True,
 )
 
 # The linear map of Stable Diffusion 1's latents to colours, as published with ComfyUI (`latent_formats.py`,
@@ -28,6 +30,9 @@ _PREVIEW = (
     (-0.1060, -0.1308, -0.3589),
     (0.5, 0.5, 0.5),
 )
+
+# A LoRA of Stable Diffusion 1.5 changes the base; one for motion, the motion module in it.
+_LORA_PARTS = {"unet": ("unet", "motion_adapter"), "text_encoder": ("text_encoder",)}
 
 _FILES = (
     "model_index.json",
@@ -106,6 +111,7 @@ ANIMATEDIFF = EngineSpec(
     preview_factors=_PREVIEW,
     files=_FILES,
     tensor_table="animatediff",
+    lora_parts=_LORA_PARTS,
     pipelines=("StableDiffusionPipeline",),
     published=_PUBLISHED,
     presets=_presets(),

@@ -62,7 +62,7 @@ class Sampler:
             return clip
         time = self.timesteps[step] * _TIMESTEP_SCALING
         share = _SIGMA_DATA**2 / (time**2 + _SIGMA_DATA**2)  # of the latents, which is all at time 0
-        return time / (time**2 + _SIGMA_DATA**2) ** 0.5 * clip + share * latents
+        return clip * (time / (time**2 + _SIGMA_DATA**2) ** 0.5) + latents * share
 
     def advance(self, step: int, latents: torch.Tensor, denoised: torch.Tensor) -> torch.Tensor:
         """Return the latents at the next level."""

@@ -48,7 +48,9 @@ def write_tiny_animatediff(folder: Path, seed: int = 0) -> None:
 def _write_distilled(folder: Path) -> None:
     """Write what AnimateDiff-Lightning and AnimateLCM have besides."""
     for _, stem in ANIMATEDIFF_LIGHTNING.facts.motion_files:
-        save_file(halves(tiny_adapter(use_motion_mid_block=True)), folder / f"motion_adapter/{stem}.safetensors")
+        save_file(
+            halves(tiny_adapter(use_motion_mid_block=True)), folder / f"motion_adapter/{stem}.safetensors"
+        )
     ((lora, _),) = ANIMATELCM.facts.own_loras
     (folder / lora).parent.mkdir()
     layers = base_layers(folder, "attn1.to_q.weight", "attn2.to_out.0.weight", "conv1.weight")

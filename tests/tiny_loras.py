@@ -13,7 +13,7 @@ RANK = 2
 
 
 def write_kohya(path: Path, layers: Mapping[str, torch.Tensor], alpha: float, **metadata: object) -> None:
-    """Write a LoRA as kohya's trainer does. `layers`: weights that it changes by part and name, with a dot."""
+    """Write a LoRA as kohya's trainer does. `layers`: weights that it changes, as "PART.NAME"."""
     tensors = {}
     for name, weight in layers.items():
         part, _, module = name.removesuffix(".weight").partition(".")
@@ -113,7 +113,7 @@ def _vae_name(name: str) -> str:
         return name
     if words[1] == "conv_norm_out":
         return f"{words[0]}.norm_out.{words[-1]}"
-    rest = ".".join(words[4:-1] if words[1] != "mid_block" else words[4:-1])
+    rest = ".".join(words[4:-1])
     kind = words[-1]
     if words[1] == "mid_block":
         if words[2] == "resnets":
@@ -123,4 +123,5 @@ def _vae_name(name: str) -> str:
     number = int(words[2]) if way == "down" else 1 - int(words[2])
     if words[3] in ("downsamplers", "upsamplers"):
         return f"{words[0]}.{way}.{number}.{way}sample.conv.{kind}"
-    return f"{words[0]}.{way}.{number}.block.{words[4]}.{'.'.join(words[5:-1]).replace('conv_shortcut', 'nin_shortcut')}.{kind}"
+    inner = ".".join(words[5:-1]).replace("conv_shortcut", "nin_shortcut")
+    return f"{words[0]}.{way}.{number}.block.{words[4]}.{inner}.{kind}"

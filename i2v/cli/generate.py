@@ -123,6 +123,19 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
         "--engine", help="auto, or a model listed below (default: engine.name in the settings)"
     )
     parser.add_argument(
+        "--checkpoint",
+        metavar="NAME",
+        help="other weights for the base of a model that takes some: see i2v models checkpoints",
+    )
+    parser.add_argument(
+        "--lora",
+        action="append",
+        dest="loras",
+        metavar="NAME[:STRENGTH]",
+        help="a LoRA, -4 to 4 strong (default: 1), for a model that takes some; may be repeated: see"
+        " i2v models loras",
+    )
+    parser.add_argument(
         "--option",
         action="append",
         metavar="NAME=VALUE",

@@ -56,9 +56,7 @@ def ddim(num_inference_steps: int, num_train_timesteps: int = 1000, steps_offset
 def trailing(num_inference_steps: int, num_train_timesteps: int = 1000) -> Schedule:
     """Return the schedule in the spacing that diffusers calls trailing: it begins where the training ends."""
     ratio = num_train_timesteps / num_inference_steps
-    return Schedule(
-        tuple(round(num_train_timesteps - i * ratio) - 1 for i in range(num_inference_steps))
-    )
+    return Schedule(tuple(round(num_train_timesteps - i * ratio) - 1 for i in range(num_inference_steps)))
 
 
 def consistency(

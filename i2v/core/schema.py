@@ -199,7 +199,7 @@ class Lora:
 
 
 def _read_loras(value: object) -> object:
-    """Read "name:0.8" for a LoRA, and for all of them one text, as forms have: a JSON list, or with commas."""
+    """Read "name:0.8" for a LoRA, and one text for all, as forms have: a JSON list, or with commas."""
     if isinstance(value, str):
         value = _json_list(value) if value.lstrip().startswith("[") else value.split(",")
     if not isinstance(value, list | tuple):

@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a clip is made from: pictures by their roles, RGB: those that the engine's `Capabilities.inputs` name.
+    """What a clip is made from besides its `Generation`: pictures by their roles, and files.
 
-    Each is exactly `generated_width` x `generated_height`, or as it was given where the engine takes the
-    `whole_picture`. `keyframes` are by the number of their frame, which is at least 1. `large`: the image
-    fitted alike, but a whole number of times that size, as far as it has the pixels; where
-    `Generation.strength` is below 1, for a camera that moves over it. `checkpoint` and `loras` are the files
-    that `Generation` names, for engines whose `Capabilities` say that they take some.
+    Pictures are RGB: those that the engine's `Capabilities.inputs` name. Each is exactly `generated_width` x
+    `generated_height`, or as it was given where the engine takes the `whole_picture`. `keyframes` are by the
+    number of their frame, which is at least 1. `large`: the image fitted alike, but a whole number of times
+    that size, as far as it has the pixels; where `Generation.strength` is below 1, for a camera that moves
+    over it. `checkpoint` and `loras` are the files that `Generation` names, for engines whose `Capabilities`
+    say that they take some.
     """
 
     image: Image

@@ -57,7 +57,9 @@ def find_files(generation: Generation, models: ModelSettings) -> Added:
         checkpoint = find_added("checkpoints", generation.checkpoint, models)
         files = checkpoint_files(checkpoint)
         parts = {part: _digest(path, digests) for part, path in files.items()}
-        digest = parts[""] if "" in parts else hashlib.sha256(repr(sorted(parts.items())).encode()).hexdigest()
+        digest = (
+            parts[""] if "" in parts else hashlib.sha256(repr(sorted(parts.items())).encode()).hexdigest()
+        )
     found = Added(checkpoint, loras, digest, tuple(_digest(file.path, digests) for file in loras))
     digests.save()
     return found

@@ -18,7 +18,7 @@ from i2v.core.settings import Settings
 from i2v.host.token_file import read_or_make
 from i2v.service.service import Service
 from i2v.web import problems
-from i2v.web.api import archive, batches, files, library, metrics, openai_videos, published, webhooks
+from i2v.web.api import added, archive, batches, files, library, metrics, openai_videos, published, webhooks
 from i2v.web.api import models as models_api
 from i2v.web.api import v1 as api
 from i2v.web.api.documentation import render_page
@@ -79,6 +79,7 @@ def create_app(
         archive.router,
         files.router,
         models_api.router,
+        added.router,
         published.router,
         openai_videos.router,
         webhooks.router,

@@ -96,10 +96,26 @@ TEXTS: dict[str, tuple[str, str]] = {
     "takes.take": ("Take {number}", "第 {number} 次"),
     "takes.compare": ("Compare", "对比"),
     "takes.alone": ("Stop comparing", "取消对比"),
+    "added.label": ("LoRAs and checkpoint", "LoRA 与基础模型"),
+    "added.help": (
+        "Files from the models folder (loras, checkpoints) and from ComfyUI. Those for another model are"
+        " refused.",
+        "模型文件夹（loras、checkpoints）与 ComfyUI 中的文件。其他模型的文件会被拒绝。",
+    ),
+    "added.checkpoint": ("Checkpoint", "基础模型"),
+    "added.own": ("The model's own", "模型自带"),
+    "added.none": ("None", "无"),
+    "added.lora": ("LoRA {number}", "LoRA {number}"),
+    "added.strength": ("Strength {number}", "强度 {number}"),
+    "added.words": ("Trigger words of {name}: {words}", "{name} 的触发词：{words}"),
     "pictures.label": ("Keyframes", "关键帧"),
     "pictures.help": (
         "Pictures that the clip passes through or ends with. The picture above is frame 0.",
         "视频会经过或结束于这些图片。上面的图片是第 0 帧。",
+    ),
+    "pictures.more": (
+        "This clip has {count} more keyframes than there are fields: they need the command line or the API.",
+        "该视频还有 {count} 张关键帧，这里没有位置：请使用命令行或 API。",
     ),
     "pictures.frame": ("Picture for frame", "图片所在的帧"),
     "pictures.last": ("Last frame", "末帧"),

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from i2v.core.errors import InvalidRequest
 from i2v.core.schema import nearest_name, shown
 from i2v.core.settings import ModelSettings
+from i2v.weights import checkpoints, loras
 from i2v.weights.folders import INDEX
 
 Kind = Literal["loras", "checkpoints"]
@@ -37,8 +39,46 @@ def added_files(kind: Kind, models: ModelSettings) -> dict[str, Path]:
     return dict(sorted(found.items(), key=lambda item: item[0].casefold()))
 
 
+@dataclass(frozen=True)
+class AddedFile:
+    """What there is to choose from, as its file says.
+
+    Attributes:
+        size: bytes; of a folder, of what is read of it.
+        made_for: the model that it is of, or for: "Stable Diffusion 1.5"; "" where it cannot be read.
+        trigger_words: of a LoRA, that its author or trainer has noted.
+    """
+
+    name: str
+    path: Path
+    size: int
+    made_for: str
+    trigger_words: tuple[str, ...] = ()
+
+
+def describe_added(kind: Kind, models: ModelSettings) -> list[AddedFile]:
+    """Return all that `added_files` finds, described by their headers."""
+    return [described(kind, name, path) for name, path in added_files(kind, models).items()]
+
+
+def described(kind: Kind, name: str, path: Path) -> AddedFile:
+    """Return what the file says of itself."""
+    if kind == "loras":
+        made_for, words = loras.describe(path), loras.trigger_words(path)
+    else:
+        made_for, words = checkpoints.describe(path), ()
+    return AddedFile(name, path, _size_of(path), made_for, words)
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return sum(file.stat().st_size for file in checkpoints.checkpoint_files(path).values())
+    except (OSError, ValueError):
+        return 0
+
+
 def find_added(kind: Kind, name: str, models: ModelSettings) -> Path:
-    """Return the file of that name, with or without its suffix; raises `InvalidRequest` with those there are."""
+    """Return the file of that name, with its suffix or not; raises `InvalidRequest` with some there are."""
     found = added_files(kind, models)
     path = found.get(name.removesuffix(_SUFFIX))
     if path is not None:

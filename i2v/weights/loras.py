@@ -1,4 +1,4 @@
-"""What a LoRA's file holds, and whether it fits a model: which of its weights it changes, by names and shapes.
+"""What a LoRA's file holds, and whether it fits a model: which weights it changes, by names and shapes.
 
 A LoRA adds `strength * alpha / rank * up @ down` to a weight (Hu et al. 2021, arXiv 2106.09685). Its tensors
 are named as kohya's trainer or as diffusers and peft name them. Only headers are read here; the values are

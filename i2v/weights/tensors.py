@@ -96,7 +96,7 @@ def _kept_header(path: Path, changed: int) -> Header:
 
 
 def read_header(path: Path) -> Header:
-    """Return the header of a safetensors file, all of whose bytes are there; raises `OSError`, `ValueError`."""
+    """Return the header of a file, all of whose bytes are there; raises `OSError`, `ValueError`."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if not 2 <= length <= HEADER_LIMIT:

@@ -3,8 +3,8 @@
 Each is what diffusers' scheduler of that kind does, in latents whose signal^2 + noise^2 = 1:
 
 - "ddim": `DDIMScheduler`, leading timesteps.
-- "trailing": `EulerDiscreteScheduler` over trailing timesteps, as AnimateDiff-Lightning's card has it (Lin and
-  Yang 2024, arXiv 2403.12706). Euler over noise / signal is DDIM; it begins with the noise of its first
+- "trailing": `EulerDiscreteScheduler` over trailing timesteps, as AnimateDiff-Lightning's card has it (Lin
+  and Yang 2024, arXiv 2403.12706). Euler over noise / signal is DDIM; it begins with the noise of its first
   timestep, not with all, and ends without any.
 - "consistency": `LCMScheduler`, as AnimateLCM's card has it (Wang et al. 2024, arXiv 2402.00769): each step
   goes to the clip, and back to the next noise level with noise that is drawn anew.
@@ -62,7 +62,8 @@ class Sampler:
             return clip
         time = self.timesteps[step] * _TIMESTEP_SCALING
         share = _SIGMA_DATA**2 / (time**2 + _SIGMA_DATA**2)  # of the latents, which is all at time 0
-        return clip * (time / (time**2 + _SIGMA_DATA**2) ** 0.5) + latents * share
+        out: float = time / (time**2 + _SIGMA_DATA**2) ** 0.5
+        return clip * out + latents * share
 
     def advance(self, step: int, latents: torch.Tensor, denoised: torch.Tensor) -> torch.Tensor:
         """Return the latents at the next level."""

@@ -1,7 +1,8 @@
 """AnimateDiff driven by pictures, as data, and its two distilled relatives. Imports no torch.
 
-Three repositories form a model, of which two are shared by all: Stable Diffusion 1.5 as its base, AnimateDiff's motion adapter (v3), and
-SparseCtrl for RGB pictures. Defaults are those of diffusers' `AnimateDiffSparseControlNetPipeline` (0.42.1).
+Three repositories form a model: Stable Diffusion 1.5 as its base, AnimateDiff's motion adapter (v3), or one
+that was distilled for few steps, and SparseCtrl for RGB pictures. Defaults are those of diffusers'
+`AnimateDiffSparseControlNetPipeline` (0.42.1), or of the distilled weights' cards.
 """
 
 from __future__ import annotations
@@ -89,7 +90,9 @@ _SPARSE = Repository(
 # Motion modules that were distilled for few steps, in the place of AnimateDiff's own. Sizes are those of the
 # hub's pages. Neither was published with SparseCtrl, which is AnimateDiff's.
 _LIGHTNING_STEPS = (4, 8)
-_LIGHTNING_FILES = tuple((steps, f"animatediff_lightning_{steps}step_diffusers") for steps in _LIGHTNING_STEPS)
+_LIGHTNING_FILES = tuple(
+    (steps, f"animatediff_lightning_{steps}step_diffusers") for steps in _LIGHTNING_STEPS
+)
 _LIGHTNING = Repository(
     repo="ByteDance/AnimateDiff-Lightning",
     revision="a46b38ddc318de3ec80c5c769b76b1e6b215df58",
@@ -116,7 +119,9 @@ _LCM_LORA_FILE = "lora/AnimateLCM_sd15_t2v_lora.safetensors"
 def _presets(numbers: dict[str, tuple[int, int]], guidance_scale: float) -> dict[str, Preset]:
     """`numbers`: side and steps of each."""
     return {
-        name: Preset(side, num_frames=_WINDOW, num_inference_steps=steps, fps=8, guidance_scale=guidance_scale)
+        name: Preset(
+            side, num_frames=_WINDOW, num_inference_steps=steps, fps=8, guidance_scale=guidance_scale
+        )
         for name, (side, steps) in numbers.items()
     }
 
@@ -159,16 +164,14 @@ ANIMATEDIFF_LIGHTNING = replace(
         _CAPABILITIES,
         negative_prompt=False,
         guidance_scale=False,
-        step_counts=FrameCounts(*_LIGHTNING_STEPS, _LIGHTNING_STEPS[1] - _LIGHTNING_STEPS[0]),
+        step_counts=FrameCounts(only=_LIGHTNING_STEPS),
     ),
     facts=_LIGHTNING_FACTS,
     stock_facts=replace(_LIGHTNING_FACTS, sample_posterior=True),
     files=(*_FILES, *(f"motion_adapter/{name}.safetensors" for _, name in _LIGHTNING_FILES)),
     tensor_table="animatediff-distilled",
     published=(_BASE, _LIGHTNING, _SPARSE),
-    presets=_presets(
-        {"quick": (512, 4), "standard": (512, 8), "high": (512, 8), "extreme": (768, 8)}, 1.0
-    ),
+    presets=_presets({"quick": (512, 4), "standard": (512, 8), "high": (512, 8), "extreme": (768, 8)}, 1.0),
     offered=("quick", "standard", "extreme"),
 )
 
@@ -186,7 +189,5 @@ ANIMATELCM = replace(
     tensor_table="animatediff-distilled",
     published=(_BASE, _LCM, _LCM_LORA, _SPARSE),
     max_guidance=2,
-    presets=_presets(
-        {"quick": (512, 4), "standard": (512, 6), "high": (512, 8), "extreme": (768, 8)}, 2.0
-    ),
+    presets=_presets({"quick": (512, 4), "standard": (512, 6), "high": (512, 8), "extreme": (768, 8)}, 2.0),
 )

@@ -110,7 +110,9 @@ def load_stock(
         local_files_only=True,
     )
     kind, more = _SCHEDULERS[facts.sampler]
-    pipeline.scheduler = kind.from_config(pipeline.scheduler.config, beta_schedule=facts.beta_schedule, **more)
+    pipeline.scheduler = kind.from_config(
+        pipeline.scheduler.config, beta_schedule=facts.beta_schedule, **more
+    )
     for name, strength in facts.own_loras:
         path = folder / name
         pipeline.load_lora_weights(str(path.parent), weight_name=path.name, adapter_name=path.stem)

@@ -59,9 +59,7 @@ def motion_file(facts: Facts, num_inference_steps: int | None = None) -> str:
     return known.get(num_inference_steps or 0, facts.motion_files[0][1])
 
 
-def fill_motion(
-    source: Folder, unet: nn.Module, stem: str, home: torch.device, dtype: torch.dtype
-) -> None:
+def fill_motion(source: Folder, unet: nn.Module, stem: str, home: torch.device, dtype: torch.dtype) -> None:
     """Put the motion module of the file into the UNet."""
     adapter = build_adapter(source, facts_of(source.spec))
     assign(adapter, *source.tensors(_ADAPTER, stem), home, dtype)

@@ -15,7 +15,6 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.errors import ModelUnavailable
 from i2v.weights.loras import DoesNotFit, Layer, LoraFile, layers_of
 from i2v.weights.model_files import unreadable
 from i2v.weights.tensors import Header
@@ -86,7 +85,9 @@ def _read(
     try:
         with safe_open(str(file.path), framework="pt") as opened:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a mapping
-            header = Header({name: tuple(each.shape) for name, each in tensors.items()}, opened.metadata() or {})
+            header = Header(
+                {name: tuple(each.shape) for name, each in tensors.items()}, opened.metadata() or {}
+            )
         layers = layers_of(header, weights)
     except (OSError, SafetensorError, DoesNotFit) as error:
         raise unreadable(spec, file.path, f"{type(error).__name__}: {error}") from error

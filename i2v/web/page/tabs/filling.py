@@ -6,8 +6,10 @@ it is the tab's business.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -57,14 +59,22 @@ class Filling:
         """Put the picture of that job into the form, unless there is one already."""
         job = await self.find(values[self._brought_back])
         if job is None or self._form.picture_path(values):
-            return self._form.placed(values, None)
-        return await self._picture_of(values, job)
+            return self._form.placed(values, None) | self._form.pictures.placed(values, None)
+        return await self._pictures_of(values, job)
 
-    async def _picture_of(self, values: Values, job: Job) -> Updates:
-        picture = None
-        with suppress(I2VError):  # it cannot be read now: the form stays without it
+    async def _pictures_of(self, values: Values, job: Job) -> Updates:
+        """Return the form with the job's picture, keyframes and last frame; the form stays without any that
+        cannot be read now."""
+        picture, others = None, []
+        with suppress(I2VError):
             picture = await self._context.look(lambda: self._service.picture(job))
-        return await run_sync(self._form.placed, values, picture)
+        for asked, name in zip(_inputs_of(job), job.other_inputs, strict=False):
+            with suppress(I2VError):
+                file = await self._context.look(partial(self._service.picture, job, name))
+                others += [] if file is None else [(asked, file)]
+        placed = await run_sync(self._form.placed, values, picture)
+        language = self._shared.language_of(values)
+        return placed | await run_sync(self._form.pictures.placed, values, others, language)
 
     async def _of_job(self, view: Showing, job: Job) -> Updates:
         """Return the form as the job was asked for, with the numbers that were run."""
@@ -87,19 +97,20 @@ class Filling:
         view: Showing = values[self._view]
         job = await self.find(opened.job)
         updates = {self._shared.opened: Opened(), **self._form.placed(values, None)}
+        updates |= self._form.pictures.placed(values, None)
         if job is None and not opened.fields:
             return updates
         updates[self._shared.tabs] = gr.update(selected="generate")
         if job is not None:
             view.turn_to(job.id)
             kept = replace(self._shared.remembered_of(values), job=job.id)
-            filled = await self._picture_of(values, job) | await self._of_job(view, job)
+            filled = await self._pictures_of(values, job) | await self._of_job(view, job)
             return updates | filled | {self._shared.remembered: asdict(kept)}
         spec, sized = await self._sized(view, opened.fields)
         if spec is None:
             return updates | sized
         if (source := await self.find(opened.picture_of)) is not None:
-            updates |= await self._picture_of(values, source)
+            updates |= await self._pictures_of(values, source)
         fields = opened.fields
         choices = self._form.choices(spec, view.language, fields.get("fit"), fields.get("preset", "standard"))
         return updates | merged(sized, self._form.repeated(fields, spec), choices)
@@ -187,3 +198,9 @@ class Filling:
             return self._service.get(job_id) if job_id else None
         except InvalidRequest:  # deleted
             return None
+
+
+def _inputs_of(job: Job) -> Sequence[JsonObject]:
+    """Return what was asked of each picture besides the image."""
+    inputs = job.request.get("inputs")
+    return [each for each in inputs if isinstance(each, dict)] if isinstance(inputs, list) else []

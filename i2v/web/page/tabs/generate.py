@@ -58,7 +58,7 @@ class GenerateTab:
         self.brought_back = gr.State("")
         with gr.Row(elem_id="i2v-studio"):
             with gr.Column(scale=5, min_width=300):
-                self.form = Form(labels, self._service.engines)
+                self.form = Form(labels, self._service.engines, self._service.models.added_names)
                 self.outlook = Outlook(shared, self.view, self.form)
                 with gr.Row(elem_id="i2v-ask"):
                     self.go = labels.of(
@@ -119,7 +119,8 @@ class GenerateTab:
         screen.cancel.click(self.cancel, {self.view}, screen.status, **QUIET)
 
         # When the tab is looked at, since a model may have been fetched meanwhile.
-        spoken = switched.then(self.switch, here | {form.fit, form.preset}, [form.fit, form.preset], **QUIET)
+        chosen_in_words = [form.fit, form.preset, *form.added.groups()]
+        spoken = switched.then(self.switch, here | {form.fit, form.preset}, chosen_in_words, **QUIET)
         for event in (loaded, spoken, looked_at(title)):
             event.then(self.outlook.look, everything, seen, **QUIET)
         # A result, since what was finished tells what the next one will take. Not the preset and the engine:
@@ -138,7 +139,17 @@ class GenerateTab:
         for event in (chosen, reshaped):
             event.then(self.outlook.look, everything, seen, **QUIET)
         self.brought_back.change(
-            filling.bring_back_picture, {self.brought_back, form.picture}, form.picture, **QUIET
+            filling.bring_back_picture,
+            shared.here() | {self.brought_back, form.picture, *form.pictures.widgets()},
+            [form.picture, *form.pictures.fields()],
+            **QUIET,
+        )
+        gr.on(
+            [each.change for each in form.added.chosen()],
+            self.tell_words,
+            here | set(form.added.chosen()),
+            form.added.words,
+            **QUIET,
         )
         form.picture.input(self.begin_anew, {self.view}, **QUIET)
         form.cut.click(lambda: "pad", None, form.fit, **QUIET)
@@ -162,8 +173,10 @@ class GenerateTab:
     def wire_opened(self, opened: Dependency) -> None:
         """Attach what happens after another tab's event, which has put something into `Shared.opened`."""
         shared = self._shared
-        inputs = shared.here() | {shared.opened, self.form.picture, self.view}
-        outputs = [shared.opened, shared.remembered, shared.tabs, self.form.picture, *self.form.kept()]
+        form = self.form
+        inputs = shared.here() | {shared.opened, self.view, form.picture, *form.pictures.widgets()}
+        pictures = [form.picture, *form.pictures.fields()]
+        outputs = [shared.opened, shared.remembered, shared.tabs, *pictures, *form.kept()]
         taken = opened.then(self.filling.take_over, inputs, outputs, **QUIET)
         taken.then(self.outlook.look, self.outlook.inputs(), self.outlook.widgets(), **QUIET)
 
@@ -185,6 +198,11 @@ class GenerateTab:
         job = await self.filling.find(view.job)
         if job is not None and is_final(job):
             view.turn_to()
+
+    async def tell_words(self, values: Values) -> str:
+        """Show the trigger words of the LoRAs that are chosen."""
+        language = self._shared.language_of(values)
+        return await run_sync(self.form.added.said, values, self._service.models.describe_added, language)
 
     # --- handlers: jobs
 

@@ -1,4 +1,4 @@
-"""i2v.weights.added_files, .loras, .checkpoints and .architectures: what is found, and what it is told to be."""
+"""LoRAs and checkpoints: what is found (`added_files`), whether it fits, and what it is told to be."""
 
 from __future__ import annotations
 

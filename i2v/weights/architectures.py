@@ -20,7 +20,6 @@ _BY_CONTEXT = {
 _BY_CHANNELS = {9: "an inpainting model", 8: "an InstructPix2Pix model", 5: "a depth-guided model"}
 _TRANSFORMERS = {
     "double_blocks": "FLUX", "joint_blocks": "Stable Diffusion 3", "blocks.0.cross_attn": "Wan",
-    "transformer_blocks.0.attn1.to_q": "a video transformer",
 }  # fmt: skip
 # kohya's `ss_base_model_version` and ModelSpec's `modelspec.architecture`, by their beginnings.
 _NOTED = {

@@ -10,13 +10,13 @@ here. The classes are built on the meta device. The names are those of diffusers
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from scripts.full_size.tables import WEIGHTS, write_table
 
 if TYPE_CHECKING:
     from torch import nn
 
-WEIGHTS = Path(__file__).parents[2] / "i2v" / "weights"
 TABLE = WEIGHTS / "animatediff.tsv"
 DISTILLED_TABLE = WEIGHTS / "animatediff-distilled.tsv"
 # Bytes of the fp16 motion modules of AnimateDiff-Lightning and AnimateLCM, as the hub's pages have them:
@@ -141,22 +141,11 @@ def build(*, distilled: bool = False) -> dict[str, nn.Module]:
 
 
 def main() -> None:
-    import diffusers
     import torch
-    import transformers
 
-    versions = f"diffusers {diffusers.__version__} and transformers {transformers.__version__}"
-    for table in (TABLE, DISTILLED_TABLE):
-        lines = [f"# Made by scripts/full_size/animatediff.py with {versions}: part, tensor, shape."]
-        with torch.device("meta"):
-            parts = build(distilled=table == DISTILLED_TABLE)
-        for part, model in parts.items():
-            lines += [
-                f"{part}\t{name}\t{','.join(map(str, tensor.shape))}"
-                for name, tensor in sorted(model.state_dict().items())
-            ]
-        table.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        print(f"{table}: {len(lines) - 1} tensors")
+    with torch.device("meta"):
+        write_table(TABLE, build(), "scripts/full_size/animatediff.py")
+        write_table(DISTILLED_TABLE, build(distilled=True), "scripts/full_size/animatediff.py")
 
 
 if __name__ == "__main__":

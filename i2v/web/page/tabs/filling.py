@@ -157,7 +157,7 @@ class Filling:
         given = {name: value for name, value in now.items() if value}
         return updates | {self._shared.opened: Opened(fields={**chosen.fields, **given})}
 
-    async def apply_preset(self, values: Values) -> Updates:
+    async def apply_preset(self, values: Values) -> Any:
         """Show the controls of the engine that is chosen, with the numbers of the preset."""
         view: Showing = values[self._view]
         name, preset = self._form.engine_named(values), values[self._form.preset]
@@ -166,16 +166,16 @@ class Filling:
             preset = preset if preset in offered else "standard"
         spec, sized = await self._sized(view, {"preset": preset, "engine": name})
         if spec is None:
-            return sized
+            return sized or gr.skip()
         return merged(sized, self._form.choices(spec, view.language, values[self._form.fit], preset))
 
-    async def reshape(self, values: Values) -> Updates:
+    async def reshape(self, values: Values) -> Any:
         """Do the same where another engine's controls are shown: they may have been replaced by now."""
         with suppress(I2VError):  # `look` tells it
             spec = await self._context.engine(self._form.engine_named(values))
             if spec.name != values[self._view].shaped:
                 return await self.apply_preset(values)
-        return {}
+        return gr.skip()  # an empty answer is an error to Gradio
 
     async def _sized(self, view: Showing, fields: JsonObject) -> tuple[EngineSpec | None, Updates]:
         """Return the engine, and the controls that it has a use for with the numbers of `fields`."""

@@ -232,13 +232,13 @@ class GenerateTab:
                 shown[widget] = panels.error(error, view.language)
         return shown
 
-    async def switch(self, values: Values) -> Updates:
+    async def switch(self, values: Values) -> Any:
         """Take over the page's language."""
         view: Showing = values[self.view]
         view.language = self._shared.language_of(values)
         spec = self._service.engines.get(view.shaped or "")
         if spec is None:
-            return {}
+            return gr.skip()
         chosen = values[self.form.fit], values[self.form.preset]
         return self.form.choices(spec, view.language, *chosen)
 

@@ -173,6 +173,8 @@ class Provenance(BaseModel):
         expected = set(asked)
         if expected & {"options", "engine"}:
             expected.add("strength")  # which follows from them
+        if expected & {"loras", "checkpoint", "engine"}:
+            expected |= {"LoRA files", "checkpoint file", "loras", "checkpoint"}
         if asked & {*_SIZE_FIELDS, "fit", "crop", "engine"}:
             expected |= _FOLLOWING
         if "preset" in asked:
@@ -193,11 +195,11 @@ class Provenance(BaseModel):
             "speed": "exact",  # what there was before it had a name
             "crop": None,  # the same
             "upscaler": "lanczos",  # the same
+            "checkpoint": "",  # the same
+            "loras": [],  # the same
             **self.generation,
             "picture": f"sha256 {self.picture_sha256[:16]}",
             "other pictures": ", ".join(f"sha256 {digest[:16]}" for digest in self.inputs_sha256),
-            "checkpoint": "",  # the same
-            "loras": [],  # the same
             "checkpoint file": f"sha256 {self.checkpoint_sha256[:16]}" if self.checkpoint_sha256 else "",
             "LoRA files": ", ".join(f"sha256 {digest[:16]}" for digest in self.loras_sha256),
             "weights": f"sha256 {self.weights_sha256[:16]}",

@@ -249,9 +249,7 @@ def _facts(job: Job, language: Language, spec: EngineSpec | None) -> Iterable[tu
         yield "guidance", str(ran.guidance_scale) if can.guidance_scale else ""
         yield "seed", str(ran.seed) if can.seed else ""
         yield "options", _options(ran, spec, language)
-    if ran.checkpoint:
         yield "checkpoint", ran.checkpoint
-    if ran.loras:
         yield "loras", ", ".join(f"{lora.name} ({lora.strength:g})" for lora in ran.loras)
         yield "engine", ran.engine if spec is None else model_title(spec.title, language)
     if made is not None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import Generation
+from i2v.core.errors import InvalidRequest
+from i2v.core.schema import Generation, shown
 from i2v.core.settings import ModelSettings
 from i2v.weights.added_files import find_added
 from i2v.weights.checkpoints import check_checkpoint, checkpoint_files
@@ -18,12 +19,11 @@ from i2v.weights.records import RECORDS, Digests, hash_file
 
 @dataclass(frozen=True)
 class Added:
-    """What comes to the model's own weights, each with its SHA-256 in hexadecimal, in the same order."""
+    """What comes to the model's own weights, each with its SHA-256 in hexadecimal."""
 
     checkpoint: Path | None = None
     loras: tuple[LoraFile, ...] = ()
     checkpoint_sha256: str = ""
-    loras_sha256: tuple[str, ...] = ()
 
 
 NOTHING_ADDED = Added()
@@ -45,13 +45,23 @@ def check_added(generation: Generation, spec: EngineSpec, models: ModelSettings)
 
 
 def find_files(generation: Generation, models: ModelSettings) -> Added:
-    """Return the files, with digests that are computed once for each; raises `InvalidRequest`, `OSError`."""
+    """Return the files, with digests that are computed once for each; raises `InvalidRequest`."""
     if not generation.checkpoint and not generation.loras:
         return NOTHING_ADDED
-    digests = Digests(models.directory / RECORDS)
-    loras = tuple(
-        LoraFile(find_added("loras", lora.name, models), lora.strength) for lora in generation.loras
-    )
+    try:
+        return _found(generation, models)
+    except (OSError, ValueError) as error:  # taken away since it was checked
+        value = shown(generation.checkpoint or generation.loras[0].name)
+        reason = shown(str(error), 200)
+        code = "checkpoint.unreadable" if generation.checkpoint else "lora.unreadable"
+        raise InvalidRequest(code, value=value, reason=reason) from error
+
+
+def _found(generation: Generation, models: ModelSettings) -> Added:
+    digests, loras = Digests(models.directory / RECORDS), list[LoraFile]()
+    for lora in generation.loras:
+        path = find_added("loras", lora.name, models)
+        loras.append(LoraFile(path, lora.strength, _digest(path, digests)))
     checkpoint, digest = None, ""
     if generation.checkpoint:
         checkpoint = find_added("checkpoints", generation.checkpoint, models)
@@ -60,9 +70,8 @@ def find_files(generation: Generation, models: ModelSettings) -> Added:
         digest = (
             parts[""] if "" in parts else hashlib.sha256(repr(sorted(parts.items())).encode()).hexdigest()
         )
-    found = Added(checkpoint, loras, digest, tuple(_digest(file.path, digests) for file in loras))
     digests.save()
-    return found
+    return Added(checkpoint, tuple(loras), digest)
 
 
 def _digest(path: Path, digests: Digests) -> str:

@@ -138,7 +138,8 @@ def describe(
         plan.spec.packages,
     )
     versions = {**provenance.versions, "ffmpeg": ffmpeg_version()}
-    more = {"checkpoint_sha256": added.checkpoint_sha256, "loras_sha256": list(added.loras_sha256)}
+    loras = [file.sha256 for file in added.loras]
+    more = {"checkpoint_sha256": added.checkpoint_sha256, "loras_sha256": loras}
     return provenance.model_copy(update={"kernels": loaded.engine.kernels, "versions": versions, **more})
 
 

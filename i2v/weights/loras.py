@@ -44,10 +44,11 @@ class DoesNotFit(ValueError):
 
 @dataclass(frozen=True)
 class LoraFile:
-    """A LoRA as an engine gets it."""
+    """A LoRA as an engine gets it. `sha256`: another file of the same name is another LoRA."""
 
     path: Path
     strength: float
+    sha256: str = ""
 
 
 @dataclass(frozen=True)

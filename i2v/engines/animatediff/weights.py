@@ -91,12 +91,12 @@ def prepare(components: Components, spec: EngineSpec, generation: Generation, in
     """
     facts, filled = facts_of(spec), components.filled
     motion = motion_file(facts, generation.num_inference_steps)
-    wanted: dict[str, object] = {"checkpoint": inputs.checkpoint, "motion": motion}
+    wanted: dict[str, object] = {"checkpoint": _state_of(inputs.checkpoint), "motion": motion}
     if filled != wanted:
         components.loras.undo()
         filled = components.filled
         components.filled = {}  # in between
-        if filled.get("checkpoint", "") != inputs.checkpoint:
+        if filled.get("checkpoint", "") != wanted["checkpoint"]:
             _use_base(components, inputs.checkpoint)
         if filled.get("motion") != motion:
             fill_motion(components.source, components.unet, motion, components.home, components.dtype)
@@ -104,6 +104,17 @@ def prepare(components: Components, spec: EngineSpec, generation: Generation, in
     own = tuple(LoraFile(components.source.path / name, strength) for name, strength in facts.own_loras)
     modules = {"unet": components.unet, "text_encoder": components.text_encoder}
     components.loras.use(spec, modules, (*own, *inputs.loras))
+
+
+def _state_of(checkpoint: Path | None) -> tuple[tuple[Path, int], ...] | None:
+    """Return what is another where the checkpoint's files are others; `None` for the model's own base."""
+    if checkpoint is None:
+        return None
+    try:
+        files = checkpoint_files(checkpoint).values()
+        return tuple((path, path.stat().st_mtime_ns) for path in files)
+    except (OSError, ValueError):  # reading it says what is wrong
+        return ()
 
 
 def _use_base(components: Components, checkpoint: Path | None) -> None:

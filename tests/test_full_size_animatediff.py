@@ -7,9 +7,9 @@ import math
 
 import pytest
 
-from i2v.engines.animatediff.specs import ANIMATEDIFF
+from i2v.engines.animatediff.specs import ANIMATEDIFF, ANIMATEDIFF_LIGHTNING, ANIMATELCM
 from i2v.weights.tensors import published_shapes
-from scripts.full_size.animatediff import PUBLISHED_SIZES
+from scripts.full_size.animatediff import DISTILLED_SIZE, PUBLISHED_SIZES
 
 TABLE = published_shapes(ANIMATEDIFF)
 _BYTES = {"F16": 2, "I64": 8}
@@ -45,6 +45,16 @@ def test_each_repository_says_its_size_in_half_precision() -> None:
     assert adapter.size == pytest.approx(file_size(TABLE["motion_adapter"]), rel=0.001)
     assert sparse.size == pytest.approx(file_size(TABLE["controlnet"]), rel=0.001)
     assert base.size == pytest.approx(sum(PUBLISHED_SIZES.values()), rel=0.001)
+
+
+def test_the_distilled_motion_modules_have_the_size_that_their_pages_say() -> None:
+    distilled = published_shapes(ANIMATEDIFF_LIGHTNING)
+    assert file_size(distilled["motion_adapter"]) == pytest.approx(DISTILLED_SIZE, rel=0.001)
+    assert {part: rows for part, rows in distilled.items() if part != "motion_adapter"} == {
+        part: rows for part, rows in TABLE.items() if part != "motion_adapter"
+    }
+    assert published_shapes(ANIMATELCM) == distilled
+    assert ANIMATEDIFF_LIGHTNING.published[1].size == 2 * DISTILLED_SIZE == 2 * ANIMATELCM.published[1].size
 
 
 def test_the_built_parts_have_the_tables_names_and_shapes() -> None:

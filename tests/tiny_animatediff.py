@@ -9,8 +9,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from i2v.engines.animatediff.specs import ANIMATEDIFF_LIGHTNING, ANIMATELCM
 from i2v.weights import EMBEDDED_FOLDER
 from scripts.full_size.animatediff import CONFIGS, MODEL_INDEX
+from tests.tiny_loras import base_layers, write_kohya
 from tests.tiny_model import tiny_text_encoder, tiny_vae
 
 _WIDTHS = (8, 16)
@@ -39,8 +41,26 @@ def write_tiny_animatediff(folder: Path, seed: int = 0) -> None:
             (folder / part / "config.json").write_text(model.config.to_json_string(use_diff=False))
         else:
             model.save_config(folder / part)
-        state = {name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}
-        save_file(state, folder / part / f"{stem}.fp16.safetensors", metadata={"format": "pt"})
+        save_file(halves(model), folder / part / f"{stem}.fp16.safetensors", metadata={"format": "pt"})
+    _write_distilled(folder)
+
+
+def _write_distilled(folder: Path) -> None:
+    """Write what AnimateDiff-Lightning and AnimateLCM have besides."""
+    for _, stem in ANIMATEDIFF_LIGHTNING.facts.motion_files:
+        save_file(
+            halves(tiny_adapter(use_motion_mid_block=True)), folder / f"motion_adapter/{stem}.safetensors"
+        )
+    ((lora, _),) = ANIMATELCM.facts.own_loras
+    (folder / lora).parent.mkdir()
+    layers = base_layers(folder, "attn1.to_q.weight", "attn2.to_out.0.weight", "conv1.weight")
+    write_kohya(
+        folder / lora, {name: each for name, each in layers.items() if name.startswith("unet.")}, alpha=1.0
+    )
+
+
+def halves(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}
 
 
 def tiny_unet() -> nn.Module:
@@ -58,7 +78,7 @@ def tiny_unet() -> nn.Module:
     )
 
 
-def tiny_adapter() -> nn.Module:
+def tiny_adapter(*, use_motion_mid_block: bool = False) -> nn.Module:
     from diffusers import MotionAdapter
 
     return _without_zeros(
@@ -68,7 +88,7 @@ def tiny_adapter() -> nn.Module:
             motion_norm_num_groups=4,
             motion_num_attention_heads=2,
             motion_max_seq_length=32,
-            use_motion_mid_block=False,
+            use_motion_mid_block=use_motion_mid_block,
         )
     )
 

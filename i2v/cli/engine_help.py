@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from i2v.core.engine_spec import OPTIONAL_FIELDS
+from i2v.core.engine_spec import ANY_STEPS, OPTIONAL_FIELDS
 
 if TYPE_CHECKING:
     from i2v.core.engine_spec import EngineSpec
@@ -41,10 +41,14 @@ def _row(spec: EngineSpec) -> tuple[str, str]:
     if not spec.files:
         said.append("needs no download")
     unused = [name for name in OPTIONAL_FIELDS if name in can.unused]
+    if can.step_counts != ANY_STEPS and can.num_inference_steps:
+        said.append(f"{can.step_counts} steps".removeprefix("a whole number from "))
     if can.prompt == "none":
         unused.insert(0, "prompt")
     if others := [role for role in can.inputs if role != "image"]:
         said.append("takes " + ", ".join(_picture_flag(role) for role in others))
+    if can.loras:
+        said.append("takes --lora" + (" and --checkpoint" if can.checkpoint else ""))
     if unused:
         said.append("without " + ", ".join(map(flag, unused)))
     return spec.name, f"{spec.title}: {'; '.join(said)}"

@@ -19,7 +19,16 @@ from i2v.cli.parsers import Commands, local_path
 from i2v.cli.picture_files import read_picture
 from i2v.core.errors import InvalidRequest
 from i2v.core.option_fields import option_fields
-from i2v.core.schema import Fit, GenerationRequest, PresetName, Resolution, Speed, shown
+from i2v.core.schema import (
+    Fit,
+    GenerationRequest,
+    InputPicture,
+    Keyframe,
+    PresetName,
+    Resolution,
+    Speed,
+    shown,
+)
 
 if TYPE_CHECKING:
     from i2v.core.results import Result
@@ -123,6 +132,19 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
         "--engine", help="auto, or a model listed below (default: engine.name in the settings)"
     )
     parser.add_argument(
+        "--checkpoint",
+        metavar="NAME",
+        help="other weights for the base of a model that takes some: see i2v models checkpoints",
+    )
+    parser.add_argument(
+        "--lora",
+        action="append",
+        dest="loras",
+        metavar="NAME[:STRENGTH]",
+        help="a LoRA, -4 to 4 strong (default: 1), for a model that takes some; may be repeated: see"
+        " i2v models loras",
+    )
+    parser.add_argument(
         "--option",
         action="append",
         metavar="NAME=VALUE",
@@ -161,9 +183,7 @@ def run(arguments: argparse.Namespace) -> int:
     like = Like(_read_provenance(clip), clip, frozenset(given)) if clip is not None else None
     request = _request(given, like, settings)
     if request.inputs and not others:  # the clip `like` had some
-        from i2v.cli.engine_help import flag
-
-        raise InvalidRequest("request.missing_field", field=flag(request.inputs[0].role))
+        raise InvalidRequest("request.missing_field", field=_flags_of(request.inputs))
     images = [image, *(path for _, path in others)]
 
     from i2v.media.outputs import OutputFile, OutputName
@@ -257,6 +277,15 @@ def _other_pictures(arguments: argparse.Namespace) -> list[tuple[dict[str, objec
             )
         pictures.append(({"role": "keyframe", "frame": frame.strip()}, local_path(file)))
     return pictures
+
+
+def _flags_of(inputs: Sequence[InputPicture]) -> str:
+    """Return the flags that give these pictures again: a clip names their frames, and has no pictures."""
+    flags = (
+        f"--keyframe {each.frame}=FILE" if isinstance(each, Keyframe) else "--last-image FILE"
+        for each in inputs
+    )
+    return " ".join(flags)
 
 
 def _option(text: str) -> tuple[str, str]:

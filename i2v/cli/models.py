@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,15 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     listing = actions.add_parser("list", help="list models and the one that auto selects (default)")
     listing.set_defaults(act=_list)
     _add_flags(listing, default=argparse.SUPPRESS)
+    for kind, of in (("loras", "LoRAs"), ("checkpoints", "checkpoints")):
+        added = actions.add_parser(kind, help=f"list the {of} that a clip can be made with")
+        added.set_defaults(act=_list_added, kind=kind)
+        added.add_argument(
+            "--json",
+            action="store_true",
+            default=argparse.SUPPRESS,
+            help="print the result as one line of JSON",
+        )
     weights.add_parsers(actions)
     for action in actions.choices.values():
         action.add_argument(
@@ -77,6 +87,23 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
         print(json.dumps({"engines": rows, "auto": {"engine": engine, **reason.to_dict()}}))
     else:
         print("\n".join([*lines, reason.message]))
+    return 0
+
+
+def _list_added(arguments: argparse.Namespace, settings: Settings) -> int:
+    from i2v.weights.added_files import describe_added
+
+    found = describe_added(arguments.kind, settings.models)
+    if arguments.json:
+        rows = [{**asdict(file), "path": str(file.path)} for file in found]
+        print(json.dumps({arguments.kind: rows}))
+        return 0
+    for file in found:
+        print(f"{file.name}: {file.made_for or 'cannot be read'}, {file.size / 1e6:.1f} MB in {file.path}")
+        if file.trigger_words:
+            print(f"  trigger words: {', '.join(file.trigger_words)}")
+    if not found:
+        print(f"There are none. Put .safetensors files into {settings.models.directory / arguments.kind}.")
     return 0
 
 

@@ -20,11 +20,13 @@ from i2v.core.schema import Fit, Generation, InputRole, Language, PresetName
 Corners = tuple[float, ...]
 # Fields of a request that do something only where a capability of the same name says so.
 OPTIONAL_FIELDS = ("negative_prompt", "guidance_scale", "num_inference_steps", "target_fps", "seed")
+# The same of those that most engines have no use for.
+ADDED_FIELDS = ("checkpoint", "loras")
 
 
 @dataclass(frozen=True)
 class FrameCounts:
-    """Which numbers of frames it makes: `least` and each `step` more, up to `most`, or one of `only`."""
+    """Which numbers (of frames, of steps) it takes: `least` and each `step` more up to `most`, or `only`."""
 
     least: int = 4
     most: int = 128
@@ -52,6 +54,9 @@ class FrameCounts:
         return f"{following} and so on up to {self.most}"
 
 
+ANY_STEPS = FrameCounts(1, 200)
+
+
 @dataclass(frozen=True)
 class Capabilities:
     """What a request may ask of an engine; all else is refused with the reason.
@@ -67,6 +72,9 @@ class Capabilities:
         own_size: a clip is never larger than the picture unless that is asked for.
         sound: its clips may have sound.
         whole_picture: the engine is given the picture at its own size, not fitted to the clip's.
+        step_counts: which numbers of steps it can be asked for.
+        checkpoint: its base can be another checkpoint of the same architecture.
+        loras: LoRAs can be applied to it (`EngineSpec.lora_parts`).
     """
 
     prompt: Literal["required", "optional", "none"] = "required"
@@ -84,11 +92,14 @@ class Capabilities:
     own_size: bool = False
     sound: bool = False
     whole_picture: bool = False
+    step_counts: FrameCounts = ANY_STEPS
+    checkpoint: bool = False
+    loras: bool = False
 
     @property
     def unused(self) -> frozenset[str]:
         """The fields of a request that do nothing here."""
-        names = [name for name in OPTIONAL_FIELDS if not getattr(self, name)]
+        names = [name for name in (*OPTIONAL_FIELDS, *ADDED_FIELDS) if not getattr(self, name)]
         return frozenset(names if self.inputs != ("image",) else [*names, "inputs"])
 
 
@@ -188,6 +199,7 @@ class EngineSpec:
         is_generative: its clips are AI-generated content, and labelled as that.
         tensor_table: the name of the table of its published tensors in `i2v/weights`, where it is not the
             model's own: models of one architecture share one.
+        lora_parts: by the part that a LoRA's tensors name, the folders of the model with that part's weights.
         packages: what computes its frames: their versions are written into the clip.
         embedded: the weights ship inside the package.
         published: the repositories that the weights can be had from, each with a folder of its own; the
@@ -215,6 +227,7 @@ class EngineSpec:
     optional_files: tuple[str, ...] = ()
     pipelines: tuple[str, ...] = ()
     tensor_table: str = ""
+    lora_parts: dict[str, tuple[str, ...]] = field(default_factory=dict)
     default_negative_prompt: str = ""
     capabilities: Capabilities = Capabilities()
     options_model: type[Options] = Options

@@ -53,6 +53,25 @@ def ddim(num_inference_steps: int, num_train_timesteps: int = 1000, steps_offset
     return Schedule(tuple(i * ratio + steps_offset for i in reversed(range(num_inference_steps))))
 
 
+def trailing(num_inference_steps: int, num_train_timesteps: int = 1000) -> Schedule:
+    """Return the schedule in the spacing that diffusers calls trailing: it begins where the training ends."""
+    ratio = num_train_timesteps / num_inference_steps
+    return Schedule(tuple(round(num_train_timesteps - i * ratio) - 1 for i in range(num_inference_steps)))
+
+
+def consistency(
+    num_inference_steps: int, num_train_timesteps: int = 1000, original_inference_steps: int = 50
+) -> Schedule:
+    """Return the schedule of latent consistency models (Luo et al. 2023, arXiv 2310.04378).
+
+    Some of the `original_inference_steps` timesteps that they were distilled at, as diffusers' `LCMScheduler`
+    chooses them; so there are no more steps than that.
+    """
+    ratio, count = num_train_timesteps // original_inference_steps, original_inference_steps
+    places = (i * count // num_inference_steps for i in range(num_inference_steps))
+    return Schedule(tuple((count - place) * ratio - 1 for place in places))
+
+
 def fast(num_inference_steps: int, alphas_cumprod: Sequence[float] | None = None) -> Schedule:
     """Return the schedule that comes as near to the exact solution as so many steps of DDIM, or nearer.
 

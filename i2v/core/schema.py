@@ -47,6 +47,7 @@ Upscaling = Literal["auto", UpscalerName]
 PROMPT_LIMIT = 2000  # characters
 MAX_SEED = 2**32 - 1
 MAX_INPUTS = 16  # pictures besides the image
+MAX_LORAS = 8
 MAX_FRAMES = 3600
 RANDOM_SEED = -1  # how other programs ask for a seed that is drawn
 
@@ -202,6 +203,53 @@ InputPicture = Annotated[LastImage | Keyframe, Field(discriminator="role")]
 _PARTS = {"last_image": ("role",), "keyframe": ("role", "frame")}
 
 
+@dataclass(frozen=True)
+class Lora:
+    """A LoRA by its name in the folders of LoRAs. `strength`: 1 as it was trained, below 0 the other way."""
+
+    name: Text
+    strength: Annotated[float, Within(-4, 4)] = 1.0
+
+
+def _read_loras(value: object) -> object:
+    """Read "name:0.8" for a LoRA, and one text for all, as forms have: a JSON list, or with commas."""
+    if isinstance(value, str):
+        value = _json_list(value) if value.lstrip().startswith("[") else value.split(",")
+    if not isinstance(value, list | tuple):
+        return value
+    read = [_lora_of(each.strip()) if isinstance(each, str) else each for each in value if each != ""]
+    for each in read:
+        if isinstance(each, dict) and (unknown := each.keys() - {"name", "strength"}):
+            raise InvalidRequest(
+                "request.unknown_field",
+                field=shown(f"loras.{min(map(str, unknown))}"),
+                nearest="loras.name",
+                allowed="name, strength",
+            )
+    return read
+
+
+def _json_list(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError("a list of names, each with its strength: name:0.8") from None
+
+
+def _lora_of(text: str) -> dict[str, str]:
+    name, found, strength = text.rpartition(":")
+    return {"name": name.strip(), "strength": strength.strip()} if found else {"name": text}
+
+
+def _each_once(loras: tuple[Lora, ...]) -> tuple[Lora, ...]:
+    if len({lora.name for lora in loras}) < len(loras):
+        raise ValueError("each LoRA once")
+    return loras
+
+
+Loras = Annotated[tuple[Lora, ...], BeforeValidator(_read_loras), AfterValidator(_each_once)]
+
+
 class GenerationRequest(BaseModel):
     """What a person asks for. `None` means: as the preset, or the engine, has it.
 
@@ -231,6 +279,12 @@ class GenerationRequest(BaseModel):
     engine: Text = "auto"
     inputs: Annotated[tuple[InputPicture, ...], BeforeValidator(_known_parts)] = Field(
         default=(), max_length=MAX_INPUTS, description="pictures besides image, where the engine takes more"
+    )
+    checkpoint: Text = Field(
+        default="", description="other weights for the model's base, by the name of the file; empty: its own"
+    )
+    loras: Loras = Field(
+        default=(), max_length=MAX_LORAS, description="LoRAs by name, each with its strength, 1 by default"
     )
     options: OptionValues = Field(
         default_factory=dict, description="what only the chosen engine has; its fields stand with the model"
@@ -388,7 +442,8 @@ class Generation:
     image, in the order in which they are given; `options` are what only the family of the engine has, all
     gaps filled. `crop` is the part of each picture that is used, `None` for all of it; `fit` is about that.
     `strength` is the part of the steps that are made, the last ones: below 1 they begin with noised frames
-    instead of noise (diffusers' name for it).
+    instead of noise (diffusers' name for it). `checkpoint` and `loras` are names in the folders of such files
+    (`i2v.weights.added_files`); empty: the model's own weights.
     """
 
     prompt: str
@@ -411,3 +466,5 @@ class Generation:
     options: dict[str, object] = field(default_factory=dict)
     crop: Crop | None = None
     strength: float = 1.0
+    checkpoint: str = ""
+    loras: tuple[Lora, ...] = ()

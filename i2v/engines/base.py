@@ -17,6 +17,7 @@ from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
 from i2v.core.schema import Generation, MemoryPlan
 from i2v.core.stages import Stage
+from i2v.weights.loras import LoraFile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,18 +27,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Inputs:
-    """The pictures of a clip by their roles, RGB: those that the engine's `Capabilities.inputs` name.
+    """What a clip is made from besides its `Generation`: pictures by their roles, and files.
 
-    Each is exactly `generated_width` x `generated_height`, or as it was given where the engine takes the
-    `whole_picture`. `keyframes` are by the number of their frame, which is at least 1. `large`: the image
-    fitted alike, but a whole number of times that size, as far as it has the pixels; where
-    `Generation.strength` is below 1, for a camera that moves over it.
+    Pictures are RGB: those that the engine's `Capabilities.inputs` name. Each is exactly `generated_width` x
+    `generated_height`, or as it was given where the engine takes the `whole_picture`. `keyframes` are by the
+    number of their frame, which is at least 1. `large`: the image fitted alike, but a whole number of times
+    that size, as far as it has the pixels; where `Generation.strength` is below 1, for a camera that moves
+    over it. `checkpoint` and `loras` are the files that `Generation` names, for engines whose `Capabilities`
+    say that they take some.
     """
 
     image: Image
     last_image: Image | None = None
     keyframes: Mapping[int, Image] = field(default_factory=dict)
     large: Image | None = None
+    checkpoint: Path | None = None
+    loras: tuple[LoraFile, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ BUILT_IN = (
     "i2v.engines.svd.specs:SVD",
     "i2v.engines.svd.specs:SVD_XT",
     "i2v.engines.animatediff.specs:ANIMATEDIFF",
+    "i2v.engines.animatediff.specs:ANIMATEDIFF_LIGHTNING",
+    "i2v.engines.animatediff.specs:ANIMATELCM",
 )
 
 log = logging.getLogger(__name__)

@@ -45,6 +45,7 @@ class Provenance(BaseModel):
         picture_sha256: of the upright picture's pixels, so that re-saving it losslessly changes nothing.
         inputs_sha256: the same of the pictures besides it (`Generation.inputs`).
         weights_sha256: of the model's files.
+        checkpoint_sha256, loras_sha256: of the files that `Generation` names; of a folder, of its files' own.
         plan, device: how and where it was begun; the job tells where it went on by a lesser plan, or
             could not compile.
         kernels: whose kernels the network ran through when it was begun; `None` where that was not told.
@@ -60,6 +61,8 @@ class Provenance(BaseModel):
     picture_sha256: str
     inputs_sha256: list[str] = []
     weights_sha256: str
+    checkpoint_sha256: str = ""
+    loras_sha256: list[str] = []
     plan: dict[str, JsonValue]
     device: str
     kernels: str | None = None
@@ -170,6 +173,8 @@ class Provenance(BaseModel):
         expected = set(asked)
         if expected & {"options", "engine"}:
             expected.add("strength")  # which follows from them
+        if expected & {"loras", "checkpoint", "engine"}:
+            expected |= {"LoRA files", "checkpoint file", "loras", "checkpoint"}
         if asked & {*_SIZE_FIELDS, "fit", "crop", "engine"}:
             expected |= _FOLLOWING
         if "preset" in asked:
@@ -190,9 +195,13 @@ class Provenance(BaseModel):
             "speed": "exact",  # what there was before it had a name
             "crop": None,  # the same
             "upscaler": "lanczos",  # the same
+            "checkpoint": "",  # the same
+            "loras": [],  # the same
             **self.generation,
             "picture": f"sha256 {self.picture_sha256[:16]}",
             "other pictures": ", ".join(f"sha256 {digest[:16]}" for digest in self.inputs_sha256),
+            "checkpoint file": f"sha256 {self.checkpoint_sha256[:16]}" if self.checkpoint_sha256 else "",
+            "LoRA files": ", ".join(f"sha256 {digest[:16]}" for digest in self.loras_sha256),
             "weights": f"sha256 {self.weights_sha256[:16]}",
             "compile": False,  # what there was before it could be asked for
             **{name: value for name, value in self.plan.items() if name != "cuda_graph"},  # the same kernels

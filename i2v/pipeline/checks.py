@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
-from i2v.core.engine_spec import OPTIONAL_FIELDS, EngineSpec, Options
+from i2v.core.engine_spec import ADDED_FIELDS, OPTIONAL_FIELDS, EngineSpec, Options
 from i2v.core.errors import InvalidRequest
 from i2v.core.schema import (
     Generation,
@@ -34,7 +34,14 @@ def check_request(request: GenerationRequest, spec: EngineSpec) -> Options:
         value = getattr(request, name)
         if value not in (None, "") and name in can.unused:
             raise _not_supported(name, value, spec)
+    for name in ADDED_FIELDS:
+        value = getattr(request, name)
+        if value and name in can.unused:
+            raise _not_supported(name, value if isinstance(value, str) else value[0].name, spec)
     _check_inputs(request, spec)
+    steps = request.num_inference_steps
+    if steps is not None and can.num_inference_steps and not can.step_counts.allows(steps):
+        raise _invalid("num_inference_steps", steps, f"{can.step_counts} with {spec.title}")
     if request.num_frames is not None and not can.num_frames.allows(request.num_frames):
         raise _invalid("num_frames", request.num_frames, f"{can.num_frames} with {spec.title}")
     low, high = can.fps

@@ -27,6 +27,7 @@ from i2v.media.provenance import KEY, Provenance
 from i2v.media.sound import Sound
 from i2v.media.unpublished import About, FrameRecorder
 from i2v.media.video import check_ffmpeg, ffmpeg_version
+from i2v.pipeline.added import NOTHING_ADDED, Added, find_files
 from i2v.pipeline.delivery import Content, Marks, deliver, publish_kept
 from i2v.pipeline.engines import EngineCache, LoadedEngine
 from i2v.pipeline.ladder import MemoryLadder
@@ -97,10 +98,12 @@ def make_clip(
         with watch.phase(Stage.LOAD):
             for event in cache.prepare(plan, ladder):
                 handle(event)
-        provenance = describe(plan, pictures, cache.current(), settings.output)
+            added = find_files(plan.generation, settings.models)
+        provenance = describe(plan, pictures, cache.current(), settings.output, added)
         handle(Loaded(provenance))
         with watch.phase(Stage.PICTURE):
             inputs, fitting = fit_inputs(plan, pictures)
+        inputs = replace(inputs, checkpoint=added.checkpoint, loras=added.loras)
         notices.extend(fitting)
         engine = cache.current().engine
         books = StageBooks(plan.spec, plan.generation, engine.plan, watch)
@@ -117,7 +120,11 @@ def check_output(target: OutputTarget, with_sound: bool = False) -> None:
 
 
 def describe(
-    plan: ClipPlan, pictures: Sequence[Picture], loaded: LoadedEngine, output: OutputSettings
+    plan: ClipPlan,
+    pictures: Sequence[Picture],
+    loaded: LoadedEngine,
+    output: OutputSettings,
+    added: Added = NOTHING_ADDED,
 ) -> Provenance:
     """Return where the clip will have come from, settled before its first frame."""
     provenance = Provenance.of(
@@ -131,7 +138,9 @@ def describe(
         plan.spec.packages,
     )
     versions = {**provenance.versions, "ffmpeg": ffmpeg_version()}
-    return provenance.model_copy(update={"kernels": loaded.engine.kernels, "versions": versions})
+    loras = [file.sha256 for file in added.loras]
+    more = {"checkpoint_sha256": added.checkpoint_sha256, "loras_sha256": loras}
+    return provenance.model_copy(update={"kernels": loaded.engine.kernels, "versions": versions, **more})
 
 
 def _visible_label(spec: EngineSpec, output: OutputSettings) -> Language | None:

@@ -71,6 +71,8 @@ def resolve(
         engine=spec.name,
         inputs=request.inputs,
         crop=crop,
+        checkpoint=request.checkpoint.strip(),
+        loras=request.loras,
     )
     check_keyframes(generation)
     options, understood = options.completed(generation)

@@ -21,6 +21,7 @@ from i2v.core.settings import ModelSettings
 from i2v.engines.registry import find_spec
 from i2v.service.rights import check_role
 from i2v.weights.added import add_folder, can_be_added, refuse_own, removable, remove_folder, which_fits
+from i2v.weights.added_files import AddedFile, Kind, added_files, describe_added, described
 from i2v.weights.check import verify
 from i2v.weights.download import DownloadPlan, download, plan_download, settle_licences
 from i2v.weights.fetching import checked_notice, unwritable
@@ -104,6 +105,23 @@ class Models:
     def all(self) -> list[Model]:
         """Return those that have files: an engine without any needs nothing of what is done here."""
         return [self._model(spec) for spec in self._engines.values() if spec.files]
+
+    def loras(self) -> list[AddedFile]:
+        """Return the LoRAs that a request can name."""
+        return describe_added("loras", self._settings)
+
+    def checkpoints(self) -> list[AddedFile]:
+        """Return the checkpoints that a request can name."""
+        return describe_added("checkpoints", self._settings)
+
+    def added_names(self, kind: Kind) -> list[str]:
+        """Return the names of such files."""
+        return list(added_files(kind, self._settings))
+
+    def describe_added(self, kind: Kind, name: str) -> AddedFile | None:
+        """Return what the file of that name says of itself, `None` where there is none."""
+        path = added_files(kind, self._settings).get(name)
+        return None if path is None else described(kind, name, path)
 
     def missing(self, spec: EngineSpec) -> bool:
         """Tell whether files of `spec` are not here, so that no clip can be made with it now."""

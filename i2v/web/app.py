@@ -20,6 +20,7 @@ from i2v.host.token_file import read_or_make
 from i2v.service.service import Service
 from i2v.web import problems
 from i2v.web.api import (
+    added,
     archive,
     batches,
     files,
@@ -93,6 +94,7 @@ def create_app(
         archive.router,
         files.router,
         models_api.router,
+        added.router,
         published.router,
         openai_videos.router,
         predictions.router,

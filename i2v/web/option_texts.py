@@ -45,7 +45,15 @@ _CAMERA = {
         "模型在镜头路径上可以自由发挥的程度：接近 0 时严格按路径移动，1 表示运动完全由模型决定。"
     ),
 }
-_CAMERA_ENGINES = ("animatediff", "camera-move", "embedded", "i2vgen-xl", "svd", "svd-xt")
+_ANIMATEDIFF = {
+    "controlnet_conditioning_scale": "图片强度",
+    "controlnet_conditioning_scale.help": (
+        "视频跟随图片与关键帧的程度：1 为常用值，调低则给提示词更多余地，0 为忽略图片。"
+    ),
+}
+_ANIMATEDIFFS = ("animatediff", "animatediff-lightning", "animatelcm")
+
+_CAMERA_ENGINES = (*_ANIMATEDIFFS, "camera-move", "embedded", "i2vgen-xl", "svd", "svd-xt")
 
 CHINESE: dict[str, str] = {
     **{
@@ -54,10 +62,7 @@ CHINESE: dict[str, str] = {
         for key, said in _CAMERA.items()
         if name != "camera-move" or not key.startswith("camera_strength")
     },
-    "option.animatediff.controlnet_conditioning_scale": "图片强度",
-    "option.animatediff.controlnet_conditioning_scale.help": (
-        "视频跟随图片与关键帧的程度：1 为常用值，调低则给提示词更多余地，0 为忽略图片。"
-    ),
+    **{f"option.{name}.{key}": said for name in _ANIMATEDIFFS for key, said in _ANIMATEDIFF.items()},
     **{f"option.{name}.{key}": said for name in ("svd", "svd-xt") for key, said in _SVD.items()},
 }
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from i2v.core.engine_spec import EngineSpec
@@ -69,20 +71,47 @@ def read_shapes(spec: EngineSpec, path: Path) -> dict[str, Shape]:
     The format: https://github.com/huggingface/safetensors. Raises `ModelUnavailable`.
     """
     try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if not 2 <= length <= HEADER_LIMIT:
-                raise ValueError("it is not a safetensors file")
-            rows = json.loads(file.read(length))
-            size = file.seek(0, 2)
-        shapes = {name: tuple(row["shape"]) for name, row in rows.items() if name != "__metadata__"}
+        return read_header(path).shapes
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise unreadable(spec, path, reason) from error
+
+
+@dataclass(frozen=True)
+class Header:
+    """`shapes` of the tensors by name, and what whoever wrote the file says of it (`metadata`)."""
+
+    shapes: dict[str, Shape]
+    metadata: dict[str, str]
+
+
+def header_of(path: Path) -> Header:
+    """Return the same as `read_header`, kept until the file is another one: asked before every plan."""
+    return _kept_header(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _kept_header(path: Path, changed: int) -> Header:
+    return read_header(path)
+
+
+def read_header(path: Path) -> Header:
+    """Return the header of a file, all of whose bytes are there; raises `OSError`, `ValueError`."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 2 <= length <= HEADER_LIMIT:
+            raise ValueError("its header is damaged (it is not a safetensors file)")
+        text = file.read(length)
+        size = file.seek(0, 2)
+    try:
+        rows = json.loads(text)
+        metadata = rows.pop("__metadata__", {})
+        shapes = {name: tuple(row["shape"]) for name, row in rows.items()}
         sizes = [math.prod(shapes[name]) * _TYPES[rows[name]["dtype"]] for name in shapes]
-    except OSError as error:
-        raise unreadable(spec, path, error.strerror or str(error)) from error
     except KeyError as error:
-        raise unreadable(spec, path, f"its header has an unknown entry or type, {error}") from error
+        raise ValueError(f"its header has an unknown entry or type, {error}") from error
     except (ValueError, TypeError, AttributeError) as error:
-        raise unreadable(spec, path, f"its header is damaged ({error})") from error
+        raise ValueError(f"its header is damaged ({error})") from error
     if size != 8 + length + sum(sizes):
-        raise unreadable(spec, path, f"it has {size} bytes instead of {8 + length + sum(sizes)}")
-    return shapes
+        raise ValueError(f"it has {size} bytes instead of {8 + length + sum(sizes)}")
+    return Header(shapes, {str(key): str(value) for key, value in dict(metadata or {}).items()})

@@ -1,6 +1,6 @@
 """AnimateDiff with SparseCtrl as it is published, as data: parts, configurations, tensor names and shapes.
 
-    python -m scripts.full_size.animatediff         # makes i2v/weights/animatediff.tsv
+    python -m scripts.full_size.animatediff         # makes i2v/weights/animatediff.tsv and -distilled.tsv
 
 The sizes of Stable Diffusion 1.5's three published fp16 files follow from it to the byte (`PUBLISHED_SIZES`;
 tests/test_full_size_animatediff.py). The motion adapter is built from its published config.json; SparseCtrl
@@ -10,13 +10,18 @@ here. The classes are built on the meta device. The names are those of diffusers
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from scripts.full_size.tables import WEIGHTS, write_table
 
 if TYPE_CHECKING:
     from torch import nn
 
-TABLE = Path(__file__).parents[2] / "i2v" / "weights" / "animatediff.tsv"
+TABLE = WEIGHTS / "animatediff.tsv"
+DISTILLED_TABLE = WEIGHTS / "animatediff-distilled.tsv"
+# Bytes of the fp16 motion modules of AnimateDiff-Lightning and AnimateLCM, as the hub's pages have them:
+# rounded to a million.
+DISTILLED_SIZE = 908_000_000
 
 # Bytes of the fp16 files of stable-diffusion-v1-5/stable-diffusion-v1-5 at revision
 # 451f4fe16113bff5a5d2269ed5ad43b0592e9a14.
@@ -114,12 +119,18 @@ CONFIGS: dict[str, dict[str, object]] = {
 PARTS = ("unet", "motion_adapter", "controlnet", "vae", "text_encoder")
 
 
-def build() -> dict[str, nn.Module]:
-    """Return the five parts, made as torch makes tensors where this is called."""
+def build(*, distilled: bool = False) -> dict[str, nn.Module]:
+    """Return the five parts, made as torch makes tensors where this is called.
+
+    distilled: with the motion modules of Lightning and AnimateLCM, which have one in the middle block too, as
+    diffusers' default has and the first versions of AnimateDiff had.
+    """
     import diffusers
     import transformers
 
     configs = {part: CONFIGS[f"{part}/config.json"] for part in PARTS}
+    if distilled:
+        configs["motion_adapter"] = {**configs["motion_adapter"], "use_motion_mid_block": True}
     return {
         "unet": diffusers.UNet2DConditionModel.from_config(configs["unet"]),
         "motion_adapter": diffusers.MotionAdapter.from_config(configs["motion_adapter"]),
@@ -130,21 +141,11 @@ def build() -> dict[str, nn.Module]:
 
 
 def main() -> None:
-    import diffusers
     import torch
-    import transformers
 
-    versions = f"diffusers {diffusers.__version__} and transformers {transformers.__version__}"
-    lines = [f"# Made by scripts/full_size/animatediff.py with {versions}: part, tensor, shape."]
     with torch.device("meta"):
-        parts = build()
-    for part, model in parts.items():
-        lines += [
-            f"{part}\t{name}\t{','.join(map(str, tensor.shape))}"
-            for name, tensor in sorted(model.state_dict().items())
-        ]
-    TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(f"{TABLE}: {len(lines) - 1} tensors")
+        write_table(TABLE, build(), "scripts/full_size/animatediff.py")
+        write_table(DISTILLED_TABLE, build(distilled=True), "scripts/full_size/animatediff.py")
 
 
 if __name__ == "__main__":

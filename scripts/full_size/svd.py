@@ -14,13 +14,14 @@ diffusers' conversion script and the paper (arXiv 2311.15127) give.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from scripts.full_size.tables import WEIGHTS, write_table
 
 if TYPE_CHECKING:
     from torch import nn
 
-TABLE = Path(__file__).parents[2] / "i2v" / "weights" / "svd.tsv"
+TABLE = WEIGHTS / "svd.tsv"
 
 FILES = {
     "unet": "diffusion_pytorch_model.fp16.safetensors",
@@ -132,21 +133,10 @@ def build() -> dict[str, nn.Module]:
 
 
 def main() -> None:
-    import diffusers
     import torch
-    import transformers
 
-    versions = f"diffusers {diffusers.__version__} and transformers {transformers.__version__}"
-    lines = [f"# Made by scripts/full_size/svd.py with {versions}: part, tensor, shape."]
     with torch.device("meta"):
-        parts = build()
-    for part, model in parts.items():
-        lines += [
-            f"{part}\t{name}\t{','.join(map(str, tensor.shape))}"
-            for name, tensor in sorted(model.state_dict().items())
-        ]
-    TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(f"{TABLE}: {len(lines) - 1} tensors")
+        write_table(TABLE, build(), "scripts/full_size/svd.py")
 
 
 if __name__ == "__main__":

@@ -91,10 +91,15 @@ class Model:
 
 
 @contextmanager
-def build(dtype: torch.dtype = torch.float16, as_the_engine: bool = True) -> Iterator[Model]:
-    """Have the published model as the engine runs it, or as diffusers does; tensors made inside are fake."""
+def build(
+    dtype: torch.dtype = torch.float16, as_the_engine: bool = True, *, distilled: bool = False
+) -> Iterator[Model]:
+    """Have the published model as the engine runs it, or as diffusers does; tensors made inside are fake.
+
+    distilled: with the motion module of Lightning and AnimateLCM.
+    """
     with torch.device("meta"):
-        parts = animatediff.build()
+        parts = animatediff.build(distilled=distilled)
         moving = UNetMotionModel.from_unet2d(parts["unet"], parts["motion_adapter"], False)
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)

@@ -14,7 +14,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+from torch import nn
+
 from i2v.engines.diffusion.feed_forward import CHUNK_TOKENS
+from scripts.full_size import animatediff
 from scripts.memory_table.animatediff_model import SCALE, Model, build
 from scripts.memory_table.make import fitted, printed, shape_of
 from scripts.memory_table.simulate import Cost
@@ -36,6 +40,7 @@ def table_of(model: Model) -> dict[str, object]:
     tiled = model.decode(2 * tile, tile, 1, tiling=True).elements
     return {
         "weights": model.weights(),
+        "distilled_adapter": sum(tensor.numel() for tensor in _distilled().state_dict().values()),
         "scale": SCALE,
         "tile": tile,
         "chunk_tokens": CHUNK_TOKENS,
@@ -50,6 +55,11 @@ def table_of(model: Model) -> dict[str, object]:
             "decode": fitted(areas, [cost.flops for _, cost in decodings]),
         },
     }
+
+
+def _distilled() -> nn.Module:
+    with torch.device("meta"):
+        return animatediff.build(distilled=True)["motion_adapter"]
 
 
 def step_flops(steps: dict[tuple[int, int, int], Cost]) -> list[float]:

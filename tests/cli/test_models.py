@@ -19,6 +19,7 @@ from i2v.weights import EMBEDDED_FOLDER, weights_digest
 from tests.cli.running import run
 from tests.contrary import CONTRARY
 from tests.models import models_in
+from tests.tiny_loras import write_kohya
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_json_is_one_line_with_every_engine_and_the_choice_of_auto(
     assert embedded["bytes"] > 10**7
     assert (camera_move["name"], camera_move["available"]) == ("camera-move", True)
     assert [(other["name"], other["available"]) for other in others] == [
-        (name, False) for name in ("svd", "svd-xt", "animatediff")
+        (name, False) for name in ("svd", "svd-xt", "animatediff", "animatediff-lightning", "animatelcm")
     ]
     assert answer["auto"]["engine"] == "embedded"
     assert answer["auto"]["code"] == "engine.auto_neither"
@@ -91,6 +92,8 @@ def test_each_state_of_a_folder_is_a_plain_line(models: Path, capsys: pytest.Cap
             ("svd", "Stable Video Diffusion"),
             ("svd-xt", "Stable Video Diffusion XT"),
             ("animatediff", "AnimateDiff"),
+            ("animatediff-lightning", "AnimateDiff-Lightning"),
+            ("animatelcm", "AnimateLCM"),
         )
     ]
     assert auto.startswith("auto selects the demo model: there is no CUDA GPU")
@@ -144,3 +147,24 @@ def test_the_reason_for_autos_choice_is_that_of_the_choice(models: Path, kind: s
     assert reason.startswith(f"auto selects {runs}:")
     assert ("no CUDA GPU" in reason) == (kind == "cpu")
     assert ("no complete model in" in reason) == (not filled)
+
+
+def test_loras_are_listed_with_what_they_say_of_themselves(
+    models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", "loras"]) == 0
+    assert capsys.readouterr().out == f"There are none. Put .safetensors files into {models / 'loras'}.\n"
+    (models / "loras").mkdir(parents=True)
+    weight = torch.zeros(8, 768)
+    layers = {"unet.down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight": weight}
+    path = models / "loras/ink.safetensors"
+    write_kohya(path, layers, 1, modelspec__trigger_phrase="inkwash")
+    assert main(["models", "loras"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == f"ink: Stable Diffusion 1.5, 0.0 MB in {path}"
+    assert second == "  trigger words: inkwash"
+    assert main(["models", "loras", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["loras"]
+    assert (row["name"], row["path"], row["trigger_words"]) == ("ink", str(path), ["inkwash"])
+    assert main(["models", "checkpoints", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"checkpoints": []}

@@ -35,6 +35,7 @@ def test_the_json_has_the_generation_beside_what_came_of_it() -> None:
         "generated_height": 32, "num_frames": 8, "fps": 8, "target_fps": 8, "num_inference_steps": 25,
         "guidance_scale": 9.0, "prompt": "p", "negative_prompt": "n", "fit": "keep", "engine": "embedded",
         "crop": None, "strength": 1.0, "speed": "fast", "upscaler": "lanczos", "inputs": [], "options": {},
+            "checkpoint": "", "loras": [],
         "solver": fast(25).solver,
         "unet_evaluations": evaluations("fast", 25), "seconds": {"denoise": 1.235, "encode": 0.5},
         "stages": [{"name": "denoise", "seconds": 1.235, "bytes": 2**30, "estimated_bytes": None}],
@@ -63,7 +64,7 @@ def test_a_row_of_a_version_that_did_not_tell_is_read() -> None:
 
 def test_what_another_version_says_besides_or_otherwise_is_written_back() -> None:
     stored = RESULT.to_dict() | {
-        "loras": [{"name": "a", "weight": 1}],
+        "masks": [{"name": "a", "weight": 1}],
         "solver": "another",
         "stages": [{"name": "sound", "seconds": 1.0, "bytes": 1, "estimated_bytes": 2, "device": "cuda:1"}],
         "notices": [

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from i2v.core.errors import I2VError, InvalidRequest
-from i2v.core.schema import MAX_SEED, PROMPT_LIMIT, GenerationRequest, nearest_name, shown
+from i2v.core.schema import MAX_SEED, PROMPT_LIMIT, GenerationRequest, Lora, nearest_name, shown
 
 PROMPT = "the camera pans left"
 WHOLE = {
@@ -69,6 +69,8 @@ def test_gaps_stay_gaps_and_choices_have_the_published_defaults() -> None:
         "seed": None,
         "engine": "auto",
         "inputs": (),
+        "checkpoint": "",
+        "loras": (),
         "options": {},
         "speed": "auto",
         "gradient_checkpointing": False,
@@ -353,3 +355,37 @@ def test_the_nearest_name_contains_the_given_one_or_resembles_it(
     name: str, known: list[str], nearest: str
 ) -> None:
     assert nearest_name(name, known) == nearest
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        [{"name": "ink", "strength": 0.8}, {"name": "a:b"}], ["ink:0.8", {"name": "a:b"}],
+        '[{"name": "ink", "strength": "0.8"}, {"name": "a:b"}]',
+    ],
+    ids=str,
+)  # fmt: skip
+def test_loras_are_read_as_json_and_as_text(asked: object) -> None:
+    assert parse(loras=asked).loras == (Lora("ink", 0.8), Lora("a:b", 1.0))
+
+
+def test_loras_of_one_text_are_split_at_commas() -> None:
+    assert parse(loras="ink:0.8, styles/soft").loras == (Lora("ink", 0.8), Lora("styles/soft", 1.0))
+    assert parse(loras="").loras == ()
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        (["ink:5"], "request.invalid"), (["ink", "ink:0.5"], "request.invalid"), ("[", "request.invalid"),
+        ([{"name": "a", "weight": 1}], "request.unknown_field"), ([7], "request.invalid"),
+        ([f"l{k}" for k in range(9)], "request.invalid"), ({"ink": 1}, "request.invalid"),
+        ([{"strength": 1}], "request.missing_field"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_no_list_of_loras_is_refused(asked: object, code: str) -> None:
+    error = refusal(loras=asked)
+    assert error.code == code
+    assert str(error.params["field"]).startswith("loras")
+    assert_readable(error)

@@ -60,7 +60,7 @@ def write_weights(spec: EngineSpec, folder: Path) -> Path | None:
 
 
 def request_fields(spec: EngineSpec, **fields: object) -> dict[str, object]:
-    """Return the smallest request that the engine takes, two steps where it has some."""
+    """Return the smallest request that the engine takes, two steps, or nearly, where it has some."""
     can = spec.capabilities
     low, high = can.fps
     usual = {
@@ -70,7 +70,7 @@ def request_fields(spec: EngineSpec, **fields: object) -> dict[str, object]:
         "height": max(64, spec.multiple),
         "num_frames": can.num_frames.nearest(4),
         "fps": min(max(8, low), high),
-        **({"num_inference_steps": 2} if can.num_inference_steps else {}),
+        **({"num_inference_steps": can.step_counts.nearest(2)} if can.num_inference_steps else {}),
         **({"guidance_scale": 4.0} if can.guidance_scale else {}),
         **({"seed": 7} if can.seed else {}),
     }

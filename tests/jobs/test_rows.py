@@ -66,18 +66,18 @@ def test_fields_of_a_later_version_are_passed_over_and_stay_where_they_are(
     store: JobStore, raw: sqlite3.Connection
 ) -> None:
     job = succeeded(store)
-    loras = [{"name": "a", "weight": 0.5}]
-    change(raw, job, "generation", loras=loras, prompt="later")
-    change(raw, job, "result", loras=loras)
+    masks = [{"name": "a", "weight": 0.5}]
+    change(raw, job, "generation", masks=masks, prompt="later")
+    change(raw, job, "result", masks=masks)
     raw.execute("UPDATE jobs SET phase = 'interpolating'")
     found = store.get(job.id)
     assert found.generation == replace(generation(), prompt="later")
     assert found.result is not None
-    assert found.result.to_dict()["loras"] == loras
+    assert found.result.to_dict()["masks"] == masks
     assert found.notices == job.notices
     (run,) = store.recent_runs()
     assert run == (found.generation, found.result)
-    assert "loras" in raw.execute("SELECT generation FROM jobs").fetchone()[0]
+    assert "masks" in raw.execute("SELECT generation FROM jobs").fetchone()[0]
 
 
 def test_the_history_keeps_what_a_later_version_wrote_into_it(

@@ -134,7 +134,7 @@ def test_the_versions_are_those_of_what_computes(photo: Image.Image, generation:
 
 def test_what_a_later_version_wrote_is_kept_ignored_and_said(provenance: Provenance) -> None:
     tag = json.loads(provenance.to_tag(True))
-    tag["generation"] |= {"loras": [{"name": "a", "weight": 0.5}], "options": {}, "audio": None}
+    tag["generation"] |= {"masks": [{"name": "a", "weight": 0.5}], "options": {}, "audio": None}
     tag["plan"] |= {"blocks_to_swap": 12}
     tag["size"] |= {"bucket": "16:9"}
     tag |= {"keyframes": [{"at": 0, "picture_sha256": "ab"}], "sound_sha256": "", "visible_label": "fr"}
@@ -144,7 +144,7 @@ def test_what_a_later_version_wrote_is_kept_ignored_and_said(provenance: Provena
     assert later.request_fields({}) == provenance.request_fields({})
     unknown, label = provenance.differences(later, CLIP, NOTHING)
     assert unknown.code == "like.unknown"
-    assert unknown.params["names"] == "keyframes, generation.loras, plan.blocks_to_swap, size.bucket"
+    assert unknown.params["names"] == "keyframes, generation.masks, plan.blocks_to_swap, size.bucket"
     assert label.params["what"] == "visible label"
     newer = read_back(json.dumps(json.loads(provenance.to_tag(True)) | {"format": 2}))
     assert [notice.params["names"] for notice in newer.unknown(CLIP)] == ["format 2"]
@@ -177,6 +177,19 @@ def test_what_differs_is_named_with_both_values(
     assert notices["dtype"].message == (
         "dtype was float32 in clip.mp4 and is bfloat16 now, so the frames may differ."
     )
+
+
+def test_another_lora_of_the_same_name_is_a_difference(provenance: Provenance) -> None:
+    generation = provenance.generation | {"loras": [{"name": "ink", "strength": 0.8}]}
+    then = provenance.model_copy(update={"generation": generation, "loras_sha256": ["ab" * 32]})
+    then = read_back(then.to_tag(True))
+    assert then.request_fields({})["loras"] == generation["loras"]
+    now = then.model_copy(update={"loras_sha256": ["cd" * 32]})
+    assert [notice.params["what"] for notice in now.differences(then, CLIP, NOTHING)] == ["LoRA files"]
+    assert list(provenance.differences(then, CLIP, frozenset({"loras"}))) == []
+    assert {notice.params["what"] for notice in provenance.differences(then, CLIP, NOTHING)} == {
+        "loras", "LoRA files",
+    }  # fmt: skip
 
 
 def test_a_prompt_that_was_left_out_is_a_difference(provenance: Provenance) -> None:

@@ -62,7 +62,7 @@ def test_frames_that_another_version_kept_are_published_as_far_as_they_are_under
     kept = record(tmp_path, about)
     assert kept is not None
     rewrite(
-        kept, generation={"loras": [{"name": "a"}]}, sound=None, notices=[{"code": "new", "message": "New."}]
+        kept, generation={"masks": [{"name": "a"}]}, sound=None, notices=[{"code": "new", "message": "New."}]
     )
     found = find_kept(tmp_path, "clip")
     assert found is not None

@@ -61,13 +61,13 @@ def test_settings_that_nobody_could_have_asked_for_are_refused(service: Service,
 def test_a_clip_of_a_later_version_gives_what_is_understood_and_says_what_is_not(
     service: Service, tmp_path: Path
 ) -> None:
-    video = tagged(tmp_path / "later.mp4", loras=[{"name": "a"}], num_frames=6, keyframes=[])
+    video = tagged(tmp_path / "later.mp4", masks=[{"name": "a"}], num_frames=6, keyframes=[])
     found = service.settings_of(video)
     assert found.fields == {
         "prompt": "x", "engine": "rehearsal", "seed": 1, "num_frames": 6, "speed": "exact",
     }  # fmt: skip
     (notice,) = found.notices
-    assert notice.params == {"path": "later.mp4", "names": "generation.loras"}
+    assert notice.params == {"path": "later.mp4", "names": "generation.masks"}
     assert service.settings_of(tagged(tmp_path / "fine.mp4")).notices == ()
 
 

@@ -106,7 +106,7 @@ def test_jobs_of_other_versions_break_no_plan(settings: Settings) -> None:
     waiting = Service(settings, store, Waiting(), ENGINES)
     third = waiting.submit(FIELDS, picture())
     with closing(sqlite3.connect(settings.database)) as raw:
-        newer = "UPDATE jobs SET generation = json_set(generation, '$.loras', json('[1]')) WHERE id IN (?, ?)"
+        newer = "UPDATE jobs SET generation = json_set(generation, '$.masks', json('[1]')) WHERE id IN (?, ?)"
         raw.execute(newer, [first.id, third.id])
         raw.execute("UPDATE jobs SET generation = '{' WHERE id = ?", [second.id])
         raw.commit()

@@ -6,7 +6,7 @@ Owns which parts there are, how each is built, and where each is at home. How a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ import torch
 from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
-    MotionAdapter,
     SparseControlNetModel,
     UNet2DConditionModel,
     UNetMotionModel,
@@ -25,8 +24,10 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.schema import MemoryPlan
 from i2v.engines.animatediff.facts import facts_of
+from i2v.engines.animatediff.weights import build_adapter, fill_base, fill_motion, motion_file
 from i2v.engines.diffusion.feed_forward import use_chunked_feed_forward
 from i2v.engines.diffusion.folder import Folder
+from i2v.engines.diffusion.loras import MergedLoras
 from i2v.engines.diffusion.placement import DTYPES, PlacedParts, homes
 from i2v.engines.diffusion.text import load_tokenizer
 
@@ -55,6 +56,9 @@ class Components(PlacedParts):
     home: torch.device
     encoders_home: torch.device
     dtype: torch.dtype
+    source: Folder
+    filled: dict[str, object]  # with what (`weights.prepare`); empty where that is not certain
+    loras: MergedLoras = field(default_factory=MergedLoras)
     is_settled: bool = True
 
     @property
@@ -81,26 +85,25 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
     device, dtype = torch.device(plan.device), DTYPES[plan.dtype]
     home, encoders_home = homes(device, plan.offload)
 
+    facts = facts_of(spec)
     still = source.build("unet", UNet2DConditionModel.from_config)
-    adapter = source.build("motion_adapter", MotionAdapter.from_config)
-    unet = source.build("motion_adapter", lambda _: UNetMotionModel.from_unet2d(still, adapter, False))
+    adapter, motion = build_adapter(source, facts), motion_file(facts)
+    described = "unet" if facts.motion_files else "motion_adapter"
+    unet = source.build(described, lambda _: UNetMotionModel.from_unet2d(still, adapter, False))
     controlnet = source.build("controlnet", SparseControlNetModel.from_config)
     if not controlnet.use_simplified_condition_embedding:
         raise source.unreadable(folder / "controlnet/config.json", "it is not SparseCtrl's for RGB pictures")
     text_encoder = source.build("text_encoder", lambda config: CLIPTextModel(CLIPTextConfig(**config)))
     vae = source.build("vae", AutoencoderKL.from_config)
-    filled = [
-        source.filled(part, of, home, dtype) for part, of in (("unet", still), ("motion_adapter", adapter))
-    ]
-    tensors = {name: tensor for part in filled for name, tensor in part.state_dict().items()}
-    unet.load_state_dict(tensors, assign=True)
+    fill_base(source, unet, home, dtype)
+    fill_motion(source, unet, motion, home, dtype)
     unet.eval().requires_grad_(False)
     controlnet = source.filled("controlnet", controlnet, home, dtype)
     text_encoder = source.filled("text_encoder", text_encoder, encoders_home, dtype)
     vae = source.filled("vae", vae, home, dtype)
     for part in (unet, controlnet):
         use_chunked_feed_forward(part)
-    noise = {"beta_schedule": facts_of(spec).beta_schedule}
+    noise = {"beta_schedule": facts.beta_schedule}
     return Components(
         tokenizer=load_tokenizer(source),
         text_encoder=text_encoder,
@@ -112,4 +115,6 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
         home=home,
         encoders_home=encoders_home,
         dtype=dtype,
+        source=source,
+        filled={"checkpoint": None, "motion": motion},
     )

@@ -14,6 +14,7 @@ from i2v.engines.animatediff.components import Components, load_components
 from i2v.engines.animatediff.conditioning import Conditioning, condition
 from i2v.engines.animatediff.options import AnimateDiffOptions, options_of
 from i2v.engines.animatediff.sampling import State, Step, denoise, initial_state
+from i2v.engines.animatediff.weights import prepare
 from i2v.engines.base import NO_LADDER, Decoded, Event, Inputs, Ladder
 from i2v.engines.diffusion.decode import decode_frames
 from i2v.engines.diffusion.engine import DiffusionClip, DiffusionEngine
@@ -39,6 +40,9 @@ class _Clip(DiffusionClip[Components, Conditioning, State]):
     @property
     def options(self) -> AnimateDiffOptions:
         return options_of(self.generation)
+
+    def prepare(self) -> None:
+        prepare(self.components, self.engine.spec, self.generation, self.inputs)
 
     def condition(self, inputs: Inputs) -> tuple[Conditioning, tuple[Notice, ...]]:
         return condition(self.components, self.engine.spec, self.generation, inputs)

@@ -30,7 +30,9 @@ from i2v.engines.diffusion.estimates import (
 )
 from i2v.memory.model import Estimate
 
-ARCHITECTURE = "animatediff"  # of the table, by `EngineSpec.tensor_table`
+# Of the table, by `EngineSpec.tensor_table`: the second has a motion module in the middle block too, which is
+# small in a step and counts as weights.
+ARCHITECTURES = ("animatediff", "animatediff-distilled")
 FEW_TOKENS = 4096  # that a feed-forward layer takes at a time, where its own number is too many
 _ENCODERS = ("text_encoder",)
 _DENOISERS = ("unet", "motion_adapter", "controlnet")
@@ -46,6 +48,7 @@ class _Table(TypedDict):
     """See scripts/memory_table/make_animatediff.py. Memory is in numbers: bytes are those of the type."""
 
     weights: dict[str, int]
+    distilled_adapter: int
     scale: int
     tile: int
     chunk_tokens: int
@@ -61,7 +64,12 @@ class AnimateDiffMemory:
     """The `MemoryModel` of the published architecture."""
 
     def estimate(self, spec: EngineSpec, generation: Generation, plan: MemoryPlan) -> Estimate | None:
-        return _estimate(generation, plan) if spec.tensor_table == ARCHITECTURE else None
+        if spec.tensor_table not in ARCHITECTURES:
+            return None
+        weights = _table()["weights"]
+        if spec.tensor_table == ARCHITECTURES[1]:
+            weights = {**weights, "motion_adapter": _table()["distilled_adapter"]}
+        return _estimate(generation, plan, weights)
 
     def ways_down(
         self, plan: MemoryPlan, generation: Generation, kept: Collection[str] = ()
@@ -95,7 +103,7 @@ class AnimateDiffMemory:
 MEMORY = AnimateDiffMemory()
 
 
-def _estimate(generation: Generation, plan: MemoryPlan) -> Estimate:
+def _estimate(generation: Generation, plan: MemoryPlan, counts: dict[str, int]) -> Estimate:
     table, item = _table(), ITEM_BYTES[plan.dtype]
     pixels, frames = generation.generated_width * generation.generated_height, generation.num_frames
     flops = table["flops"]
@@ -114,7 +122,7 @@ def _estimate(generation: Generation, plan: MemoryPlan) -> Estimate:
             of_pixels(flops["decode"], pixels) * frames,
         ),
     }
-    weights = {part: count * item for part, count in table["weights"].items()}
+    weights = {part: count * item for part, count in counts.items()}
     resident = resident_parts(plan, _ENCODERS, _DENOISERS)
     return estimated(figures, resident, _ENCODERS, weights, plan, generation)
 

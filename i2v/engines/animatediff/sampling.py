@@ -1,7 +1,8 @@
 """The denoising loop: noise to latents, one yielded step at a time.
 
-Classifier-free guidance (Ho and Salimans 2022) over DDIM (Song et al. 2021), step for step as diffusers'
-`AnimateDiffSparseControlNetPipeline` runs it. The loop knows no pixels and never waits for the device.
+Classifier-free guidance (Ho and Salimans 2022) over DDIM (Song et al. 2021), or over the steps that distilled
+weights are made for (`samplers`), as diffusers' `AnimateDiffSparseControlNetPipeline` runs them. The loop
+knows no pixels and never waits for the device.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from dataclasses import dataclass
 
 import torch
 
-from i2v.core.schedules import Schedule, ddim, evaluations
+from i2v.core.schedules import evaluations
 from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.animatediff.components import Components
 from i2v.engines.animatediff.conditioning import Conditioning
 from i2v.engines.animatediff.options import options_of
+from i2v.engines.animatediff.samplers import sampler_for
 from i2v.engines.animatediff.unet import predict
 from i2v.engines.diffusion.feed_forward import set_chunk_tokens
-from i2v.engines.diffusion.solvers import Solver
 
 
 @dataclass(frozen=True)
@@ -47,28 +48,13 @@ def initial_state(
 
     It is drawn as stock does: on the CPU, so that a seed means the same on every device.
     """
-    factor = components.vae_scale_factor
-    shape = (
-        1,
-        components.unet.config.in_channels,
-        generation.num_frames,
-        generation.generated_height // factor,
-        generation.generated_width // factor,
-    )
-    generator = torch.Generator("cpu").manual_seed(generation.seed)
-    noise = torch.randn(shape, generator=generator, dtype=components.dtype).to(components.device)
+    sampler = sampler_for(components, generation)
+    noise = sampler.noise(0).to(components.device)
     if reference is None:
-        return State(0, noise)
-    schedule = schedule_for(components, generation)
-    total = len(schedule.timesteps)
-    begun = total - evaluations(generation.speed, total, generation.strength)
-    solver = Solver.over(components.scheduler(), schedule.timesteps, schedule.order)
-    return State(begun, solver.noised(begun, reference, noise))
-
-
-def schedule_for(components: Components, generation: Generation) -> Schedule:
-    config = components.scheduler().config
-    return ddim(generation.num_inference_steps, config.num_train_timesteps, config.steps_offset)
+        return State(0, sampler.begun(noise))
+    total = len(sampler.timesteps)
+    step = total - evaluations(generation.speed, total, generation.strength)
+    return State(step, sampler.solver.noised(step, reference, noise))
 
 
 def denoise(
@@ -85,13 +71,12 @@ def denoise(
     touched.
     """
     unet, controlnet, latents = components.unet, components.controlnet, start.latents
-    schedule = schedule_for(components, generation)
+    sampler = sampler_for(components, generation)
     scale = options_of(generation).controlnet_conditioning_scale
-    solver = Solver.over(components.scheduler(), schedule.timesteps, schedule.order)
     for part in (unet, controlnet):
         set_chunk_tokens(part, plan.chunk_tokens)
     with torch.inference_mode():
-        timesteps = torch.tensor(schedule.timesteps).to(components.device)
+        timesteps = torch.tensor(sampler.timesteps).to(components.device)
         passes = conditioning.split(plan.cfg_passes)
     for step in range(start.step, len(timesteps)):
         with torch.inference_mode():
@@ -101,6 +86,6 @@ def denoise(
             if len(prediction) == 2:
                 unconditional, conditional = prediction.chunk(2)
                 prediction = unconditional + generation.guidance_scale * (conditional - unconditional)
-            denoised = solver.denoised(step, latents, prediction)
-            latents, _ = solver.advance(step, latents, denoised, ())
+            denoised = sampler.denoised(step, latents, prediction)
+            latents = sampler.advance(step, latents, denoised)
         yield Step(State(step + 1, latents), denoised)

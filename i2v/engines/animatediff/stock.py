@@ -8,26 +8,38 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
 from diffusers import (
     AnimateDiffSparseControlNetPipeline,
     DDIMScheduler,
+    EulerDiscreteScheduler,
+    LCMScheduler,
     MotionAdapter,
     SparseControlNetModel,
+    UNet2DConditionModel,
 )
 from diffusers.utils import logging as diffusers_logging
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 from transformers.utils import logging as transformers_logging
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.animatediff.conditioning import pictures_by_frame
+from i2v.engines.animatediff.facts import AS_STOCK, Facts, facts_of
 from i2v.engines.animatediff.options import options_of
+from i2v.engines.animatediff.weights import motion_file
 from i2v.engines.base import NO_LADDER, Decoded, Event, Inputs, Ladder
 
+# diffusers' scheduler of each way, and what the cards of the weights set besides the noise.
+_SCHEDULERS: dict[str, tuple[Any, dict[str, str]]] = {
+    "ddim": (DDIMScheduler, {}),
+    "trailing": (EulerDiscreteScheduler, {"timestep_spacing": "trailing"}),
+    "consistency": (LCMScheduler, {}),
+}
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -49,7 +61,7 @@ class StockEngine:
     def load(cls, spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Self:
         if plan.threads:
             torch.set_num_threads(plan.threads)
-        pipeline = load_stock(folder, _DTYPES[plan.dtype])
+        pipeline = load_stock(folder, _DTYPES[plan.dtype], facts_of(spec))
         if plan.device == "cuda" and plan.offload == "model":
             pipeline.enable_model_cpu_offload()
         else:
@@ -66,8 +78,13 @@ class StockEngine:
         yield Decoded(run_stock(self._pipeline, generation, inputs)[1])
 
 
-def load_stock(folder: Path, dtype: torch.dtype = torch.float32) -> AnimateDiffSparseControlNetPipeline:
-    """Load `folder` through diffusers' own loaders."""
+def load_stock(
+    folder: Path, dtype: torch.dtype = torch.float32, facts: Facts = AS_STOCK, num_inference_steps: int = 0
+) -> AnimateDiffSparseControlNetPipeline:
+    """Load `folder` through diffusers' own loaders, as the cards of the weights do it.
+
+    num_inference_steps: which of the motion modules, where there is one a number of steps.
+    """
     for logging in (diffusers_logging, transformers_logging):
         logging.disable_progress_bar()
         logging.set_verbosity_error()
@@ -75,9 +92,12 @@ def load_stock(folder: Path, dtype: torch.dtype = torch.float32) -> AnimateDiffS
     def variant(part: str) -> str | None:
         return "fp16" if (folder / part / "diffusion_pytorch_model.fp16.safetensors").is_file() else None
 
-    adapter = MotionAdapter.from_pretrained(
-        folder / "motion_adapter", variant=variant("motion_adapter"), dtype=dtype
-    )
+    if facts.motion_files:
+        adapter = _adapter_of_file(folder, motion_file(facts, num_inference_steps)).to(dtype=dtype)
+    else:
+        adapter = MotionAdapter.from_pretrained(
+            folder / "motion_adapter", variant=variant("motion_adapter"), dtype=dtype
+        )
     controlnet = SparseControlNetModel.from_pretrained(
         folder / "controlnet", variant=variant("controlnet"), dtype=dtype
     )
@@ -89,9 +109,28 @@ def load_stock(folder: Path, dtype: torch.dtype = torch.float32) -> AnimateDiffS
         dtype=dtype,
         local_files_only=True,
     )
-    pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, beta_schedule="linear")
+    kind, more = _SCHEDULERS[facts.sampler]
+    pipeline.scheduler = kind.from_config(
+        pipeline.scheduler.config, beta_schedule=facts.beta_schedule, **more
+    )
+    for name, strength in facts.own_loras:
+        path = folder / name
+        pipeline.load_lora_weights(str(path.parent), weight_name=path.name, adapter_name=path.stem)
+        pipeline.set_adapters([path.stem], [strength])
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+def _adapter_of_file(folder: Path, stem: str) -> MotionAdapter:
+    config = UNet2DConditionModel.load_config(folder / "unet")
+    adapter = MotionAdapter(
+        block_out_channels=config["block_out_channels"],
+        motion_layers_per_block=config["layers_per_block"],
+        motion_num_attention_heads=config["attention_head_dim"],
+        motion_norm_num_groups=config["norm_num_groups"],
+    )
+    adapter.load_state_dict(load_file(folder / "motion_adapter" / f"{stem}.safetensors"))
+    return adapter
 
 
 @torch.inference_mode()

@@ -123,6 +123,10 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
     def options(self) -> CameraPathOptions:
         """The options of the clip, which say where the camera goes."""
 
+    def prepare(self) -> None:
+        """Have the weights that the clip asks for, where it can ask for others than the model's own."""
+        return
+
     @abstractmethod
     def condition(self, inputs: Inputs) -> tuple[Given, tuple[Notice, ...]]:
         """Encode what no step changes, and say what there is to say of it; the encoders are on the device."""
@@ -163,6 +167,7 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
         self.engine.adopt(plan)
         components.settle(plan.offload)  # here, where running out of memory is provided for
         if self._given is None:
+            self.prepare()
             camera = camera_frames(self.options, self.generation, self.inputs, self.engine.plan.threads)
             inputs = self.inputs if camera is None else replace(self.inputs, image=camera.first)
             with components.on_device(*components.encoders, components.vae):

@@ -143,15 +143,20 @@ class Folder:
         whole, *shards = found.files
         tensors: dict[str, torch.Tensor] = {}
         for path in shards or (whole,):
-            try:
-                with safe_open(str(path), framework="pt") as file:
-                    tensors |= {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-            except (OSError, SafetensorError) as error:
-                raise self.unreadable(path, error) from error
+            tensors |= read_tensors(self.spec, path)
         return whole, tensors
 
     def unreadable(self, path: Path, reason: object) -> ModelUnavailable:
         return unreadable(self.spec, path, str(reason))
+
+
+def read_tensors(spec: EngineSpec, path: Path) -> dict[str, torch.Tensor]:
+    """Return the mapped tensors of a safetensors file; raises `ModelUnavailable`."""
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (OSError, SafetensorError) as error:
+        raise unreadable(spec, path, str(error)) from error
 
 
 def assign(

@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from i2v.core.engine_spec import Capabilities, EngineSpec, Preset
 from i2v.core.messages import hint
-from i2v.core.schema import MAX_FRAMES, MAX_INPUTS, GenerationRequest, InputRole
+from i2v.core.schema import MAX_FRAMES, MAX_INPUTS, MAX_LORAS, GenerationRequest, InputRole
 from i2v.core.webhook import Webhook
 from i2v.jobs.model import Filters, Job, JobStatus, JsonObject, Phase, SortOrder, StatusFilter
 from i2v.service.job_files import Removal, has_video
@@ -67,7 +67,8 @@ class JobBody(BaseModel):
     result: JsonObject | None = Field(
         description="path, video_url, seed, width, height, generated_width, generated_height, num_frames,"
         " fps, target_fps, num_inference_steps, guidance_scale, prompt, negative_prompt, fit, engine, inputs,"
-        " speed, options, upscaler, solver, unet_evaluations (what was really run), seconds (by phase),"
+        " checkpoint, loras, speed, options, upscaler, solver, unet_evaluations (what was really run),"
+        " seconds (by phase),"
         " stages ({name, seconds, bytes, estimated_bytes}: memory at the most, null where not measured),"
         " made_with ({device, dtype, kernels, versions}; null of an earlier version's clip) and notices"
         " ({code, params, message})"
@@ -289,14 +290,30 @@ def _time(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
+_LORAS: JsonSchema = {
+    "type": "array",
+    "maxItems": MAX_LORAS,
+    "items": {
+        "type": "object",
+        "required": ["name"],
+        "additionalProperties": False,
+        "properties": {
+            "name": {"type": "string", "description": "one of GET /api/v1/loras"},
+            "strength": {"type": "number", "minimum": -4, "maximum": 4, "default": 1},
+        },
+    },
+}
+
+
 def body_schema(
     required: Mapping[str, JsonSchema], optional: Mapping[str, JsonSchema] | None = None
 ) -> JsonSchema:
     """Return the schema of a JSON body: the fields of a request, and some more."""
     schema = GenerationRequest.model_json_schema()
+    loras = {"description": schema["properties"]["loras"]["description"], **_LORAS}
     return {
         **schema,
-        "properties": {**required, **schema["properties"], **(optional or {})},
+        "properties": {**required, **schema["properties"], "loras": loras, **(optional or {})},
         "required": [*required, *schema.get("required", [])],
     }
 
@@ -311,6 +328,7 @@ def form_schema(
     options = {**_TEXT, "contentMediaType": "application/json"}
     options["description"] = f"a JSON object, as text: {fields['options']['description']}"
     properties["crop"] = {**_TEXT, "description": f"{fields['crop']['description']}: 0.1,0,0.9,1 or 16:9"}
+    properties["loras"] = {**_TEXT, "description": f"{fields['loras']['description']}: ink:0.8, soft"}
     del properties["inputs"]  # a form has each picture as a file
     return {**schema, "properties": {**properties, "options": options}}
 

@@ -262,6 +262,8 @@ def _facts(job: Job, language: Language, spec: EngineSpec | None) -> Iterable[tu
         yield "guidance", str(ran.guidance_scale) if can.guidance_scale else ""
         yield "seed", str(ran.seed) if can.seed else ""
         yield "options", _options(ran, spec, language)
+        yield "checkpoint", ran.checkpoint
+        yield "loras", ", ".join(f"{lora.name} ({lora.strength:g})" for lora in ran.loras)
         yield "engine", ran.engine if spec is None else model_title(spec.title, language)
     if made is not None:
         yield "seconds", text("result.seconds.value", language, seconds=f"{sum(made.seconds.values()):.1f}")

@@ -6,8 +6,10 @@ it is the tab's business.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -57,14 +59,22 @@ class Filling:
         """Put the picture of that job into the form, unless there is one already."""
         job = await self.find(values[self._brought_back])
         if job is None or self._form.picture_path(values):
-            return self._form.placed(values, None)
-        return await self._picture_of(values, job)
+            return self._form.placed(values, None) | self._form.pictures.placed(values, None)
+        return await self._pictures_of(values, job)
 
-    async def _picture_of(self, values: Values, job: Job) -> Updates:
-        picture = None
-        with suppress(I2VError):  # it cannot be read now: the form stays without it
+    async def _pictures_of(self, values: Values, job: Job) -> Updates:
+        """Return the form with the job's picture, keyframes and last frame; the form stays without any that
+        cannot be read now."""
+        picture, others = None, []
+        with suppress(I2VError):
             picture = await self._context.look(lambda: self._service.picture(job))
-        return await run_sync(self._form.placed, values, picture, job.picture_name)
+        for asked, name in zip(_inputs_of(job), job.other_inputs, strict=False):
+            with suppress(I2VError):
+                file = await self._context.look(partial(self._service.picture, job, name))
+                others += [] if file is None else [(asked, file)]
+        placed = await run_sync(self._form.placed, values, picture, job.picture_name)
+        language = self._shared.language_of(values)
+        return placed | await run_sync(self._form.pictures.placed, values, others, language)
 
     async def _of_job(self, view: Showing, job: Job) -> Updates:
         """Return the form as the job was asked for, with the numbers that were run."""
@@ -87,19 +97,20 @@ class Filling:
         view: Showing = values[self._view]
         job = await self.find(opened.job)
         updates = {self._shared.opened: Opened(), **self._form.placed(values, None)}
+        updates |= self._form.pictures.placed(values, None)
         if job is None and not opened.fields:
             return updates
         updates[self._shared.tabs] = gr.update(selected="generate")
         if job is not None:
             view.turn_to(job.id)
             kept = replace(self._shared.remembered_of(values), job=job.id)
-            filled = await self._picture_of(values, job) | await self._of_job(view, job)
+            filled = await self._pictures_of(values, job) | await self._of_job(view, job)
             return updates | filled | {self._shared.remembered: asdict(kept)}
         spec, sized = await self._sized(view, opened.fields)
         if spec is None:
             return updates | sized
         if (source := await self.find(opened.picture_of)) is not None:
-            updates |= await self._picture_of(values, source)
+            updates |= await self._pictures_of(values, source)
         fields = opened.fields
         choices = self._form.choices(spec, view.language, fields.get("fit"), fields.get("preset", "standard"))
         return updates | merged(sized, self._form.repeated(fields, spec), choices)
@@ -148,7 +159,7 @@ class Filling:
         given = {name: value for name, value in now.items() if value}
         return updates | {self._shared.opened: Opened(fields={**chosen.fields, **given})}
 
-    async def apply_preset(self, values: Values) -> Updates:
+    async def apply_preset(self, values: Values) -> Any:
         """Show the controls of the engine that is chosen, with the numbers of the preset."""
         view: Showing = values[self._view]
         name, preset = self._form.engine_named(values), values[self._form.preset]
@@ -157,16 +168,16 @@ class Filling:
             preset = preset if preset in offered else "standard"
         spec, sized = await self._sized(view, {"preset": preset, "engine": name})
         if spec is None:
-            return sized
+            return sized or gr.skip()
         return merged(sized, self._form.choices(spec, view.language, values[self._form.fit], preset))
 
-    async def reshape(self, values: Values) -> Updates:
+    async def reshape(self, values: Values) -> Any:
         """Do the same where another engine's controls are shown: they may have been replaced by now."""
         with suppress(I2VError):  # `look` tells it
             spec = await self._context.engine(self._form.engine_named(values))
             if spec.name != values[self._view].shaped:
                 return await self.apply_preset(values)
-        return {}
+        return gr.skip()  # an empty answer is an error to Gradio
 
     async def _sized(self, view: Showing, fields: JsonObject) -> tuple[EngineSpec | None, Updates]:
         """Return the engine, and the controls that it has a use for with the numbers of `fields`."""
@@ -189,3 +200,9 @@ class Filling:
             return self._service.get(job_id) if job_id else None
         except InvalidRequest:  # deleted
             return None
+
+
+def _inputs_of(job: Job) -> Sequence[JsonObject]:
+    """Return what was asked of each picture besides the image."""
+    inputs = job.request.get("inputs")
+    return [each for each in inputs if isinstance(each, dict)] if isinstance(inputs, list) else []

@@ -15,11 +15,12 @@ from typing import Any, cast, get_args
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
-from i2v.core.engine_spec import EngineSpec, FrameCounts
+from i2v.core.engine_spec import ANY_STEPS, EngineSpec, FrameCounts
 from i2v.core.file_names import cleaned
 from i2v.core.schema import MAX_SEED, Fit, Language, PresetName, Resolution, Speed
 from i2v.jobs.model import JsonObject
 from i2v.web.page.starting_points import prompt_menu
+from i2v.web.page.tabs.added import AddedFields, Names
 from i2v.web.page.tabs.cards import EngineCards
 from i2v.web.page.tabs.cropping import Cropping
 from i2v.web.page.tabs.options import OptionWidgets
@@ -58,8 +59,14 @@ class Form:
         labels: Labels,
         engines: Mapping[str, EngineSpec],
         devices: Callable[[], Sequence[str]] = lambda: (),
+        names: Names = lambda kind: [],
     ) -> None:
-        """`devices`: the ids of those that there are; with several, people choose."""
+        """Make them.
+
+        Args:
+            devices: the ids of those that there are; with several, people choose.
+            names: of the LoRAs and the checkpoints that there are.
+        """
         with gr.Row(elem_id="i2v-picture-head"):
             labels.of(gr.HTML(elem_id="i2v-picture-label"), value="picture.label")
             self.cropping = Cropping(labels)
@@ -88,6 +95,7 @@ class Form:
             self.cards = EngineCards(labels, engines)
             self.engine = self.cards.engine
         self.pictures = MorePictures(labels)
+        self.added = AddedFields(labels, names)
         # Where a prompt is written: the batch adds its own.
         self.prompts: list[Any] = [self.prompt]
         # What makes no sense without a seed: the tab adds its own.
@@ -170,6 +178,7 @@ class Form:
             self.picture, self.prompt, self.preset, self.engine, self.resolution, self.fit, self.num_frames,
             self.num_frames_of, self.fps, self.num_inference_steps, self.guidance_scale, self.speed,
             self.device, *self.cropping.widgets(), *self.options.widgets(), *self.pictures.widgets(),
+            *self.added.widgets(),
         ]  # fmt: skip
 
     def shaped(self) -> list[Any]:
@@ -177,12 +186,13 @@ class Form:
         return [
             self.preset, *self.prompts, self.resolution, self.fit, self.num_frames_of, *self.with_seed,
             self.device, *(getattr(self, name) for name in (*NUMBERS, *_OPTIONAL)), *self.options.groups(),
-            *self.pictures.groups(),
+            *self.pictures.groups(), *self.added.groups(),
         ]  # fmt: skip
 
     def kept(self) -> list[Any]:
         """Return the widgets, but for the picture, that are brought back with a job or a clip's settings."""
         known = [self.engine, *self.shaped(), *self.options.widgets(), *self.cropping.widgets()]
+        known += self.added.widgets()
         return list(dict.fromkeys(known))
 
     def inputs(self) -> set[Any]:
@@ -219,6 +229,7 @@ class Form:
             given["crop"] = crop
         if options := self.options.given(values, spec):
             given["options"] = options
+        given |= self.added.given(values, spec)
         if inputs := self.pictures.given(values, spec):
             given["inputs"] = inputs
         return {"prompt": (values[self.prompt] or "") if can.prompt != "none" else "", **given}
@@ -239,6 +250,7 @@ class Form:
             self.fit: gr.update(choices=fits, value=fit if fit in ways else ways[0], visible=len(ways) > 1),
             self.preset: gr.update(choices=presets, value=preset if preset in names else "standard"),
             self.device: self._device_choices(language),
+            **self.added.shown(spec, language),
         }
 
     def _device_choices(self, language: Language) -> Any:
@@ -257,7 +269,7 @@ class Form:
         shown |= {each: gr.update(visible=can.seed) for each in self.with_seed}
         ranges = {
             "num_frames": (frames.least, frames.most, frames.step), "fps": (*can.fps, 1),
-            "num_inference_steps": (10, 100, 1), "guidance_scale": (1, 20, 0.5),
+            "num_inference_steps": _steps(can.step_counts), "guidance_scale": (1, 20, 0.5),
         }  # fmt: skip
         ranged = {
             getattr(self, name): _reaching(cast("float", numbers[name]), *bounds)
@@ -277,6 +289,7 @@ class Form:
         """Return the widgets as the fields of a request to `spec` have them, but for numbers and seed."""
         settled = {name: fields.get(name, silence) for name, silence in _SETTLED.items()}
         filled = {getattr(self, name): value for name, value in settled.items()}
+        filled |= self.added.filled(fields)
         filled |= self.cropping.filled(fields.get("crop"))
         device = fields.get("device")
         filled[self.device] = device if device in self._devices() else ""
@@ -319,6 +332,16 @@ def _is_of_use(name: str, spec: EngineSpec) -> bool:
 def _reaching(value: float, low: float, high: float, step: float) -> Any:
     """Return what puts `value` into a slider: it refuses what it does not reach, so then it is longer."""
     return gr.update(value=value, minimum=min(low, value), maximum=max(high, value), step=step)
+
+
+def _steps(counts: FrameCounts) -> tuple[float, float, float]:
+    """Return bounds and step of the slider: of those that people use, where the engine takes any number."""
+    if counts == ANY_STEPS:
+        return 10, 100, 1
+    if counts.only:
+        low, high = min(counts.only), max(counts.only)
+        return low, high, (high - low) / max(1, len(counts.only) - 1)
+    return counts.least, counts.most, counts.step
 
 
 def _one_of(frames: FrameCounts, numbers: Mapping[str, object]) -> int | None:

@@ -58,7 +58,9 @@ class GenerateTab:
         self.brought_back = gr.State("")
         with gr.Row(elem_id="i2v-studio"):
             with gr.Column(scale=5, min_width=300):
-                self.form = Form(labels, self._service.engines, self._devices)
+                self.form = Form(
+                    labels, self._service.engines, self._devices, self._service.models.added_names
+                )
                 self.outlook = Outlook(shared, self.view, self.form)
                 with gr.Row(elem_id="i2v-ask"):
                     self.go = labels.of(
@@ -120,8 +122,11 @@ class GenerateTab:
 
         # When the tab is looked at, since a model may have been fetched meanwhile.
         # Also when the page has loaded: meanwhile somebody may have chosen another language.
-        named = [form.fit, form.preset, form.device]
-        spoken = [event.then(self.switch, here | {*named}, named, **QUIET) for event in (switched, loaded)]
+        named = [form.fit, form.preset, form.device, *form.added.groups()]
+        spoken = [
+            event.then(self.switch, here | {form.fit, form.preset}, named, **QUIET)
+            for event in (switched, loaded)
+        ]
         for event in (*spoken, looked_at(title)):
             event.then(self.outlook.look, everything, seen, **QUIET)
         # A result, since what was finished tells what the next one will take. Not the preset and the engine:
@@ -140,7 +145,17 @@ class GenerateTab:
         for event in (chosen, reshaped):
             event.then(self.outlook.look, everything, seen, **QUIET)
         self.brought_back.change(
-            filling.bring_back_picture, {self.brought_back, form.picture}, form.picture, **QUIET
+            filling.bring_back_picture,
+            shared.here() | {self.brought_back, form.picture, *form.pictures.widgets()},
+            [form.picture, *form.pictures.fields()],
+            **QUIET,
+        )
+        gr.on(
+            [each.change for each in form.added.chosen()],
+            self.tell_words,
+            here | set(form.added.chosen()),
+            form.added.words,
+            **QUIET,
         )
         form.picture.input(self.begin_anew, {self.view}, **QUIET)
         form.cut.click(lambda: "pad", None, form.fit, **QUIET)
@@ -164,8 +179,10 @@ class GenerateTab:
     def wire_opened(self, opened: Dependency) -> None:
         """Attach what happens after another tab's event, which has put something into `Shared.opened`."""
         shared = self._shared
-        inputs = shared.here() | {shared.opened, self.form.picture, self.view}
-        outputs = [shared.opened, shared.remembered, shared.tabs, self.form.picture, *self.form.kept()]
+        form = self.form
+        inputs = shared.here() | {shared.opened, self.view, form.picture, *form.pictures.widgets()}
+        pictures = [form.picture, *form.pictures.fields()]
+        outputs = [shared.opened, shared.remembered, shared.tabs, *pictures, *form.kept()]
         taken = opened.then(self.filling.take_over, inputs, outputs, **QUIET)
         taken.then(self.outlook.look, self.outlook.inputs(), self.outlook.widgets(), **QUIET)
 
@@ -190,6 +207,11 @@ class GenerateTab:
         job = await self.filling.find(view.job)
         if job is not None and is_final(job):
             view.turn_to()
+
+    async def tell_words(self, values: Values) -> str:
+        """Show the trigger words of the LoRAs that are chosen."""
+        language = self._shared.language_of(values)
+        return await run_sync(self.form.added.said, values, self._service.models.describe_added, language)
 
     # --- handlers: jobs
 
@@ -219,13 +241,13 @@ class GenerateTab:
                 shown[widget] = panels.error(error, view.language)
         return shown
 
-    async def switch(self, values: Values) -> Updates:
+    async def switch(self, values: Values) -> Any:
         """Take over the page's language."""
         view: Showing = values[self.view]
         view.language = self._shared.language_of(values)
         spec = self._service.engines.get(view.shaped or "")
         if spec is None:
-            return {}
+            return gr.skip()
         chosen = values[self.form.fit], values[self.form.preset]
         return self.form.choices(spec, view.language, *chosen)
 

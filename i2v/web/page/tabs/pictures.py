@@ -5,18 +5,23 @@ Owns the widgets and how they become a request's `inputs`. Which frames a clip h
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.processing_utils import save_bytes_to_cache
 
 from i2v.core.engine_spec import EngineSpec
+from i2v.core.schema import Language
 from i2v.jobs.model import JsonObject
 from i2v.web.page.tabs.picture_field import picture_field
 from i2v.web.page.tabs.widgets import Labels, Updates, Values
 from i2v.web.page.uploads import read_upload
+from i2v.web.texts import text
 
-_FRAMES = ("5", "10")  # what the fields for keyframes begin with: thirds of a clip of 16
+_FRAMES = ("4", "8", "12")  # what the fields for keyframes begin with: quarters of a clip of 16
 
 
 class MorePictures:
@@ -29,6 +34,7 @@ class MorePictures:
             gr.Accordion(open=False, visible=False, elem_id="i2v-pictures"), label="pictures.label"
         ) as self._group:
             labels.of(gr.HTML(), value="pictures.help")
+            self._more = gr.HTML()
             with gr.Row():
                 for number, frame in enumerate(_FRAMES, 1):
                     with gr.Column(min_width=120) as column:
@@ -59,6 +65,29 @@ class MorePictures:
             **{column: gr.update(visible="keyframe" in takes) for column in self._columns},
         }
 
+    def fields(self) -> list[Any]:
+        """Return the widgets that `placed` changes."""
+        return [*self.widgets(), self._more]
+
+    def placed(
+        self, values: Values, given: Sequence[tuple[JsonObject, bytes]] | None, language: Language = "en"
+    ) -> Updates:
+        """Return all fields with the pictures of a job in them, PNG files each; `None`: as they are.
+
+        The others become empty. That there are more keyframes than fields is said.
+        """
+        if given is None:
+            return {widget: values[widget] for widget in self.widgets()} | {self._more: gr.skip()}
+        keyframes = [(asked, file) for asked, file in given if asked.get("role") == "keyframe"]
+        last = next((file for asked, file in given if asked.get("role") == "last_image"), None)
+        lost = max(0, len(keyframes) - len(self._keyframes))
+        more = text("pictures.more", language, count=lost) if lost else ""
+        updates: Updates = {self._last: _kept(self._last, last), self._more: f"<p>{escape(more)}</p>"}
+        for number, (picture, frame) in enumerate(self._keyframes):
+            asked, file = keyframes[number] if number < len(keyframes) else ({}, None)
+            updates |= {picture: _kept(picture, file), frame: str(asked.get("frame", _FRAMES[number]))}
+        return updates
+
     def given(self, values: Values, spec: EngineSpec) -> list[JsonObject]:
         """Return a request's `inputs`: the pictures that are there, and that `spec` takes."""
         return [message for message, _ in self._given(values, spec)]
@@ -75,3 +104,8 @@ class MorePictures:
         if "last_image" in takes and values[self._last]:
             found.append(({"role": "last_image"}, Path(values[self._last])))
         return found
+
+
+def _kept(field: Any, file: bytes | None) -> str | None:
+    """Return the value of a field with that picture, or without one."""
+    return None if file is None else save_bytes_to_cache(file, "picture.png", field.GRADIO_CACHE)

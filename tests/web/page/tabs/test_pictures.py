@@ -37,7 +37,7 @@ def values(pictures: MorePictures, **changed: object) -> dict[Any, object]:
 
 @pytest.mark.parametrize(
     ("spec", "shown"),
-    [(SVD, [False] * 4), (FAKE, [True, False, False, True]), (CONTRARY, [True] * 4)],
+    [(SVD, [False] * 5), (FAKE, [True, False, False, False, True]), (CONTRARY, [True] * 5)],
     ids=["one picture", "a last one too", "all"],
 )
 def test_only_what_an_engine_takes_is_shown(
@@ -63,3 +63,22 @@ def test_pictures_are_a_requests_inputs_with_their_files_in_the_same_order(
     assert pictures.given(given, SVD) == []
     assert pictures.files(given, SVD) == ()
     assert pictures.given(values(pictures), CONTRARY) == []
+
+
+def test_a_jobs_pictures_are_brought_back_and_what_has_no_field_is_said(pictures: MorePictures) -> None:
+    job: list[tuple[dict[str, object], bytes]] = [
+        *(({"role": "keyframe", "frame": frame}, b"keyframe %d" % frame) for frame in (2, 7, 9, 11)),
+        ({"role": "last_image"}, b"last"),
+    ]
+    before = values(pictures, keyframe_1="old.png", keyframe_1_frame="3")
+    kept = pictures.placed(before, None)
+    assert {widget: kept[widget] for widget in pictures.widgets()} == before
+    placed = pictures.placed(before, job)
+    assert placed.keys() == set(pictures.fields())
+    given = {widget: placed[widget] for widget in pictures.widgets()}
+    assert pictures.files(given, CONTRARY) == (b"keyframe 2", b"keyframe 7", b"keyframe 9", b"last")
+    assert [each.get("frame") for each in pictures.given(given, CONTRARY)] == ["2", "7", "9", None]
+    (said,) = (value for widget, value in placed.items() if widget not in pictures.widgets())
+    assert "1 more keyframes" in said
+    fewer = pictures.placed(before, job[-1:])
+    assert pictures.files({widget: fewer[widget] for widget in pictures.widgets()}, CONTRARY) == (b"last",)

@@ -17,7 +17,8 @@ from i2v.core.schema import clean_text, shown
 # What addresses of ours begin with; a prefix that does so too could not be told from them.
 OWN_SEGMENTS = frozenset(
     (
-        *("api", "docs", "generate", "healthz", "login", "logout", "metrics", "openapi.json", "readyz", "v1"),
+        *("api", "docs", "generate", "healthz", "login", "logout", "mcp", "metrics", "once", "openapi.json"),
+        *("predictions", "readyz", "v1"),
         *("assets", "config", "favicon.ico", "gradio_api", "manifest.json", "robots.txt", "static", "svelte"),
         "theme.css",
     )

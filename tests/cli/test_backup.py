@@ -65,7 +65,7 @@ def test_jobs_are_exported_and_imported(environment: dict[str, str], tmp_path: P
     assert run_here(there, "import", file).stdout == f"{file}: 1 jobs were added, 0 were here already.\n"
     assert json.loads(run_here(there, "import", file, "--json").stdout)["present"] == 1
     other = run_here(there, "restore", file, "--replace")
-    assert (other.returncode, "i2v import reads exports" in other.stderr) == (2, True)
+    assert (other.returncode, "i2v import for exports" in other.stderr) == (2, True)
 
 
 def test_a_terminal_is_shown_how_far_it_is(environment: dict[str, str], tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ _PHRASES = tuple(
         (r"at most (?P<high>\d+) characters", "最多 {high} 个字符"),
         (r"at least (?P<low>[\d.]+)", "不小于 {low}"),
         (r"at most (?P<high>[\d.]+)", "不大于 {high}"),
+        (r"auto, cpu, or a GPU such as cuda:0", "auto、cpu，或 cuda:0 这样的 GPU"),
         (r"true or false", "true 或 false"),
         (r"a finite number", "有限的数"),
         (r"a positive number", "正数"),

@@ -230,7 +230,7 @@ def test_verifying_can_be_stopped(make_models: MakeModels) -> None:
         verify(EMBEDDED, make_models(), cancelled=lambda: True)
 
 
-_TABLES = {"svd": svd, "animatediff": animatediff}
+_TABLES = {"svd": svd, "animatediff": animatediff, "animatediff-distilled": animatediff}
 
 
 @pytest.mark.parametrize("name", engines())

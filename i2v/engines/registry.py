@@ -25,6 +25,7 @@ BUILT_IN = (
     "i2v.engines.svd.specs:SVD",
     "i2v.engines.svd.specs:SVD_XT",
     "i2v.engines.animatediff.specs:ANIMATEDIFF",
+    "i2v.engines.wan.specs:WAN_TI2V_5B",
 )
 
 log = logging.getLogger(__name__)

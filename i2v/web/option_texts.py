@@ -59,6 +59,10 @@ CHINESE: dict[str, str] = {
         "视频跟随图片与关键帧的程度：1 为常用值，调低则给提示词更多余地，0 为忽略图片。"
     ),
     **{f"option.{name}.{key}": said for name in ("svd", "svd-xt") for key, said in _SVD.items()},
+    "option.wan-ti2v-5b.flow_shift": "噪声偏移",
+    "option.wan-ti2v-5b.flow_shift.help": (
+        "各步在强噪声处停留多久，运动和构图在那里形成：5 为模型发布时的值，小尺寸视频约用 3，越大动得越多。"
+    ),
 }
 
 

@@ -63,7 +63,7 @@ def test_json_is_one_line_with_every_engine_and_the_choice_of_auto(
     assert embedded["bytes"] > 10**7
     assert (camera_move["name"], camera_move["available"]) == ("camera-move", True)
     assert [(other["name"], other["available"]) for other in others] == [
-        (name, False) for name in ("svd", "svd-xt", "animatediff")
+        (name, False) for name in ("svd", "svd-xt", "animatediff", "wan-ti2v-5b")
     ]
     assert answer["auto"]["engine"] == "embedded"
     assert answer["auto"]["code"] == "engine.auto_neither"
@@ -91,6 +91,7 @@ def test_each_state_of_a_folder_is_a_plain_line(models: Path, capsys: pytest.Cap
             ("svd", "Stable Video Diffusion"),
             ("svd-xt", "Stable Video Diffusion XT"),
             ("animatediff", "AnimateDiff"),
+            ("wan-ti2v-5b", "Wan 2.2 TI2V-5B"),
         )
     ]
     assert auto.startswith("auto selects the demo model: there is no CUDA GPU")

@@ -19,6 +19,7 @@ from transformers import UMT5EncoderModel
 from i2v.engines.wan.decode import decode_latents
 from i2v.engines.wan.solver import FlowSolver
 from i2v.engines.wan.transformer import predict, use_lean_blocks
+from i2v.engines.wan.vae import use_lean_layers
 from scripts.full_size import wan
 from scripts.memory_table.simulate import Cost, counting
 
@@ -75,6 +76,22 @@ class Model:
             solver.advance(2, latents, denoised, history)
         return counted[0]
 
+    def step_as_stock(self, height: int, width: int, frames: int) -> Cost:
+        """Run one step as diffusers does, each of whose tokens has a time of its own."""
+        latents = torch.empty(1, CHANNELS, frames, height, width)
+        text = torch.empty(1, PROMPT_TOKENS, 4096, dtype=self.dtype)
+        times = torch.empty(1, frames * height * width // 4)
+        with counting_bytes() as counted:
+            self.transformer(latents.to(self.dtype), times, text, return_dict=False)
+        return counted[0]
+
+    def decode_as_stock(self, height: int, width: int, frames: int) -> Cost:
+        """Decode so many latent frames of `height` x `width` pixels as diffusers does, into one tensor."""
+        latents = torch.empty(1, CHANNELS, frames, height // SCALE, width // SCALE)
+        with counting_bytes() as counted:
+            self.vae.decode(latents).sample.float()
+        return counted[0]
+
     def read(self, rows: int) -> Cost:
         """Encode `rows` prompts."""
         ids = torch.zeros(rows, PROMPT_TOKENS, dtype=torch.int64)
@@ -121,8 +138,10 @@ def counting_bytes() -> Iterator[list[Cost]]:
 
 
 @contextmanager
-def build(dtype: torch.dtype = torch.bfloat16, layers: int | None = None) -> Iterator[Model]:
-    """Have the published model as the engine runs it; tensors made inside are fake.
+def build(
+    dtype: torch.dtype = torch.bfloat16, layers: int | None = None, as_the_engine: bool = True
+) -> Iterator[Model]:
+    """Have the published model as the engine runs it, or as diffusers does; tensors made inside are fake.
 
     layers: how many the transformer has, fewer to be faster: each takes the same, one after the other.
     """
@@ -132,6 +151,8 @@ def build(dtype: torch.dtype = torch.bfloat16, layers: int | None = None) -> Ite
         transformer.blocks = transformer.blocks[:layers]
         put_into(transformer, dtype, transformer._keep_in_fp32_modules)
         put_into(text_encoder, dtype)
-        use_lean_blocks(transformer)
+        if as_the_engine:
+            use_lean_blocks(transformer)
+            use_lean_layers(parts["vae"])
         text_encoder.encoder.embed_tokens = text_encoder.shared
         yield Model(transformer, text_encoder, parts["vae"], dtype)  # type: ignore[arg-type]

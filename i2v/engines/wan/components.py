@@ -22,6 +22,7 @@ from i2v.core.schema import MemoryPlan
 from i2v.engines.diffusion.folder import Folder
 from i2v.engines.diffusion.placement import DTYPES, PlacedParts, homes
 from i2v.engines.wan.transformer import use_lean_blocks
+from i2v.engines.wan.vae import use_lean_layers
 
 # What decides over the noise, and what the sampler has code for (`solver`).
 _SCHEDULE = ("num_train_timesteps", "prediction_type", "use_flow_sigmas")
@@ -69,8 +70,8 @@ class Components(PlacedParts):
 
     def blocks_of(self, part: nn.Module) -> Sequence[nn.Module]:
         if part is self.text_encoder:
-            return (self.text_encoder.shared, *cast("nn.ModuleList", self.text_encoder.encoder.block))
-        return tuple(cast("nn.ModuleList", self.transformer.blocks)) if part is self.transformer else ()
+            return (part.get_submodule("shared"), *part.get_submodule("encoder.block").children())
+        return tuple(part.get_submodule("blocks").children()) if part is self.transformer else ()
 
     def scheduler(self, flow_shift: float) -> UniPCMultistepScheduler:
         """Return a scheduler of its own for each run, since diffusers' schedulers carry state."""
@@ -101,6 +102,7 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
     text_encoder.encoder.embed_tokens = text_encoder.shared
     vae = source.filled("vae", vae, home, torch.float32)
     use_lean_blocks(transformer)
+    use_lean_layers(vae)
     return Components(
         tokenizer=load_tokenizer(source),
         text_encoder=text_encoder,

@@ -70,8 +70,8 @@ def _preview() -> tuple[tuple[float, float, float], ...]:
 
 
 def _presets() -> dict[str, Preset]:
-    """Return sizes by area: 949 squared is 704 x 1280."""
-    numbers = {"quick": (640, 25), "standard": (832, 40), "high": (949, 50), "extreme": (1088, 60)}
+    """Return sizes by area: 960 squared is about 704 x 1280."""
+    numbers = {"quick": (640, 25), "standard": (832, 40), "high": (960, 50), "extreme": (1088, 60)}
     return {
         name: Preset(area_side=side, num_frames=121, num_inference_steps=steps, fps=24, guidance_scale=5.0)
         for name, (side, steps) in numbers.items()
@@ -85,7 +85,7 @@ WAN_TI2V_5B = EngineSpec(
     implementation="i2v.engines.wan.engine:WanEngine",
     memory="i2v.engines.wan.memory:MEMORY",
     multiple=32,
-    native_area_side=949,
+    native_area_side=960,
     trained_frames=(121, 121),
     trained_fps=(24, 24),
     default_negative_prompt=_NEGATIVE_PROMPT,

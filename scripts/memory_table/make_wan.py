@@ -8,8 +8,8 @@ minutes on one core.
 The form of the model, found by simulating (`wan_model`):
 
 - A step's peak depends on its tokens, a fourth of its latents, in pieces of the line: it bends where tokens
-  begin to be taken in chunks. Twice the tokens in chunks twice as large take twice as much, and so do two
-  rows. Attention looks at all tokens of the clip: operations grow as their square.
+  begin to be taken in chunks. Twice the tokens in chunks twice as large take twice as much; two rows hardly
+  less than that. Attention looks at all tokens of the clip: operations grow as their square.
 - Encoding and decoding grow as pixels do. Decoding holds what the convolutions along time keep of the frames
   before: from the third latent frame on, no more than that.
 """
@@ -83,7 +83,9 @@ def main() -> None:
     step, read = {}, {}
     for dtype in (torch.bfloat16, torch.float32):
         with build(dtype, layers=2) as model:
-            step[dtype.itemsize] = [model.step(*shape_of(tokens)).elements for tokens in TOKENS]
+            step[dtype.itemsize] = {
+                rows: [model.step(*shape_of(tokens), rows).elements for tokens in TOKENS] for rows in (1, 2)
+            }
             read[dtype.itemsize] = model.read(1).elements
     table |= {"step": step, "read": read, "flops": table["flops"] | {"step": step_flops(layers)}}
     TABLE.write_text(printed(table), encoding="utf-8")

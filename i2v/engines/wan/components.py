@@ -98,7 +98,9 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
     kept = transformer._keep_in_fp32_modules  # by diffusers too
     transformer = source.filled("transformer", transformer, home, dtype, kept)
     text_encoder.encoder.embed_tokens = None  # the file has it once
-    text_encoder = source.filled("text_encoder", text_encoder, encoders_home, dtype)
+    # float16 is too narrow for the end of its feed-forward layers, which transformers keeps in float32 then
+    kept = ["wo"] if dtype == torch.float16 else []
+    text_encoder = source.filled("text_encoder", text_encoder, encoders_home, dtype, kept)
     text_encoder.encoder.embed_tokens = text_encoder.shared
     vae = source.filled("vae", vae, home, torch.float32)
     use_lean_blocks(transformer)

@@ -13,7 +13,7 @@ import torch
 from diffusers import AutoencoderKLWan
 from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d, unpatchify
 
-from i2v.core.errors import Notice
+from i2v.core.errors import I2VError, Notice
 from i2v.engines.base import Decoded
 from i2v.engines.diffusion.pixels import to_uint8
 
@@ -28,6 +28,9 @@ def decode_frames(vae: AutoencoderKLWan, latents: torch.Tensor, tiling: bool = F
     With `tiling`, frames larger than `TILE` are decoded in tiles of that size, each for the whole clip, which
     is not exact; a notice says so. The clip is then held in CPU memory, 12 bytes a pixel, and no frame comes
     before the last tile.
+
+    Raises:
+        I2VError: `decode.nan_float32`: numbers are not finite.
     """
     scale = vae.config.scale_factor_spatial
     if tiling and max(latents.shape[3:]) > TILE // scale:
@@ -37,7 +40,7 @@ def decode_frames(vae: AutoencoderKLWan, latents: torch.Tensor, tiling: bool = F
             notices = ()
         return
     for part in decode_latents(vae, latents):
-        yield Decoded(to_uint8(part))
+        yield Decoded(to_uint8(_checked(part)))
 
 
 def decode_latents(vae: AutoencoderKLWan, latents: torch.Tensor) -> Iterator[torch.Tensor]:
@@ -67,11 +70,17 @@ def _decode_in_tiles(vae: AutoencoderKLWan, latents: torch.Tensor) -> torch.Tens
                 ..., top // scale : (top + len(rows)) // scale, left // scale : (left + len(columns)) // scale
             ]
             weight, done = rows[:, None] * columns, 0
-            for pixels in decode_latents(vae, of_tile):
+            for pixels in map(_checked, decode_latents(vae, of_tile)):
                 part = clip[done : done + len(pixels), :, top : top + len(rows), left : left + len(columns)]
                 part += pixels.cpu() * weight
                 done += len(pixels)
     return clip
+
+
+def _checked(pixels: torch.Tensor) -> torch.Tensor:
+    if not torch.isfinite(pixels).all():
+        raise I2VError("decode.nan_float32")
+    return pixels
 
 
 def fades(side: int) -> list[tuple[int, torch.Tensor]]:

@@ -57,7 +57,7 @@ class _Table(TypedDict):
     tile: int
     chunk_tokens: int
     tokens: list[int]
-    step: dict[str, list[int]]  # of one row
+    step: dict[str, dict[str, list[int]]]  # by the rows at once
     read: dict[str, int]  # of one prompt
     encode: float  # of a pixel
     decode: float
@@ -164,12 +164,12 @@ def _tokens(table: _Table, generation: Generation) -> int:
 
 
 def _step_bytes(table: _Table, generation: Generation, plan: MemoryPlan) -> int:
-    known, peaks = table["tokens"], table["step"][str(ITEM_BYTES[plan.dtype])]
     rows = _rows(generation) // _passes(generation, plan)
+    known, peaks = table["tokens"], table["step"][str(ITEM_BYTES[plan.dtype])][str(rows)]
     # What grows does so with tokens and chunk alike: at c times both, it is c times as much.
-    chunks = rows * (plan.chunk_tokens or table["chunk_tokens"]) / table["chunk_tokens"]
+    chunks = (plan.chunk_tokens or table["chunk_tokens"]) / table["chunk_tokens"]
     fixed = interpolated(known, peaks, 0)
-    peak = interpolated(known, peaks, rows * _tokens(table, generation) / chunks)
+    peak = interpolated(known, peaks, _tokens(table, generation) / chunks)
     return round(fixed + (peak - fixed) * chunks)
 
 

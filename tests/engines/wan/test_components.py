@@ -61,3 +61,10 @@ def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
     with pytest.raises(ModelUnavailable, match=name):
         load_components(WAN_TI2V_5B, folder, PLAN)
+
+
+def test_in_float16_what_overflows_stays_in_float32(wan_folder: Path) -> None:
+    encoder = load_components(WAN_TI2V_5B, wan_folder, MemoryPlan("cpu", "float16")).text_encoder
+    names = {name for name, tensor in encoder.named_parameters() if tensor.dtype == torch.float32}
+    assert names == {f"encoder.block.{index}.layer.1.DenseReluDense.wo.weight" for index in range(2)}
+    assert encoder(torch.ones(1, 3, dtype=torch.int64)).last_hidden_state.isfinite().all()

@@ -10,6 +10,7 @@ import torch
 from diffusers import AutoencoderKLWan
 from numpy.typing import NDArray
 
+from i2v.core.errors import I2VError
 from i2v.engines.wan.decode import STRIDE, TILE, decode_frames, fades
 from tests.peak_memory import PeakMemory
 from tests.tiny_wan import tiny_vae
@@ -81,3 +82,9 @@ def test_nothing_is_kept_from_clip_to_clip(vae: AutoencoderKLWan) -> None:
 
     halted = next(first())
     assert np.array_equal(next(first()), halted)
+
+
+def test_numbers_that_are_not_finite_are_no_frames(vae: AutoencoderKLWan) -> None:
+    with pytest.raises(I2VError) as caught:
+        next(decode_frames(vae, latents(2, 2, 2) * torch.nan))
+    assert caught.value.code == "decode.nan_float32"

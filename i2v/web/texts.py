@@ -24,9 +24,7 @@ _SUMMARIES = {
     "Moves what is in the picture, as the prompt says": "按提示词让画面中的物体动起来",
     "Small, short clips of camera moves, to try i2v": "简短的小尺寸运镜视频，用于试用",
     "Moves between photos at chosen frames, as the prompt says": "按提示词在指定帧的图片之间生成动作",
-    "Five seconds at 24 frames a second from a photo and a prompt, English or Chinese": (
-        "用一张照片和中文或英文提示词生成每秒 24 帧的五秒视频"
-    ),
+    "Five seconds as the prompt says, in English or Chinese": "按中文或英文提示词生成五秒视频",
     "Moves what is in the picture, by itself: no prompt": "自动让画面动起来，不用提示词",
     "Pans, zooms and turns the photo itself, sharp at any size": "平移、缩放、旋转原图，任何尺寸都清晰",
 }

@@ -81,7 +81,7 @@ def _presets() -> dict[str, Preset]:
 WAN_TI2V_5B = EngineSpec(
     name="wan-ti2v-5b",
     title="Wan 2.2 TI2V-5B",
-    summary="Five seconds at 24 frames a second from a photo and a prompt, English or Chinese",
+    summary="Five seconds as the prompt says, in English or Chinese",
     implementation="i2v.engines.wan.engine:WanEngine",
     memory="i2v.engines.wan.memory:MEMORY",
     multiple=32,

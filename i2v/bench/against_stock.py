@@ -21,6 +21,7 @@ _STOCK = {
     "i2v.engines.i2vgen_xl.engine:I2VGenXLEngine": "i2v.engines.i2vgen_xl.stock:StockEngine",
     "i2v.engines.svd.engine:SVDEngine": "i2v.engines.svd.stock:StockEngine",
     "i2v.engines.animatediff.engine:AnimateDiffEngine": "i2v.engines.animatediff.stock:StockEngine",
+    "i2v.engines.wan.engine:WanEngine": "i2v.engines.wan.stock:StockEngine",
 }
 
 # Levels of 255 that frames may be apart. In float32 sums in another order make 1. In half precision steps

@@ -64,6 +64,10 @@ CHINESE: dict[str, str] = {
     },
     **{f"option.{name}.{key}": said for name in _ANIMATEDIFFS for key, said in _ANIMATEDIFF.items()},
     **{f"option.{name}.{key}": said for name in ("svd", "svd-xt") for key, said in _SVD.items()},
+    "option.wan-ti2v-5b.flow_shift": "噪声偏移",
+    "option.wan-ti2v-5b.flow_shift.help": (
+        "各步在强噪声处停留多久，运动和构图在那里形成：5 为模型发布时的值，小尺寸视频约用 3，越大动得越多。"
+    ),
 }
 
 

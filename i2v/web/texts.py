@@ -26,6 +26,7 @@ _SUMMARIES = {
     "Moves between photos at chosen frames, as the prompt says": "按提示词在指定帧的图片之间生成动作",
     "AnimateDiff in 4 or 8 steps": "只需 4 步或 8 步的 AnimateDiff",
     "AnimateDiff in 4 to 8 steps, with a negative prompt": "只需 4 到 8 步的 AnimateDiff，可用反向提示词",
+    "Five seconds as the prompt says, in English or Chinese": "按中文或英文提示词生成五秒视频",
     "Moves what is in the picture, by itself: no prompt": "自动让画面动起来，不用提示词",
     "Pans, zooms and turns the photo itself, sharp at any size": "平移、缩放、旋转原图，任何尺寸都清晰",
 }

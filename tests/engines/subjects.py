@@ -33,6 +33,7 @@ from tests.fake_family.specs import ENTRY
 from tests.tiny_animatediff import write_tiny_animatediff
 from tests.tiny_model import write_tiny_model
 from tests.tiny_svd import write_tiny_svd
+from tests.tiny_wan import write_tiny_wan
 
 ENTRIES = [EntryPoint(name=place, value=place, group=GROUP) for place in BUILT_IN]
 OTHERS = [ENTRY, *entry_points(group=GROUP)]
@@ -42,6 +43,7 @@ MAKERS: Mapping[str, Callable[[Path], None]] = {
     "i2v.engines.i2vgen_xl": write_tiny_model,
     "i2v.engines.svd": write_tiny_svd,
     "i2v.engines.animatediff": write_tiny_animatediff,
+    "i2v.engines.wan": write_tiny_wan,
     "tests.fake_family": write_folder,
 }
 

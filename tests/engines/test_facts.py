@@ -26,7 +26,7 @@ from i2v.weights.folders import INDEX
 from tests.engines.subjects import ENTRIES, MAKERS, OTHERS, SPECS, asked, package_of, request_fields
 
 HEAVY = ("torch", "diffusers", "transformers", "accelerate", "safetensors")
-CPU = DeviceInfo("cpu", "CPU", 2**34, 2**34, 2**34)
+CPU = DeviceInfo("cpu", "CPU", 2**36, 2**36, 2**36)
 CARD = DeviceInfo("cuda", "NVIDIA GeForce RTX 4090", 24 * 2**30, 24 * 2**30, 2**36)
 PLANS = [MemoryPlan("cpu", "float32"), MemoryPlan("cuda", "bfloat16"), MemoryPlan("cuda", "float16", 3)]
 

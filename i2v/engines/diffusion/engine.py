@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from numpy.typing import NDArray
+from torch import nn
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InsufficientMemory, Notice
@@ -24,7 +25,7 @@ from i2v.core.schema import Generation, MemoryPlan
 from i2v.core.stages import Stage
 from i2v.engines.base import Conditioned, Decoded, Denoised, Event, Inputs
 from i2v.engines.camera.options import CameraPathOptions
-from i2v.engines.diffusion.camera_path import camera_frames
+from i2v.engines.diffusion.camera_path import CameraFrames, camera_frames
 from i2v.engines.diffusion.placement import PlacedParts
 from i2v.engines.diffusion.shortage import out_of_memory
 from i2v.engines.diffusion.vae import encode
@@ -116,12 +117,17 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
         self._reference: torch.Tensor | None = None
         self._state: State | None = None
         self._begun = 0  # the step that denoising begins with
-        self._decoded = 0  # frames
+        self.decoded = 0  # frames
 
     @property
-    @abstractmethod
-    def options(self) -> CameraPathOptions:
-        """The options of the clip, which say where the camera goes."""
+    def options(self) -> CameraPathOptions | None:
+        """The options of the clip where they say where the camera goes."""
+        return None
+
+    @property
+    def conditioners(self) -> tuple[nn.Module, ...]:
+        """What `condition` and `encode` find on the device; none where a family brings parts there itself."""
+        return (*self.components.encoders, self.components.vae)
 
     def prepare(self) -> None:
         """Have the weights that the clip asks for, where it can ask for others than the model's own."""
@@ -129,10 +135,10 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
 
     @abstractmethod
     def condition(self, inputs: Inputs) -> tuple[Given, tuple[Notice, ...]]:
-        """Encode what no step changes, and say what there is to say of it; the encoders are on the device."""
+        """Encode what no step changes, and say what there is to say of it."""
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
-        """(1, 3, H, W) in [-1, 1] -> (1, C, h, w), scaled as latents are; the VAE is on the device."""
+        """(1, 3, H, W) in [-1, 1] -> (1, C, h, w), scaled as latents are."""
         return encode(cast("AutoencoderKL", self.components.vae), pixels.to(self.components.device))
 
     @abstractmethod
@@ -151,9 +157,13 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
     def steps(self, given: Given, start: State, plan: MemoryPlan) -> Iterator[StepDone[State]]:
         """Denoise from `start` on; what denoises is on the device."""
 
+    def left(self, latents: torch.Tensor) -> torch.Tensor:
+        """Return what is needed of a clip's latents for the frames from `decoded` on."""
+        return latents.narrow(self.frames_axis, self.decoded, self.generation.num_frames - self.decoded)
+
     @abstractmethod
     def frames(self, latents: torch.Tensor, plan: MemoryPlan) -> Iterator[Decoded]:
-        """Decode latents of the frames that are left; the VAE is on the device."""
+        """Decode the frames from `decoded` on out of what is `left`; the VAE is on the device."""
 
     def notices(self) -> tuple[Notice, ...]:
         """Return what was found since the last time it was asked."""
@@ -168,9 +178,9 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
         components.settle(plan.offload)  # here, where running out of memory is provided for
         if self._given is None:
             self.prepare()
-            camera = camera_frames(self.options, self.generation, self.inputs, self.engine.plan.threads)
+            camera = self._camera()
             inputs = self.inputs if camera is None else replace(self.inputs, image=camera.first)
-            with components.on_device(*components.encoders, components.vae):
+            with components.on_device(*self.conditioners):
                 if camera is not None:
                     self._reference = camera.encode(self.encode)[None].movedim(1, self.frames_axis)
                 self._given, said = self.condition(inputs)
@@ -185,6 +195,11 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
             yield from self._denoise(self._given, self._state, plan)
         yield from self._decode(self._state, plan)
 
+    def _camera(self) -> CameraFrames | None:
+        if self.options is None:
+            return None
+        return camera_frames(self.options, self.generation, self.inputs, self.engine.plan.threads)
+
     def _denoise(self, given: Given, start: State, plan: MemoryPlan) -> Generator[Event]:
         with self.components.on_device(*self.components.denoisers):
             for step in self.steps(given, start, plan):
@@ -197,13 +212,10 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
                 yield Denoised(done, of, shown, self.notices())
 
     def _decode(self, state: State, plan: MemoryPlan) -> Generator[Event]:
-        left = state.latents.narrow(
-            self.frames_axis, self._decoded, self.generation.num_frames - self._decoded
-        )
         with self.components.on_device(self.components.vae):
-            for part in self.frames(left, plan):
-                self._decoded += len(part.frames)
-                if self._decoded == self.generation.num_frames:
+            for part in self.frames(self.left(state.latents), plan):
+                self.decoded += len(part.frames)
+                if self.decoded == self.generation.num_frames:
                     self.stage = None
                 yield replace(part, notices=(*part.notices, *self.notices()))
 

@@ -42,6 +42,7 @@ def estimated(
     weights: Mapping[str, int],
     plan: MemoryPlan,
     generation: Generation,
+    streamed: Mapping[str, int] | None = None,
 ) -> Estimate:
     """Return the estimate of a clip.
 
@@ -50,9 +51,15 @@ def estimated(
         resident: the parts whose weights are on the device in each stage; `encoders`: those that "encoders"
             offloads.
         weights: bytes of each part; "vae" encodes and decodes.
+        streamed: bytes that are on the device at once of parts whose blocks come one by one where they are
+            offloaded (`PlacedParts.blocks_of`).
     """
+    away = {"none": (), "encoders": tuple(encoders), "model": tuple(weights)}[plan.offload]
+    there = dict(weights)
+    if plan.device != "cpu":
+        there |= {part: count for part, count in (streamed or {}).items() if part in away}
     stages = tuple(
-        StageEstimate(stage, sum(weights[part] for part in resident[stage]), activations, flops)
+        StageEstimate(stage, sum(there[part] for part in resident[stage]), activations, flops)
         for stage, (activations, flops) in figures.items()
     )
     if plan.device == "cpu":
@@ -61,10 +68,9 @@ def estimated(
     if plan.device == "cpu":
         taken = most + PROCESS_BYTES + enlarging
         return Estimate(stages, taken, taken, process_bytes=PROCESS_BYTES)
-    encoding = sum(weights[part] for part in encoders)
-    away = {"none": 0, "encoders": encoding, "model": sum(weights.values())}[plan.offload]
-    moved = away + (weights["vae"] if plan.offload == "model" else 0)
-    return Estimate(stages, most + CONTEXT_BYTES, CUDA_PROCESS_BYTES + away + enlarging, moved)
+    at_home = sum(weights[part] for part in away)
+    moved = at_home + (weights["vae"] if plan.offload == "model" else 0)
+    return Estimate(stages, most + CONTEXT_BYTES, CUDA_PROCESS_BYTES + at_home + enlarging, moved)
 
 
 def resident_parts(

@@ -124,15 +124,25 @@ class Folder:
                 raise self.unreadable(self.path / name, f"{key} is {effective[key]}, known: {values}")
         return config
 
-    def filled(self, part: str, model: Model, home: torch.device, dtype: torch.dtype) -> Model:
+    def filled(
+        self,
+        part: str,
+        model: Model,
+        home: torch.device,
+        dtype: torch.dtype,
+        in_float32: Collection[str] = (),
+    ) -> Model:
         """Return `model`, as `build` made it, with the values of `part` at `home`, for inference.
 
         While a file is read, its tensors may be there twice (as stored, and in `dtype`): fill the largest
         model first. Raises `ModelUnavailable`.
+
+        Args:
+            in_float32: names of modules and parameters, wherever they are, that are not put into `dtype`.
         """
         stem = "model" if part.endswith("_encoder") else "diffusion_pytorch_model"
         path, tensors = self.tensors(part, stem)
-        assign(model, path, tensors, home, dtype)
+        assign(model, path, tensors, home, dtype, in_float32)
         return model.eval().requires_grad_(False)
 
     def tensors(self, part: str, stem: str) -> tuple[Path, dict[str, torch.Tensor]]:
@@ -165,24 +175,32 @@ def assign(
     tensors: Mapping[str, torch.Tensor],
     device: torch.device,
     dtype: torch.dtype,
+    in_float32: Collection[str] = (),
 ) -> None:
     """Put `tensors`, those of the file `path`, into `model`, which was built on the meta device.
 
+    All are put into `dtype`, but for those with one of the names `in_float32` on their way.
     Raises `ModelUnavailable` for one that does not fit, as `match_tensors` does.
     """
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    names = match_tensors(path, found, expected)
-    values = {name: tensors[old].to(device, dtype) for name, old in names.items()}
+    names, in_float32 = match_tensors(path, found, expected), frozenset(in_float32)
+    values = {
+        name: tensors[old].to(device, dtype if in_float32.isdisjoint(name.split(".")) else torch.float32)
+        for name, old in names.items()
+    }
     model.load_state_dict(values, assign=True)
     _restore_constants(model, device)
 
 
 def _restore_constants(model: nn.Module, device: torch.device) -> None:
-    """Give the buffers that no file holds their values: the meta device has made them without."""
+    """Give the buffers that no file holds their values, where the meta device has made them without."""
     for module in model.modules():
         for name, buffer in module.named_buffers(recurse=False):
             if name not in module._non_persistent_buffers_set:
+                continue
+            if not buffer.is_meta:
+                module.register_buffer(name, buffer.to(device), persistent=False)
                 continue
             if name != "position_ids":
                 raise TypeError(

@@ -6,7 +6,7 @@ Owns when parts move. Which parts a model has, and what they compute, is its fam
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import cast
 
@@ -20,13 +20,12 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 
 
 class PlacedParts(ABC):
-    """Base of a family's components: a UNet, a VAE, and what encodes the request.
+    """Base of a family's components: what denoises, a VAE, and what encodes the request.
 
     Tensors are made on `device`, where the parts compute. When they do not, the encoders' weights are at
     `encoders_home`, the others' at `home`: `device` too, unless the plan offloads.
     """
 
-    unet: nn.Module
     vae: nn.Module
     device: torch.device
     home: torch.device
@@ -39,9 +38,13 @@ class PlacedParts(ABC):
         """What is used in the first stage alone."""
 
     @property
+    @abstractmethod
     def denoisers(self) -> tuple[nn.Module, ...]:
         """What a denoising step runs."""
-        return (self.unet,)
+
+    def blocks_of(self, part: nn.Module) -> Sequence[nn.Module]:
+        """Return what of `part` is on the device only while it runs, where the part is offloaded."""
+        return ()
 
     @property
     def vae_scale_factor(self) -> int:
@@ -59,7 +62,7 @@ class PlacedParts(ABC):
             for part in parts:
                 encodes = any(part is encoder for encoder in self.encoders)
                 if (self.encoders_home if encodes else self.home) != self.device:
-                    phase.enter_context(copied(part, self.device))
+                    phase.enter_context(copied(part, self.device, self.blocks_of(part)))
             yield
 
     def settle(self, offload: Offload) -> None:
@@ -82,15 +85,17 @@ class PlacedParts(ABC):
 
 
 @contextmanager
-def copied(part: nn.Module, device: torch.device) -> Iterator[None]:
+def copied(part: nn.Module, device: torch.device, blocks: Sequence[nn.Module] = ()) -> Iterator[None]:
     """Have copies of the part's tensors on `device` in their place inside.
 
     What is at home stays there: weights do not change, so that nothing has to be copied back. A change of the
-    copies ends with them.
+    copies ends with them. Of `blocks`, which are modules of `part`, there are copies only while they run.
     """
+    apart = {module for block in blocks for module in block.modules()}
     stores = [
         cast("dict[str, torch.Tensor | None]", store)
         for module in part.modules()
+        if module not in apart
         for store in (module._parameters, module._buffers)
     ]
     home = [dict(store) for store in stores]
@@ -106,10 +111,32 @@ def copied(part: nn.Module, device: torch.device) -> Iterator[None]:
                     copies[tensor] = nn.Parameter(copy, tensor.requires_grad) if is_parameter else copy
                 store[name] = copies[tensor]
         copies.clear()
-        yield
+        with ExitStack() as streams:
+            for block in blocks:
+                streams.enter_context(_streamed(block, device))
+            yield
     finally:
         for store, tensors in zip(stores, home, strict=True):
             store.update(tensors)
+
+
+@contextmanager
+def _streamed(block: nn.Module, device: torch.device) -> Iterator[None]:
+    """Have `block` copied to `device` whenever it is called inside, for as long as it runs."""
+    running = ExitStack()
+
+    def fetch(*_: object) -> None:
+        running.enter_context(copied(block, device))
+
+    def drop(*_: object) -> None:
+        running.close()
+
+    with (
+        running,
+        block.register_forward_pre_hook(fetch),
+        block.register_forward_hook(drop, always_call=True),
+    ):
+        yield
 
 
 def homes(device: torch.device, offload: Offload) -> tuple[torch.device, torch.device]:

@@ -62,6 +62,10 @@ class Components(PlacedParts):
     def encoders(self) -> tuple[nn.Module, ...]:
         return (self.image_encoder, self.text_encoder)
 
+    @property
+    def denoisers(self) -> tuple[nn.Module, ...]:
+        return (self.unet,)
+
     def scheduler(self) -> DDIMScheduler:
         """Return a scheduler of its own for each run, since diffusers' schedulers carry state."""
         return DDIMScheduler.from_config(self.scheduler_config)

@@ -49,6 +49,10 @@ class Components(PlacedParts):
     def encoders(self) -> tuple[nn.Module, ...]:
         return (self.image_encoder,)
 
+    @property
+    def denoisers(self) -> tuple[nn.Module, ...]:
+        return (self.unet,)
+
     def scheduler(self) -> EulerDiscreteScheduler:
         """Return a scheduler of its own for each run, since diffusers' schedulers carry state."""
         return EulerDiscreteScheduler.from_config(self.scheduler_config)

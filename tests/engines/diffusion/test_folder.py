@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import ModelUnavailable
 from i2v.core.schema import MemoryPlan
+from i2v.engines.diffusion.folder import assign
 from i2v.engines.i2vgen_xl.components import load_components
 
 PLAN = MemoryPlan("cpu", "float32")
@@ -149,3 +151,21 @@ def test_a_pickle_is_never_read(tiny_spec: EngineSpec, folder: Path) -> None:
     (folder / UNET).unlink()
     with pytest.raises(ModelUnavailable, match="missing"):
         load_components(tiny_spec, folder, PLAN)
+
+
+def test_chosen_modules_are_filled_in_float32_and_constants_that_have_a_value_keep_it(tmp_path: Path) -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm, self.layer = nn.Linear(1, 1), nn.Linear(1, 1)
+            self.register_buffer("angles", torch.zeros(2), persistent=False)
+
+    tensors = {name: torch.ones(1, 1) if "weight" in name else torch.ones(1) for name in Model().state_dict()}
+    with torch.device("meta"):
+        model = Model()
+    with pytest.raises(TypeError, match="angles has no value"):
+        assign(model, tmp_path, tensors, torch.device("cpu"), torch.bfloat16)
+    model.angles = torch.tensor([1.0, 2.0])
+    assign(model, tmp_path, tensors, torch.device("cpu"), torch.bfloat16, ["norm"])
+    assert (model.norm.weight.dtype, model.layer.weight.dtype) == (torch.float32, torch.bfloat16)
+    assert model.angles.tolist() == [1.0, 2.0]

@@ -22,6 +22,10 @@ class Parts(PlacedParts):
     def encoders(self) -> tuple[nn.Module, ...]:
         return (self.encoder,)
 
+    @property
+    def denoisers(self) -> tuple[nn.Module, ...]:
+        return (self.unet,)
+
 
 @pytest.mark.parametrize(
     ("offload", "expected"),
@@ -84,6 +88,44 @@ def test_tied_weights_and_buffers_are_copied_once_and_a_changed_copy_is_forgotte
         part.half()
     assert part.one.weight is part.other.weight
     assert (part.one.weight.dtype, part.count.tolist()) == (torch.float32, [1, 1, 1])
+
+
+class Stack(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(1, 1)
+        self.blocks = nn.ModuleList(nn.Linear(1, 1) for _ in range(3))
+        self.there: list[list[bool]] = []
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        for block in self.blocks:
+            states = block(self.first(states))
+        return states
+
+
+def test_blocks_are_copied_one_by_one_and_come_back_whatever_happens() -> None:
+    part = Stack().requires_grad_(False)
+    before = [*part.parameters()]
+
+    def note(*_: object) -> None:
+        part.there.append([parameter.device == OTHER for parameter in part.parameters()][::2])
+        if len(part.there) == 5:
+            raise MemoryError
+
+    def run() -> None:
+        with copied(part, OTHER, part.blocks):
+            assert part.blocks[0].weight.device == CPU
+            for block in part.blocks:
+                block.register_forward_pre_hook(note)
+            for _ in range(2):
+                part(torch.empty(1, device=OTHER))
+
+    with pytest.raises(MemoryError):
+        run()
+    one_by_one = [[True, index == 0, index == 1, index == 2] for index in range(3)]
+    assert part.there == [*one_by_one, *one_by_one[:2]]
+    assert all(now is at_home for now, at_home in zip(part.parameters(), before, strict=True))
+    assert part.blocks[0](torch.ones(1)).device == CPU, "no hook is left"
 
 
 def test_a_copy_that_runs_out_of_memory_leaves_all_at_home(monkeypatch: pytest.MonkeyPatch) -> None:

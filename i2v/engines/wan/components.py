@@ -1,0 +1,136 @@
+"""A folder in the Hugging Face layout -> the parts of the model, or an error naming file and tensor.
+
+Owns which parts there are, how each is built, and where each is at home. How a file is read is
+`diffusion.folder`'s business; what a component computes is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanTransformer3DModel
+from diffusers.models.transformers.transformer_wan import WanRotaryPosEmbed
+from torch import nn
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, UMT5Config, UMT5EncoderModel
+
+from i2v.core.engine_spec import EngineSpec
+from i2v.core.schema import MemoryPlan
+from i2v.engines.diffusion.folder import Folder
+from i2v.engines.diffusion.placement import DTYPES, PlacedParts, homes
+from i2v.engines.wan.transformer import use_lean_blocks
+from i2v.engines.wan.vae import use_lean_layers
+
+# What decides over the noise, and what the sampler has code for (`solver`).
+_SCHEDULE = ("num_train_timesteps", "prediction_type", "use_flow_sigmas")
+_SAMPLED: dict[str, tuple[object, ...]] = {
+    "prediction_type": ("flow_prediction",),
+    "use_flow_sigmas": (True,),
+    "use_dynamic_shifting": (False,),
+    "shift_terminal": (None,),
+    "solver_order": (2,),
+    "solver_type": ("bh2",),
+    "predict_x0": (True,),
+    "lower_order_final": (True,),
+    "disable_corrector": ([],),
+    "thresholding": (False,),
+    "final_sigmas_type": ("zero",),
+}
+
+
+@dataclass
+class Components(PlacedParts):
+    """The loaded model in `dtype`, but for the VAE, which is in float32 as it is published."""
+
+    tokenizer: PreTrainedTokenizerBase
+    text_encoder: UMT5EncoderModel
+    vae: AutoencoderKLWan
+    transformer: WanTransformer3DModel
+    scheduler_config: dict[str, Any]
+    device: torch.device
+    home: torch.device
+    encoders_home: torch.device
+    dtype: torch.dtype
+    is_settled: bool = True
+
+    @property
+    def encoders(self) -> tuple[nn.Module, ...]:
+        return (self.text_encoder,)
+
+    @property
+    def denoisers(self) -> tuple[nn.Module, ...]:
+        return (self.transformer,)
+
+    @property
+    def vae_scale_factor(self) -> int:
+        return int(self.vae.config.scale_factor_spatial)
+
+    def blocks_of(self, part: nn.Module) -> Sequence[nn.Module]:
+        if part is self.text_encoder:
+            return (part.get_submodule("shared"), *part.get_submodule("encoder.block").children())
+        return tuple(part.get_submodule("blocks").children()) if part is self.transformer else ()
+
+    def scheduler(self, flow_shift: float) -> UniPCMultistepScheduler:
+        """Return a scheduler of its own for each run, since diffusers' schedulers carry state."""
+        return UniPCMultistepScheduler.from_config(self.scheduler_config, flow_shift=flow_shift)
+
+
+def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Components:
+    """Load every component from `folder` in the plan's dtype, straight to where it is at home.
+
+    Raises:
+        ModelUnavailable: a file is missing or unreadable, or a tensor is missing, unexpected or misshapen.
+    """
+    source = Folder(spec, folder)
+    source.check_class("WanPipeline")  # of text to video: diffusers' class for pictures reads the same files
+    if not source.json("model_index.json").get("expand_timesteps"):
+        raise source.unreadable(folder / "model_index.json", "expand_timesteps is not set: another Wan model")
+    device, dtype = torch.device(plan.device), DTYPES[plan.dtype]
+    home, encoders_home = homes(device, plan.offload)
+
+    transformer = source.build("transformer", WanTransformer3DModel.from_config)
+    text_encoder = source.build("text_encoder", lambda config: UMT5EncoderModel(UMT5Config(**config)))
+    vae = source.build("vae", AutoencoderKLWan.from_config)
+    _set_positions(transformer)
+    kept = transformer._keep_in_fp32_modules  # by diffusers too
+    transformer = source.filled("transformer", transformer, home, dtype, kept)
+    text_encoder.encoder.embed_tokens = None  # the file has it once
+    # float16 is too narrow for the end of its feed-forward layers, which transformers keeps in float32 then
+    kept = ["wo"] if dtype == torch.float16 else []
+    text_encoder = source.filled("text_encoder", text_encoder, encoders_home, dtype, kept)
+    text_encoder.encoder.embed_tokens = text_encoder.shared
+    vae = source.filled("vae", vae, home, torch.float32)
+    use_lean_blocks(transformer)
+    use_lean_layers(vae)
+    return Components(
+        tokenizer=load_tokenizer(source),
+        text_encoder=text_encoder,
+        vae=vae,
+        transformer=transformer,
+        scheduler_config=source.scheduler(UniPCMultistepScheduler, _SCHEDULE, _SAMPLED),
+        device=device,
+        home=home,
+        encoders_home=encoders_home,
+        dtype=dtype,
+    )
+
+
+def load_tokenizer(source: Folder) -> PreTrainedTokenizerBase:
+    """Return the tokenizer of a model's folder; raises `ModelUnavailable`."""
+    source.file("tokenizer/tokenizer.json")
+    folder = source.path / "tokenizer"
+    try:
+        return cast("PreTrainedTokenizerBase", AutoTokenizer.from_pretrained(folder, local_files_only=True))
+    except (OSError, ValueError, KeyError) as error:
+        raise source.unreadable(folder, error) from error
+
+
+def _set_positions(transformer: WanTransformer3DModel) -> None:
+    """Give the rotary embedding, which no file holds, its values: it was built without."""
+    config = transformer.config
+    transformer.rope = WanRotaryPosEmbed(
+        config.attention_head_dim, tuple(config.patch_size), config.rope_max_seq_len
+    )

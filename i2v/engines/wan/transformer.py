@@ -1,0 +1,126 @@
+"""What the transformer predicts at one step: diffusers' forward, in less memory.
+
+The first frame is the picture, at time 0, all others are at the step's time. diffusers tells every token its
+time, in tensors of six times the activations and in float32; here the two times are told once. What looks at
+one token alone is run for so many tokens at a time. The same numbers up to rounding.
+
+This knows nothing of schedulers, guidance scales or pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from diffusers import WanTransformer3DModel
+from diffusers.models.normalization import FP32LayerNorm
+from diffusers.models.transformers.transformer_wan import WanTransformerBlock
+from torch import nn
+
+# Tokens that are taken at a time. What is held of these is little next to the activations.
+CHUNK_TOKENS = 2**13
+
+Rotary = tuple[torch.Tensor, torch.Tensor]  # cosines and sines, each (1, N, 1, head)
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """How `total` tokens are taken: the first `still` are the picture's."""
+
+    still: int
+    total: int
+    chunk: int
+
+    def __iter__(self) -> Iterator[tuple[slice, int]]:
+        """Yield the tokens of each piece, and their time: 0 for the picture's, 1 for the step's."""
+        for row, (begin, end) in enumerate(((0, self.still), (self.still, self.total))):
+            for start in range(begin, end, self.chunk):
+                yield slice(start, min(start + self.chunk, end)), row
+
+
+class LeanBlock(nn.Module):
+    """diffusers' `WanTransformerBlock`, over its layers and under their names."""
+
+    def __init__(self, block: WanTransformerBlock) -> None:
+        super().__init__()
+        self.norm1, self.attn1 = block.norm1, block.attn1
+        self.norm2, self.attn2 = block.norm2, block.attn2
+        self.norm3, self.ffn = block.norm3, block.ffn
+        self.scale_shift_table = block.scale_shift_table
+
+    def forward(
+        self, states: torch.Tensor, text: torch.Tensor, time: torch.Tensor, rotary: Rotary, pieces: Pieces
+    ) -> torch.Tensor:
+        """(B, N, C) -> (B, N, C), written to `states` itself. text: (B, T, C); time: (2, 6, C)."""
+        shift, scale, gate, late_shift, late_scale, late_gate = (
+            self.scale_shift_table + time.float()
+        ).unbind(1)
+        normed = torch.empty_like(states)
+        for piece, row in pieces:
+            normed[:, piece] = modulated(self.norm1, states[:, piece], scale[row], shift[row])
+        attended = self.attn1(normed, None, None, rotary)
+        del normed
+        for piece, row in pieces:
+            part = states[:, piece]
+            part.copy_(part.float() + attended[:, piece] * gate[row])
+        del attended
+        for piece, row in pieces:
+            part = states[:, piece]
+            part += self.attn2(self.norm2(part.float()).type_as(part), text, None, None)
+            inner = self.ffn(modulated(self.norm3, part, late_scale[row], late_shift[row]))
+            part.copy_(part.float() + inner.float() * late_gate[row])
+        return states
+
+
+def modulated(
+    norm: FP32LayerNorm, states: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor
+) -> torch.Tensor:
+    """(B, n, C) -> (B, n, C): normed in float32, scaled and shifted by (C,)."""
+    normed: torch.Tensor = norm(states.float()).mul_(1 + scale).add_(shift)
+    return normed.type_as(states)
+
+
+def use_lean_blocks(transformer: WanTransformer3DModel) -> None:
+    """Put them into `transformer`, whose tensors keep their names and values."""
+    transformer.blocks = nn.ModuleList(LeanBlock(block) for block in transformer.blocks)
+
+
+def predict(
+    transformer: WanTransformer3DModel,
+    latents: torch.Tensor,
+    timestep: torch.Tensor,
+    text: torch.Tensor,
+    chunk_tokens: int = 0,
+) -> torch.Tensor:
+    """Return the (B, C, F, h, w) velocity of `latents` (1, C, F, h, w) under each of the B rows of `text`.
+
+    Args:
+        latents: of which the first frame is the picture's.
+        timestep: of no dimension, of all frames but the first.
+        text: (B, T, D) states of the text encoder.
+        chunk_tokens: that are taken at a time; 0 for `CHUNK_TOKENS`.
+    """
+    count = len(text)
+    rotary: Rotary = transformer.rope(latents)
+    patches = transformer.patch_embedding(latents.to(text.dtype))
+    frames, height, width = patches.shape[2:]
+    tokens = patches.flatten(2).transpose(1, 2)
+    states = tokens.expand(count, -1, -1).contiguous() if count > 1 else tokens.contiguous()
+    del patches, tokens
+    pieces = Pieces(height * width, states.shape[1], chunk_tokens or CHUNK_TOKENS)
+    times = torch.stack([torch.zeros_like(timestep), timestep]).float()
+    time, projected, context, _ = transformer.condition_embedder(times, text)
+    for block in transformer.blocks:
+        states = block(states, context, projected.unflatten(1, (6, -1)), rotary, pieces)
+    shift, scale = (transformer.scale_shift_table + time[:, None]).unbind(1)
+    output = torch.cat(
+        [
+            transformer.proj_out(modulated(transformer.norm_out, states[:, piece], scale[row], shift[row]))
+            for piece, row in pieces
+        ],
+        dim=1,
+    )
+    grid = output.view(count, frames, height, width, *transformer.config.patch_size, -1)
+    # (B, f, h, w, pt, ph, pw, C) -> (B, C, f pt, h ph, w pw)
+    return grid.permute(0, 7, 1, 4, 2, 5, 3, 6).flatten(6, 7).flatten(4, 5).flatten(2, 3)

@@ -1,0 +1,59 @@
+"""i2v.engines.wan.conditioning: prompts and picture as diffusers encodes them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from diffusers.pipelines.wan.pipeline_wan_i2v import prompt_clean
+from PIL import Image
+
+from i2v.core.schema import Generation
+from i2v.engines.wan.conditioning import cleaned, condition, encode_texts
+from i2v.engines.wan.engine import WanEngine
+from i2v.engines.wan.specs import WAN_TI2V_5B
+
+
+@pytest.mark.parametrize(
+    "text", ["a  cat\n turns", "镜头向左，猫转头！", "Rock &amp;amp; roll", "“quoted” schÃ¶n", "", "\ufeffa"]
+)
+def test_prompts_are_cleaned_as_stock_cleans_them(text: str) -> None:
+    assert cleaned(text) == prompt_clean(text)
+
+
+def test_what_is_cut_off_a_prompt_is_said(engine: WanEngine, clip: Generation, image: Image.Image) -> None:
+    long = "a cat pans left " * 128 + "the camera turns"  # 4 x 128 tokens are one more than fit
+    given, (notice,) = condition(engine.components, WAN_TI2V_5B, replace(clip, prompt=long), image)
+    assert (notice.code, notice.params["limit"]) == ("prompt.truncated", 512)
+    assert notice.params["removed"] == "left the camera turns"
+    assert given.prompt_embeds.shape[:2] == (2, 512)
+
+
+def test_without_guidance_the_negative_prompt_is_not_encoded(
+    engine: WanEngine, clip: Generation, image: Image.Image
+) -> None:
+    given, _ = condition(engine.components, WAN_TI2V_5B, replace(clip, guidance_scale=1.0), image)
+    assert len(given.prompt_embeds) == 1
+    assert len(given.split(2)) == 1
+
+
+@torch.inference_mode()
+def test_after_its_end_a_text_says_nothing(engine: WanEngine) -> None:
+    states, removed = encode_texts(engine.components, ["a cat", ""], 16)
+    assert removed == ["", ""]
+    assert states[0, :3].abs().sum(-1).min() > 0
+    assert states[0, 3:].abs().max() == 0
+    alone, _ = encode_texts(engine.components, ["a cat"], 16)
+    assert (states[0] - alone[0]).abs().max() <= 1e-6
+
+
+@torch.inference_mode()
+def test_the_picture_takes_the_place_of_the_first_latent_frame(
+    engine: WanEngine, clip: Generation, image: Image.Image
+) -> None:
+    given, _ = condition(engine.components, WAN_TI2V_5B, clip, image)
+    latents = torch.randn(1, 48, 3, 4, 6)
+    placed = given.placed(latents)
+    assert torch.equal(placed[:, :, :1], given.first_frame)
+    assert torch.equal(placed[:, :, 1:], latents[:, :, 1:])

@@ -1,0 +1,188 @@
+"""i2v.engines.wan.memory: the checked-in figures against published shapes and new simulations.
+
+The simulations run the engine on fake tensors, so these also say when the engine has changed and the table
+has not: then `python -m scripts.memory_table.make_wan`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from i2v.core.schema import DeviceInfo, Generation, MemoryPlan
+from i2v.core.settings import load_settings
+from i2v.core.stages import Stage
+from i2v.engines.wan.decode import TILE
+from i2v.engines.wan.memory import MEMORY, _table
+from i2v.engines.wan.specs import WAN_TI2V_5B
+from i2v.engines.wan.transformer import CHUNK_TOKENS
+from i2v.memory.model import Estimate, StageEstimate
+from i2v.memory.plan import plan_memory
+from i2v.weights.tensors import published_shapes
+from scripts.memory_table.wan_model import Model, build
+
+BRAIN = MemoryPlan("cuda", "bfloat16")
+SINGLE = MemoryPlan("cpu", "float32")
+GIB = 2**30
+NEAR = 0.05
+
+
+def clip(height: int, width: int, frames: int, guidance_scale: float = 5.0) -> Generation:
+    return Generation(
+        prompt="a cat", negative_prompt="", width=width, height=height, generated_width=width,
+        generated_height=height, fit="keep", num_frames=frames, fps=24, target_fps=24,
+        num_inference_steps=50, guidance_scale=guidance_scale, seed=0, engine="wan-ti2v-5b",
+    )  # fmt: skip
+
+
+PUBLISHED = clip(704, 1280, 121)
+
+
+def figures(asked: Generation, plan: MemoryPlan = BRAIN) -> Estimate:
+    found = MEMORY.estimate(WAN_TI2V_5B, asked, plan)
+    assert found is not None
+    return found
+
+
+def stage(name: Stage, asked: Generation, plan: MemoryPlan = BRAIN) -> StageEstimate:
+    found = figures(asked, plan).stage(name)
+    assert found is not None
+    return found
+
+
+def test_weights_are_those_of_the_published_files() -> None:
+    for part, tensors in published_shapes(WAN_TI2V_5B).items():
+        assert _table()["weights"][part] == sum(math.prod(shape) for shape in tensors.values())
+    assert (_table()["chunk_tokens"], _table()["tile"]) == (CHUNK_TOKENS, TILE)
+
+
+def test_another_architecture_is_not_estimated() -> None:
+    assert MEMORY.estimate(replace(WAN_TI2V_5B, tensor_table=""), PUBLISHED, BRAIN) is None
+
+
+@pytest.mark.parametrize("plan", [BRAIN, replace(BRAIN, cfg_passes=2, offload="model"), SINGLE], ids=str)
+def test_more_frames_and_more_pixels_never_take_less(plan: MemoryPlan) -> None:
+    for grown in (
+        [clip(512, 512, frames) for frames in range(5, 122, 4)],
+        [clip(side, side, 41) for side in range(64, 961, 64)],
+    ):
+        for before, after in pairwise(grown):
+            small, large = figures(before, plan), figures(after, plan)
+            assert small.device_bytes <= large.device_bytes
+            assert small.flops < large.flops
+
+
+def test_each_option_takes_less_of_its_stage() -> None:
+    plain = figures(PUBLISHED)
+    for name, changes in (
+        (Stage.DENOISE, {"cfg_passes": 2}),
+        (Stage.CONDITION, {"offload": "encoders"}),
+        (Stage.DENOISE, {"offload": "encoders"}),
+        (Stage.DENOISE, {"offload": "model"}),
+        (Stage.DECODE, {"offload": "model"}),
+        (Stage.DECODE, {"vae_tiling": True}),
+    ):
+        less, whole = stage(name, PUBLISHED, replace(BRAIN, **changes)), plain.stage(name)
+        assert whole is not None
+        assert less.bytes < whole.bytes, changes
+
+
+def test_offloaded_blocks_are_copied_for_every_step_and_pass() -> None:
+    transformer = 2 * _table()["weights"]["transformer"]
+    once, twice = (
+        figures(PUBLISHED, replace(BRAIN, offload="model", cfg_passes=passes)).moved_bytes
+        for passes in (1, 2)
+    )
+    assert once > 50 * transformer
+    assert twice - once == 50 * transformer
+    assert figures(PUBLISHED, replace(BRAIN, offload="encoders")).moved_bytes < 1.2e10
+
+
+def test_a_clip_that_is_decoded_in_tiles_is_held_in_cpu_memory() -> None:
+    tiled = figures(PUBLISHED, replace(BRAIN, vae_tiling=True)).ram_bytes
+    assert tiled - figures(PUBLISHED).ram_bytes == 121 * 704 * 1280 * 3 * 4
+    small = clip(256, 256, 121)
+    assert figures(small, replace(BRAIN, vae_tiling=True)) == figures(small), "one tile is no tile"
+
+
+def test_what_costs_least_changes_first_and_no_way_changes_frames() -> None:
+    ways = list(MEMORY.ways_down(replace(BRAIN, decode_chunk=7, chunk_tokens=100), PUBLISHED))
+    assert [(way.offload, way.cfg_passes) for way in ways] == [
+        ("none", 1), ("none", 2), ("encoders", 1), ("encoders", 2), ("model", 1), ("model", 2),
+    ]  # fmt: skip
+    assert {(way.decode_chunk, way.chunk_tokens, way.vae_tiling) for way in ways} == {(7, 100, False)}
+    assert {way.cfg_passes for way in MEMORY.ways_down(BRAIN, clip(704, 1280, 121, 1.0))} == {1}
+    assert len(list(MEMORY.ways_down(BRAIN, PUBLISHED, kept={"cfg_passes"}))) == 3
+
+
+@pytest.mark.parametrize(
+    ("free", "offload", "tiled"),
+    [
+        (8, "model", True),
+        (12, "model", True),
+        (16, "model", True),
+        (24, "model", False),
+        (48, "none", False),
+    ],
+)
+def test_what_a_card_holds(free: int, offload: str, tiled: bool) -> None:
+    card = DeviceInfo("cuda", "NVIDIA GeForce RTX 4090", free * GIB, free * GIB, 64 * GIB)
+    planned = plan_memory(WAN_TI2V_5B, PUBLISHED, card, load_settings().engine)
+    assert planned.fits
+    assert (planned.plan.offload, planned.plan.vae_tiling) == (offload, tiled)
+
+
+# --- against fresh simulations, at sizes that were not fitted
+
+
+@pytest.fixture(scope="module")
+def published() -> Iterator[Model]:
+    with build() as model:
+        yield model
+
+
+LARGE = [
+    (704, 1280, 121, 5.0, {}),
+    (704, 1280, 121, 5.0, {"cfg_passes": 2}),
+    (704, 1280, 121, 1.0, {}),
+    (480, 832, 81, 5.0, {"chunk_tokens": 2048}),
+    (1280, 704, 49, 5.0, {}),
+]
+SMALL = [(256, 448, 25, 5.0, {})]
+
+
+@pytest.mark.parametrize(
+    "case", [*SMALL, *(pytest.param(case, marks=pytest.mark.slow) for case in LARGE)], ids=str
+)
+def test_steps_are_as_simulated(published: Model, case: tuple[int, int, int, float, dict[str, int]]) -> None:
+    height, width, frames, scale, changes = case
+    plan, asked = replace(BRAIN, **changes), clip(height, width, frames, scale)  # type: ignore[arg-type]
+    rows = 2 if scale > 1 else 1
+    shape = (height // 16, width // 16, (frames - 1) // 4 + 1)
+    cost = published.step(*shape, rows, min(plan.cfg_passes, rows), plan.chunk_tokens)
+    estimate = stage(Stage.DENOISE, asked, plan)
+    memory, flops = estimate.activations / cost.elements - 1, estimate.flops / 50 / cost.flops - 1
+    print(f"{case}: {cost.elements / GIB:.2f} GiB, estimate {memory:+.1%}, operations {flops:+.1%}")
+    assert abs(memory) <= NEAR
+    assert abs(flops) <= NEAR
+
+
+@pytest.mark.parametrize(("height", "width"), [(192, 320), pytest.param(704, 1280, marks=pytest.mark.slow)])
+def test_encoding_and_decoding_are_as_simulated(published: Model, height: int, width: int) -> None:
+    asked = clip(height, width, 21, 1.0)
+    found, read = stage(Stage.CONDITION, asked), published.read(1)
+    encoded, decoded = published.encode(height, width), published.decode(height, width, 6)
+    assert found.activations == pytest.approx(max(encoded.elements, read.elements), rel=NEAR)
+    assert found.flops == pytest.approx(encoded.flops + read.flops, rel=NEAR)
+    for plan, cost in (
+        (BRAIN, decoded.elements),
+        (replace(BRAIN, vae_tiling=True), published.decode(min(height, TILE), min(width, TILE), 6).elements),
+    ):
+        estimate = stage(Stage.DECODE, asked, plan)
+        print(f"{height} x {width}: {cost / GIB:.2f} GiB, {estimate.activations / cost - 1:+.1%}")
+        assert estimate.activations == pytest.approx(cost, rel=NEAR)
+        assert estimate.flops == pytest.approx(decoded.flops, rel=NEAR)

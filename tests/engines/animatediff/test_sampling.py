@@ -7,7 +7,8 @@ from dataclasses import replace
 from i2v.core.schema import Generation
 from i2v.engines.animatediff.conditioning import condition
 from i2v.engines.animatediff.engine import AnimateDiffEngine
-from i2v.engines.animatediff.sampling import denoise, initial_state, schedule_for
+from i2v.engines.animatediff.samplers import sampler_for
+from i2v.engines.animatediff.sampling import denoise, initial_state
 from i2v.engines.animatediff.specs import ANIMATEDIFF
 from i2v.engines.base import Inputs
 
@@ -15,8 +16,8 @@ from i2v.engines.base import Inputs
 def test_the_schedule_is_that_of_diffusers_scheduler(engine: AnimateDiffEngine, clip: Generation) -> None:
     scheduler = engine.components.scheduler()
     scheduler.set_timesteps(25)
-    schedule = schedule_for(engine.components, replace(clip, num_inference_steps=25))
-    assert list(schedule.timesteps) == scheduler.timesteps.tolist()
+    sampler = sampler_for(engine.components, replace(clip, num_inference_steps=25))
+    assert list(sampler.timesteps) == scheduler.timesteps.tolist()
 
 
 def test_denoising_goes_on_from_a_state_by_another_plan(

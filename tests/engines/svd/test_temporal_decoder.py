@@ -34,6 +34,7 @@ def test_frames_of_a_clip_know_of_one_another(engine: SVDEngine) -> None:
     assert (apart - decode_clip(decoder, latents)).abs().max() > 1e-2
 
 
+@pytest.mark.slow
 def test_it_holds_a_fraction_of_what_diffusers_holds(engine: SVDEngine) -> None:
     vae = engine.components.vae
     latents = torch.randn(12, 4, 16, 16)

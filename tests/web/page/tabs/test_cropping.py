@@ -152,6 +152,7 @@ def test_the_box_is_resized_by_its_corners_and_keeps_a_chosen_shape(visit: Visit
     assert made(house, before).right == 1
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_a_finger_moves_the_box(visit: Visit, house: House) -> None:
     page = visit(width=390, locale="zh-CN", has_touch=True)

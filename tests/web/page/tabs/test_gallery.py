@@ -406,6 +406,7 @@ def test_a_clip_is_deleted_by_pressing_twice_and_a_new_one_comes_by_itself_and_i
     expect(page.locator("#i2v-engine input:checked")).to_have_value("rehearsal")
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_what_is_ticked_stays_ticked_and_is_downloaded_and_deleted_together(
     visit: Visit, house: House, clips: tuple[str, str]

@@ -258,6 +258,7 @@ def tall_picture() -> dict[str, object]:
     return {"name": "tall.png", "mimeType": "image/png", "buffer": buffer.getvalue()}
 
 
+@pytest.mark.slow
 def test_at_1440_the_button_is_above_the_fold_and_a_portrait_leaves_room_for_cancel(
     visit: Visit, gates: Gates
 ) -> None:
@@ -286,6 +287,7 @@ def test_at_1440_the_button_is_above_the_fold_and_a_portrait_leaves_room_for_can
     assert len(set(heights)) == 1
 
 
+@pytest.mark.slow
 def test_borders_keep_what_would_be_cut(visit: Visit) -> None:
     page = visit()
     page.set_input_files("#i2v-picture input[type=file]", tall_picture())
@@ -423,6 +425,7 @@ def test_axe_finds_nothing_serious_on_any_tab(visit: Visit, house: House, scheme
     assert found == {tab: {} for tab in SHOWN}
 
 
+@pytest.mark.slow
 def test_gradios_own_words_are_in_the_pages_language_and_not_in_the_browsers(visit: Visit) -> None:
     page = visit()
     page.click("#i2v-language label:has-text('简体中文')")

@@ -170,6 +170,7 @@ def test_a_chosen_model_that_is_missing_is_fetched_beside_the_choice(
     assert not house.service.models.missing(spec)
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_a_licence_is_accepted_with_the_button_that_names_it(visit: Visit, house: House) -> None:
     page = visit("system")

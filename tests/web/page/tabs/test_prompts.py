@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.web.browser import Visit, keep_asking, needs_chromium
@@ -52,6 +53,7 @@ def test_a_prompt_that_was_used_can_be_used_again_kept_and_deleted(visit: Visit,
     expect(opener).to_be_focused()
 
 
+@pytest.mark.slow
 def test_settings_are_saved_under_a_name_used_again_and_deleted(visit: Visit) -> None:
     page = visit(locale="zh-CN")
     keep_asking(page)

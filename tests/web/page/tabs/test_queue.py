@@ -244,6 +244,7 @@ def test_a_job_is_watched_and_others_are_cancelled_retried_and_opened_also_with_
     expect(page.locator(f"#i2v-frame video[src*='{second}']")).to_be_visible()
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_on_a_phone_the_queue_follows_the_language_and_comes_back_after_another_tab(
     visit: Visit, house: House

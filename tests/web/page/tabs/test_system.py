@@ -133,6 +133,7 @@ def test_messages_that_were_given_up_are_sent_again_at_the_press_of_a_button(tmp
 # --- in a browser
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_on_a_phone_this_machine_is_checked_at_the_press_of_a_button(visit: Visit, house: House) -> None:
     page = visit("system", width=390)

@@ -36,7 +36,7 @@ from i2v.jobs.batches import BatchStore, join
 from i2v.jobs.database import Database
 from i2v.jobs.deliveries import Deliveries
 from i2v.jobs.devices import Devices
-from i2v.jobs.imported import Imports
+from i2v.jobs.imported import FINGERPRINT, Imports
 from i2v.jobs.library import Library, get_page
 from i2v.jobs.migrations import MIGRATIONS
 from i2v.jobs.model import (
@@ -401,12 +401,12 @@ class JobStore:
             return [files_of(row) for row in rows.fetchall()]
 
     def recent_runs(self, limit: int = 100) -> list[tuple[Generation, Result]]:
-        """Return what the last jobs to succeed were and took, newest first, to estimate others by."""
+        """Return what the last jobs to succeed here were and took, newest first, to estimate others by."""
         with self._database.read() as db:
             rows = db.execute(
-                """SELECT id, generation, result FROM jobs WHERE status = 'succeeded'
+                """SELECT id, generation, result FROM jobs WHERE status = 'succeeded' AND fingerprint != ?
                    ORDER BY seq DESC LIMIT ?""",
-                [limit],
+                [FINGERPRINT, limit],
             ).fetchall()
         return [run for row in rows if (run := run_of(row)) is not None]
 

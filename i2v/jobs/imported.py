@@ -2,7 +2,8 @@
 
 Owns what is carried over: what was asked for, what came of it, when, whose it was, its star and tags, and
 what its picture is called. Left behind are device, batch, webhook, idempotency key and request id. Nothing is
-written to the outbox: nobody is told of an old job as of a new one. Deliberately does not know files: who brings a job in says where they are.
+written to the outbox: nobody is told of an old job as of a new one. Deliberately does not know files: who
+brings a job in says where they are.
 """
 
 from __future__ import annotations

@@ -162,13 +162,16 @@ class JobStore:
                     change = f"UPDATE jobs SET batch = ?, revision = {NEXT} WHERE id = ?"
                     db.execute(change, [new.place.batch, earlier["id"]])
                 return get_job(db, earlier["id"])
-            self._check_room(db)
-            self._check_quota(db, new.user, new.quota)
-            self._check_day(db, new.user, new.quota)
+            self._check_all(db, new.user, new.quota)
             if db.execute("SELECT 1 FROM jobs WHERE output = ? COLLATE NOCASE", [new.output]).fetchone():
                 raise OutputTaken(new.output)
             insert_job(db, new, self._clock())
             return get_job(db, new.id)
+
+    def check_room(self, user: str | None = None, quota: Quota = NO_QUOTA) -> None:
+        """Raise `QueueFull` as `submit` would now: so that no picture is decoded in vain."""
+        with self._database.read() as db:
+            self._check_all(db, user, quota)
 
     def get(self, job_id: str) -> Job:
         """Return the job; raise `InvalidRequest` (`job.unknown`), as all methods that take an id do."""
@@ -414,6 +417,11 @@ class JobStore:
 
     def _write(self, durable: bool = True) -> AbstractContextManager[sqlite3.Connection]:
         return counted(self._database, durable)
+
+    def _check_all(self, db: sqlite3.Connection, user: str | None, quota: Quota) -> None:
+        self._check_room(db)
+        self._check_quota(db, user, quota)
+        self._check_day(db, user, quota)
 
     def _check_room(self, db: sqlite3.Connection) -> None:
         queued = db.execute("SELECT count(*) FROM jobs WHERE status = 'queued'").fetchone()[0]

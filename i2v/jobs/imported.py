@@ -1,8 +1,9 @@
 """A job of another installation, as JSON that nothing is believed of, and its row here.
 
-Owns what is carried over: what was asked for, what came of it, when, whose it was and its star. Left behind
-are batch, webhook, idempotency key and request id. Nothing is written to the outbox: nobody is told of an
-old job as of a new one. Deliberately does not know files: who brings a job in says where they are.
+Owns what is carried over: what was asked for, what came of it, when, whose it was, its star and tags, and
+what its picture is called. Left behind are device, batch, webhook, idempotency key and request id. Nothing is
+written to the outbox: nobody is told of an old job as of a new one. Deliberately does not know files: who
+brings a job in says where they are.
 """
 
 from __future__ import annotations
@@ -15,16 +16,19 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import cast
 
-from i2v.core.errors import read_notices
+from i2v.core.errors import InvalidRequest, read_notices
+from i2v.core.file_names import picture_name
 from i2v.core.results import Result
 from i2v.core.schema import Generation, PlannedMemory
 from i2v.core.stored import read_as
 from i2v.core.users import MAX_NAME
 from i2v.jobs.database import Database
+from i2v.jobs.library import MAX_TAGS, tag_of
 from i2v.jobs.model import FinalStatus, Job, JsonObject, OutputTaken, PastAttempt, Phase
 from i2v.jobs.rows import dump
 from i2v.jobs.table import NEXT, counted, get_job
 
+FINGERPRINT = "imported"  # of what was asked for elsewhere; compared only where there is an idempotency key
 MAX_INPUTS = 100  # pictures of one job; a request takes fewer
 MAX_NUMBER = 2**31 - 1  # of frames, pixels, steps, attempts
 MAX_SECONDS = 253_402_300_799.0  # since 1970: the end of the year 9999, the last that dates are written of
@@ -62,6 +66,8 @@ class PortableJob:
     history: tuple[PastAttempt, ...] = ()
     starred: bool = False
     owner: str | None = None
+    tags: tuple[str, ...] = ()
+    picture_name: str = ""
 
     @classmethod
     def of(cls, job: Job) -> PortableJob:
@@ -90,6 +96,8 @@ class PortableJob:
             history=job.history,
             starred=job.starred,
             owner=job.user,
+            tags=job.tags,
+            picture_name=job.picture_name,
         )
 
     @classmethod
@@ -111,7 +119,7 @@ class PortableJob:
             raise ValueError("its owner is no name")
         read_notices(list(job.notices))
         job.result_at(Path("x"))
-        return job
+        return replace(job, tags=_tags(job.tags), picture_name=picture_name(job.picture_name))
 
     def _check_numbers(self) -> None:
         """Raise `ValueError` for numbers that a job cannot have, and that others would stumble over."""
@@ -145,6 +153,16 @@ class PortableJob:
         return replace(self, id=hashlib.sha256(told.encode()).hexdigest()[:32])
 
 
+def _tags(given: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        tags = tuple(sorted({tag_of(tag) for tag in given}))
+    except InvalidRequest as error:
+        raise ValueError(error.message) from error
+    if len(tags) > MAX_TAGS:
+        raise ValueError("it has too many tags")
+    return tags
+
+
 class Imports:
     """The part of a `JobStore` that takes in jobs of other installations."""
 
@@ -167,7 +185,7 @@ class Imports:
         with counted(self._database) as db:
             if db.execute("SELECT 1 FROM jobs WHERE id = ?", [job.id]).fetchone():
                 return False
-            if db.execute("SELECT 1 FROM jobs WHERE output = ?", [str(output)]).fetchone():
+            if db.execute("SELECT 1 FROM jobs WHERE output = ? COLLATE NOCASE", [str(output)]).fetchone():
                 raise OutputTaken(str(output))
             _insert(db, job, inputs, output)
             publish()
@@ -185,7 +203,7 @@ def _insert(db: sqlite3.Connection, job: PortableJob, inputs: tuple[str, ...], o
     result = job.result_at(output)
     values: dict[str, object] = {
         "id": job.id,
-        "fingerprint": "imported",  # it is compared only where there is an idempotency key
+        "fingerprint": FINGERPRINT,
         "request": dump(job.request),
         "generation": dump(asdict(job.generation)),
         "plan": None if job.plan is None else dump(asdict(job.plan)),
@@ -207,6 +225,8 @@ def _insert(db: sqlite3.Connection, job: PortableJob, inputs: tuple[str, ...], o
         "finished_at": job.finished_at,
         "starred": job.starred,
         "user": job.owner,
+        "tags": dump(job.tags),
+        "picture_name": job.picture_name,
     }
     names, places = ", ".join(values), ", ".join(f":{name}" for name in values)
     db.execute(

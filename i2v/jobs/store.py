@@ -36,7 +36,7 @@ from i2v.jobs.batches import BatchStore, join
 from i2v.jobs.database import Database
 from i2v.jobs.deliveries import Deliveries
 from i2v.jobs.devices import Devices
-from i2v.jobs.imported import Imports
+from i2v.jobs.imported import FINGERPRINT, Imports
 from i2v.jobs.library import Library, get_page
 from i2v.jobs.migrations import MIGRATIONS
 from i2v.jobs.model import (
@@ -162,13 +162,16 @@ class JobStore:
                     change = f"UPDATE jobs SET batch = ?, revision = {NEXT} WHERE id = ?"
                     db.execute(change, [new.place.batch, earlier["id"]])
                 return get_job(db, earlier["id"])
-            self._check_room(db)
-            self._check_quota(db, new.user, new.quota)
-            self._check_day(db, new.user, new.quota)
+            self._check_all(db, new.user, new.quota)
             if db.execute("SELECT 1 FROM jobs WHERE output = ? COLLATE NOCASE", [new.output]).fetchone():
                 raise OutputTaken(new.output)
             insert_job(db, new, self._clock())
             return get_job(db, new.id)
+
+    def check_room(self, user: str | None = None, quota: Quota = NO_QUOTA) -> None:
+        """Raise `QueueFull` as `submit` would now: so that no picture is decoded in vain."""
+        with self._database.read() as db:
+            self._check_all(db, user, quota)
 
     def get(self, job_id: str) -> Job:
         """Return the job; raise `InvalidRequest` (`job.unknown`), as all methods that take an id do."""
@@ -401,12 +404,12 @@ class JobStore:
             return [files_of(row) for row in rows.fetchall()]
 
     def recent_runs(self, limit: int = 100) -> list[tuple[Generation, Result]]:
-        """Return what the last jobs to succeed were and took, newest first, to estimate others by."""
+        """Return what the last jobs to succeed here were and took, newest first, to estimate others by."""
         with self._database.read() as db:
             rows = db.execute(
-                """SELECT id, generation, result FROM jobs WHERE status = 'succeeded'
+                """SELECT id, generation, result FROM jobs WHERE status = 'succeeded' AND fingerprint != ?
                    ORDER BY seq DESC LIMIT ?""",
-                [limit],
+                [FINGERPRINT, limit],
             ).fetchall()
         return [run for row in rows if (run := run_of(row)) is not None]
 
@@ -414,6 +417,11 @@ class JobStore:
 
     def _write(self, durable: bool = True) -> AbstractContextManager[sqlite3.Connection]:
         return counted(self._database, durable)
+
+    def _check_all(self, db: sqlite3.Connection, user: str | None, quota: Quota) -> None:
+        self._check_room(db)
+        self._check_quota(db, user, quota)
+        self._check_day(db, user, quota)
 
     def _check_room(self, db: sqlite3.Connection) -> None:
         queued = db.execute("SELECT count(*) FROM jobs WHERE status = 'queued'").fetchone()[0]

@@ -124,13 +124,14 @@ class Batches:
         picture: bytes,
         key: str | None = None,
         others: Sequence[bytes] = (),
+        picture_name: str = "",
     ) -> Job:
         """Accept a job as the batch's last row; its own fields go before those of the batch.
 
-        Raises as `Service.submit` does.
+        picture_name: of the picture's file, for where `name` is empty. Raises as `Service.submit` does.
         """
         batch, place = self.own(batch_id), Place(batch_id, _checked_name(name))
-        return self._service.submit(batch.fields | fields, picture, key, others, place)
+        return self._service.submit(batch.fields | fields, picture, key, others, place, name or picture_name)
 
     def add(self, batch_id: str, pictures: Iterable[Picture]) -> None:
         """Keep the pictures; when this returns, they are on the disk, and will be made jobs in their order.

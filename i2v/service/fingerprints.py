@@ -14,7 +14,9 @@ def fingerprint(
     request: GenerationRequest, picture: bytes, others: Sequence[bytes], webhook: Receiver | None = None
 ) -> str:
     """Return a digest of all that was asked for, the pictures included."""
-    later = {name for name in ("inputs", "crop", "device") if not getattr(request, name)}
+    later = {
+        name for name in ("inputs", "crop", "device", "checkpoint", "loras") if not getattr(request, name)
+    }
     fields = request.model_dump(exclude=later)  # as before there were any
     digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
     digest.update(picture)

@@ -128,7 +128,7 @@ def _check(archive: Reader, db: sqlite3.Connection) -> None:
         raise archive.damaged(f"{DATABASE}: {state if state != 'ok' else 'it has no tables'}")
     if version > known:
         raise I2VError("database.newer", path=DATABASE, found=version, known=known)
-    names = [row[0] for row in db.execute("SELECT input FROM jobs")]
+    names = [row[0] for row in db.execute("SELECT input FROM jobs UNION ALL SELECT id FROM jobs")]
     names += [
         row[0]
         for row in db.execute(
@@ -137,7 +137,7 @@ def _check(archive: Reader, db: sqlite3.Connection) -> None:
     ]
     names += [row[0] for row in db.execute("SELECT picture FROM batch_rows WHERE picture IS NOT NULL")]
     if wrong := next((name for name in names if not re.fullmatch(_NAME, str(name))), None):
-        raise archive.damaged(f"{DATABASE}: {wrong!r} is no picture's name")
+        raise archive.damaged(f"{DATABASE}: {wrong!r} is no picture's or job's name")
 
 
 def _rename(archive: Reader, db: sqlite3.Connection, outputs: Path) -> list[_Video]:
@@ -150,7 +150,7 @@ def _rename(archive: Reader, db: sqlite3.Connection, outputs: Path) -> list[_Vid
         has_video = name in archive.files
         hidden = outputs.absolute() / hidden_name(job)
         path = _free_path(archive, name if has_video and deleted_at is None else None, outputs, output, taken)
-        taken.add(path.name)
+        taken.add(path.name.lower())
         if has_video:
             videos.append(_Video(name, path if deleted_at is None else hidden))
         db.execute(
@@ -175,7 +175,7 @@ def _free_path(archive: Reader, video: str | None, outputs: Path, old: str, take
         path = outputs.absolute() / (f"{stem}.mp4" if number == 1 else f"{stem}_{number}.mp4")
         is_there = os.path.lexists(path)
         is_it = is_there and video is not None and archive.files[video].is_of(path)
-        if path.name not in taken and (is_it or not is_there):
+        if path.name.lower() not in taken and (is_it or not is_there):
             return path
         number += 1
 

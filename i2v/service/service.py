@@ -22,7 +22,7 @@ from i2v.core.file_names import picture_name as picture_name_of
 from i2v.core.log_context import current_request_id
 from i2v.core.schema import DeviceInfo, GenerationRequest, PlannedMemory
 from i2v.core.settings import Settings
-from i2v.core.users import current_user
+from i2v.core.users import NO_QUOTA, current_user
 from i2v.host import data_folder
 from i2v.jobs.model import (
     ALL,
@@ -197,6 +197,8 @@ class Service:
         request = self._planner.check({name: fields[name] for name in fields if name != "webhook"})
         _check_count(request, others)
         self._readiness.check()
+        if idempotency_key is None:  # with one, it may be there already
+            self._store.check_room(None if user is None else user.name, quota_of(user))
         with ExitStack() as parts:
             new = []
             for each in (picture, *others):
@@ -278,7 +280,9 @@ class Service:
         return job
 
     def retry(self, job_id: str) -> Job:
-        job = self._store.retry(self.own(job_id).id, quota_of(current_user()))
+        job, user = self.own(job_id), current_user()
+        is_own = user is not None and user.name == job.user  # others' quotas are not known here
+        job = self._store.retry(job.id, quota_of(user) if is_own else NO_QUOTA)
         self._executor.wake()
         return job
 

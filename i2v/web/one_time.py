@@ -91,6 +91,7 @@ class OneTime:
         try:
             file = cast("BinaryIO", TemporaryFile(dir=self._folder))  # noqa: SIM115
             file.write(picture)
+            file.flush()  # a full disk is found here, and not when it is read
         except OSError as error:
             raise not_stored(self._folder, error) from error
         with self._lock:

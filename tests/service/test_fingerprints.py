@@ -14,3 +14,9 @@ def test_all_that_was_asked_for_counts() -> None:
         fingerprint(first, b"x", [b"y", b"z"]), fingerprint(first, b"x", [b"yz"]),
     }  # fmt: skip
     assert len(made) == 5
+
+
+def test_a_request_without_new_fields_is_what_it_was_before_there_were_any() -> None:
+    """A key that was used before an upgrade finds its job."""
+    before = "5bdfdceb9354337e0f22a74bcf7e575bfc4ec58d772aee15f95dd953f2f17ae1"
+    assert fingerprint(GenerationRequest.parse({"prompt": "a"}), b"x", []) == before

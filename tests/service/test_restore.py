@@ -125,6 +125,7 @@ def test_names_that_lead_out_of_the_house_are_refused(tmp_path: Path, name: str)
     ("change", "said"),
     [
         ("UPDATE jobs SET input = '../../secret'", "no picture"),
+        ("UPDATE jobs SET id = '../../x' WHERE status = 'failed'", "or job"),  # kept frames go by it
         ("UPDATE jobs SET other_inputs = '[\"/etc/passwd\"]'", "no picture"),
         ("PRAGMA user_version = 99", "version"),
         ("DROP TABLE jobs", "no such table"),
@@ -193,3 +194,20 @@ def test_wherever_the_last_step_is_cut_off_a_start_ends_it(
     with working(there) as service:
         for job in service.page("succeeded").jobs:
             assert service.thumbnail(job.id)
+
+
+def test_letters_of_another_case_are_another_video_s_name(tmp_path: Path) -> None:
+    home, there, file = full_house(tmp_path / "home"), stage(tmp_path / "there"), tmp_path / "house.zip"
+    with closing(sqlite3.connect(home.database)) as db:
+        for status, name in (("failed", "Sea.mp4"), ("succeeded", "sea.mp4")):
+            db.execute(
+                """UPDATE jobs SET output = ? WHERE seq =
+                       (SELECT seq FROM jobs WHERE status = ? AND deleted_at IS NULL LIMIT 1)""",
+                [name, status],
+            )
+        db.commit()
+    back_up(home, file, False, quiet)
+    restore(there, file, False, quiet)
+    with closing(sqlite3.connect(there.database)) as db:
+        outputs = [row[0].lower() for row in db.execute("SELECT output FROM jobs")]
+    assert len(set(outputs)) == len(outputs) == 4

@@ -38,6 +38,7 @@ DEEDS: dict[str, Callable[[Service, str], object]] = {
     "delete": lambda service, job: service.delete(job),
     "trash": lambda service, job: service.library.trash(job),
     "restore": lambda service, job: service.library.restore(job),
+    "tag": lambda service, job: service.library.tag(job, ["sea"]),
     "star": lambda service, job: service.library.star(job, True),
     "own": lambda service, job: service.own(job),
 }
@@ -151,11 +152,24 @@ def test_who_has_enough_is_told_when_to_come_back(settings: Settings) -> None:
             service.retry(second)
             service.cancel(third)
             service.retry(third)
+        other = user("other", "administer", max_queued=1)
+        service.cancel(third)
+        with acting_as(other):
+            service.retry(third)  # whose quota is not what this one may have
         now[0] += 82_801
         service.cancel(third)
         submit(service, greedy)
     finally:
         service.stop()
+
+
+def test_no_picture_is_decoded_for_who_has_enough(service: Service) -> None:
+    """A batch whose owner has had all jobs of a day is tried every two seconds, perhaps for hours."""
+    greedy = user("greedy", max_per_day=1)
+    first = submit(service, greedy, "key")
+    with acting_as(greedy), pytest.raises(QueueFull):
+        service.submit(dict(FIELDS), b"no picture")
+    assert submit(service, greedy, "key") == first
 
 
 def test_a_batch_is_its_owners_and_does_not_hold_up_others(settings: Settings) -> None:

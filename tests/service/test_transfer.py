@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -25,14 +27,16 @@ from tests.service.waiting import FIELDS
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A starred clip, another of its picture, one that failed, one in the trash, one that lost its file."""
+    """A clip with star and tags, another of its picture, one that failed, one trashed, one without file."""
     settings = stage(tmp_path_factory.mktemp("home"))
     asked = ("nothing", "nothing", "step 1: fail", "nothing", "nothing")
     with working(settings) as service:
         first, _, _, trashed, gone = (
-            service.submit(FIELDS | {"prompt": prompt}, picture()).id for prompt in asked
+            service.submit(FIELDS | {"prompt": prompt}, picture(), picture_name="Sea.png").id
+            for prompt in asked
         )
         service.library.star(first, True)
+        service.library.tag(first, ["sea", "best of may"])
         service.library.trash(trashed)
         Path(service.get(gone).output).unlink()
     return settings
@@ -72,10 +76,26 @@ def test_jobs_are_what_they_were_with_their_files(home: Settings, file: Path, tm
         assert service.thumbnail(job.id)
         assert len({each.input for each in service.page().jobs}) == 1  # the picture that all share, once
         assert service.webhooks.counts()["pending"] == 0
+        assert service.plan(FIELDS).notice.code != "plan.seconds", "how fast the other machine was"
         failed = service.page("failed").jobs[0]
         assert service.retry(failed.id).id == failed.id
         service.library.star(job.id, False)
         assert service.delete(job.id).video == "removed"
+
+
+def test_letters_of_another_case_are_another_job_s_name(file: Path, tmp_path: Path) -> None:
+    there = stage(tmp_path / "there")
+    import_jobs(there, file, quiet)
+    with working(there) as service:
+        failed, other = service.page("failed").jobs[0], service.page("succeeded").jobs[0]
+        service.delete(failed.id)
+    taken = str(Path(failed.output).with_name(Path(failed.output).stem.upper() + ".mp4"))
+    with closing(sqlite3.connect(there.database)) as db:
+        db.execute("UPDATE jobs SET output = ? WHERE id = ?", [taken, other.id])
+        db.commit()
+    import_jobs(there, file, quiet)
+    outputs = [job.output.lower() for job in jobs_of(there)]
+    assert len(set(outputs)) == len(outputs) == 4
 
 
 def test_once_more_changes_nothing_and_adds_what_is_missing(file: Path, tmp_path: Path) -> None:

@@ -143,9 +143,13 @@ def test_an_agent_acts_for_its_user(house: House) -> None:
 
         return anyio.run(work)
 
-    refused = generate("eye")
-    assert refused.is_error
-    assert "(security.role)" in refused.content[0].text  # type: ignore[union-attr]
+    async def offered() -> CallToolResult:
+        async with connected(house, token=token("eye")) as client:
+            return await client.call_tool("upload", {})
+
+    for refused in (generate("eye"), anyio.run(offered)):
+        assert refused.is_error
+        assert "(security.role)" in refused.content[0].text  # type: ignore[union-attr]
     made = generate("alice").structured_content
     assert made is not None
     assert house.store.get(made["job_id"]).user == "alice"
@@ -164,6 +168,10 @@ def test_an_id_of_a_prediction_is_its_user_s(house: House) -> None:
     assert alice["output"] != bob["output"]
     assert ask(house, "alice", "GET", "/predictions/mine").json()["output"] == alice["output"]
     assert ask(house, "eye", "GET", "/predictions/mine").status_code == 404
+    job = as_user(house, "alice").submit_id()
+    for name, refused in (("bob", "security.not_owner"), ("eye", "security.role")):
+        assert code(ask(house, name, "POST", f"/predictions/{job}/cancel")) == (403, refused)
+    assert ask(house, "alice", "POST", f"/predictions/{job}/cancel").json()["status"] == "canceled"
 
 
 @pytest.mark.filterwarnings("ignore:The Sora API:DeprecationWarning")

@@ -147,7 +147,7 @@ async def submit_batch_job(
     await run_sync(context.service.batches.own, batch_id)  # before the picture is read
     sent = await read_submission(request)
     submit = partial(context.service.batches.submit, batch_id, name, sent.fields, sent.picture)
-    job = await context.submitted(lambda: submit(idempotency_key, sent.others))
+    job = await context.submitted(lambda: submit(idempotency_key, sent.others, sent.picture_name))
     return await accepted(job, request, response)
 
 

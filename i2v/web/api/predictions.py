@@ -86,7 +86,7 @@ _BODY: JsonSchema = {
 _CREATE = {"requestBody": {"required": True, "content": {JSON: {"schema": _BODY}}}}
 _ANSWERS = {
     202: {"model": Prediction, "description": "It is not done yet."},
-    **problems(409, 413, 415, 422, 429, 503, 507),
+    **problems(403, 409, 413, 415, 422, 429, 503, 507),
 }
 
 
@@ -110,7 +110,7 @@ def get_prediction(request: Request, prediction_id: PredictionId) -> Prediction:
     return _prediction(request, _find(request, prediction_id), prediction_id)
 
 
-@router.post("/{prediction_id}/cancel", responses=problems(404, 422, 503))
+@router.post("/{prediction_id}/cancel", responses=problems(403, 404, 422, 503))
 def cancel_prediction(request: Request, prediction_id: PredictionId) -> Prediction:
     """Cancel a prediction: at once if it waits, at its next step if it runs; one that is done stays so."""
     service = AppContext.of(request).service
@@ -118,7 +118,9 @@ def cancel_prediction(request: Request, prediction_id: PredictionId) -> Predicti
     if not is_final(job):
         try:
             job = service.cancel(job.id)
-        except InvalidRequest:  # it has just finished
+        except InvalidRequest as error:
+            if error.code != "job.already_finished":
+                raise
             job = service.get(job.id)
     return _prediction(request, job, prediction_id)
 
@@ -134,7 +136,7 @@ async def _create(
         fields["webhook"] = webhook
     key = None if prediction_id is None else _key(prediction_id)
     context = AppContext.of(request)
-    job = await context.submit(fields, sent.picture, key, sent.others)
+    job = await context.submit(fields, sent.picture, key, sent.others, sent.picture_name)
     if seconds != 0:
         job = await _wait(request, job, seconds)
     if not is_final(job):

@@ -20,6 +20,7 @@ from starlette.requests import Request
 from i2v.core.errors import InvalidRequest
 from i2v.core.schema import shown
 from i2v.jobs.model import Job, JobStatus, JsonObject, Phase
+from i2v.service.rights import check_role
 from i2v.web.api.events import is_final, watch
 from i2v.web.api.schemas import EnginesBody, JobError, PlanBody
 from i2v.web.api.v1 import list_engines, picture_size
@@ -97,6 +98,7 @@ async def plan(call: Call) -> PlanBody:
 
 async def upload(call: Call) -> UploadOffer:
     _arguments(call)
+    check_role("make")  # it takes room from others' uploads, and only `generate` reads it
     upload_id, until = call.context.once.offer_upload()
     url = str(call.request.url_for("send_picture", secret=upload_id))
     return UploadOffer(upload_id=upload_id, url=url, expires_at=datetime.fromtimestamp(until, UTC))

@@ -160,3 +160,11 @@ def test_an_unknown_batch_is_404_everywhere(shared_house: House) -> None:
         join(shared_house, "0" * 32, "a.png", prompt="x"),
     ]
     assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(404, "batch.unknown")}
+
+
+def test_a_job_knows_its_picture_s_name_with_and_without_one_of_its_row(house: House) -> None:
+    batch = create_id(house)
+    for name, known in (("Sea", "Sea"), ("", "x.png")):
+        job = join(house, batch, name).json()["id"]
+        assert house.get(f"/jobs/{job}").json()["picture_name"] == known
+        house.service.cancel(job)

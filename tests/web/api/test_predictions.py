@@ -50,8 +50,10 @@ def test_a_request_is_answered_when_the_video_is_done(house: House) -> None:
 
 
 def test_one_that_is_not_waited_for_is_followed_and_cancelled(house: House) -> None:
-    answer = ask(house, "POST", json=body(house, version="x"), headers=ASYNC)
+    given = body(house, version="x", input={"image_name": "Sea.png"})
+    answer = ask(house, "POST", json=given, headers=ASYNC)
     made = answer.json()
+    assert house.store.get(made["id"]).picture_name == "Sea.png"
     assert (answer.status_code, made["status"], made["output"]) == (202, "starting", None)
     assert requests.get(made["urls"]["get"], timeout=60).json() == made
     for _ in range(2):  # the second changes nothing

@@ -61,7 +61,10 @@ def test_files_come_with_their_digests(settings: Settings) -> None:
     )
     assert [(each.path, each.strength) for each in found.loras] == [(lora, 0.8)]
     assert found.loras[0].sha256 == hashlib.sha256(lora.read_bytes()).hexdigest()
-    assert (found.checkpoint, found.checkpoint_sha256) == (film, hashlib.sha256(film.read_bytes()).hexdigest())
+    assert (found.checkpoint, found.checkpoint_sha256) == (
+        film,
+        hashlib.sha256(film.read_bytes()).hexdigest(),
+    )
 
 
 def test_without_any_nothing_is_looked_for(settings: Settings) -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from i2v.core.engine_spec import EngineSpec
 
 WIDTH = 100
+_REPEATED = {"loras": "--lora", "options": "--option"}
 
 
 def describe_engines(engines: Mapping[str, EngineSpec]) -> str:
@@ -59,8 +60,8 @@ def _picture_flag(role: str) -> str:
 
 
 def flag(field: str) -> str:
-    """Return the flag of a request's field."""
-    return f"--{field.replace('_', '-')}"
+    """Return the flag of a request's field; one that is given once for each of several has another name."""
+    return _REPEATED.get(field) or f"--{field.replace('_', '-')}"
 
 
 def _options(spec: EngineSpec) -> Iterator[tuple[str, str]]:

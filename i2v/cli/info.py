@@ -86,7 +86,6 @@ def _lines(made: dict[str, object], indent: str = "") -> list[str]:
         if isinstance(value, dict):
             lines += [f"{indent}{HEADINGS.get(name, name)}:", *_lines(value, indent + "  ")]
         else:
-            lines.append(
-                f"{indent}{printable(name)}: {'(not saved)' if value is None else printable(str(value))}"
-            )
+            shown = json.dumps(value, ensure_ascii=False) if isinstance(value, list) else str(value)
+            lines.append(f"{indent}{printable(name)}: {'(not saved)' if value is None else printable(shown)}")
     return lines

@@ -29,6 +29,7 @@ from i2v.cli import (
     restore,
     serve,
 )
+from i2v.cli.engine_help import flag
 from i2v.cli.failures import failure_sentence
 from i2v.cli.parsers import Parser
 from i2v.cli.streams import why_lost
@@ -100,7 +101,7 @@ def _sentence(error: I2VError) -> str:
     """Return what happened and what to do, with a field of the request named as its flag."""
     field, message, advice = str(error.params.get("field", "")), error.message, hint(error.code)
     if field in GenerationRequest.model_fields:
-        message = render(error.code, error.params | {"field": "--" + field.replace("_", "-")})
+        message = render(error.code, error.params | {"field": flag(field)})
     return message if advice is None else f"{message} {advice}"
 
 

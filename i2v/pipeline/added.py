@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,34 +46,43 @@ def check_added(generation: Generation, spec: EngineSpec, models: ModelSettings)
         check_lora(spec, folder, find_added("loras", lora.name, models), lora.name)
 
 
-def find_files(generation: Generation, models: ModelSettings) -> Added:
-    """Return the files, with digests that are computed once for each; raises `InvalidRequest`."""
+def find_files(generation: Generation, spec: EngineSpec, models: ModelSettings) -> Added:
+    """Return the files, with digests that are computed once for each; raises `InvalidRequest`.
+
+    They are checked once more: since the job was submitted, a file may have been removed or replaced.
+    """
     if not generation.checkpoint and not generation.loras:
         return NOTHING_ADDED
-    try:
-        return _found(generation, models)
-    except (OSError, ValueError) as error:  # taken away since it was checked
-        value = shown(generation.checkpoint or generation.loras[0].name)
-        reason = shown(str(error), 200)
-        code = "checkpoint.unreadable" if generation.checkpoint else "lora.unreadable"
-        raise InvalidRequest(code, value=value, reason=reason) from error
-
-
-def _found(generation: Generation, models: ModelSettings) -> Added:
+    check_added(generation, spec, models)
     digests, loras = Digests(models.directory / RECORDS), list[LoraFile]()
     for lora in generation.loras:
         path = find_added("loras", lora.name, models)
-        loras.append(LoraFile(path, lora.strength, _digest(path, digests)))
+        with _reading("lora.unreadable", lora.name):
+            loras.append(LoraFile(path, lora.strength, _digest(path, digests)))
     checkpoint, digest = None, ""
     if generation.checkpoint:
         checkpoint = find_added("checkpoints", generation.checkpoint, models)
-        files = checkpoint_files(checkpoint)
-        parts = {part: _digest(path, digests) for part, path in files.items()}
-        digest = (
-            parts[""] if "" in parts else hashlib.sha256(repr(sorted(parts.items())).encode()).hexdigest()
-        )
+        with _reading("checkpoint.unreadable", generation.checkpoint):
+            digest = _digest_of_all(checkpoint_files(checkpoint), digests)
     digests.save()
     return Added(checkpoint, tuple(loras), digest)
+
+
+@contextmanager
+def _reading(code: str, name: str) -> Iterator[None]:
+    """Raise `InvalidRequest` with the code and the file's name where it cannot be read."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise InvalidRequest(code, value=shown(name), reason=shown(str(error), 200)) from error
+
+
+def _digest_of_all(files: Mapping[str, Path], digests: Digests) -> str:
+    """Return the digest of a checkpoint: of its file, or of the list of its parts' digests."""
+    parts = {part: _digest(path, digests) for part, path in files.items()}
+    if "" in parts:
+        return parts[""]
+    return hashlib.sha256(repr(sorted(parts.items())).encode()).hexdigest()
 
 
 def _digest(path: Path, digests: Digests) -> str:

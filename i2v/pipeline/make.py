@@ -98,7 +98,7 @@ def make_clip(
         with watch.phase(Stage.LOAD):
             for event in cache.prepare(plan, ladder):
                 handle(event)
-            added = find_files(plan.generation, settings.models)
+            added = find_files(plan.generation, plan.spec, settings.models)
         provenance = describe(plan, pictures, cache.current(), settings.output, added)
         handle(Loaded(provenance))
         with watch.phase(Stage.PICTURE):

@@ -19,6 +19,8 @@ LANGUAGES: dict[Language, str] = {"en": "English", "zh-CN": "简体中文"}
 # Titles of models that are no proper names, in Chinese.
 _TITLES = {"Demo model": "演示模型", "Camera move, no AI": "运镜（不用 AI）"}
 
+_LICENCES = {"see its page": "见其页面"}  # others are proper names
+
 # What models make (`EngineSpec.summary`), in Chinese.
 _SUMMARIES = {
     "Moves what is in the picture, as the prompt says": "按提示词让画面中的物体动起来",
@@ -70,7 +72,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "upload.upload": ("Upload", "上传"),
     "upload.webcam": ("Take a photo", "拍照"),
     "upload.paste": ("Paste", "粘贴"),
-    "upload.remove": ("Remove Image", "移除图片"),
+    "upload.remove": ("Remove picture", "移除图片"),
     "shape.label": ("Shape", "画面形状"),
     "shape.picture": ("Whole", "整张"),
     "shape.own": ("Free", "自由"),
@@ -111,8 +113,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "generate": ("Generate video", "生成视频"),
     "generate.four": ("Make 4", "生成 4 个"),
     "photo.compare": ("Compare with photo", "与照片对比"),
-    "photo.alt": ("The photo that the clip is made of", "生成视频所用的照片"),
-    "photo.divider": ("Divider: the photo is left of it, the clip right", "分隔线：左边是照片，右边是视频"),
+    "photo.alt": ("The photo that the clip was made from", "生成视频所用的照片"),
+    "photo.divider": ("Divider: photo on the left, clip on the right", "分隔线：左边是照片，右边是视频"),
     "takes.label": ("Takes", "历次生成"),
     "takes.take": ("Take {number}", "第 {number} 次"),
     "takes.compare": ("Compare", "对比"),
@@ -135,8 +137,9 @@ TEXTS: dict[str, tuple[str, str]] = {
         "视频会经过或结束于这些图片。上面的图片是第 0 帧。",
     ),
     "pictures.more": (
-        "This clip has {count} more keyframes than there are fields: they need the command line or the API.",
-        "该视频还有 {count} 张关键帧，这里没有位置：请使用命令行或 API。",
+        "This clip has {count} more keyframes than this form has fields. To use all of them, use the"
+        " command line or the API.",
+        "该视频还有 {count} 张关键帧超出了表单的位置。要全部使用，请用命令行或 API。",
     ),
     "pictures.frame": ("Picture for frame", "图片所在的帧"),
     "pictures.last": ("Last frame", "末帧"),
@@ -428,7 +431,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "cancel": ("Cancel", "取消"),
     # the queue
     "device.label": ("Device", "运行设备"),
-    "device.help": ("Which GPU of the server makes the clip.", "由服务器的哪块显卡生成。"),
+    "device.help": ("The GPU of the server that makes the clip.", "由服务器的哪块显卡生成。"),
     "device.any": ("Any that is free", "任一空闲设备"),
     "device.unknown": ("a device", "设备"),
     "device.worker": ("{device}, worker {number}", "{device}，工作进程 {number}"),
@@ -702,6 +705,11 @@ def _localized(params: Mapping[str, Param], language: Language) -> dict[str, Par
 def model_title(title: str, language: Language) -> str:
     """Return the name of a model on the page: most are proper names, and the same in every language."""
     return _TITLES.get(title, title) if language == "zh-CN" else title
+
+
+def licence_name(licence: str, language: Language) -> str:
+    """Return the name of a licence on the page: a proper name, but for those that only a model's page has."""
+    return _LICENCES.get(licence, licence) if language == "zh-CN" else licence
 
 
 def model_summary(summary: str, language: Language) -> str:

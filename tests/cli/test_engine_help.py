@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from i2v.cli.engine_help import WIDTH, describe_engines
+from i2v.cli.engine_help import WIDTH, describe_engines, flag
 from i2v.cli.main import main
 from i2v.core.engine_spec import Options
 from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from i2v.engines.registry import engines
 from i2v.engines.svd.specs import SVD
+from tests.cli.running import run_here
 from tests.contrary import CONTRARY
 
 PLAIN = replace(I2VGEN_XL, name="plain", options_model=Options)
@@ -49,3 +51,11 @@ def test_the_help_of_generate_ends_with_the_engines_that_are_installed(
     assert said.endswith(f"{describe_engines(engines())}\n")
     for bounds in ("pixels, 64 to 4096", "1 to 3600", "1 to 60", "denoising steps, 1 to 200", "1 to 30"):
         assert bounds in said
+
+
+def test_a_field_is_named_as_the_flag_that_gives_it(environment: dict[str, str], picture: Path) -> None:
+    done = run_here(
+        environment, "generate", picture, "--engine", "embedded", "--prompt", "x", "--lora", "ink"
+    )
+    assert (done.returncode, done.stderr.split(" (")[0]) == (2, "i2v: Demo model does not support --lora")
+    assert (flag("num_frames"), flag("options")) == ("--num-frames", "--option")

@@ -73,7 +73,7 @@ _ADAPTER = Repository(
     revision="2e8139b1d1269fd8a21deb96ad19455e187692eb",
     modelscope=(),
     size=836_000_000,
-    licence="as its page states (AnimateDiff's code is Apache-2.0)",
+    licence="see its page",
     folder="motion_adapter",
     must_accept=True,
 )
@@ -82,7 +82,7 @@ _SPARSE = Repository(
     revision="b8003d681d813c095e459b9141122894daff2d13",
     modelscope=(),
     size=994_000_000,
-    licence="as its page states (AnimateDiff's code is Apache-2.0)",
+    licence="see its page",
     folder="controlnet",
     must_accept=True,
 )
@@ -108,7 +108,7 @@ _LCM = Repository(
     revision="3d4d00fc113225e1040f4d3bec504b6ec750c10c",
     modelscope=(),
     size=908_000_000,
-    licence="as its page states",
+    licence="see its page",
     folder="motion_adapter",
     must_accept=True,
 )

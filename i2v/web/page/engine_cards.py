@@ -14,7 +14,7 @@ from i2v.core.schema import Language
 from i2v.service.models import Model
 from i2v.web.page.durations import duration
 from i2v.web.page.models_panels import size
-from i2v.web.texts import model_summary, model_title, text
+from i2v.web.texts import licence_name, model_summary, model_title, text
 
 
 def names(engines: Mapping[str, EngineSpec]) -> list[tuple[str, str]]:
@@ -48,7 +48,7 @@ def cards(
 
 
 def _card(spec: EngineSpec, model: Model | None, time: Notice | None, language: Language) -> str:
-    licences = dict.fromkeys(part.licence for part in spec.published)
+    licences = dict.fromkeys(licence_name(part.licence, language) for part in spec.published)
     licence = text("engine.licence", language, licence=", ".join(licences)) if licences else ""
     facts = (_time(time, language), _state(model, language), licence)
     return _lines(

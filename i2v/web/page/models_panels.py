@@ -13,7 +13,7 @@ from i2v.core.schema import Language
 from i2v.service.models import Model, Task
 from i2v.web.page import panels
 from i2v.web.page.durations import duration
-from i2v.web.texts import model_title, text, translate
+from i2v.web.texts import licence_name, model_title, text, translate
 from i2v.weights.added import can_be_added
 from i2v.weights.download import DownloadPlan, PartPlan
 from i2v.weights.licences import licence_url
@@ -38,7 +38,7 @@ def to_fetch(model: Model, language: Language) -> str:
     if plan is None:
         return ""
     rows = _row("models.size", escape(_size(model, plan, language)), language)
-    rows += _row("models.licence", _licences(plan), language)
+    rows += _row("models.licence", _licences(plan, language), language)
     if plan.size - plan.begun >= plan.free:
         rows += _row("models.target", _target(plan, language), language)
     return f'<dl class="i2v-facts">{rows}</dl>'
@@ -78,7 +78,7 @@ def _facts(model: Model, language: Language) -> Iterable[str]:
         yield _row("models.size", size(folder.size), language)
         return
     yield _row("models.size", escape(_size(model, plan, language)), language)
-    yield _row("models.licence", _licences(plan), language)
+    yield _row("models.licence", _licences(plan, language), language)
     yield _row("models.origin", "<br>".join(_origin(plan, part, language) for part in plan.parts), language)
     if state == "available":
         checked = translate(model.checked.to_dict(), language) if model.checked else ""
@@ -93,19 +93,20 @@ def _row(key: str, value: str, language: Language) -> str:
     return f"<dt>{escape(text(key, language))}</dt><dd>{value}</dd>"
 
 
-def _licences(plan: DownloadPlan) -> str:
+def _licences(plan: DownloadPlan, language: Language) -> str:
     """Return the licences' names, with a link to each text that must be read."""
-    named = {part.published.licence: escape(part.published.licence) for part in plan.parts}
-    for part in plan.parts:
-        if part.published.must_accept or part.published.licence_url:
-            named[part.published.licence] = _link(licence_url(part.published), part.published.licence)
+    named = {}
+    for published in (part.published for part in plan.parts):
+        name = licence_name(published.licence, language)
+        is_linked = published.must_accept or published.licence_url
+        named[published.licence] = _link(licence_url(published), name) if is_linked else escape(name)
     return ", ".join(named.values())
 
 
 def _origin(plan: DownloadPlan, part: PartPlan, language: Language) -> str:
     line = _link(part.origin, part.origin)
     if len(plan.parts) > 1:
-        line += f" · {size(part.published.size)} · {escape(part.published.licence)}"
+        line += f" · {size(part.published.size)} · {escape(licence_name(part.published.licence, language))}"
     if part.copy is not None:
         line += f" · {escape(text('models.part.copy', language, path=part.copy))}"
     return line
@@ -153,7 +154,9 @@ def buttons(model: Model, language: Language) -> Iterable[str]:
         label = "models.resume" if plan.begun else "models.download"
         act, confirm = "download", text("models.download.confirm", language, size=_left(plan))
         if plan.to_accept:
-            licences = ", ".join(dict.fromkeys(part.licence for part in plan.to_accept))
+            licences = ", ".join(
+                dict.fromkeys(licence_name(part.licence, language) for part in plan.to_accept)
+            )
             act = "accept"
             confirm = text("models.accept.confirm", language, licences=licences, size=_left(plan))
         yield _button(act, label, name, language, confirm)

@@ -56,3 +56,11 @@ def test_every_engine_of_ours_says_what_it_makes_in_both_languages(tmp_path: Pat
     for name, spec in engines().items():
         assert first[name][1] == spec.summary
         assert re.search("[一-鿿]", chinese[name][1]), name
+
+
+def test_a_licence_that_only_the_models_page_has_is_said_once_and_in_the_pages_language(
+    tmp_path: Path,
+) -> None:
+    assert shown(tmp_path)["animatelcm"][2].endswith("licence: CreativeML Open RAIL-M, see its page")
+    chinese = shown(tmp_path, language="zh-CN")["animatelcm"][2]
+    assert chinese.endswith("许可证：CreativeML Open RAIL-M, 见其页面")

@@ -13,13 +13,14 @@ from typing import Any
 import gradio as gr
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import Language
+from i2v.core.schema import MAX_LORAS, Language
 from i2v.jobs.model import JsonObject
 from i2v.web.page.tabs.widgets import Dropdown, Labels, Slider, Updates, Values
 from i2v.web.texts import text
 from i2v.weights.added_files import AddedFile, Kind
 
-ROWS = 4
+ROWS = 4  # that are always shown; the others where a job has so many LoRAs
+STRENGTHS = (-1, 2)  # of the slider, unless a job has another one
 _NONE = ""
 
 Names = Callable[[Kind], list[str]]
@@ -43,16 +44,18 @@ class AddedFields:
                 Dropdown([], value=_NONE, allow_custom_value=True, elem_id="i2v-checkpoint"),
                 label="added.checkpoint",
             )
-            for number in range(1, ROWS + 1):
-                with gr.Row():
+            self._rows = []
+            for number in range(1, MAX_LORAS + 1):
+                with gr.Row(visible=number <= ROWS) as row:
                     name = labels.follow(
                         Dropdown([], value=_NONE, allow_custom_value=True, elem_id=f"i2v-lora-{number}"),
                         _numbered("added.lora", number),
                     )
                     strength = labels.follow(
-                        Slider(-1, 2, 1, step=0.05, buttons=[], elem_id=f"i2v-lora-{number}-strength"),
+                        Slider(*STRENGTHS, 1, step=0.05, buttons=[], elem_id=f"i2v-lora-{number}-strength"),
                         _numbered("added.strength", number),
                     )
+                self._rows.append(row)
                 self._loras.append((name, strength))
             self.words = gr.HTML(elem_id="i2v-trigger-words")
 
@@ -62,6 +65,10 @@ class AddedFields:
     def chosen(self) -> list[Any]:
         """Return the fields that name a LoRA."""
         return [name for name, _ in self._loras]
+
+    def fields(self) -> list[Any]:
+        """Return the widgets that `filled` changes."""
+        return [*self.widgets(), *self._rows]
 
     def groups(self) -> list[Any]:
         """Return the widgets that `shown` changes."""
@@ -88,7 +95,8 @@ class AddedFields:
         for number, (name, strength) in enumerate(self._loras):
             each = given[number] if number < len(given) else {}
             updates[name] = gr.update(value=str(each.get("name", _NONE)))
-            updates[strength] = each.get("strength", 1)
+            updates[strength] = _reaching(each.get("strength", 1))
+            updates[self._rows[number]] = gr.update(visible=number < ROWS or bool(each))
         return updates
 
     def given(self, values: Values, spec: EngineSpec) -> JsonObject:
@@ -118,6 +126,13 @@ class AddedFields:
     def _choices(self, kind: Kind, language: Language) -> list[tuple[str, str]]:
         none = text("added.none" if kind == "loras" else "added.own", language)
         return [(none, _NONE), *((name, name) for name in self._names(kind))]
+
+
+def _reaching(strength: object) -> Any:
+    """Return the update of a slider with that value in it, wherever that is."""
+    value = float(strength) if isinstance(strength, int | float) else 1.0
+    low, high = STRENGTHS
+    return gr.update(value=value, minimum=min(low, value), maximum=max(high, value))
 
 
 def _numbered(key: str, number: int) -> Callable[[Language], dict[str, Any]]:

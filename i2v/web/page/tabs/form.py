@@ -192,7 +192,7 @@ class Form:
     def kept(self) -> list[Any]:
         """Return the widgets, but for the picture, that are brought back with a job or a clip's settings."""
         known = [self.engine, *self.shaped(), *self.options.widgets(), *self.cropping.widgets()]
-        known += self.added.widgets()
+        known += self.added.fields()
         return list(dict.fromkeys(known))
 
     def inputs(self) -> set[Any]:

@@ -60,6 +60,20 @@ def test_a_requests_fields_fill_them_and_come_back(added: AddedFields) -> None:
     assert request.loras == (Lora("ink", 0.8), Lora("soft", -0.5))
 
 
+def test_all_loras_of_a_job_come_back_however_many_and_however_strong(added: AddedFields) -> None:
+    loras = [
+        {"name": f"lora{number}", "strength": strength} for number, strength in enumerate((3, -4, 1, 1, 1, 2))
+    ]
+    updates = added.filled({"loras": loras})
+    assert added.given(values(added, updates), ANIMATEDIFF) == {"loras": loras}
+    rows = [widget for widget in updates if isinstance(widget, gr.Row)]
+    assert [updates[row]["visible"] for row in rows] == [True] * 6 + [False] * 2
+    assert set(updates) <= set(added.fields())
+    bounds = [(each["minimum"], each["maximum"]) for each in updates.values() if "minimum" in each]
+    assert bounds[:3] == [(-1, 3), (-4, 2), (-1, 2)]
+    assert [added.filled({})[row]["visible"] for row in rows] == [True] * 4 + [False] * 4
+
+
 def test_trigger_words_are_told_as_text(added: AddedFields) -> None:
     def describe(kind: Kind, name: str) -> AddedFile | None:
         words = ("<b>inkwash</b>",) if name == "ink" else ()

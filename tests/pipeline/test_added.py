@@ -1,0 +1,108 @@
+"""i2v.pipeline.added: LoRAs and a checkpoint when a job is run, which may be long after it was submitted."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from i2v.core.errors import InvalidRequest
+from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, Lora
+from i2v.core.settings import Settings, load_settings
+from i2v.engines.animatediff.specs import ANIMATEDIFF
+from i2v.pipeline import added
+from i2v.pipeline.added import NOTHING_ADDED, find_files
+from i2v.pipeline.plan import ClipPlanner
+from tests.tiny_animatediff import write_tiny_animatediff
+from tests.tiny_loras import base_layers, write_kohya, write_single_file
+
+CPU = DeviceInfo("cpu", "CPU", 2**34, 2**33, 2**33)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    models = tmp_path / "models"
+    for folder in ("animatediff", "loras", "checkpoints"):
+        (models / folder).mkdir(parents=True)
+    write_tiny_animatediff(models / "animatediff")
+    write_kohya(models / "loras/ink.safetensors", base_layers(models / "animatediff", "attn2.to_k.weight"), 1)
+    write_single_file(models / "animatediff", models / "checkpoints/film.safetensors")
+    return load_settings(flags={"models.directory": models, "models.search_paths": []})
+
+
+def submitted(settings: Settings) -> Generation:
+    request = GenerationRequest.parse(
+        {"prompt": "x", "engine": "animatediff", "checkpoint": "film", "loras": "ink:0.8", "seed": 1}
+    )
+    return ClipPlanner(settings, {"animatediff": ANIMATEDIFF}).plan_clip(request, (64, 64), CPU).generation
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def replace_by_another(path: Path) -> None:
+    save_file({"lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight": torch.zeros(1)}, path)
+
+
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-3])
+
+
+def test_files_come_with_their_digests(settings: Settings) -> None:
+    found = find_files(submitted(settings), ANIMATEDIFF, settings.models)
+    lora, film = (
+        settings.models.directory / name for name in ("loras/ink.safetensors", "checkpoints/film.safetensors")
+    )
+    assert [(each.path, each.strength) for each in found.loras] == [(lora, 0.8)]
+    assert found.loras[0].sha256 == hashlib.sha256(lora.read_bytes()).hexdigest()
+    assert (found.checkpoint, found.checkpoint_sha256) == (
+        film,
+        hashlib.sha256(film.read_bytes()).hexdigest(),
+    )
+
+
+def test_without_any_nothing_is_looked_for(settings: Settings) -> None:
+    without = replace(submitted(settings), checkpoint="", loras=())
+    assert find_files(without, ANIMATEDIFF, settings.models) is NOTHING_ADDED
+
+
+@pytest.mark.parametrize(
+    ("name", "happened", "code"),
+    [
+        ("loras/ink.safetensors", remove, "added.no_loras"),
+        ("loras/ink.safetensors", replace_by_another, "lora.unfit"),
+        ("loras/ink.safetensors", cut_short, "lora.unreadable"),
+        ("checkpoints/film.safetensors", remove, "added.no_checkpoints"),
+        ("checkpoints/film.safetensors", replace_by_another, "checkpoint.unfit"),
+        ("checkpoints/film.safetensors", cut_short, "checkpoint.unreadable"),
+    ],
+)
+def test_what_became_of_a_file_since_the_job_was_submitted_is_said(
+    settings: Settings, name: str, happened: Callable[[Path], None], code: str
+) -> None:
+    generation = submitted(settings)
+    happened(settings.models.directory / name)
+    with pytest.raises(InvalidRequest) as caught:
+        find_files(generation, ANIMATEDIFF, settings.models)
+    assert (caught.value.code, caught.value.params["value"]) == (code, name.partition("/")[2].split(".")[0])
+
+
+def test_a_lora_that_cannot_be_read_is_named_and_not_the_checkpoint(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generation = submitted(settings)
+    assert generation.loras == (Lora("ink", 0.8),)
+
+    def refuse(path: Path) -> object:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(added, "hash_file", refuse)
+    with pytest.raises(InvalidRequest) as caught:
+        find_files(generation, ANIMATEDIFF, settings.models)
+    assert (caught.value.code, caught.value.params["value"]) == ("lora.unreadable", "ink")

@@ -20,4 +20,4 @@ I2V_PYTHON=$(bash scripts/setup.sh test)
 export I2V_PYTHON
 if [ "$browser" = true ] && ! command -v chromium >/dev/null; then install_chromium; fi
 bash scripts/check.sh
-"$I2V_PYTHON" -m pytest -n 2 --dist worksteal "$@"
+"$I2V_PYTHON" -m pytest -n 3 --dist worksteal "$@"

@@ -85,7 +85,7 @@ def _lines(made: dict[str, object], indent: str = "") -> list[str]:
     for name, value in made.items():
         if isinstance(value, dict):
             lines += [f"{indent}{HEADINGS.get(name, name)}:", *_lines(value, indent + "  ")]
-        else:
+        elif value not in ("", []):  # nothing was asked for
             shown = json.dumps(value, ensure_ascii=False) if isinstance(value, list) else str(value)
             lines.append(f"{indent}{printable(name)}: {'(not saved)' if value is None else printable(shown)}")
     return lines

@@ -190,9 +190,11 @@ class Batches:
         if clips:
             if not batch.is_finished:
                 raise InvalidRequest("batch.not_finished", id=batch_id)
-            for row in rows:
-                if row.job is not None and row.status != "deleted":
-                    self._service.delete(row.job)
+            jobs = [row.job for row in rows if row.job is not None and row.status != "deleted"]
+            for job in jobs:
+                self._service.own(job)  # of all, before the first one is gone
+            for job in jobs:
+                self._service.delete(job)
         self._store.delete(batch_id)
         for row in rows:
             self._remove(row.picture)

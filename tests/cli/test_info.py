@@ -31,7 +31,6 @@ def test_everything_that_was_run_is_reported(environment: dict[str, str], clip: 
     for words in (
         PROMPT,
         "seed: 3",
-        "loras: []",
         "engine: embedded",
         "weights_sha256: ",
         "torch: ",

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from i2v.core.errors import InvalidRequest, QueueFull
 from i2v.core.settings import Settings
 from i2v.core.users import Role, User, acting_as
-from i2v.jobs.model import Filters
+from i2v.jobs.model import Filters, Place
 from i2v.jobs.store import JobStore
 from i2v.service.batches import Picture
 from i2v.service.service import Service
@@ -200,3 +200,16 @@ def test_a_batch_is_its_owners_and_does_not_hold_up_others(settings: Settings) -
         wait_for(lambda: not service.batches.get(batches["greedy"]).counts["waiting"])
     finally:
         service.stop()
+
+
+def test_a_batch_with_somebody_elses_job_is_not_deleted_in_part(service: Service) -> None:
+    with acting_as(BOB):
+        batch = service.batches.create().id
+        own = service.submit(dict(FIELDS), picture(), place=Place(batch, "a.png")).id
+    with acting_as(CHIEF):
+        other = service.submit(dict(FIELDS), picture(), place=Place(batch, "b.png")).id
+    for job in (own, other):
+        service.cancel(job)
+    with acting_as(BOB), pytest.raises(InvalidRequest, match="may change only"):
+        service.batches.delete(batch, clips=True)
+    assert service.get(own).status == "cancelled"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from i2v.jobs.library import MAX_TAGS
+from i2v.jobs.library import MAX_TAGS, tag_of
 from i2v.web.api.schemas import DeviceBody, JobBody, job_body
 from i2v.web.context import PREFIX, AppContext
 from i2v.web.problems import problems
@@ -64,6 +64,8 @@ def change_job(request: Request, job_id: str, change: ChangeBody) -> JobBody:
     """Give a job a star or tags, or take them away; let a queued one wait at another place."""
     service = AppContext.of(request).service
     job = service.get(job_id)
+    for tag in (*change.add_tags, *change.remove_tags):
+        tag_of(tag)  # before anything is changed
     if change.queue_position is not None:  # first, since it may be refused
         job = service.queue.move(job_id, change.queue_position)
     if change.add_tags or change.remove_tags:

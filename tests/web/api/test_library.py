@@ -57,6 +57,12 @@ def test_tags_are_given_and_looked_for(house: House) -> None:
     assert patch(house, f"/jobs/{first}", add_tags=["a,b"]).json()["code"] == "request.invalid"
 
 
+def test_a_change_that_is_refused_changes_nothing(house: House) -> None:
+    jobs = [house.submit_id() for _ in range(2)]
+    assert patch(house, f"/jobs/{jobs[1]}", queue_position=0, add_tags=["a,b"]).status_code == 422
+    assert [house.get(f"/jobs/{job}").json()["queue_position"] for job in jobs] == [0, 1]
+
+
 def test_jobs_are_looked_for_by_engine_and_date(house: House) -> None:
     job_id = made(house)
     created = datetime.fromisoformat(house.get(f"/jobs/{job_id}").json()["created_at"])

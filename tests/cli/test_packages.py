@@ -15,8 +15,8 @@ from tests.cli.running import command, generate, run
 
 HIDDEN = Path(__file__).parents[1] / "hidden"
 MODULES = {
-    "accelerate": "accelerate", "diffusers": "diffusers", "fastapi": "fastapi", "gradio": "gradio",
-    "h11": "h11",
+    "accelerate": "accelerate", "diffusers": "diffusers", "fastapi": "fastapi", "ftfy": "ftfy",
+    "gradio": "gradio", "h11": "h11",
     "huggingface-hub": "huggingface_hub", "imageio": "imageio", "imageio-ffmpeg": "imageio_ffmpeg",
     "numpy": "numpy", "pillow": "PIL", "pillow-heif": "pillow_heif",
     "prometheus-client": "prometheus_client", "psutil": "psutil",

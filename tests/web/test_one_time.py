@@ -30,7 +30,7 @@ def once(tmp_path: Path, clock: Clock) -> OneTime:
 def test_a_picture_is_sent_once_and_kept_until_it_is_used(once: OneTime, tmp_path: Path) -> None:
     secret, until = once.offer_upload()
     assert (len(secret) > 40, until) == (True, 1_700_000_000.0 + SECONDS)
-    with pytest.raises(InvalidRequest, match="No picture is here"):
+    with pytest.raises(InvalidRequest, match="There is no picture"):
         once.upload(secret)
     once.check_upload(secret)
     once.keep_upload(secret, b"picture")

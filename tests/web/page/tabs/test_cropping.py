@@ -123,6 +123,7 @@ def test_the_box_is_resized_by_its_corners_and_keeps_a_chosen_shape(visit: Visit
     page = visit()
     drop(page, house)
     page.locator("#i2v-shape label", has_text="1:1").click()
+    expect(page.locator("#i2v-plan")).to_contain_text("the chosen part of the picture (64 x 64)")
     corner = page.get_by_label("Crop box: resize at the bottom right")
     corner.focus()
     for _ in range(10):

@@ -17,7 +17,8 @@ pytestmark = needs_chromium
 
 def drop(page: Page, house: House, prompt: str = QUICK) -> None:
     upload = {"name": "photo.png", "mimeType": "image/png", "buffer": house.picture}
-    page.set_input_files("#i2v-picture input[type=file]", upload)
+    with page.expect_response(lambda response: "/upload" in response.url):  # there may be a picture already
+        page.set_input_files("#i2v-picture input[type=file]", upload)
     expect(page.locator("#i2v-picture img")).to_be_visible()
     page.fill("#i2v-prompt textarea", prompt)
 

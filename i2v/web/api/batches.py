@@ -184,7 +184,7 @@ def retry_batch(request: Request, batch_id: str) -> BatchBody:
 
 @router.get(
     "/{batch_id}/zip",
-    responses={200: {"content": {"application/zip": {}}}, **problems(404, 503)},
+    responses={200: {"content": {"application/zip": {}}}, **problems(404, 409, 503)},
     response_class=StreamingResponse,
 )
 def get_batch_zip(request: Request, batch_id: str) -> StreamingResponse:

@@ -51,7 +51,7 @@ from i2v.service.clip_settings import ClipSettings, settings_of
 from i2v.service.executor import Executor
 from i2v.service.fingerprints import fingerprint
 from i2v.service.fitted import fitted_picture
-from i2v.service.inputs import Inputs
+from i2v.service.inputs import Inputs, NewInput
 from i2v.service.job_files import check_video, read_from_video, video_bytes
 from i2v.service.library import Deleted, Library
 from i2v.service.metrics import Metrics
@@ -200,11 +200,7 @@ class Service:
         if idempotency_key is None:  # with one, it may be there already
             self._store.check_room(None if user is None else user.name, quota_of(user))
         with ExitStack() as parts:
-            new = []
-            for each in (picture, *others):
-                with _turn(self._decoding):
-                    decoded = self._inputs.decode(each, ImageLimits.of(self._settings.image))
-                new.append(parts.enter_context(closing(decoded)))
+            new = [parts.enter_context(closing(self._decode(each))) for each in (picture, *others)]
             plan = self._planner.plan_clip(request, new[0].decoded.size)
             self.models.require(plan.spec)
             check_ffmpeg(plan.spec.capabilities.sound)
@@ -239,6 +235,10 @@ class Service:
             data_folder.empty_trash(self._settings.service.data_dir)
         self._executor.wake()
         return job
+
+    def _decode(self, picture: bytes) -> NewInput:
+        with _turn(self._decoding):
+            return self._inputs.decode(picture, ImageLimits.of(self._settings.image))
 
     def get(self, job_id: str) -> Job:
         """Return the job as it is now; raise `InvalidRequest` (`job.unknown`), as all that take an id do."""

@@ -46,6 +46,23 @@ from i2v.web.guard.heads import Heads
 from i2v.web.guard.request_ids import RequestIds
 from i2v.web.guard.security import Guard, Hosts
 
+ROUTERS = (
+    api.root,
+    api.router,
+    library.router,
+    batches.router,
+    archive.router,
+    files.router,
+    models_api.router,
+    added.router,
+    published.router,
+    openai_videos.router,
+    predictions.router,
+    one_time.router,
+    webhooks.router,
+    metrics.router,
+)
+
 
 class Application(FastAPI):
     """FastAPI, but OpenAPI is not told of its own form of 422: ours are problems, where there are any."""
@@ -86,22 +103,6 @@ def create_app(
     app.add_middleware(Heads)  # of middleware, the last one that is added is asked first
     problems.install(app)
     hosts = Hosts.of(settings)
-    routers = [
-        api.root,
-        api.router,
-        library.router,
-        batches.router,
-        archive.router,
-        files.router,
-        models_api.router,
-        added.router,
-        published.router,
-        openai_videos.router,
-        predictions.router,
-        one_time.router,
-        webhooks.router,
-        metrics.router,
-    ]
     app.state.access = None
     app.state.larger_bodies = {}  # by path: what a page mounted later takes of several files at once
     token, users = settings.security.token.get_secret_value(), settings.security.users
@@ -109,7 +110,7 @@ def create_app(
         secret, _ = read_or_make(settings.service.data_dir / "cookie-secret")
         app.state.access = Access(token, secret, users)
         app.add_middleware(AccessGuard, access=app.state.access)
-        routers.append(login.router)
+        app.include_router(login.router)
     elif hosts.any_address:
         raise ValueError("a service that others can reach needs a token")
     app.add_middleware(
@@ -123,7 +124,7 @@ def create_app(
         Forwarded, root_path=settings.server.root_path, proxies=settings.security.trusted_proxies
     )
     app.add_middleware(RequestIds, proxies=settings.security.trusted_proxies)
-    for router in routers:
+    for router in ROUTERS:
         app.include_router(router)
     if find_spec("mcp") is not None:  # an extra
         from i2v.web.mcp.server import add_mcp

@@ -17,6 +17,7 @@ from i2v.core.settings import load_settings
 from i2v.engines.animatediff.specs import ANIMATEDIFF
 from i2v.engines.svd.options import SVDOptions
 from i2v.engines.svd.specs import SVD
+from i2v.engines.wan.specs import WAN_TI2V_5B
 from i2v.jobs.model import Job
 from i2v.jobs.store import JobStore
 from i2v.media.provenance import Provenance
@@ -32,11 +33,12 @@ from tests.tiny_loras import base_layers, write_kohya, write_single_file
 pytestmark = pytest.mark.slow  # a worker loads torch for each
 
 SHORT: dict[str, object] = {
-    "width": 64, "height": 64, "num_frames": 4, "num_inference_steps": 2, "seed": 3,
+    "width": 64, "height": 64, "num_frames": 5, "num_inference_steps": 2, "seed": 3,
 }  # fmt: skip
 OF_ENGINES: dict[str, dict[str, object]] = {
     "svd": {"options": {"motion_bucket_id": 100}},
     "animatediff": {"prompt": "zoom in", "options": {"controlnet_conditioning_scale": 0.5}},
+    "wan-ti2v-5b": {"prompt": "a cat", "options": {"flow_shift": 3.0}},
 }
 
 
@@ -54,7 +56,7 @@ class Stage:
         return Provenance.from_tags(read_tags(Path(job.output)), Path(job.output))
 
 
-@pytest.fixture(scope="module", params=[SVD, ANIMATEDIFF], ids=lambda spec: str(spec.name))
+@pytest.fixture(scope="module", params=[SVD, ANIMATEDIFF, WAN_TI2V_5B], ids=lambda spec: str(spec.name))
 def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     spec, folder = request.param, tmp_path_factory.mktemp("service")
     (folder / "models").mkdir()
@@ -94,13 +96,13 @@ def is_denoising(job: Job) -> bool:
 def test_a_job_becomes_a_video_that_says_how_it_was_made(stage: Stage) -> None:
     job = wait(stage.service, stage.service.submit(stage.asked(), picture()), is_over)
     made = stage.made(job).request_fields({}, stage.spec.capabilities.unused)
-    assert probe(Path(job.output)).num_frames == 4
+    assert probe(Path(job.output)).num_frames == 5
     assert probe(Path(job.output)).fps == stage.spec.presets["standard"].fps
     if stage.spec is SVD:
         whole = SVDOptions(motion_bucket_id=100).model_dump(exclude_none=True)
         assert made["options"] == whole, "all of them, for the day defaults change"
     else:
-        assert made["options"] == OF_ENGINES["animatediff"]["options"]
+        assert made["options"] == OF_ENGINES[stage.spec.name]["options"]
 
 
 def test_a_running_job_is_cancelled_at_a_step(stage: Stage) -> None:
@@ -120,7 +122,7 @@ def test_a_job_whose_worker_was_killed_is_made_by_the_next_one(stage: Stage) -> 
     job = wait(stage.service, job, is_over)
     assert job.status == "succeeded", job.error
     assert endings(job) == ["died", "succeeded"]
-    assert probe(Path(job.output)).num_frames == 4
+    assert probe(Path(job.output)).num_frames == 5
 
 
 def test_keyframes_a_checkpoint_and_loras_stand_in_the_clip_with_their_hashes(stage: Stage) -> None:
@@ -130,7 +132,7 @@ def test_keyframes_a_checkpoint_and_loras_stand_in_the_clip_with_their_hashes(st
         checkpoint="film",
         loras=["ink:0.8", {"name": "soft", "strength": -0.5}],
     )
-    if spec is SVD:
+    if not spec.lora_parts:
         with pytest.raises(InvalidRequest) as caught:
             service.submit(stage.asked(loras=["ink"]), picture())
         assert (caught.value.code, caught.value.params["field"]) == ("request.not_supported", "loras")

@@ -405,7 +405,10 @@ def test_a_delete_that_is_cut_off_is_finished_by_the_next_one(
         assert caught.value.code == "job.video_missing"
         assert working.delete(job.id).video == "missing"
     else:
-        working.start()  # the next start sweeps what no job owns
+        working.stop()
+        again = Service(settings, working._store, Waiting(), ENGINES)
+        again.start()  # it sweeps what no job owns
+        again.stop()
     assert working.page().jobs == ()
     assert inputs(settings) == []
 

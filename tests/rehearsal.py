@@ -94,7 +94,7 @@ def kill() -> None:
 def hang() -> None:
     """Do nothing for ever, but listen to signals."""
     while True:
-        time.sleep(60)
+        time.sleep(0.1)
 
 
 def stuck() -> None:

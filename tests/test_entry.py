@@ -23,11 +23,13 @@ WAYS = {
     "app": [*APP, "--port", "0"],
     "launcher": ["bash", "scripts/start_app.sh", "--foreground", "--port", "0"],
 }
-# Stands for what the command line loads: loading goes on until a signal ends it.
+# Stands for what the command line loads: loading goes on until a signal ends it. In short sleeps, because a signal
+# that comes just before a sleep is seen by Python only after it.
 LOADING = """
 import time
 print("loading", flush=True)
-time.sleep(60)
+while True:
+    time.sleep(0.05)
 """
 
 

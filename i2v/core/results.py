@@ -41,12 +41,15 @@ class MadeWith:
         dtype: of the weights and of what is computed with them.
         kernels: see `i2v.engines.base.Engine.kernels`.
         versions: of Python, i2v, the libraries that compute, and ffmpeg.
+        busy_cpus: how many CPUs the clip kept busy on average: fewer where others used the machine too.
+            `None` on a GPU, and where an earlier version, which did not measure it, made the clip.
     """
 
     device: str
     dtype: str
     kernels: str = "torch"
     versions: dict[str, str] = field(default_factory=dict)
+    busy_cpus: float | None = None
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ NEAREST = 9  # jobs that one is compared with
 FEW = 3  # with fewer, nobody knows how far they spread
 _UNKNOWN_SPREAD = 1.5  # times more or less, then
 _REACH = math.log(1.5)  # runs of so much more or less work are as good as the nearest one
+_LAST = 3  # runs that tell how busy the machine is with other things
 _UPSCALE = "upscale"  # a phase
 # Notices of memory that ran out in the middle of a phase, which was begun again.
 _TRIED_IN_VAIN = ("ladder.condition", "ladder.denoise", "ladder.decode")
@@ -33,6 +34,7 @@ class _Run:
     work: float
     volume: int
     seconds: dict[str, float]  # by phase
+    busy_cpus: float | None
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,9 @@ class Forecast:
 
     Denoising is taken to grow with the operations it needs, the rest with frames and pixels. A job is
     compared with the nearest finished ones of the same engine, phase by phase: their median, so that one that
-    ran beside something else does not count. For enlarging its frames, those of the same upscaler.
+    ran beside something else does not count. On a CPU a run beside others keeps fewer CPUs busy for longer,
+    so each run is taken as if it had had as many of them as the last ones. For enlarging its frames, those
+    of the same upscaler.
     """
 
     def __init__(
@@ -74,7 +78,7 @@ class Forecast:
             return None
         seconds = sum(phases.values())
         enlarging = phases.get(_UPSCALE, 0.0)
-        scaled = (self._scaled(run, generation) for run in self._nearest(generation))
+        scaled = self._scaled(generation)
         totals = sorted(sum(run.values()) - run.get(_UPSCALE, 0.0) + enlarging for run in scaled)
         if len(totals) < FEW:
             return Expected(seconds, seconds / _UNKNOWN_SPREAD, seconds * _UNKNOWN_SPREAD)
@@ -83,10 +87,9 @@ class Forecast:
 
     def phases(self, generation: Generation) -> dict[str, float] | None:
         """Return the seconds that each phase of `generation` should take, `None` as `seconds` does."""
-        nearest = self._nearest(generation)
-        if not nearest:
+        scaled = self._scaled(generation)
+        if not scaled:
             return None
-        scaled = [self._scaled(run, generation) for run in nearest]
         names = dict.fromkeys(name for run in scaled for name in run)
         phases = {name: median(run[name] for run in scaled if name in run) for name in names}
         phases.pop(_UPSCALE, None)
@@ -116,11 +119,20 @@ class Forecast:
     def _distance(self, run: _Run, generation: Generation) -> float:
         return abs(math.log(self._work(generation) / run.work))
 
-    def _scaled(self, run: _Run, generation: Generation) -> dict[str, float]:
-        """Return what each phase of `run` would have taken for `generation`."""
-        grown = {phase: seconds * _volume(generation) / run.volume for phase, seconds in run.seconds.items()}
+    def _scaled(self, generation: Generation) -> list[dict[str, float]]:
+        """Return what each phase of the runs to compare with would have taken for `generation` now."""
+        nearest = self._nearest(generation)
+        last = [run.busy_cpus for run in self._runs if run.engine == generation.engine and run.busy_cpus]
+        now = median(last[:_LAST]) if last else None
+        return [self._grown(run, generation, now) for run in nearest]
+
+    def _grown(self, run: _Run, generation: Generation, now: float | None) -> dict[str, float]:
+        """Return that for one run. `now`: the CPUs that it would keep busy, where that is known."""
+        slower = run.busy_cpus / now if run.busy_cpus and now else 1.0
+        by_volume = slower * _volume(generation) / run.volume
+        grown = {phase: seconds * by_volume for phase, seconds in run.seconds.items()}
         if "denoise" in grown:
-            grown["denoise"] = run.seconds["denoise"] * self._work(generation) / run.work
+            grown["denoise"] = run.seconds["denoise"] * slower * self._work(generation) / run.work
         return grown
 
     def starts(self, unfinished: Sequence[Job], lanes: Sequence[str] = ("",)) -> list[float | None]:
@@ -170,7 +182,8 @@ def _run_of(generation: Generation, result: Result, work: Callable[[Generation],
     if any(notice.code in _TRIED_IN_VAIN for notice in result.notices):
         return None  # some of its time went to tries that ran out of memory
     phases = {phase: seconds for phase, seconds in result.seconds.items() if phase != "load"}
-    return _Run(generation.engine, generation.upscaler, work(generation), _volume(generation), phases)
+    busy = None if result.made_with is None else result.made_with.busy_cpus
+    return _Run(generation.engine, generation.upscaler, work(generation), _volume(generation), phases, busy)
 
 
 def _volume(generation: Generation) -> int:

@@ -32,7 +32,7 @@ from i2v.pipeline.delivery import Content, Marks, deliver, publish_kept
 from i2v.pipeline.engines import EngineCache, LoadedEngine
 from i2v.pipeline.ladder import MemoryLadder
 from i2v.pipeline.plan import ClipPlan
-from i2v.pipeline.stages import StageBooks, Stopwatch
+from i2v.pipeline.stages import BusyCpus, StageBooks, Stopwatch
 
 # What may go well the next moment: the encoder was killed, the folder was moved while it wrote.
 PASSING = ("encode.failed", "encode.broken", "encode.frames_lost", "encode.mismatch")
@@ -201,6 +201,7 @@ class _Clip:
     notices: list[Notice]
     engine: Engine
     versions: dict[str, str]
+    busy: BusyCpus = field(default_factory=BusyCpus)
     has_begun: bool = False
     is_whole: bool = False  # all that the engine makes has come
 
@@ -227,8 +228,9 @@ class _Clip:
 
     def _made_with(self) -> MadeWith:
         """Return what has computed the clip: a kernel that failed on the way is not in use any more."""
-        engine = self.engine
-        return MadeWith(self.plan.device.name, engine.plan.dtype, engine.kernels, self.versions)
+        engine, device = self.engine, self.plan.device
+        busy = self.busy.average() if device.type == "cpu" else None
+        return MadeWith(device.name, engine.plan.dtype, engine.kernels, self.versions, busy)
 
     def _made(self, events: Iterator[Event], handle: Callable[[Event], None]) -> Iterator[Content]:
         self.has_begun = True

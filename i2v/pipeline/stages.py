@@ -45,6 +45,17 @@ class Stopwatch:
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
 
+class BusyCpus:
+    """How many CPUs this process keeps busy on average, from when this is made."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def average(self) -> float:
+        wall, cpu = time.perf_counter() - self._wall, time.process_time() - self._cpu
+        return round(cpu / wall, 3) if wall > 0 else 0.0
+
+
 @dataclass(frozen=True)
 class _Use:
     """Bytes that a stage took at the most, `None` where nothing can tell, and the plan it did so by."""

@@ -151,8 +151,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "own.remove.confirm": ("Delete?", "删除？"),
     "resolution.label": ("Resolution", "分辨率"),
     "resolution.help": (
-        "How many pixels the clip has: 512p is an area of 512 x 512.",
-        "视频的像素数：512p 即 512 x 512 的面积。",
+        "How many pixels the clip has: 512p is an area of 512 x 512. Or type width x height.",
+        "视频的像素数：512p 即 512 x 512 的面积。也可直接输入宽 x 高。",
     ),
     "resolution.preset": ("from preset", "按预设"),
     "fit.label": ("Aspect ratio", "画面比例"),

@@ -20,7 +20,7 @@ RESULT = Result(
     (Notice("image.transparent", {"background": "#fff"}),),
     {"denoise": 1.23456, "encode": 0.5},
     (StageUse("denoise", 1.235, 2**30, None),),
-    MadeWith("NVIDIA H200", "float16", "triton", {"torch": "2.11.0"}),
+    MadeWith("NVIDIA H200", "float16", "triton", {"torch": "2.11.0"}, 1.5),
 )
 
 
@@ -41,6 +41,7 @@ def test_the_json_has_the_generation_beside_what_came_of_it() -> None:
         "stages": [{"name": "denoise", "seconds": 1.235, "bytes": 2**30, "estimated_bytes": None}],
         "made_with": {
             "device": "NVIDIA H200", "dtype": "float16", "kernels": "triton", "versions": {"torch": "2.11.0"},
+            "busy_cpus": 1.5,
         },
         "notices": [{
             "code": "image.transparent", "params": {"background": "#fff"},

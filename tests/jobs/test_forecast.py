@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from i2v.core.errors import Notice
-from i2v.core.results import Result
+from i2v.core.results import MadeWith, Result
 from i2v.core.schema import Generation
 from i2v.jobs.forecast import Forecast as AnyForecast
 from i2v.jobs.model import Progress
@@ -130,6 +130,20 @@ def test_one_slow_job_among_many_changes_little_and_the_spread_is_that_of_most()
     assert expected is not None
     assert expected.seconds == pytest.approx(13, abs=1)
     assert (expected.low, expected.high) == pytest.approx((12, 14))
+
+
+def beside_others(seconds: float, busy_cpus: float) -> tuple[Generation, Result]:
+    generation, result = run(seconds, 0)
+    return generation, replace(result, made_with=MadeWith("CPU", "float32", busy_cpus=busy_cpus))
+
+
+def test_a_job_is_expected_to_have_as_much_of_the_cpus_as_the_last_ones() -> None:
+    alone, crowded = beside_others(10, 2.0), beside_others(40, 0.5)
+    for runs, seconds in [([alone, crowded, alone, crowded], 10), ([crowded, crowded, alone, alone], 40)]:
+        expected = Forecast(runs).expected(like())
+        assert expected is not None
+        assert (expected.low, expected.seconds, expected.high) == pytest.approx((seconds,) * 3)
+    assert Forecast([run(10, 0), crowded]).seconds(like()) == pytest.approx(25), "not known of one"
 
 
 def test_with_few_jobs_the_spread_is_not_known_and_told_as_wide() -> None:

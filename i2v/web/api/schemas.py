@@ -70,8 +70,8 @@ class JobBody(BaseModel):
         " checkpoint, loras, speed, options, upscaler, solver, unet_evaluations (what was really run),"
         " seconds (by phase),"
         " stages ({name, seconds, bytes, estimated_bytes}: memory at the most, null where not measured),"
-        " made_with ({device, dtype, kernels, versions}; null of an earlier version's clip) and notices"
-        " ({code, params, message})"
+        " made_with ({device, dtype, kernels, versions, busy_cpus}; null of an earlier version's clip) and"
+        " notices ({code, params, message})"
     )
     picture_name: str = Field(description="of its picture's file, as it was sent; empty: not known")
     starred: bool = Field(description="no limit of the settings ever deletes it")

@@ -7,6 +7,7 @@ slider. Knows engines by their `Capabilities` alone.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -47,6 +48,8 @@ _SETTLED = {
     "prompt": "", "preset": "standard", "resolution": "", "negative_prompt": "", "speed": "auto",
 }  # fmt: skip
 _ASKED = ("preset", "resolution", "fit", *NUMBERS, "speed", "negative_prompt", "seed", "engine", "device")
+# What may be typed instead of a resolution: width and height.
+_EXACT_SIZE = re.compile(r"(\d{1,5})\s*[xX×*]\s*(\d{1,5})")
 # Those that are of use only where a capability of the same name says so.
 _OPTIONAL = ("negative_prompt", "guidance_scale", "num_inference_steps", "speed", "seed")
 
@@ -107,7 +110,7 @@ class Form:
         self.options = OptionWidgets(labels, self._engines)
         with gr.Row():
             self.resolution = labels.of(
-                Dropdown(_resolutions("en"), value=""),
+                Dropdown(_resolutions("en"), value="", allow_custom_value=True, elem_id="i2v-resolution"),
                 _resolutions,
                 label="resolution.label",
                 info="resolution.help",
@@ -225,6 +228,9 @@ class Form:
         for name in ("engine", "speed"):
             if given.get(name) == "auto":
                 del given[name]  # as the settings, or the weights, have it
+        if exact := _EXACT_SIZE.fullmatch(str(given.get("resolution", "")).strip()):
+            del given["resolution"]
+            given |= {"width": int(exact[1]), "height": int(exact[2])}
         if crop := self.cropping.field(values):
             given["crop"] = crop
         if options := self.options.given(values, spec):
@@ -293,6 +299,8 @@ class Form:
         filled |= self.cropping.filled(fields.get("crop"))
         device = fields.get("device")
         filled[self.device] = device if device in self._devices() else ""
+        if fields.get("width") and fields.get("height"):
+            filled[self.resolution] = f"{fields['width']} x {fields['height']}"
         return filled | self.options.filled(spec, fields.get("options"))
 
     def repeated(self, fields: Mapping[str, object], spec: EngineSpec) -> Updates:

@@ -143,6 +143,18 @@ def test_a_clips_seed_and_engine_come_back_too(form: Form) -> None:
     assert (filled[form.seed], filled[form.engine], filled[form.prompt]) == ("7", "i2vgen-xl", "x")
 
 
+@pytest.mark.parametrize("typed", ["640x360", " 640 × 360 ", "640*360"])
+def test_a_size_may_be_typed_in_place_of_a_resolution(form: Form, typed: str) -> None:
+    fields = form.fields(values(form, resolution=typed), I2VGEN_XL)
+    assert (fields["width"], fields["height"], fields.get("resolution")) == (640, 360, None)
+
+
+def test_the_size_of_a_job_comes_back(form: Form) -> None:
+    fields = {"width": 640, "height": 360}
+    filled = form.filled(fields, I2VGEN_XL)
+    assert form.fields(values(form, resolution=filled[form.resolution]), I2VGEN_XL).items() >= fields.items()
+
+
 def test_a_visitors_copy_of_a_slider_takes_any_number(form: Form) -> None:
     """Gradio copies a widget from its class once it is updated; its own would refuse with a bare "Error"."""
     copied = type(form.num_frames)(24, 3600, 48)

@@ -61,6 +61,7 @@ def test_every_text_is_used_and_every_used_one_is_there() -> None:
         "speed": get_args(Speed),
         "forecast": get_args(Fit),
         "motion": (*MOTIONS, *PACES),
+        "helper": ("subject", "subject.example", "motion", "motion.example", "camera", "pace"),
         "upload": ("drop", "upload", "webcam", "paste", "remove"),
         "crop": CORNERS,
         "cut": ("left", "top", "right", "bottom"),

@@ -20,6 +20,7 @@ from i2v.core.engine_spec import ANY_STEPS, EngineSpec, FrameCounts
 from i2v.core.file_names import cleaned
 from i2v.core.schema import MAX_SEED, Fit, Language, PresetName, Resolution, Speed
 from i2v.jobs.model import JsonObject
+from i2v.web.page.prompt_helper import is_helped, prompt_helper
 from i2v.web.page.starting_points import prompt_menu
 from i2v.web.page.tabs.added import AddedFields, Names
 from i2v.web.page.tabs.cards import EngineCards
@@ -87,6 +88,7 @@ class Form:
             )
             labels.follow(gr.HTML(elem_id="i2v-prompts"), prompt_menu)
         self.motions = acting_html("i2v-motions")
+        self.helper = labels.follow(gr.HTML(elem_id="i2v-helper"), prompt_helper)
         self.prompt_error = gr.HTML(elem_id="i2v-prompt-error")
         presets = _named("preset", PresetName)
         self._engines = engines
@@ -188,7 +190,8 @@ class Form:
         """Return the widgets that `shape` and `choices` change."""
         return [
             self.preset, *self.prompts, self.resolution, self.fit, self.num_frames_of, *self.with_seed,
-            self.device, *(getattr(self, name) for name in (*NUMBERS, *_OPTIONAL)), *self.options.groups(),
+            self.device, self.helper, *(getattr(self, name) for name in (*NUMBERS, *_OPTIONAL)),
+            *self.options.groups(),
             *self.pictures.groups(), *self.added.groups(),
         ]  # fmt: skip
 
@@ -273,6 +276,7 @@ class Form:
         shown = {getattr(self, name): gr.update(visible=getattr(can, name)) for name in _OPTIONAL}
         shown |= {prompt: gr.update(visible=can.prompt != "none") for prompt in self.prompts}
         shown |= {each: gr.update(visible=can.seed) for each in self.with_seed}
+        shown[self.helper] = gr.update(visible=is_helped(spec))
         ranges = {
             "num_frames": (frames.least, frames.most, frames.step), "fps": (*can.fps, 1),
             "num_inference_steps": _steps(can.step_counts), "guidance_scale": (1, 20, 0.5),

@@ -55,7 +55,7 @@ def visible(form: Form, spec: EngineSpec, numbers: dict[str, Any]) -> set[str]:
 def test_what_an_engine_has_no_use_for_is_not_shown(form: Form) -> None:
     assert visible(form, CONTRARY, NUMBERS) == {"num_frames", "fps"}
     usual = {**NUMBERS, "num_inference_steps": 50}
-    assert visible(form, I2VGEN_XL, usual) == {"num_frames", "fps", *OFF}
+    assert visible(form, I2VGEN_XL, usual) == {"num_frames", "fps", "helper", *OFF}
 
 
 def test_the_options_of_one_engine_are_shown_at_a_time(form: Form) -> None:

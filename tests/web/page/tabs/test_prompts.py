@@ -1,4 +1,4 @@
-"""Prompts of before, own presets and notifications, in a real browser: kept there, and can be deleted."""
+"""Prompts of before, the prompt helper, own presets and notifications, in a real browser."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def drop(page: Page, house: House, prompt: str = QUICK) -> None:
     page.fill("#i2v-prompt textarea", prompt)
 
 
-def test_a_prompt_that_was_used_can_be_used_again_kept_and_deleted(visit: Visit, house: House) -> None:
+def test_prompts_of_before_are_used_again_kept_and_deleted_and_new_ones_put_together(
+    visit: Visit, house: House
+) -> None:
     page = visit()
     drop(page, house)
     page.click("#i2v-go")
@@ -52,6 +54,17 @@ def test_a_prompt_that_was_used_can_be_used_again_kept_and_deleted(visit: Visit,
     page.keyboard.press("Escape")
     expect(rows.first).to_be_hidden()
     expect(opener).to_be_focused()
+
+    page.click("#i2v-helper summary")
+    expect(page.locator("[data-helper=use]")).to_be_disabled()
+    page.fill("[data-part=subject]", "a lighthouse, ")
+    page.fill("[data-part=motion]", "waves rise.")
+    page.select_option("[data-part=camera]", label="the camera zooms in")
+    page.select_option("[data-part=pace]", label="slowly")
+    page.click("[data-helper=use]")
+    whole = "a lighthouse, waves rise, the camera zooms in, slowly"
+    expect(page.locator("#i2v-prompt textarea")).to_have_value(whole)
+    expect(page.locator("#i2v-helper output")).to_have_text(whole)
 
 
 @pytest.mark.slow

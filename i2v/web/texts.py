@@ -92,6 +92,38 @@ TEXTS: dict[str, tuple[str, str]] = {
     "prompts.keep": ("Add to favourites", "收藏"),
     "prompts.unkeep": ("Remove from favourites", "取消收藏"),
     "prompts.forget": ("Delete", "删除"),
+    "tip.shape": (
+        "The part of the picture that is used, as a box you can move and resize.",
+        "使用图片的哪一部分：可移动和缩放的裁剪框。",
+    ),
+    "tip.preset": (
+        "Better quality takes more steps or more pixels, and longer.",
+        "质量越高，步数或像素越多，用时越长。",
+    ),
+    "tip.engine": (
+        "The model that makes the clip; each card says what it is good at.",
+        "生成视频所用的模型；每张卡片说明其特点。",
+    ),
+    "tip.keyframe": (
+        "The number of the frame that this picture is to be; the first frame is 0.",
+        "此图片对应第几帧；首帧为 0。",
+    ),
+    "tip.checkpoint": (
+        "Other weights for the model's base, such as an anime style.",
+        "替换模型基础权重，例如动漫风格。",
+    ),
+    "tip.lora": (
+        "A small file that adds a style, a subject or a motion to the model.",
+        "为模型添加风格、主体或动作的小文件。",
+    ),
+    "tip.strength": (
+        "1 is as it was trained; less is weaker, 0 is off, below 0 is the opposite.",
+        "1 为训练时的强度；越小越弱，0 为关闭，负值则相反。",
+    ),
+    "tip.own": (
+        "Saves all settings but picture, prompt and seed in this browser.",
+        "把图片、提示词和种子以外的设置保存在此浏览器中。",
+    ),
     "helper.open": ("Prompt helper", "提示词助手"),
     "helper.subject": ("Subject", "主体"),
     "helper.subject.example": ("a lighthouse on a cliff", "悬崖上的灯塔"),

@@ -38,6 +38,7 @@ from i2v.web.page.tabs.widgets import (
     Wired,
     merged,
 )
+from i2v.web.page.tips import tips
 from i2v.web.texts import LANGUAGES, preferred_language, text
 
 _KEPT_SECONDS = 24 * 3600  # an uploaded picture, for whoever comes back to the window
@@ -200,4 +201,4 @@ def _title(language: Language, has_visits: bool, who: str = "") -> str:
     words = " ".join(f'data-{name}="{escape(text(f"upload.{name}", language))}"' for name in names)
     # What Gradio says in its own language, `page.js` says in the page's.
     hidden = f'<span id="i2v-words-of-uploads" hidden {words}></span>'
-    return f"<h1>i2v <small>{' · '.join(parts)}</small></h1>{hidden}"
+    return f"<h1>i2v <small>{' · '.join(parts)}</small></h1>{hidden}{tips(language)}"

@@ -54,6 +54,16 @@
   };
   setInterval(nameUploads, 300);
 
+  // A sentence of help at what has no room for one below its label, by a pattern of its id.
+  const tip = event => {
+    const setting = event.target.closest?.("[id^=i2v-]");
+    const pairs = setting ? JSON.parse(find("#i2v-tips")?.dataset.tips ?? "[]") : [];
+    const words = pairs.find(([pattern]) => RegExp(`^${pattern}$`).test(setting.id))?.[1];
+    if (words && setting.title !== words) setting.title = words;
+  };
+  document.addEventListener("pointerover", tip);
+  document.addEventListener("focusin", tip);
+
   // The title tells how far the clip is, for whoever looks at another window meanwhile.
   let plain = "";
   setInterval(() => {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from i2v.core.engine_spec import Capabilities, EngineSpec, FrameCounts
 from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from i2v.web.page.tabs.form import Form
 from i2v.web.page.tabs.widgets import Labels
+from i2v.web.page.tips import TIPS
 from tests.contrary import CONTRARY
 
 FEW = replace(I2VGEN_XL, name="few", capabilities=Capabilities(num_frames=FrameCounts(only=(14, 25))))
@@ -141,6 +143,18 @@ def test_options_of_another_version_that_are_no_object_are_none(form: Form, opti
 def test_a_clips_seed_and_engine_come_back_too(form: Form) -> None:
     filled = form.repeated({"prompt": "x", "seed": 7, "engine": "i2vgen-xl"}, I2VGEN_XL)
     assert (filled[form.seed], filled[form.engine], filled[form.prompt]) == ("7", "i2vgen-xl", "x")
+
+
+def test_every_setting_has_a_sentence_of_help(form: Form) -> None:
+    settings = [form.preset, form.engine, *form.settings(), form.negative_prompt, form.seed, form.own.name]
+    bare = {
+        widget.elem_id
+        for widget in settings
+        if isinstance(widget, gr.Textbox | gr.Dropdown | gr.Radio | gr.Slider) and not widget.info
+    }
+    untold = {name for name in bare if not any(re.fullmatch(pattern, str(name)) for pattern in TIPS)}
+    untold = {name for name in untold if "contrary" not in str(name)}  # options that say nothing of themselves
+    assert untold == {"i2v-prompt", "i2v-place"}, "one says it in its placeholder, the other cannot be seen"
 
 
 @pytest.mark.parametrize("typed", ["640x360", " 640 × 360 ", "640*360"])

@@ -8,6 +8,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from i2v.web.texts import TEXTS
 from tests.web.browser import Visit, keep_asking, needs_chromium
 from tests.web.house import House
 from tests.web.pages import QUICK, Gates
@@ -55,6 +56,8 @@ def test_prompts_of_before_are_used_again_kept_and_deleted_and_new_ones_put_toge
     expect(rows.first).to_be_hidden()
     expect(opener).to_be_focused()
 
+    page.hover("#i2v-preset label")
+    expect(page.locator("#i2v-preset")).to_have_attribute("title", TEXTS["tip.preset"][0])
     page.click("#i2v-helper summary")
     expect(page.locator("[data-helper=use]")).to_be_disabled()
     page.fill("[data-part=subject]", "a lighthouse, ")

@@ -153,7 +153,7 @@ def test_every_setting_has_a_sentence_of_help(form: Form) -> None:
         if isinstance(widget, gr.Textbox | gr.Dropdown | gr.Radio | gr.Slider) and not widget.info
     }
     untold = {name for name in bare if not any(re.fullmatch(pattern, str(name)) for pattern in TIPS)}
-    untold = {name for name in untold if "contrary" not in str(name)}  # options that say nothing of themselves
+    untold = {name for name in untold if "contrary" not in str(name)}  # the test engine's say nothing
     assert untold == {"i2v-prompt", "i2v-place"}, "one says it in its placeholder, the other cannot be seen"
 
 

@@ -1,8 +1,13 @@
-"""How far an archive is, in one line of a terminal."""
+"""What the commands about archives print: how far one is, and how much is in it."""
 
 from __future__ import annotations
 
 import sys
+
+
+def counted(number: int, noun: str) -> str:
+    """Return "1 job", "2 jobs"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 class ArchiveProgress:

@@ -7,7 +7,7 @@ import json
 import os
 from pathlib import Path
 
-from i2v.cli.archive_progress import ArchiveProgress
+from i2v.cli.archive_progress import ArchiveProgress, counted
 from i2v.cli.parsers import Commands
 
 
@@ -34,8 +34,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"path": str(arguments.file), **vars(found)}))
         return 0
-    missing = f" {found.missing} videos are not there and were left out." if found.missing else ""
-    print(f"{arguments.file}: {found.jobs} jobs, {found.videos} videos, {found.size / 1e6:.1f} MB.{missing}")
+    missing = f" Not there, and left out: {counted(found.missing, 'video')}." if found.missing else ""
+    parts = f"{counted(found.jobs, 'job')}, {counted(found.videos, 'video')}, {found.size / 1e6:.1f} MB"
+    print(f"{arguments.file}: {parts}.{missing}")
     return 0
 
 

@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 
-from i2v.cli.archive_progress import ArchiveProgress
+from i2v.cli.archive_progress import ArchiveProgress, counted
 from i2v.cli.backup import add_common
 from i2v.cli.parsers import Commands
 
@@ -40,6 +40,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"path": str(arguments.file), **vars(found)}))
         return 0
-    missing = f" {found.missing} videos are not there and were left out." if found.missing else ""
-    print(f"{arguments.file}: {found.jobs} jobs, {found.videos} videos.{missing}")
+    missing = f" Not there, and left out: {counted(found.missing, 'video')}." if found.missing else ""
+    print(f"{arguments.file}: {counted(found.jobs, 'job')}, {counted(found.videos, 'video')}.{missing}")
     return 0

@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 
-from i2v.cli.archive_progress import ArchiveProgress
+from i2v.cli.archive_progress import ArchiveProgress, counted
 from i2v.cli.backup import add_common
 from i2v.cli.parsers import Commands
 
@@ -33,5 +33,5 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"path": str(arguments.file), **vars(found)}))
     else:
-        print(f"{arguments.file}: {found.added} jobs were added, {found.present} were here already.")
+        print(f"{arguments.file}: {counted(found.added, 'job')} added, {found.present} already here.")
     return 0

@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 
-from i2v.cli.archive_progress import ArchiveProgress
+from i2v.cli.archive_progress import ArchiveProgress, counted
 from i2v.cli.backup import add_common
 from i2v.cli.parsers import Commands
 
@@ -39,5 +39,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"path": str(folder), **vars(found)}))
     else:
-        print(f"{folder}: {found.jobs} jobs, {found.videos} videos in {settings.output.directory}.")
+        parts = f"{counted(found.jobs, 'job')}, {counted(found.videos, 'video')}"
+        print(f"{folder}: {parts} in {settings.output.directory}.")
     return 0

@@ -41,14 +41,14 @@ def test_a_backup_is_made_and_restored(environment: dict[str, str], tmp_path: Pa
     file, there = tmp_path / "all.zip", elsewhere(environment, tmp_path / "there")
     done = run_here(environment, "backup", file)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(f"{file}: 1 jobs, 1 videos, ")
+    assert done.stdout.startswith(f"{file}: 1 job, 1 video, ")
     again = run_here(environment, "backup", file)
     assert (again.returncode, "already exists" in again.stderr) == (2, True)
     told = json.loads(run_here(environment, "backup", file, "--force", "--json").stdout)
     assert (told["path"], told["jobs"], told["missing"]) == (str(file), 1, 0)
     restored = run_here(there, "restore", file)
     assert (restored.returncode, restored.stderr) == (0, "")
-    assert restored.stdout == f"{tmp_path}/there/data: 1 jobs, 1 videos in {tmp_path}/there/videos.\n"
+    assert restored.stdout == f"{tmp_path}/there/data: 1 job, 1 video in {tmp_path}/there/videos.\n"
     refused = run_here(there, "restore", file)
     assert (refused.returncode, "--replace" in refused.stderr) == (2, True)
     assert json.loads(run_here(there, "restore", file, "--replace", "--json").stdout)["jobs"] == 1
@@ -57,12 +57,12 @@ def test_a_backup_is_made_and_restored(environment: dict[str, str], tmp_path: Pa
 def test_jobs_are_exported_and_imported(environment: dict[str, str], tmp_path: Path) -> None:
     job = with_a_job(environment, tmp_path)
     file, there = tmp_path / "some.zip", elsewhere(environment, tmp_path / "there")
-    assert run_here(environment, "export", job, file).stdout == f"{file}: 1 jobs, 1 videos.\n"
+    assert run_here(environment, "export", job, file).stdout == f"{file}: 1 job, 1 video.\n"
     assert json.loads(run_here(environment, "export", "--all", file, "--force", "--json").stdout)["jobs"] == 1
     for words in ([file], [job, file, "--all"]):
         wrong = run_here(environment, "export", *words)
         assert (wrong.returncode, "--all" in wrong.stderr) == (2, True)
-    assert run_here(there, "import", file).stdout == f"{file}: 1 jobs were added, 0 were here already.\n"
+    assert run_here(there, "import", file).stdout == f"{file}: 1 job added, 0 already here.\n"
     assert json.loads(run_here(there, "import", file, "--json").stdout)["present"] == 1
     other = run_here(there, "restore", file, "--replace")
     assert (other.returncode, "i2v import for exports" in other.stderr) == (2, True)

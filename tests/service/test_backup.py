@@ -93,7 +93,7 @@ def test_a_backup_of_a_service_at_work_becomes_a_service_that_answers(tmp_path: 
         waiting = submit(server.url, "nothing")
         made = command(here, "backup", tmp_path / "house.zip")
         assert made.returncode == 0, made.stderr
-        assert "3 jobs, 1 videos" in made.stdout
+        assert "3 jobs, 1 video" in made.stdout
         video = requests.get(f"{server.url}/api/v1/jobs/{done}/video", timeout=60).content
         refused = command(here, "restore", tmp_path / "house.zip", "--replace")
         assert (refused.returncode, "Another server" in refused.stderr) == (1, True), refused.stderr

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from i2v.cli.clip_output import ClipProgress, Like, report
+from i2v.cli.engine_help import flag
 from i2v.cli.info import read_clip
 from i2v.cli.parsers import Commands, local_path
 from i2v.cli.picture_files import read_picture
@@ -61,6 +62,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     )
     add_request_flags(parser)
     parser.add_argument("--last-image", help=argparse.SUPPRESS)  # told with the engines that take one
+    parser.add_argument("--motion-mask", help=argparse.SUPPRESS)  # likewise
     parser.add_argument("--keyframe", action="append", metavar="FRAME=FILE", help=argparse.SUPPRESS)
     parser.add_argument(
         "--like",
@@ -267,8 +269,9 @@ def given_fields(arguments: argparse.Namespace) -> dict[str, object]:
 def _other_pictures(arguments: argparse.Namespace) -> list[tuple[dict[str, object], Path]]:
     """Return what the request says of each picture besides the image, and where it is."""
     pictures: list[tuple[dict[str, object], Path]] = []
-    if arguments.last_image is not None:
-        pictures.append(({"role": "last_image"}, local_path(arguments.last_image)))
+    for role in ("last_image", "motion_mask"):
+        if (file := getattr(arguments, role)) is not None:
+            pictures.append(({"role": role}, local_path(file)))
     for text in arguments.keyframe or ():
         frame, found, file = text.partition("=")
         if not found or not file:
@@ -282,7 +285,7 @@ def _other_pictures(arguments: argparse.Namespace) -> list[tuple[dict[str, objec
 def _flags_of(inputs: Sequence[InputPicture]) -> str:
     """Return the flags that give these pictures again: a clip names their frames, and has no pictures."""
     flags = (
-        f"--keyframe {each.frame}=FILE" if isinstance(each, Keyframe) else "--last-image FILE"
+        f"--keyframe {each.frame}=FILE" if isinstance(each, Keyframe) else f"{flag(each.role)} FILE"
         for each in inputs
     )
     return " ".join(flags)

@@ -40,7 +40,7 @@ Language = Literal["en", "zh-CN"]
 Offload = Literal["none", "encoders", "model"]
 Switch = Literal["auto", "off"]
 Speed = Literal["auto", "exact", "fast"]
-InputRole = Literal["image", "last_image", "keyframe"]
+InputRole = Literal["image", "last_image", "keyframe", "motion_mask"]
 UpscalerName = Literal["lanczos", "span", "real-esrgan"]
 Upscaling = Literal["auto", UpscalerName]
 
@@ -198,9 +198,16 @@ class Keyframe:
     frame: Annotated[int, Within(1, MAX_FRAMES - 1)]
 
 
+@dataclass(frozen=True)
+class MotionMask:
+    """A picture that is white where the model acts, and black where only the camera moves; of any size."""
+
+    role: Literal["motion_mask"]
+
+
 # A picture that comes with a request besides `image`, the first frame; its bytes travel beside this.
-InputPicture = Annotated[LastImage | Keyframe, Field(discriminator="role")]
-_PARTS = {"last_image": ("role",), "keyframe": ("role", "frame")}
+InputPicture = Annotated[LastImage | Keyframe | MotionMask, Field(discriminator="role")]
+_PARTS = {"last_image": ("role",), "keyframe": ("role", "frame"), "motion_mask": ("role",)}
 
 
 @dataclass(frozen=True)

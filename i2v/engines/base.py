@@ -33,7 +33,8 @@ class Inputs:
     `generated_height`, or as it was given where the engine takes the `whole_picture`. `keyframes` are by the
     number of their frame, which is at least 1. `large`: the image fitted alike, but a whole number of times
     that size, as far as it has the pixels; where `Generation.strength` is below 1, for a camera that moves
-    over it. `checkpoint` and `loras` are the files that `Generation` names, for engines whose `Capabilities`
+    over it. `motion_mask`: of the size of `large`, white where the model acts and black where only the camera
+    moves. `checkpoint` and `loras` are the files that `Generation` names, for engines whose `Capabilities`
     say that they take some.
     """
 
@@ -41,6 +42,7 @@ class Inputs:
     last_image: Image | None = None
     keyframes: Mapping[int, Image] = field(default_factory=dict)
     large: Image | None = None
+    motion_mask: Image | None = None
     checkpoint: Path | None = None
     loras: tuple[LoraFile, ...] = ()
 

@@ -61,8 +61,9 @@ def _check_inputs(request: GenerationRequest, spec: EngineSpec) -> None:
     for role in roles:
         if role not in spec.capabilities.inputs:
             raise _not_supported("inputs", role, spec)
-    if roles.count("last_image") > 1:
-        raise _invalid("inputs", ", ".join(roles), "one last_image at most")
+    for role in ("last_image", "motion_mask"):
+        if roles.count(role) > 1:
+            raise _invalid("inputs", ", ".join(roles), f"one {role} at most")
     frames = [picture.frame for picture in request.inputs if isinstance(picture, Keyframe)]
     for frame in frames:
         if frames.count(frame) > 1:

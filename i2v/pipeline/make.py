@@ -16,7 +16,7 @@ from PIL import Image
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Cancelled, I2VError, Notice
 from i2v.core.results import MadeWith, Result
-from i2v.core.schema import Generation, Keyframe, Language
+from i2v.core.schema import Generation, Keyframe, Language, MotionMask
 from i2v.core.settings import OutputSettings, Settings
 from i2v.core.stages import Stage
 from i2v.engines.base import Decoded, Engine, Event, Inputs, Sounded
@@ -157,21 +157,26 @@ def mark(spec: EngineSpec, provenance: Provenance, output: OutputSettings, more:
 
 def fit_inputs(plan: ClipPlan, pictures: Sequence[Picture]) -> tuple[Inputs, tuple[Notice, ...]]:
     """Return the pictures as the engine takes them, and what was done to them."""
-    images, notices = [cropped(picture.image, plan.generation.crop) for picture in pictures], list[Notice]()
-    if not plan.spec.capabilities.whole_picture:
-        fitted = [_fit(image, plan.generation) for image in images]
-        images = [each.image for each in fitted]
-        notices = [notice for each in fitted for notice in each.notices]
-    inputs = Inputs(images[0])
-    for picture, image in zip(plan.generation.inputs, images[1:], strict=True):
-        if isinstance(picture, Keyframe):
-            inputs = replace(inputs, keyframes={**inputs.keyframes, picture.frame: image})
+    generation, whole, notices = plan.generation, pictures[0].image, list[Notice]()
+
+    def fit(image: Image.Image) -> Image.Image:
+        if plan.spec.capabilities.whole_picture:
+            return cropped(image, generation.crop)
+        fitted = _fit(cropped(image, generation.crop), generation)
+        notices.extend(fitted.notices)
+        return fitted.image
+
+    inputs = Inputs(fit(whole))
+    if generation.strength < 1:
+        inputs = replace(inputs, large=_fit_large(whole, generation))
+    for given, picture in zip(generation.inputs, pictures[1:], strict=True):
+        if isinstance(given, Keyframe):
+            inputs = replace(inputs, keyframes={**inputs.keyframes, given.frame: fit(picture.image)})
+        elif isinstance(given, MotionMask):
+            mask = picture.image.resize(whole.size, Image.Resampling.BILINEAR)
+            inputs = replace(inputs, motion_mask=_fit_large(mask, generation))
         else:
-            inputs = replace(inputs, last_image=image)
-    if plan.generation.strength < 1:
-        inputs = replace(
-            inputs, large=_fit_large(cropped(pictures[0].image, plan.generation.crop), plan.generation)
-        )
+            inputs = replace(inputs, last_image=fit(picture.image))
     return inputs, tuple(notices)
 
 
@@ -183,7 +188,8 @@ def _fit(image: Image.Image, generation: Generation) -> FittedPicture:
     return replace(fitted, image=fitted.image.resize(size, Image.Resampling.LANCZOS))
 
 
-def _fit_large(image: Image.Image, generation: Generation) -> Image.Image:
+def _fit_large(picture: Image.Image, generation: Generation) -> Image.Image:
+    image = cropped(picture, generation.crop)
     width, height = generation.generated_width, generation.generated_height
     times = min(max(1, min(image.width // width, image.height // height)), MOST_TIMES)
     return fit_picture(image, width * times, height * times, generation.fit).image

@@ -15,7 +15,7 @@ from i2v.core.engine_spec import EngineSpec, Preset
 from i2v.core.errors import InvalidRequest, Notice
 from i2v.core.prompt_syntax import notices_on_syntax
 from i2v.core.schedules import evaluations
-from i2v.core.schema import MAX_SEED, Generation, GenerationRequest, Upscaling
+from i2v.core.schema import MAX_SEED, Generation, GenerationRequest, MotionMask, Upscaling
 from i2v.media.image import DEFAULT_LIMITS, fit_size
 from i2v.media.upscale import NETWORKS, choose_upscaler
 from i2v.pipeline.checks import check_keyframes, check_request
@@ -81,7 +81,8 @@ def resolve(
         options=options.model_dump(mode="json", exclude_none=True),
         strength=options.denoising_strength if can.num_inference_steps else 1.0,
     )
-    if generation.inputs and generation.strength < 1:
+    has_later = any(not isinstance(picture, MotionMask) for picture in generation.inputs)
+    if has_later and generation.strength < 1:
         raise InvalidRequest("request.path_with_pictures")
     speed, on_speed = _speed(request, spec, generation, certificates)
     notices = (*understood, *on_speed)

@@ -172,7 +172,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "added.lora": ("LoRA {number}", "第 {number} 个 LoRA"),
     "added.strength": ("Strength {number}", "第 {number} 个的强度"),
     "added.words": ("Trigger words of {name}: {words}", "{name} 的触发词：{words}"),
-    "pictures.label": ("Keyframes", "关键帧"),
+    "pictures.label": ("More pictures", "更多图片"),
     "pictures.help": (
         "Pictures that the clip passes through or ends with. The picture above is frame 0.",
         "视频会经过或结束于这些图片。上面的图片是第 0 帧。",
@@ -184,6 +184,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "pictures.frame": ("Picture for frame", "图片所在的帧"),
     "pictures.last": ("Last frame", "末帧"),
+    "pictures.mask": (
+        "Motion mask, any size: white moves by itself, black only with the camera.",
+        "运动蒙版，尺寸不限：白色区域自行运动，黑色区域只随镜头移动。",
+    ),
     "advanced": ("Advanced", "高级设置"),
     "own.label": ("Own presets", "自定义预设"),
     "own.name": ("Save these settings as", "将当前设置保存为"),

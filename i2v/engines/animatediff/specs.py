@@ -17,7 +17,7 @@ from i2v.engines.animatediff.options import AnimateDiffOptions
 _WINDOW = 16
 _CAPABILITIES = Capabilities(
     target_fps=False,  # nothing tells the model how fast frames follow each other
-    inputs=("image", "last_image", "keyframe"),
+    inputs=("image", "last_image", "keyframe", "motion_mask"),
     num_frames=FrameCounts(least=4, most=32),
     fps=(1, 30),
     checkpoint=True,

@@ -12,9 +12,10 @@ from pydantic import Field
 
 from i2v.core.engine_spec import Corners, Options
 from i2v.core.errors import Notice
-from i2v.core.schema import Generation, Within
+from i2v.core.schema import Generation, MotionMask, Within
 from i2v.engines.camera.move import Easing, Move
 from i2v.engines.camera.path import plan_path
+from i2v.engines.camera.phrases import read_prompt
 from i2v.engines.camera.resolve import resolve_move
 
 _MOVE = ("pan", "tilt", "zoom", "roll", "easing", "loop")
@@ -103,6 +104,7 @@ class CameraPathOptions(CameraOptions):
     """
 
     default_strength: ClassVar[float] = 0.7  # nobody has measured one on published weights
+    masked_strength: ClassVar[float] = 0.99  # at the most: where only the camera moves, frames are needed
     follows_prompt: ClassVar[bool] = False  # a move that only the prompt names is the model's business
 
     camera_strength: Annotated[float, Within(0, 1)] | None = Field(
@@ -110,7 +112,7 @@ class CameraPathOptions(CameraOptions):
         title="Camera strength",
         description=(
             "How freely the model acts along the camera's path: near 0 it keeps to frames moved exactly as"
-            " asked, 1 leaves the motion to the model alone."
+            " asked, 1 leaves the motion to the model alone. A motion mask says where it may."
         ),
     )
 
@@ -120,10 +122,14 @@ class CameraPathOptions(CameraOptions):
 
     def completed(self, generation: Generation) -> tuple[Self, tuple[Notice, ...]]:
         """Return the whole move where there is one to follow, else that there is none."""
-        asked = self.camera_strength
-        if asked is None and (self.follows_prompt or self._distances):
+        asked, given = self.camera_strength, self
+        if any(isinstance(picture, MotionMask) for picture in generation.inputs):
+            asked = min(self.masked_strength, 1.0 if asked is None else asked)
+            if not self._distances and not read_prompt(generation.prompt, 1.0).names_motion:
+                given = self.model_copy(update={"zoom": 1.0})  # no move is asked for: the camera stays still
+        elif asked is None and (self.follows_prompt or self._distances):
             asked = self.default_strength
         if asked is None or asked == 1:
             return self, ()
-        filled, notices = super().completed(generation)
+        filled, notices = CameraOptions.completed(given, generation)
         return filled.model_copy(update={"camera_strength": asked}), notices

@@ -1,8 +1,10 @@
 """A clip that begins with frames along the camera's path instead of noise (SDEdit, arXiv 2108.01073).
 
 The frames are rendered from the photograph, encoded, noised as far as `Generation.strength` says and denoised
-from there: the motion is the asked one, and the model fills in what moves by itself. How latents are noised
-is the families' business.
+from there: the motion is the asked one, and the model fills in what moves by itself. Where a motion mask says
+that only the camera moves, the clip that each step predicts is replaced by those frames: with a solver that
+goes from prediction to prediction, that region is then at every noise level as if it were denoised exactly.
+How latents are noised is the families' business.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch.nn import functional
 
 from i2v.core.errors import Notice
 from i2v.core.schema import Generation
@@ -31,10 +34,12 @@ class CameraFrames:
     Attributes:
         frames: (F, H, W, 3) uint8, of the generated size.
         notices: what the path costs of the picture.
+        held: (F, H, W) float32, 1 where only the camera moves, 0 where the model acts; `None` without a mask.
     """
 
     frames: NDArray[np.uint8]
     notices: tuple[Notice, ...]
+    held: NDArray[np.float32] | None = None
 
     @property
     def first(self) -> Image.Image:
@@ -49,6 +54,17 @@ class CameraFrames:
         batches = torch.from_numpy(self.frames).permute(0, 3, 1, 2)[:, None]
         return torch.cat([encode_one(batch.float() / 127.5 - 1) for batch in batches])
 
+    def held_latents(self, reference: torch.Tensor) -> torch.Tensor | None:
+        """Return `held` at the size of `reference`, (F, C, h, w), as (F, 1, h, w); `None` without a mask.
+
+        A latent is held as far as its pixels are on average.
+        """
+        if self.held is None:
+            return None
+        height, width = reference.shape[-2:]
+        held = functional.adaptive_avg_pool2d(torch.from_numpy(self.held)[:, None], (height, width))
+        return held.to(reference)
+
 
 def camera_frames(
     options: CameraPathOptions, generation: Generation, inputs: Inputs, threads: int
@@ -62,5 +78,9 @@ def camera_frames(
     picture = inputs.image if inputs.large is None else inputs.large
     size = (generation.generated_width, generation.generated_height)
     path = plan_path(options.move, generation.num_frames, picture.size, size)
-    frames = render(picture, path, threads or len(os.sched_getaffinity(0)))
-    return CameraFrames(np.stack(list(frames)), path.notices)
+    cpus = threads or len(os.sched_getaffinity(0))
+    frames = np.stack(list(render(picture, path, cpus)))
+    if inputs.motion_mask is None:
+        return CameraFrames(frames, path.notices)
+    mask = np.stack([frame[..., 0] for frame in render(inputs.motion_mask, path, cpus)])
+    return CameraFrames(frames, path.notices, np.float32(1) - mask.astype(np.float32) / np.float32(255))

@@ -115,6 +115,7 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
         self.stage: Stage | None = Stage.CONDITION
         self._given: Given | None = None
         self._reference: torch.Tensor | None = None
+        self._held: torch.Tensor | None = None  # how much of each latent is that of `_reference`
         self._state: State | None = None
         self._begun = 0  # the step that denoising begins with
         self.decoded = 0  # frames
@@ -155,7 +156,13 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
 
     @abstractmethod
     def steps(self, given: Given, start: State, plan: MemoryPlan) -> Iterator[StepDone[State]]:
-        """Denoise from `start` on; what denoises is on the device."""
+        """Denoise from `start` on, with `hold` of what each step predicts; what denoises is on the device."""
+
+    def hold(self, denoised: torch.Tensor) -> torch.Tensor:
+        """Return a predicted clip with the frames along the camera's path where only the camera moves."""
+        if self._held is None or self._reference is None:
+            return denoised
+        return torch.lerp(denoised, self._reference.to(denoised.dtype), self._held.to(denoised.dtype))
 
     def left(self, latents: torch.Tensor) -> torch.Tensor:
         """Return what is needed of a clip's latents for the frames from `decoded` on."""
@@ -182,7 +189,7 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
             inputs = self.inputs if camera is None else replace(self.inputs, image=camera.first)
             with components.on_device(*self.conditioners):
                 if camera is not None:
-                    self._reference = camera.encode(self.encode)[None].movedim(1, self.frames_axis)
+                    self._follow(camera)
                 self._given, said = self.condition(inputs)
             said += () if camera is None else camera.notices
             components.wait()
@@ -199,6 +206,13 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
         if self.options is None:
             return None
         return camera_frames(self.options, self.generation, self.inputs, self.engine.plan.threads)
+
+    def _follow(self, camera: CameraFrames) -> None:
+        """Encode the frames along the path, and what of them is held."""
+        reference = camera.encode(self.encode)
+        held = camera.held_latents(reference)
+        self._reference = reference[None].movedim(1, self.frames_axis)
+        self._held = None if held is None else held[None].movedim(1, self.frames_axis)
 
     def _denoise(self, given: Given, start: State, plan: MemoryPlan) -> Generator[Event]:
         with self.components.on_device(*self.components.denoisers):

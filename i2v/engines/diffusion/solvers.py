@@ -15,17 +15,24 @@ Coefficients are Python's numbers: nothing here waits for a device.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import exp, inf, log, sqrt
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
 from diffusers import DDIMScheduler
 
+# What becomes of a clip as a step predicts it, before the solver goes on from it.
+Hold: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
+
 # What a step leaves for the next: its corrected latents, then the clips as predicted, the newest first.
 History = tuple[torch.Tensor, ...]
+
+
+def unchanged(denoised: torch.Tensor) -> torch.Tensor:
+    return denoised
 
 
 class Level(NamedTuple):

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 PICTURE = "image"
 KEYFRAMES = {f"keyframe_{frame}": frame for frame in range(1, MAX_FRAMES)}  # by the names of their parts
-FILES = frozenset({PICTURE, "last_image", *KEYFRAMES})  # the parts of a submission that are files
+FILES = frozenset(
+    {PICTURE, "last_image", "motion_mask", *KEYFRAMES}
+)  # the parts of a submission that are files
 MAX_PARTS = 64  # the request has some fifteen fields
 MAX_TEXT = 2**20  # bytes of all texts together
 

@@ -354,7 +354,12 @@ WEBHOOK_TEXT: JsonSchema = {
 }
 _OTHER_ROLES = [role for role in get_args(InputRole) if role != "image"]
 _OTHER_FILES: dict[str, JsonSchema] = {
-    "last_image": {**IMAGE_FILE, "description": "the file of the last_image, for models that take one"}
+    "last_image": {**IMAGE_FILE, "description": "the file of the last_image, for models that take one"},
+    "motion_mask": {
+        **IMAGE_FILE,
+        "description": "the file of the motion_mask, for models that take one: white where the model acts,"
+        " black where only the camera moves",
+    },
 }
 _KEYFRAME_FILES: JsonSchema = {
     "^keyframe_[1-9][0-9]{0,3}$": {

@@ -26,6 +26,7 @@ from i2v.engines.svd.specs import SVD
 from tests.engines.subjects import asked, frames_of, write_weights
 
 PLAN = MemoryPlan("cpu", "float32")
+MASK = [{"role": "motion_mask"}]
 PAN = {"pan": 0.25, "easing": "linear"}
 
 
@@ -118,3 +119,62 @@ def test_the_last_steps_are_made_and_counted(spec: EngineSpec, large: Image.Imag
     alone = list(engine.generate(replace(generation, strength=1.0), Inputs(large.resize(size))))
     assert any(isinstance(event, Decoded) for event in alone)
     assert (frames_of(events) != frames_of(alone)).any(), "the path bears on the clip"
+
+
+def masked(large: Image.Image, *white: tuple[int, int, int, int]) -> Image.Image:
+    """Return a mask of that size, black but for some boxes."""
+    mask = Image.new("RGB", large.size)
+    for box in white:
+        mask.paste("white", box)
+    return mask
+
+
+def test_a_mask_moves_with_the_camera_and_is_averaged_in_a_latent(large: Image.Image) -> None:
+    generation = asked(I2VGEN_XL, options=PAN, inputs=MASK)
+    options = CameraPathOptions.model_validate(generation.options)
+    assert options.camera_strength == CameraPathOptions.masked_strength
+    mask = masked(large, (large.width // 2, 0, *large.size))
+    size = (generation.generated_width, generation.generated_height)
+    inputs = Inputs(large.resize(size), large=large, motion_mask=mask)
+    seen = camera_frames(options, generation, inputs, 1)
+    assert seen is not None
+    assert seen.held is not None
+    held = seen.held_latents(torch.zeros((generation.num_frames, 4, size[1] // 8, size[0] // 8)))
+    assert held is not None
+    assert held.shape == (generation.num_frames, 1, size[1] // 8, size[0] // 8)
+    shares = held.mean(dim=(1, 2, 3))
+    assert 0.4 < shares[0] < 0.7
+    assert (shares.diff() < 0).all(), "the camera pans to where the model acts"
+
+
+def test_a_mask_alone_holds_the_camera_still() -> None:
+    generation = asked(I2VGEN_XL, prompt="waves", inputs=MASK)
+    options = CameraPathOptions.model_validate(generation.options)
+    assert options.move.is_still
+    assert generation.strength == CameraPathOptions.masked_strength
+    panned = asked(I2VGEN_XL, prompt="waves, the camera pans left", inputs=MASK)
+    assert CameraPathOptions.model_validate(panned.options).move.pan < 0
+
+
+@pytest.mark.parametrize("spec", [ANIMATEDIFF, I2VGEN_XL, SVD], ids=lambda spec: spec.name)
+def test_where_only_the_camera_moves_the_model_changes_nothing(
+    spec: EngineSpec, large: Image.Image, tmp_path: Path
+) -> None:
+    engine = engine_class(spec).load(spec, write_weights(spec, tmp_path / "model"), PLAN)
+
+    def run(mask: Image.Image | None, seed: int = 7) -> np.ndarray[tuple[int, ...], np.dtype[np.int_]]:
+        generation = moving(spec, camera_strength=0.99)
+        size = (generation.generated_width, generation.generated_height)
+        inputs = Inputs(large.resize(size), large=large, motion_mask=mask)
+        events = engine.generate(replace(generation, seed=seed), inputs)
+        # What is predicted at the end: of latents, since the decoder's norms mix all places.
+        return [event.preview() for event in events if isinstance(event, Denoised)][-1].astype(int)
+
+    exact = run(masked(large))
+    assert np.abs(run(masked(large), seed=8) - exact).max() <= 1, "all of it is held"
+    free = run(None)
+    assert np.array_equal(run(masked(large, (0, 0, *large.size))), free), "nothing is held"
+    assert np.abs(free - exact).max() > 1
+    half = run(masked(large, (large.width // 2, 0, *large.size)))
+    left, right = (np.abs(half - exact)[0, :, part].max() for part in (slice(0, 4), slice(-4, None)))
+    assert left <= 1 < right

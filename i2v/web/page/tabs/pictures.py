@@ -1,4 +1,4 @@
-"""Fields for pictures besides the first one: keyframes and the last frame, for engines that take them.
+"""Fields for pictures besides the first one, for engines that take them: keyframes, last frame, motion mask.
 
 Owns the widgets and how they become a request's `inputs`. Which frames a clip has is not known here.
 """
@@ -33,7 +33,7 @@ class MorePictures:
         with labels.of(
             gr.Accordion(open=False, visible=False, elem_id="i2v-pictures"), label="pictures.label"
         ) as self._group:
-            labels.of(gr.HTML(), value="pictures.help")
+            self._help = labels.of(gr.HTML(), value="pictures.help")
             self._more = gr.HTML()
             with gr.Row():
                 for number, frame in enumerate(_FRAMES, 1):
@@ -48,20 +48,26 @@ class MorePictures:
                 with gr.Column(min_width=120) as self._last_column:
                     self._last = picture_field(110, "i2v-last-image", ("upload",), "+")
                     labels.of(gr.HTML(elem_id="i2v-last-image-label"), value="pictures.last")
+                with gr.Column(min_width=120) as self._mask_column:
+                    self._mask = picture_field(110, "i2v-motion-mask", ("upload",), "+")
+                    labels.of(gr.HTML(elem_id="i2v-motion-mask-label"), value="pictures.mask")
+        self._single = {"last_image": self._last, "motion_mask": self._mask}
 
     def widgets(self) -> list[Any]:
-        return [self._last, *(widget for pair in self._keyframes for widget in pair)]
+        return [*self._single.values(), *(widget for pair in self._keyframes for widget in pair)]
 
     def groups(self) -> list[Any]:
         """Return the widgets that `shown` changes: none of the pictures, which must stay as they are."""
-        return [self._group, *self._columns, self._last_column]
+        return [self._group, self._help, *self._columns, self._last_column, self._mask_column]
 
     def shown(self, spec: EngineSpec) -> Updates:
         """Return the updates with which only what `spec` takes is shown."""
         takes = spec.capabilities.inputs
         return {
             self._group: gr.update(visible=takes != ("image",)),
+            self._help: gr.update(visible=not {"last_image", "keyframe"}.isdisjoint(takes)),
             self._last_column: gr.update(visible="last_image" in takes),
+            self._mask_column: gr.update(visible="motion_mask" in takes),
             **{column: gr.update(visible="keyframe" in takes) for column in self._columns},
         }
 
@@ -79,10 +85,11 @@ class MorePictures:
         if given is None:
             return {widget: values[widget] for widget in self.widgets()} | {self._more: gr.skip()}
         keyframes = [(asked, file) for asked, file in given if asked.get("role") == "keyframe"]
-        last = next((file for asked, file in given if asked.get("role") == "last_image"), None)
+        single = {asked.get("role"): file for asked, file in given}
         lost = max(0, len(keyframes) - len(self._keyframes))
         more = text("pictures.more", language, count=lost) if lost else ""
-        updates: Updates = {self._last: _kept(self._last, last), self._more: f"<p>{escape(more)}</p>"}
+        updates: Updates = {field: _kept(field, single.get(role)) for role, field in self._single.items()}
+        updates[self._more] = f"<p>{escape(more)}</p>"
         for number, (picture, frame) in enumerate(self._keyframes):
             asked, file = keyframes[number] if number < len(keyframes) else ({}, None)
             updates |= {picture: _kept(picture, file), frame: str(asked.get("frame", _FRAMES[number]))}
@@ -101,8 +108,9 @@ class MorePictures:
         for picture, frame in self._keyframes if "keyframe" in takes else ():
             if values[picture]:
                 found.append(({"role": "keyframe", "frame": values[frame] or ""}, Path(values[picture])))
-        if "last_image" in takes and values[self._last]:
-            found.append(({"role": "last_image"}, Path(values[self._last])))
+        for role, field in self._single.items():
+            if role in takes and values[field]:
+                found.append(({"role": role}, Path(values[field])))
         return found
 
 

@@ -10,7 +10,9 @@ import gradio as gr
 import pytest
 
 from i2v.core.engine_spec import EngineSpec
+from i2v.engines.animatediff.specs import ANIMATEDIFF
 from i2v.engines.svd.specs import SVD
+from i2v.engines.wan.specs import WAN_TI2V_5B
 from i2v.web.page.tabs.pictures import MorePictures
 from i2v.web.page.tabs.widgets import Labels
 from tests.contrary import CONTRARY
@@ -37,8 +39,13 @@ def values(pictures: MorePictures, **changed: object) -> dict[Any, object]:
 
 @pytest.mark.parametrize(
     ("spec", "shown"),
-    [(SVD, [False] * 5), (FAKE, [True, False, False, False, True]), (CONTRARY, [True] * 5)],
-    ids=["one picture", "a last one too", "all"],
+    [
+        (WAN_TI2V_5B, [False] * 7),
+        (FAKE, [True, True, False, False, False, True, False]),
+        (SVD, [True, False, False, False, False, False, True]),
+        (ANIMATEDIFF, [True] * 7),
+    ],
+    ids=["one picture", "a last one too", "a mask", "all"],
 )
 def test_only_what_an_engine_takes_is_shown(
     pictures: MorePictures, spec: EngineSpec, shown: list[bool]
@@ -62,6 +69,8 @@ def test_pictures_are_a_requests_inputs_with_their_files_in_the_same_order(
     assert pictures.given(given, FAKE) == [{"role": "last_image"}]
     assert pictures.given(given, SVD) == []
     assert pictures.files(given, SVD) == ()
+    masked = values(pictures, motion_mask=str(tmp_path / "last"))
+    assert pictures.given(masked, SVD) == [{"role": "motion_mask"}]
     assert pictures.given(values(pictures), CONTRARY) == []
 
 

@@ -23,8 +23,8 @@ WAYS = {
     "app": [*APP, "--port", "0"],
     "launcher": ["bash", "scripts/start_app.sh", "--foreground", "--port", "0"],
 }
-# Stands for what the command line loads: loading goes on until a signal ends it. In short sleeps, because a
-# signal that comes just before a sleep is seen by Python only after it.
+# Stands for what the command line loads: loading goes on until a signal ends it. In short sleeps,
+# because Python sees a signal that comes just before a sleep only after it.
 LOADING = """
 import time
 print("loading", flush=True)

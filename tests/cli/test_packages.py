@@ -39,6 +39,8 @@ OF_SERVER = {
 OF_SERVER |= {"uvicorn"}
 OF_CLIPS = {"imageio", "imageio-ffmpeg", "numpy", "pillow", "psutil", "pydantic", "pyyaml", "torch"}
 OF_CLIPS |= {"accelerate", "diffusers", "huggingface-hub", "safetensors", "transformers"}
+# Of those that are asked for in different places: by every command, by the server, by its page, by clips.
+OFTEN = {"fastapi", "gradio", "numpy", "pydantic", "pyyaml", "torch"}
 
 
 def without(environment: dict[str, str], package: str, is_old: bool = False) -> dict[str, str]:
@@ -76,7 +78,9 @@ def test_each_package_that_we_ask_for_is_tried() -> None:
     assert set(re.findall(r'^ +"([\w-]+)', listed, re.MULTILINE)) == MODULES.keys()
 
 
-@pytest.mark.parametrize("package", MODULES)
+@pytest.mark.parametrize(
+    "package", [pytest.param(each, marks=[] if each in OFTEN else pytest.mark.slow) for each in MODULES]
+)
 def test_doctor_names_a_missing_package(environment: dict[str, str], package: str) -> None:
     done = run(without(environment, package), "doctor", "--port", "49333")
     assert done.returncode == 1
@@ -93,18 +97,18 @@ def test_doctor_names_a_package_that_is_too_old(environment: dict[str, str], pac
     assert "Traceback" not in done.stdout + done.stderr
 
 
-USUAL = ({"is_old": False, "package": package} for package in sorted(OF_SERVER | {"gradio"}))
-RARE = ({"is_old": is_old, "package": package} for is_old in (False, True) for package in MODULES)
+CASES = [(package, is_old) for is_old in (False, True) for package in MODULES]
+RARE = [(package, is_old) for package, is_old in CASES if is_old or package not in OFTEN - {"torch", "numpy"}]
 
 
 @pytest.mark.parametrize(
-    "given", [*USUAL, *(pytest.param(each, marks=pytest.mark.slow) for each in RARE)], ids=str
+    ("package", "is_old"),
+    [pytest.param(*case, marks=pytest.mark.slow if case in RARE else []) for case in CASES],
 )
 def test_the_server_ends_with_a_sentence_or_runs_without_the_package(
-    environment: dict[str, str], given: dict[str, object]
+    environment: dict[str, str], package: str, is_old: bool
 ) -> None:
     """Without its page, the server needs no Gradio; what only clips need is for the worker to tell."""
-    package, is_old = str(given["package"]), bool(given["is_old"])
     code, said = serve(without(environment, package, is_old) | {"I2V_SERVER__PAGE": "false"})
     assert "Traceback" not in said, said
     if is_old or package in OF_SERVER:
@@ -120,8 +124,14 @@ def test_with_its_page_the_server_ends_with_a_sentence_where_gradio_is_missing(
     assert (code, said.splitlines()[-1]) == (1, f"i2v: {says('gradio', False)} Run bash scripts/setup.sh.")
 
 
-@pytest.mark.parametrize("name", ["plan", "info"])
-@pytest.mark.parametrize("package", ["numpy", "pillow", "psutil", "pydantic", "pyyaml"])
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [
+        pytest.param(name, package, marks=[] if package in OFTEN else pytest.mark.slow)
+        for package in ("numpy", "pillow", "psutil", "pydantic", "pyyaml")
+        for name in ("plan", "info")
+    ],
+)
 def test_smaller_commands_end_with_a_sentence_or_do_their_work(
     environment: dict[str, str], package: str, name: str, tmp_path: Path
 ) -> None:

@@ -87,7 +87,7 @@ def test_so_it_is_for_every_command(
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full"])
+@pytest.mark.parametrize("redirection", ["2>&-", pytest.param("2>/dev/full", marks=pytest.mark.slow)])
 def test_messages_that_nobody_gets_change_neither_result_nor_exit_code(
     environment: dict[str, str], redirection: str
 ) -> None:
@@ -98,7 +98,9 @@ def test_messages_that_nobody_gets_change_neither_result_nor_exit_code(
     assert (failed.returncode, failed.stdout, failed.stderr) == (2, "", "")
 
 
-@pytest.mark.parametrize("redirection", [">/dev/full 2>/dev/full", "0<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    "redirection", ["0<&- >&- 2>&-", pytest.param(">/dev/full 2>/dev/full", marks=pytest.mark.slow)]
+)
 def test_the_exit_code_is_left_where_nothing_can_be_said(
     environment: dict[str, str], redirection: str
 ) -> None:

@@ -199,7 +199,7 @@ def test_another_plan_is_adopted_without_moving_anything_and_makes_the_same_clip
 
 
 @pytest.mark.parametrize("stage", [Stage.CONDITION, Stage.DENOISE, Stage.DECODE])
-@pytest.mark.parametrize("share", [0.0, 0.5])
+@pytest.mark.parametrize("share", [pytest.param(0.0, marks=pytest.mark.slow), 0.5])
 def test_a_clip_goes_on_where_memory_ran_out(subject: Subject, stage: Stage, share: float) -> None:
     """At the first call into the engine's code of each stage, and in the middle.
 

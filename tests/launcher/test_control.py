@@ -23,6 +23,24 @@ Captured = pytest.CaptureFixture[str]
 pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 
 
+def a_server_that_does_not_answer_is_not_called_well(launcher: Launcher, capsys: Captured) -> None:
+    holder = find_holder(launcher.data_dir)
+    assert holder is not None
+    process = holder.process(launcher.data_dir)
+    assert process is not None
+    process.suspend()
+    try:
+        capsys.readouterr()
+        assert status(launcher) == 1
+    finally:
+        process.resume()
+    said = capsys.readouterr().out
+    assert f"[SUCCESS] i2v is running: process {holder.pid}, since 20" in said
+    assert f"[WARN] {holder.urls[0]} does not respond" in said
+    assert not re.search("On this machine", said)
+    assert Path(str(holder.log)).name in said
+
+
 def test_stop_puts_the_running_job_back_and_the_next_start_goes_on_with_it(
     launcher: Launcher, tmp_path: Path, capsys: Captured
 ) -> None:
@@ -34,6 +52,7 @@ def test_stop_puts_the_running_job_back_and_the_next_start_goes_on_with_it(
     capsys.readouterr()
     assert status(launcher) == 0
     assert "Jobs: 1 running, 0 waiting" in capsys.readouterr().out
+    a_server_that_does_not_answer_is_not_called_well(launcher, capsys)
 
     assert stop(launcher) == 0
     assert "[SUCCESS] Stopped after " in capsys.readouterr().out
@@ -68,22 +87,3 @@ def test_a_process_that_only_has_the_number_is_left_alone(
         assert stop(launcher) == code
         assert stranger.poll() is None
         stranger.communicate(b"\n")
-
-
-def test_a_server_that_does_not_answer_is_not_called_well(launcher: Launcher, capsys: Captured) -> None:
-    assert start(launcher) == 0
-    holder = find_holder(launcher.data_dir)
-    assert holder is not None
-    process = holder.process(launcher.data_dir)
-    assert process is not None
-    process.suspend()
-    try:
-        capsys.readouterr()
-        assert status(launcher) == 1
-    finally:
-        process.resume()
-    said = capsys.readouterr().out
-    assert f"[SUCCESS] i2v is running: process {holder.pid}, since 20" in said
-    assert f"[WARN] {holder.urls[0]} does not respond" in said
-    assert not re.search("On this machine", said)
-    assert Path(str(holder.log)).name in said

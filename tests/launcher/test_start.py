@@ -23,7 +23,11 @@ Captured = pytest.CaptureFixture[str]
 pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 
 
-def test_a_start_tells_what_it_found_and_where_the_page_is(launcher: Launcher, capsys: Captured) -> None:
+def test_a_start_tells_what_it_found_and_where_the_page_is_and_a_second_one_that_it_runs(
+    launcher: Launcher, capsys: Captured
+) -> None:
+    answer = {"pid": os.getppid(), "urls": ["http://127.0.0.1:1"], "log": None}
+    (launcher.data_dir / NAME).write_text(json.dumps(answer))  # a stale one is no obstacle
     assert start(launcher) == 0
     said, complaints = capsys.readouterr()
     url = f"http://127.0.0.1:{launcher.settings.server.port}"
@@ -38,18 +42,12 @@ def test_a_start_tells_what_it_found_and_where_the_page_is(launcher: Launcher, c
     assert f"Log: {holder.log}\n" in said
     assert os.getsid(holder.pid) == holder.pid != os.getsid(0), "a closed terminal must not end it"
 
-
-def test_a_second_start_says_that_it_runs(launcher: Launcher, capsys: Captured) -> None:
-    assert start(launcher) == 0
-    first = find_holder(launcher.data_dir)
-    capsys.readouterr()
     assert start(replace(launcher, flags=("--port=1",))) == 0
     said, _ = capsys.readouterr()
-    assert first is not None
-    assert f"i2v is already running (process {first.pid})" in said
-    assert first.urls[0] in said
+    assert f"i2v is already running (process {holder.pid})" in said
+    assert url in said
     assert "--restart --port=1" in said
-    assert find_holder(launcher.data_dir) == first
+    assert find_holder(launcher.data_dir) == holder
 
 
 def test_the_log_tells_of_each_job_but_not_of_its_prompt(launcher: Launcher) -> None:
@@ -94,13 +92,6 @@ def test_a_new_token_is_shown_to_the_person_and_kept_out_of_the_log(
     shown = re.findall(r"On .*: +(http\S+)", said)
     assert shown
     assert set(shown) <= set(holder.urls)
-
-
-def test_a_stale_lock_file_is_no_obstacle(launcher: Launcher) -> None:
-    answer = {"pid": os.getppid(), "urls": ["http://127.0.0.1:1"], "log": None}
-    launcher.data_dir.mkdir(exist_ok=True)
-    (launcher.data_dir / NAME).write_text(json.dumps(answer))
-    assert start(launcher) == 0
 
 
 # --- no start

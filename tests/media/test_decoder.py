@@ -160,6 +160,7 @@ def test_a_picture_is_examined_as_in_this_process_and_upright() -> None:
     assert facts == examine(decode_picture(data).image)
 
 
+@pytest.mark.slow
 def test_examining_has_the_same_confines() -> None:
     large = encoded(Image.new("RGB", (5000, 5000), "teal"), "PNG", compress_level=1)
     for data, limits, confines, code in (

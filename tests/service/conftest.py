@@ -11,8 +11,15 @@ from i2v.core.settings import Settings
 from i2v.jobs.store import JobStore
 from i2v.service.service import Service
 from i2v.workers.executors.inline import InlineExecutor
+from tests.decoded_once import decoded_once
 from tests.rehearsal import ENGINES, stage
 from tests.service.waiting import Waiting
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _pictures_are_decoded_once() -> Iterator[None]:
+    with decoded_once():
+        yield
 
 
 @pytest.fixture

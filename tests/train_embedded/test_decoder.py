@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import pytest
 import torch
 
 from i2v.weights import EMBEDDED_FOLDER as FOLDER
@@ -16,6 +17,7 @@ from scripts.train_embedded.plans import Recipe, draw_plan
 from scripts.train_embedded.rendering import Photos
 
 
+@pytest.mark.slow
 def test_steps_on_one_batch_go_downhill_and_change_the_decoder_alone(tmp_path: Path) -> None:
     restore(FOLDER, tmp_path)
     generator = torch.Generator().manual_seed(0)

@@ -104,6 +104,7 @@ def test_one_of_two_asked_motions_is_not_right(texture: torch.Tensor) -> None:
     assert not mark(film(texture, clip_for("pan_left", fps=6)), both).right
 
 
+@pytest.mark.slow
 def test_a_clip_of_noise_is_never_right(texture: torch.Tensor) -> None:
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (4, *SMALL, 3), dtype=np.uint8)

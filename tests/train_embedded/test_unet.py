@@ -60,6 +60,7 @@ def test_a_stage_is_saved_with_what_it_came_to_and_the_next_one_goes_on(
     assert later[-1]["minutes"] > saved.history[-1]["minutes"]
 
 
+@pytest.mark.slow
 def test_steps_on_one_batch_go_downhill(checkpoints: Path) -> None:
     trainer = Trainer(options(checkpoints, "--dropout", "0"), Crew(0, 1))
     assert trainer.check_first_gradients()["norm"] > 0
@@ -74,6 +75,7 @@ def test_steps_on_one_batch_go_downhill(checkpoints: Path) -> None:
     assert losses[-1] < 0.98 * losses[0]
 
 
+@pytest.mark.slow
 def test_low_precision_is_taken_only_where_its_gradients_are_right(
     checkpoints: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

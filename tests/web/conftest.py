@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.decoded_once import decoded_once
 from tests.web.house import House, running
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _pictures_are_decoded_once() -> Iterator[None]:
+    with decoded_once():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -200,6 +200,7 @@ def test_modelscope_has_parts_too(hub: Hub, make_models: MakeModels, monkeypatch
     assert (done.hash_source, done.notice.code) == ("modelscope", "weights.checked")
 
 
+@pytest.mark.slow
 def test_a_second_source_goes_on_with_a_part(make_hub: MakeHub, make_models: MakeModels) -> None:
     first = make_hub(others=repositories(), faults={SENT: Fault(stall=131_072)})
     second = make_hub(others=repositories())
@@ -231,6 +232,7 @@ def start(hub: Hub, models: ModelSettings) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_download_that_is_killed_in_the_second_repository_goes_on_there(
     make_hub: MakeHub, make_models: MakeModels
 ) -> None:

@@ -138,7 +138,7 @@ sys.exit(main(sys.argv[1:]))
     ("arguments", "words"),
     [
         (["download", "i2vgen-xl"], "models.offline is set"),
-        (["download", "i2vgen-xl", "--dry-run"], "models.offline"),
+        pytest.param(["download", "i2vgen-xl", "--dry-run"], "models.offline", marks=pytest.mark.slow),
         (["verify", "embedded"], "only the file sizes were checked"),
     ],
 )

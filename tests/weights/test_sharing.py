@@ -88,11 +88,12 @@ def test_a_shared_part_stays_when_the_model_that_has_it_is_removed(hub: Hub, mak
 @pytest.mark.parametrize(
     "place",
     [
-        "base",
+        *(
+            pytest.param(place, marks=pytest.mark.slow)
+            for place in ("base", "diffusers/base", f"models--someone--base/snapshots/{REVISION}")
+        ),
         "someone/base",
-        "diffusers/base",
         "models/diffusers/base",
-        f"models--someone--base/snapshots/{REVISION}",
         f"hub/models--someone--base/snapshots/{REVISION}",
     ],
 )

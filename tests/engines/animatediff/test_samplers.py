@@ -47,9 +47,9 @@ def load(animatediff_folder: Path) -> Load:
     ("spec", "steps", "guidance_scale"),
     [
         (ANIMATEDIFF_LIGHTNING, 4, 1.0),
-        (ANIMATEDIFF_LIGHTNING, 8, 1.0),
+        pytest.param(ANIMATEDIFF_LIGHTNING, 8, 1.0, marks=pytest.mark.slow),
         (ANIMATELCM, 4, 2.0),
-        (ANIMATELCM, 6, 1.0),
+        pytest.param(ANIMATELCM, 6, 1.0, marks=pytest.mark.slow),
     ],
     ids=lambda value: getattr(value, "name", str(value)),
 )

@@ -169,7 +169,7 @@ def test_a_still_clip_is_one_frame_again_and_again_each_its_own_array() -> None:
     assert frames[1].any()
 
 
-@pytest.mark.parametrize("move", [Move(zoom=1.01), Move(roll=1)])
+@pytest.mark.parametrize("move", [Move(zoom=1.01), pytest.param(Move(roll=1), marks=pytest.mark.slow)])
 def test_ten_times_the_frames_take_no_more_memory(move: Move) -> None:
     picture = noise(800, 600)
 

@@ -105,7 +105,9 @@ def test_a_clip_begins_with_them_noised_as_diffusers_adds_noise(
     torch.testing.assert_close(state.latents, expected, rtol=1e-4, atol=1e-4)  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("spec", [ANIMATEDIFF, I2VGEN_XL, SVD], ids=lambda spec: spec.name)
+@pytest.mark.parametrize(
+    "spec", [pytest.param(ANIMATEDIFF, marks=pytest.mark.slow), I2VGEN_XL, SVD], ids=lambda spec: spec.name
+)
 def test_the_last_steps_are_made_and_counted(spec: EngineSpec, large: Image.Image, tmp_path: Path) -> None:
     engine = engine_class(spec).load(spec, write_weights(spec, tmp_path / "model"), PLAN)
     generation = moving(spec, camera_strength=0.5)

@@ -146,9 +146,9 @@ def test_what_a_step_raises_lets_go_of_the_graph(engine: I2VGenXLEngine) -> None
     [
         ({}, 1),
         ({"offload": "model"}, 0),
-        ({"offload": "encoders"}, 0),
-        ({"cfg_passes": 2}, 0),
-        ({"cuda_graph": "off"}, 0),
+        pytest.param({"offload": "encoders"}, 0, marks=pytest.mark.slow),
+        pytest.param({"cfg_passes": 2}, 0, marks=pytest.mark.slow),
+        pytest.param({"cuda_graph": "off"}, 0, marks=pytest.mark.slow),
     ],
     ids=str,
 )

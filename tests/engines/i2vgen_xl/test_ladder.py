@@ -224,7 +224,7 @@ class Away:
 
 
 @pytest.mark.parametrize("asked", [2], indirect=True)
-@pytest.mark.parametrize(("where", "call"), [("step", 2), ("chunk", 2)])
+@pytest.mark.parametrize(("where", "call"), [("step", 2), pytest.param("chunk", 2, marks=pytest.mark.slow)])
 def test_parts_leave_the_device_where_memory_ran_out_and_come_back_for_their_phase(
     tiny_spec: EngineSpec,
     tiny_folder: Path,

@@ -100,7 +100,10 @@ def test_the_options_together_give_the_plain_plans_frames(
 # --- dtypes
 
 
-@pytest.mark.parametrize(("dtype", "mean", "most"), [("float16", 0.2, 2), ("bfloat16", 1.5, 12)])
+@pytest.mark.parametrize(
+    ("dtype", "mean", "most"),
+    [("float16", 0.2, 2), pytest.param("bfloat16", 1.5, 12, marks=pytest.mark.slow)],
+)
 @pytest.mark.filterwarnings("ignore::FutureWarning:diffusers")
 def test_half_precision_stays_near_float32_and_is_stocks_half_precision(
     load: Load,

@@ -91,7 +91,11 @@ def test_runs_do_not_share_state(
         assert torch.equal(next(two).state.latents, expected)
 
 
-@pytest.mark.parametrize("schedule", [None, Schedule((981, 700, 400, 100), order=3)], ids=["exact", "fast"])
+@pytest.mark.parametrize(
+    "schedule",
+    [None, pytest.param(Schedule((981, 700, 400, 100), order=3), marks=pytest.mark.slow)],
+    ids=["exact", "fast"],
+)
 def test_a_run_goes_on_from_any_step_under_another_plan(
     components: Components, conditioning: Conditioning, generation: Generation, schedule: Schedule | None
 ) -> None:

@@ -55,6 +55,7 @@ def test_diffusers_takes_what_was_measured_of_it(peaks: dict[str, float]) -> Non
     assert peaks["diffusers"] == pytest.approx(2.59, abs=0.01)
 
 
+@pytest.mark.slow
 def test_ours_takes_about_half_of_it(peaks: dict[str, float]) -> None:
     assert peaks["all at once"] < 0.55 * peaks["diffusers"]
 

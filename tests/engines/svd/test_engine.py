@@ -71,7 +71,7 @@ def test_same_weights_seed_and_settings_give_stocks_frames(
     assert np.abs(frames - stock_frames.astype(int)).max() <= 1
 
 
-@pytest.mark.parametrize("offload", ["encoders", "model"])
+@pytest.mark.parametrize("offload", [pytest.param("encoders", marks=pytest.mark.slow), "model"])
 def test_offloaded_parts_come_to_the_device_for_their_stage_and_make_stocks_frames(
     stock: StableVideoDiffusionPipeline, svd_folder: Path, clip: Generation, image: Image.Image, offload: str
 ) -> None:

@@ -36,6 +36,7 @@ def imported(guard: str) -> tuple[int, int]:
     return int(stubs), int(handlers)
 
 
+@pytest.mark.slow
 def test_no_stub_is_touched_and_components_work() -> None:
     assert imported("without_stubs") == (0, 1)
 

@@ -82,6 +82,7 @@ def test_cancelling_one_job_leaves_the_others(tmp_path: Path) -> None:
         assert (house.finish(jobs[1]).status, house.get(jobs[1]).attempt) == ("succeeded", 1)
 
 
+@pytest.mark.slow
 def test_a_stop_gives_all_jobs_back(tmp_path: Path) -> None:
     house = House(tmp_path, **THREE)
     house.executor.start()
@@ -109,6 +110,7 @@ def test_a_paused_queue_holds_all_workers_back(tmp_path: Path) -> None:
         assert {house.finish(job).status for job in waiting} == {"succeeded"}
 
 
+@pytest.mark.slow
 def test_a_job_that_nobody_works_on_is_found_beside_several_workers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,6 +178,7 @@ def test_a_card_that_does_not_start_is_set_aside_and_comes_back(
         assert any("cuda:0 takes jobs again" in each.message for each in caplog.records)
 
 
+@pytest.mark.slow
 def test_where_no_card_starts_none_is_set_aside_and_all_are_tried_soon(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,7 +46,7 @@ def test_jobs_are_done_in_another_process_one_after_another(house: House) -> Non
 # --- death
 
 
-@pytest.mark.parametrize("deed", ["segfault", "kill"])
+@pytest.mark.parametrize("deed", [pytest.param("segfault", marks=pytest.mark.slow), "kill"])
 def test_a_job_is_tried_again_when_its_worker_died(house: House, deed: str) -> None:
     job = house.run(f"frame 2: {deed} once")
     assert (job.status, job.deaths, job.attempt) == ("succeeded", 1, 2)
@@ -125,7 +125,7 @@ def test_deaths_in_a_row_make_the_next_start_later(tmp_path: Path, monkeypatch: 
     [
         ("frame 2: memory", "ladder.exhausted"),
         ("frame 2: fail", "job.internal"),
-        ("step 1: refuse", "weights.missing_file"),
+        pytest.param("step 1: refuse", "weights.missing_file", marks=pytest.mark.slow),
     ],
 )
 def test_a_failed_job_is_not_tried_again(house: House, prompt: str, code: str) -> None:

@@ -101,7 +101,7 @@ def test_a_worker_that_does_not_start_in_time_is_killed(
     ("prompt", "cancel", "kill"),  # the seconds that end it; the others are longer than the test
     [
         ("step: sleep 0.1", 600, 600),  # the flag, at the next step
-        ("step 2: hang", 0.2, 600),  # SIGTERM after `cancel_seconds`
+        pytest.param("step 2: hang", 0.2, 600, marks=pytest.mark.slow),  # SIGTERM after `cancel_seconds`
         ("frame 2: hang", 0.2, 600),  # with ffmpeg at work
         ("step 2: stuck", 0.2, 0.2),  # SIGKILL after `kill_seconds` more
     ],
@@ -158,7 +158,7 @@ def test_each_cancelled_job_has_its_full_time(tmp_path: Path, clock: Clock) -> N
     ("prompt", "load", "kill"),
     [
         ("step 2: hang", "", 600),
-        ("frame 3: hang", "", 600),
+        pytest.param("frame 3: hang", "", 600, marks=pytest.mark.slow),
         ("nothing", "load: hang once", 600),
         ("step 2: stuck", "", 0.2),
     ],

@@ -323,7 +323,12 @@ def test_of_three_pictures_a_broken_one_is_reported_and_two_become_videos(visit:
     ]
     page.set_input_files("#i2v-batch-drop input[type=file]", files)
     expect(page.locator("#i2v-batch-table li")).to_have_count(3)
-    page.fill("#i2v-batch-prompt textarea", "two of three")
+    content = b"image,prompt\na.png,from the file\n"
+    page.set_input_files(
+        "#i2v-batch-file input[type=file]", [{"name": "list.csv", "mimeType": "text/csv", "buffer": content}]
+    )
+    expect(page.get_by_label("Prompt for a.png")).to_have_value("from the file")
+    page.fill("#i2v-batch-prompt textarea", "of all")
     page.get_by_label("Prompt for c.png").fill("its own")
     page.wait_for_timeout(500)
     click_twice(page.locator("#i2v-batch-go"))
@@ -332,7 +337,7 @@ def test_of_three_pictures_a_broken_one_is_reported_and_two_become_videos(visit:
     expect(page.locator("#i2v-batch li").nth(1)).to_contain_text("damaged or incomplete")
     expect(page.locator("#i2v-batch-message")).to_have_text("")
     prompts = [job["request"]["prompt"] for job in house.get("/jobs").json()["jobs"]]
-    assert prompts == ["its own", "two of three"]
+    assert prompts == ["its own", "from the file"]
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.reload()
     expect(page.locator("#i2v-batch")).to_contain_text("2 of 3 done")
@@ -345,18 +350,3 @@ def test_of_three_pictures_a_broken_one_is_reported_and_two_become_videos(visit:
     page.locator("#i2v-batch li").nth(2).get_by_role("button", name="Open").click()
     is_selected(page, "generate")
     expect(page.locator("#i2v-prompt textarea")).to_have_value("its own")
-
-
-@needs_chromium
-def test_a_file_with_prompts_fills_the_table(visit: Visit, house: House) -> None:
-    page = visit("batch")
-    page.set_input_files(
-        "#i2v-batch-drop input[type=file]",
-        [{"name": "my cat.png", "mimeType": "image/png", "buffer": house.picture}],
-    )
-    expect(page.locator("#i2v-batch-table li")).to_have_count(1)
-    content = b"image,prompt\nmy cat.png,from the file\n"
-    page.set_input_files(
-        "#i2v-batch-file input[type=file]", [{"name": "list.csv", "mimeType": "text/csv", "buffer": content}]
-    )
-    expect(page.get_by_label("Prompt for my cat.png")).to_have_value("from the file")

@@ -82,6 +82,39 @@ def made(house: House, count: int) -> Crop:
     return job.generation.crop
 
 
+def the_box_is_resized_by_its_corners_and_keeps_a_chosen_shape(page: Page, house: House) -> None:
+    """The picture has 96 x 64 pixels: a square of it is 2/3 of its width."""
+    page.locator("#i2v-shape label", has_text="1:1").click()
+    expect(page.locator("#i2v-plan")).to_contain_text("the chosen part of the picture (64 x 64)")
+    corner = page.get_by_label("Crop box: resize at the bottom right")
+    corner.focus()
+    for _ in range(10):
+        page.keyboard.press("Shift+ArrowUp")
+    expect(page.locator("#i2v-plan")).to_contain_text("the chosen part of the picture (32 x 32)")
+    before = sum(house.service.counts().values())
+    page.click("#i2v-go")
+    crop = made(house, before)
+    assert (crop.left, crop.top) == pytest.approx((1 / 6, 0), abs=1e-3)
+    assert (crop.right, crop.bottom) == pytest.approx((0.5, 0.5), abs=1e-3)
+
+    page.locator("#i2v-shape label", has_text="Free").click()
+    expect(page.locator(".i2v-crop")).to_have_attribute("data-keeps", "false")
+    place = corner.bounding_box()
+    image = page.locator("#i2v-picture .image-frame img").bounding_box()
+    assert place is not None
+    assert image is not None
+    x, y = place["x"] + place["width"] / 2, place["y"] + place["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + image["width"], y, steps=4)  # beyond the edge: it stops there
+    page.mouse.up()
+    expect(page.locator(".i2v-crop")).to_have_attribute("data-crop", re.compile(r",1,0\.5\d*$"))
+    page.wait_for_timeout(600)
+    before = sum(house.service.counts().values())
+    page.click("#i2v-go")
+    assert made(house, before).right == 1
+
+
 @needs_chromium
 def test_what_is_in_the_box_is_what_the_clip_is_made_of(visit: Visit, house: House) -> None:
     """The picture has 96 x 64 pixels: a square of it has room at the sides."""
@@ -115,42 +148,7 @@ def test_what_is_in_the_box_is_what_the_clip_is_made_of(visit: Visit, house: Hou
     expect(box).to_be_visible()
     page.locator("#i2v-shape label", has_text="Whole").click()
     expect(box).to_have_count(0)
-
-
-@needs_chromium
-def test_the_box_is_resized_by_its_corners_and_keeps_a_chosen_shape(visit: Visit, house: House) -> None:
-    """The picture has 96 x 64 pixels: a square of it is 2/3 of its width."""
-    page = visit()
-    drop(page, house)
-    page.locator("#i2v-shape label", has_text="1:1").click()
-    expect(page.locator("#i2v-plan")).to_contain_text("the chosen part of the picture (64 x 64)")
-    corner = page.get_by_label("Crop box: resize at the bottom right")
-    corner.focus()
-    for _ in range(10):
-        page.keyboard.press("Shift+ArrowUp")
-    expect(page.locator("#i2v-plan")).to_contain_text("the chosen part of the picture (32 x 32)")
-    before = sum(house.service.counts().values())
-    page.click("#i2v-go")
-    crop = made(house, before)
-    assert (crop.left, crop.top) == pytest.approx((1 / 6, 0), abs=1e-3)
-    assert (crop.right, crop.bottom) == pytest.approx((0.5, 0.5), abs=1e-3)
-
-    page.locator("#i2v-shape label", has_text="Free").click()
-    expect(page.locator(".i2v-crop")).to_have_attribute("data-keeps", "false")
-    place = corner.bounding_box()
-    image = page.locator("#i2v-picture .image-frame img").bounding_box()
-    assert place is not None
-    assert image is not None
-    x, y = place["x"] + place["width"] / 2, place["y"] + place["height"] / 2
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x + image["width"], y, steps=4)  # beyond the edge: it stops there
-    page.mouse.up()
-    expect(page.locator(".i2v-crop")).to_have_attribute("data-crop", re.compile(r",1,0\.5\d*$"))
-    page.wait_for_timeout(600)
-    before = sum(house.service.counts().values())
-    page.click("#i2v-go")
-    assert made(house, before).right == 1
+    the_box_is_resized_by_its_corners_and_keeps_a_chosen_shape(page, house)
 
 
 @pytest.mark.slow

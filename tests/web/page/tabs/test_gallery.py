@@ -361,12 +361,35 @@ def test_clips_are_searched_and_played_on_hover_and_by_keyboard_and_opened(
     expect(page.locator(f"#i2v-frame video[src*='{clips[0]}']")).to_be_visible()
 
 
+def a_tag_is_typed_given_looked_for_and_taken_away(page: Page, house: House, clips: tuple[str, str]) -> None:
+    first, second = clips
+    card(page, first).locator("[data-pick]").check()
+    field = page.get_by_role("combobox", name="Tag", exact=True)
+    field.fill("Night shot")
+    field.press("Enter")
+    expect(card(page, first)).to_contain_text("night shot")
+    assert house.store.get(first).tags == ("night shot",)
+    shown = page.get_by_role("group", name="Tags").get_by_role("button")
+    shown.click()
+    expect(shown).to_have_attribute("aria-pressed", "true")
+    expect(card(page, second)).to_have_count(0)
+    found = Axe().run(page).response["violations"]
+    assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
+    expect(card(page, first).locator("[data-pick]")).to_be_checked()
+    expect(field).to_have_value("Night shot")  # although the list was drawn anew
+    page.get_by_role("button", name="Remove tag").click()
+    expect(card(page, first)).to_have_count(0)
+    shown.click()
+    expect(card(page, second)).to_be_visible()
+
+
 @needs_chromium
-def test_a_clip_is_deleted_by_pressing_twice_and_a_new_one_comes_by_itself_and_is_dropped(
-    visit: Visit, house: House
+def test_a_clip_is_tagged_one_deleted_by_pressing_twice_and_a_new_one_comes_by_itself_and_is_dropped(
+    visit: Visit, house: House, clips: tuple[str, str]
 ) -> None:
-    job = house.store.get(make(house, "to be deleted"))
     page = visit("gallery")
+    a_tag_is_typed_given_looked_for_and_taken_away(page, house, clips)
+    job = house.store.get(make(house, "to be deleted"))
     delete = card(page, job.id).locator("[data-act=delete]")
     delete.click()
     message = page.locator("#i2v-gallery-message")
@@ -449,29 +472,3 @@ def test_the_gallery_is_accessible_on_a_phone_and_plays_by_itself_if_it_may(
     card(page, clips[0]).get_by_role("button", name="Open").focus()
     page.wait_for_timeout(1000)
     assert is_playing(page, clips[0]) == (motion != "reduce")
-
-
-@needs_chromium
-def test_a_tag_is_typed_given_looked_for_and_taken_away(
-    visit: Visit, house: House, clips: tuple[str, str]
-) -> None:
-    page = visit("gallery")
-    first, second = clips
-    card(page, first).locator("[data-pick]").check()
-    field = page.get_by_role("combobox", name="Tag", exact=True)
-    field.fill("Night shot")
-    field.press("Enter")
-    expect(card(page, first)).to_contain_text("night shot")
-    assert house.store.get(first).tags == ("night shot",)
-    shown = page.get_by_role("group", name="Tags").get_by_role("button")
-    shown.click()
-    expect(shown).to_have_attribute("aria-pressed", "true")
-    expect(card(page, second)).to_have_count(0)
-    found = Axe().run(page).response["violations"]
-    assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
-    expect(card(page, first).locator("[data-pick]")).to_be_checked()
-    expect(field).to_have_value("Night shot")  # although the list was drawn anew
-    page.get_by_role("button", name="Remove tag").click()
-    expect(card(page, first)).to_have_count(0)
-    shown.click()
-    expect(card(page, second)).to_be_visible()

@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, Download, Locator, Page, Route, expect
 
-from tests.web.browser import Visit, choose_engine, click_twice, is_selected, needs_chromium, select
+from tests.web.browser import WAIT, Visit, choose_engine, click_twice, is_selected, needs_chromium, select
 from tests.web.house import House, wait_for
 from tests.web.pages import QUICK, Gates
 
@@ -43,8 +43,18 @@ def press(page: Page, link: str) -> Download:
 def test_a_picture_and_a_sentence_become_a_video_whose_last_frame_begins_the_next(
     visit: Visit, house: House, gates: Gates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """On the same page before that, an example fills the form, and a motion writes its prompt."""
     monkeypatch.setattr("i2v.workers.progress.PREVIEW_SHARE", 1.0)  # a preview of each step
     page = visit()
+    page.click("#i2v-examples [data-id=rocket]")
+    expect(page.locator("#i2v-picture img")).to_be_visible()
+    written = page.locator("#i2v-prompt textarea")
+    expect(written).to_have_value("the camera zooms in")
+    expect(page.locator("#i2v-examples")).to_be_hidden()
+    page.click("#i2v-motions [data-id=left]")
+    expect(written).to_have_value("the camera pans left")
+    expect(page.locator("#i2v-frame .i2v-first img")).to_be_visible()
+
     prompt = gates.prompt(2, 5)
     fill(page, house, prompt)
     expect(page.locator("#i2v-advice")).to_contain_text("96 x 64")  # small, but taken
@@ -83,50 +93,62 @@ def test_a_picture_and_a_sentence_become_a_video_whose_last_frame_begins_the_nex
     expect(page.locator(f"#i2v-frame video[src*='{newest(house)['id']}']")).to_be_visible()
 
 
-def test_a_reload_finds_the_running_job_with_its_preview_and_cancel(
+def test_keys_make_and_cancel_a_clip_which_a_reload_finds_and_the_title_tells_how_far_it_is(
     visit: Visit, house: House, gates: Gates
 ) -> None:
     page = visit()
+    plain = page.title()
     prompt = gates.prompt(3)  # under way until it is cancelled
     fill(page, house, prompt)
-    page.click("#i2v-go")
+    page.press("#i2v-prompt textarea", "Control+Enter")
+    expect(page).to_have_title(re.compile(r"^\d+ % · i2v"))
     expect(status(page)).to_contain_text("Denoising · step 2")
     page.reload()
     expect(status(page)).to_contain_text("Denoising · step 2")
     expect(page.locator("#i2v-frame img")).to_be_visible()
     expect(page.locator("#i2v-prompt textarea")).to_have_value(prompt)
-    page.click("#i2v-cancel")
+    expect(page.locator("#i2v-cancel")).to_be_visible()
+    page.keyboard.press("Escape")
     expect(status(page)).to_contain_text("Cancelling")
     gates.open(3)
     expect(status(page)).to_contain_text("Cancelled.")
     expect(page.locator("#i2v-cancel")).to_be_hidden()
+    expect(page).to_have_title(plain)
     assert newest(house)["status"] == "cancelled"
 
 
-def test_a_picture_dropped_while_the_page_still_loads_stays(browser: Browser, house: House) -> None:
-    page = browser.new_page()
-    held: list[Route] = []  # what the page asks for when it opens
-    page.route("**/gradio_api/queue/join*", lambda route: held.append(route))
-    page.goto(house.url)
-    fill(page, house, QUICK)
-    for route in held:
-        route.continue_()
-    page.unroute("**/gradio_api/queue/join*")
-    expect(page.locator("#i2v-plan")).to_contain_text("96 x 64")  # the picture's own size
-    expect(page.locator("#i2v-picture img")).to_be_visible()
-    page.close()
+def lies_over_its_clip_up_to_a_divider(page: Page) -> None:
+    photo, divider = page.locator(".i2v-photo"), page.locator(".i2v-photo-divider")
+    expect(photo).to_be_hidden()
+    page.get_by_role("button", name="Compare with photo").click()
+    expect(photo).to_be_visible()
+    page.wait_for_function("document.querySelector('.i2v-photo').naturalWidth > 0")
+    expect(divider).to_be_focused()
+    for _ in range(3):
+        page.keyboard.press("ArrowLeft")
+    expect(divider).to_have_value("47")
+    assert photo.evaluate("each => getComputedStyle(each).clipPath") == "inset(0px 53% 0px 0px)"
+    page.get_by_role("button", name="Compare with photo").click()
+    expect(photo).to_be_hidden()
 
 
-def test_a_job_of_another_program_is_opened_and_after_a_reload_made_again_with_its_numbers(
+def test_a_job_of_another_program_is_opened_by_a_link_and_after_a_reload_made_again_with_its_numbers(
     visit: Visit, house: House
 ) -> None:
     """With four frames, which the sliders of the page do not reach, the same picture and another seed."""
     first = house.submit_id(QUICK, num_frames=4)
-    page = visit(tab="queue")
-    page.click(f"#i2v-queue-finished [data-act=open][data-id='{first}']")
-    expect(page.locator("#i2v-frame video")).to_be_visible()
+    page = visit(tab="gallery")
+    expect(page).to_have_url(f"{house.url}/#gallery")
     page.reload()
-    expect(page.locator("#i2v-frame video")).to_be_visible()
+    is_selected(page, "gallery")
+    expect(page.locator(f".i2v-clip [data-id='{first}']").first).to_be_visible()  # and it lives
+    page.goto(f"{house.url}/?job={first}")
+    expect(page.locator(f"#i2v-frame video[src*='{first}']")).to_be_visible()
+    expect(page).to_have_url(f"{house.url}/")  # from here on, it is the last job of this browser
+    lies_over_its_clip_up_to_a_divider(page)
+
+    page.reload()
+    expect(page.locator(f"#i2v-frame video[src*='{first}']")).to_be_visible()
     expect(page.locator("#i2v-picture img")).to_be_visible()
     made = [first]
     for button in ("#i2v-variation", "#i2v-same-seed"):
@@ -155,15 +177,23 @@ def test_another_engine_shows_its_own_controls_and_its_options_are_run_and_come_
         expect(page.locator(control)).to_be_visible()
     expect(shift).to_have_count(0)
 
+    path = page.locator(".i2v-camera-path")  # over the picture
     choose_engine(page, "The contrary one")
     expect(page.locator("#i2v-about")).to_contain_text("reads no prompt")
+    expect(path).to_have_count(0)
     for control in usual:
         expect(page.locator(control)).to_have_count(0)
     expect(page.locator("#i2v-num-frames input[type=range]")).to_have_attribute("max", "3600")
     expect(page.locator("#i2v-plan")).to_contain_text("48 frames, 2.0 s")
     shift.fill("3")
     expect(page.locator("#i2v-plan")).to_contain_text("options.shift: 3 is not valid")
+    shift.fill("0.5")
+    expect(path.locator(".i2v-camera-first")).to_have_attribute("points", "0,0 0.5,0 0.5,1 0,1")
+    expect(path.locator(".i2v-camera-last")).to_have_attribute("points", "0.5,0 1,0 1,1 0.5,1")
+    before = path.locator(".i2v-camera-now").get_attribute("points")
+    expect(path.locator(".i2v-camera-now")).not_to_have_attribute("points", str(before))  # it moves
     shift.fill("0.25")
+    expect(path.locator(".i2v-camera-last")).to_have_attribute("points", "0.25,0 0.75,0 0.75,1 0.25,1")
     expect(page.locator("#i2v-plan")).to_contain_text("48 frames")
     page.click("#i2v-go")
     expect(status(page)).to_contain_text("Done.")
@@ -221,6 +251,12 @@ def test_the_page_speaks_the_browsers_language_says_what_is_wrong_and_remembers_
     page.get_by_label("移除图片").click()
     expect(beside).to_be_hidden()  # it is mended
 
+    page.reload(wait_until="commit")
+    page.click("#i2v-tab-system-button")  # before the page knows its language
+    expect(page.locator("#i2v-system")).to_contain_text("操作系统")
+    expect(page.locator("#i2v-head h1")).to_contain_text("生成一段视频")
+
+    select(page, "generate")
     page.click("#i2v-language label:has-text('English')")
     expect(go).to_have_text("Generate video")
     page.reload()
@@ -299,69 +335,22 @@ def test_borders_keep_what_would_be_cut(visit: Visit) -> None:
     expect(page.locator("#i2v-result")).to_contain_text("Borders were added")
 
 
-def test_no_tab_shifts_what_all_tabs_share_and_each_uses_the_width(visit: Visit) -> None:
-    page = visit(width=1440)
-    places = {}
-    for tab in SHOWN:
-        select(page, tab)
-        expect(page.locator(f"#i2v-tab-{tab}")).to_be_visible()
-        places[tab] = page.evaluate(
-            "['#i2v-head', '#i2v-tabs', '#i2v-tab-queue-button'].map(name => {"
-            " const box = document.querySelector(name).getBoundingClientRect();"
-            " return [box.x, box.y + scrollY, box.width] })"
-        )
-    assert len({str(place) for place in places.values()}) == 1, places
-    assert places["queue"][1][2] > 1200
-
-
-def test_keys_make_and_cancel_a_clip_and_the_title_tells_how_far_it_is(
-    visit: Visit, house: House, gates: Gates
+def test_of_a_picture_dropped_while_the_page_still_loads_four_takes_are_made_and_two_compared(
+    browser: Browser, house: House
 ) -> None:
-    page = visit()
-    plain = page.title()
-    fill(page, house, gates.prompt(4))
-    page.press("#i2v-prompt textarea", "Control+Enter")
-    expect(page).to_have_title(re.compile(r"^\d+ % · i2v"))
-    expect(page.locator("#i2v-cancel")).to_be_visible()
-    expect(status(page)).to_contain_text("Denoising")  # one that still waits is cancelled at once
-    page.keyboard.press("Escape")
-    expect(status(page)).to_contain_text("Cancelling")
-    gates.open(4)
-    expect(status(page)).to_contain_text("Cancelled.")
-    expect(page).to_have_title(plain)
-
-
-def test_a_reload_stays_on_the_tab_and_a_link_opens_its_job(visit: Visit, house: House) -> None:
-    job = house.submit_id(QUICK)
-    page = visit(tab="gallery")
-    expect(page).to_have_url(f"{house.url}/#gallery")
-    page.reload()
-    is_selected(page, "gallery")
-    expect(page.locator(f".i2v-clip [data-id='{job}']").first).to_be_visible()  # and it lives
-    page.goto(f"{house.url}/?job={job}")
-    expect(page.locator(f"#i2v-frame video[src*='{job}']")).to_be_visible()
-    expect(page.locator("#i2v-picture img")).to_be_visible()
-    expect(page).to_have_url(f"{house.url}/")  # from here on, it is the last job of this browser
-    page.reload()
-    expect(page.locator(f"#i2v-frame video[src*='{job}']")).to_be_visible()
-
-
-def test_an_example_is_a_picture_with_a_prompt_and_a_motion_writes_another(visit: Visit) -> None:
-    page = visit()
-    page.click("#i2v-examples [data-id=rocket]")
-    expect(page.locator("#i2v-picture img")).to_be_visible()
-    prompt = page.locator("#i2v-prompt textarea")
-    expect(prompt).to_have_value("the camera zooms in")
-    expect(page.locator("#i2v-examples")).to_be_hidden()
-    page.click("#i2v-motions [data-id=left]")
-    expect(prompt).to_have_value("the camera pans left")
-    expect(page.locator("#i2v-frame .i2v-first img")).to_be_visible()
-
-
-def test_four_takes_stand_in_a_strip_and_two_are_compared(visit: Visit, house: House) -> None:
-    page = visit()
-    before = sum(house.service.counts().values())
+    page = browser.new_page()
+    page.set_default_timeout(WAIT)
+    held: list[Route] = []  # what the page asks for when it opens
+    page.route("**/gradio_api/queue/join*", lambda route: held.append(route))
+    page.goto(house.url)
     fill(page, house, QUICK)
+    for route in held:
+        route.continue_()
+    page.unroute("**/gradio_api/queue/join*")
+    expect(page.locator("#i2v-plan")).to_contain_text("96 x 64")  # the picture's own size
+    expect(page.locator("#i2v-picture img")).to_be_visible()
+
+    before = sum(house.service.counts().values())
     page.click("#i2v-four")
     takes = page.locator("#i2v-takes .i2v-take")
     expect(takes).to_have_count(4)
@@ -385,6 +374,7 @@ def test_four_takes_stand_in_a_strip_and_two_are_compared(visit: Visit, house: H
     expect(takes.nth(1)).to_have_attribute("aria-current", "true")
     page.reload()
     expect(takes).to_have_count(4)
+    page.close()
 
 
 SHOWN = {  # what a tab shows once it has something to show
@@ -410,17 +400,26 @@ def serious(page: Page) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
-def test_axe_finds_nothing_serious_on_any_tab(visit: Visit, house: House, scheme: str) -> None:
+def test_axe_finds_nothing_serious_on_any_tab_and_none_shifts_what_all_share(
+    visit: Visit, house: House, scheme: str
+) -> None:
     job = house.submit_id(QUICK)
-    page = visit(tab="queue", scheme=scheme)
+    page = visit(tab="queue", width=1440, scheme=scheme)
     page.click(f"#i2v-queue-finished [data-act=open][data-id='{job}']")
     expect(page.locator("#i2v-frame video")).to_be_visible()
     page.click("#i2v-advanced button")
-    found = {}
+    found, places = {}, {}
     for tab, shown in SHOWN.items():
         select(page, tab)
         expect(page.locator(shown).first).to_be_visible()
+        places[tab] = page.evaluate(
+            "['#i2v-head', '#i2v-tabs', '#i2v-tab-queue-button'].map(name => {"
+            " const box = document.querySelector(name).getBoundingClientRect();"
+            " return [box.x, box.y + scrollY, box.width] })"
+        )
         found[tab] = serious(page)
+    assert len({str(place) for place in places.values()}) == 1, places
+    assert places["queue"][1][2] > 1200
     assert page.locator("#i2v-tabs button[role=tab]").count() == len(SHOWN)
     assert found == {tab: {} for tab in SHOWN}
 
@@ -436,48 +435,3 @@ def test_gradios_own_words_are_in_the_pages_language_and_not_in_the_browsers(vis
     words = page.locator("#i2v-gallery-drop [data-testid=upload-text]")
     expect(words).to_have_attribute("data-words", "将文件拖到此处，或点击上传")
     assert words.evaluate("each => getComputedStyle(each).fontSize") == "0px"
-
-
-def test_a_tab_that_is_opened_before_the_page_knows_its_language_speaks_it_in_the_end(visit: Visit) -> None:
-    page = visit(locale="zh-CN")
-    page.reload(wait_until="commit")
-    page.click("#i2v-tab-system-button")
-    expect(page.locator("#i2v-system")).to_contain_text("操作系统")
-    expect(page.locator("#i2v-head h1")).to_contain_text("生成一段视频")
-
-
-def test_the_photo_lies_over_its_clip_up_to_a_divider(visit: Visit, house: House) -> None:
-    job = house.submit_id(QUICK)
-    page = visit(tab="queue")
-    page.click(f"#i2v-queue-finished [data-act=open][data-id='{job}']")
-    photo, divider = page.locator(".i2v-photo"), page.locator(".i2v-photo-divider")
-    expect(page.locator("#i2v-frame video")).to_be_visible()
-    expect(photo).to_be_hidden()
-    page.get_by_role("button", name="Compare with photo").click()
-    expect(photo).to_be_visible()
-    page.wait_for_function("document.querySelector('.i2v-photo').naturalWidth > 0")
-    expect(divider).to_be_focused()
-    for _ in range(3):
-        page.keyboard.press("ArrowLeft")
-    expect(divider).to_have_value("47")
-    assert photo.evaluate("each => getComputedStyle(each).clipPath") == "inset(0px 53% 0px 0px)"
-    page.get_by_role("button", name="Compare with photo").click()
-    expect(photo).to_be_hidden()
-
-
-def test_the_cameras_path_is_drawn_over_the_picture_and_follows_the_form(visit: Visit, house: House) -> None:
-    page = visit()
-    fill(page, house, QUICK)
-    choose_engine(page, "The contrary one")
-    page.click("#i2v-advanced button")
-    shift = page.locator("#i2v-option-contrary-shift input, #i2v-option-contrary-shift textarea")
-    path = page.locator(".i2v-camera-path")
-    expect(shift).to_be_visible()
-    expect(path).to_have_count(0)
-    shift.fill("0.5")
-    expect(path.locator(".i2v-camera-first")).to_have_attribute("points", "0,0 0.5,0 0.5,1 0,1")
-    expect(path.locator(".i2v-camera-last")).to_have_attribute("points", "0.5,0 1,0 1,1 0.5,1")
-    before = path.locator(".i2v-camera-now").get_attribute("points")
-    expect(path.locator(".i2v-camera-now")).not_to_have_attribute("points", str(before))  # it moves
-    shift.fill("0.25")
-    expect(path.locator(".i2v-camera-last")).to_have_attribute("points", "0.25,0 0.75,0 0.75,1 0.25,1")

@@ -98,6 +98,19 @@ def press(page: Page, label: str, confirm: str = "") -> None:
     asks.click()
 
 
+def a_chosen_model_that_is_missing_is_fetched_beside_the_choice(page: Page, house: House) -> None:
+    spec = engines()["i2vgen-xl"]
+    choose_engine(page, "I2VGen-XL")
+    missing = page.locator("#i2v-missing")
+    for words in ("I2VGen-XL is not installed here", "4.98 GB", "MIT"):
+        expect(missing).to_contain_text(words)
+    missing.get_by_role("button", name="Download").click()
+    page.wait_for_timeout(500)  # nearer, it is a double click
+    missing.get_by_role("button", name=re.compile("Download .* now")).click()
+    expect(missing).to_be_hidden()  # it is here
+    assert not house.service.models.missing(spec)
+
+
 @needs_chromium
 def test_a_model_is_fetched_checked_and_deleted_and_the_first_tab_follows(
     visit: Visit, house: House, hub: Hub, tmp_path: Path
@@ -147,27 +160,8 @@ def test_a_model_is_fetched_checked_and_deleted_and_the_first_tab_follows(
     expect(card).to_contain_text("Not installed")
     expect(page.locator("#i2v-models-message")).to_contain_text("was removed")
     assert not own_folder(engines()["i2vgen-xl"], house.settings.models).exists()
-
-
-@needs_chromium
-def test_a_chosen_model_that_is_missing_is_fetched_beside_the_choice(
-    visit: Visit, house: House, hub: Hub
-) -> None:
-    spec = engines()["i2vgen-xl"]
-    if not house.service.models.missing(spec):
-        house.service.models.remove(spec.name)
-    hub.speed = 0
-    page = visit()
-    keep_asking(page)
-    choose_engine(page, "I2VGen-XL")
-    missing = page.locator("#i2v-missing")
-    for words in ("I2VGen-XL is not installed here", "4.98 GB", "MIT"):
-        expect(missing).to_contain_text(words)
-    missing.get_by_role("button", name="Download").click()
-    page.wait_for_timeout(500)  # nearer, it is a double click
-    missing.get_by_role("button", name=re.compile("Download .* now")).click()
-    expect(missing).to_be_hidden()  # it is here
-    assert not house.service.models.missing(spec)
+    select(page, "generate")
+    a_chosen_model_that_is_missing_is_fetched_beside_the_choice(page, house)
 
 
 @pytest.mark.slow

@@ -24,10 +24,47 @@ def drop(page: Page, house: House, prompt: str = QUICK) -> None:
     page.fill("#i2v-prompt textarea", prompt)
 
 
-def test_prompts_of_before_are_used_again_kept_and_deleted_and_new_ones_put_together(
-    visit: Visit, house: House
+NOTED = """window.messages = []; window.asked = 0;
+window.Notification = class {
+  static permission = "default";
+  static async requestPermission() { window.asked++; return this.permission = window.answer ?? "granted"; }
+  constructor(title, more) { window.messages.push(more.body); }
+};
+Object.defineProperty(document, "hidden", {get: () => window.away ?? false});"""
+
+
+def a_notification_comes_only_after_it_was_switched_on_and_the_icon_tells_how_far_it_is(
+    page: Page, house: House, gates: Gates
+) -> None:
+    box = page.locator("#i2v-notify input")
+    expect(box).not_to_be_checked()
+    page.evaluate("window.answer = 'denied'")
+    box.click()
+    expect(page.locator("#i2v-notify .i2v-denied")).to_be_visible()
+    expect(box).not_to_be_checked()
+    page.evaluate("window.answer = 'granted'")
+    for reported in ([], ["Done."]):
+        drop(page, house, gates.prompt(2 + len(reported)))
+        icon = page.evaluate("document.querySelector('link[rel~=icon]')?.getAttribute('href') ?? ''")
+        page.evaluate("window.away = true")
+        page.click("#i2v-go")
+        wheel = page.locator("link[rel~=icon]")
+        expect(wheel).to_have_attribute("href", re.compile("^data:image/png"))
+        gates.open(2 + len(reported))
+        expect(page.locator("#i2v-status")).to_contain_text("Done.")
+        expect(wheel).to_have_attribute("href", re.compile(f"^{re.escape(icon)}$|^data:,$"))
+        page.wait_for_timeout(700)
+        assert [words[:5] for words in page.evaluate("window.messages")] == reported
+        box.check()
+        expect(box).to_be_checked()
+    assert page.evaluate("window.asked") <= 3
+
+
+def test_prompts_are_used_again_or_put_together_and_notifications_switched_on(
+    visit: Visit, house: House, gates: Gates
 ) -> None:
     page = visit()
+    page.add_init_script(NOTED)  # of the next load on
     drop(page, house)
     page.click("#i2v-go")
     expect(page.locator("#i2v-frame video")).to_be_visible()
@@ -55,6 +92,8 @@ def test_prompts_of_before_are_used_again_kept_and_deleted_and_new_ones_put_toge
     page.keyboard.press("Escape")
     expect(rows.first).to_be_hidden()
     expect(opener).to_be_focused()
+    expect(page.locator("#i2v-status")).to_contain_text("Done.")
+    a_notification_comes_only_after_it_was_switched_on_and_the_icon_tells_how_far_it_is(page, house, gates)
 
     page.hover("#i2v-preset label")
     expect(page.locator("#i2v-preset")).to_have_attribute("title", TEXTS["tip.preset"][0])
@@ -98,42 +137,3 @@ def test_settings_are_saved_under_a_name_used_again_and_deleted(visit: Visit) ->
     page.wait_for_timeout(600)  # nearer, it is a double click
     remove.click()
     expect(saved).to_have_count(0)
-
-
-NOTED = """window.messages = []; window.asked = 0;
-window.Notification = class {
-  static permission = "default";
-  static async requestPermission() { window.asked++; return this.permission = window.answer ?? "granted"; }
-  constructor(title, more) { window.messages.push(more.body); }
-};
-Object.defineProperty(document, "hidden", {get: () => window.away ?? false});"""
-
-
-def test_a_notification_comes_only_after_it_was_switched_on_and_the_icon_tells_how_far_it_is(
-    visit: Visit, house: House, gates: Gates
-) -> None:
-    page = visit()
-    page.add_init_script(NOTED)
-    page.reload()
-    box = page.locator("#i2v-notify input")
-    expect(box).not_to_be_checked()
-    page.evaluate("window.answer = 'denied'")
-    box.click()
-    expect(page.locator("#i2v-notify .i2v-denied")).to_be_visible()
-    expect(box).not_to_be_checked()
-    page.evaluate("window.answer = 'granted'")
-    for reported in ([], ["Done."]):
-        drop(page, house, gates.prompt(2 + len(reported)))
-        icon = page.evaluate("document.querySelector('link[rel~=icon]')?.getAttribute('href') ?? ''")
-        page.evaluate("window.away = true")
-        page.click("#i2v-go")
-        wheel = page.locator("link[rel~=icon]")
-        expect(wheel).to_have_attribute("href", re.compile("^data:image/png"))
-        gates.open(2 + len(reported))
-        expect(page.locator("#i2v-status")).to_contain_text("Done.")
-        expect(wheel).to_have_attribute("href", re.compile(f"^{re.escape(icon)}$|^data:,$"))
-        page.wait_for_timeout(700)
-        assert [words[:5] for words in page.evaluate("window.messages")] == reported
-        box.check()
-        expect(box).to_be_checked()
-    assert page.evaluate("window.asked") <= 3

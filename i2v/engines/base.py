@@ -35,6 +35,10 @@ class Inputs:
     that size, as far as it has the pixels; where `Generation.strength` is below 1, for a camera that moves
     over it. `checkpoint` and `loras` are the files that `Generation` names, for engines whose `Capabilities`
     say that they take some.
+
+    A segment of a story begins with its frame `start`. `earlier` are the frames that it has in common with
+    the segment before, the first of which is `image`; empty for the first one. An engine that `holds_frames`
+    keeps to them, the less the later they are.
     """
 
     image: Image
@@ -43,6 +47,8 @@ class Inputs:
     large: Image | None = None
     checkpoint: Path | None = None
     loras: tuple[LoraFile, ...] = ()
+    start: int = 0
+    earlier: tuple[Image, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from i2v.engines.animatediff.options import options_of
 from i2v.engines.animatediff.samplers import sampler_for
 from i2v.engines.animatediff.unet import predict
 from i2v.engines.diffusion.feed_forward import set_chunk_tokens
+from i2v.engines.diffusion.solvers import Hold, unheld
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ def denoise(
     start: State,
     generation: Generation,
     plan: MemoryPlan,
+    hold: Hold = unheld,
 ) -> Iterator[Step]:
     """Yield one `Step` for each of the schedule's steps from `start` on; stop iterating to stop.
 
@@ -86,6 +88,6 @@ def denoise(
             if len(prediction) == 2:
                 unconditional, conditional = prediction.chunk(2)
                 prediction = unconditional + generation.guidance_scale * (conditional - unconditional)
-            denoised = sampler.denoised(step, latents, prediction)
+            denoised = hold(sampler.denoised(step, latents, prediction))
             latents = sampler.advance(step, latents, denoised)
         yield Step(State(step + 1, latents), denoised)

@@ -22,6 +22,8 @@ _CAPABILITIES = Capabilities(
     fps=(1, 30),
     checkpoint=True,
     loras=True,
+    story=True,
+    holds_frames=True,
 )
 
 # The linear map of Stable Diffusion 1's latents to colours, as published with ComfyUI (`latent_formats.py`,

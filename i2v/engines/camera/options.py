@@ -5,7 +5,7 @@ Deliberately does not know prompts: a field that is None leaves its part of the 
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, ClassVar, Self
 
 from pydantic import Field
@@ -13,6 +13,7 @@ from pydantic import Field
 from i2v.core.engine_spec import Corners, Options
 from i2v.core.errors import Notice
 from i2v.core.schema import Generation, Within
+from i2v.core.story import scene_frames
 from i2v.engines.camera.move import Easing, Move
 from i2v.engines.camera.path import plan_path
 from i2v.engines.camera.resolve import resolve_move
@@ -125,5 +126,22 @@ class CameraPathOptions(CameraOptions):
             asked = self.default_strength
         if asked is None or asked == 1:
             return self, ()
+        if generation.story:  # each scene has a move of its own: see `moves`
+            return self.model_copy(update={"camera_strength": asked}), ()
         filled, notices = super().completed(generation)
         return filled.model_copy(update={"camera_strength": asked}), notices
+
+    def moves(self, generation: Generation) -> tuple[tuple[Move, int], ...]:
+        """Return the moves that a clip follows and the frames of each: those of a story's scenes.
+
+        Of options that are `completed`.
+        """
+        if not generation.story:
+            return ((self.move, generation.num_frames),)
+        counts = scene_frames([scene.seconds for scene in generation.story], generation.fps)
+        scenes = zip(generation.story, counts, strict=True)
+        return tuple((self._move_of(scene.prompt, count, generation), count) for scene, count in scenes)
+
+    def _move_of(self, prompt: str, num_frames: int, generation: Generation) -> Move:
+        scene = replace(generation, prompt=prompt, num_frames=num_frames, story=(), story_frames=0)
+        return CameraOptions.completed(self, scene)[0].move

@@ -7,7 +7,7 @@ finished when memory runs out. What each stage computes is the family's business
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from numpy.typing import NDArray
+from PIL.Image import Image
 from torch import nn
 
 from i2v.core.engine_spec import EngineSpec
@@ -26,6 +27,7 @@ from i2v.core.stages import Stage
 from i2v.engines.base import Conditioned, Decoded, Denoised, Event, Inputs
 from i2v.engines.camera.options import CameraPathOptions
 from i2v.engines.diffusion.camera_path import CameraFrames, camera_frames
+from i2v.engines.diffusion.pixels import pixels_of
 from i2v.engines.diffusion.placement import PlacedParts
 from i2v.engines.diffusion.shortage import out_of_memory
 from i2v.engines.diffusion.vae import encode
@@ -115,6 +117,7 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
         self.stage: Stage | None = Stage.CONDITION
         self._given: Given | None = None
         self._reference: torch.Tensor | None = None
+        self._earlier: list[torch.Tensor] = []  # latents of each, (C, h, w)
         self._state: State | None = None
         self._begun = 0  # the step that denoising begins with
         self.decoded = 0  # frames
@@ -157,6 +160,22 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
     def steps(self, given: Given, start: State, plan: MemoryPlan) -> Iterator[StepDone[State]]:
         """Denoise from `start` on; what denoises is on the device."""
 
+    def held(self, denoised: torch.Tensor) -> torch.Tensor:
+        """Return a predicted clip with its first frames drawn towards those that are known of it.
+
+        All of the first one is; each later one has less of what is known, and more of what is predicted.
+        """
+        if not self._earlier:
+            return denoised
+        known = torch.stack(self._earlier)[None].to(denoised).movedim(1, self.frames_axis)
+        count = len(self._earlier)
+        shape = [1] * denoised.ndim
+        shape[self.frames_axis] = count
+        shares = torch.arange(count, device=denoised.device, dtype=denoised.dtype).view(shape) / count
+        first = denoised.narrow(self.frames_axis, 0, count)
+        rest = denoised.narrow(self.frames_axis, count, denoised.shape[self.frames_axis] - count)
+        return torch.cat([torch.lerp(known, first, shares), rest], self.frames_axis)
+
     def left(self, latents: torch.Tensor) -> torch.Tensor:
         """Return what is needed of a clip's latents for the frames from `decoded` on."""
         return latents.narrow(self.frames_axis, self.decoded, self.generation.num_frames - self.decoded)
@@ -179,8 +198,12 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
         if self._given is None:
             self.prepare()
             camera = self._camera()
-            inputs = self.inputs if camera is None else replace(self.inputs, image=camera.first)
+            inputs = self.inputs
+            if camera is not None and not inputs.earlier:
+                inputs = replace(inputs, image=camera.first)
             with components.on_device(*self.conditioners):
+                if self.engine.spec.capabilities.holds_frames:
+                    self._earlier = self._encoded(inputs.earlier)
                 if camera is not None:
                     self._reference = camera.encode(self.encode)[None].movedim(1, self.frames_axis)
                 self._given, said = self.condition(inputs)
@@ -194,6 +217,10 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
         if self.stage is Stage.DENOISE:
             yield from self._denoise(self._given, self._state, plan)
         yield from self._decode(self._state, plan)
+
+    @torch.inference_mode()
+    def _encoded(self, pictures: Sequence[Image]) -> list[torch.Tensor]:
+        return [self.encode(pixels_of(picture))[0] for picture in pictures]
 
     def _camera(self) -> CameraFrames | None:
         if self.options is None:

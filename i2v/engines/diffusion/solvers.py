@@ -15,7 +15,7 @@ Coefficients are Python's numbers: nothing here waits for a device.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import exp, inf, log, sqrt
 from typing import NamedTuple
@@ -26,6 +26,13 @@ from diffusers import DDIMScheduler
 
 # What a step leaves for the next: its corrected latents, then the clips as predicted, the newest first.
 History = tuple[torch.Tensor, ...]
+# What a predicted clip is held to, before the step goes on from it: (1, C, F, h, w) or (1, F, C, h, w) again.
+Hold = Callable[[torch.Tensor], torch.Tensor]
+
+
+def unheld(denoised: torch.Tensor) -> torch.Tensor:
+    """Hold the clip to nothing."""
+    return denoised
 
 
 class Level(NamedTuple):

@@ -15,7 +15,7 @@ import torch
 
 from i2v.core.schedules import Schedule, ddim, evaluations, fast
 from i2v.core.schema import Generation, MemoryPlan
-from i2v.engines.diffusion.solvers import Solver
+from i2v.engines.diffusion.solvers import Hold, Solver, unheld
 from i2v.engines.i2vgen_xl.compiled import Forward
 from i2v.engines.i2vgen_xl.components import Components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning
@@ -94,6 +94,7 @@ def denoise(
     plan: MemoryPlan,
     schedule: Schedule | None = None,
     forward: Predict | None = None,
+    hold: Hold = unheld,
 ) -> Iterator[Step]:
     """Yield one `Step` for each of the schedule's steps from `start` on; stop iterating to stop.
 
@@ -117,6 +118,6 @@ def denoise(
             if len(prediction) == 2:
                 unconditional, conditional = prediction.chunk(2)
                 prediction = unconditional + generation.guidance_scale * (conditional - unconditional)
-            denoised = solver.denoised(step, latents, prediction)
+            denoised = hold(solver.denoised(step, latents, prediction))
             latents, history = solver.advance(step, latents, denoised, history)
         yield Step(State(step + 1, latents, history), denoised)

@@ -118,3 +118,18 @@ def test_the_last_steps_are_made_and_counted(spec: EngineSpec, large: Image.Imag
     alone = list(engine.generate(replace(generation, strength=1.0), Inputs(large.resize(size))))
     assert any(isinstance(event, Decoded) for event in alone)
     assert (frames_of(events) != frames_of(alone)).any(), "the path bears on the clip"
+
+
+def test_a_segment_of_a_story_has_its_part_of_the_whole_path(photo: Image.Image, large: Image.Image) -> None:
+    def seen(generation: Generation, start: int) -> CameraFrames:
+        options = CameraPathOptions.model_validate(generation.options)
+        small = photo.resize((generation.generated_width, generation.generated_height))
+        found = camera_frames(options, generation, Inputs(small, large=large, start=start), 1)
+        assert found is not None
+        return found
+
+    asked_for = {**PAN, "camera_strength": 0.5}
+    told = asked(I2VGEN_XL, num_frames=4, fps=8, story=["1", "1"], options=asked_for)
+    first, later = seen(told, 0).frames, seen(told, 3).frames
+    assert first.shape == later.shape
+    assert np.array_equal(first[3], later[0])

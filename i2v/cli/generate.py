@@ -145,6 +145,9 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
         " i2v models loras",
     )
     parser.add_argument(
+        "--loop", action="store_true", default=None, help="make a clip that can be repeated without a jump"
+    )
+    parser.add_argument(
         "--scene",
         action="append",
         dest="story",

@@ -340,6 +340,7 @@ class GenerationRequest(BaseModel):
     correct_drift: bool = Field(
         default=True, description="in a story, hold colours and sharpness to those of the first frame"
     )
+    loop: bool = Field(default=False, description="the video can be repeated without a jump")
     options: OptionValues = Field(
         default_factory=dict, description="what only the chosen engine has; its fields stand with the model"
     )
@@ -498,8 +499,9 @@ class Generation:
     `strength` is the part of the steps that are made, the last ones: below 1 they begin with noised frames
     instead of noise (diffusers' name for it). `checkpoint` and `loras` are names in the folders of such files
     (`i2v.weights.added_files`); empty: the model's own weights. `story`: the scenes of a clip that is longer
-    than the engine makes at once, each with its prompt. It has `story_frames` in all, and is made in
-    `segments` of `num_frames`, neighbours of which have `overlap` frames in common.
+    than the engine makes at once, each with its prompt. It is made in `segments` of `num_frames`, neighbours
+    of which have `overlap` frames in common. A `loop` has so many frames twice, at both ends, and shows them
+    once; without an `overlap` it goes there and back. Of both, `video_frames` is the length.
     """
 
     prompt: str
@@ -525,14 +527,15 @@ class Generation:
     checkpoint: str = ""
     loras: tuple[Lora, ...] = ()
     story: tuple[Scene, ...] = ()
-    story_frames: int = 0
+    loop: bool = False
+    video_frames: int = 0
     overlap: int = 0
     correct_drift: bool = False
 
     @property
     def total_frames(self) -> int:
         """Frames that are made in all: as many as the video has."""
-        return self.story_frames or self.num_frames
+        return self.video_frames or self.num_frames
 
     @property
     def segments(self) -> tuple[Segment, ...]:

@@ -210,6 +210,7 @@ class Provenance(BaseModel):
             "checkpoint": "",  # the same
             "loras": [],  # the same
             "story": [],  # the same
+            "loop": False,  # the same
             **self.generation,
             "picture": f"sha256 {self.picture_sha256[:16]}",
             "other pictures": ", ".join(f"sha256 {digest[:16]}" for digest in self.inputs_sha256),

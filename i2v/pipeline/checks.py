@@ -72,6 +72,10 @@ def _check_inputs(request: GenerationRequest, spec: EngineSpec) -> None:
     roles = [picture.role for picture in request.inputs]
     if roles and request.story:
         raise InvalidRequest("request.story_with_pictures")
+    if request.loop and (roles or request.story):
+        raise InvalidRequest("request.loop_alone")
+    if request.loop and spec.capabilities.loop == "none":
+        raise _not_supported("loop", "true", spec)
     for role in roles:
         if role not in spec.capabilities.inputs:
             raise _not_supported("inputs", role, spec)

@@ -32,6 +32,7 @@ from i2v.pipeline.added import NOTHING_ADDED, Added, find_files
 from i2v.pipeline.delivery import Content, Marks, deliver, publish_kept
 from i2v.pipeline.engines import EngineCache, LoadedEngine
 from i2v.pipeline.ladder import MemoryLadder
+from i2v.pipeline.loops import looped
 from i2v.pipeline.plan import ClipPlan
 from i2v.pipeline.segments import SegmentBegun, story_events
 from i2v.pipeline.stages import StageBooks, Stopwatch
@@ -121,7 +122,7 @@ def make_clip(
 
         def run(generation: Generation, inputs: Inputs) -> Generator[Event]:
             with closing(engine.generate(generation, inputs, ladder)) as events:
-                yield from books.follow(events)
+                yield from looped(books.follow(events), generation)
 
         with closing(story_events(plan.generation, inputs, run, output.checkpoints)) as events:
             marks = mark(plan.spec, provenance, settings.output, output.tags)

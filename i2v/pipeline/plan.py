@@ -85,7 +85,7 @@ class ClipPlanner:
         memory = plan_memory(spec, generation, device, self._settings.engine)
         if memory.fits is False:  # said, not refused: it is an estimate
             notices += memory.notices
-        names = ("inputs", "checkpoint", "loras", "story", "options")
+        names = ("inputs", "checkpoint", "loras", "story", "loop", "options")
         empty = {name for name in names if not getattr(request, name)}
         if not request.story:
             empty.add("correct_drift")  # says nothing then

@@ -16,7 +16,7 @@ def fingerprint(
     """Return a digest of all that was asked for, the pictures included."""
     later = {
         name
-        for name in ("inputs", "crop", "device", "checkpoint", "loras", "story")
+        for name in ("inputs", "crop", "device", "checkpoint", "loras", "story", "loop")
         if not getattr(request, name)
     }
     if not request.story:

@@ -131,7 +131,12 @@ TEXTS: dict[str, tuple[str, str]] = {
     "added.lora": ("LoRA {number}", "第 {number} 个 LoRA"),
     "added.strength": ("Strength {number}", "第 {number} 个的强度"),
     "added.words": ("Trigger words of {name}: {words}", "{name} 的触发词：{words}"),
-    "story.group": ("Longer: a story", "更长的视频"),
+    "story.group": ("Longer, or a loop", "更长或循环的视频"),
+    "loop.label": ("Loop", "循环"),
+    "loop.help": (
+        "The video can be repeated without a jump. Not together with scenes.",
+        "视频可以无缝重复播放。不能与场景同时使用。",
+    ),
     "story.label": ("Scenes", "场景"),
     "story.help": (
         "One a line, with its seconds; they are shown one after another. Without a prompt: the one above.",

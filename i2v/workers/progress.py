@@ -58,7 +58,7 @@ class Meter:
         self._clock = clock
         self._started = self._phase_began = clock()
         self._preview_seconds = 0.0
-        self._segment = SegmentBegun(0, 1, generation.num_frames)
+        self._segment = SegmentBegun(0, 1, generation.total_frames)
         self._segment_began = self._started
         self._decoded = 0
         self._last = at_start(Stage.LOAD)

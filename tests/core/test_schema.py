@@ -73,6 +73,7 @@ def test_gaps_stay_gaps_and_choices_have_the_published_defaults() -> None:
         "loras": (),
         "story": (),
         "correct_drift": True,
+        "loop": False,
         "options": {},
         "speed": "auto",
         "gradient_checkpointing": False,

@@ -41,6 +41,7 @@ from i2v.media.video import probe, read_tags
 from i2v.memory.model import denoising_work, memory_model
 from i2v.pipeline.delivery import publish_kept
 from i2v.pipeline.engines import EngineCache
+from i2v.pipeline.loops import looped
 from i2v.pipeline.make import ClipEvent, Output, make_clip
 from i2v.pipeline.plan import ClipPlanner
 from i2v.pipeline.resolve import resolve
@@ -222,6 +223,20 @@ def test_a_story_goes_on_from_the_frames_before_in_latents_where_the_engine_says
         for last in (first, other)
     )
     assert np.array_equal(one, two) is not can.holds_frames
+
+
+def test_a_loop_jumps_no_more_from_its_last_frame_to_its_first_than_between_neighbours(
+    subject: Subject,
+) -> None:
+    can = subject.spec.capabilities
+    if can.loop not in ("wrapped", "back"):
+        return
+    generation = asked(subject.spec, num_frames=can.num_frames.nearest(12), loop=True)
+    events = subject.engine.generate(generation, inputs_for(subject.spec, generation, subject.photo))
+    frames = frames_of(list(looped(events, generation)))
+    assert len(frames) == generation.total_frames
+    jumps = np.abs(np.roll(frames, -1, axis=0) - frames).mean(axis=(1, 2, 3))  # the last one: to the first
+    assert jumps[-1] <= 1.02 * jumps[:-1].max()
 
 
 def test_another_plan_is_adopted_without_moving_anything_and_makes_the_same_clip(subject: Subject) -> None:

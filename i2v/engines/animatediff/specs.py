@@ -23,6 +23,7 @@ _CAPABILITIES = Capabilities(
     checkpoint=True,
     loras=True,
     story=True,
+    loop="wrapped",
     holds_frames=True,
 )
 

@@ -81,6 +81,10 @@ class CameraOptions(Options):
         move, notices = resolve_move(generation.prompt, self._distances, self.easing, self.loop, seconds)
         return type(self).model_validate({**self.model_dump(), **asdict(move)}), notices
 
+    def looping(self) -> Self:
+        """Have the camera come back to where it began."""
+        return self.model_copy(update={"loop": True})
+
     def views(self, num_frames: int, picture: tuple[int, int], size: tuple[int, int]) -> list[Corners]:
         """See `Options.views`: nothing where the camera stands still."""
         if any(getattr(self, name) is None for name in _MOVE) or self.move.is_still:
@@ -137,11 +141,11 @@ class CameraPathOptions(CameraOptions):
         Of options that are `completed`.
         """
         if not generation.story:
-            return ((self.move, generation.num_frames),)
+            return ((self.move, generation.total_frames if generation.loop else generation.num_frames),)
         counts = scene_frames([scene.seconds for scene in generation.story], generation.fps)
         scenes = zip(generation.story, counts, strict=True)
         return tuple((self._move_of(scene.prompt, count, generation), count) for scene, count in scenes)
 
     def _move_of(self, prompt: str, num_frames: int, generation: Generation) -> Move:
-        scene = replace(generation, prompt=prompt, num_frames=num_frames, story=(), story_frames=0)
+        scene = replace(generation, prompt=prompt, num_frames=num_frames, story=(), video_frames=0)
         return CameraOptions.completed(self, scene)[0].move

@@ -65,9 +65,12 @@ class CameraPath:
     still_share: float
     enlargement: float
 
-    def part(self, start: int, num_frames: int) -> CameraPath:
-        """Return the path of so many frames from `start` on; the last view is held where there is no more."""
-        views = self.views[start : start + num_frames]
+    def part(self, start: int, num_frames: int, wraps: bool = False) -> CameraPath:
+        """Return the path of so many frames from `start` on.
+
+        Where there is no more, the last view is held, or the first ones come again (`wraps`).
+        """
+        views = (self.views * (1 + num_frames // len(self.views) if wraps else 1))[start : start + num_frames]
         return replace(self, views=(*views, *[self.views[-1]] * (num_frames - len(views))))
 
     @property

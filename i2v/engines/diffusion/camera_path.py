@@ -62,6 +62,6 @@ def camera_frames(
     picture = inputs.image if inputs.large is None else inputs.large
     size = (generation.generated_width, generation.generated_height)
     whole = plan_moves(options.moves(generation), picture.size, size)
-    path = whole.part(inputs.start, generation.num_frames)
+    path = whole.part(inputs.start, generation.num_frames, wraps=generation.loop)
     frames = render(picture, path, threads or len(os.sched_getaffinity(0)))
     return CameraFrames(np.stack(list(frames)), path.notices)

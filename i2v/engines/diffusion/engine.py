@@ -163,18 +163,44 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
     def held(self, denoised: torch.Tensor) -> torch.Tensor:
         """Return a predicted clip with its first frames drawn towards those that are known of it.
 
-        All of the first one is; each later one has less of what is known, and more of what is predicted.
+        All of the first one is; each later one has less of what is known, and more of what is predicted. In a
+        loop, the last frames are the first ones.
         """
+        if self.generation.loop and self.generation.overlap:
+            return self._wrapped(denoised)
         if not self._earlier:
             return denoised
         known = torch.stack(self._earlier)[None].to(denoised).movedim(1, self.frames_axis)
         count = len(self._earlier)
-        shape = [1] * denoised.ndim
-        shape[self.frames_axis] = count
-        shares = torch.arange(count, device=denoised.device, dtype=denoised.dtype).view(shape) / count
         first = denoised.narrow(self.frames_axis, 0, count)
         rest = denoised.narrow(self.frames_axis, count, denoised.shape[self.frames_axis] - count)
-        return torch.cat([torch.lerp(known, first, shares), rest], self.frames_axis)
+        return torch.cat([torch.lerp(known, first, self._shares(count, denoised)), rest], self.frames_axis)
+
+    @torch.inference_mode()
+    def _wrap(self, latents: torch.Tensor) -> None:
+        """Have the noise of the last frames be that of the first ones."""
+        count = self.generation.overlap
+        first = latents.narrow(self.frames_axis, 0, count)
+        latents.narrow(self.frames_axis, latents.shape[self.frames_axis] - count, count).copy_(first)
+
+    def _wrapped(self, denoised: torch.Tensor) -> torch.Tensor:
+        """Return a predicted clip with the same frames at both ends: a mean of the two.
+
+        The picture is the first one's; of the later frames, nearly as much is from the one end as the other.
+        """
+        count = self.generation.overlap
+        first = denoised.narrow(self.frames_axis, 0, count)
+        middle = denoised.narrow(self.frames_axis, count, denoised.shape[self.frames_axis] - 2 * count)
+        last = denoised.narrow(self.frames_axis, denoised.shape[self.frames_axis] - count, count)
+        shares = self._shares(count, denoised) / 2
+        both = torch.lerp(first, last, shares)
+        return torch.cat([both, middle, both], self.frames_axis)
+
+    def _shares(self, count: int, like: torch.Tensor) -> torch.Tensor:
+        """Return 0, 1 / `count`, ... along the frames' axis."""
+        shape = [1] * like.ndim
+        shape[self.frames_axis] = count
+        return torch.arange(count, device=like.device, dtype=like.dtype).view(shape) / count
 
     def left(self, latents: torch.Tensor) -> torch.Tensor:
         """Return what is needed of a clip's latents for the frames from `decoded` on."""
@@ -214,6 +240,8 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
         if self._state is None:
             self._state = self.begin(self._reference)
             self._begun = self._state.step
+            if self.generation.loop and self.generation.overlap:
+                self._wrap(self._state.latents)
         if self.stage is Stage.DENOISE:
             yield from self._denoise(self._given, self._state, plan)
         yield from self._decode(self._state, plan)

@@ -17,6 +17,7 @@ _CAPABILITIES = Capabilities(
     num_frames=FrameCounts(least=4, most=50),
     fps=(1, 30),
     story=True,
+    loop="wrapped",
     holds_frames=True,
 )
 

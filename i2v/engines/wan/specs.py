@@ -17,6 +17,7 @@ _CAPABILITIES = Capabilities(
     num_frames=FrameCounts(least=5, most=121, step=4),
     fps=(1, 60),
     story=True,
+    loop="back",
 )
 
 # The linear map of latents to colours, from -1 to 1, as published with ComfyUI (`latent_formats.py`, Wan22).

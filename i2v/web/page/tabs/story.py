@@ -29,6 +29,9 @@ class StoryFields:
                 info="story.help",
                 placeholder="story.placeholder",
             )
+            self._loop = labels.of(
+                gr.Checkbox(False, elem_id="i2v-loop"), label="loop.label", info="loop.help"
+            )
             self._correct = labels.of(
                 gr.Checkbox(True, elem_id="i2v-correct-drift"),
                 label="story.correct",
@@ -36,15 +39,20 @@ class StoryFields:
             )
 
     def widgets(self) -> list[Any]:
-        return [self._scenes, self._correct]
+        return [self._scenes, self._correct, self._loop]
 
     def groups(self) -> list[Any]:
         """Return the widgets that `shown` changes."""
-        return [self._group]
+        return [self._group, self._loop]
 
     def shown(self, spec: EngineSpec) -> Updates:
         """Return the updates that show the fields where `spec` has a use for them."""
-        return {self._group: gr.update(visible=spec.capabilities.story)}
+        can = spec.capabilities
+        loops = can.loop in ("wrapped", "back")  # else, a control of its own options
+        return {
+            self._group: gr.update(visible=can.story or loops),
+            self._loop: gr.update(visible=loops),
+        }
 
     def filled(self, fields: Mapping[str, object]) -> Updates:
         """Return the widgets as the fields of a request have them, or empty."""
@@ -55,12 +63,18 @@ class StoryFields:
         return {
             self._scenes: "\n".join(lines),
             self._correct: fields.get("correct_drift") is not False,
-            self._group: gr.update(open=bool(lines)),
+            self._loop: gr.update(value=fields.get("loop") is True),
+            self._group: gr.update(open=bool(lines) or fields.get("loop") is True),
         }
 
     def given(self, values: Values, spec: EngineSpec) -> JsonObject:
         """Return the fields of a request to `spec`; what is left empty is left out."""
+        can, given = spec.capabilities, dict[str, object]()
         scenes = str(values[self._scenes] or "")
-        if not spec.capabilities.story or not scenes.strip():
-            return {}
-        return {"story": scenes, **({} if values[self._correct] else {"correct_drift": False})}
+        if can.story and scenes.strip():
+            given["story"] = scenes
+            if not values[self._correct]:
+                given["correct_drift"] = False
+        if can.loop in ("wrapped", "back") and values[self._loop]:
+            given["loop"] = True
+        return given

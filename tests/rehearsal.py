@@ -29,7 +29,7 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from i2v.core.engine_spec import EngineSpec, Preset
+from i2v.core.engine_spec import Capabilities, EngineSpec, Preset
 from i2v.core.errors import InsufficientMemory, ModelUnavailable, Notice
 from i2v.core.log_context import current_request_id
 from i2v.core.schema import Generation, GenerationRequest, MemoryPlan
@@ -50,6 +50,7 @@ REHEARSAL = EngineSpec(
     trained_frames=(1, 128),
     trained_fps=(1, 60),
     default_negative_prompt="",
+    capabilities=Capabilities(story=True),
     preview_factors=(),
     files=("model_index.json",),
     presets={

@@ -43,6 +43,7 @@ class ClipProgress:
         self.seen: list[Notice] = []  # that could not wait for the end
         self.differences: list[Notice] = []  # from the clip `like`
         self._like = like
+        self._segment, self._segments = 0, 1
 
     def __enter__(self) -> Self:
         return self
@@ -60,6 +61,7 @@ class ClipProgress:
     def show(self, event: ClipEvent) -> None:
         from i2v.engines.base import Conditioned, Decoded, Denoised, SteppedDown
         from i2v.pipeline.make import Loaded
+        from i2v.pipeline.segments import SegmentBegun
 
         if isinstance(event, SteppedDown):
             self.say(event.notices)
@@ -68,12 +70,15 @@ class ClipProgress:
             self.differences += event.provenance.differences(like.provenance, like.path, like.given)
         if not self.visible:
             return
-        if isinstance(event, Conditioned):
-            self.started = time.monotonic()
+        if isinstance(event, SegmentBegun):
+            self._segment, self._segments = event.number, event.total
+        elif isinstance(event, Conditioned):
+            self.started = self.started or time.monotonic()
         elif isinstance(event, Denoised) and self.started is not None:
-            left = (time.monotonic() - self.started) / event.step * (event.total - event.step)
-            filled = bar(event.step, event.total)
-            draw(f"denoising [{filled}] {event.step}/{event.total}, {left:.0f} s left")
+            step, total = self._segment * event.total + event.step, self._segments * event.total
+            left = (time.monotonic() - self.started) / step * (total - step)
+            filled = bar(step, total)
+            draw(f"denoising [{filled}] {step}/{total}, {left:.0f} s left")
         elif isinstance(event, Decoded):
             draw("decoding and encoding")
 
@@ -102,7 +107,7 @@ def report(result: Result, seen: Sequence[Notice], as_json: bool) -> None:
     total = sum(result.seconds.values())
     seed = f" seed {generation.seed}," if _has_seed(generation.engine) else ""
     print(
-        f"i2v: {generation.engine}, {generation.num_frames} frames of"
+        f"i2v: {generation.engine}, {generation.total_frames} frames of"
         f" {generation.width} x {generation.height} at {generation.fps} fps,{seed} {total:.1f} s",
         file=sys.stderr,
     )

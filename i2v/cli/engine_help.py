@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from i2v.core.engine_spec import EngineSpec
 
 WIDTH = 100
-_REPEATED = {"loras": "--lora", "options": "--option"}
+_REPEATED = {"loras": "--lora", "story": "--scene", "options": "--option"}
 
 
 def describe_engines(engines: Mapping[str, EngineSpec]) -> str:
@@ -50,6 +50,8 @@ def _row(spec: EngineSpec) -> tuple[str, str]:
         said.append("takes " + ", ".join(_picture_flag(role) for role in others))
     if can.loras:
         said.append("takes --lora" + (" and --checkpoint" if can.checkpoint else ""))
+    if can.story:
+        said.append("takes --scene")
     if unused:
         said.append("without " + ", ".join(map(flag, unused)))
     return spec.name, f"{spec.title}: {'; '.join(said)}"

@@ -147,6 +147,24 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
         " i2v models loras",
     )
     parser.add_argument(
+        "--loop", action="store_true", default=None, help="make a clip that can be repeated without a jump"
+    )
+    parser.add_argument(
+        "--scene",
+        action="append",
+        dest="story",
+        metavar="SECONDS[:PROMPT]",
+        help="a longer clip: this scene, for so long (without a prompt: that of --prompt); may be repeated,"
+        " for a model that takes it",
+    )
+    parser.add_argument(
+        "--no-correct-drift",
+        action="store_false",
+        dest="correct_drift",
+        default=None,
+        help="with --scene: let colours and sharpness go where the model takes them",
+    )
+    parser.add_argument(
         "--option",
         action="append",
         metavar="NAME=VALUE",

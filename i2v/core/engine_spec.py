@@ -21,7 +21,7 @@ Corners = tuple[float, ...]
 # Fields of a request that do something only where a capability of the same name says so.
 OPTIONAL_FIELDS = ("negative_prompt", "guidance_scale", "num_inference_steps", "target_fps", "seed")
 # The same of those that most engines have no use for.
-ADDED_FIELDS = ("checkpoint", "loras")
+ADDED_FIELDS = ("checkpoint", "loras", "story")
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,13 @@ class Capabilities:
         step_counts: which numbers of steps it can be asked for.
         checkpoint: its base can be another checkpoint of the same architecture.
         loras: LoRAs can be applied to it (`EngineSpec.lora_parts`).
+        story: its clips can be put one after another, each beginning with the picture that the one before
+            has come to. An engine whose clips have sound cannot: nobody joins that.
+        loop: how a clip comes to begin where it ends. "own": an option of the engine's own; "wrapped": noise
+            and latents are, so that the clip has its first frames at its end too (`Generation.overlap`);
+            "back": its frames are played there and back; "none": not at all.
+        holds_frames: it denoises towards the first few frames where they are known (`Inputs.earlier`);
+            else such frames are only faded into those that it makes.
     """
 
     prompt: Literal["required", "optional", "none"] = "required"
@@ -95,6 +102,9 @@ class Capabilities:
     step_counts: FrameCounts = ANY_STEPS
     checkpoint: bool = False
     loras: bool = False
+    story: bool = False
+    loop: Literal["none", "own", "wrapped", "back"] = "none"
+    holds_frames: bool = False
 
     @property
     def unused(self) -> frozenset[str]:
@@ -111,6 +121,10 @@ class Options(BaseModel):
     def completed(self, generation: Generation) -> tuple[Self, tuple[Notice, ...]]:
         """Return the options with every gap filled, by the rest of the clip, and what to say of that."""
         return self, ()
+
+    def looping(self) -> Self:
+        """Return the options of a clip that is to be a loop."""
+        return self
 
     @property
     def denoising_strength(self) -> float:

@@ -73,7 +73,7 @@ class Result:
     @property
     def unet_evaluations(self) -> int:
         made = self.generation
-        return evaluations(made.speed, made.num_inference_steps, made.strength)
+        return evaluations(made.speed, made.num_inference_steps, made.strength) * len(made.segments)
 
     @property
     def solver(self) -> str:

@@ -32,6 +32,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from i2v.core.crop import Crop, CropPart
 from i2v.core.errors import InvalidRequest, printable
+from i2v.core.story import MAX_SCENES, MAX_SECONDS, Segment, scene_frames, segments_of
 
 Fit = Literal["keep", "crop", "pad"]
 PresetName = Literal["quick", "standard", "high", "extreme"]
@@ -218,10 +219,14 @@ class Lora:
     strength: Annotated[float, Within(-4, 4)] = 1.0
 
 
+_LORA_LIST = "a list of names, each with its strength: name:0.8"
+_SCENE_LIST = "scenes, each with its seconds and its prompt, one a line: 4: the camera pans left"
+
+
 def _read_loras(value: object) -> object:
     """Read "name:0.8" for a LoRA, and one text for all, as forms have: a JSON list, or with commas."""
     if isinstance(value, str):
-        value = _json_list(value) if value.lstrip().startswith("[") else value.split(",")
+        value = _json_list(value, _LORA_LIST) if value.lstrip().startswith("[") else value.split(",")
     if not isinstance(value, list | tuple):
         return value
     read = [_lora_of(each.strip()) if isinstance(each, str) else each for each in value if each != ""]
@@ -236,11 +241,11 @@ def _read_loras(value: object) -> object:
     return read
 
 
-def _json_list(text: str) -> object:
+def _json_list(text: str, allowed: str) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise ValueError("a list of names, each with its strength: name:0.8") from None
+        raise ValueError(allowed) from None
 
 
 def _lora_of(text: str) -> dict[str, str]:
@@ -255,6 +260,47 @@ def _each_once(loras: tuple[Lora, ...]) -> tuple[Lora, ...]:
 
 
 Loras = Annotated[tuple[Lora, ...], BeforeValidator(_read_loras), AfterValidator(_each_once)]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A part of a story. An empty `prompt` is that of the request."""
+
+    seconds: Annotated[float, Within(0.1, MAX_SECONDS)]
+    prompt: Text = ""
+
+
+def _read_story(value: object) -> object:
+    """Read "4: the camera pans left" for a scene, and one text for all: a JSON list, or a scene a line."""
+    if isinstance(value, str):
+        value = _json_list(value, _SCENE_LIST) if value.lstrip().startswith("[") else value.splitlines()
+    if not isinstance(value, list | tuple):
+        return value
+    lines = [each for each in value if not (isinstance(each, str) and not each.strip())]
+    read = [_scene_of(each) if isinstance(each, str) else each for each in lines]
+    for each in read:
+        if isinstance(each, dict) and (unknown := each.keys() - {"seconds", "prompt"}):
+            raise InvalidRequest(
+                "request.unknown_field",
+                field=shown(f"story.{min(map(str, unknown))}"),
+                nearest="story.prompt",
+                allowed="seconds, prompt",
+            )
+    return read
+
+
+def _scene_of(text: str) -> dict[str, str]:
+    seconds, _, prompt = text.replace("\uff1a", ":", 1).partition(":")
+    return {"seconds": seconds.strip(), "prompt": prompt.strip()}
+
+
+def _not_too_long(story: tuple[Scene, ...]) -> tuple[Scene, ...]:
+    if sum(scene.seconds for scene in story) > MAX_SECONDS:
+        raise ValueError(f"at most {MAX_SECONDS} seconds in all")
+    return story
+
+
+Story = Annotated[tuple[Scene, ...], BeforeValidator(_read_story), AfterValidator(_not_too_long)]
 
 
 class GenerationRequest(BaseModel):
@@ -293,6 +339,15 @@ class GenerationRequest(BaseModel):
     loras: Loras = Field(
         default=(), max_length=MAX_LORAS, description="LoRAs by name, each with its strength, 1 by default"
     )
+    story: Story = Field(
+        default=(),
+        max_length=MAX_SCENES,
+        description="a longer clip as scenes, one after another; one scene: so many seconds of one prompt",
+    )
+    correct_drift: bool = Field(
+        default=True, description="in a story, hold colours and sharpness to those of the first frame"
+    )
+    loop: bool = Field(default=False, description="the video can be repeated without a jump")
     options: OptionValues = Field(
         default_factory=dict, description="what only the chosen engine has; its fields stand with the model"
     )
@@ -450,7 +505,10 @@ class Generation:
     gaps filled. `crop` is the part of each picture that is used, `None` for all of it; `fit` is about that.
     `strength` is the part of the steps that are made, the last ones: below 1 they begin with noised frames
     instead of noise (diffusers' name for it). `checkpoint` and `loras` are names in the folders of such files
-    (`i2v.weights.added_files`); empty: the model's own weights.
+    (`i2v.weights.added_files`); empty: the model's own weights. `story`: the scenes of a clip that is longer
+    than the engine makes at once, each with its prompt. It is made in `segments` of `num_frames`, neighbours
+    of which have `overlap` frames in common. A `loop` has so many frames twice, at both ends, and shows them
+    once; without an `overlap` it goes there and back. Of both, `video_frames` is the length.
     """
 
     prompt: str
@@ -475,3 +533,21 @@ class Generation:
     strength: float = 1.0
     checkpoint: str = ""
     loras: tuple[Lora, ...] = ()
+    story: tuple[Scene, ...] = ()
+    loop: bool = False
+    video_frames: int = 0
+    overlap: int = 0
+    correct_drift: bool = False
+
+    @property
+    def total_frames(self) -> int:
+        """Frames that are made in all: as many as the video has."""
+        return self.video_frames or self.num_frames
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """The segments of a story; of any other clip, the one that it is."""
+        if not self.story:
+            return (Segment(0, 0, 0, self.num_frames),)
+        scenes = scene_frames([scene.seconds for scene in self.story], self.fps)
+        return segments_of(scenes, self.num_frames, self.overlap)

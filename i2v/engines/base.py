@@ -36,6 +36,10 @@ class Inputs:
     over it. `motion_mask`: of the size of `large`, white where the model acts and black where only the camera
     moves. `checkpoint` and `loras` are the files that `Generation` names, for engines whose `Capabilities`
     say that they take some.
+
+    A segment of a story begins with its frame `start`. `earlier` are the frames that it has in common with
+    the segment before, the first of which is `image`; empty for the first one. An engine that `holds_frames`
+    keeps to them, the less the later they are.
     """
 
     image: Image
@@ -45,6 +49,8 @@ class Inputs:
     motion_mask: Image | None = None
     checkpoint: Path | None = None
     loras: tuple[LoraFile, ...] = ()
+    start: int = 0
+    earlier: tuple[Image, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ _LAST = 3  # runs that tell how busy the machine is with other things
 _UPSCALE = "upscale"  # a phase
 # Notices of memory that ran out in the middle of a phase, which was begun again.
 _TRIED_IN_VAIN = ("ladder.condition", "ladder.denoise", "ladder.decode")
+_RESUMED = "story.resumed"  # a notice that an earlier attempt has made some of it
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,12 @@ class Forecast:
 
         work: tells what denoising a clip grows with, such as its floating-point operations.
         """
-        self._work = work
-        self._runs = [run for then, result in runs if (run := _run_of(then, result, work)) is not None]
+
+        def of_all(generation: Generation) -> float:
+            return work(generation) * len(generation.segments)
+
+        self._work = of_all
+        self._runs = [run for then, result in runs if (run := _run_of(then, result, self._work)) is not None]
 
     def seconds(self, generation: Generation) -> float | None:
         """Return what `generation` should take, `None` where no run of its engine is known."""
@@ -182,9 +187,12 @@ def _run_of(generation: Generation, result: Result, work: Callable[[Generation],
     if any(notice.code in _TRIED_IN_VAIN for notice in result.notices):
         return None  # some of its time went to tries that ran out of memory
     phases = {phase: seconds for phase, seconds in result.seconds.items() if phase != "load"}
+    if any(notice.code == _RESUMED for notice in result.notices):
+        return None
     busy = None if result.made_with is None else result.made_with.busy_cpus
     return _Run(generation.engine, generation.upscaler, work(generation), _volume(generation), phases, busy)
 
 
 def _volume(generation: Generation) -> int:
-    return generation.generated_width * generation.generated_height * generation.num_frames
+    frames = len(generation.segments) * generation.num_frames  # that are made; neighbours have some in common
+    return generation.generated_width * generation.generated_height * frames

@@ -104,11 +104,23 @@ class Provenance(BaseModel):
         """Return 32 hexadecimal digits that name this content: the same for the same clip made twice."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:32]
 
+    def of_frames(self) -> str:
+        """Return what the frames follow from, but for the way they were computed: the same, the same clip."""
+        parts = ("generation", "picture_sha256", "inputs_sha256", "weights_sha256", "checkpoint_sha256")
+        return self.model_dump_json(include={*parts, "loras_sha256"})
+
     def to_tag(self, with_prompts: bool) -> str:
         """Return one line of JSON."""
-        left_out = {} if with_prompts else dict.fromkeys(_PROMPTS)
+        left_out = {} if with_prompts else dict.fromkeys(_PROMPTS) | self._silent_story()
         content = self.model_dump() | {"generation": self.generation | left_out}
         return json.dumps(content, ensure_ascii=False)
+
+    def _silent_story(self) -> dict[str, JsonValue]:
+        """Return the story without the prompts of its scenes."""
+        scenes = self.generation.get("story")
+        if not isinstance(scenes, list):
+            return {}
+        return {"story": [{**scene, "prompt": ""} for scene in scenes if isinstance(scene, dict)]}
 
     @classmethod
     def from_tags(cls, tags: Mapping[str, str], path: Path) -> Self:
@@ -197,6 +209,8 @@ class Provenance(BaseModel):
             "upscaler": "lanczos",  # the same
             "checkpoint": "",  # the same
             "loras": [],  # the same
+            "story": [],  # the same
+            "loop": False,  # the same
             **self.generation,
             "picture": f"sha256 {self.picture_sha256[:16]}",
             "other pictures": ", ".join(f"sha256 {digest[:16]}" for digest in self.inputs_sha256),

@@ -33,6 +33,7 @@ from i2v.core.errors import EncodeError, InvalidRequest, Notice, read_notices
 from i2v.core.results import MadeWith, StageUse
 from i2v.core.schema import Generation, Language, shown
 from i2v.core.stored import parse_json, read_as
+from i2v.media.checkpoints import SUFFIX, checkpoint_bytes, is_being_made, remove_checkpoints
 from i2v.media.sound import Sound
 
 KEEP_DAYS = 30
@@ -143,7 +144,7 @@ class FrameRecorder:
         self._missing, self._sound = shape[0], None
         needed = int(np.prod(shape)) + ABOUT_BYTES
         if has_sound:
-            needed += SOUND_BYTES * -(-generation.num_frames // generation.fps)
+            needed += SOUND_BYTES * -(-generation.total_frames // generation.fps)
         try:
             self._part.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = os.fdopen(os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", 0)
@@ -263,16 +264,18 @@ def _reason(error: Exception) -> str:
 
 
 def kept_bytes(folder: Path, name: str) -> int:
-    """Return how much the frames that were kept under `name` take, 0 where there are none."""
+    """Return how much the frames and segments that were kept under `name` take, 0 where there are none."""
+    segments = checkpoint_bytes(folder / f"{name}{SUFFIX}")
     try:
-        return (folder / f"{name}{_SUFFIX}").stat().st_size
+        return segments + (folder / f"{name}{_SUFFIX}").stat().st_size
     except OSError:  # as a rule there are none
-        return 0
+        return segments
 
 
 def remove_kept(folder: Path, name: str) -> None:
-    """Remove the frames that were kept under `name`, if any."""
+    """Remove the frames and the segments that were kept under `name`, if any."""
     _remove(folder / f"{name}{_SUFFIX}")
+    remove_checkpoints(folder / f"{name}{SUFFIX}")
 
 
 def sweep(folder: Path) -> None:
@@ -281,15 +284,20 @@ def sweep(folder: Path) -> None:
         if _is_abandoned(part):
             _remove(part)
     oldest, room = time.time() - KEEP_DAYS * 86400, MAX_BYTES
-    kept: list[tuple[os.stat_result, Path]] = []
-    for path in folder.glob(f"*{_SUFFIX}"):
+    kept: list[tuple[float, int, Path]] = []
+    for path in (*folder.glob(f"*{_SUFFIX}"), *folder.glob(f"*{SUFFIX}")):
         with suppress(OSError):  # its job was deleted or has published it meanwhile
-            kept.append((path.stat(), path))
-    for status, path in sorted(kept, key=lambda pair: -pair[0].st_mtime):
-        room -= status.st_size
-        if status.st_mtime < oldest or room < 0:
+            status = path.stat()
+            size = checkpoint_bytes(path) if path.suffix == SUFFIX else status.st_size
+            kept.append((status.st_mtime, size, path))
+    for changed, size, path in sorted(kept, key=lambda each: -each[0]):
+        room -= size
+        if (changed < oldest or room < 0) and not is_being_made(path):
             log.warning("%s was kept for too long, or others need its room: it is removed", path)
-            _remove(path)
+            if path.suffix == SUFFIX:
+                remove_checkpoints(path)
+            else:
+                _remove(path)
 
 
 def _is_abandoned(part: Path) -> bool:
@@ -318,4 +326,4 @@ def _reserve(file: IO[bytes], size: int) -> None:
 
 def _shape(generation: Generation) -> tuple[int, int, int, int]:
     """Return (frames, height, width, channels) of what is generated."""
-    return generation.num_frames, generation.generated_height, generation.generated_width, 3
+    return generation.total_frames, generation.generated_height, generation.generated_width, 3

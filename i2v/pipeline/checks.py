@@ -11,6 +11,8 @@ from i2v.core.schema import (
     GenerationRequest,
     Keyframe,
     LastImage,
+    Lora,
+    Scene,
     invalid_field,
     nearest_name,
     shown,
@@ -24,12 +26,7 @@ def check_request(request: GenerationRequest, spec: EngineSpec) -> Options:
         InvalidRequest: `request.*`, naming the field and what the engine takes.
     """
     can = spec.capabilities
-    if can.prompt == "required" and "prompt" not in request.model_fields_set:
-        raise InvalidRequest("request.missing_field", field="prompt")
-    if can.prompt == "required" and not _is_visible(request.prompt):
-        raise InvalidRequest("request.blank_prompt")
-    if can.prompt == "none" and _is_visible(request.prompt):
-        raise _not_supported("prompt", request.prompt, spec)
+    _check_prompts(request, spec)
     for name in OPTIONAL_FIELDS:
         value = getattr(request, name)
         if value not in (None, "") and name in can.unused:
@@ -37,7 +34,7 @@ def check_request(request: GenerationRequest, spec: EngineSpec) -> Options:
     for name in ADDED_FIELDS:
         value = getattr(request, name)
         if value and name in can.unused:
-            raise _not_supported(name, value if isinstance(value, str) else value[0].name, spec)
+            raise _not_supported(name, value, spec)
     _check_inputs(request, spec)
     steps = request.num_inference_steps
     if steps is not None and can.num_inference_steps and not can.step_counts.allows(steps):
@@ -56,8 +53,29 @@ def check_request(request: GenerationRequest, spec: EngineSpec) -> Options:
     return _options(request, spec)
 
 
+def _check_prompts(request: GenerationRequest, spec: EngineSpec) -> None:
+    """Hold the request's prompt, and those of its scenes, to whether the engine reads any."""
+    needs = spec.capabilities.prompt
+    of_scenes = [scene.prompt for scene in request.story]
+    if needs == "required" and not (of_scenes and all(map(_is_visible, of_scenes))):
+        if "prompt" not in request.model_fields_set:
+            raise InvalidRequest("request.missing_field", field="prompt")
+        if not _is_visible(request.prompt):
+            raise InvalidRequest("request.blank_prompt")
+    for field, prompts in (("prompt", [request.prompt]), ("story.prompt", of_scenes)):
+        found = next(filter(_is_visible, prompts), None)
+        if needs == "none" and found is not None:
+            raise _not_supported(field, found, spec)
+
+
 def _check_inputs(request: GenerationRequest, spec: EngineSpec) -> None:
     roles = [picture.role for picture in request.inputs]
+    if roles and request.story:
+        raise InvalidRequest("request.story_with_pictures")
+    if request.loop and (roles or request.story):
+        raise InvalidRequest("request.loop_alone")
+    if request.loop and spec.capabilities.loop == "none":
+        raise _not_supported("loop", "true", spec)
     for role in roles:
         if role not in spec.capabilities.inputs:
             raise _not_supported("inputs", role, spec)
@@ -112,7 +130,12 @@ def _is_visible(text: str) -> bool:
 
 
 def _not_supported(field: str, value: object, spec: EngineSpec) -> InvalidRequest:
-    return InvalidRequest("request.not_supported", field=shown(field), value=shown(value), title=spec.title)
+    first = value[0] if isinstance(value, tuple) else value
+    if isinstance(first, Lora):
+        first = first.name
+    elif isinstance(first, Scene):
+        first = f"{first.seconds:g} s"
+    return InvalidRequest("request.not_supported", field=shown(field), value=shown(first), title=spec.title)
 
 
 def _invalid(field: str, value: object, allowed: str) -> InvalidRequest:

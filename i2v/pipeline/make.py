@@ -7,7 +7,7 @@ are encoded while later ones are still being decoded. Where jobs and pages live 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 
@@ -20,6 +20,7 @@ from i2v.core.schema import Generation, Keyframe, Language, MotionMask
 from i2v.core.settings import OutputSettings, Settings
 from i2v.core.stages import Stage
 from i2v.engines.base import Decoded, Engine, Event, Inputs, Sounded
+from i2v.media.checkpoints import Checkpoints
 from i2v.media.image import FittedPicture, Picture, cropped, fit_picture
 from i2v.media.label import AIGC, aigc_tag
 from i2v.media.outputs import OutputTarget, prepare_output
@@ -31,7 +32,9 @@ from i2v.pipeline.added import NOTHING_ADDED, Added, find_files
 from i2v.pipeline.delivery import Content, Marks, deliver, publish_kept
 from i2v.pipeline.engines import EngineCache, LoadedEngine
 from i2v.pipeline.ladder import MemoryLadder
+from i2v.pipeline.loops import looped
 from i2v.pipeline.plan import ClipPlan
+from i2v.pipeline.segments import SegmentBegun, story_events
 from i2v.pipeline.stages import BusyCpus, StageBooks, Stopwatch
 
 # What may go well the next moment: the encoder was killed, the folder was moved while it wrote.
@@ -48,11 +51,13 @@ class Output:
 
     Attributes:
         recorder: copies frames that take long to make, in case that only the clip's end fails.
+        checkpoints: keeps finished segments of a story, in the recorder's place: a retry goes on from there.
         tags: metadata of the video, besides where it comes from.
     """
 
     target: OutputTarget
     recorder: FrameRecorder | None = None
+    checkpoints: Checkpoints | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -64,7 +69,8 @@ class Loaded:
     notices: tuple[Notice, ...] = ()
 
 
-ClipEvent = Loaded | Event
+Made = SegmentBegun | Event
+ClipEvent = Loaded | Made
 
 
 def make_clip(
@@ -87,6 +93,10 @@ def make_clip(
     check_output(output.target, plan.spec.capabilities.sound)
     if not plan.generation.num_inference_steps:
         output = replace(output, recorder=None)  # made again sooner than kept: gigabytes of large frames
+    if not plan.generation.story:
+        output = replace(output, checkpoints=None)
+    elif output.checkpoints is not None:
+        output = replace(output, recorder=None)
     ladder = MemoryLadder(plan.spec, plan.generation, plan.device, settings.engine)
     notices = [*plan.notices, *(notice for picture in pictures for notice in picture.notices)]
 
@@ -107,10 +117,17 @@ def make_clip(
         notices.extend(fitting)
         engine = cache.current().engine
         books = StageBooks(plan.spec, plan.generation, engine.plan, watch)
-        with closing(engine.generate(plan.generation, inputs, ladder)) as events:
+        if output.checkpoints is not None:
+            output.checkpoints.open(provenance.of_frames())
+
+        def run(generation: Generation, inputs: Inputs) -> Generator[Event]:
+            with closing(engine.generate(generation, inputs, ladder)) as events:
+                yield from looped(books.follow(events), generation)
+
+        with closing(story_events(plan.generation, inputs, run, output.checkpoints)) as events:
             marks = mark(plan.spec, provenance, settings.output, output.tags)
             clip = _Clip(plan, output, marks, books, watch, notices, engine, provenance.versions)
-            return clip.publish(books.follow(events), handle)
+            return clip.publish(events, handle)
 
 
 def check_output(target: OutputTarget, with_sound: bool = False) -> None:
@@ -211,7 +228,7 @@ class _Clip:
     has_begun: bool = False
     is_whole: bool = False  # all that the engine makes has come
 
-    def publish(self, events: Iterator[Event], handle: Callable[[Event], None]) -> Result:
+    def publish(self, events: Iterator[Made], handle: Callable[[Made], None]) -> Result:
         """Encode what the engine makes as it comes. Where only that fails, it is kept for a retry."""
         recorder, generation = self.output.recorder, self.plan.generation
         has_sound = self.plan.spec.capabilities.sound
@@ -238,7 +255,7 @@ class _Clip:
         busy = self.busy.average() if device.type == "cpu" else None
         return MadeWith(device.name, engine.plan.dtype, engine.kernels, self.versions, busy)
 
-    def _made(self, events: Iterator[Event], handle: Callable[[Event], None]) -> Iterator[Content]:
+    def _made(self, events: Iterator[Made], handle: Callable[[Made], None]) -> Iterator[Content]:
         self.has_begun = True
         if self.plan.generation.upscaler != "lanczos":
             events = _frame_by_frame(events)
@@ -280,7 +297,7 @@ class _Clip:
         return published
 
 
-def _frame_by_frame(events: Iterator[Event]) -> Iterator[Event]:
+def _frame_by_frame(events: Iterator[Made]) -> Iterator[Made]:
     """Pass events on, each frame as one: what takes a while for every frame can be cancelled between two."""
     for event in events:
         if isinstance(event, Decoded):

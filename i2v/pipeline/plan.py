@@ -85,7 +85,10 @@ class ClipPlanner:
         memory = plan_memory(spec, generation, device, self._settings.engine)
         if memory.fits is False:  # said, not refused: it is an estimate
             notices += memory.notices
-        empty = {name for name in ("inputs", "checkpoint", "loras", "options") if not getattr(request, name)}
+        names = ("inputs", "checkpoint", "loras", "story", "loop", "options")
+        empty = {name for name in names if not getattr(request, name)}
+        if not request.story:
+            empty.add("correct_drift")  # says nothing then
         asked = request.model_dump(mode="json", exclude_none=True, exclude=empty)
         return ClipPlan(asked, spec, generation, device, memory, notices)
 

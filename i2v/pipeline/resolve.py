@@ -19,6 +19,8 @@ from i2v.core.schema import MAX_SEED, Generation, GenerationRequest, MotionMask,
 from i2v.media.image import DEFAULT_LIMITS, fit_size
 from i2v.media.upscale import NETWORKS, choose_upscaler
 from i2v.pipeline.checks import check_keyframes, check_request
+from i2v.pipeline.loops import notices_on_loop, with_loop
+from i2v.pipeline.scenes import notices_on_story, with_story
 from i2v.weights.certificates import Certificate
 
 
@@ -75,6 +77,9 @@ def resolve(
         loras=request.loras,
     )
     check_keyframes(generation)
+    generation = with_loop(with_story(generation, request, spec), request, spec)
+    if request.loop:
+        options = options.looping()
     options, understood = options.completed(generation)
     generation = replace(
         generation,
@@ -206,4 +211,6 @@ def _resolve_notices(
         yield Notice("request.size_rounded", {"multiple": spec.multiple, **sizes})
     if request.gradient_checkpointing:
         yield Notice("request.gradient_checkpointing", {})
+    yield from notices_on_story(generation, spec)
+    yield from notices_on_loop(generation)
     yield from notices_on_syntax(request.prompt, request.negative_prompt or "")

@@ -26,7 +26,7 @@ from i2v.service.executor import Executor
 # Of the time that is expected: jobs that differ by more are told as a range.
 MAX_SPREAD = 0.4
 # Which notices are shown before a clip is made, beside what it takes.
-SAID_BEFORE = ("speed.", "request.size_", "request.untrained_", "camera.")
+SAID_BEFORE = ("speed.", "request.size_", "request.untrained_", "camera.", "story.", "loop.")
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Planner:
         memory, generation = clip.memory, clip.generation
         needed = None if memory.estimate is None else memory.estimate.device_bytes
         expected = self._forecast().expected(generation)
-        seconds = memory.guessed_seconds(clip.device) if expected is None else expected.seconds
+        seconds = _guessed(clip) if expected is None else expected.seconds
         notice = Notice("plan.unknown", {})
         if expected is not None:
             notice = _as_notice(expected)
@@ -195,6 +195,12 @@ class Planner:
 
 def _room(device: DeviceInfo) -> int:
     return device.total_memory if device.free_memory is None else device.free_memory
+
+
+def _guessed(clip: ClipPlan) -> float | None:
+    """Return how long the clip should take on a card that nothing was made on."""
+    seconds = clip.memory.guessed_seconds(clip.device)
+    return None if seconds is None else seconds * len(clip.generation.segments)
 
 
 def _as_notice(expected: Expected) -> Notice:

@@ -172,6 +172,26 @@ TEXTS: dict[str, tuple[str, str]] = {
     "added.lora": ("LoRA {number}", "第 {number} 个 LoRA"),
     "added.strength": ("Strength {number}", "第 {number} 个的强度"),
     "added.words": ("Trigger words of {name}: {words}", "{name} 的触发词：{words}"),
+    "story.group": ("Longer, or a loop", "更长或循环的视频"),
+    "loop.label": ("Loop", "循环"),
+    "loop.help": (
+        "The video can be repeated without a jump. Not together with scenes.",
+        "视频可以无缝重复播放。不能与场景同时使用。",
+    ),
+    "story.label": ("Scenes", "场景"),
+    "story.help": (
+        "One a line, with its seconds; they are shown one after another. Without a prompt: the one above.",
+        "每行一个场景，先写秒数，依次播放。不写提示词则使用上面的提示词。",
+    ),
+    "story.placeholder": (
+        "4: the camera pans left\n4: the camera zooms in",
+        "4: 镜头向左移动\n4: 镜头推近",
+    ),
+    "story.correct": ("Hold the look", "保持画面风格"),
+    "story.correct.help": (
+        "Keeps colours and sharpness near those of the first frame.",
+        "让颜色和清晰度接近第一帧。",
+    ),
     "pictures.label": ("More pictures", "更多图片"),
     "pictures.help": (
         "Pictures that the clip passes through or ends with. The picture above is frame 0.",
@@ -685,6 +705,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "result.seed": ("Seed", "种子"),
     "result.options": ("Options", "选项"),
     "result.checkpoint": ("Checkpoint", "基础模型"),
+    "result.story": ("Scenes", "场景"),
     "result.loras": ("LoRAs (strength)", "LoRA（强度）"),
     "result.engine": ("Model", "模型"),
     "result.made_with": ("Computed on", "计算设备"),

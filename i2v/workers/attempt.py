@@ -21,10 +21,11 @@ from i2v.engines.base import SteppedDown
 from i2v.engines.registry import find_spec
 from i2v.jobs.model import Claim, Job, JsonObject, Progress
 from i2v.jobs.store import JobStore
+from i2v.media.checkpoints import Checkpoints, count_segments
 from i2v.media.decoder import read_picture
 from i2v.media.image import Picture
 from i2v.media.outputs import OutputFile, sweep_parts
-from i2v.media.unpublished import FrameRecorder, find_kept, kept_notice, remove_kept, sweep
+from i2v.media.unpublished import KEEP_DAYS, FrameRecorder, find_kept, kept_notice, remove_kept, sweep
 from i2v.memory.plan import measure_free
 from i2v.pipeline.delivery import publish_kept
 from i2v.pipeline.engines import EngineCache
@@ -37,6 +38,7 @@ from i2v.workers.progress import Meter, ProgressLog, at_start
 _OF_AN_ATTEMPT = (
     "ladder.",
     "unpublished.",
+    "story.resumed",
     "plan.other_device",
     "plan.made_again",
     "plan.device_gone",
@@ -98,7 +100,11 @@ class Attempt:
 
     def frames_notice(self) -> Notice | None:
         """Return what became of the frames of an attempt that failed, `None` where it came to none."""
-        kept = find_kept(self._settings.unpublished, self._claim.job.id)
+        folder, name = self._settings.unpublished, self._claim.job.id
+        if segments := count_segments(folder, name):
+            total = len(self._claim.generation.segments)
+            return Notice("story.kept", {"segments": segments, "total": total, "days": KEEP_DAYS})
+        kept = find_kept(folder, name)
         return kept_notice() if kept is not None else self._recorder.notice
 
     def _publish(self, job: Job, generation: Generation) -> Result:
@@ -121,7 +127,8 @@ class Attempt:
     def _make(self, job: Job, generation: Generation) -> Result:
         self._say(at_start(Stage.LOAD))
         meter, watch = Meter(generation), Stopwatch()
-        output = Output(OutputFile(Path(job.output)), self._recorder, {JOB_TAG: tag_of(job)})
+        checkpoints = Checkpoints(self._settings.unpublished, job.id)
+        output = Output(OutputFile(Path(job.output)), self._recorder, checkpoints, {JOB_TAG: tag_of(job)})
         check_output(output.target)
         with watch.phase(Stage.PICTURE):
             pictures = [_read_picture(self._settings.inputs / name) for name in job.inputs]
@@ -133,7 +140,7 @@ class Attempt:
                 self._note(event.notices)
             self._say(meter.read(event))
 
-        with self._recorder:
+        with self._recorder, checkpoints:
             result = make_clip(plan, pictures, output, self._cache, self._settings, show, watch)
         return replace(result, notices=(*known, *result.notices))
 

@@ -24,6 +24,7 @@ from i2v.jobs.model import Phase, Progress
 from i2v.media.preview import encode_preview
 from i2v.media.upscale import guessed_seconds
 from i2v.pipeline.make import ClipEvent, Loaded
+from i2v.pipeline.segments import SegmentBegun
 
 LINE_SECONDS = 5.0  # between two lines of the log about one phase, at least
 PREVIEW_SIDE = 160  # pixels, of a frame that is finished already
@@ -57,6 +58,8 @@ class Meter:
         self._clock = clock
         self._started = self._phase_began = clock()
         self._preview_seconds = 0.0
+        self._segment = SegmentBegun(0, 1, generation.total_frames)
+        self._segment_began = self._started
         self._decoded = 0
         self._last = at_start(Stage.LOAD)
 
@@ -64,13 +67,32 @@ class Meter:
         """Return how far the job is; it never goes back."""
         if isinstance(event, SteppedDown | Sounded):  # the one finishes nothing, the other comes at the end
             return replace(self._last, preview=None)
-        self._last = self._read(event)
+        if isinstance(event, SegmentBegun):
+            self._segment, self._segment_began, self._decoded = event, self._clock(), 0
+            self._phase_began = self._segment_began
+            return replace(self._last, preview=None)
+        progress = self._read(event)
+        self._last = progress if self._segment.total == 1 else self._in_story(progress)
         return self._last
+
+    def _in_story(self, progress: Progress) -> Progress:
+        """Return how far the story is by how far its segment is; all segments are as long."""
+        number, total = self._segment.number, self._segment.total
+        begin, end = BEGIN[Stage.CONDITION], BEGIN[Stage.ENCODE]
+        share = (number + (progress.fraction - begin) / (end - begin)) / total
+        phase, step, steps, left = progress.phase, progress.step, progress.total, progress.eta_seconds
+        if phase == PHASES[Stage.ENCODE] and number + 1 < total:
+            phase = PHASES[Stage.DECODE]
+        if phase == PHASES[Stage.DENOISE] and step is not None and steps is not None:
+            step, steps = number * steps + step, total * steps
+        if left is not None:
+            left += (total - number - 1) * (self._clock() - self._segment_began + left)
+        return Progress(phase, begin + (end - begin) * share, step, steps, left, progress.preview)
 
     def _read(self, event: Loaded | Conditioned | Denoised | Decoded) -> Progress:
         if isinstance(event, Loaded):
             return at_start(Stage.CONDITION)
-        frames = self._generation.num_frames
+        frames = self._segment.frames
         if isinstance(event, Conditioned):
             self._phase_began = self._clock()
             asked = self._generation

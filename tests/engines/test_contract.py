@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,17 @@ from i2v.core.schedules import evaluations
 from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, MemoryPlan
 from i2v.core.settings import Settings, load_presets, load_settings
 from i2v.core.stages import Stage
-from i2v.engines.base import Conditioned, Decoded, Denoised, Engine, Event, Sounded, SteppedDown, engine_class
+from i2v.engines.base import (
+    Conditioned,
+    Decoded,
+    Denoised,
+    Engine,
+    Event,
+    Inputs,
+    Sounded,
+    SteppedDown,
+    engine_class,
+)
 from i2v.jobs.forecast import Forecast
 from i2v.media.image import Picture
 from i2v.media.outputs import OutputFile
@@ -31,9 +41,11 @@ from i2v.media.video import probe, read_tags
 from i2v.memory.model import denoising_work, memory_model
 from i2v.pipeline.delivery import publish_kept
 from i2v.pipeline.engines import EngineCache
+from i2v.pipeline.loops import looped
 from i2v.pipeline.make import ClipEvent, Output, make_clip
 from i2v.pipeline.plan import ClipPlanner
 from i2v.pipeline.resolve import resolve
+from i2v.pipeline.segments import SegmentBegun, story_events
 from i2v.workers.progress import Meter
 from tests.clips import read_frames
 from tests.engines.subjects import (
@@ -186,6 +198,47 @@ def test_each_picture_that_it_takes_bears_on_the_clip(subject: Subject) -> None:
         changed = replace(inputs, **({"keyframes": {1: other}} if role == "keyframe" else {role: other}))
         frames = frames_of(list(subject.engine.generate(generation, changed)))
         assert not np.array_equal(frames, frames_of(subject.plain)), role
+
+
+def test_a_story_goes_on_from_the_frames_before_in_latents_where_the_engine_says_so(
+    subject: Subject,
+) -> None:
+    """Each engine that makes stories: two segments of its smallest clip, joined."""
+    can = subject.spec.capabilities
+    if not can.story:
+        return
+    seconds = 1.5 * asked(subject.spec).num_frames / asked(subject.spec).fps
+    generation = asked(subject.spec, num_inference_steps=can.step_counts.nearest(1), story=[str(seconds)])
+    inputs = inputs_for(subject.spec, generation, subject.photo)
+    given: list[Inputs] = []
+
+    def make(part: Generation, inputs: Inputs) -> Generator[Event]:
+        given.append(inputs)
+        return subject.engine.generate(part, inputs)
+
+    events = [each for each in story_events(generation, inputs, make) if not isinstance(each, SegmentBegun)]
+    assert frames_of(events).shape[0] == generation.total_frames
+    assert len(given) == len(generation.segments) > 1
+    first, other = given[1].earlier[0], ImageOps.invert(given[1].earlier[0])
+    one, two = (
+        frames_of(list(subject.engine.generate(generation, replace(given[1], earlier=(first, last)))))
+        for last in (first, other)
+    )
+    assert np.array_equal(one, two) is not can.holds_frames
+
+
+def test_a_loop_jumps_no_more_from_its_last_frame_to_its_first_than_between_neighbours(
+    subject: Subject,
+) -> None:
+    can = subject.spec.capabilities
+    if can.loop not in ("wrapped", "back"):
+        return
+    generation = asked(subject.spec, num_frames=can.num_frames.nearest(12), loop=True)
+    events = subject.engine.generate(generation, inputs_for(subject.spec, generation, subject.photo))
+    frames = frames_of(list(looped(events, generation)))
+    assert len(frames) == generation.total_frames
+    jumps = np.abs(np.roll(frames, -1, axis=0) - frames).mean(axis=(1, 2, 3))  # the last one: to the first
+    assert jumps[-1] <= 1.02 * jumps[:-1].max()
 
 
 def test_another_plan_is_adopted_without_moving_anything_and_makes_the_same_clip(subject: Subject) -> None:

@@ -316,3 +316,59 @@ def test_pages_say_what_became_of_the_frames_in_both_languages(
     assert error is not None
     assert "are kept for 30 days" in translate(error, "en")
     assert "会保留 30 天" in translate(error, "zh-CN")
+
+
+# --- stories
+
+STORY = [{"seconds": 1}, {"seconds": 1, "prompt": "step 2: refuse once"}]
+
+
+def levels(job: Job) -> list[int]:
+    assert job.status == "succeeded", job.error
+    return [round(grey) for grey in read_frames(Path(job.output)).mean((1, 2, 3))]
+
+
+def test_a_story_that_was_cut_off_goes_on_from_its_last_whole_segment(
+    settings: Settings, store: WatchedStore
+) -> None:
+    plain = run(settings, store, submit(store, settings, story=[{"seconds": 1}, {"seconds": 1}]))
+    assert len(levels(plain)) == 16
+    assert kept(settings) == []
+    job = run(settings, store, submit(store, settings, story=STORY))
+    assert codes(job) == ("weights.missing_file", "story.kept")
+    assert kept(settings) == [f"{job.id}.story"]
+    assert job.generation is not None
+    total = len(job.generation.segments)
+    assert job.error is not None
+    assert job.error["then"]["params"] == {"segments": 3, "total": total, "days": 30}  # type: ignore[index]
+    store.progresses.clear()
+    store.retry(job.id)
+    again = run(settings, store, job)
+    assert levels(again) == levels(plain)
+    assert kept(settings) == []
+    assert again.result is not None
+    assert "story.resumed" in [notice.code for notice in again.result.notices]
+    steps = [progress.step for progress in store.progresses if progress.phase == "denoising"]
+    assert min(step for step in steps if step is not None) == 3 * 4, "nothing is denoised again"
+
+
+def test_the_segments_of_a_story_that_nobody_wants_are_removed(
+    settings: Settings, store: WatchedStore
+) -> None:
+    job = submit(store, settings, story=STORY)
+    store.at["denoising", 13] = lambda claim: store.cancel(claim.job.id)
+    assert run(settings, store, job).status == "cancelled"
+    assert kept(settings) == []
+
+
+def test_the_progress_of_a_story_is_one(settings: Settings, store: WatchedStore) -> None:
+    job = run(settings, store, submit(store, settings, story=[{"seconds": 2}]))
+    assert job.generation is not None
+    total = 4 * len(job.generation.segments)
+    denoising = [progress for progress in store.progresses if progress.phase == "denoising"]
+    steps = [each.step for each in denoising if each.step]
+    assert steps == sorted(steps)
+    assert {each.total for each in denoising} == {total}
+    fractions = [progress.fraction for progress in store.progresses]
+    assert fractions == sorted(fractions)
+    assert store.progresses[-1].phase == "encoding"

@@ -55,7 +55,7 @@ class _Clip(DiffusionClip[Components, Conditioning, State]):
         return self.generation.num_inference_steps
 
     def steps(self, given: Conditioning, start: State, plan: MemoryPlan) -> Iterator[Step]:
-        return denoise(self.components, given, start, self.generation, plan, self.hold)
+        return denoise(self.components, given, start, self.generation, plan, self.held)
 
     def frames(self, latents: torch.Tensor, plan: MemoryPlan) -> Iterator[Decoded]:
         return decode_frames(self.components.vae, latents, plan.decode_chunk, plan.vae_tiling)

@@ -20,7 +20,7 @@ from i2v.engines.animatediff.options import options_of
 from i2v.engines.animatediff.samplers import sampler_for
 from i2v.engines.animatediff.unet import predict
 from i2v.engines.diffusion.feed_forward import set_chunk_tokens
-from i2v.engines.diffusion.solvers import Hold, unchanged
+from i2v.engines.diffusion.solvers import Hold, unheld
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def denoise(
     start: State,
     generation: Generation,
     plan: MemoryPlan,
-    hold: Hold = unchanged,
+    hold: Hold = unheld,
 ) -> Iterator[Step]:
     """Yield one `Step` for each of the schedule's steps from `start` on; stop iterating to stop.
 

@@ -22,6 +22,9 @@ _CAPABILITIES = Capabilities(
     fps=(1, 30),
     checkpoint=True,
     loras=True,
+    story=True,
+    loop="wrapped",
+    holds_frames=True,
 )
 
 # The linear map of Stable Diffusion 1's latents to colours, as published with ComfyUI (`latent_formats.py`,

@@ -5,7 +5,7 @@ Deliberately does not know prompts: a field that is None leaves its part of the 
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, ClassVar, Self
 
 from pydantic import Field
@@ -13,6 +13,7 @@ from pydantic import Field
 from i2v.core.engine_spec import Corners, Options
 from i2v.core.errors import Notice
 from i2v.core.schema import Generation, MotionMask, Within
+from i2v.core.story import scene_frames
 from i2v.engines.camera.move import Easing, Move
 from i2v.engines.camera.path import plan_path
 from i2v.engines.camera.phrases import read_prompt
@@ -81,6 +82,10 @@ class CameraOptions(Options):
         move, notices = resolve_move(generation.prompt, self._distances, self.easing, self.loop, seconds)
         return type(self).model_validate({**self.model_dump(), **asdict(move)}), notices
 
+    def looping(self) -> Self:
+        """Have the camera come back to where it began."""
+        return self.model_copy(update={"loop": True})
+
     def views(self, num_frames: int, picture: tuple[int, int], size: tuple[int, int]) -> list[Corners]:
         """See `Options.views`: nothing where the camera stands still."""
         if any(getattr(self, name) is None for name in _MOVE) or self.move.is_still:
@@ -131,5 +136,22 @@ class CameraPathOptions(CameraOptions):
             asked = self.default_strength
         if asked is None or asked == 1:
             return self, ()
+        if generation.story:  # each scene has a move of its own: see `moves`
+            return self.model_copy(update={"camera_strength": asked}), ()
         filled, notices = CameraOptions.completed(given, generation)
         return filled.model_copy(update={"camera_strength": asked}), notices
+
+    def moves(self, generation: Generation) -> tuple[tuple[Move, int], ...]:
+        """Return the moves that a clip follows and the frames of each: those of a story's scenes.
+
+        Of options that are `completed`.
+        """
+        if not generation.story:
+            return ((self.move, generation.total_frames if generation.loop else generation.num_frames),)
+        counts = scene_frames([scene.seconds for scene in generation.story], generation.fps)
+        scenes = zip(generation.story, counts, strict=True)
+        return tuple((self._move_of(scene.prompt, count, generation), count) for scene, count in scenes)
+
+    def _move_of(self, prompt: str, num_frames: int, generation: Generation) -> Move:
+        scene = replace(generation, prompt=prompt, num_frames=num_frames, story=(), video_frames=0)
+        return CameraOptions.completed(self, scene)[0].move

@@ -7,7 +7,8 @@ otherwise. Deliberately does not know pixels' values or prompts.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from i2v.core.errors import Notice
 from i2v.engines.camera.move import Easing, Move
@@ -64,6 +65,14 @@ class CameraPath:
     still_share: float
     enlargement: float
 
+    def part(self, start: int, num_frames: int, wraps: bool = False) -> CameraPath:
+        """Return the path of so many frames from `start` on.
+
+        Where there is no more, the last view is held, or the first ones come again (`wraps`).
+        """
+        views = (self.views * (1 + num_frames // len(self.views) if wraps else 1))[start : start + num_frames]
+        return replace(self, views=(*views, *[self.views[-1]] * (num_frames - len(views))))
+
     @property
     def notices(self) -> tuple[Notice, ...]:
         notices = []
@@ -87,9 +96,20 @@ def plan_path(move: Move, num_frames: int, picture: tuple[int, int], size: tuple
     Args:
         picture, size: (width, height) of the photograph and of a frame, in their own pixels.
     """
+    return plan_moves([(move, num_frames)], picture, size)
+
+
+def plan_moves(
+    moves: Sequence[tuple[Move, int]], picture: tuple[int, int], size: tuple[int, int]
+) -> CameraPath:
+    """Return the path of several moves, so many frames each, each of which begins where the last one ended.
+
+    See `plan_path`, which is that of a single one.
+    """
+    num_frames = min((count for _, count in moves), default=0)
     if num_frames < 1 or min(*picture, *size) < 1:
         raise ValueError(f"a frame and positive sizes are needed: {num_frames}, {picture}, {size}")
-    views = [_unit_view(move, part, size) for part in positions(num_frames, move.easing, move.loop)]
+    views = _unit_views(moves, size)
     boxes = [(view.x, view.y, *view.half_extent(size)) for view in views]
     left, right = min(x - w for x, _, w, _ in boxes), max(x + w for x, _, w, _ in boxes)
     top, bottom = min(y - h for _, y, _, h in boxes), max(y + h for _, y, _, h in boxes)
@@ -107,6 +127,28 @@ def plan_path(move: Move, num_frames: int, picture: tuple[int, int], size: tuple
         share=max(scales) * size[0] / picture[0],
         still_share=still * size[0] / picture[0],
         enlargement=1 / min(scales),
+    )
+
+
+def _unit_views(moves: Sequence[tuple[Move, int]], size: tuple[int, int]) -> list[View]:
+    """Return the views, of which the first is at (0, 0) and has scale 1."""
+    start, views = View(0.0, 0.0, 1.0), list[View]()
+    for move, count in moves:
+        parts = positions(count, move.easing, move.loop)
+        if views:  # where the last one ended has been seen
+            parts = positions(count + 1, move.easing, move.loop)[1:]
+        views += [_after(start, _unit_view(move, part, size)) for part in parts]
+        start = _after(start, _unit_view(move, 0.0 if move.loop else 1.0, size))
+    return views
+
+
+def _after(start: View, view: View) -> View:
+    """Return a view of scale 1 at (0, 0) and what follows from it as they are after `start`."""
+    return View(
+        x=start.x + start.scale * view.x,
+        y=start.y + start.scale * view.y,
+        scale=start.scale * view.scale,
+        roll=start.roll + view.roll,
     )
 
 

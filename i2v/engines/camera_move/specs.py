@@ -35,6 +35,7 @@ CAMERA_MOVE = EngineSpec(
         largest_side=MAX_SIDE,
         own_size=True,
         whole_picture=True,
+        loop="own",
     ),
     options_model=CameraMoveOptions,
     is_generative=False,

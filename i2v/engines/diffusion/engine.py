@@ -7,7 +7,7 @@ finished when memory runs out. What each stage computes is the family's business
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from numpy.typing import NDArray
+from PIL.Image import Image
 from torch import nn
 
 from i2v.core.engine_spec import EngineSpec
@@ -26,6 +27,7 @@ from i2v.core.stages import Stage
 from i2v.engines.base import Conditioned, Decoded, Denoised, Event, Inputs
 from i2v.engines.camera.options import CameraPathOptions
 from i2v.engines.diffusion.camera_path import CameraFrames, camera_frames
+from i2v.engines.diffusion.pixels import pixels_of
 from i2v.engines.diffusion.placement import PlacedParts
 from i2v.engines.diffusion.shortage import out_of_memory
 from i2v.engines.diffusion.vae import encode
@@ -115,7 +117,8 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
         self.stage: Stage | None = Stage.CONDITION
         self._given: Given | None = None
         self._reference: torch.Tensor | None = None
-        self._held: torch.Tensor | None = None  # how much of each latent is that of `_reference`
+        self._masked: torch.Tensor | None = None  # how much of each latent is that of `_reference`
+        self._earlier: list[torch.Tensor] = []  # latents of each, (C, h, w)
         self._state: State | None = None
         self._begun = 0  # the step that denoising begins with
         self.decoded = 0  # frames
@@ -156,13 +159,56 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
 
     @abstractmethod
     def steps(self, given: Given, start: State, plan: MemoryPlan) -> Iterator[StepDone[State]]:
-        """Denoise from `start` on, with `hold` of what each step predicts; what denoises is on the device."""
+        """Denoise from `start` on, each prediction `held`; what denoises is on the device."""
 
-    def hold(self, denoised: torch.Tensor) -> torch.Tensor:
-        """Return a predicted clip with the frames along the camera's path where only the camera moves."""
-        if self._held is None or self._reference is None:
+    def held(self, denoised: torch.Tensor) -> torch.Tensor:
+        """Return a predicted clip with its first frames drawn towards those that are known of it.
+
+        All of the first one is; each later one has less of what is known, and more of what is predicted. In a
+        loop, the last frames are the first ones.
+        """
+        denoised = self._with_camera_alone(denoised)
+        if self.generation.loop and self.generation.overlap:
+            return self._wrapped(denoised)
+        if not self._earlier:
             return denoised
-        return torch.lerp(denoised, self._reference.to(denoised.dtype), self._held.to(denoised.dtype))
+        known = torch.stack(self._earlier)[None].to(denoised).movedim(1, self.frames_axis)
+        count = len(self._earlier)
+        first = denoised.narrow(self.frames_axis, 0, count)
+        rest = denoised.narrow(self.frames_axis, count, denoised.shape[self.frames_axis] - count)
+        return torch.cat([torch.lerp(known, first, self._shares(count, denoised)), rest], self.frames_axis)
+
+    def _with_camera_alone(self, denoised: torch.Tensor) -> torch.Tensor:
+        """Return a predicted clip with the frames along the camera's path where only the camera moves."""
+        if self._masked is None or self._reference is None:
+            return denoised
+        return torch.lerp(denoised, self._reference.to(denoised.dtype), self._masked.to(denoised.dtype))
+
+    @torch.inference_mode()
+    def _wrap(self, latents: torch.Tensor) -> None:
+        """Have the noise of the last frames be that of the first ones."""
+        count = self.generation.overlap
+        first = latents.narrow(self.frames_axis, 0, count)
+        latents.narrow(self.frames_axis, latents.shape[self.frames_axis] - count, count).copy_(first)
+
+    def _wrapped(self, denoised: torch.Tensor) -> torch.Tensor:
+        """Return a predicted clip with the same frames at both ends: a mean of the two.
+
+        The picture is the first one's; of the later frames, nearly as much is from the one end as the other.
+        """
+        count = self.generation.overlap
+        first = denoised.narrow(self.frames_axis, 0, count)
+        middle = denoised.narrow(self.frames_axis, count, denoised.shape[self.frames_axis] - 2 * count)
+        last = denoised.narrow(self.frames_axis, denoised.shape[self.frames_axis] - count, count)
+        shares = self._shares(count, denoised) / 2
+        both = torch.lerp(first, last, shares)
+        return torch.cat([both, middle, both], self.frames_axis)
+
+    def _shares(self, count: int, like: torch.Tensor) -> torch.Tensor:
+        """Return 0, 1 / `count`, ... along the frames' axis."""
+        shape = [1] * like.ndim
+        shape[self.frames_axis] = count
+        return torch.arange(count, device=like.device, dtype=like.dtype).view(shape) / count
 
     def left(self, latents: torch.Tensor) -> torch.Tensor:
         """Return what is needed of a clip's latents for the frames from `decoded` on."""
@@ -186,8 +232,12 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
         if self._given is None:
             self.prepare()
             camera = self._camera()
-            inputs = self.inputs if camera is None else replace(self.inputs, image=camera.first)
+            inputs = self.inputs
+            if camera is not None and not inputs.earlier:
+                inputs = replace(inputs, image=camera.first)
             with components.on_device(*self.conditioners):
+                if self.engine.spec.capabilities.holds_frames:
+                    self._earlier = self._encoded(inputs.earlier)
                 if camera is not None:
                     self._follow(camera)
                 self._given, said = self.condition(inputs)
@@ -198,9 +248,15 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
         if self._state is None:
             self._state = self.begin(self._reference)
             self._begun = self._state.step
+            if self.generation.loop and self.generation.overlap:
+                self._wrap(self._state.latents)
         if self.stage is Stage.DENOISE:
             yield from self._denoise(self._given, self._state, plan)
         yield from self._decode(self._state, plan)
+
+    @torch.inference_mode()
+    def _encoded(self, pictures: Sequence[Image]) -> list[torch.Tensor]:
+        return [self.encode(pixels_of(picture))[0] for picture in pictures]
 
     def _camera(self) -> CameraFrames | None:
         if self.options is None:
@@ -212,7 +268,7 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
         reference = camera.encode(self.encode)
         held = camera.held_latents(reference)
         self._reference = reference[None].movedim(1, self.frames_axis)
-        self._held = None if held is None else held[None].movedim(1, self.frames_axis)
+        self._masked = None if held is None else held[None].movedim(1, self.frames_axis)
 
     def _denoise(self, given: Given, start: State, plan: MemoryPlan) -> Generator[Event]:
         with self.components.on_device(*self.components.denoisers):

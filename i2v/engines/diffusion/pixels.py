@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import nn
 
 from i2v.core.errors import I2VError
@@ -34,3 +35,8 @@ def to_uint8(pixels: torch.Tensor) -> NDArray[np.uint8]:
     scaled = (pixels / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
     rounded: NDArray[np.uint8] = (scaled * 255).round().astype(np.uint8)
     return rounded
+
+
+def pixels_of(image: Image.Image) -> torch.Tensor:
+    """Return an RGB picture as (1, 3, H, W) float32 in [-1, 1]."""
+    return torch.from_numpy(np.asarray(image, dtype=np.float32) / 127.5 - 1).permute(2, 0, 1)[None]

@@ -18,20 +18,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import exp, inf, log, sqrt
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from diffusers import DDIMScheduler
 
-# What becomes of a clip as a step predicts it, before the solver goes on from it.
-Hold: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
-
 # What a step leaves for the next: its corrected latents, then the clips as predicted, the newest first.
 History = tuple[torch.Tensor, ...]
+# What a predicted clip is held to, before the step goes on from it: (1, C, F, h, w) or (1, F, C, h, w) again.
+Hold = Callable[[torch.Tensor], torch.Tensor]
 
 
-def unchanged(denoised: torch.Tensor) -> torch.Tensor:
+def unheld(denoised: torch.Tensor) -> torch.Tensor:
+    """Hold the clip to nothing."""
     return denoised
 
 

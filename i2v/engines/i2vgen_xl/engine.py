@@ -104,7 +104,7 @@ class _Clip(DiffusionClip[Components, Conditioning, State]):
     def steps(self, given: Conditioning, start: State, plan: MemoryPlan) -> Iterator[Step]:
         with self._ours.forward(plan) as forward:
             for step in denoise(
-                self.components, given, start, self.generation, plan, self._schedule, forward, self.hold
+                self.components, given, start, self.generation, plan, self._schedule, forward, self.held
             ):
                 self._failures = forward.failures
                 yield step

@@ -15,7 +15,7 @@ import torch
 
 from i2v.core.schedules import Schedule, ddim, evaluations, fast
 from i2v.core.schema import Generation, MemoryPlan
-from i2v.engines.diffusion.solvers import Hold, Solver, unchanged
+from i2v.engines.diffusion.solvers import Hold, Solver, unheld
 from i2v.engines.i2vgen_xl.compiled import Forward
 from i2v.engines.i2vgen_xl.components import Components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning
@@ -94,7 +94,7 @@ def denoise(
     plan: MemoryPlan,
     schedule: Schedule | None = None,
     forward: Predict | None = None,
-    hold: Hold = unchanged,
+    hold: Hold = unheld,
 ) -> Iterator[Step]:
     """Yield one `Step` for each of the schedule's steps from `start` on; stop iterating to stop.
 

@@ -6,7 +6,9 @@ from i2v.core.engine_spec import Capabilities, EngineSpec, Preset, Repository
 from i2v.engines.i2vgen_xl.facts import AS_STOCK, Facts
 from i2v.engines.i2vgen_xl.options import DemoOptions, I2VGenXLOptions
 
-_CAPABILITIES = Capabilities(speed=True, inputs=("image", "motion_mask"))
+_CAPABILITIES = Capabilities(
+    speed=True, story=True, loop="wrapped", holds_frames=True, inputs=("image", "motion_mask")
+)
 _MEMORY = "i2v.engines.i2vgen_xl.memory:MEMORY"
 
 # Linear map from latents of Stable Diffusion's VAE to colours, as published with ComfyUI

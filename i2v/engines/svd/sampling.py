@@ -16,7 +16,7 @@ import torch
 from i2v.core.schedules import evaluations
 from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.diffusion.feed_forward import set_chunk_tokens
-from i2v.engines.diffusion.solvers import Hold, unchanged
+from i2v.engines.diffusion.solvers import Hold, unheld
 from i2v.engines.svd.components import Components
 from i2v.engines.svd.conditioning import Conditioning, draw_noise
 from i2v.engines.svd.options import options_of
@@ -76,7 +76,7 @@ def denoise(
     start: State,
     generation: Generation,
     plan: MemoryPlan,
-    hold: Hold = unchanged,
+    hold: Hold = unheld,
 ) -> Iterator[Step]:
     """Yield one `Step` for each of the schedule's steps from `start` on; stop iterating to stop.
 

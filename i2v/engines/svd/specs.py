@@ -17,6 +17,9 @@ _CAPABILITIES = Capabilities(
     guidance_scale=False,  # each frame has its own: min_guidance_scale to max_guidance_scale
     num_frames=FrameCounts(least=4, most=50),
     fps=(1, 30),
+    story=True,
+    loop="wrapped",
+    holds_frames=True,
 )
 
 # Latents are those of Stable Diffusion's VAE, whose encoder was kept: the same linear map to colours, as

@@ -16,6 +16,8 @@ _CAPABILITIES = Capabilities(
     target_fps=False,  # nothing tells the model how fast frames follow each other
     num_frames=FrameCounts(least=5, most=121, step=4),
     fps=(1, 60),
+    story=True,
+    loop="back",
 )
 
 # The linear map of latents to colours, from -1 to 1, as published with ComfyUI (`latent_formats.py`, Wan22).

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from i2v.core.engine_spec import Capabilities, EngineSpec, Preset
 from i2v.core.messages import hint
 from i2v.core.schema import MAX_FRAMES, MAX_INPUTS, MAX_LORAS, GenerationRequest, InputRole
+from i2v.core.story import MAX_SCENES, MAX_SECONDS
 from i2v.core.webhook import Webhook
 from i2v.jobs.model import Filters, Job, JobStatus, JsonObject, Phase, SortOrder, StatusFilter
 from i2v.service.job_files import Removal, has_video
@@ -67,7 +68,7 @@ class JobBody(BaseModel):
     result: JsonObject | None = Field(
         description="path, video_url, seed, width, height, generated_width, generated_height, num_frames,"
         " fps, target_fps, num_inference_steps, guidance_scale, prompt, negative_prompt, fit, engine, inputs,"
-        " checkpoint, loras, speed, options, upscaler, solver, unet_evaluations (what was really run),"
+        " checkpoint, loras, story, speed, options, upscaler, solver, unet_evaluations (what was really run),"
         " seconds (by phase),"
         " stages ({name, seconds, bytes, estimated_bytes}: memory at the most, null where not measured),"
         " made_with ({device, dtype, kernels, versions, busy_cpus}; null of an earlier version's clip) and"
@@ -290,6 +291,20 @@ def _time(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
+_STORY: JsonSchema = {
+    "type": "array",
+    "maxItems": MAX_SCENES,
+    "items": {
+        "type": "object",
+        "required": ["seconds"],
+        "additionalProperties": False,
+        "properties": {
+            "seconds": {"type": "number", "minimum": 0.1, "maximum": MAX_SECONDS},
+            "prompt": {"type": "string", "default": "", "description": "empty: that of the request"},
+        },
+    },
+}
+
 _LORAS: JsonSchema = {
     "type": "array",
     "maxItems": MAX_LORAS,
@@ -305,15 +320,20 @@ _LORAS: JsonSchema = {
 }
 
 
+# Fields whose schema says more than the one that pydantic makes.
+_LISTS: dict[str, JsonSchema] = {"loras": _LORAS, "story": _STORY}
+
+
 def body_schema(
     required: Mapping[str, JsonSchema], optional: Mapping[str, JsonSchema] | None = None
 ) -> JsonSchema:
     """Return the schema of a JSON body: the fields of a request, and some more."""
     schema = GenerationRequest.model_json_schema()
-    loras = {"description": schema["properties"]["loras"]["description"], **_LORAS}
+    known = schema["properties"]
+    lists = {name: {"description": known[name]["description"], **each} for name, each in _LISTS.items()}
     return {
         **schema,
-        "properties": {**required, **schema["properties"], "loras": loras, **(optional or {})},
+        "properties": {**required, **known, **lists, **(optional or {})},
         "required": [*required, *schema.get("required", [])],
     }
 
@@ -328,6 +348,8 @@ def form_schema(
     options = {**_TEXT, "contentMediaType": "application/json"}
     options["description"] = f"a JSON object, as text: {fields['options']['description']}"
     properties["crop"] = {**_TEXT, "description": f"{fields['crop']['description']}: 0.1,0,0.9,1 or 16:9"}
+    scenes = f"{fields['story']['description']}: seconds: prompt, one a line"
+    properties["story"] = {**_TEXT, "description": scenes}
     properties["loras"] = {**_TEXT, "description": f"{fields['loras']['description']}: ink:0.8, soft"}
     del properties["inputs"]  # a form has each picture as a file
     return {**schema, "properties": {**properties, "options": options}}

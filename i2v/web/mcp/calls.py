@@ -140,7 +140,7 @@ async def fetch(call: Call) -> Clip:
         expires_at=datetime.fromtimestamp(until, UTC),
         width=made.width,
         height=made.height,
-        num_frames=made.num_frames,
+        num_frames=made.total_frames,
         fps=made.fps,
         seed=made.seed,
         engine=made.engine,

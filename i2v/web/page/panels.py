@@ -171,7 +171,7 @@ def ending(job: Job, language: Language, problem: VideoProblem | None = None) ->
     if problem is not None:
         return line + plain(text(f"video.where.{problem}", language, path=job.output), "i2v-error")
     name, moving = Path(job.output), []
-    if job.generation is not None and job.generation.num_frames <= MAX_FRAMES:
+    if job.generation is not None and job.generation.total_frames <= MAX_FRAMES:
         moving = [
             (f"animation?format={kind}", f"{name.stem}.{kind}", f"animation.{kind}")
             for kind in get_args(AnimationFormat)
@@ -257,12 +257,13 @@ def _facts(job: Job, language: Language, spec: EngineSpec | None) -> Iterable[tu
         yield "negative_prompt", ran.negative_prompt
         yield "size", f"{ran.width} x {ran.height}"
         yield "crop", "" if ran.crop is None else _crop(ran.crop, language)
-        yield "length", text("result.length.value", language, frames=ran.num_frames, fps=ran.fps)
+        yield "length", text("result.length.value", language, frames=ran.total_frames, fps=ran.fps)
         yield "steps", _steps(ran, language)
         yield "guidance", str(ran.guidance_scale) if can.guidance_scale else ""
         yield "seed", str(ran.seed) if can.seed else ""
         yield "options", _options(ran, spec, language)
         yield "checkpoint", ran.checkpoint
+        yield "story", " · ".join(f"{scene.seconds:g} s: {scene.prompt}" for scene in ran.story)
         yield "loras", ", ".join(f"{lora.name} ({lora.strength:g})" for lora in ran.loras)
         yield "engine", ran.engine if spec is None else model_title(spec.title, language)
     if made is not None:

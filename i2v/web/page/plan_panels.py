@@ -61,7 +61,7 @@ def missing(model: Model, language: Language) -> str:
 def forecast(plan: PlanSummary, framing: Framing | None, language: Language) -> str:
     """Return what the clip will be and what becomes of the picture for it; then how long it takes."""
     made = plan.options
-    clip = {name: made[name] for name in ("width", "height", "num_frames")}
+    clip = {"width": made["width"], "height": made["height"], "num_frames": _frames(made)}
     parts = [text("forecast.clip", language, **clip, seconds=f"{_playing_seconds(made):.1f}")]
     if framing is not None:
         parts.append(framing_line(framing, language))
@@ -70,8 +70,12 @@ def forecast(plan: PlanSummary, framing: Framing | None, language: Language) -> 
 
 
 def _playing_seconds(made: Mapping[str, object]) -> float:
-    num_frames, fps = (cast("float", made[name]) for name in ("num_frames", "fps"))
-    return num_frames / fps
+    return _frames(made) / cast("int", made["fps"])
+
+
+def _frames(made: Mapping[str, object]) -> int:
+    """Return how many frames the clip has: all of a story's."""
+    return cast("int", made["video_frames"] or made["num_frames"])
 
 
 def _subdued(line: str) -> str:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from i2v.engines.camera.move import Easing, Move
-from i2v.engines.camera.path import CameraPath, View, plan_path, positions
+from i2v.engines.camera.path import CameraPath, View, plan_moves, plan_path, positions
 
 EASINGS = get_args(Easing)
 moves = st.builds(
@@ -161,3 +161,24 @@ def test_a_pan_keeps_its_speed_on_the_screen_while_zooming() -> None:
 def test_nothing_to_see_is_refused(wrong: tuple[int, tuple[int, int], tuple[int, int]]) -> None:
     with pytest.raises(ValueError, match="positive sizes"):
         plan_path(Move(), *wrong)
+
+
+def test_moves_follow_each_other_without_a_jump_and_the_first_can_be_told_alone() -> None:
+    pan, zoom = Move(pan=0.4, easing="linear"), Move(zoom=2.0, roll=5, easing="linear")
+    path = plan_moves([(pan, 8), (zoom, 8), (pan, 8)], (900, 600), (96, 64))
+    assert len(path.views) == 24
+    assert min(slack(path)) > -1e-6
+    steps = [later.x - earlier.x for earlier, later in itertools.pairwise(path.views)]
+    assert steps[:7] == pytest.approx([steps[0]] * 7)
+    assert steps[7:15] == pytest.approx([0] * 8, abs=1e-9)
+    assert steps[16:] == pytest.approx([steps[0] / 2 * 7 / 8] * 7), "magnified twice, the pan is half as wide"
+    assert path.views[7].scale == pytest.approx(2 * path.views[15].scale)
+    assert path.views[23].roll == 5
+    assert path.part(20, 8).views == (*path.views[20:], *[path.views[23]] * 4)
+
+
+def test_a_move_after_a_loop_begins_where_the_loop_did() -> None:
+    path = plan_moves(
+        [(Move(pan=0.4, loop=True), 8), (Move(pan=0.2, easing="linear"), 8)], (900, 600), (96, 64)
+    )
+    assert path.views[8].x - path.views[0].x == pytest.approx(0.2 / 8 * path.views[0].scale * 96)

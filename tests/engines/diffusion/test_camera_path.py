@@ -180,3 +180,18 @@ def test_where_only_the_camera_moves_the_model_changes_nothing(
     half = run(masked(large, (large.width // 2, 0, *large.size)))
     left, right = (np.abs(half - exact)[0, :, part].max() for part in (slice(0, 4), slice(-4, None)))
     assert left <= 1 < right
+
+
+def test_a_segment_of_a_story_has_its_part_of_the_whole_path(photo: Image.Image, large: Image.Image) -> None:
+    def seen(generation: Generation, start: int) -> CameraFrames:
+        options = CameraPathOptions.model_validate(generation.options)
+        small = photo.resize((generation.generated_width, generation.generated_height))
+        found = camera_frames(options, generation, Inputs(small, large=large, start=start), 1)
+        assert found is not None
+        return found
+
+    asked_for = {**PAN, "camera_strength": 0.5}
+    told = asked(I2VGEN_XL, num_frames=4, fps=8, story=["1", "1"], options=asked_for)
+    first, later = seen(told, 0).frames, seen(told, 3).frames
+    assert first.shape == later.shape
+    assert np.array_equal(first[3], later[0])

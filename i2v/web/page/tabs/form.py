@@ -30,6 +30,7 @@ from i2v.web.page.tabs.own_presets import OwnPresets
 from i2v.web.page.tabs.picture_field import picture_field
 from i2v.web.page.tabs.pictures import MorePictures
 from i2v.web.page.tabs.showing import Place
+from i2v.web.page.tabs.story import StoryFields
 from i2v.web.page.tabs.widgets import (
     Choices,
     Dropdown,
@@ -100,6 +101,7 @@ class Form:
             self.cards = EngineCards(labels, engines)
             self.engine = self.cards.engine
         self.pictures = MorePictures(labels)
+        self.story = StoryFields(labels)
         self.added = AddedFields(labels, names)
         # Where a prompt is written: the batch adds its own.
         self.prompts: list[Any] = [self.prompt]
@@ -183,7 +185,7 @@ class Form:
             self.picture, self.prompt, self.preset, self.engine, self.resolution, self.fit, self.num_frames,
             self.num_frames_of, self.fps, self.num_inference_steps, self.guidance_scale, self.speed,
             self.device, *self.cropping.widgets(), *self.options.widgets(), *self.pictures.widgets(),
-            *self.added.widgets(),
+            *self.added.widgets(), *self.story.widgets(),
         ]  # fmt: skip
 
     def shaped(self) -> list[Any]:
@@ -191,14 +193,13 @@ class Form:
         return [
             self.preset, *self.prompts, self.resolution, self.fit, self.num_frames_of, *self.with_seed,
             self.device, self.helper, *(getattr(self, name) for name in (*NUMBERS, *_OPTIONAL)),
-            *self.options.groups(),
-            *self.pictures.groups(), *self.added.groups(),
+            *self.options.groups(), *self.pictures.groups(), *self.added.groups(), *self.story.groups(),
         ]  # fmt: skip
 
     def kept(self) -> list[Any]:
         """Return the widgets, but for the picture, that are brought back with a job or a clip's settings."""
         known = [self.engine, *self.shaped(), *self.options.widgets(), *self.cropping.widgets()]
-        known += self.added.fields()
+        known += [*self.added.fields(), *self.story.widgets()]
         return list(dict.fromkeys(known))
 
     def inputs(self) -> set[Any]:
@@ -238,7 +239,7 @@ class Form:
             given["crop"] = crop
         if options := self.options.given(values, spec):
             given["options"] = options
-        given |= self.added.given(values, spec)
+        given |= self.added.given(values, spec) | self.story.given(values, spec)
         if inputs := self.pictures.given(values, spec):
             given["inputs"] = inputs
         return {"prompt": (values[self.prompt] or "") if can.prompt != "none" else "", **given}
@@ -293,13 +294,14 @@ class Form:
             ),
             self.fps: gr.update(visible=can.fps[0] < can.fps[1]),
         }
-        return merged(shown, ranged, lengths, self.options.shown(spec), self.pictures.shown(spec))
+        more = (each.shown(spec) for each in (self.options, self.pictures, self.story))
+        return merged(shown, ranged, lengths, *more)
 
     def filled(self, fields: Mapping[str, object], spec: EngineSpec) -> Updates:
         """Return the widgets as the fields of a request to `spec` have them, but for numbers and seed."""
         settled = {name: fields.get(name, silence) for name, silence in _SETTLED.items()}
         filled = {getattr(self, name): value for name, value in settled.items()}
-        filled |= self.added.filled(fields)
+        filled |= self.added.filled(fields) | self.story.filled(fields)
         filled |= self.cropping.filled(fields.get("crop"))
         device = fields.get("device")
         filled[self.device] = device if device in self._devices() else ""

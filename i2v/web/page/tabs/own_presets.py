@@ -22,7 +22,7 @@ from i2v.web.texts import text
 MOST = 20
 LONGEST_NAME = 40  # characters
 # What belongs to a picture or to one clip, and not to a way of making clips.
-_NOT_KEPT = ("prompt", "crop", "seed")
+_NOT_KEPT = ("prompt", "crop", "seed", "story")
 
 
 @dataclass(frozen=True)

@@ -508,7 +508,7 @@ class Generation:
     (`i2v.weights.added_files`); empty: the model's own weights. `story`: the scenes of a clip that is longer
     than the engine makes at once, each with its prompt. It is made in `segments` of `num_frames`, neighbours
     of which have `overlap` frames in common. A `loop` has so many frames twice, at both ends, and shows them
-    once; without an `overlap` it goes there and back. Of both, `video_frames` is the length.
+    once; without an `overlap` it goes there and back. Of both, `made_frames` are shown.
     """
 
     prompt: str
@@ -535,14 +535,14 @@ class Generation:
     loras: tuple[Lora, ...] = ()
     story: tuple[Scene, ...] = ()
     loop: bool = False
-    video_frames: int = 0
+    made_frames: int = 0
     overlap: int = 0
     correct_drift: bool = False
 
     @property
     def total_frames(self) -> int:
-        """Frames that are made in all: as many as the video has."""
-        return self.video_frames or self.num_frames
+        """How many frames are made, in all segments together."""
+        return self.made_frames or self.num_frames
 
     @property
     def segments(self) -> tuple[Segment, ...]:

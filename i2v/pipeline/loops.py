@@ -26,15 +26,15 @@ def with_loop(generation: Generation, request: GenerationRequest, spec: EngineSp
         return generation
     if kind == "wrapped":
         overlap = max(1, count // _SHARE)
-        return replace(generation, loop=True, overlap=overlap, video_frames=count - overlap)
-    return replace(generation, loop=True, video_frames=2 * count - 2)
+        return replace(generation, loop=True, overlap=overlap, made_frames=count - overlap)
+    return replace(generation, loop=True, made_frames=2 * count - 2)
 
 
 def notices_on_loop(generation: Generation) -> Iterator[Notice]:
     """Yield how a loop is made, and what that does to its length."""
     if generation.loop:
         code = "loop.wrapped" if generation.overlap else "loop.back"
-        made, shown = generation.num_frames, generation.video_frames
+        made, shown = generation.num_frames, generation.made_frames
         yield Notice(code, {"num_frames": made, "video_frames": shown})
 
 
@@ -43,7 +43,7 @@ def looped(events: Iterator[Event], generation: Generation) -> Generator[Event]:
     if not generation.loop:
         yield from events
         return
-    left, kept = generation.video_frames, list[NDArray[np.uint8]]()
+    left, kept = generation.made_frames, list[NDArray[np.uint8]]()
     for event in events:
         if not isinstance(event, Decoded):
             yield event

@@ -45,7 +45,7 @@ def with_story(generation: Generation, request: GenerationRequest, spec: EngineS
         generation,
         prompt=generation.prompt if generation.prompt.strip() else story[0].prompt,
         story=story,
-        video_frames=sum(counts),
+        made_frames=sum(counts),
         overlap=overlap,
         correct_drift=request.correct_drift,
     )

@@ -36,7 +36,7 @@ def test_the_json_has_the_generation_beside_what_came_of_it() -> None:
         "guidance_scale": 9.0, "prompt": "p", "negative_prompt": "n", "fit": "keep", "engine": "embedded",
         "crop": None, "strength": 1.0, "speed": "fast", "upscaler": "lanczos", "inputs": [], "options": {},
             "checkpoint": "", "loras": [],
-        "story": [], "video_frames": 0, "overlap": 0, "correct_drift": False, "loop": False,
+        "story": [], "made_frames": 0, "overlap": 0, "correct_drift": False, "loop": False,
         "solver": fast(25).solver,
         "unet_evaluations": evaluations("fast", 25), "seconds": {"denoise": 1.235, "encode": 0.5},
         "stages": [{"name": "denoise", "seconds": 1.235, "bytes": 2**30, "estimated_bytes": None}],

@@ -51,9 +51,9 @@ def test_each_engine_says_how_it_makes_a_loop() -> None:
 
 
 def test_a_loop_shows_its_frames_once_or_there_and_back(generation: Generation) -> None:
-    wrapped = replace(generation, loop=True, num_frames=8, overlap=2, video_frames=6)
+    wrapped = replace(generation, loop=True, num_frames=8, overlap=2, made_frames=6)
     assert shown(wrapped) == [0, 1, 2, 3, 4, 5]
-    back = replace(generation, loop=True, num_frames=8, video_frames=14)
+    back = replace(generation, loop=True, num_frames=8, made_frames=14)
     assert shown(back) == [0, 1, 2, 3, 4, 5, 6, 7, 6, 5, 4, 3, 2, 1]
     assert shown(replace(generation, num_frames=8)) == list(range(8))
 

@@ -51,7 +51,7 @@ def inputs() -> Inputs:
 
 def story(generation: Generation, *scenes: Scene, overlap: int = 2, **fields: object) -> Generation:
     frames = sum(scene_frames([scene.seconds for scene in scenes], 8))
-    told = replace(generation, num_frames=8, fps=8, story=scenes, video_frames=frames, overlap=overlap)
+    told = replace(generation, num_frames=8, fps=8, story=scenes, made_frames=frames, overlap=overlap)
     return replace(told, **fields)
 
 

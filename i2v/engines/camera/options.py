@@ -153,5 +153,5 @@ class CameraPathOptions(CameraOptions):
         return tuple((self._move_of(scene.prompt, count, generation), count) for scene, count in scenes)
 
     def _move_of(self, prompt: str, num_frames: int, generation: Generation) -> Move:
-        scene = replace(generation, prompt=prompt, num_frames=num_frames, story=(), video_frames=0)
+        scene = replace(generation, prompt=prompt, num_frames=num_frames, story=(), made_frames=0)
         return CameraOptions.completed(self, scene)[0].move

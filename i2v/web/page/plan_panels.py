@@ -75,7 +75,7 @@ def _playing_seconds(made: Mapping[str, object]) -> float:
 
 def _frames(made: Mapping[str, object]) -> int:
     """Return how many frames the clip has: all of a story's."""
-    return cast("int", made["video_frames"] or made["num_frames"])
+    return cast("int", made["made_frames"] or made["num_frames"])
 
 
 def _subdued(line: str) -> str:

@@ -43,12 +43,15 @@ Speed = Literal["auto", "exact", "fast"]
 InputRole = Literal["image", "last_image", "keyframe"]
 UpscalerName = Literal["lanczos", "span", "real-esrgan"]
 Upscaling = Literal["auto", UpscalerName]
+InterpolationName = Literal["motion", "blend"]
+Interpolation = Literal["auto", InterpolationName]
 
 PROMPT_LIMIT = 2000  # characters
 MAX_SEED = 2**32 - 1
 MAX_INPUTS = 16  # pictures besides the image
 MAX_LORAS = 8
 MAX_FRAMES = 3600
+MAX_OUTPUT_FPS = 120
 RANDOM_SEED = -1  # how other programs ask for a seed that is drawn
 
 
@@ -272,8 +275,17 @@ class GenerationRequest(BaseModel):
     num_frames: Annotated[int, Within(1, MAX_FRAMES)] | None = None
     fps: Annotated[int, Within(1, 60)] | None = None
     target_fps: Annotated[int, Within(1, 60)] | None = None
+    output_fps: Annotated[int, Within(1, MAX_OUTPUT_FPS)] | None = Field(
+        default=None, description="the video's frames a second, fps at least: frames between are computed"
+    )
+    interpolation: Interpolation = Field(
+        default="auto", description="how frames between are computed; of use with output_fps alone"
+    )
     num_inference_steps: Annotated[int, Within(1, 200)] | None = None
     guidance_scale: Annotated[float, Within(1, 30)] | None = None
+    upscaler: Upscaling | None = Field(
+        default=None, description="what enlarges frames that are smaller than the video; none: as the server"
+    )
     speed: Speed = "auto"
     seed: Seed = Field(default=None, description=f"{RANDOM_SEED} or none: a random one, which is reported")
     engine: Text = "auto"
@@ -443,7 +455,8 @@ class Generation:
     gaps filled. `crop` is the part of each picture that is used, `None` for all of it; `fit` is about that.
     `strength` is the part of the steps that are made, the last ones: below 1 they begin with noised frames
     instead of noise (diffusers' name for it). `checkpoint` and `loras` are names in the folders of such files
-    (`i2v.weights.added_files`); empty: the model's own weights.
+    (`i2v.weights.added_files`); empty: the model's own weights. With `interpolation`, the video has
+    `output_fps`: frames between those that are generated are computed (`i2v.media.interpolation`).
     """
 
     prompt: str
@@ -468,3 +481,15 @@ class Generation:
     strength: float = 1.0
     checkpoint: str = ""
     loras: tuple[Lora, ...] = ()
+    output_fps: int | None = None
+    interpolation: InterpolationName | None = None
+
+    @property
+    def video_fps(self) -> int:
+        """Frames a second of the video."""
+        return self.output_fps or self.fps
+
+    @property
+    def video_frames(self) -> int:
+        """How many frames the video has: it is as long as what is generated."""
+        return -(-self.num_frames * self.video_fps // self.fps)

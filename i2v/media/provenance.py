@@ -197,6 +197,8 @@ class Provenance(BaseModel):
             "upscaler": "lanczos",  # the same
             "checkpoint": "",  # the same
             "loras": [],  # the same
+            "output_fps": None,  # the same
+            "interpolation": None,  # the same
             **self.generation,
             "picture": f"sha256 {self.picture_sha256[:16]}",
             "other pictures": ", ".join(f"sha256 {digest[:16]}" for digest in self.inputs_sha256),

@@ -15,8 +15,12 @@ def fingerprint(
 ) -> str:
     """Return a digest of all that was asked for, the pictures included."""
     later = {
-        name for name in ("inputs", "crop", "device", "checkpoint", "loras") if not getattr(request, name)
+        name
+        for name in ("inputs", "crop", "device", "checkpoint", "loras", "output_fps", "upscaler")
+        if not getattr(request, name)
     }
+    if request.interpolation == "auto":
+        later.add("interpolation")
     fields = request.model_dump(exclude=later)  # as before there were any
     digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
     digest.update(picture)

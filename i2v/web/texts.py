@@ -173,6 +173,13 @@ TEXTS: dict[str, tuple[str, str]] = {
         "How fast the frames are played: fewer is slower and longer.",
         "播放速度：越小越慢，视频越长。",
     ),
+    "output_fps.label": ("Smoother motion", "补帧"),
+    "output_fps.help": (
+        "Frames in between are computed; the clip stays as long as it is.",
+        "在生成的画面之间补上中间帧，视频时长不变。",
+    ),
+    "output_fps.same": ("Off", "关闭"),
+    "output_fps.value": ("{fps} frames per second", "每秒 {fps} 帧"),
     "num_inference_steps.label": ("Steps", "步数"),
     "num_inference_steps.help": (
         "How often the frames are refined: more is cleaner, and takes longer.",
@@ -412,6 +419,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "status.conditioning": ("Encoding the prompt and the picture", "正在编码提示词和图片"),
     "status.denoising": ("Denoising", "正在去噪"),
     "status.decoding": ("Decoding frames", "正在解码画面"),
+    "status.upscaling": ("Enlarging frames", "正在放大画面"),
+    "status.interpolating": ("Computing frames in between", "正在补帧"),
     "status.encoding": ("Saving the video", "正在保存视频"),
     "status.cancelling": ("Cancelling…", "正在取消…"),
     "status.step": ("step {step} of {total}", "第 {step}/{total} 步"),

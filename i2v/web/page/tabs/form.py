@@ -41,12 +41,17 @@ from i2v.web.page.tabs.widgets import (
 from i2v.web.page.uploads import read_upload
 from i2v.web.texts import TEXTS, text
 
+OUTPUT_RATES = (24, 25, 30, 48, 50, 60, 120)  # frames per second that videos usually have
 NUMBERS = ("num_frames", "fps", "num_inference_steps", "guidance_scale")
 # What a request that was made elsewhere settles, and what its silence means.
 _SETTLED = {
     "prompt": "", "preset": "standard", "resolution": "", "negative_prompt": "", "speed": "auto",
+    "output_fps": "",
 }  # fmt: skip
-_ASKED = ("preset", "resolution", "fit", *NUMBERS, "speed", "negative_prompt", "seed", "engine", "device")
+_ASKED = (
+    "preset", "resolution", "fit", *NUMBERS, "output_fps", "speed", "negative_prompt", "seed", "engine",
+    "device",
+)  # fmt: skip
 # Those that are of use only where a capability of the same name says so.
 _OPTIONAL = ("negative_prompt", "guidance_scale", "num_inference_steps", "speed", "seed")
 
@@ -130,6 +135,12 @@ class Form:
         self.fps = labels.of(
             Slider(1, 60, 8, step=1, buttons=[], elem_id="i2v-fps"), label="fps.label", info="fps.help"
         )
+        self.output_fps = labels.of(
+            Dropdown(_rates("en"), value="", elem_id="i2v-output-fps"),
+            _rates,
+            label="output_fps.label",
+            info="output_fps.help",
+        )
         self.num_inference_steps = labels.of(
             Slider(10, 100, 50, step=1, buttons=[], elem_id="i2v-steps"),
             label="num_inference_steps.label",
@@ -176,7 +187,8 @@ class Form:
         """Return the widgets that a plan and advice depend on."""
         return [
             self.picture, self.prompt, self.preset, self.engine, self.resolution, self.fit, self.num_frames,
-            self.num_frames_of, self.fps, self.num_inference_steps, self.guidance_scale, self.speed,
+            self.num_frames_of, self.fps, self.output_fps, self.num_inference_steps, self.guidance_scale,
+            self.speed,
             self.device, *self.cropping.widgets(), *self.options.widgets(), *self.pictures.widgets(),
             *self.added.widgets(),
         ]  # fmt: skip
@@ -192,7 +204,7 @@ class Form:
     def kept(self) -> list[Any]:
         """Return the widgets, but for the picture, that are brought back with a job or a clip's settings."""
         known = [self.engine, *self.shaped(), *self.options.widgets(), *self.cropping.widgets()]
-        known += self.added.fields()
+        known += [*self.added.fields(), self.output_fps]
         return list(dict.fromkeys(known))
 
     def inputs(self) -> set[Any]:
@@ -288,6 +300,8 @@ class Form:
     def filled(self, fields: Mapping[str, object], spec: EngineSpec) -> Updates:
         """Return the widgets as the fields of a request to `spec` have them, but for numbers and seed."""
         settled = {name: fields.get(name, silence) for name, silence in _SETTLED.items()}
+        rate = settled["output_fps"]
+        settled["output_fps"] = str(rate) if rate in OUTPUT_RATES else ""
         filled = {getattr(self, name): value for name, value in settled.items()}
         filled |= self.added.filled(fields)
         filled |= self.cropping.filled(fields.get("crop"))
@@ -350,6 +364,11 @@ def _one_of(frames: FrameCounts, numbers: Mapping[str, object]) -> int | None:
 
 def _named(family: str, names: object) -> Choices:
     return lambda language: [(text(f"{family}.{name}", language), name) for name in get_args(names)]
+
+
+def _rates(language: Language) -> list[tuple[str, str]]:
+    named = [(text("output_fps.value", language, fps=fps), str(fps)) for fps in OUTPUT_RATES]
+    return [(text("output_fps.same", language), ""), *named]
 
 
 def _resolutions(language: Language) -> list[tuple[str, str]]:

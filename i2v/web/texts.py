@@ -180,6 +180,13 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "output_fps.same": ("Off", "关闭"),
     "output_fps.value": ("{fps} frames per second", "每秒 {fps} 帧"),
+    "upscaler.label": ("Enlarging", "放大方式"),
+    "upscaler.help": (
+        "How frames are enlarged where the model makes smaller ones than the video has.",
+        "模型生成的画面小于视频尺寸时，用什么放大。",
+    ),
+    "upscaler.server": ("As the server is set", "按服务器设置"),
+    "upscaler.lanczos": ("Plain resampling", "普通重采样"),
     "num_inference_steps.label": ("Steps", "步数"),
     "num_inference_steps.help": (
         "How often the frames are refined: more is cleaner, and takes longer.",

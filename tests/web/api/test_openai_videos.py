@@ -195,7 +195,7 @@ def test_frames_in_between_are_asked_for_in_vllm_omnis_words(
     ({"enable_frame_interpolation": "often"}, "request.invalid", "enable_frame_interpolation"),
     ({"enable_frame_interpolation": True, "frame_interpolation_exp": 0}, "request.invalid",
      "frame_interpolation_exp"),
-    ({"enable_frame_interpolation": True, "fps": 61}, "request.invalid", "output_fps"),
+    ({"enable_frame_interpolation": True, "frame_interpolation_exp": 6}, "request.invalid", "output_fps"),
     ({"frame_interpolation_scale": 0.5}, "request.unknown_field", "frame_interpolation_scale"),
     ({"model": "sora-2"}, "request.unknown_engine", "model"),
     ({"flow_shift": 5}, "request.unknown_field", "flow_shift"),

@@ -19,6 +19,7 @@ from i2v.core.engine_spec import ANY_STEPS, EngineSpec, FrameCounts
 from i2v.core.file_names import cleaned
 from i2v.core.schema import MAX_SEED, Fit, Language, PresetName, Resolution, Speed
 from i2v.jobs.model import JsonObject
+from i2v.media.upscale import NETWORKS, is_installed
 from i2v.web.page.starting_points import prompt_menu
 from i2v.web.page.tabs.added import AddedFields, Names
 from i2v.web.page.tabs.cards import EngineCards
@@ -46,10 +47,10 @@ NUMBERS = ("num_frames", "fps", "num_inference_steps", "guidance_scale")
 # What a request that was made elsewhere settles, and what its silence means.
 _SETTLED = {
     "prompt": "", "preset": "standard", "resolution": "", "negative_prompt": "", "speed": "auto",
-    "output_fps": "",
+    "output_fps": "", "upscaler": "",
 }  # fmt: skip
 _ASKED = (
-    "preset", "resolution", "fit", *NUMBERS, "output_fps", "speed", "negative_prompt", "seed", "engine",
+    "preset", "resolution", "fit", *NUMBERS, "output_fps", "upscaler", "speed", "negative_prompt", "seed", "engine",
     "device",
 )  # fmt: skip
 # Those that are of use only where a capability of the same name says so.
@@ -141,6 +142,13 @@ class Form:
             label="output_fps.label",
             info="output_fps.help",
         )
+        networks = [name for name in NETWORKS if is_installed(name)]
+        self.upscaler = labels.of(
+            Dropdown(_upscalers(networks)("en"), value="", visible=bool(networks), elem_id="i2v-upscaler"),
+            _upscalers(networks),
+            label="upscaler.label",
+            info="upscaler.help",
+        )
         self.num_inference_steps = labels.of(
             Slider(10, 100, 50, step=1, buttons=[], elem_id="i2v-steps"),
             label="num_inference_steps.label",
@@ -187,7 +195,7 @@ class Form:
         """Return the widgets that a plan and advice depend on."""
         return [
             self.picture, self.prompt, self.preset, self.engine, self.resolution, self.fit, self.num_frames,
-            self.num_frames_of, self.fps, self.output_fps, self.num_inference_steps, self.guidance_scale,
+            self.num_frames_of, self.fps, self.output_fps, self.upscaler, self.num_inference_steps, self.guidance_scale,
             self.speed,
             self.device, *self.cropping.widgets(), *self.options.widgets(), *self.pictures.widgets(),
             *self.added.widgets(),
@@ -204,7 +212,7 @@ class Form:
     def kept(self) -> list[Any]:
         """Return the widgets, but for the picture, that are brought back with a job or a clip's settings."""
         known = [self.engine, *self.shaped(), *self.options.widgets(), *self.cropping.widgets()]
-        known += [*self.added.fields(), self.output_fps]
+        known += [*self.added.fields(), self.output_fps, self.upscaler]
         return list(dict.fromkeys(known))
 
     def inputs(self) -> set[Any]:
@@ -302,6 +310,8 @@ class Form:
         settled = {name: fields.get(name, silence) for name, silence in _SETTLED.items()}
         rate = settled["output_fps"]
         settled["output_fps"] = str(rate) if rate in OUTPUT_RATES else ""
+        if settled["upscaler"] != "lanczos" and not _is_here(settled["upscaler"]):
+            settled["upscaler"] = ""
         filled = {getattr(self, name): value for name, value in settled.items()}
         filled |= self.added.filled(fields)
         filled |= self.cropping.filled(fields.get("crop"))
@@ -369,6 +379,19 @@ def _named(family: str, names: object) -> Choices:
 def _rates(language: Language) -> list[tuple[str, str]]:
     named = [(text("output_fps.value", language, fps=fps), str(fps)) for fps in OUTPUT_RATES]
     return [(text("output_fps.same", language), ""), *named]
+
+
+def _is_here(upscaler: object) -> bool:
+    return upscaler in NETWORKS and is_installed(str(upscaler))
+
+
+def _upscalers(networks: Sequence[str]) -> Choices:
+    """Return the choices where these networks are installed."""
+    return lambda language: [
+        (text("upscaler.server", language), ""),
+        (text("upscaler.lanczos", language), "lanczos"),
+        *((NETWORKS[name].title, name) for name in networks),
+    ]
 
 
 def _resolutions(language: Language) -> list[tuple[str, str]]:

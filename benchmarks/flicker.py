@@ -1,7 +1,7 @@
 """How much enlarged frames flicker: by how much their error changes from one frame to the next.
 
-A camera pans over a photograph. Its frames are made four times smaller, enlarged again by each upscaler that is
-installed, and held to what they were.
+A camera pans over a photograph. Its frames are made four times smaller, enlarged again by each upscaler that
+is installed, and held to what they were.
 
     python -m benchmarks.flicker [PHOTO ...] [--frames N] [--json FILE]
 """

@@ -456,7 +456,9 @@ class Generation:
     `strength` is the part of the steps that are made, the last ones: below 1 they begin with noised frames
     instead of noise (diffusers' name for it). `checkpoint` and `loras` are names in the folders of such files
     (`i2v.weights.added_files`); empty: the model's own weights. With `interpolation`, the video has
-    `output_fps`: frames between those that are generated are computed (`i2v.media.interpolation`).
+    `output_fps`: frames between those that are generated are computed (`i2v.media.interpolation`). With
+    `source`, the SHA-256 of a clip's file, its frames are taken instead of generated ones: all else says how
+    those were generated.
     """
 
     prompt: str
@@ -483,6 +485,7 @@ class Generation:
     loras: tuple[Lora, ...] = ()
     output_fps: int | None = None
     interpolation: InterpolationName | None = None
+    source: str = ""
 
     @property
     def video_fps(self) -> int:

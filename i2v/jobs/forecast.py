@@ -76,6 +76,8 @@ class Forecast:
         if phases is None:
             return None
         seconds = sum(phases.values())
+        if generation.source:
+            return Expected(seconds, seconds / _UNKNOWN_SPREAD, seconds * _UNKNOWN_SPREAD)
         extra = sum(phases.get(name, 0.0) for name in _EXTRA)
         scaled = (self._scaled(run, generation) for run in self._nearest(generation))
         totals = sorted(sum(run.values()) + extra for run in scaled)
@@ -86,12 +88,19 @@ class Forecast:
 
     def phases(self, generation: Generation) -> dict[str, float] | None:
         """Return the seconds that each phase of `generation` should take, `None` as `seconds` does."""
+        if generation.source:  # no engine is at work
+            return self._extra_phases(generation)
         nearest = self._nearest(generation)
         if not nearest:
             return None
         scaled = [self._scaled(run, generation) for run in nearest]
         names = dict.fromkeys(name for run in scaled for name in run)
         phases = {name: median(run[name] for run in scaled if name in run) for name in names}
+        return phases | self._extra_phases(generation)
+
+    def _extra_phases(self, generation: Generation) -> dict[str, float]:
+        """Return the seconds of what is done to frames that are there, guessed where no job has done it."""
+        phases = {}
         for (name, method), amount in _extra(generation).items():
             taken = [
                 run.seconds[name] * amount / run.extra[name, method]

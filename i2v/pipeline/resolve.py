@@ -165,7 +165,7 @@ def _sizes(
     """Return ((width, height) of the video, (width, height) that the model generates)."""
     native = spec.native_area_side
     if request.width is not None and request.height is not None:
-        video = (_even(request.width), _even(request.height))
+        video = (even(request.width), even(request.height))
         side = (request.width * request.height) ** 0.5
         return video, fit_size(*video, min(side, native or side), spec.multiple, "keep")
     area_side = float(request.resolution.removesuffix("p")) if request.resolution else preset.area_side
@@ -177,10 +177,10 @@ def _sizes(
         size = fit_size(*picture_size, area_side, spec.multiple, request.fit, largest)
         return size, size
     generated = fit_size(*picture_size, native, spec.multiple, request.fit)
-    return (_even(generated[0] * area_side / native), _even(generated[1] * area_side / native)), generated
+    return (even(generated[0] * area_side / native), even(generated[1] * area_side / native)), generated
 
 
-def _even(side: float) -> int:
+def even(side: float) -> int:
     """H.264 in 4:2:0 needs even sides."""
     return max(2, 2 * round(side / 2))
 

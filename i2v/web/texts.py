@@ -347,6 +347,12 @@ TEXTS: dict[str, tuple[str, str]] = {
         "还没有作品。生成完成的视频会显示在这里。",
     ),
     "gallery.none": ("No clip matches your search.", "没有符合搜索条件的作品。"),
+    "enhance.smoother": ("Smoother (60 fps)", "更流畅（60 帧）"),
+    "enhance.larger": ("Larger (2×)", "放大 2 倍"),
+    "enhance.done": (
+        "In the queue: a new clip is made of this one, which stays.",
+        "已加入队列：将由这段视频生成一段新视频，原视频保留。",
+    ),
     "gallery.open": ("Open", "打开"),
     "gallery.delete": ("Delete", "删除"),
     "gallery.confirm": ("Delete permanently?", "确定永久删除？"),

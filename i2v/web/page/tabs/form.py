@@ -50,8 +50,8 @@ _SETTLED = {
     "output_fps": "", "upscaler": "",
 }  # fmt: skip
 _ASKED = (
-    "preset", "resolution", "fit", *NUMBERS, "output_fps", "upscaler", "speed", "negative_prompt", "seed", "engine",
-    "device",
+    "preset", "resolution", "fit", *NUMBERS, "output_fps", "upscaler", "speed", "negative_prompt", "seed",
+    "engine", "device",
 )  # fmt: skip
 # Those that are of use only where a capability of the same name says so.
 _OPTIONAL = ("negative_prompt", "guidance_scale", "num_inference_steps", "speed", "seed")
@@ -195,10 +195,9 @@ class Form:
         """Return the widgets that a plan and advice depend on."""
         return [
             self.picture, self.prompt, self.preset, self.engine, self.resolution, self.fit, self.num_frames,
-            self.num_frames_of, self.fps, self.output_fps, self.upscaler, self.num_inference_steps, self.guidance_scale,
-            self.speed,
-            self.device, *self.cropping.widgets(), *self.options.widgets(), *self.pictures.widgets(),
-            *self.added.widgets(),
+            self.num_frames_of, self.fps, self.output_fps, self.upscaler, self.num_inference_steps,
+            self.guidance_scale, self.speed, self.device, *self.cropping.widgets(), *self.options.widgets(),
+            *self.pictures.widgets(), *self.added.widgets(),
         ]  # fmt: skip
 
     def shaped(self) -> list[Any]:

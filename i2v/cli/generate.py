@@ -21,13 +21,16 @@ from i2v.cli.picture_files import read_picture
 from i2v.core.errors import InvalidRequest
 from i2v.core.option_fields import option_fields
 from i2v.core.schema import (
+    MAX_OUTPUT_FPS,
     Fit,
     GenerationRequest,
     InputPicture,
+    Interpolation,
     Keyframe,
     PresetName,
     Resolution,
     Speed,
+    Upscaling,
     shown,
 )
 
@@ -116,6 +119,19 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--width", help=f"pixels, {allowed['width']}; with --height")
     parser.add_argument("--num-frames", help=f"{allowed['num_frames']}; fewer with most models (see below)")
     parser.add_argument("--fps", help=f"frames per second of the video, {allowed['fps']}")
+    parser.add_argument(
+        "--output-fps",
+        help=f"frame rate of the video, up to {MAX_OUTPUT_FPS}: frames between those at --fps are computed",
+    )
+    parser.add_argument(
+        "--interpolation",
+        help=f"how: {', '.join(get_args(Interpolation))} (default: auto, which is motion)",
+    )
+    parser.add_argument(
+        "--upscaler",
+        help=f"what enlarges frames that are smaller than the video: {', '.join(get_args(Upscaling))}"
+        " (default: output.upscaler in the settings)",
+    )
     parser.add_argument("--target-fps", help="frame rate given to the model as a condition (default: --fps)")
     parser.add_argument(
         "--num-inference-steps",

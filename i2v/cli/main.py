@@ -17,6 +17,7 @@ from i2v.cli import (
     bench,
     completion,
     doctor,
+    enhance,
     export,
     finish,
     generate,
@@ -39,8 +40,8 @@ from i2v.core.schema import GenerationRequest
 from i2v.core.signals import stopping
 
 COMMANDS = (
-    generate, batch, finish, serve, jobs, mcp, plan, info, models, doctor, bench, backup, restore, export,
-    import_jobs, completion,
+    generate, batch, enhance, finish, serve, jobs, mcp, plan, info, models, doctor, bench, backup, restore,
+    export, import_jobs, completion,
 )  # fmt: skip
 
 

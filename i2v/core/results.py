@@ -88,6 +88,8 @@ class Result:
         return {
             "path": str(self.path),
             **own["generation"],
+            "video_fps": self.generation.video_fps,
+            "video_frames": self.generation.video_frames,
             "solver": self.solver,
             "unet_evaluations": self.unet_evaluations,
             "seconds": {phase: round(spent, 3) for phase, spent in self.seconds.items()},

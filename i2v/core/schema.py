@@ -44,12 +44,15 @@ Speed = Literal["auto", "exact", "fast"]
 InputRole = Literal["image", "last_image", "keyframe", "motion_mask"]
 UpscalerName = Literal["lanczos", "span", "real-esrgan"]
 Upscaling = Literal["auto", UpscalerName]
+InterpolationName = Literal["motion", "blend"]
+Interpolation = Literal["auto", InterpolationName]
 
 PROMPT_LIMIT = 2000  # characters
 MAX_SEED = 2**32 - 1
 MAX_INPUTS = 16  # pictures besides the image
 MAX_LORAS = 8
 MAX_FRAMES = 3600
+MAX_OUTPUT_FPS = 120
 RANDOM_SEED = -1  # how other programs ask for a seed that is drawn
 
 
@@ -325,8 +328,17 @@ class GenerationRequest(BaseModel):
     num_frames: Annotated[int, Within(1, MAX_FRAMES)] | None = None
     fps: Annotated[int, Within(1, 60)] | None = None
     target_fps: Annotated[int, Within(1, 60)] | None = None
+    output_fps: Annotated[int, Within(1, MAX_OUTPUT_FPS)] | None = Field(
+        default=None, description="the video's frames a second, fps at least: frames between are computed"
+    )
+    interpolation: Interpolation = Field(
+        default="auto", description="how frames between are computed; of use with output_fps alone"
+    )
     num_inference_steps: Annotated[int, Within(1, 200)] | None = None
     guidance_scale: Annotated[float, Within(1, 30)] | None = None
+    upscaler: Upscaling | None = Field(
+        default=None, description="what enlarges frames that are smaller than the video; none: as the server"
+    )
     speed: Speed = "auto"
     seed: Seed = Field(default=None, description=f"{RANDOM_SEED} or none: a random one, which is reported")
     engine: Text = "auto"
@@ -508,7 +520,10 @@ class Generation:
     (`i2v.weights.added_files`); empty: the model's own weights. `story`: the scenes of a clip that is longer
     than the engine makes at once, each with its prompt. It is made in `segments` of `num_frames`, neighbours
     of which have `overlap` frames in common. A `loop` has so many frames twice, at both ends, and shows them
-    once; without an `overlap` it goes there and back. Of both, `made_frames` are shown.
+    once; without an `overlap` it goes there and back. Of both, `made_frames` are shown. With `interpolation`,
+    the video has `output_fps`: frames between those that are generated are computed
+    (`i2v.media.interpolation`). With `source`, the SHA-256 of a clip's file, its frames are taken instead of
+    generated ones: all else says how those were generated.
     """
 
     prompt: str
@@ -538,10 +553,13 @@ class Generation:
     made_frames: int = 0
     overlap: int = 0
     correct_drift: bool = False
+    output_fps: int | None = None
+    interpolation: InterpolationName | None = None
+    source: str = ""
 
     @property
     def total_frames(self) -> int:
-        """How many frames are made, in all segments together."""
+        """How many frames are made and shown, in all segments together."""
         return self.made_frames or self.num_frames
 
     @property
@@ -551,3 +569,13 @@ class Generation:
             return (Segment(0, 0, 0, self.num_frames),)
         scenes = scene_frames([scene.seconds for scene in self.story], self.fps)
         return segments_of(scenes, self.num_frames, self.overlap)
+
+    @property
+    def video_fps(self) -> int:
+        """Frames a second of the video."""
+        return self.output_fps or self.fps
+
+    @property
+    def video_frames(self) -> int:
+        """How many frames the video has: it is as long as what is generated."""
+        return -(-self.total_frames * self.video_fps // self.fps)

@@ -8,7 +8,7 @@ from enum import StrEnum
 class Stage(StrEnum):
     """What is being done to a clip. An engine goes through `CONDITION`, `DENOISE` and `DECODE`.
 
-    Frames are decoded, enlarged and encoded in turns: the last three overlap.
+    Frames are decoded, enlarged, interpolated and encoded in turns: these overlap.
     """
 
     PICTURE = "picture"
@@ -17,4 +17,5 @@ class Stage(StrEnum):
     DENOISE = "denoise"
     DECODE = "decode"
     UPSCALE = "upscale"
+    INTERPOLATE = "interpolate"
     ENCODE = "encode"

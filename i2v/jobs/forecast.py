@@ -13,14 +13,13 @@ from statistics import median
 from i2v.core.results import Result
 from i2v.core.schema import Generation
 from i2v.jobs.model import Job
-from i2v.media.upscale import guessed_seconds
+from i2v.media import interpolation, upscale
 
 NEAREST = 9  # jobs that one is compared with
 FEW = 3  # with fewer, nobody knows how far they spread
 _UNKNOWN_SPREAD = 1.5  # times more or less, then
 _REACH = math.log(1.5)  # runs of so much more or less work are as good as the nearest one
 _LAST = 3  # runs that tell how busy the machine is with other things
-_UPSCALE = "upscale"  # a phase
 # Notices of memory that ran out in the middle of a phase, which was begun again.
 _TRIED_IN_VAIN = ("ladder.condition", "ladder.denoise", "ladder.decode")
 _RESUMED = "story.resumed"  # a notice that an earlier attempt has made some of it
@@ -28,10 +27,13 @@ _RESUMED = "story.resumed"  # a notice that an earlier attempt has made some of 
 
 @dataclass(frozen=True)
 class _Run:
-    """A finished job: its denoising grows as `work` does, all its other phases as `volume`."""
+    """A finished job: its denoising grows as `work` does, all its other phases as `volume`.
+
+    But for those of `extra`, which depend on their method: what each grows with, by phase and method.
+    """
 
     engine: str
-    upscaler: str
+    extra: dict[tuple[str, str], float]
     work: float
     volume: int
     seconds: dict[str, float]  # by phase
@@ -53,8 +55,8 @@ class Forecast:
     Denoising is taken to grow with the operations it needs, the rest with frames and pixels. A job is
     compared with the nearest finished ones of the same engine, phase by phase: their median, so that one that
     ran beside something else does not count. On a CPU a run beside others keeps fewer CPUs busy for longer,
-    so each run is taken as if it had had as many of them as the last ones. For enlarging its frames, those
-    of the same upscaler.
+    so each run is taken as if it had had as many of them as the last ones. For enlarging its frames, and for
+    frames in between, those of the same method.
     """
 
     def __init__(
@@ -82,9 +84,10 @@ class Forecast:
         if phases is None:
             return None
         seconds = sum(phases.values())
-        enlarging = phases.get(_UPSCALE, 0.0)
-        scaled = self._scaled(generation)
-        totals = sorted(sum(run.values()) - run.get(_UPSCALE, 0.0) + enlarging for run in scaled)
+        if generation.source:
+            return Expected(seconds, seconds / _UNKNOWN_SPREAD, seconds * _UNKNOWN_SPREAD)
+        extra = sum(phases.get(name, 0.0) for name in _EXTRA)
+        totals = sorted(sum(run.values()) + extra for run in self._scaled(generation))
         if len(totals) < FEW:
             return Expected(seconds, seconds / _UNKNOWN_SPREAD, seconds * _UNKNOWN_SPREAD)
         quarter = len(totals) // 4
@@ -92,21 +95,26 @@ class Forecast:
 
     def phases(self, generation: Generation) -> dict[str, float] | None:
         """Return the seconds that each phase of `generation` should take, `None` as `seconds` does."""
+        if generation.source:  # no engine is at work
+            return self._extra_phases(generation)
         scaled = self._scaled(generation)
         if not scaled:
             return None
         names = dict.fromkeys(name for run in scaled for name in run)
         phases = {name: median(run[name] for run in scaled if name in run) for name in names}
-        phases.pop(_UPSCALE, None)
-        enlarging = [
-            run.seconds[_UPSCALE] * _volume(generation) / run.volume
-            for run in self._by_nearness(generation)
-            if run.upscaler == generation.upscaler and _UPSCALE in run.seconds
-        ]
-        if enlarging:
-            return phases | {_UPSCALE: median(enlarging[:NEAREST])}
-        guess = guessed_seconds(generation)
-        return phases | {_UPSCALE: guess} if guess else phases
+        return phases | self._extra_phases(generation)
+
+    def _extra_phases(self, generation: Generation) -> dict[str, float]:
+        """Return the seconds of what is done to frames that are there, guessed where no job has done it."""
+        phases = {}
+        for (name, method), amount in _extra(generation).items():
+            taken = [
+                run.seconds[name] * amount / run.extra[name, method]
+                for run in self._by_nearness(generation)
+                if (name, method) in run.extra and name in run.seconds
+            ]
+            phases[name] = median(taken[:NEAREST]) if taken else _EXTRA[name](generation)
+        return phases
 
     def _nearest(self, generation: Generation) -> list[_Run]:
         """Return the runs to compare with: none that is much further off than the nearest one."""
@@ -135,7 +143,7 @@ class Forecast:
         """Return that for one run. `now`: the CPUs that it would keep busy, where that is known."""
         slower = run.busy_cpus / now if run.busy_cpus and now else 1.0
         by_volume = slower * _volume(generation) / run.volume
-        grown = {phase: seconds * by_volume for phase, seconds in run.seconds.items()}
+        grown = {phase: spent * by_volume for phase, spent in run.seconds.items() if phase not in _EXTRA}
         if "denoise" in grown:
             grown["denoise"] = run.seconds["denoise"] * slower * self._work(generation) / run.work
         return grown
@@ -190,7 +198,24 @@ def _run_of(generation: Generation, result: Result, work: Callable[[Generation],
     if any(notice.code == _RESUMED for notice in result.notices):
         return None
     busy = None if result.made_with is None else result.made_with.busy_cpus
-    return _Run(generation.engine, generation.upscaler, work(generation), _volume(generation), phases, busy)
+    return _Run(generation.engine, _extra(generation), work(generation), _volume(generation), phases, busy)
+
+
+# What is done to frames that are decoded, by its phase: what it should take where no job has done it yet.
+_EXTRA: dict[str, Callable[[Generation], float]] = {
+    "upscale": upscale.guessed_seconds,
+    "interpolate": interpolation.guessed_seconds,
+}
+
+
+def _extra(generation: Generation) -> dict[tuple[str, str], float]:
+    """Return what each of them grows with, of those that are done to this clip."""
+    found: dict[tuple[str, str], float] = {}
+    if generation.upscaler != "lanczos":
+        found["upscale", generation.upscaler] = _volume(generation)
+    if generation.interpolation is not None:
+        found["interpolate", generation.interpolation] = interpolation.guessed_seconds(generation)
+    return found
 
 
 def _volume(generation: Generation) -> int:

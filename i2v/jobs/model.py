@@ -47,7 +47,9 @@ FinalStatus = Literal["succeeded", "failed", "cancelled"]
 JobStatus = Literal["queued", "running", FinalStatus]
 StatusFilter = Literal[JobStatus, "finished"]  # the last: whatever came of them
 SortOrder = Literal["newest", "oldest", "starred"]  # the last: those with a star first
-Phase = Literal["queued", "loading", "conditioning", "denoising", "decoding", "encoding"]
+Phase = Literal[
+    "queued", "loading", "conditioning", "denoising", "decoding", "upscaling", "interpolating", "encoding"
+]
 Ending = Literal[FinalStatus, "released", "died", "interrupted"]
 JsonObject = dict[str, object]
 

@@ -96,7 +96,7 @@ class Provenance(BaseModel):
             weights_sha256=weights_sha256,
             plan=to_jsonable_python(plan),
             device=device.name,
-            versions={"python": platform.python_version(), **_versions(used)},
+            versions={"python": platform.python_version(), **versions_of(used)},
             visible_label=visible_label,
         )
 
@@ -211,6 +211,9 @@ class Provenance(BaseModel):
             "loras": [],  # the same
             "story": [],  # the same
             "loop": False,  # the same
+            "output_fps": None,  # the same
+            "interpolation": None,  # the same
+            "source": "",  # the same
             **self.generation,
             "picture": f"sha256 {self.picture_sha256[:16]}",
             "other pictures": ", ".join(f"sha256 {digest[:16]}" for digest in self.inputs_sha256),
@@ -230,7 +233,7 @@ def _names_of(kind: type[Generation] | type[MemoryPlan]) -> tuple[str, ...]:
     return tuple(each.name for each in fields(kind))
 
 
-def _versions(packages: Iterable[str]) -> dict[str, str]:
+def versions_of(packages: Iterable[str]) -> dict[str, str]:
     """Return those that are known: an upscaler may have gone since, which whoever needs it will say."""
     found = {}
     for name in packages:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,9 @@ from i2v.core.errors import ModelUnavailable, Notice
 from i2v.core.schema import Generation, UpscalerName, Upscaling
 
 MIB = 2**20
+TIMES = 4  # both networks' factor
+TILE = 160  # pixels a side that a network reads at a time, of a larger frame: memory does not grow with it
+OVERLAP = 10  # pixels around a tile that are read besides: as far as Real-ESRGAN's authors have it
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +36,7 @@ class Network:
         package: what brings its weights, as pip calls it; `module`: as Python does.
         file: its weights, without the ending.
         extra: what scripts/setup.sh installs it by.
-        held_bytes, pixel_bytes: what it takes once loaded, and for each pixel of the frame that it enlarges.
+        held_bytes, pixel_bytes: what it takes once loaded, and for each pixel that it reads at a time.
         pixel_seconds: for each pixel of a frame, on one core of a server, measured beside other work.
         divisor: frames are made smaller by this before it reads them.
     """
@@ -73,7 +77,7 @@ NETWORKS = {
         "realesrgan-x4plus",
         "real-esrgan",
         held_bytes=290 * MIB,
-        pixel_bytes=13000,
+        pixel_bytes=52000,
         pixel_seconds=5e-5,
         divisor=2,
     ),
@@ -109,7 +113,11 @@ def _has_ncnn() -> bool:
 def bytes_of(generation: Generation) -> int:
     """Return what enlarging the clip's frames takes of the CPU's memory."""
     network = NETWORKS.get(generation.upscaler)
-    return network.held_bytes + network.pixel_bytes * _pixels(generation) if network else 0
+    if network is None:
+        return 0
+    sides = (generation.generated_width, generation.generated_height)
+    read = [min(-(-side // network.divisor), TILE + 2 * OVERLAP) for side in sides]
+    return network.held_bytes + network.pixel_bytes * read[0] * read[1]
 
 
 def guessed_seconds(generation: Generation) -> float:
@@ -166,7 +174,7 @@ class Upscaler:
     def enlarge(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return (n, h, w, 3) frames, larger by what the network makes of them, for (n, H, W, 3), RGB.
 
-        Raises `MemoryError`: SPAN takes about 6 KB for each pixel of a frame, Real-ESRGAN 12 KB.
+        Large ones are read in tiles, which see a little of their neighbours. Raises `MemoryError`.
         """
         return np.stack([self._enlarge(frame) for frame in frames])
 
@@ -174,6 +182,23 @@ class Upscaler:
         if self._divisor > 1:
             height, width = (-(-side // self._divisor) for side in frame.shape[:2])
             frame = np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.LANCZOS))
+        height, width, _ = frame.shape
+        rows, columns = _tiles(height), _tiles(width)
+        if len(rows) * len(columns) == 1:
+            return self._run(frame)
+        large = np.empty((TIMES * height, TIMES * width, 3), np.uint8)
+        for top, bottom in rows:
+            for left, right in columns:
+                above, before = max(0, top - OVERLAP), max(0, left - OVERLAP)
+                read = self._run(frame[above : bottom + OVERLAP, before : right + OVERLAP])
+                own = read[
+                    TIMES * (top - above) : TIMES * (bottom - above),
+                    TIMES * (left - before) : TIMES * (right - before),
+                ]
+                large[TIMES * top : TIMES * bottom, TIMES * left : TIMES * right] = own
+        return large
+
+    def _run(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         height, width, _ = frame.shape
         rgb = self._ncnn.Mat.PixelType.PIXEL_RGB
         pixels = self._ncnn.Mat.from_pixels(np.ascontiguousarray(frame), rgb, width, height)
@@ -186,3 +211,10 @@ class Upscaler:
             raise MemoryError(f"ncnn: {failed}")
         enlarged: NDArray[np.uint8] = np.rint(np.array(large) * 255).clip(0, 255).astype(np.uint8)
         return enlarged.transpose(1, 2, 0)
+
+
+def _tiles(side: int) -> list[tuple[int, int]]:
+    """Return where tiles begin and end on a side of a frame: as few as there can be, of about one size."""
+    count = 1 if side <= TILE + 2 * OVERLAP else -(-side // TILE)
+    edges = [round(side * number / count) for number in range(count + 1)]
+    return list(pairwise(edges))

@@ -1,7 +1,7 @@
 """The end of a clip: frames, and sound, as they were generated become the published video.
 
-Owns what is done to each frame on the way: enlarged by a network, scaled, labelled, encoded. Deliberately
-does not know where they come from: an engine that still works, or the disk.
+Owns what is done to each frame on the way: enlarged by a network, scaled, followed by frames in between,
+labelled, encoded. Deliberately does not know where they come from: an engine that still works, or the disk.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from i2v.core.results import Result
 from i2v.core.schema import Generation, Language
 from i2v.core.stages import Stage
 from i2v.media.image import resize_frames
+from i2v.media.interpolation import Interpolator
 from i2v.media.label import VisibleLabel
 from i2v.media.outputs import OutputTarget
 from i2v.media.sound import Sound
@@ -53,24 +54,44 @@ def deliver(
         InsufficientMemory: `encode.out_of_memory`.
     """
     size = (generation.width, generation.height)
-    label = VisibleLabel(size, generation.fps, marks.visible) if marks.visible else None
+    label = VisibleLabel(size, generation.video_fps, marks.visible) if marks.visible else None
     upscaler = None
     if generation.upscaler != "lanczos":
         with watch.phase(Stage.UPSCALE):
             upscaler = Upscaler(generation.upscaler)
-    with Mp4Writer(output, fps=generation.fps, size=size, tags=marks.tags) as writer:
+    between = None
+    if generation.interpolation is not None:
+        between = Interpolator(generation.interpolation, generation.fps, generation.video_fps)
+    with Mp4Writer(output, fps=generation.video_fps, size=size, tags=marks.tags) as writer:
+
+        def write(frames: NDArray[np.uint8]) -> None:
+            with _booked(watch, Stage.ENCODE):
+                frames = resize_frames(frames, *size)
+                writer.append(label.draw(frames) if label else frames)
+
         for chunk in content:
             if isinstance(chunk, Sound):
                 writer.add_sound(chunk)
                 continue
             if upscaler is not None:
                 with _booked(watch, Stage.UPSCALE):
-                    chunk = upscaler.enlarge(chunk)
-            with _booked(watch, Stage.ENCODE):
-                chunk = resize_frames(chunk, *size)
-                writer.append(label.draw(chunk) if label else chunk)
+                    chunk = resize_frames(upscaler.enlarge(chunk), *size)
+            for frames in _timed(between.add(chunk), watch) if between else (chunk,):
+                write(frames)
+        for frames in _timed(between.end(), watch) if between else ():
+            write(frames)
         with _booked(watch, Stage.ENCODE):
             return writer.finish().path
+
+
+def _timed(frames: Iterator[NDArray[np.uint8]], watch: Stopwatch) -> Iterator[NDArray[np.uint8]]:
+    """Pass frames on, with the time that they take to be computed booked."""
+    while True:
+        with _booked(watch, Stage.INTERPOLATE):
+            frame = next(frames, None)
+        if frame is None:
+            return
+        yield frame
 
 
 def publish_kept(

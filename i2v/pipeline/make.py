@@ -257,7 +257,7 @@ class _Clip:
 
     def _made(self, events: Iterator[Made], handle: Callable[[Made], None]) -> Iterator[Content]:
         self.has_begun = True
-        if self.plan.generation.upscaler != "lanczos":
+        if self.plan.generation.upscaler != "lanczos" or self.plan.generation.interpolation is not None:
             events = _frame_by_frame(events)
         for event in events:
             handle(event)

@@ -15,7 +15,15 @@ from i2v.core.engine_spec import EngineSpec, Preset
 from i2v.core.errors import InvalidRequest, Notice
 from i2v.core.prompt_syntax import notices_on_syntax
 from i2v.core.schedules import evaluations
-from i2v.core.schema import MAX_SEED, Generation, GenerationRequest, MotionMask, Upscaling
+from i2v.core.schema import (
+    MAX_OUTPUT_FPS,
+    MAX_SEED,
+    Generation,
+    GenerationRequest,
+    InterpolationName,
+    MotionMask,
+    Upscaling,
+)
 from i2v.media.image import DEFAULT_LIMITS, fit_size
 from i2v.media.upscale import NETWORKS, choose_upscaler
 from i2v.pipeline.checks import check_keyframes, check_request
@@ -43,7 +51,8 @@ def resolve(
         picture_size: (width, height) of the upright picture in pixels.
         draw: gives the seed where the request has none.
         certificates: what fast sampling is proven for with these weights; `None` where nobody looked.
-        upscaling: what the settings want; a network is used where it is installed and frames are enlarged.
+        upscaling: what the settings want, where the request says nothing; a network is used where it is
+            installed and frames are enlarged.
     Raises:
         InvalidRequest: as `check_request` and `check_keyframes` do, and for a `crop` that leaves too little.
     """
@@ -54,6 +63,7 @@ def resolve(
     preset = spec.presets.get(request.preset) or presets[request.preset]
     (width, height), (generated_width, generated_height) = _sizes(request, spec, preset, picture_size)
     fps = request.fps or preset.fps
+    output_fps, interpolation = _between(request, fps)
     generation = Generation(
         prompt=request.prompt,
         negative_prompt=_negative_prompt(request, spec),
@@ -75,6 +85,8 @@ def resolve(
         crop=crop,
         checkpoint=request.checkpoint.strip(),
         loras=request.loras,
+        output_fps=output_fps,
+        interpolation=interpolation,
     )
     check_keyframes(generation)
     generation = with_loop(with_story(generation, request, spec), request, spec)
@@ -93,7 +105,7 @@ def resolve(
     notices = (*understood, *on_speed)
     generation = replace(generation, speed=speed)
     if _scales_up(generation):
-        upscaler, missing = choose_upscaler(upscaling)
+        upscaler, missing = choose_upscaler(request.upscaler or upscaling)
         generation, notices = replace(generation, upscaler=upscaler), (*notices, *missing)
     return generation, (*_resolve_notices(request, spec, generation), *notices)
 
@@ -123,6 +135,17 @@ def _target_fps(request: GenerationRequest, spec: EngineSpec, fps: int) -> int:
     return request.target_fps or min(max(fps, low), high)
 
 
+def _between(request: GenerationRequest, fps: int) -> tuple[int | None, InterpolationName | None]:
+    """Return the video's frame rate and how frames between are computed; nothing where there are none."""
+    wanted = request.output_fps
+    if wanted is None or wanted == fps:
+        return None, None
+    if wanted < fps:
+        allowed = f"a whole number from {fps} to {MAX_OUTPUT_FPS}"
+        raise InvalidRequest("request.invalid", field="output_fps", value=str(wanted), allowed=allowed)
+    return wanted, "motion" if request.interpolation == "auto" else request.interpolation
+
+
 def _speed(
     request: GenerationRequest,
     spec: EngineSpec,
@@ -149,7 +172,7 @@ def _sizes(
     """Return ((width, height) of the video, (width, height) that the model generates)."""
     native = spec.native_area_side
     if request.width is not None and request.height is not None:
-        video = (_even(request.width), _even(request.height))
+        video = (even(request.width), even(request.height))
         side = (request.width * request.height) ** 0.5
         return video, fit_size(*video, min(side, native or side), spec.multiple, "keep")
     area_side = float(request.resolution.removesuffix("p")) if request.resolution else preset.area_side
@@ -161,10 +184,10 @@ def _sizes(
         size = fit_size(*picture_size, area_side, spec.multiple, request.fit, largest)
         return size, size
     generated = fit_size(*picture_size, native, spec.multiple, request.fit)
-    return (_even(generated[0] * area_side / native), _even(generated[1] * area_side / native)), generated
+    return (even(generated[0] * area_side / native), even(generated[1] * area_side / native)), generated
 
 
-def _even(side: float) -> int:
+def even(side: float) -> int:
     """H.264 in 4:2:0 needs even sides."""
     return max(2, 2 * round(side / 2))
 

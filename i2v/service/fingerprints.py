@@ -16,11 +16,23 @@ def fingerprint(
     """Return a digest of all that was asked for, the pictures included."""
     later = {
         name
-        for name in ("inputs", "crop", "device", "checkpoint", "loras", "story", "loop")
+        for name in (
+            "inputs",
+            "crop",
+            "device",
+            "checkpoint",
+            "loras",
+            "story",
+            "loop",
+            "output_fps",
+            "upscaler",
+        )
         if not getattr(request, name)
     }
     if not request.story:
         later.add("correct_drift")
+    if request.interpolation == "auto":
+        later.add("interpolation")
     fields = request.model_dump(exclude=later)  # as before there were any
     digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
     digest.update(picture)

@@ -3,8 +3,8 @@ them.
 
 Owns the folder of inputs while the service runs: the names in it, how a file gets its name, and who may
 take it away. A picture `NAME.picture` has its thumbnail `NAME.jpg` beside it; NAME is the SHA-256 of what
-was uploaded. Earlier versions wrote `JOB.png` for each job, which is read in the same way. What is in the
-files is `decoder`'s business.
+was uploaded. A clip that a job enhances lies there as `NAME.clip`, in the same way. Earlier versions wrote
+`JOB.png` for each job, which is read as a picture is. What is in the files is `decoder`'s business.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from i2v.media.decoder import DecodedFile, decode_to_file, read_picture, read_pn
 from i2v.media.image import ImageLimits
 
 SUFFIX = ".picture"
+CLIP_SUFFIX = ".clip"  # of a video that is to be enhanced
 
 log = logging.getLogger(__name__)
 

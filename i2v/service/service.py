@@ -48,6 +48,7 @@ from i2v.media.video.animation import MAX_FRAMES, AnimationFormat, read_animatio
 from i2v.service.advice import limits
 from i2v.service.batches import Batches
 from i2v.service.clip_settings import ClipSettings, settings_of
+from i2v.service.enhancing import Enhancements
 from i2v.service.executor import Executor
 from i2v.service.fingerprints import fingerprint
 from i2v.service.fitted import fitted_picture
@@ -113,6 +114,7 @@ class Service:
         )
         self.webhooks = Webhooks(settings, store.deliveries)
         self.metrics = Metrics(settings, store, executor, self.webhooks)
+        self._enhancements = Enhancements(settings, store, self._inputs, self._readiness, self._accept)
         self._retention = Retention(
             settings.storage, store.owned, self._own_bytes, self._inputs.bytes_of, self.library.delete
         )
@@ -236,6 +238,16 @@ class Service:
         self._executor.wake()
         return job
 
+    def enhance(self, job_id: str, fields: JsonObject) -> Job:
+        """Accept a job that makes a better clip of a finished one.
+
+        Whoever may look and submit may ask for it. fields: of `EnhanceRequest`.
+        Raises `InvalidRequest` (`request.*`; `job.*` where there is no clip), and as `submit` does.
+        """
+        job = self._enhancements.submit(job_id, fields)
+        self._executor.wake()
+        return job
+
     def _decode(self, picture: bytes) -> NewInput:
         with _turn(self._decoding):
             return self._inputs.decode(picture, ImageLimits.of(self._settings.image))
@@ -320,7 +332,7 @@ class Service:
         Raises `InvalidRequest` (`job.too_long_to_export`) too.
         """
         job = self._store.get(job_id)
-        frames = 0 if job.generation is None else job.generation.total_frames
+        frames = 0 if job.generation is None else job.generation.video_frames
         if frames > MAX_FRAMES:
             raise InvalidRequest("job.too_long_to_export", id=job.id, frames=frames, allowed=MAX_FRAMES)
         return read_from_video(job, lambda path: read_animation(path, kind))

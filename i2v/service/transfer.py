@@ -29,7 +29,7 @@ from i2v.media.decoder import decode_to_file, thumbnail_of
 from i2v.media.image import ImageLimits
 from i2v.media.outputs import OutputFile, publish
 from i2v.service.backup import OnProgress, video_name
-from i2v.service.inputs import SUFFIX
+from i2v.service.inputs import CLIP_SUFFIX, SUFFIX
 from i2v.service.job_files import examine_video, find_video
 
 KIND = "i2v-jobs"
@@ -93,6 +93,8 @@ def export_jobs(
                 details.write_text(dump(asdict(PortableJob.of(job))))
                 writer.add(f"jobs/{job.id}.json", details)
                 for name in job.inputs:
+                    if name.endswith(CLIP_SUFFIX):  # what was made of it is there
+                        continue
                     if f"inputs/{name}" not in writer.files:
                         writer.add(f"inputs/{name}", settings.inputs / name)
                 if job.id in videos and not writer.add(video_name(job.id), videos[job.id]):
@@ -183,7 +185,7 @@ class _Taking:
             here = self._store.imports.find(job.id)
         if here is not None:
             return False
-        inputs = tuple(self._picture(name) for name in job.inputs)
+        inputs = tuple(self._picture(name) for name in job.inputs if not name.endswith(CLIP_SUFFIX))
         outputs = self._settings.output.directory.absolute()
         outputs.mkdir(parents=True, exist_ok=True)
         part = outputs / f".{secrets.token_hex(16)}.part.mp4"

@@ -17,6 +17,7 @@ from i2v.core.errors import I2VError, InvalidRequest
 from i2v.core.settings import Settings
 from i2v.jobs.model import Job, JsonObject
 from i2v.media.image import Inspection
+from i2v.service.enhancing import enhancement_of
 from i2v.service.service import PlanSummary, Service
 from i2v.web.one_time import OneTime
 
@@ -93,6 +94,8 @@ class AppContext:
         Raises as `submit` does, and `InvalidRequest` (`job.unknown`, `job.no_thumbnail`).
         """
         job = await run_sync(self.service.own, job_id)
+        if job.generation is not None and job.generation.source:
+            return await self.enhance(str(job.request.get("source_job", "")), enhancement_of(job))
         pictures = []
         for name in job.inputs:
             picture = await self.look(partial(self.service.picture, job, name))
@@ -105,6 +108,10 @@ class AppContext:
         asked = {name: value for name, value in job.request.items() if name not in left}
         asked |= fields or {}
         return await self.submit(asked, pictures[0], others=pictures[1:], picture_name=job.picture_name)
+
+    async def enhance(self, job_id: str, fields: JsonObject) -> Job:
+        """See `Service.enhance`."""
+        return await _admitted(self._submissions, partial(self.service.enhance, job_id, fields))
 
     async def submitted(self, call: Callable[[], Job]) -> Job:
         """Run what submits a job in another way."""

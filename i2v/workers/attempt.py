@@ -29,6 +29,7 @@ from i2v.media.unpublished import KEEP_DAYS, FrameRecorder, find_kept, kept_noti
 from i2v.memory.plan import measure_free
 from i2v.pipeline.delivery import publish_kept
 from i2v.pipeline.engines import EngineCache
+from i2v.pipeline.enhance import delivered, enhance_clip, source_of
 from i2v.pipeline.make import ClipEvent, Output, check_output, make_clip
 from i2v.pipeline.plan import ClipPlan, plan_again
 from i2v.pipeline.stages import Stopwatch
@@ -126,6 +127,8 @@ class Attempt:
 
     def _make(self, job: Job, generation: Generation) -> Result:
         self._say(at_start(Stage.LOAD))
+        if generation.source:
+            return self._enhance(job, generation)
         meter, watch = Meter(generation), Stopwatch()
         checkpoints = Checkpoints(self._settings.unpublished, job.id)
         output = Output(OutputFile(Path(job.output)), self._recorder, checkpoints, {JOB_TAG: tag_of(job)})
@@ -143,6 +146,17 @@ class Attempt:
         with self._recorder, checkpoints:
             result = make_clip(plan, pictures, output, self._cache, self._settings, show, watch)
         return replace(result, notices=(*known, *result.notices))
+
+    def _enhance(self, job: Job, generation: Generation) -> Result:
+        """Make the video of the clip that the service has kept for the job; no engine is needed."""
+        source = source_of(self._settings.inputs / job.inputs[-1])
+        target = OutputFile(Path(job.output))
+        check_output(target, with_sound=source.video.sound is not None)
+        meter = Meter(delivered(generation, source.video))
+        result = enhance_clip(
+            source, generation, target, {JOB_TAG: tag_of(job)}, lambda event: self._say(meter.read(event))
+        )
+        return replace(result, notices=(*self._notices, *result.notices))
 
     def _plan(self, job: Job, generation: Generation) -> ClipPlan:
         """Return the plan that was made at submission, or another one where that does not hold any more."""

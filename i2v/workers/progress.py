@@ -21,8 +21,8 @@ from i2v.core.schema import Generation
 from i2v.core.stages import Stage
 from i2v.engines.base import Conditioned, Decoded, Denoised, Sounded, SteppedDown
 from i2v.jobs.model import Phase, Progress
+from i2v.media import interpolation, upscale
 from i2v.media.preview import encode_preview
-from i2v.media.upscale import guessed_seconds
 from i2v.pipeline.make import ClipEvent, Loaded
 from i2v.pipeline.segments import SegmentBegun
 
@@ -100,7 +100,8 @@ class Meter:
             return _within(Stage.DENOISE, 0, total) if total else self._decoding(frames)
         if isinstance(event, Denoised):
             left = self._seconds_each(event.step) * (event.total - event.step + _TAIL * event.total)
-            left += guessed_seconds(self._generation)
+            left += upscale.guessed_seconds(self._generation)
+            left += interpolation.guessed_seconds(self._generation)
             preview = self._preview(event.preview)
             if event.step < event.total:
                 return _within(Stage.DENOISE, event.step, event.total, left, preview)
@@ -116,7 +117,8 @@ class Meter:
     def _decoding(self, frames: int, left: float | None = None, preview: bytes | None = None) -> Progress:
         """Return how far decoding is; it begins earlier where nothing is denoised."""
         begin = BEGIN[Stage.DECODE if self._generation.num_inference_steps else Stage.DENOISE]
-        return _within(Stage.DECODE, self._decoded, frames, left, preview, begin)
+        progress = _within(Stage.DECODE, self._decoded, frames, left, preview, begin)
+        return replace(progress, phase=_slowest(self._generation)) if self._decoded else progress
 
     def _seconds_each(self, done: int) -> float:
         """Return what each of the steps or frames that are `done` in this phase has taken."""
@@ -153,6 +155,13 @@ class ProgressLog:
         if progress.eta_seconds is not None:
             words.append(f"about {progress.eta_seconds:.0f} s left")
         return ", ".join(words)
+
+
+def _slowest(generation: Generation) -> Phase:
+    """Return the word for what is done to each frame, by what takes the most time of it."""
+    if generation.upscaler != "lanczos":
+        return "upscaling"
+    return "decoding" if generation.interpolation is None else "interpolating"
 
 
 def _small(event: Decoded) -> NDArray[np.uint8]:

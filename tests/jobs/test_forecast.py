@@ -14,6 +14,7 @@ from i2v.core.schema import Generation
 from i2v.jobs.forecast import Forecast as AnyForecast
 from i2v.jobs.model import Progress
 from i2v.jobs.store import JobStore
+from i2v.media import interpolation
 from i2v.media.upscale import guessed_seconds
 from i2v.memory.model import denoising_work
 from tests.rehearsal import stage, submit
@@ -86,6 +87,22 @@ def test_enlarging_takes_what_it_took_by_the_same_upscaler_and_all_else_what_the
     assert forecast.phases(like(num_inference_steps=5)) == pytest.approx(
         {"picture": 0, "condition": 0, "denoise": 1, "decode": 1, "encode": 0}
     )
+
+
+def test_frames_in_between_take_what_they_took_by_the_same_method() -> None:
+    smooth = {"output_fps": 24, "interpolation": "motion"}
+    generation, result = run(1, 1, **smooth)
+    measured = (generation, replace(result, seconds={**result.seconds, "interpolate": 3.0}))
+    asked = like(**smooth, width=128, height=128)
+    ratio = interpolation.guessed_seconds(asked) / interpolation.guessed_seconds(generation)
+    assert Forecast([measured]).phases(asked) == pytest.approx(
+        {"picture": 0, "condition": 0, "denoise": 1, "decode": 1, "encode": 0, "interpolate": 3 * ratio}
+    )
+    faded = replace(asked, interpolation="blend")
+    phases = Forecast([measured]).phases(faded)
+    assert phases is not None
+    assert phases["interpolate"] == interpolation.guessed_seconds(faded), "not known, so guessed"
+    assert "interpolate" not in (Forecast([measured]).phases(like()) or {})
 
 
 def test_a_job_starts_when_those_before_it_have_ended(tmp_path: Path) -> None:

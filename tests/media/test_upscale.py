@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from i2v.core.errors import ModelUnavailable
+from i2v.core.schema import Generation
 from i2v.media import upscale
 from i2v.media.image import resize_frames
 from i2v.media.upscale import NETWORKS, Upscaler, is_installed
@@ -99,6 +100,45 @@ def test_frames_of_any_size_are_enlarged_each_for_itself(name: str, width: int, 
     np.testing.assert_array_equal(both[1:], upscaler.enlarge(frames[1:]))
 
 
+@pytest.mark.parametrize(("width", "height"), [(180, 50), (181, 100), (400, 333)])
+def test_large_frames_are_read_in_tiles_that_see_their_neighbours(
+    width: int, height: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+
+    def blurred(self: object, frame: Frames) -> Frames:
+        """Enlarge as a network does that looks at nine pixels around each."""
+        read.append(frame.shape[0] * frame.shape[1])
+        soft = Image.fromarray(frame).filter(ImageFilter.BoxBlur(upscale.OVERLAP - 1))
+        return np.asarray(soft).repeat(4, axis=0).repeat(4, axis=1)
+
+    monkeypatch.setattr(Upscaler, "_run", blurred)
+    upscaler = Upscaler.__new__(Upscaler)
+    upscaler._divisor = 1
+    frame = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    np.testing.assert_array_equal(upscaler.enlarge(frame[None])[0], blurred(None, frame))
+    assert max(read[:-1]) <= (upscale.TILE + 2 * upscale.OVERLAP) ** 2
+
+
+def test_memory_of_large_frames_is_that_of_a_tile(generation: Generation) -> None:
+    sizes = [(100, 80), (720, 480), (1280, 720)]
+    small, large, huge = (
+        upscale.bytes_of(replace(generation, upscaler="span", generated_width=width, generated_height=height))
+        for width, height in sizes
+    )
+    assert small < large == huge == NETWORKS["span"].held_bytes + 6000 * 180**2
+
+
+@needs("span")
+def test_tiles_change_a_frame_by_next_to_nothing(original: Frames, monkeypatch: pytest.MonkeyPatch) -> None:
+    span, frames = Upscaler("span"), original[None, :200, :200]
+    tiled = span.enlarge(frames)
+    monkeypatch.setattr(upscale, "TILE", 4096)
+    difference = np.abs(span.enlarge(frames).astype(int) - tiled)
+    assert difference.mean() < 0.05
+    assert difference.max() < 24
+
+
 @needs("span")
 def test_lack_of_memory_is_reported_and_survived() -> None:
     script = """
@@ -106,7 +146,7 @@ import resource, numpy as np
 from i2v.media.upscale import Upscaler
 span = Upscaler("span")
 held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (held + 2**28, -1))
+resource.setrlimit(resource.RLIMIT_AS, (held + 2**26, -1))
 try:
     span.enlarge(np.zeros((1, 512, 512, 3), np.uint8))
 except MemoryError as error:

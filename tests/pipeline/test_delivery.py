@@ -45,6 +45,25 @@ def test_kept_frames_become_the_very_file_that_they_would_have_been(
     assert [notice.code for notice in result.notices] == ["unpublished.published"]
 
 
+def test_frames_in_between_are_computed_of_what_was_kept_too(tmp_path: Path, generation: Generation) -> None:
+    """Kept are the frames as they were generated: there are fewer of them, and they are smaller."""
+    smooth = replace(generation, output_fps=24, interpolation="blend", width=192, height=128)
+    kept = keep(tmp_path / "kept", smooth)
+    assert kept.path.stat().st_size < 4 * 96 * 64 * 3 + 2000
+    result = publish_kept(kept, OutputFile(tmp_path / "again.mp4"))
+    watch = Stopwatch()
+    content = [make_frames(4, SIZE), make_sound(0.5)]
+    plain = deliver(content[:1], smooth, MARKS, OutputFile(tmp_path / "plain.mp4"), watch)
+    loud = deliver(content, smooth, MARKS, OutputFile(tmp_path / "loud.mp4"), Stopwatch())
+    assert result.path.read_bytes() == plain.read_bytes()
+    info, sound = probe(plain), probe(loud).sound
+    assert (info.num_frames, info.fps, info.duration, info.width) == (12, 24, 0.5, 192)
+    assert sound is not None
+    assert sound.duration == pytest.approx(0.5, abs=0.05)
+    assert watch.seconds["interpolate"] > 0
+    assert (result.to_dict()["video_frames"], result.to_dict()["video_fps"]) == (12, 24)
+
+
 def test_a_sound_is_published_with_the_frames_also_when_it_was_kept(
     tmp_path: Path, generation: Generation
 ) -> None:

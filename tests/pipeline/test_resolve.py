@@ -219,6 +219,47 @@ def test_frames_are_enlarged_by_what_is_wanted_and_installed(
     assert (native.upscaler, notices) == ("lanczos", ()), "nothing is enlarged"
 
 
+def test_a_request_chooses_what_enlarges_its_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("i2v.media.upscale.is_installed", lambda name: True)
+    asked = GenerationRequest.parse({"prompt": "pan", "resolution": "512p", "upscaler": "span"})
+    generation, _ = resolve(asked, ALONE, load_presets(), PHOTO, upscaling="lanczos")
+    assert generation.upscaler == "span"
+
+
+@pytest.mark.parametrize(
+    ("fields", "settled"),
+    [
+        ({}, (None, None)),
+        ({"interpolation": "blend"}, (None, None)),
+        ({"output_fps": 8}, (None, None)),
+        ({"output_fps": 24}, (24, "motion")),
+        ({"output_fps": "60", "interpolation": "blend"}, (60, "blend")),
+    ],
+)
+def test_frames_in_between_are_settled(fields: dict[str, object], settled: tuple[object, object]) -> None:
+    request = GenerationRequest.parse({"prompt": "pan", "fps": 8, **fields})
+    generation, notices = resolve(request, ALONE, load_presets(), PHOTO)
+    assert (generation.output_fps, generation.interpolation) == settled
+    assert notices == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "allowed"),
+    [
+        ({"output_fps": 7}, "output_fps", "a whole number from 8 to 120"),
+        ({"output_fps": 121}, "output_fps", "a whole number from 1 to 120"),
+        ({"interpolation": "magic"}, "interpolation", "one of 'auto', 'motion' or 'blend'"),
+        ({"upscaler": "magic"}, "upscaler", "one of 'auto', 'lanczos', 'span' or 'real-esrgan'"),
+    ],
+)
+def test_what_cannot_be_done_to_frames_is_refused(
+    fields: dict[str, object], field: str, allowed: str
+) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        resolve(GenerationRequest.parse({"prompt": "pan", "fps": 8, **fields}), ALONE, load_presets(), PHOTO)
+    assert (caught.value.params["field"], caught.value.params["allowed"]) == (field, allowed)
+
+
 def test_what_an_engine_does_not_take_stands_in_no_generation() -> None:
     """Presets have numbers for all; what nothing reads has the value that says so."""
     can = Capabilities(

@@ -15,6 +15,7 @@ from i2v.core.schema import Generation
 from i2v.core.stages import Stage
 from i2v.engines.base import Conditioned, Decoded, Denoised, Event, Sounded
 from i2v.jobs.model import Progress
+from i2v.media import interpolation
 from i2v.media.upscale import guessed_seconds
 from i2v.workers.progress import LINE_SECONDS, PHASES, PREVIEW_SHARE, Meter, ProgressLog, at_start
 
@@ -100,6 +101,18 @@ def test_enlarging_the_frames_is_counted_as_it_usually_takes(generation: Generat
         plain + guessed_seconds(replace(generation, upscaler="real-esrgan")), abs=0.01
     )
     assert enlarged > plain
+
+
+def test_frames_in_between_are_counted_and_named(generation: Generation) -> None:
+    smooth = replace(generation, output_fps=60, interpolation="motion")
+    plain, reported = (read(each, Clock(), [1, 1, 1, 1], pace=10) for each in (generation, smooth))
+    assert plain[1].eta_seconds is not None
+    assert reported[1].eta_seconds == pytest.approx(
+        plain[1].eta_seconds + interpolation.guessed_seconds(smooth), abs=0.01
+    )
+    assert [each.phase for each in reported][-5:] == ["decoding", *["interpolating"] * 3, "encoding"]
+    enlarged = read(replace(smooth, upscaler="span"), Clock(), [2, 2], pace=10)
+    assert enlarged[-2].phase == "upscaling"
 
 
 def test_a_slow_preview_is_made_seldom(generation: Generation, monkeypatch: pytest.MonkeyPatch) -> None:

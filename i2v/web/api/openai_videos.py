@@ -27,6 +27,7 @@ from i2v.web.problems import Problem, Refusal, openai_problems, problem_of
 from i2v.weights import is_available
 
 REFERENCE = "input_reference"
+MAX_EXPONENT = 6
 POLL_HEADERS = {"openai-poll-after-ms": "1000"}
 _STATUS: dict[JobStatus, Literal["queued", "in_progress", "completed", "failed"]] = {
     "queued": "queued", "running": "in_progress", "succeeded": "completed",
@@ -102,6 +103,13 @@ _THEIRS: dict[str, JsonSchema] = {
     "model": {"type": "string", "description": "one of /v1/models; left out: the one chosen by itself"},
     "seconds": {"type": ["string", "number"], "description": "length of the clip"},
     "size": {"type": "string", "pattern": "^[0-9]+x[0-9]+$"},
+    "enable_frame_interpolation": {"type": "boolean", "description": "vLLM-Omni's: a higher output_fps"},
+    "frame_interpolation_exp": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": MAX_EXPONENT,
+        "description": "fps times 2 to the power of it; 1 if left out",
+    },
 }
 _CREATE: JsonSchema = {
     "required": True,
@@ -125,7 +133,8 @@ async def create_video(request: Request) -> Video:
     context = AppContext.of(request)
     try:
         fields, picture = await _read_creation(request)
-        spec = await context.engine(str(fields.get("engine", "auto"))) if "seconds" in fields else None
+        asks = fields.keys() & {"seconds", "enable_frame_interpolation"}
+        spec = await context.engine(str(fields.get("engine", "auto"))) if asks else None
         return _video(await context.submit(_in_our_words(fields, spec, context), picture))
     except InvalidRequest as error:
         raise Refusal(_in_their_words(problem_of(error))) from error
@@ -242,7 +251,7 @@ def _reference(fields: JsonObject) -> bytes:
 
 
 def _in_our_words(fields: JsonObject, spec: EngineSpec | None, context: AppContext) -> JsonObject:
-    """Return the fields of a `GenerationRequest`; `spec` is the engine of a request with `seconds`."""
+    """Return the fields of a `GenerationRequest`; `spec` is the engine of a request that depends on it."""
     words = dict(fields)
     if (size := words.pop("size", None)) is not None:
         match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", str(size))
@@ -251,6 +260,8 @@ def _in_our_words(fields: JsonObject, spec: EngineSpec | None, context: AppConte
             raise InvalidRequest("request.invalid", field="size", value=shown(size), allowed=allowed)
         words |= {"width": int(match[1]), "height": int(match[2])}
     if spec is not None:
+        words |= _interpolation(words, spec, context)
+    if spec is not None and "seconds" in words:
         if "num_frames" in words:
             allowed = "left out where num_frames is given"
             value = shown(words["seconds"])
@@ -265,6 +276,24 @@ def _in_our_words(fields: JsonObject, spec: EngineSpec | None, context: AppConte
             )
         words["num_frames"] = can.nearest(round(frames))
     return words
+
+
+def _interpolation(words: JsonObject, spec: EngineSpec, context: AppContext) -> JsonObject:
+    """Take vLLM-Omni's words for frames in between out of `words`, and return ours."""
+    wanted = words.pop("enable_frame_interpolation", None)
+    exponent = words.pop("frame_interpolation_exp", 1)
+    if str(wanted).lower() not in ("true", "false", "none"):
+        field, allowed = "enable_frame_interpolation", "true or false"
+        raise InvalidRequest("request.invalid", field=field, value=shown(wanted), allowed=allowed)
+    if str(wanted).lower() != "true" or "output_fps" in words:
+        return {}
+    if isinstance(exponent, bool) or str(exponent) not in map(str, range(1, MAX_EXPONENT + 1)):
+        field, allowed = "frame_interpolation_exp", f"a whole number from 1 to {MAX_EXPONENT}"
+        raise InvalidRequest("request.invalid", field=field, value=shown(exponent), allowed=allowed)
+    preset = str(words.get("preset", "standard"))
+    presets = context.service.presets(spec)
+    fps = words.get("fps", presets.get(preset, presets["standard"]).fps)
+    return {"output_fps": round(_positive(fps, "fps")) * 2 ** int(str(exponent))}
 
 
 def _in_their_words(problem: Problem) -> Problem:

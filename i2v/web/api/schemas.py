@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from starlette.requests import Request
 
 from i2v.core.engine_spec import Capabilities, EngineSpec, Preset
+from i2v.core.enhancement import EnhanceRequest
 from i2v.core.messages import hint
 from i2v.core.schema import MAX_FRAMES, MAX_INPUTS, MAX_LORAS, GenerationRequest, InputRole
 from i2v.core.story import MAX_SCENES, MAX_SECONDS
@@ -437,5 +438,9 @@ SUBMISSION: JsonSchema = {
 PLANNED: JsonSchema = {
     "required": True,
     "content": {JSON: {"schema": body_schema({}, {"picture_size": PICTURE_SIZE})}},
+}
+ENHANCEMENT: JsonSchema = {
+    "required": True,
+    "content": {JSON: {"schema": EnhanceRequest.model_json_schema()}},
 }
 EVENT: JsonSchema = {"type": "object", "properties": {"event": _TEXT, "id": _TEXT, "data": _TEXT}}

@@ -19,6 +19,7 @@ from i2v.web.api.charsets import check_query
 from i2v.web.api.events import Seen, event_stream, is_final, watch
 from i2v.web.api.intake import read_json, read_submission
 from i2v.web.api.schemas import (
+    ENHANCEMENT,
     EVENT,
     MAX_PICTURE_SIDE,
     PLANNED,
@@ -171,6 +172,19 @@ async def retry_job(request: Request, response: Response, job_id: str) -> Accept
 async def rerun_job(request: Request, response: Response, job_id: str) -> AcceptedBody:
     """Make a new job of what a job asked for, with a new seed: also of one that has succeeded."""
     job = await AppContext.of(request).submit_again(job_id)
+    return await accepted(job, request, response)
+
+
+@router.post(
+    "/jobs/{job_id}/enhance",
+    status_code=202,
+    responses=problems(403, 404, 409, 410, 413, 415, 422, 429, 503, 507),
+    openapi_extra={"requestBody": ENHANCEMENT},
+    tags=["jobs"],
+)
+async def enhance_job(request: Request, response: Response, job_id: str) -> AcceptedBody:
+    """Make a new job of a finished clip: larger, with frames in between, or both. The clip itself stays."""
+    job = await AppContext.of(request).enhance(job_id, await read_json(request))
     return await accepted(job, request, response)
 
 

@@ -12,12 +12,15 @@ from types import MappingProxyType
 
 from i2v.core.schema import Language
 from i2v.jobs.library import MAX_TAG
-from i2v.jobs.model import Job, JobPage
+from i2v.jobs.model import Job, JobPage, JsonObject
+from i2v.pipeline.enhance import MAX_SIDE
 from i2v.service.job_files import VideoProblem
 from i2v.web.page import panels
 from i2v.web.page.allowed import Allows, everything
 from i2v.web.texts import text
 
+SMOOTH_FPS = 60  # of a clip that is made smoother
+ENHANCEMENTS: Mapping[str, JsonObject] = {"smoother": {"output_fps": SMOOTH_FPS}, "larger": {"scale": 2}}
 MAX_TAGS = 40  # that have buttons
 NO_TAGS: Mapping[str, int] = MappingProxyType({})
 NO_PROBLEMS: Mapping[str, VideoProblem] = MappingProxyType({})
@@ -164,12 +167,23 @@ def _card(job: Job, language: Language, problem: VideoProblem | None, has_trash:
         _button("delete", job.id, text("gallery.delete", language), asks) if allows("delete", job) else ""
     )
     star = panels.star(job, language) if allows("star", job) else ""
+    acts = enhancements(job, allows) if problem is None else ()
+    better = "".join(_button(act, job.id, text(f"enhance.{act}", language)) for act in acts)
     return (
         f'<li class="i2v-clip" aria-label="{prompt}">{thumb}'
         f'<p class="i2v-clip-prompt" title="{prompt}">{prompt}</p><p class="i2v-subdued">{facts}</p>'
         f'{_tags_of(job)}<div class="i2v-acts">{star}'
-        f"{_button('open', job.id, text('gallery.open', language))}{download}{delete}</div></li>"
+        f"{_button('open', job.id, text('gallery.open', language))}{download}{better}{delete}</div></li>"
     )
+
+
+def enhancements(job: Job, allows: Allows = everything) -> tuple[str, ...]:
+    """Return the names of `ENHANCEMENTS` that make a better clip of this one."""
+    ran = job.generation
+    if ran is None or not allows("enhance", None):
+        return ()
+    is_of_use = {"smoother": ran.video_fps < SMOOTH_FPS, "larger": 2 * max(ran.width, ran.height) <= MAX_SIDE}
+    return tuple(name for name in ENHANCEMENTS if is_of_use[name])
 
 
 def _tags_of(job: Job) -> str:

@@ -82,7 +82,7 @@ def _facts(ran: Generation, language: Language) -> dict[str, str]:
     return {
         "prompt": ran.prompt,
         "size": f"{ran.width} x {ran.height}",
-        "length": text("result.length.value", language, frames=ran.total_frames, fps=ran.fps),
+        "length": text("result.length.value", language, frames=ran.video_frames, fps=ran.video_fps),
         "steps": str(ran.num_inference_steps),
         "guidance": str(ran.guidance_scale),
         "seed": str(ran.seed),

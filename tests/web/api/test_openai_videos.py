@@ -165,12 +165,38 @@ def test_what_litellm_sends_is_understood(house: House) -> None:
         assert session.delete(f"{videos}/{each['id']}", timeout=60).json()["deleted"]
 
 
+@pytest.mark.parametrize(
+    ("fields", "output_fps"),
+    [
+        ({"enable_frame_interpolation": True}, 16),
+        ({"enable_frame_interpolation": "true", "frame_interpolation_exp": "2", "fps": "10"}, 40),
+        ({"enable_frame_interpolation": False, "frame_interpolation_exp": 2}, None),
+        ({"enable_frame_interpolation": True, "output_fps": 30}, 30),
+    ],
+)
+def test_frames_in_between_are_asked_for_in_vllm_omnis_words(
+    house: House, fields: Any, output_fps: int | None
+) -> None:
+    body = {"prompt": "waves", "input_reference": data_url(house.picture), **fields}
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    response = requests.post(f"{house.url}/v1/videos", json=body, headers=headers, timeout=60)
+    assert response.status_code == 200, response.text
+    made = house.service.get(response.json()["id"]).generation
+    assert made is not None
+    assert made.output_fps == output_fps
+    house.service.cancel(response.json()["id"])
+
+
 @pytest.mark.parametrize(("fields", "code", "param"), [
     ({"size": "wide"}, "request.invalid", "size"),
     ({"seconds": "long"}, "request.invalid", "seconds"), ({"seconds": 10_000}, "request.invalid", "seconds"),
     ({"seconds": 500}, "request.invalid", "seconds"),
     ({"seconds": 1, "num_frames": 8}, "request.invalid", "seconds"),
-    ({"enable_frame_interpolation": True}, "request.unknown_field", "enable_frame_interpolation"),
+    ({"enable_frame_interpolation": "often"}, "request.invalid", "enable_frame_interpolation"),
+    ({"enable_frame_interpolation": True, "frame_interpolation_exp": 0}, "request.invalid",
+     "frame_interpolation_exp"),
+    ({"enable_frame_interpolation": True, "frame_interpolation_exp": 6}, "request.invalid", "output_fps"),
+    ({"frame_interpolation_scale": 0.5}, "request.unknown_field", "frame_interpolation_scale"),
     ({"model": "sora-2"}, "request.unknown_engine", "model"),
     ({"flow_shift": 5}, "request.unknown_field", "flow_shift"),
     ({"input_reference": {"file_id": "file-1"}}, "request.missing_field", "input_reference"),

@@ -20,6 +20,7 @@ from i2v.core.engine_spec import ANY_STEPS, EngineSpec, FrameCounts
 from i2v.core.file_names import cleaned
 from i2v.core.schema import MAX_SEED, Fit, Language, PresetName, Resolution, Speed
 from i2v.jobs.model import JsonObject
+from i2v.media.upscale import NETWORKS, is_installed
 from i2v.web.page.prompt_helper import is_helped, prompt_helper
 from i2v.web.page.starting_points import prompt_menu
 from i2v.web.page.tabs.added import AddedFields, Names
@@ -44,12 +45,17 @@ from i2v.web.page.tabs.widgets import (
 from i2v.web.page.uploads import read_upload
 from i2v.web.texts import TEXTS, text
 
+OUTPUT_RATES = (24, 25, 30, 48, 50, 60, 120)  # frames per second that videos usually have
 NUMBERS = ("num_frames", "fps", "num_inference_steps", "guidance_scale")
 # What a request that was made elsewhere settles, and what its silence means.
 _SETTLED = {
     "prompt": "", "preset": "standard", "resolution": "", "negative_prompt": "", "speed": "auto",
+    "output_fps": "", "upscaler": "",
 }  # fmt: skip
-_ASKED = ("preset", "resolution", "fit", *NUMBERS, "speed", "negative_prompt", "seed", "engine", "device")
+_ASKED = (
+    "preset", "resolution", "fit", *NUMBERS, "output_fps", "upscaler", "speed", "negative_prompt", "seed",
+    "engine", "device",
+)  # fmt: skip
 # What may be typed instead of a resolution: width and height.
 _EXACT_SIZE = re.compile(r"(\d{1,5})\s*[xX×*]\s*(\d{1,5})")
 # Those that are of use only where a capability of the same name says so.
@@ -137,6 +143,19 @@ class Form:
         self.fps = labels.of(
             Slider(1, 60, 8, step=1, buttons=[], elem_id="i2v-fps"), label="fps.label", info="fps.help"
         )
+        self.output_fps = labels.of(
+            Dropdown(_rates("en"), value="", elem_id="i2v-output-fps"),
+            _rates,
+            label="output_fps.label",
+            info="output_fps.help",
+        )
+        networks = [name for name in NETWORKS if is_installed(name)]
+        self.upscaler = labels.of(
+            Dropdown(_upscalers(networks)("en"), value="", visible=bool(networks), elem_id="i2v-upscaler"),
+            _upscalers(networks),
+            label="upscaler.label",
+            info="upscaler.help",
+        )
         self.num_inference_steps = labels.of(
             Slider(10, 100, 50, step=1, buttons=[], elem_id="i2v-steps"),
             label="num_inference_steps.label",
@@ -183,9 +202,9 @@ class Form:
         """Return the widgets that a plan and advice depend on."""
         return [
             self.picture, self.prompt, self.preset, self.engine, self.resolution, self.fit, self.num_frames,
-            self.num_frames_of, self.fps, self.num_inference_steps, self.guidance_scale, self.speed,
-            self.device, *self.cropping.widgets(), *self.options.widgets(), *self.pictures.widgets(),
-            *self.added.widgets(), *self.story.widgets(),
+            self.num_frames_of, self.fps, self.output_fps, self.upscaler, self.num_inference_steps,
+            self.guidance_scale, self.speed, self.device, *self.cropping.widgets(), *self.options.widgets(),
+            *self.pictures.widgets(), *self.added.widgets(), *self.story.widgets(),
         ]  # fmt: skip
 
     def shaped(self) -> list[Any]:
@@ -199,7 +218,7 @@ class Form:
     def kept(self) -> list[Any]:
         """Return the widgets, but for the picture, that are brought back with a job or a clip's settings."""
         known = [self.engine, *self.shaped(), *self.options.widgets(), *self.cropping.widgets()]
-        known += [*self.added.fields(), *self.story.widgets()]
+        known += [*self.added.fields(), *self.story.widgets(), self.output_fps, self.upscaler]
         return list(dict.fromkeys(known))
 
     def inputs(self) -> set[Any]:
@@ -300,6 +319,10 @@ class Form:
     def filled(self, fields: Mapping[str, object], spec: EngineSpec) -> Updates:
         """Return the widgets as the fields of a request to `spec` have them, but for numbers and seed."""
         settled = {name: fields.get(name, silence) for name, silence in _SETTLED.items()}
+        rate = settled["output_fps"]
+        settled["output_fps"] = str(rate) if rate in OUTPUT_RATES else ""
+        if settled["upscaler"] != "lanczos" and not _is_here(settled["upscaler"]):
+            settled["upscaler"] = ""
         filled = {getattr(self, name): value for name, value in settled.items()}
         filled |= self.added.filled(fields) | self.story.filled(fields)
         filled |= self.cropping.filled(fields.get("crop"))
@@ -364,6 +387,24 @@ def _one_of(frames: FrameCounts, numbers: Mapping[str, object]) -> int | None:
 
 def _named(family: str, names: object) -> Choices:
     return lambda language: [(text(f"{family}.{name}", language), name) for name in get_args(names)]
+
+
+def _rates(language: Language) -> list[tuple[str, str]]:
+    named = [(text("output_fps.value", language, fps=fps), str(fps)) for fps in OUTPUT_RATES]
+    return [(text("output_fps.same", language), ""), *named]
+
+
+def _is_here(upscaler: object) -> bool:
+    return upscaler in NETWORKS and is_installed(str(upscaler))
+
+
+def _upscalers(networks: Sequence[str]) -> Choices:
+    """Return the choices where these networks are installed."""
+    return lambda language: [
+        (text("upscaler.server", language), ""),
+        (text("upscaler.lanczos", language), "lanczos"),
+        *((NETWORKS[name].title, name) for name in networks),
+    ]
 
 
 def _resolutions(language: Language) -> list[tuple[str, str]]:

@@ -267,6 +267,8 @@ class GalleryTab:
             updates[self._shared.opened] = Opened(job=action.id)
         elif action.act == "rerun_picked":
             updates[self.message] = await self._rerun(action.picked, self._shared.language_of(values))
+        elif action.act in gallery_panels.ENHANCEMENTS:
+            updates[self.message] = await self._enhance(action, self._shared.language_of(values))
         elif action.act == "tag":
             looking.tag, looking.cursors = "" if looking.tag == action.text else action.text, ()
         elif action.act == "older":
@@ -317,6 +319,14 @@ class GalleryTab:
                 break
         line = panels.plain(text("gallery.rerun.done", language, count=count)) if count else ""
         return line + trouble
+
+    async def _enhance(self, action: Action, language: Language) -> str:
+        """Ask for a better clip of one; return what there is to say."""
+        try:
+            await self._context.enhance(action.id, dict(gallery_panels.ENHANCEMENTS[action.act]))
+        except I2VError as error:
+            return panels.error(error.to_dict(), language)
+        return panels.plain(text("enhance.done", language))
 
     async def take_settings(self, values: Values) -> Updates:
         """Hand the settings of a clip that was dropped to the first tab."""

@@ -20,6 +20,7 @@ from i2v.core.errors import I2VError, InvalidRequest
 from i2v.jobs.model import JsonObject
 from i2v.web.api.events import POLL_SECONDS, is_final
 from i2v.web.page import panels
+from i2v.web.page.gallery_panels import ENHANCEMENTS
 from i2v.web.page.tabs.filling import Filling
 from i2v.web.page.tabs.form import NUMBERS, Form, draw_seed
 from i2v.web.page.tabs.live import DISK_SECONDS, follow
@@ -115,6 +116,8 @@ class GenerateTab:
             [own.stored, own.name],
             **QUIET,
         )
+        screen.smoother.click(self.smoother, here, shared.remembered, **QUIET)
+        screen.larger.click(self.larger, here, shared.remembered, **QUIET)
         screen.takes.click(self.act_on_take, {self.view}, **QUIET)
         screen.status.click(self.star, {self.view}, **QUIET)
         screen.carry_on.click(self.carry_on, {self.view, form.picture}, form.picture, **QUIET)
@@ -330,6 +333,26 @@ class GenerateTab:
         for seed in seeds:
             asked = {**fields, **(seed if spec.capabilities.seed else {})}
             yield (await self._context.submit(asked, picture, others=others, picture_name=name)).id
+
+    async def smoother(self, values: Values) -> Any:
+        """Ask for frames in between in a new clip of the one that is shown."""
+        return await self._enhance(values, "smoother")
+
+    async def larger(self, values: Values) -> Any:
+        """Ask for a larger clip of the one that is shown."""
+        return await self._enhance(values, "larger")
+
+    async def _enhance(self, values: Values, name: str) -> Any:
+        """Turn to the job that makes the better clip; return what the browser is to keep."""
+        view: Showing = values[self.view]
+        try:
+            job = await self._context.enhance(view.job, dict(ENHANCEMENTS[name]))
+        except I2VError as error:  # the clip was deleted, or the queue is full
+            view.turn_to(view.job, error=error.to_dict())
+            return gr.skip()
+        view.takes = (*view.takes, job.id)[-MAX_TAKES:]
+        view.turn_to(job.id)
+        return asdict(replace(self._shared.remembered_of(values), job=job.id, takes=view.takes))
 
     async def cancel(self, values: Values) -> str:
         view: Showing = values[self.view]

@@ -16,7 +16,9 @@ from i2v.jobs.model import Job
 from i2v.service.job_files import video_problem
 from i2v.web.api.events import is_final
 from i2v.web.page import panels, takes_panels
+from i2v.web.page.allowed import allows
 from i2v.web.page.framing import Framing, first_frame
+from i2v.web.page.gallery_panels import enhancements
 from i2v.web.page.tabs.widgets import UNPLAYABLE, Labels, Updates, acting_html
 from i2v.web.texts import text
 
@@ -37,12 +39,16 @@ class Screen:
         with gr.Row(visible=False, equal_height=True, elem_id="i2v-again") as self.again:
             self.same_seed = labels.of(gr.Button(min_width=140, elem_id="i2v-same-seed"), value="same_seed")
             self.variation = labels.of(gr.Button(min_width=140, elem_id="i2v-variation"), value="variation")
+            self.smoother = labels.of(
+                gr.Button(min_width=140, elem_id="i2v-smoother"), value="enhance.smoother"
+            )
+            self.larger = labels.of(gr.Button(min_width=140, elem_id="i2v-larger"), value="enhance.larger")
             self.carry_on = labels.of(gr.Button(min_width=140, elem_id="i2v-carry-on"), value="carry_on")
         self.takes = acting_html("i2v-takes")
         self.result = gr.HTML(elem_id="i2v-result")
 
     def widgets(self) -> list[Any]:
-        again = [self.again, self.same_seed, self.variation, self.carry_on]
+        again = [self.again, self.same_seed, self.variation, self.smoother, self.larger, self.carry_on]
         return [self.frame, self.status, self.cancel, *again, self.takes, self.result]
 
     def of(self, job: Job | None, language: Language, framing: Framing | None = None) -> Updates:
@@ -55,12 +61,16 @@ class Screen:
         done = job.status == "succeeded"
         problem = video_problem(job) if done else None
         spec = None if job.generation is None else self._engines.get(job.generation.engine)
+        is_there = done and problem is None
+        better = enhancements(job, allows) if is_there else ()
         seeds = gr.update(visible=spec is None or spec.capabilities.seed)
         return self._with(
             {
                 self.same_seed: seeds,
                 self.variation: seeds,
-                self.carry_on: gr.update(visible=done and problem is None),
+                self.smoother: gr.update(visible="smoother" in better),
+                self.larger: gr.update(visible="larger" in better),
+                self.carry_on: gr.update(visible=is_there),
                 self.frame: panels.video(job, language, problem) if done else panels.given(job),
                 self.status: panels.ending(job, language, problem),
                 self.again: gr.update(visible=done or spec is None or spec.capabilities.seed),

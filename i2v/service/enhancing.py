@@ -1,0 +1,132 @@
+"""Jobs that make something better of a finished clip: submitted by the id of the job that made it.
+
+Owns what happens before such a job is in the queue: the clip is read, every number is settled, and the file
+is kept for the job beside the pictures of others, so that deleting the first job takes nothing from this one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from i2v.core.enhancement import EnhanceRequest
+from i2v.core.errors import EncodeError, InvalidRequest, not_stored
+from i2v.core.file_names import facts_of
+from i2v.core.log_context import current_request_id
+from i2v.core.settings import Settings
+from i2v.core.users import current_user
+from i2v.jobs.model import Job, JsonObject, Submission, new_job_id
+from i2v.jobs.store import JobStore
+from i2v.media.decoder import DecodedFile, thumbnail_of
+from i2v.media.outputs import OutputName
+from i2v.media.video import check_ffmpeg, read_poster
+from i2v.pipeline.enhance import Source, read_source, resolve_enhancement
+from i2v.service.inputs import CLIP_SUFFIX, Inputs, NewInput
+from i2v.service.job_files import check_video
+from i2v.service.readiness import Readiness
+from i2v.service.rights import check_role, quota_of
+
+# Of the first job's request, what the new one says by itself.
+_ANEW = ("inputs", *EnhanceRequest.model_fields)
+
+Accept = Callable[[Submission, OutputName], Job]
+
+log = logging.getLogger(__name__)
+
+
+class Enhancements:
+    """For one service; threads share it."""
+
+    def __init__(
+        self, settings: Settings, store: JobStore, inputs: Inputs, readiness: Readiness, accept: Accept
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._inputs = inputs
+        self._readiness = readiness
+        self._accept = accept
+
+    def submit(self, job_id: str, fields: JsonObject) -> Job:
+        """Accept a job for the clip of another one; see `Service.enhance`."""
+        submitted = datetime.now()
+        check_role("make")
+        request, user = EnhanceRequest.parse(fields), current_user()
+        job = self._store.get(job_id)
+        self._readiness.check()
+        self._store.check_room(None if user is None else user.name, quota_of(user))
+        source = self._read(job)
+        upscaling = self._settings.output.upscaler
+        ran = job.generation or source.generation
+        generation, notices = resolve_enhancement(request, source, ran, upscaling)
+        check_ffmpeg(source.video.sound is not None)
+        asked = {name: value for name, value in job.request.items() if name not in _ANEW}
+        asked |= request.model_dump(mode="json", exclude_none=True) | {"source_job": job.id}
+        new = self._keep(source)
+        try:
+            submission = Submission(
+                request=asked,
+                generation=generation,
+                notices=notices,
+                input=job.input,
+                other_inputs=(new.name,),
+                output="",
+                fingerprint=hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest(),
+                request_id=current_request_id() or None,
+                user=None if user is None else user.name,
+                quota=quota_of(user),
+                picture_name=job.picture_name,
+            )
+            names = OutputName.of(
+                self._settings.output, submitted, facts_of(generation, submission.picture_name)
+            )
+            made = self._inputs.accept([new], lambda: self._accept(submission, names))
+        finally:
+            new.close()
+        log.info("job %s: accepted, of the clip of job %s", made.id, job.id)
+        return made
+
+    def _read(self, job: Job) -> Source:
+        path = check_video(job)
+        try:
+            return read_source(path)
+        except EncodeError as error:
+            if error.code != "encode.broken":
+                raise
+            check_video(job)  # it may have gone meanwhile
+            reason = error.params["reason"]
+            raise InvalidRequest("job.video_broken", id=job.id, path=str(path), reason=reason) from error
+
+    def _keep(self, source: Source) -> NewInput:
+        """Return the clip as a file of the folder of inputs that has no name yet, with its first frame."""
+        video, folder = source.video, self._settings.inputs
+        part = folder / f"{source.sha256}-{new_job_id()}.part"
+        new = NewInput(f"{source.sha256}{CLIP_SUFFIX}", DecodedFile((video.width, video.height), ()), part)
+        try:
+            thumbnail_of(part).write_bytes(read_poster(video.path))
+            _link_or_copy(video.path, part)
+        except OSError as error:
+            new.close()
+            raise not_stored(folder, error) from error
+        except BaseException:
+            new.close()
+            raise
+        return new
+
+
+def enhancement_of(job: Job) -> JsonObject:
+    """Return the fields of the `EnhanceRequest` that such a job was submitted with."""
+    return {name: job.request[name] for name in EnhanceRequest.model_fields if name in job.request}
+
+
+def _link_or_copy(path: Path, part: Path) -> None:
+    """Have the file under a second name; on another disk, a copy."""
+    try:
+        os.link(path, part)
+    except OSError:
+        shutil.copyfile(path, part)

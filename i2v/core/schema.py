@@ -32,6 +32,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from i2v.core.crop import Crop, CropPart
 from i2v.core.errors import InvalidRequest, printable
+from i2v.core.sound import Track, TrackField
 
 Fit = Literal["keep", "crop", "pad"]
 PresetName = Literal["quick", "standard", "high", "extreme"]
@@ -289,6 +290,7 @@ class GenerationRequest(BaseModel):
     options: OptionValues = Field(
         default_factory=dict, description="what only the chosen engine has; its fields stand with the model"
     )
+    sound: TrackField = None
     gradient_checkpointing: bool = False
     device: DeviceId = Field(default=None, description="the server's device to run on, as in GET /devices")
 
@@ -443,7 +445,8 @@ class Generation:
     gaps filled. `crop` is the part of each picture that is used, `None` for all of it; `fit` is about that.
     `strength` is the part of the steps that are made, the last ones: below 1 they begin with noised frames
     instead of noise (diffusers' name for it). `checkpoint` and `loras` are names in the folders of such files
-    (`i2v.weights.added_files`); empty: the model's own weights.
+    (`i2v.weights.added_files`); empty: the model's own weights. `sound` is how the sound file is used that
+    came with the request, `None` where none did.
     """
 
     prompt: str
@@ -468,3 +471,4 @@ class Generation:
     strength: float = 1.0
     checkpoint: str = ""
     loras: tuple[Lora, ...] = ()
+    sound: Track | None = None

@@ -45,6 +45,7 @@ class Provenance(BaseModel):
         picture_sha256: of the upright picture's pixels, so that re-saving it losslessly changes nothing.
         inputs_sha256: the same of the pictures besides it (`Generation.inputs`).
         weights_sha256: of the model's files.
+        sound_md5: of the samples of the sound file that came with the request, "" where none did.
         checkpoint_sha256, loras_sha256: of the files that `Generation` names; of a folder, of its files' own.
         plan, device: how and where it was begun; the job tells where it went on by a lesser plan, or
             could not compile.
@@ -60,6 +61,7 @@ class Provenance(BaseModel):
     size: dict[str, JsonValue]
     picture_sha256: str
     inputs_sha256: list[str] = []
+    sound_md5: str = ""
     weights_sha256: str
     checkpoint_sha256: str = ""
     loras_sha256: list[str] = []

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from PIL import Image
 
@@ -32,6 +33,7 @@ from i2v.pipeline.delivery import Content, Marks, deliver, publish_kept
 from i2v.pipeline.engines import EngineCache, LoadedEngine
 from i2v.pipeline.ladder import MemoryLadder
 from i2v.pipeline.plan import ClipPlan
+from i2v.pipeline.soundtrack import SILENCE, Soundtrack, prepare_soundtrack
 from i2v.pipeline.stages import StageBooks, Stopwatch
 
 # What may go well the next moment: the encoder was killed, the folder was moved while it wrote.
@@ -49,11 +51,13 @@ class Output:
     Attributes:
         recorder: copies frames that take long to make, in case that only the clip's end fails.
         tags: metadata of the video, besides where it comes from.
+        track: the file that was kept of the sound that goes beside the frames (`Generation.sound`).
     """
 
     target: OutputTarget
     recorder: FrameRecorder | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    track: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -84,11 +88,13 @@ def make_clip(
     failed: all are decoded first, unless it failed before the engine began. `on_event` may raise to cancel.
     """
     watch = watch or Stopwatch()
-    check_output(output.target, plan.spec.capabilities.sound)
+    check_output(output.target, plan.has_sound)
     if not plan.generation.num_inference_steps:
         output = replace(output, recorder=None)  # made again sooner than kept: gigabytes of large frames
     ladder = MemoryLadder(plan.spec, plan.generation, plan.device, settings.engine)
     notices = [*plan.notices, *(notice for picture in pictures for notice in picture.notices)]
+    with watch.phase(Stage.PICTURE):
+        soundtrack = prepare_soundtrack(plan.generation, output.track)
 
     def handle(event: ClipEvent) -> None:
         notices.extend(event.notices)
@@ -99,7 +105,7 @@ def make_clip(
             for event in cache.prepare(plan, ladder):
                 handle(event)
             added = find_files(plan.generation, plan.spec, settings.models)
-        provenance = describe(plan, pictures, cache.current(), settings.output, added)
+        provenance = describe(plan, pictures, cache.current(), settings.output, added, soundtrack)
         handle(Loaded(provenance))
         with watch.phase(Stage.PICTURE):
             inputs, fitting = fit_inputs(plan, pictures)
@@ -109,7 +115,7 @@ def make_clip(
         books = StageBooks(plan.spec, plan.generation, engine.plan, watch)
         with closing(engine.generate(plan.generation, inputs, ladder)) as events:
             marks = mark(plan.spec, provenance, settings.output, output.tags)
-            clip = _Clip(plan, output, marks, books, watch, notices, engine, provenance.versions)
+            clip = _Clip(plan, output, marks, books, watch, notices, engine, provenance.versions, soundtrack)
             return clip.publish(books.follow(events), handle)
 
 
@@ -125,6 +131,7 @@ def describe(
     loaded: LoadedEngine,
     output: OutputSettings,
     added: Added = NOTHING_ADDED,
+    soundtrack: Soundtrack = SILENCE,
 ) -> Provenance:
     """Return where the clip will have come from, settled before its first frame."""
     provenance = Provenance.of(
@@ -139,7 +146,11 @@ def describe(
     )
     versions = {**provenance.versions, "ffmpeg": ffmpeg_version()}
     loras = [file.sha256 for file in added.loras]
-    more = {"checkpoint_sha256": added.checkpoint_sha256, "loras_sha256": loras}
+    more = {
+        "checkpoint_sha256": added.checkpoint_sha256,
+        "loras_sha256": loras,
+        "sound_md5": soundtrack.track_md5,
+    }
     return provenance.model_copy(update={"kernels": loaded.engine.kernels, "versions": versions, **more})
 
 
@@ -201,14 +212,14 @@ class _Clip:
     notices: list[Notice]
     engine: Engine
     versions: dict[str, str]
+    soundtrack: Soundtrack
     has_begun: bool = False
     is_whole: bool = False  # all that the engine makes has come
 
     def publish(self, events: Iterator[Event], handle: Callable[[Event], None]) -> Result:
         """Encode what the engine makes as it comes. Where only that fails, it is kept for a retry."""
         recorder, generation = self.output.recorder, self.plan.generation
-        has_sound = self.plan.spec.capabilities.sound
-        with recorder.begin(generation, has_sound) if recorder is not None else nullcontext():
+        with recorder.begin(generation, self.plan.has_sound) if recorder is not None else nullcontext():
             content = self._made(events, handle)
             try:
                 path = deliver(content, generation, self.marks, self.output.target, self.watch)
@@ -232,6 +243,7 @@ class _Clip:
 
     def _made(self, events: Iterator[Event], handle: Callable[[Event], None]) -> Iterator[Content]:
         self.has_begun = True
+        own: Sound | None = None
         if self.plan.generation.upscaler != "lanczos":
             events = _frame_by_frame(events)
         for event in events:
@@ -241,10 +253,12 @@ class _Clip:
                     self.output.recorder.append(event.frames)
                 yield event.frames
             elif isinstance(event, Sounded):
-                sound = Sound(event.samples, event.sample_rate)
-                if self.output.recorder is not None:
-                    self.output.recorder.append_sound(sound)
-                yield sound
+                own = Sound(event.samples, event.sample_rate)
+        sound = self.soundtrack.with_own(own)
+        if sound is not None:
+            if self.output.recorder is not None:
+                self.output.recorder.append_sound(sound)
+            yield sound
         self.is_whole = True
 
     def _publish_kept(self, content: Iterator[Content], recorder: FrameRecorder, error: Exception) -> Result:

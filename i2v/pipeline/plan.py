@@ -38,6 +38,11 @@ class ClipPlan:
     memory: Planned
     notices: tuple[Notice, ...] = ()
 
+    @property
+    def has_sound(self) -> bool:
+        """Whether the clip may have sound."""
+        return self.spec.capabilities.sound or self.generation.sound is not None
+
 
 class ClipPlanner:
     """Plans clips by one set of settings; threads share it."""

@@ -73,6 +73,7 @@ def resolve(
         crop=crop,
         checkpoint=request.checkpoint.strip(),
         loras=request.loras,
+        sound=request.sound,
     )
     check_keyframes(generation)
     options, understood = options.completed(generation)

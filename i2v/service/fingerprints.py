@@ -15,7 +15,9 @@ def fingerprint(
 ) -> str:
     """Return a digest of all that was asked for, the pictures included."""
     later = {
-        name for name in ("inputs", "crop", "device", "checkpoint", "loras") if not getattr(request, name)
+        name
+        for name in ("inputs", "crop", "device", "checkpoint", "loras", "sound")
+        if not getattr(request, name)
     }
     fields = request.model_dump(exclude=later)  # as before there were any
     digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())

@@ -121,10 +121,11 @@ class Attempt:
     def _make(self, job: Job, generation: Generation) -> Result:
         self._say(at_start(Stage.LOAD))
         meter, watch = Meter(generation), Stopwatch()
-        output = Output(OutputFile(Path(job.output)), self._recorder, {JOB_TAG: tag_of(job)})
+        track = None if job.track is None else self._settings.inputs / job.track
+        output = Output(OutputFile(Path(job.output)), self._recorder, {JOB_TAG: tag_of(job)}, track)
         check_output(output.target)
         with watch.phase(Stage.PICTURE):
-            pictures = [_read_picture(self._settings.inputs / name) for name in job.inputs]
+            pictures = [_read_picture(self._settings.inputs / name) for name in job.pictures]
         plan = self._plan(job, generation)
         known = list(self._notices)
 

@@ -71,6 +71,7 @@ def test_gaps_stay_gaps_and_choices_have_the_published_defaults() -> None:
         "inputs": (),
         "checkpoint": "",
         "loras": (),
+        "sound": None,
         "options": {},
         "speed": "auto",
         "gradient_checkpointing": False,

@@ -67,7 +67,7 @@ class JobBody(BaseModel):
     result: JsonObject | None = Field(
         description="path, video_url, seed, width, height, generated_width, generated_height, num_frames,"
         " fps, target_fps, num_inference_steps, guidance_scale, prompt, negative_prompt, fit, engine, inputs,"
-        " checkpoint, loras, speed, options, upscaler, solver, unet_evaluations (what was really run),"
+        " checkpoint, loras, sound, speed, options, upscaler, solver, unet_evaluations (what was really run),"
         " seconds (by phase),"
         " stages ({name, seconds, bytes, estimated_bytes}: memory at the most, null where not measured),"
         " made_with ({device, dtype, kernels, versions}; null of an earlier version's clip) and notices"
@@ -329,6 +329,8 @@ def form_schema(
     options["description"] = f"a JSON object, as text: {fields['options']['description']}"
     properties["crop"] = {**_TEXT, "description": f"{fields['crop']['description']}: 0.1,0,0.9,1 or 16:9"}
     properties["loras"] = {**_TEXT, "description": f"{fields['loras']['description']}: ink:0.8, soft"}
+    sound = f"a JSON object, as text: {fields['sound']['description']}"
+    properties["sound"] = {**_TEXT, "contentMediaType": "application/json", "description": sound}
     del properties["inputs"]  # a form has each picture as a file
     return {**schema, "properties": {**properties, "options": options}}
 
@@ -352,9 +354,16 @@ WEBHOOK_TEXT: JsonSchema = {
     "contentMediaType": "application/json",
     "description": f"a JSON object of url, events and secret, as text: {WEBHOOK['description']}",
 }
+_SOUND_WORDS = "a sound that goes beside the frames: MP3, M4A, WAV, FLAC or Ogg"
+SOUND_TEXT: JsonSchema = {
+    "type": "string",
+    "contentEncoding": "base64",
+    "description": f"{_SOUND_WORDS}, as base64",
+}
 _OTHER_ROLES = [role for role in get_args(InputRole) if role != "image"]
 _OTHER_FILES: dict[str, JsonSchema] = {
-    "last_image": {**IMAGE_FILE, "description": "the file of the last_image, for models that take one"}
+    "last_image": {**IMAGE_FILE, "description": "the file of the last_image, for models that take one"},
+    "sound_file": {**IMAGE_FILE, "description": _SOUND_WORDS},
 }
 _KEYFRAME_FILES: JsonSchema = {
     "^keyframe_[1-9][0-9]{0,3}$": {
@@ -402,7 +411,13 @@ SUBMISSION: JsonSchema = {
         },
         JSON: {
             "schema": body_schema(
-                {"image": IMAGE_TEXT}, {"image_name": _IMAGE_NAME, "inputs": INPUTS, "webhook": WEBHOOK}
+                {"image": IMAGE_TEXT},
+                {
+                    "image_name": _IMAGE_NAME,
+                    "inputs": INPUTS,
+                    "sound_file": SOUND_TEXT,
+                    "webhook": WEBHOOK,
+                },
             )
         },
     },

@@ -28,6 +28,7 @@ from i2v.web.page.tabs.own_presets import OwnPresets
 from i2v.web.page.tabs.picture_field import picture_field
 from i2v.web.page.tabs.pictures import MorePictures
 from i2v.web.page.tabs.showing import Place
+from i2v.web.page.tabs.sound import SoundFields
 from i2v.web.page.tabs.widgets import (
     Choices,
     Dropdown,
@@ -96,6 +97,7 @@ class Form:
             self.engine = self.cards.engine
         self.pictures = MorePictures(labels)
         self.added = AddedFields(labels, names)
+        self.sound = SoundFields(labels)
         # Where a prompt is written: the batch adds its own.
         self.prompts: list[Any] = [self.prompt]
         # What makes no sense without a seed: the tab adds its own.
@@ -192,11 +194,11 @@ class Form:
     def kept(self) -> list[Any]:
         """Return the widgets, but for the picture, that are brought back with a job or a clip's settings."""
         known = [self.engine, *self.shaped(), *self.options.widgets(), *self.cropping.widgets()]
-        known += self.added.fields()
+        known += self.added.fields() + self.sound.fields()
         return list(dict.fromkeys(known))
 
     def inputs(self) -> set[Any]:
-        return {*self.settings(), self.negative_prompt, self.seed}
+        return {*self.settings(), self.negative_prompt, self.seed, *self.sound.widgets()}
 
     def errors(self) -> dict[Place, Any]:
         """Return where it is said that something is wrong with a field, by the field."""
@@ -206,7 +208,8 @@ class Form:
         """Return what stands where an error may be said: it is mended when that is something else."""
         if place in ("picture", "prompt"):
             return values[getattr(self, place)]
-        return [values[widget] for widget in (*self.settings(), self.negative_prompt, self.seed)]
+        more = (self.negative_prompt, self.seed, *self.sound.widgets())
+        return [values[widget] for widget in (*self.settings(), *more)]
 
     def engine_named(self, values: Values) -> str:
         """Return the name of the engine that is chosen, "auto" for that of the settings."""
@@ -232,6 +235,7 @@ class Form:
         given |= self.added.given(values, spec)
         if inputs := self.pictures.given(values, spec):
             given["inputs"] = inputs
+        given |= self.sound.given(values)
         return {"prompt": (values[self.prompt] or "") if can.prompt != "none" else "", **given}
 
     def choices(
@@ -289,7 +293,7 @@ class Form:
         """Return the widgets as the fields of a request to `spec` have them, but for numbers and seed."""
         settled = {name: fields.get(name, silence) for name, silence in _SETTLED.items()}
         filled = {getattr(self, name): value for name, value in settled.items()}
-        filled |= self.added.filled(fields)
+        filled |= self.added.filled(fields) | self.sound.filled(fields)
         filled |= self.cropping.filled(fields.get("crop"))
         device = fields.get("device")
         filled[self.device] = device if device in self._devices() else ""

@@ -146,8 +146,8 @@ class GenerateTab:
             event.then(self.outlook.look, everything, seen, **QUIET)
         self.brought_back.change(
             filling.bring_back_picture,
-            shared.here() | {self.brought_back, form.picture, *form.pictures.widgets()},
-            [form.picture, *form.pictures.fields()],
+            shared.here() | {self.brought_back, form.picture, *form.pictures.widgets(), form.sound.file},
+            [form.picture, *form.pictures.fields(), form.sound.file],
             **QUIET,
         )
         gr.on(
@@ -180,8 +180,9 @@ class GenerateTab:
         """Attach what happens after another tab's event, which has put something into `Shared.opened`."""
         shared = self._shared
         form = self.form
-        inputs = shared.here() | {shared.opened, self.view, form.picture, *form.pictures.widgets()}
-        pictures = [form.picture, *form.pictures.fields()]
+        files = {form.picture, *form.pictures.widgets(), form.sound.file}
+        inputs = shared.here() | {shared.opened, self.view, *files}
+        pictures = [form.picture, *form.pictures.fields(), form.sound.file]
         outputs = [shared.opened, shared.remembered, shared.tabs, *pictures, *form.kept()]
         taken = opened.then(self.filling.take_over, inputs, outputs, **QUIET)
         taken.then(self.outlook.look, self.outlook.inputs(), self.outlook.widgets(), **QUIET)
@@ -323,6 +324,7 @@ class GenerateTab:
         spec = await self._context.engine(self.form.engine_named(values))
         fields = self.form.fields(values, spec) | await self.outlook.cropped(values)
         others = await run_sync(self.form.pictures.files, values, spec)
+        others += await run_sync(self.form.sound.files, values)
         if values[self.view].shaped is None:  # pressed before the form was filled: the preset has the numbers
             fields = {name: value for name, value in fields.items() if name not in NUMBERS}
         path = self.form.picture_path(values)

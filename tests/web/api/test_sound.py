@@ -61,5 +61,7 @@ def test_what_is_wrong_is_named(
 
 
 def test_a_batch_has_no_sound_of_its_own(shared_house: House) -> None:
-    answer = shared_house.session.post(f"{shared_house.api}/batches", json={"fields": {"sound": {}}}, timeout=60)
+    answer = shared_house.session.post(
+        f"{shared_house.api}/batches", json={"fields": {"sound": {}}}, timeout=60
+    )
     assert (answer.status_code, answer.json()["field"]) == (422, "sound")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from i2v.core.settings import Settings
     from i2v.core.sound import Track
 
+_NARRATION = ("language", "voice", "fit", "volume")
 _SETTINGS = ("start", "fade_in", "fade_out", "loop", "volume")
 
 
@@ -35,16 +36,41 @@ def add_sound_flags(parser: argparse.ArgumentParser) -> None:
         "--sound-loop", action="store_true", default=None, help="repeat a file that is shorter than the clip"
     )
     group.add_argument("--sound-volume", metavar="FACTOR", help="0 to 2 (default: 1, which is -16 LUFS)")
+    group.add_argument("--narration", metavar="TEXT", help="have a synthetic voice speak this")
+    group.add_argument("--narration-language", help="auto (default: by the text), en, zh-CN")
+    group.add_argument(
+        "--narration-voice", metavar="NAME", help="a voice of Piper, in models/voices (default: espeak-ng)"
+    )
+    group.add_argument(
+        "--narration-fit",
+        help="hold (default: the last frame stays to the end of the speech), or speed (the speech fills the"
+        " clip)",
+    )
+    group.add_argument("--narration-volume", metavar="FACTOR", help="0 to 2 (default: 1)")
 
 
 def sound_fields(arguments: argparse.Namespace) -> dict[str, object]:
-    """Return the field `sound`, or nothing where no flag asks for it; raise `InvalidRequest`."""
+    """Return the fields `sound` and `narration`, as far as flags ask for them; raise `InvalidRequest`."""
+    return _track(arguments) | _narration(arguments)
+
+
+def _track(arguments: argparse.Namespace) -> dict[str, object]:
     values = {name: getattr(arguments, f"sound_{name}", None) for name in _SETTINGS}
     given = {name: value for name, value in values.items() if value is not None}
     if arguments.sound_file is not None:
         return {"sound": given}
     if given:
         raise InvalidRequest("request.missing_field", field="--sound FILE")
+    return {}
+
+
+def _narration(arguments: argparse.Namespace) -> dict[str, object]:
+    values = {name: getattr(arguments, f"narration_{name}", None) for name in _NARRATION}
+    given = {name: value for name, value in values.items() if value is not None}
+    if arguments.narration is not None:
+        return {"narration": {"text": arguments.narration, **given}}
+    if given:
+        raise InvalidRequest("request.missing_field", field="--narration TEXT")
     return {}
 
 

@@ -32,7 +32,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from i2v.core.crop import Crop, CropPart
 from i2v.core.errors import InvalidRequest, printable
-from i2v.core.sound import Track, TrackField
+from i2v.core.sound import Narration, NarrationField, Track, TrackField
 
 Fit = Literal["keep", "crop", "pad"]
 PresetName = Literal["quick", "standard", "high", "extreme"]
@@ -291,6 +291,7 @@ class GenerationRequest(BaseModel):
         default_factory=dict, description="what only the chosen engine has; its fields stand with the model"
     )
     sound: TrackField = None
+    narration: NarrationField = None
     gradient_checkpointing: bool = False
     device: DeviceId = Field(default=None, description="the server's device to run on, as in GET /devices")
 
@@ -446,7 +447,7 @@ class Generation:
     `strength` is the part of the steps that are made, the last ones: below 1 they begin with noised frames
     instead of noise (diffusers' name for it). `checkpoint` and `loras` are names in the folders of such files
     (`i2v.weights.added_files`); empty: the model's own weights. `sound` is how the sound file is used that
-    came with the request, `None` where none did.
+    came with the request, `None` where none did; `narration` what is spoken.
     """
 
     prompt: str
@@ -472,3 +473,4 @@ class Generation:
     checkpoint: str = ""
     loras: tuple[Lora, ...] = ()
     sound: Track | None = None
+    narration: Narration | None = None

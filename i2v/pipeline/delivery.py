@@ -61,6 +61,8 @@ def deliver(
     with Mp4Writer(output, fps=generation.fps, size=size, tags=marks.tags) as writer:
         for chunk in content:
             if isinstance(chunk, Sound):
+                if generation.narration is not None:  # the last frame stays as long as is spoken
+                    writer.hold(chunk.seconds)
                 writer.add_sound(chunk)
                 continue
             if upscaler is not None:

@@ -94,7 +94,7 @@ def make_clip(
     ladder = MemoryLadder(plan.spec, plan.generation, plan.device, settings.engine)
     notices = [*plan.notices, *(notice for picture in pictures for notice in picture.notices)]
     with watch.phase(Stage.PICTURE):
-        soundtrack = prepare_soundtrack(plan.generation, output.track)
+        soundtrack = prepare_soundtrack(plan.generation, output.track, settings.models)
 
     def handle(event: ClipEvent) -> None:
         notices.extend(event.notices)
@@ -141,7 +141,7 @@ def describe(
         loaded.weights_sha256,
         loaded.engine.plan,
         loaded.device,
-        _visible_label(plan.spec, output),
+        _visible_label(plan.spec, output, bool(soundtrack.speaker)),
         plan.spec.packages,
     )
     versions = {**provenance.versions, "ffmpeg": ffmpeg_version()}
@@ -150,20 +150,23 @@ def describe(
         "checkpoint_sha256": added.checkpoint_sha256,
         "loras_sha256": loras,
         "sound_md5": soundtrack.track_md5,
+        "synthetic_speech": soundtrack.speaker,
     }
     return provenance.model_copy(update={"kernels": loaded.engine.kernels, "versions": versions, **more})
 
 
-def _visible_label(spec: EngineSpec, output: OutputSettings) -> Language | None:
-    return output.language if spec.is_generative and output.label == "visible" else None
+def _visible_label(spec: EngineSpec, output: OutputSettings, has_speech: bool) -> Language | None:
+    is_generated = spec.is_generative or has_speech
+    return output.language if is_generated and output.label == "visible" else None
 
 
 def mark(spec: EngineSpec, provenance: Provenance, output: OutputSettings, more: Mapping[str, str]) -> Marks:
     """Return what the settings want the video to carry, and `more` metadata."""
+    has_speech = bool(provenance.synthetic_speech)
     tags = {KEY: provenance.to_tag(output.prompts)}
-    if spec.is_generative and output.label != "none":
+    if (spec.is_generative or has_speech) and output.label != "none":
         tags[AIGC] = aigc_tag(output.producer, provenance.digest())
-    return Marks({**tags, **more}, _visible_label(spec, output))
+    return Marks({**tags, **more}, _visible_label(spec, output, has_speech))
 
 
 def fit_inputs(plan: ClipPlan, pictures: Sequence[Picture]) -> tuple[Inputs, tuple[Notice, ...]]:

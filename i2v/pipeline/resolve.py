@@ -74,6 +74,7 @@ def resolve(
         checkpoint=request.checkpoint.strip(),
         loras=request.loras,
         sound=request.sound,
+        narration=request.narration and request.narration.settled(),
     )
     check_keyframes(generation)
     options, understood = options.completed(generation)

@@ -16,7 +16,7 @@ def fingerprint(
     """Return a digest of all that was asked for, the pictures included."""
     later = {
         name
-        for name in ("inputs", "crop", "device", "checkpoint", "loras", "sound")
+        for name in ("inputs", "crop", "device", "checkpoint", "loras", "sound", "narration")
         if not getattr(request, name)
     }
     fields = request.model_dump(exclude=later)  # as before there were any

@@ -11,7 +11,7 @@ from i2v.cli.sound_flags import add_sound_flags, kept_sound, sound_fields
 from i2v.core.errors import InvalidRequest
 from i2v.core.schema import GenerationRequest
 from i2v.core.settings import load_settings
-from i2v.core.sound import Track
+from i2v.core.sound import Narration, Track
 from tests.sounds import sound_file
 
 
@@ -26,6 +26,13 @@ def test_flags_are_a_requests_fields() -> None:
     assert GenerationRequest.parse(given).sound == Track(start=1.5, loop=True, volume=0.5)
     assert GenerationRequest.parse(fields("--sound", "a.mp3")).sound == Track()
     assert fields() == {}
+
+
+def test_a_narration_is_its_text_with_what_is_said_of_it() -> None:
+    given = fields("--narration", "Hello", "--narration-fit", "speed", "--narration-voice", "amy")
+    assert GenerationRequest.parse(given).narration == Narration("Hello", fit="speed", voice="amy")
+    with pytest.raises(InvalidRequest, match="--narration TEXT"):
+        fields("--narration-volume", "1")
 
 
 def test_flags_without_a_file_are_refused() -> None:

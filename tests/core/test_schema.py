@@ -72,6 +72,7 @@ def test_gaps_stay_gaps_and_choices_have_the_published_defaults() -> None:
         "checkpoint": "",
         "loras": (),
         "sound": None,
+        "narration": None,
         "options": {},
         "speed": "auto",
         "gradient_checkpointing": False,

@@ -46,6 +46,33 @@ def test_a_sound_is_beside_the_frames_and_told_where_the_clip_comes_from(
     assert working.sound(job) == (settings.inputs / NAME).read_bytes()
 
 
+def test_a_narration_is_spoken_marked_as_synthetic_and_holds_the_last_frame(working: Service) -> None:
+    pytest.importorskip("espeakng_loader")
+    asked = FIELDS | {"num_frames": 8, "narration": "A quiet morning by the lake."}
+    job = working.get(working.submit(asked, picture()).id)
+    assert (job.status, job.error) == ("succeeded", None)
+    info = probe(check_video(job))
+    assert info.num_frames > 8, "the speech is longer than the clip"
+    assert info.sound is not None
+    assert info.sound.duration == pytest.approx(info.duration, abs=0.1)
+    made = json.loads(read_tags(info.path)["i2v"])
+    assert made["synthetic_speech"].startswith("espeak-ng 1.")
+    assert made["generation"]["narration"]["language"] == "en"
+
+
+def test_without_a_program_that_speaks_a_narration_is_refused_with_the_fix(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("i2v.media.speech.voices.has_espeak", lambda: False)
+    for ask in (
+        lambda: service.plan(FIELDS | {"narration": "x"}),
+        lambda: service.submit(FIELDS | {"narration": "x"}, picture()),
+    ):
+        with pytest.raises(InvalidRequest, match=r"setup\.sh speech") as caught:
+            ask()
+        assert caught.value.code == "narration.no_espeak"
+
+
 def test_it_is_kept_once_and_goes_with_its_last_job(service: Service, settings: Settings) -> None:
     jobs = [service.submit(ASKED, picture(), others=[sound_file("mp3")]) for _ in range(2)]
     assert names(settings.inputs) == sorted([jobs[0].input, f"{Path(jobs[0].input).stem}.jpg", NAME])

@@ -12,7 +12,7 @@ import numpy as np
 
 from i2v.core.sound import Track
 from i2v.media.audio.files import read_part
-from i2v.media.audio.loudness import limited, normalised
+from i2v.media.audio.loudness import normalised, with_gain
 from i2v.media.sound import Sound
 
 
@@ -27,11 +27,7 @@ def track_sound(path: Path, track: Track, seconds: float) -> Sound:
     sound = normalised(part)
     if track.loop and len(sound.samples):
         sound = _looped(sound, seconds)
-    sound = _faded(sound.fitted(seconds), track)
-    if track.volume == 1:
-        return sound
-    louder = replace(sound, samples=sound.samples * np.float32(track.volume))
-    return limited(louder) if track.volume > 1 else louder
+    return with_gain(_faded(sound.fitted(seconds), track), track.volume)
 
 
 def _looped(sound: Sound, seconds: float) -> Sound:

@@ -67,8 +67,8 @@ class JobBody(BaseModel):
     result: JsonObject | None = Field(
         description="path, video_url, seed, width, height, generated_width, generated_height, num_frames,"
         " fps, target_fps, num_inference_steps, guidance_scale, prompt, negative_prompt, fit, engine, inputs,"
-        " checkpoint, loras, sound, speed, options, upscaler, solver, unet_evaluations (what was really run),"
-        " seconds (by phase),"
+        " checkpoint, loras, sound, narration, speed, options, upscaler, solver, unet_evaluations (what was"
+        " really run), seconds (by phase),"
         " stages ({name, seconds, bytes, estimated_bytes}: memory at the most, null where not measured),"
         " made_with ({device, dtype, kernels, versions}; null of an earlier version's clip) and notices"
         " ({code, params, message})"
@@ -331,6 +331,8 @@ def form_schema(
     properties["loras"] = {**_TEXT, "description": f"{fields['loras']['description']}: ink:0.8, soft"}
     sound = f"a JSON object, as text: {fields['sound']['description']}"
     properties["sound"] = {**_TEXT, "contentMediaType": "application/json", "description": sound}
+    narration = f"{fields['narration']['description']}, or a JSON object as text"
+    properties["narration"] = {**_TEXT, "description": narration}
     del properties["inputs"]  # a form has each picture as a file
     return {**schema, "properties": {**properties, "options": options}}
 

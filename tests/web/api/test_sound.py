@@ -45,6 +45,8 @@ def test_by_form_or_json_it_is_beside_the_frames(shared_house: House) -> None:
     ("fields", "status", "code", "field"),
     [
         ({"sound": {}}, 422, "request.missing_field", "sound_file"),
+        ({"narration": "..."}, 422, "request.invalid", "narration.text"),
+        ({"narration": {"text": "x", "voice": "amy"}}, 422, "narration.unknown_voice", "narration.voice"),
         ({"sound_file": 7}, 422, "request.invalid", "sound_file"),
         ({"sound_file": "AAAAAAAA"}, 415, "sound.unknown_kind", "sound_file"),
         ({"sound_file": "AAAAAAAA", "sound": {"volume": 3}}, 422, "request.invalid", "sound.volume"),

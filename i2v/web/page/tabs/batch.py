@@ -202,10 +202,7 @@ class BatchTab:
     async def _fields(self, values: Values) -> JsonObject:
         spec = await self._context.engine(self._form.engine_named(values))
         fields = self._form.fields(values, spec)
-        for name in (
-            "inputs",
-            "sound",
-        ):  # keyframes, a last frame and a sound go with the first tab's picture
+        for name in ("inputs", "sound", "narration"):  # they go with the first tab's picture
             fields.pop(name, None)
         if spec.capabilities.prompt != "none":
             fields["prompt"] = values[self.prompt] or ""

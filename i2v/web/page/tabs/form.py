@@ -61,12 +61,14 @@ class Form:
         engines: Mapping[str, EngineSpec],
         devices: Callable[[], Sequence[str]] = lambda: (),
         names: Names = lambda kind: [],
+        voices: Callable[[], list[str]] = lambda: [],
     ) -> None:
         """Make them.
 
         Args:
             devices: the ids of those that there are; with several, people choose.
             names: of the LoRAs and the checkpoints that there are.
+            voices: names of those of Piper that there are.
         """
         with gr.Row(elem_id="i2v-picture-head"):
             labels.of(gr.HTML(elem_id="i2v-picture-label"), value="picture.label")
@@ -97,7 +99,7 @@ class Form:
             self.engine = self.cards.engine
         self.pictures = MorePictures(labels)
         self.added = AddedFields(labels, names)
-        self.sound = SoundFields(labels)
+        self.sound = SoundFields(labels, voices)
         # Where a prompt is written: the batch adds its own.
         self.prompts: list[Any] = [self.prompt]
         # What makes no sense without a seed: the tab adds its own.
@@ -188,7 +190,7 @@ class Form:
         return [
             self.preset, *self.prompts, self.resolution, self.fit, self.num_frames_of, *self.with_seed,
             self.device, *(getattr(self, name) for name in (*NUMBERS, *_OPTIONAL)), *self.options.groups(),
-            *self.pictures.groups(), *self.added.groups(),
+            *self.pictures.groups(), *self.added.groups(), *self.sound.groups(),
         ]  # fmt: skip
 
     def kept(self) -> list[Any]:
@@ -255,6 +257,7 @@ class Form:
             self.preset: gr.update(choices=presets, value=preset if preset in names else "standard"),
             self.device: self._device_choices(language),
             **self.added.shown(spec, language),
+            **self.sound.shown(language),
         }
 
     def _device_choices(self, language: Language) -> Any:

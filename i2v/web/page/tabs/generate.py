@@ -59,7 +59,11 @@ class GenerateTab:
         with gr.Row(elem_id="i2v-studio"):
             with gr.Column(scale=5, min_width=300):
                 self.form = Form(
-                    labels, self._service.engines, self._devices, self._service.models.added_names
+                    labels,
+                    self._service.engines,
+                    self._devices,
+                    self._service.models.added_names,
+                    self._service.models.voice_names,
                 )
                 self.outlook = Outlook(shared, self.view, self.form)
                 with gr.Row(elem_id="i2v-ask"):
@@ -122,7 +126,7 @@ class GenerateTab:
 
         # When the tab is looked at, since a model may have been fetched meanwhile.
         # Also when the page has loaded: meanwhile somebody may have chosen another language.
-        named = [form.fit, form.preset, form.device, *form.added.groups()]
+        named = [form.fit, form.preset, form.device, *form.added.groups(), *form.sound.groups()]
         spoken = [
             event.then(self.switch, here | {form.fit, form.preset}, named, **QUIET)
             for event in (switched, loaded)
@@ -132,7 +136,8 @@ class GenerateTab:
         # A result, since what was finished tells what the next one will take. Not the preset and the engine:
         # another one's bounds must be in the browser before its values are sent again.
         now = [widget for widget in form.settings() if widget not in (form.preset, form.engine)]
-        changes = [widget.change for widget in (*now, form.negative_prompt, form.seed, screen.result)]
+        now += [form.negative_prompt, form.seed, form.sound.narration, form.sound.voice, screen.result]
+        changes = [widget.change for widget in now]
         gr.on(changes, self.outlook.look, everything, seen, trigger_mode="always_last", **QUIET)
         chosen = gr.on(
             [form.preset.input, form.engine.input],

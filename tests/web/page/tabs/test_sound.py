@@ -11,7 +11,7 @@ import pytest
 
 from i2v.core.errors import InvalidRequest
 from i2v.core.schema import GenerationRequest
-from i2v.core.sound import Track
+from i2v.core.sound import Narration, Track
 from i2v.web.page.tabs.sound import SoundFields
 from i2v.web.page.tabs.widgets import Labels
 
@@ -22,7 +22,7 @@ def fields(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SoundFields:
 
     async def build() -> SoundFields:  # in a loop: else Gradio makes one and never closes it
         with gr.Blocks(analytics_enabled=False):
-            return SoundFields(Labels())
+            return SoundFields(Labels(), lambda: ["amy"])
 
     return asyncio.run(build())
 
@@ -60,3 +60,15 @@ def test_a_jobs_sound_is_brought_back_or_taken_away(fields: SoundFields) -> None
     assert fields.placed(now, None, keep=True) == placed
     assert fields.placed(now, None) == {fields.file: None}
     assert fields.filled({}).keys() == set(fields.fields())
+
+
+def test_a_text_is_a_narration_by_a_voice_that_is_there(fields: SoundFields) -> None:
+    given = values(fields, None) | {fields.narration: "Hello", fields.voice: "amy", fields.fit: "speed"}
+    narration = Narration("Hello", voice="amy", fit="speed")
+    assert GenerationRequest.parse(fields.given(given)).narration == narration
+    assert fields.given(given | {fields.narration: "  "}) == {}
+    assert fields.shown("en")[fields.voice]["choices"] == [("espeak-ng (simple)", ""), ("amy", "amy")]
+    filled = fields.filled({"narration": {"text": "Hello", "voice": "amy", "fit": "speed"}})
+    assert (filled[fields.narration], filled[fields.fit]) == ("Hello", "speed")
+    assert filled[fields.voice]["value"] == "amy"
+    assert fields.filled({})[fields.narration] == ""

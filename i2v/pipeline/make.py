@@ -95,6 +95,7 @@ def make_clip(
     notices = [*plan.notices, *(notice for picture in pictures for notice in picture.notices)]
     with watch.phase(Stage.PICTURE):
         soundtrack = prepare_soundtrack(plan.generation, output.track, settings.models)
+    notices.extend(soundtrack.notices)
 
     def handle(event: ClipEvent) -> None:
         notices.extend(event.notices)

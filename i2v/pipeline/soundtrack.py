@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from i2v.core.errors import InvalidRequest
+from i2v.core.errors import InvalidRequest, Notice
 from i2v.core.schema import Generation
 from i2v.core.settings import ModelSettings
 from i2v.core.sound import Narration, Track
@@ -34,6 +34,7 @@ class Soundtrack:
         track_md5: of all the file's samples; "" where there is none.
         speech: what is spoken, as loud as it is in the clip.
         speaker: by whom; "" where nobody speaks.
+        notices: what to know of it.
     """
 
     seconds: float
@@ -41,6 +42,7 @@ class Soundtrack:
     track_md5: str = ""
     speech: Sound | None = None
     speaker: str = ""
+    notices: tuple[Notice, ...] = ()
 
     def with_own(self, own: Sound | None) -> Sound | None:
         """Return all of it, with what the engine has made; `None` where the clip has no sound.
@@ -64,17 +66,18 @@ def prepare_soundtrack(generation: Generation, track: Path | None, models: Model
     Raises `InvalidRequest` (`job.sound_lost`, `sound.unreadable`, `narration.*`), `EncodeError`.
     """
     seconds = generation.num_frames / generation.fps
-    speech, speaker = None, ""
+    speech, speaker, notices = None, "", list[Notice]()
     if generation.narration is not None:
         spoken = _spoken(generation.narration, find_voice(generation.narration, models), seconds)
-        if generation.narration.fit == "hold":
-            seconds = max(seconds, spoken.seconds)
+        if generation.narration.fit == "hold" and spoken.seconds > seconds:
+            notices.append(Notice("narration.held", {"seconds": round(spoken.seconds - seconds, 1)}))
+            seconds = spoken.seconds
         speech, speaker = at_volume(spoken.sound, generation.narration.volume), spoken.speaker
     if generation.sound is None or track is None:
-        return Soundtrack(seconds, speech=speech, speaker=speaker)
+        return Soundtrack(seconds, speech=speech, speaker=speaker, notices=tuple(notices))
     try:
         sound = track_sound(track, generation.sound, seconds)
-        return Soundtrack(seconds, sound, samples_digest(track), speech, speaker)
+        return Soundtrack(seconds, sound, samples_digest(track), speech, speaker, tuple(notices))
     except OSError as error:
         reason = error.strerror or str(error)
         raise InvalidRequest("job.sound_lost", path=str(track), reason=reason) from error

@@ -12,6 +12,8 @@ from i2v.core.errors import InvalidRequest
 from i2v.core.schema import GenerationRequest
 from i2v.core.settings import load_settings
 from i2v.core.sound import Narration, Track
+from i2v.media.video import probe
+from tests.cli.running import run_here
 from tests.sounds import sound_file
 
 
@@ -58,3 +60,16 @@ def test_a_file_that_cannot_be_used_is_refused(track: Track, name: str, tmp_path
     (tmp_path / "a.wav").write_bytes(sound_file())
     with pytest.raises(InvalidRequest), kept_sound(str(tmp_path / name), track, load_settings()):
         pass
+
+
+def test_a_clip_has_the_sound_and_asks_for_the_file_again(
+    environment: dict[str, str], picture: Path, tmp_path: Path
+) -> None:
+    music, clip = tmp_path / "a.flac", tmp_path / "clip.mp4"
+    music.write_bytes(sound_file("flac"))
+    asked = ("--engine", "camera-move", "--num-frames", "24", "--fps", "24", "--output", clip)
+    done = run_here(environment, "generate", picture, *asked, "--sound", music)
+    assert done.returncode == 0, done.stderr
+    assert probe(clip).sound is not None
+    again = run_here(environment, "generate", picture, "--like", clip, "--output", tmp_path / "b.mp4")
+    assert (again.returncode, "--sound FILE" in again.stderr) == (2, True)

@@ -98,10 +98,12 @@ def test_by_default_the_clip_is_held_to_the_speech(
     asked = replace(narrated(generation, 45, 2), sound=Track(loop=True))
     soundtrack = prepare_soundtrack(asked, track, models)
     assert (soundtrack.seconds, soundtrack.speaker) == (pytest.approx(4.5), "nobody 1.0")
+    assert [notice.code for notice in soundtrack.notices] == ["narration.held"]
     sound = soundtrack.with_own(make_sound(2, 16_000))
     assert sound is not None
     assert sound.seconds == pytest.approx(4.5)
-    assert prepare_soundtrack(narrated(generation, 5, 2), None, models).seconds == 2
+    short = prepare_soundtrack(narrated(generation, 5, 2), None, models)
+    assert (short.seconds, short.notices) == (2, ())
     assert speeds == [1, 1]
 
 

@@ -18,6 +18,7 @@ from i2v.cli.engine_help import flag
 from i2v.cli.info import read_clip
 from i2v.cli.parsers import Commands, local_path
 from i2v.cli.picture_files import read_picture
+from i2v.cli.sound_flags import add_sound_flags, kept_sound, sound_fields
 from i2v.core.errors import InvalidRequest
 from i2v.core.option_fields import option_fields
 from i2v.core.schema import (
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from i2v.media.outputs import OutputTarget
     from i2v.media.provenance import Provenance
     from i2v.media.unpublished import FrameRecorder
+    from i2v.pipeline.make import Output
 
 EXAMPLES = """\
 examples:
@@ -67,6 +69,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     parser.add_argument("--last-image", help=argparse.SUPPRESS)  # told with the engines that take one
     parser.add_argument("--motion-mask", help=argparse.SUPPRESS)  # likewise
     parser.add_argument("--keyframe", action="append", metavar="FRAME=FILE", help=argparse.SUPPRESS)
+    add_sound_flags(parser)
     parser.add_argument(
         "--like",
         metavar="CLIP",
@@ -208,7 +211,7 @@ def run(arguments: argparse.Namespace) -> int:
     submitted = datetime.now()
     settings = load_settings(arguments.config, os.environ)
     others = _other_pictures(arguments)
-    given = given_fields(arguments)
+    given = given_fields(arguments) | sound_fields(arguments)
     if others:
         given["inputs"] = [asked for asked, _ in others]
     image, clip, output = (
@@ -220,17 +223,23 @@ def run(arguments: argparse.Namespace) -> int:
     request = _request(given, like, settings)
     if request.inputs and not others:  # the clip `like` had some
         raise InvalidRequest("request.missing_field", field=_flags_of(request.inputs))
+    if request.sound is not None and arguments.sound_file is None:  # the same
+        raise InvalidRequest("request.missing_field", field="--sound FILE")
     images = [image, *(path for _, path in others)]
 
     from i2v.media.outputs import OutputFile, OutputName
-    from i2v.pipeline.make import check_output
+    from i2v.pipeline.make import Output, check_output
 
     target: OutputTarget = OutputName.of(settings.output, submitted)
     if output is not None:
         target = OutputFile(output, force=arguments.force)
     check_output(target)  # before torch is loaded, which takes seconds
-    with _recorder(settings, submitted) as recorder, ClipProgress(like) as progress:
-        result = _make(request, images, target, recorder, settings, progress)
+    with (
+        kept_sound(arguments.sound_file, request.sound, settings) as track,
+        _recorder(settings, submitted) as recorder,
+        ClipProgress(like) as progress,
+    ):
+        result = _make(request, images, Output(target, recorder, track=track), settings, progress)
     report(result, progress.seen, as_json=arguments.json)
     return 0
 
@@ -238,8 +247,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _make(
     request: GenerationRequest,
     images: Sequence[Path],
-    target: OutputTarget,
-    recorder: FrameRecorder,
+    output: Output,
     settings: Settings,
     progress: ClipProgress,
 ) -> Result:
@@ -250,7 +258,7 @@ def _make(
     from i2v.media.outputs import OutputName
     from i2v.memory.plan import probe_device
     from i2v.pipeline.engines import EngineCache
-    from i2v.pipeline.make import Output, make_clip
+    from i2v.pipeline.make import make_clip
     from i2v.pipeline.plan import ClipPlanner
     from i2v.pipeline.stages import Stopwatch
     from i2v.workers.devices import device_type, environment
@@ -263,10 +271,11 @@ def _make(
         os.environ.update(environment(request.device, os.environ))  # before torch is there
         device = probe_device(device_type(request.device) or settings.engine.device)
         plan = ClipPlanner(settings, engines()).plan_clip(request, pictures[0].image.size, device)
-    if isinstance(target, OutputName):
-        target = replace(target, facts=facts_of(plan.generation, images[0].name))
+    if isinstance(output.target, OutputName):
+        facts = facts_of(plan.generation, images[0].name)
+        output = replace(output, target=replace(output.target, facts=facts))
     cache = EngineCache(settings.models)
-    result = make_clip(plan, pictures, Output(target, recorder), cache, settings, progress.show, watch)
+    result = make_clip(plan, pictures, output, cache, settings, progress.show, watch)
     return replace(result, notices=(*result.notices, *progress.differences))
 
 

@@ -32,6 +32,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from i2v.core.crop import Crop, CropPart
 from i2v.core.errors import InvalidRequest, printable
+from i2v.core.sound import Narration, NarrationField, Track, TrackField
 from i2v.core.story import MAX_SCENES, MAX_SECONDS, Segment, scene_frames, segments_of
 
 Fit = Literal["keep", "crop", "pad"]
@@ -363,6 +364,8 @@ class GenerationRequest(BaseModel):
     options: OptionValues = Field(
         default_factory=dict, description="what only the chosen engine has; its fields stand with the model"
     )
+    sound: TrackField = None
+    narration: NarrationField = None
     gradient_checkpointing: bool = False
     device: DeviceId = Field(default=None, description="the server's device to run on, as in GET /devices")
 
@@ -523,7 +526,8 @@ class Generation:
     once; without an `overlap` it goes there and back. Of both, `made_frames` are shown. With `interpolation`,
     the video has `output_fps`: frames between those that are generated are computed
     (`i2v.media.interpolation`). With `source`, the SHA-256 of a clip's file, its frames are taken instead of
-    generated ones: all else says how those were generated.
+    generated ones: all else says how those were generated. `sound` is how the sound file is used that came
+    with the request, `None` where none did; `narration` what is spoken.
     """
 
     prompt: str
@@ -548,6 +552,8 @@ class Generation:
     strength: float = 1.0
     checkpoint: str = ""
     loras: tuple[Lora, ...] = ()
+    sound: Track | None = None
+    narration: Narration | None = None
     story: tuple[Scene, ...] = ()
     loop: bool = False
     made_frames: int = 0

@@ -103,6 +103,11 @@ class ImageSettings(_Section):
     max_megabytes: Annotated[float, Within(0.001, 1000)]
 
 
+class SoundSettings(_Section):
+    max_megabytes: Annotated[float, Within(0.001, 1000)]
+    max_seconds: Annotated[float, Within(1, 3600)]
+
+
 class ServiceSettings(_Section):
     data_dir: Folder
     max_queued: Annotated[int, Within(1, 10_000)]
@@ -167,6 +172,7 @@ class Settings(_Section):
     engine: EngineSettings
     models: ModelSettings
     image: ImageSettings
+    sound: SoundSettings
     service: ServiceSettings
     storage: StorageSettings
     worker: WorkerSettings

@@ -56,6 +56,7 @@ JsonObject = dict[str, object]
 MAX_DEATHS = 2  # the second fails the job: it is what kills the worker
 MAX_INTERRUPTIONS = 10  # the next one fails the job: it may be what takes the machine down
 MAX_HISTORY = 10  # attempts that are remembered
+SOUND_SUFFIX = ".sound"  # of the name of a sound among a job's inputs; all others are pictures
 
 
 class JobLost(Exception):
@@ -64,6 +65,11 @@ class JobLost(Exception):
 
 class OutputTaken(Exception):
     """Another job owns the path of the output: choose another one."""
+
+
+def is_sound(name: str) -> bool:
+    """Tell whether a file of a job's inputs is a sound, by its name."""
+    return name.endswith(SOUND_SUFFIX)
 
 
 def new_job_id() -> str:
@@ -94,7 +100,8 @@ class Submission:
 
     Attributes:
         input: name of the picture's file, which lies in the service's folder of inputs already.
-        other_inputs: the same of the pictures besides it, in the order of `Generation.inputs`.
+        other_inputs: the same of the pictures besides it, in the order of `Generation.inputs`; then of the
+            sound, if there is one.
         output: absolute path of the video, which belongs to this job from now on.
         fingerprint: digest of what was asked for, the picture included.
         plan: `None` where nobody has planned.
@@ -219,8 +226,18 @@ class Job:
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The names of all its pictures' files."""
+        """The names of all files that it was given."""
         return (self.input, *self.other_inputs)
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """The names of its pictures' files."""
+        return tuple(name for name in self.inputs if not is_sound(name))
+
+    @property
+    def track(self) -> str | None:
+        """The name of its sound's file; `None` where there is none."""
+        return next(filter(is_sound, self.inputs), None)
 
 
 @dataclass(frozen=True)

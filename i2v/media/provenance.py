@@ -45,6 +45,8 @@ class Provenance(BaseModel):
         picture_sha256: of the upright picture's pixels, so that re-saving it losslessly changes nothing.
         inputs_sha256: the same of the pictures besides it (`Generation.inputs`).
         weights_sha256: of the model's files.
+        sound_md5: of the samples of the sound file that came with the request, "" where none did.
+        synthetic_speech: which program and voice spoke the narration, with versions; "" where nobody speaks.
         checkpoint_sha256, loras_sha256: of the files that `Generation` names; of a folder, of its files' own.
         plan, device: how and where it was begun; the job tells where it went on by a lesser plan, or
             could not compile.
@@ -60,6 +62,8 @@ class Provenance(BaseModel):
     size: dict[str, JsonValue]
     picture_sha256: str
     inputs_sha256: list[str] = []
+    sound_md5: str = ""
+    synthetic_speech: str = ""
     weights_sha256: str
     checkpoint_sha256: str = ""
     loras_sha256: list[str] = []
@@ -111,7 +115,7 @@ class Provenance(BaseModel):
 
     def to_tag(self, with_prompts: bool) -> str:
         """Return one line of JSON."""
-        left_out = {} if with_prompts else dict.fromkeys(_PROMPTS) | self._silent_story()
+        left_out = {} if with_prompts else self._silent_story() | dict.fromkeys((*_PROMPTS, "narration"))
         content = self.model_dump() | {"generation": self.generation | left_out}
         return json.dumps(content, ensure_ascii=False)
 

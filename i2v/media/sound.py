@@ -26,6 +26,10 @@ class Sound:
     def channels(self) -> int:
         return int(self.samples.shape[1])
 
+    @property
+    def seconds(self) -> float:
+        return len(self.samples) / self.sample_rate
+
     def __str__(self) -> str:
         return f"{self.samples.dtype} {self.samples.shape} at {self.sample_rate} Hz"
 

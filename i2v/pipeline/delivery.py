@@ -69,9 +69,10 @@ def deliver(
                 frames = resize_frames(frames, *size)
                 writer.append(label.draw(frames) if label else frames)
 
+        sound: Sound | None = None
         for chunk in content:
             if isinstance(chunk, Sound):
-                writer.add_sound(chunk)
+                sound = chunk
                 continue
             if upscaler is not None:
                 with _booked(watch, Stage.UPSCALE):
@@ -80,6 +81,10 @@ def deliver(
                 write(frames)
         for frames in _timed(between.end(), watch) if between else ():
             write(frames)
+        if sound is not None:
+            if generation.narration is not None:  # the last frame stays as long as is spoken
+                writer.hold(sound.seconds)
+            writer.add_sound(sound)
         with _booked(watch, Stage.ENCODE):
             return writer.finish().path
 

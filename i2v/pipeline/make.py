@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from PIL import Image
 
@@ -35,6 +36,7 @@ from i2v.pipeline.ladder import MemoryLadder
 from i2v.pipeline.loops import looped
 from i2v.pipeline.plan import ClipPlan
 from i2v.pipeline.segments import SegmentBegun, story_events
+from i2v.pipeline.soundtrack import SILENCE, Soundtrack, prepare_soundtrack
 from i2v.pipeline.stages import BusyCpus, StageBooks, Stopwatch
 
 # What may go well the next moment: the encoder was killed, the folder was moved while it wrote.
@@ -53,12 +55,14 @@ class Output:
         recorder: copies frames that take long to make, in case that only the clip's end fails.
         checkpoints: keeps finished segments of a story, in the recorder's place: a retry goes on from there.
         tags: metadata of the video, besides where it comes from.
+        track: the file that was kept of the sound that goes beside the frames (`Generation.sound`).
     """
 
     target: OutputTarget
     recorder: FrameRecorder | None = None
     checkpoints: Checkpoints | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    track: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ def make_clip(
     failed: all are decoded first, unless it failed before the engine began. `on_event` may raise to cancel.
     """
     watch = watch or Stopwatch()
-    check_output(output.target, plan.spec.capabilities.sound)
+    check_output(output.target, plan.has_sound)
     if not plan.generation.num_inference_steps:
         output = replace(output, recorder=None)  # made again sooner than kept: gigabytes of large frames
     if not plan.generation.story:
@@ -99,6 +103,9 @@ def make_clip(
         output = replace(output, recorder=None)
     ladder = MemoryLadder(plan.spec, plan.generation, plan.device, settings.engine)
     notices = [*plan.notices, *(notice for picture in pictures for notice in picture.notices)]
+    with watch.phase(Stage.PICTURE):
+        soundtrack = prepare_soundtrack(plan.generation, output.track, settings.models)
+    notices.extend(soundtrack.notices)
 
     def handle(event: ClipEvent) -> None:
         notices.extend(event.notices)
@@ -109,7 +116,7 @@ def make_clip(
             for event in cache.prepare(plan, ladder):
                 handle(event)
             added = find_files(plan.generation, plan.spec, settings.models)
-        provenance = describe(plan, pictures, cache.current(), settings.output, added)
+        provenance = describe(plan, pictures, cache.current(), settings.output, added, soundtrack)
         handle(Loaded(provenance))
         with watch.phase(Stage.PICTURE):
             inputs, fitting = fit_inputs(plan, pictures)
@@ -126,7 +133,7 @@ def make_clip(
 
         with closing(story_events(plan.generation, inputs, run, output.checkpoints)) as events:
             marks = mark(plan.spec, provenance, settings.output, output.tags)
-            clip = _Clip(plan, output, marks, books, watch, notices, engine, provenance.versions)
+            clip = _Clip(plan, output, marks, books, watch, notices, engine, provenance.versions, soundtrack)
             return clip.publish(events, handle)
 
 
@@ -142,6 +149,7 @@ def describe(
     loaded: LoadedEngine,
     output: OutputSettings,
     added: Added = NOTHING_ADDED,
+    soundtrack: Soundtrack = SILENCE,
 ) -> Provenance:
     """Return where the clip will have come from, settled before its first frame."""
     provenance = Provenance.of(
@@ -151,25 +159,32 @@ def describe(
         loaded.weights_sha256,
         loaded.engine.plan,
         loaded.device,
-        _visible_label(plan.spec, output),
+        _visible_label(plan.spec, output, bool(soundtrack.speaker)),
         plan.spec.packages,
     )
     versions = {**provenance.versions, "ffmpeg": ffmpeg_version()}
     loras = [file.sha256 for file in added.loras]
-    more = {"checkpoint_sha256": added.checkpoint_sha256, "loras_sha256": loras}
+    more = {
+        "checkpoint_sha256": added.checkpoint_sha256,
+        "loras_sha256": loras,
+        "sound_md5": soundtrack.track_md5,
+        "synthetic_speech": soundtrack.speaker,
+    }
     return provenance.model_copy(update={"kernels": loaded.engine.kernels, "versions": versions, **more})
 
 
-def _visible_label(spec: EngineSpec, output: OutputSettings) -> Language | None:
-    return output.language if spec.is_generative and output.label == "visible" else None
+def _visible_label(spec: EngineSpec, output: OutputSettings, has_speech: bool) -> Language | None:
+    is_generated = spec.is_generative or has_speech
+    return output.language if is_generated and output.label == "visible" else None
 
 
 def mark(spec: EngineSpec, provenance: Provenance, output: OutputSettings, more: Mapping[str, str]) -> Marks:
     """Return what the settings want the video to carry, and `more` metadata."""
+    has_speech = bool(provenance.synthetic_speech)
     tags = {KEY: provenance.to_tag(output.prompts)}
-    if spec.is_generative and output.label != "none":
+    if (spec.is_generative or has_speech) and output.label != "none":
         tags[AIGC] = aigc_tag(output.producer, provenance.digest())
-    return Marks({**tags, **more}, _visible_label(spec, output))
+    return Marks({**tags, **more}, _visible_label(spec, output, has_speech))
 
 
 def fit_inputs(plan: ClipPlan, pictures: Sequence[Picture]) -> tuple[Inputs, tuple[Notice, ...]]:
@@ -224,6 +239,7 @@ class _Clip:
     notices: list[Notice]
     engine: Engine
     versions: dict[str, str]
+    soundtrack: Soundtrack
     busy: BusyCpus = field(default_factory=BusyCpus)
     has_begun: bool = False
     is_whole: bool = False  # all that the engine makes has come
@@ -231,8 +247,7 @@ class _Clip:
     def publish(self, events: Iterator[Made], handle: Callable[[Made], None]) -> Result:
         """Encode what the engine makes as it comes. Where only that fails, it is kept for a retry."""
         recorder, generation = self.output.recorder, self.plan.generation
-        has_sound = self.plan.spec.capabilities.sound
-        with recorder.begin(generation, has_sound) if recorder is not None else nullcontext():
+        with recorder.begin(generation, self.plan.has_sound) if recorder is not None else nullcontext():
             content = self._made(events, handle)
             try:
                 path = deliver(content, generation, self.marks, self.output.target, self.watch)
@@ -257,6 +272,7 @@ class _Clip:
 
     def _made(self, events: Iterator[Made], handle: Callable[[Made], None]) -> Iterator[Content]:
         self.has_begun = True
+        own: Sound | None = None
         if self.plan.generation.upscaler != "lanczos" or self.plan.generation.interpolation is not None:
             events = _frame_by_frame(events)
         for event in events:
@@ -266,10 +282,12 @@ class _Clip:
                     self.output.recorder.append(event.frames)
                 yield event.frames
             elif isinstance(event, Sounded):
-                sound = Sound(event.samples, event.sample_rate)
-                if self.output.recorder is not None:
-                    self.output.recorder.append_sound(sound)
-                yield sound
+                own = Sound(event.samples, event.sample_rate)
+        sound = self.soundtrack.with_own(own)
+        if sound is not None:
+            if self.output.recorder is not None:
+                self.output.recorder.append_sound(sound)
+            yield sound
         self.is_whole = True
 
     def _publish_kept(self, content: Iterator[Content], recorder: FrameRecorder, error: Exception) -> Result:

@@ -19,6 +19,7 @@ from i2v.pipeline.checks import check_request
 from i2v.pipeline.choice import CertificateCache, choose_engine
 from i2v.pipeline.ladder import MemoryLadder
 from i2v.pipeline.resolve import resolve
+from i2v.pipeline.soundtrack import check_narration
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class ClipPlan:
     device: DeviceInfo
     memory: Planned
     notices: tuple[Notice, ...] = ()
+
+    @property
+    def has_sound(self) -> bool:
+        """Whether the clip may have sound."""
+        return bool(self.spec.capabilities.sound or self.generation.sound or self.generation.narration)
 
 
 class ClipPlanner:
@@ -82,6 +88,7 @@ class ClipPlanner:
             upscaling=self._settings.output.upscaler,
         )
         check_added(generation, spec, self._settings.models)
+        check_narration(generation, self._settings.models)
         memory = plan_memory(spec, generation, device, self._settings.engine)
         if memory.fits is False:  # said, not refused: it is an estimate
             notices += memory.notices

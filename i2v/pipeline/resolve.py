@@ -87,6 +87,8 @@ def resolve(
         loras=request.loras,
         output_fps=output_fps,
         interpolation=interpolation,
+        sound=request.sound,
+        narration=request.narration and request.narration.settled(),
     )
     check_keyframes(generation)
     generation = with_loop(with_story(generation, request, spec), request, spec)

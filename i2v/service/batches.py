@@ -107,11 +107,13 @@ class Batches:
         if own is not None:
             self._service.webhooks.admit(own)
         fields = {} if fields is None else fields
-        if GenerationRequest.parse(fields).inputs:
-            allowed = "left out: such pictures come with a job"
-            raise InvalidRequest(
-                "request.invalid", field="inputs", value=shown(fields["inputs"]), allowed=allowed
-            )
+        asked = GenerationRequest.parse(fields)
+        for field, given in (("inputs", asked.inputs), ("sound", asked.sound)):
+            if given:
+                allowed = "left out: such files come with a job"
+                raise InvalidRequest(
+                    "request.invalid", field=field, value=shown(fields[field]), allowed=allowed
+                )
         stored = None if own is None else own.model_dump_json()
         name = _checked_name(name)
         return self._store.create(name, fields, key, stored, None if user is None else user.name)

@@ -26,6 +26,8 @@ def fingerprint(
             "loop",
             "output_fps",
             "upscaler",
+            "sound",
+            "narration",
         )
         if not getattr(request, name)
     }

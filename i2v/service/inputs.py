@@ -1,10 +1,11 @@
-"""The pictures of jobs: kept once for each content, shared by the jobs that have it, gone with the last of
-them.
+"""The pictures and sounds of jobs: kept once for each content, shared by the jobs that have it, gone with the
+last of them.
 
 Owns the folder of inputs while the service runs: the names in it, how a file gets its name, and who may
 take it away. A picture `NAME.picture` has its thumbnail `NAME.jpg` beside it; NAME is the SHA-256 of what
-was uploaded. A clip that a job enhances lies there as `NAME.clip`, in the same way. Earlier versions wrote
-`JOB.png` for each job, which is read as a picture is. What is in the files is `decoder`'s business.
+was uploaded. A clip that a job enhances lies there as `NAME.clip`, in the same way, a sound as `NAME.sound`,
+with nothing beside it. Earlier versions wrote `JOB.png` for each job, which is read as a picture is. What is
+in the files is `decoder`'s business, and `audio.files`'.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from pathlib import Path
 from PIL import Image
 
 from i2v.core.errors import InvalidRequest, not_stored
-from i2v.jobs.model import Job, new_job_id
+from i2v.jobs.model import SOUND_SUFFIX, Job, is_sound, new_job_id
+from i2v.media.audio.files import SoundLimits, keep_sound
 from i2v.media.decoder import DecodedFile, decode_to_file, read_picture, read_png, thumbnail_of
 from i2v.media.image import ImageLimits
 
@@ -47,6 +49,18 @@ class NewInput:
         _remove(self.part)
 
 
+@dataclass(frozen=True)
+class NewSound:
+    """The same of a sound; `seconds`: how long it is."""
+
+    name: str
+    seconds: float
+    part: Path
+
+    def close(self) -> None:
+        _remove(self.part)
+
+
 class Inputs:
     """The folder of inputs. Made for one process: nobody else gives names or takes files away meanwhile."""
 
@@ -58,18 +72,30 @@ class Inputs:
 
     def decode(self, picture: bytes, limits: ImageLimits) -> NewInput:
         """Return the picture as a file without its final name; raises as `decode_to_file` does."""
-        digest = hashlib.sha256(picture).hexdigest()
-        part = self._folder / f"{digest}-{new_job_id()}.part"  # its stem is nobody's, so that it is swept
+        digest, part = self._named(picture)
         try:
             return NewInput(f"{digest}{SUFFIX}", decode_to_file(picture, limits, part), part)
         except BaseException:
             _remove(part)
             raise
 
-    def accept(self, new: Sequence[NewInput], accept: Callable[[], Job]) -> Job:
+    def decode_sound(self, sound: bytes, limits: SoundLimits) -> NewSound:
+        """Return the sound as a file without its final name; raises as `keep_sound` does."""
+        digest, part = self._named(sound)
+        try:
+            return NewSound(f"{digest}{SOUND_SUFFIX}", keep_sound(sound, limits, part), part)
+        except BaseException:
+            _remove(part)
+            raise
+
+    def _named(self, data: bytes) -> tuple[str, Path]:
+        digest = hashlib.sha256(data).hexdigest()
+        return digest, self._folder / f"{digest}-{new_job_id()}.part"  # its stem is nobody's: it is swept
+
+    def accept(self, new: Sequence[NewInput | NewSound], accept: Callable[[], Job]) -> Job:
         """Give the files their names, then return what `accept` returns, the job that has them.
 
-        If that raises, or the job has other pictures, the files go. Raises `EncodeError` too:
+        If that raises, or the job has other files, they go. Raises `EncodeError` too:
         `image.no_space`, `image.not_stored`.
         """
         with self._lock:
@@ -113,14 +139,22 @@ class Inputs:
         except OSError:
             return None
 
+    def sound(self, name: str) -> bytes | None:
+        """Return the sound as it is kept, FLAC; `None` if it is gone."""
+        try:
+            return (self._folder / name).read_bytes()
+        except OSError:
+            return None
+
     def bytes_of(self, name: str) -> int:
-        """Return how much the picture takes, with its thumbnail."""
+        """Return how much the file takes, with its thumbnail."""
         file = self._folder / name
         return _size(file) + _size(thumbnail_of(file))
 
     def _publish(self, part: Path, file: Path) -> None:
         try:
-            thumbnail_of(part).replace(thumbnail_of(file))
+            if not is_sound(file.name):
+                thumbnail_of(part).replace(thumbnail_of(file))
             part.replace(file)
             folder = os.open(self._folder, os.O_RDONLY)
             try:

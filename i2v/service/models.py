@@ -19,6 +19,7 @@ from i2v.core.errors import Cancelled, I2VError, InvalidRequest, ModelUnavailabl
 from i2v.core.schema import shown
 from i2v.core.settings import ModelSettings
 from i2v.engines.registry import find_spec
+from i2v.media.speech.voices import voice_names
 from i2v.service.rights import check_role
 from i2v.weights.added import add_folder, can_be_added, refuse_own, removable, remove_folder, which_fits
 from i2v.weights.added_files import AddedFile, Kind, added_files, describe_added, described
@@ -117,6 +118,10 @@ class Models:
     def added_names(self, kind: Kind) -> list[str]:
         """Return the names of such files."""
         return list(added_files(kind, self._settings))
+
+    def voice_names(self) -> list[str]:
+        """Return the names of Piper's voices."""
+        return voice_names(self._settings)
 
     def describe_added(self, kind: Kind, name: str) -> AddedFile | None:
         """Return what the file of that name says of itself, `None` where there is none."""

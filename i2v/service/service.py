@@ -38,6 +38,7 @@ from i2v.jobs.model import (
     Submission,
 )
 from i2v.jobs.store import JobStore
+from i2v.media.audio.files import SoundLimits
 from i2v.media.decoder import examine_bytes, inspect_bytes
 from i2v.media.image import ImageLimits, Inspection
 from i2v.media.outputs import OutputName
@@ -45,6 +46,7 @@ from i2v.media.picture_facts import PictureFacts
 from i2v.media.unpublished import kept_bytes, remove_kept, sweep
 from i2v.media.video import check_ffmpeg, read_last_frame, read_poster, read_tags
 from i2v.media.video.animation import MAX_FRAMES, AnimationFormat, read_animation
+from i2v.pipeline.soundtrack import check_start
 from i2v.service.advice import limits
 from i2v.service.batches import Batches
 from i2v.service.clip_settings import ClipSettings, settings_of
@@ -52,7 +54,7 @@ from i2v.service.enhancing import Enhancements
 from i2v.service.executor import Executor
 from i2v.service.fingerprints import fingerprint
 from i2v.service.fitted import fitted_picture
-from i2v.service.inputs import Inputs, NewInput
+from i2v.service.inputs import Inputs, NewInput, NewSound
 from i2v.service.job_files import check_video, read_from_video, video_bytes
 from i2v.service.library import Deleted, Library
 from i2v.service.metrics import Metrics
@@ -181,7 +183,8 @@ class Service:
         Args:
             fields: of `GenerationRequest`, and `webhook` (`core.webhook`: a `Webhook`'s, or a `Receiver`).
             picture: the file's bytes, as somebody sent them.
-            others: the same of the pictures that the request's `inputs` name, in their order.
+            others: the same of the pictures that the request's `inputs` name, in their order; then of the
+                sound, where the request has `sound`.
             idempotency_key: a second submission with the key returns the first one's job.
             place: in the batch that it joins.
             picture_name: what whoever sent the picture calls its file.
@@ -202,10 +205,16 @@ class Service:
         if idempotency_key is None:  # with one, it may be there already
             self._store.check_room(None if user is None else user.name, quota_of(user))
         with ExitStack() as parts:
-            new = [parts.enter_context(closing(self._decode(each))) for each in (picture, *others)]
+            pictures = [picture, *others[: len(request.inputs)]]
+            new = [parts.enter_context(closing(self._decode(each))) for each in pictures]
             plan = self._planner.plan_clip(request, new[0].decoded.size)
             self.models.require(plan.spec)
-            check_ffmpeg(plan.spec.capabilities.sound)
+            check_ffmpeg(plan.has_sound)
+            files: list[NewInput | NewSound] = [*new]
+            if request.sound is not None:
+                sound = parts.enter_context(closing(self._decode_sound(others[-1])))
+                check_start(request.sound, sound.seconds)
+                files.append(sound)
             submission = Submission(
                 request=dict(plan.asked),
                 generation=plan.generation,
@@ -216,7 +225,7 @@ class Service:
                     *limits(plan.generation, plan.spec),
                 ),
                 input=new[0].name,
-                other_inputs=tuple(each.name for each in new[1:]),
+                other_inputs=tuple(each.name for each in files[1:]),
                 output="",
                 fingerprint=fingerprint(request, picture, others, webhook),
                 idempotency_key=idempotency_key,
@@ -231,7 +240,7 @@ class Service:
             )
             facts = facts_of(plan.generation, submission.picture_name)
             names = OutputName.of(self._settings.output, submitted, facts)
-            job = self._inputs.accept(new, lambda: self._accept(submission, names))
+            job = self._inputs.accept(files, lambda: self._accept(submission, names))
         if job.id == submission.id:  # and not the idempotency key's earlier job
             log.info("job %s: accepted", job.id)
             data_folder.empty_trash(self._settings.service.data_dir)
@@ -251,6 +260,10 @@ class Service:
     def _decode(self, picture: bytes) -> NewInput:
         with _turn(self._decoding):
             return self._inputs.decode(picture, ImageLimits.of(self._settings.image))
+
+    def _decode_sound(self, sound: bytes) -> NewSound:
+        with _turn(self._decoding):
+            return self._inputs.decode_sound(sound, SoundLimits.of(self._settings.sound))
 
     def get(self, job_id: str) -> Job:
         """Return the job as it is now; raise `InvalidRequest` (`job.unknown`), as all that take an id do."""
@@ -344,6 +357,10 @@ class Service:
         """
         with _turn(self._looking):
             return self._inputs.png(name or job.input)
+
+    def sound(self, job: Job) -> bytes | None:
+        """Return the sound that the job was given, as FLAC; `None` if there is none, or it is gone."""
+        return None if job.track is None else self._inputs.sound(job.track)
 
     def fitted_picture(self, job_id: str) -> bytes:
         """Return the picture that the job was given as its clip has it (`fitted.MIME_TYPE`).
@@ -452,7 +469,8 @@ def _turn(slots: threading.Semaphore) -> Iterator[None]:
 
 
 def _check_count(request: GenerationRequest, others: Sequence[bytes]) -> None:
-    if len(others) < len(request.inputs):
-        raise InvalidRequest("request.missing_field", field=request.inputs[len(others)].role)
-    if len(others) > len(request.inputs):
-        raise ValueError(f"{len(others)} pictures, but the request names {len(request.inputs)}")
+    names = [*(picture.role for picture in request.inputs), *(["sound_file"] if request.sound else [])]
+    if len(others) < len(names):
+        raise InvalidRequest("request.missing_field", field=names[len(others)])
+    if len(others) > len(names):
+        raise ValueError(f"{len(others)} files, but the request names {len(names)}")

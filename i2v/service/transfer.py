@@ -22,9 +22,10 @@ from i2v.core.stored import parse_json
 from i2v.host import data_folder
 from i2v.host.archive import Reader, reading, writing
 from i2v.jobs.imported import PortableJob
-from i2v.jobs.model import Job, OutputTaken, new_job_id
+from i2v.jobs.model import SOUND_SUFFIX, Job, OutputTaken, is_sound, new_job_id
 from i2v.jobs.rows import dump
 from i2v.jobs.store import JobStore
+from i2v.media.audio.files import SoundLimits, keep_sound
 from i2v.media.decoder import decode_to_file, thumbnail_of
 from i2v.media.image import ImageLimits
 from i2v.media.outputs import OutputFile, publish
@@ -36,7 +37,9 @@ KIND = "i2v-jobs"
 MAX_JOB = 2**22  # bytes of a job's JSON
 MAX_PICTURE = 10**9  # bytes; what is kept of one has fewer
 MAX_JOBS = 100_000
-_LIMITS = ImageLimits(max_bytes=MAX_PICTURE, max_pixels=400_000_000)  # of what was let in somewhere already
+# of what was let in somewhere already
+_LIMITS = ImageLimits(max_bytes=MAX_PICTURE, max_pixels=400_000_000)
+_SOUND_LIMITS = SoundLimits(MAX_PICTURE, 3600)
 _AT_ONCE = 200  # jobs that are read at a time
 
 
@@ -174,7 +177,7 @@ class _Taking:
         self._archive = archive
         self._store = store
         self._on_bytes = on_bytes
-        self._pictures: dict[str, str] = {}  # by their names there, those here
+        self._inputs: dict[str, str] = {}  # by their names there, those here
 
     def take(self, job: PortableJob) -> bool:
         """Take the job in with its files, unless it is here; return whether it was not."""
@@ -185,7 +188,7 @@ class _Taking:
             here = self._store.imports.find(job.id)
         if here is not None:
             return False
-        inputs = tuple(self._picture(name) for name in job.inputs if not name.endswith(CLIP_SUFFIX))
+        inputs = tuple(self._input(name) for name in job.inputs if not name.endswith(CLIP_SUFFIX))
         outputs = self._settings.output.directory.absolute()
         outputs.mkdir(parents=True, exist_ok=True)
         part = outputs / f".{secrets.token_hex(16)}.part.mp4"
@@ -234,25 +237,28 @@ class _Taking:
             number += 1
             yield folder / f"{stem}_{number}.mp4"
 
-    def _picture(self, name: str) -> str:
-        """Return the name that a picture has here, where it is read again as if somebody had sent it.
+    def _input(self, name: str) -> str:
+        """Return the name that a picture or a sound has here, read again as if somebody had sent it.
 
         It is its own, so that no service takes it away with the last job that shares it.
         """
-        if name not in self._pictures:
-            new = new_job_id()
+        if name not in self._inputs:
+            new, suffix = new_job_id(), SOUND_SUFFIX if is_sound(name) else SUFFIX
             if f"inputs/{name}" in self._archive.files:
                 part = self._settings.inputs / f"{new}-import.part"  # its thumbnail has a name of its own
                 try:
                     data = self._archive.read(f"inputs/{name}", MAX_PICTURE)
                     self._on_bytes(len(data))
-                    decode_to_file(data, _LIMITS, part)
-                    file = self._settings.inputs / f"{new}{SUFFIX}"
-                    thumbnail_of(part).replace(thumbnail_of(file))
+                    file = self._settings.inputs / f"{new}{suffix}"
+                    if is_sound(name):
+                        keep_sound(data, _SOUND_LIMITS, part)
+                    else:
+                        decode_to_file(data, _LIMITS, part)
+                        thumbnail_of(part).replace(thumbnail_of(file))
                     part.replace(file)
                 finally:
                     for left in (part, thumbnail_of(part)):
                         with suppress(FileNotFoundError):
                             left.unlink()
-            self._pictures[name] = f"{new}{SUFFIX}"
-        return self._pictures[name]
+            self._inputs[name] = f"{new}{suffix}"
+        return self._inputs[name]

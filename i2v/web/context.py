@@ -97,11 +97,16 @@ class AppContext:
         if job.generation is not None and job.generation.source:
             return await self.enhance(str(job.request.get("source_job", "")), enhancement_of(job))
         pictures = []
-        for name in job.inputs:
+        for name in job.pictures:
             picture = await self.look(partial(self.service.picture, job, name))
             if picture is None:
                 raise InvalidRequest("job.no_thumbnail", id=job.id)
             pictures.append(picture)
+        if job.track is not None:
+            sound = await run_sync(self.service.sound, job)
+            if sound is None:
+                raise InvalidRequest("job.no_thumbnail", id=job.id)
+            pictures.append(sound)
         left = {"seed"}
         if job.wanted_device not in [state.id for state in self.service.devices()]:
             left.add("device")  # it is gone

@@ -131,10 +131,12 @@ class Attempt:
             return self._enhance(job, generation)
         meter, watch = Meter(generation), Stopwatch()
         checkpoints = Checkpoints(self._settings.unpublished, job.id)
-        output = Output(OutputFile(Path(job.output)), self._recorder, checkpoints, {JOB_TAG: tag_of(job)})
+        track = None if job.track is None else self._settings.inputs / job.track
+        tags = {JOB_TAG: tag_of(job)}
+        output = Output(OutputFile(Path(job.output)), self._recorder, checkpoints, tags, track)
         check_output(output.target)
         with watch.phase(Stage.PICTURE):
-            pictures = [_read_picture(self._settings.inputs / name) for name in job.inputs]
+            pictures = [_read_picture(self._settings.inputs / name) for name in job.pictures]
         plan = self._plan(job, generation)
         known = list(self._notices)
 

@@ -77,6 +77,8 @@ def test_gaps_stay_gaps_and_choices_have_the_published_defaults() -> None:
         "story": (),
         "correct_drift": True,
         "loop": False,
+        "sound": None,
+        "narration": None,
         "options": {},
         "speed": "auto",
         "gradient_checkpointing": False,

@@ -10,12 +10,13 @@ import pytest
 
 from i2v.core.errors import EncodeError, InsufficientMemory
 from i2v.core.schema import Generation
+from i2v.core.sound import Narration
 from i2v.media.outputs import OutputFile
 from i2v.media.unpublished import About, FrameRecorder, Kept
 from i2v.media.video import probe, read_tags
 from i2v.pipeline.delivery import Marks, deliver, publish_kept
 from i2v.pipeline.stages import Stopwatch
-from tests.clips import make_frames, make_sound, names
+from tests.clips import make_frames, make_sound, names, read_frames
 
 SIZE = (96, 64)  # of the fixture `generation`
 MARKS = Marks({"i2v": "made by hand"}, "en")
@@ -77,6 +78,17 @@ def test_a_sound_is_published_with_the_frames_also_when_it_was_kept(
     result = publish_kept(kept, OutputFile(tmp_path / "again.mp4"))
     assert probe(plain).sound is not None
     assert result.path.read_bytes() == plain.read_bytes()
+
+
+def test_the_last_frame_is_held_to_the_end_of_what_is_spoken(tmp_path: Path, generation: Generation) -> None:
+    spoken = replace(generation, fps=8, narration=Narration("Hello"))
+    frames = make_frames(4, SIZE)
+    for seconds, count in ((0.5, 4), (1.01, 9), (0.1, 4)):
+        target = OutputFile(tmp_path / f"{count}-{seconds}.mp4")
+        path = deliver([frames, make_sound(seconds)], spoken, MARKS, target, Stopwatch())
+        found = read_frames(path)
+        assert len(found) == count
+        assert abs(found[-1].astype(int) - found[3].astype(int)).max() <= 4
 
 
 def test_frames_stay_kept_where_publishing_fails_again(tmp_path: Path, generation: Generation) -> None:

@@ -18,6 +18,7 @@ from i2v.core.errors import Cancelled, I2VError, InsufficientMemory, ModelUnavai
 from i2v.core.results import Result
 from i2v.core.schema import DeviceInfo, Generation, MemoryPlan
 from i2v.core.settings import OutputSettings, load_settings
+from i2v.core.sound import Narration
 from i2v.engines.base import Decoded, Denoised
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.media.image import Picture, fit_picture
@@ -31,6 +32,7 @@ from i2v.memory.plan import Planned
 from i2v.pipeline.engines import EngineCache, LoadedEngine
 from i2v.pipeline.make import ClipEvent, Loaded, Output, describe, fit_inputs, make_clip, mark
 from i2v.pipeline.plan import ClipPlan
+from i2v.pipeline.soundtrack import Soundtrack
 from tests.clips import WHEN, read_frames
 
 CPU = DeviceInfo("cpu", "CPU", 2**34)
@@ -256,6 +258,23 @@ def test_the_label_is_the_settings_choice(
     assert marks.tags["more"] == "tags"
     if in_file:
         assert json.loads(marks.tags[AIGC])["ContentProducer"] == "某某公司"
+
+
+def test_synthetic_speech_is_generated_content_whatever_made_the_frames(
+    engine: I2VGenXLEngine, generation: Generation, picture: Picture
+) -> None:
+    output = load_settings(flags={"output.label": "visible", "output.prompts": False}).output
+    camera = replace(engine.spec, is_generative=False)
+    for speaker, is_marked in (("", False), ("espeak-ng 1.52.0", True)):
+        spoken = replace(generation, narration=Narration("Hello there")) if speaker else generation
+        plan = ClipPlan({}, camera, spoken, CPU, Planned(engine.plan))
+        soundtrack = Soundtrack(1.0, speaker=speaker)
+        loaded = LoadedEngine(engine, CPU, "0" * 64)
+        provenance = describe(plan, [picture], loaded, output, soundtrack=soundtrack)
+        marks = mark(camera, provenance, output, {})
+        assert (AIGC in marks.tags, marks.visible is not None) == (is_marked, is_marked)
+        assert json.loads(marks.tags["i2v"])["synthetic_speech"] == speaker
+        assert "Hello there" not in marks.tags["i2v"], "it is left out where prompts are"
 
 
 def described(

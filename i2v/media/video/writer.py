@@ -87,6 +87,7 @@ class Mp4Writer:
         self._size = size
         self._tags = tags or {}
         self._num_frames = 0
+        self._last: NDArray[np.uint8] | None = None  # frame
         self._sound: Sound | None = None
         self._encoder: Encoder | None = None
         self._part = part_path(target)
@@ -121,6 +122,16 @@ class Mp4Writer:
                     self._encoder = Encoder(self._part, self._fps, self._size, self._tags)
             self._encoder.write(np.ascontiguousarray(frame))
             self._num_frames += 1
+        if len(frames):
+            self._last = frames[-1:]
+
+    def hold(self, seconds: float) -> None:
+        """Repeat the last frame until the video is so long; a longer one stays. Raises as `append` does."""
+        last = self._last
+        if last is None:
+            return
+        for _ in range(math.ceil(round(seconds * self._fps, 3)) - self._num_frames):
+            self.append(last)
 
     def add_sound(self, sound: Sound) -> None:
         """Have `sound` beside the frames: the video's length counts, it is cut or followed by silence.

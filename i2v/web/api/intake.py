@@ -20,7 +20,7 @@ from i2v.jobs.model import JsonObject
 from i2v.web.api.base64_picture import decode_base64
 from i2v.web.api.charsets import check_ascii, check_charset
 from i2v.web.api.json_body import parse_object
-from i2v.web.api.multipart import FILES, KEYFRAMES, PICTURE, receive_form
+from i2v.web.api.multipart import FILES, KEYFRAMES, PICTURE, SOUND, receive_form
 from i2v.web.api.waiting_place import waiting_place
 from i2v.web.context import AppContext
 
@@ -40,7 +40,7 @@ class Submitted:
 
     Attributes:
         fields: of `GenerationRequest`; their `inputs` name the pictures besides `picture`.
-        others: those pictures, in the order of `inputs`.
+        others: those pictures, in the order of `inputs`; then the sound, where the fields have `sound`.
         picture_name: what the client calls the picture's file.
     """
 
@@ -54,7 +54,7 @@ async def read_submission(request: Request) -> Submitted:
     """Return what a form or a JSON object says, and the pictures in it.
 
     In JSON each of `inputs` has its picture as `image`, in base64; in a form it is a file named by its
-    role, a keyframe's with its number: keyframe_8.
+    role, a keyframe's with its number: keyframe_8. A sound is `sound_file` in both.
 
     Raises:
         InvalidRequest: `http.*`, or `request.*` and `image.*` about a picture.
@@ -72,12 +72,21 @@ async def read_form(request: Request) -> Submitted:
     if _media_type(request) != FORM:
         raise _refused(request, FORM)
     fields, pictures, names = await _read_files(request, FILES, required=PICTURE)
-    others = [name for name in pictures if name != PICTURE]
+    others = [name for name in pictures if name not in (PICTURE, SOUND)]
     if others:
         if "inputs" in fields:
             raise InvalidRequest("http.repeated_field", field="inputs")
         fields["inputs"] = [_input(name) for name in others]
+    if SOUND in pictures:
+        _use_sound(fields)
+        others.append(SOUND)
     return Submitted(fields, pictures[PICTURE], tuple(pictures[name] for name in others), names[PICTURE])
+
+
+def _use_sound(fields: JsonObject) -> None:
+    """Have the request use the sound that has come, also where nothing is said of it."""
+    if fields.get("sound") in (None, ""):
+        fields["sound"] = {}
 
 
 def _input(name: str) -> JsonObject:
@@ -147,7 +156,12 @@ def take_pictures(fields: JsonObject) -> Submitted:
     if not isinstance(name, str):
         allowed = "the name of a file, as text"
         raise InvalidRequest("request.invalid", field=PICTURE_NAME, value=shown(name), allowed=allowed)
-    return Submitted(fields, picture, tuple(_other_pictures(fields.get("inputs"))), name)
+    others = tuple(_other_pictures(fields.get("inputs")))
+    if SOUND in fields:
+        sound = decode_base64(fields.pop(SOUND), SOUND)
+        _use_sound(fields)
+        others = (*others, sound)
+    return Submitted(fields, picture, others, name)
 
 
 def _other_pictures(inputs: object) -> Iterator[bytes]:

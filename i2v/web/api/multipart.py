@@ -1,7 +1,7 @@
-"""Forms of several parts (`multipart/form-data`): from the bytes of a body to its texts and its pictures.
+"""Forms of several parts (`multipart/form-data`): from the bytes of a body to its texts and its files.
 
 Owns how parts are found and that texts are UTF-8. Deliberately does not know which texts there are, where
-the pictures go, nor what they are.
+the files go, nor what they are.
 """
 
 from __future__ import annotations
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 PICTURE = "image"
+SOUND = "sound_file"
 KEYFRAMES = {f"keyframe_{frame}": frame for frame in range(1, MAX_FRAMES)}  # by the names of their parts
-FILES = frozenset(
-    {PICTURE, "last_image", "motion_mask", *KEYFRAMES}
-)  # the parts of a submission that are files
+FILES = frozenset({PICTURE, "last_image", "motion_mask", SOUND, *KEYFRAMES})  # parts that are files
 MAX_PARTS = 64  # the request has some fifteen fields
 MAX_TEXT = 2**20  # bytes of all texts together
 

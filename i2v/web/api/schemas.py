@@ -69,8 +69,8 @@ class JobBody(BaseModel):
     result: JsonObject | None = Field(
         description="path, video_url, seed, width, height, generated_width, generated_height, num_frames,"
         " fps, target_fps, num_inference_steps, guidance_scale, prompt, negative_prompt, fit, engine, inputs,"
-        " checkpoint, loras, story, speed, options, upscaler, solver, unet_evaluations (what was really run),"
-        " seconds (by phase),"
+        " checkpoint, loras, story, sound, narration, speed, options, upscaler, solver, unet_evaluations (what"
+        " was really run), seconds (by phase),"
         " stages ({name, seconds, bytes, estimated_bytes}: memory at the most, null where not measured),"
         " made_with ({device, dtype, kernels, versions, busy_cpus}; null of an earlier version's clip) and"
         " notices ({code, params, message})"
@@ -352,6 +352,10 @@ def form_schema(
     scenes = f"{fields['story']['description']}: seconds: prompt, one a line"
     properties["story"] = {**_TEXT, "description": scenes}
     properties["loras"] = {**_TEXT, "description": f"{fields['loras']['description']}: ink:0.8, soft"}
+    sound = f"a JSON object, as text: {fields['sound']['description']}"
+    properties["sound"] = {**_TEXT, "contentMediaType": "application/json", "description": sound}
+    narration = f"{fields['narration']['description']}, or a JSON object as text"
+    properties["narration"] = {**_TEXT, "description": narration}
     del properties["inputs"]  # a form has each picture as a file
     return {**schema, "properties": {**properties, "options": options}}
 
@@ -375,6 +379,12 @@ WEBHOOK_TEXT: JsonSchema = {
     "contentMediaType": "application/json",
     "description": f"a JSON object of url, events and secret, as text: {WEBHOOK['description']}",
 }
+_SOUND_WORDS = "a sound that goes beside the frames: MP3, M4A, WAV, FLAC or Ogg"
+SOUND_TEXT: JsonSchema = {
+    "type": "string",
+    "contentEncoding": "base64",
+    "description": f"{_SOUND_WORDS}, as base64",
+}
 _OTHER_ROLES = [role for role in get_args(InputRole) if role != "image"]
 _OTHER_FILES: dict[str, JsonSchema] = {
     "last_image": {**IMAGE_FILE, "description": "the file of the last_image, for models that take one"},
@@ -383,6 +393,7 @@ _OTHER_FILES: dict[str, JsonSchema] = {
         "description": "the file of the motion_mask, for models that take one: white where the model acts,"
         " black where only the camera moves",
     },
+    "sound_file": {**IMAGE_FILE, "description": _SOUND_WORDS},
 }
 _KEYFRAME_FILES: JsonSchema = {
     "^keyframe_[1-9][0-9]{0,3}$": {
@@ -430,7 +441,13 @@ SUBMISSION: JsonSchema = {
         },
         JSON: {
             "schema": body_schema(
-                {"image": IMAGE_TEXT}, {"image_name": _IMAGE_NAME, "inputs": INPUTS, "webhook": WEBHOOK}
+                {"image": IMAGE_TEXT},
+                {
+                    "image_name": _IMAGE_NAME,
+                    "inputs": INPUTS,
+                    "sound_file": SOUND_TEXT,
+                    "webhook": WEBHOOK,
+                },
             )
         },
     },

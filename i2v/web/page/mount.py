@@ -53,7 +53,7 @@ async def _mount(app: FastAPI, settings: Settings, folder: Path) -> None:
     """In a loop, because Gradio, where it finds none, makes one of its own and never closes it."""
     context = cast("AppContext", app.state.context)
     blocks = Page(context).blocks
-    max_file_size = round(settings.image.max_megabytes * 1e6)
+    max_file_size = round(max(settings.image.max_megabytes, settings.sound.max_megabytes) * 1e6)
     gr.mount_gradio_app(
         app,
         blocks,

@@ -48,7 +48,7 @@
       }
     };
     for (const [selector, word] of NAMES) document.querySelectorAll(selector).forEach(each => name(each, words[word]));
-    for (const each of document.querySelectorAll(":is(#i2v-gallery-drop, #i2v-batch-drop, #i2v-batch-file) [data-testid=upload-text]")) {
+    for (const each of document.querySelectorAll(":is(#i2v-gallery-drop, #i2v-batch-drop, #i2v-batch-file, #i2v-sound-file) [data-testid=upload-text]")) {
       if (each.dataset.words !== words.drop) each.dataset.words = words.drop;
     }
   };

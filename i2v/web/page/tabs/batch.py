@@ -202,7 +202,8 @@ class BatchTab:
     async def _fields(self, values: Values) -> JsonObject:
         spec = await self._context.engine(self._form.engine_named(values))
         fields = self._form.fields(values, spec)
-        fields.pop("inputs", None)  # keyframes and a last frame go with the first tab's picture
+        for name in ("inputs", "sound", "narration"):  # they go with the first tab's picture
+            fields.pop(name, None)
         if spec.capabilities.prompt != "none":
             fields["prompt"] = values[self.prompt] or ""
         return fields

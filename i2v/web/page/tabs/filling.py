@@ -59,12 +59,17 @@ class Filling:
         """Put the picture of that job into the form, unless there is one already."""
         job = await self.find(values[self._brought_back])
         if job is None or self._form.picture_path(values):
-            return self._form.placed(values, None) | self._form.pictures.placed(values, None)
+            return self._left(values)
         return await self._pictures_of(values, job)
 
+    def _left(self, values: Values) -> Updates:
+        """Return the form with the files that are in it."""
+        placed = self._form.placed(values, None) | self._form.pictures.placed(values, None)
+        return placed | self._form.sound.placed(values, None, keep=True)
+
     async def _pictures_of(self, values: Values, job: Job) -> Updates:
-        """Return the form with the job's picture, keyframes and last frame; the form stays without any that
-        cannot be read now."""
+        """Return the form with the job's picture, keyframes, last frame and sound; the form stays without any
+        that cannot be read now."""
         picture, others = None, []
         with suppress(I2VError):
             picture = await self._context.look(lambda: self._service.picture(job))
@@ -73,6 +78,8 @@ class Filling:
                 file = await self._context.look(partial(self._service.picture, job, name))
                 others += [] if file is None else [(asked, file)]
         placed = await run_sync(self._form.placed, values, picture, job.picture_name)
+        sound = await run_sync(self._service.sound, job)
+        placed |= await run_sync(self._form.sound.placed, values, sound)
         language = self._shared.language_of(values)
         return placed | await run_sync(self._form.pictures.placed, values, others, language)
 
@@ -96,8 +103,7 @@ class Filling:
         opened: Opened = values[self._shared.opened]
         view: Showing = values[self._view]
         job = await self.find(opened.job)
-        updates = {self._shared.opened: Opened(), **self._form.placed(values, None)}
-        updates |= self._form.pictures.placed(values, None)
+        updates = {self._shared.opened: Opened(), **self._left(values)}
         if job is None and not opened.fields:
             return updates
         updates[self._shared.tabs] = gr.update(selected="generate")

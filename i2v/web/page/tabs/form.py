@@ -31,6 +31,7 @@ from i2v.web.page.tabs.own_presets import OwnPresets
 from i2v.web.page.tabs.picture_field import picture_field
 from i2v.web.page.tabs.pictures import MorePictures
 from i2v.web.page.tabs.showing import Place
+from i2v.web.page.tabs.sound import SoundFields
 from i2v.web.page.tabs.story import StoryFields
 from i2v.web.page.tabs.widgets import (
     Choices,
@@ -71,12 +72,14 @@ class Form:
         engines: Mapping[str, EngineSpec],
         devices: Callable[[], Sequence[str]] = lambda: (),
         names: Names = lambda kind: [],
+        voices: Callable[[], list[str]] = lambda: [],
     ) -> None:
         """Make them.
 
         Args:
             devices: the ids of those that there are; with several, people choose.
             names: of the LoRAs and the checkpoints that there are.
+            voices: names of those of Piper that there are.
         """
         with gr.Row(elem_id="i2v-picture-head"):
             labels.of(gr.HTML(elem_id="i2v-picture-label"), value="picture.label")
@@ -109,6 +112,7 @@ class Form:
         self.pictures = MorePictures(labels)
         self.story = StoryFields(labels)
         self.added = AddedFields(labels, names)
+        self.sound = SoundFields(labels, voices)
         # Where a prompt is written: the batch adds its own.
         self.prompts: list[Any] = [self.prompt]
         # What makes no sense without a seed: the tab adds its own.
@@ -213,16 +217,18 @@ class Form:
             self.preset, *self.prompts, self.resolution, self.fit, self.num_frames_of, *self.with_seed,
             self.device, self.helper, *(getattr(self, name) for name in (*NUMBERS, *_OPTIONAL)),
             *self.options.groups(), *self.pictures.groups(), *self.added.groups(), *self.story.groups(),
+            *self.sound.groups(),
         ]  # fmt: skip
 
     def kept(self) -> list[Any]:
         """Return the widgets, but for the picture, that are brought back with a job or a clip's settings."""
         known = [self.engine, *self.shaped(), *self.options.widgets(), *self.cropping.widgets()]
-        known += [*self.added.fields(), *self.story.widgets(), self.output_fps, self.upscaler]
+        known += [*self.added.fields(), *self.story.widgets(), *self.sound.fields()]
+        known += [self.output_fps, self.upscaler]
         return list(dict.fromkeys(known))
 
     def inputs(self) -> set[Any]:
-        return {*self.settings(), self.negative_prompt, self.seed}
+        return {*self.settings(), self.negative_prompt, self.seed, *self.sound.widgets()}
 
     def errors(self) -> dict[Place, Any]:
         """Return where it is said that something is wrong with a field, by the field."""
@@ -232,7 +238,8 @@ class Form:
         """Return what stands where an error may be said: it is mended when that is something else."""
         if place in ("picture", "prompt"):
             return values[getattr(self, place)]
-        return [values[widget] for widget in (*self.settings(), self.negative_prompt, self.seed)]
+        more = (self.negative_prompt, self.seed, *self.sound.widgets())
+        return [values[widget] for widget in (*self.settings(), *more)]
 
     def engine_named(self, values: Values) -> str:
         """Return the name of the engine that is chosen, "auto" for that of the settings."""
@@ -261,6 +268,7 @@ class Form:
         given |= self.added.given(values, spec) | self.story.given(values, spec)
         if inputs := self.pictures.given(values, spec):
             given["inputs"] = inputs
+        given |= self.sound.given(values)
         return {"prompt": (values[self.prompt] or "") if can.prompt != "none" else "", **given}
 
     def choices(
@@ -280,6 +288,7 @@ class Form:
             self.preset: gr.update(choices=presets, value=preset if preset in names else "standard"),
             self.device: self._device_choices(language),
             **self.added.shown(spec, language),
+            **self.sound.shown(language),
         }
 
     def _device_choices(self, language: Language) -> Any:
@@ -324,7 +333,7 @@ class Form:
         if settled["upscaler"] != "lanczos" and not _is_here(settled["upscaler"]):
             settled["upscaler"] = ""
         filled = {getattr(self, name): value for name, value in settled.items()}
-        filled |= self.added.filled(fields) | self.story.filled(fields)
+        filled |= self.added.filled(fields) | self.story.filled(fields) | self.sound.filled(fields)
         filled |= self.cropping.filled(fields.get("crop"))
         device = fields.get("device")
         filled[self.device] = device if device in self._devices() else ""

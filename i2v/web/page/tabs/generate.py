@@ -60,7 +60,11 @@ class GenerateTab:
         with gr.Row(elem_id="i2v-studio"):
             with gr.Column(scale=5, min_width=300):
                 self.form = Form(
-                    labels, self._service.engines, self._devices, self._service.models.added_names
+                    labels,
+                    self._service.engines,
+                    self._devices,
+                    self._service.models.added_names,
+                    self._service.models.voice_names,
                 )
                 self.outlook = Outlook(shared, self.view, self.form)
                 with gr.Row(elem_id="i2v-ask"):
@@ -125,7 +129,7 @@ class GenerateTab:
 
         # When the tab is looked at, since a model may have been fetched meanwhile.
         # Also when the page has loaded: meanwhile somebody may have chosen another language.
-        named = [form.fit, form.preset, form.device, *form.added.groups()]
+        named = [form.fit, form.preset, form.device, *form.added.groups(), *form.sound.groups()]
         spoken = [
             event.then(self.switch, here | {form.fit, form.preset}, named, **QUIET)
             for event in (switched, loaded)
@@ -135,7 +139,8 @@ class GenerateTab:
         # A result, since what was finished tells what the next one will take. Not the preset and the engine:
         # another one's bounds must be in the browser before its values are sent again.
         now = [widget for widget in form.settings() if widget not in (form.preset, form.engine)]
-        changes = [widget.change for widget in (*now, form.negative_prompt, form.seed, screen.result)]
+        now += [form.negative_prompt, form.seed, form.sound.narration, form.sound.voice, screen.result]
+        changes = [widget.change for widget in now]
         gr.on(changes, self.outlook.look, everything, seen, trigger_mode="always_last", **QUIET)
         chosen = gr.on(
             [form.preset.input, form.engine.input],
@@ -149,8 +154,8 @@ class GenerateTab:
             event.then(self.outlook.look, everything, seen, **QUIET)
         self.brought_back.change(
             filling.bring_back_picture,
-            shared.here() | {self.brought_back, form.picture, *form.pictures.widgets()},
-            [form.picture, *form.pictures.fields()],
+            shared.here() | {self.brought_back, form.picture, *form.pictures.widgets(), form.sound.file},
+            [form.picture, *form.pictures.fields(), form.sound.file],
             **QUIET,
         )
         gr.on(
@@ -183,8 +188,9 @@ class GenerateTab:
         """Attach what happens after another tab's event, which has put something into `Shared.opened`."""
         shared = self._shared
         form = self.form
-        inputs = shared.here() | {shared.opened, self.view, form.picture, *form.pictures.widgets()}
-        pictures = [form.picture, *form.pictures.fields()]
+        files = {form.picture, *form.pictures.widgets(), form.sound.file}
+        inputs = shared.here() | {shared.opened, self.view, *files}
+        pictures = [form.picture, *form.pictures.fields(), form.sound.file]
         outputs = [shared.opened, shared.remembered, shared.tabs, *pictures, *form.kept()]
         taken = opened.then(self.filling.take_over, inputs, outputs, **QUIET)
         taken.then(self.outlook.look, self.outlook.inputs(), self.outlook.widgets(), **QUIET)
@@ -326,6 +332,7 @@ class GenerateTab:
         spec = await self._context.engine(self.form.engine_named(values))
         fields = self.form.fields(values, spec) | await self.outlook.cropped(values)
         others = await run_sync(self.form.pictures.files, values, spec)
+        others += await run_sync(self.form.sound.files, values)
         if values[self.view].shaped is None:  # pressed before the form was filled: the preset has the numbers
             fields = {name: value for name, value in fields.items() if name not in NUMBERS}
         path = self.form.picture_path(values)

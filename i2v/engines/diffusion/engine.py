@@ -129,6 +129,11 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
         """What `condition` and `encode` find on the device; none where a family brings parts there itself."""
         return (*self.components.encoders, self.components.vae)
 
+    @property
+    def denoisers(self) -> tuple[nn.Module, ...]:
+        """What `steps` finds on the device; none where it brings parts there itself."""
+        return self.components.denoisers
+
     def prepare(self) -> None:
         """Have the weights that the clip asks for, where it can ask for others than the model's own."""
         return
@@ -155,7 +160,7 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
 
     @abstractmethod
     def steps(self, given: Given, start: State, plan: MemoryPlan) -> Iterator[StepDone[State]]:
-        """Denoise from `start` on; what denoises is on the device."""
+        """Denoise from `start` on; `denoisers` are on the device."""
 
     def left(self, latents: torch.Tensor) -> torch.Tensor:
         """Return what is needed of a clip's latents for the frames from `decoded` on."""
@@ -201,7 +206,7 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
         return camera_frames(self.options, self.generation, self.inputs, self.engine.plan.threads)
 
     def _denoise(self, given: Given, start: State, plan: MemoryPlan) -> Generator[Event]:
-        with self.components.on_device(*self.components.denoisers):
+        with self.components.on_device(*self.denoisers):
             for step in self.steps(given, start, plan):
                 self._state = step.state
                 if step.state.step == self.total:

@@ -1,8 +1,8 @@
 """What the transformer predicts at one step: diffusers' forward, in less memory.
 
-The first frame is the picture, at time 0, all others are at the step's time. diffusers tells every token its
-time, in tensors of six times the activations and in float32; here the two times are told once. What looks at
-one token alone is run for so many tokens at a time. The same numbers up to rounding.
+Where the first frame is the picture, it is at time 0, and all others at the step's time. diffusers tells every
+token its time then, in tensors of six times the activations and in float32; here the two times are told once.
+What looks at one token alone is run for so many tokens at a time. The same numbers up to rounding.
 
 This knows nothing of schedulers, guidance scales or pixels.
 """
@@ -92,14 +92,17 @@ def predict(
     timestep: torch.Tensor,
     text: torch.Tensor,
     chunk_tokens: int = 0,
+    *,
+    first_is_still: bool,
 ) -> torch.Tensor:
-    """Return the (B, C, F, h, w) velocity of `latents` (1, C, F, h, w) under each of the B rows of `text`.
+    """Return the (B, C, F, h, w) velocity under each of the B rows of `text`.
 
     Args:
-        latents: of which the first frame is the picture's.
-        timestep: of no dimension, of all frames but the first.
+        latents: (1, C', F, h, w), with more channels than what is returned where something is beside them.
+        timestep: of no dimension.
         text: (B, T, D) states of the text encoder.
         chunk_tokens: that are taken at a time; 0 for `CHUNK_TOKENS`.
+        first_is_still: the first frame is the picture's, at time 0 whatever the step.
     """
     count = len(text)
     rotary: Rotary = transformer.rope(latents)
@@ -108,7 +111,8 @@ def predict(
     tokens = patches.flatten(2).transpose(1, 2)
     states = tokens.expand(count, -1, -1).contiguous() if count > 1 else tokens.contiguous()
     del patches, tokens
-    pieces = Pieces(height * width, states.shape[1], chunk_tokens or CHUNK_TOKENS)
+    still = height * width if first_is_still else 0
+    pieces = Pieces(still, states.shape[1], chunk_tokens or CHUNK_TOKENS)
     times = torch.stack([torch.zeros_like(timestep), timestep]).float()
     time, projected, context, _ = transformer.condition_embedder(times, text)
     for block in transformer.blocks:

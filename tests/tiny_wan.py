@@ -101,7 +101,8 @@ def tiny_vae_21() -> nn.Module:
 
     published = wan_a14b.CONFIGS["vae/config.json"]
     return AutoencoderKLWan(
-        base_dim=8, z_dim=16, dim_mult=[1, 2, 4, 4], num_res_blocks=1, temperal_downsample=[False, True, True],
+        base_dim=8, z_dim=16, dim_mult=[1, 2, 4, 4], num_res_blocks=1,
+        temperal_downsample=[False, True, True],
         latents_mean=published["latents_mean"], latents_std=published["latents_std"],
     )  # fmt: skip
 

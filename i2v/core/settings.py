@@ -263,10 +263,9 @@ def _named_file(path: str, environ: Mapping[str, str]) -> Path:
 
 def load_presets(path: Path = ROOT / "configs" / "presets.yaml") -> dict[str, Preset]:
     """Return the published presets by name."""
-    return {
-        name: Preset(**cast("dict[str, int]", row))
-        for name, row in _read_file(path, base=ROOT).values.items()
-    }
+    rows = cast("dict[str, dict[str, int]]", _read_file(path, base=ROOT).values)
+    numbers = ("area_side", "num_frames", "num_inference_steps", "fps", "guidance_scale")
+    return {name: Preset(*(row[number] for number in numbers)) for name, row in rows.items()}
 
 
 class _Loader(yaml.SafeLoader):

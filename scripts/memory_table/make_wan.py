@@ -1,4 +1,4 @@
-"""Write `memory.json` and `memory_a14b.json` of i2v/engines/wan: what a clip of TI2V-5B, and of I2V-A14B, takes.
+"""Write `memory.json` (TI2V-5B) and `memory_a14b.json` of i2v/engines/wan: what a clip takes to make.
 
     python -m scripts.memory_table.make_wan
 
@@ -10,8 +10,8 @@ The form of the model, found by simulating (`wan_model`):
 - A step's peak depends on its tokens, a fourth of its latents, in pieces of the line: it bends where tokens
   begin to be taken in chunks. Twice the tokens in chunks twice as large take twice as much; two rows hardly
   less than that. Attention looks at all tokens of the clip: operations grow as their square.
-- Encoding and decoding grow as pixels do, of a clip as of its frames four at a time. Decoding holds what the convolutions along time keep of the frames
-  before: from the third latent frame on, no more than that.
+- Encoding and decoding grow as pixels do, of a clip as of its frames four at a time. They hold what the
+  convolutions along time keep of the frames before: from the third latent frame on, no more than that.
 """
 
 from __future__ import annotations
@@ -33,13 +33,16 @@ TOKENS = (512, 1024, 2048, 4096, 6144, 8192, 9216, 10240, 12288, 16384, 24576, 3
 COUNTED = ((8, 8, 2), (16, 16, 4), (32, 32, 4), (32, 32, 16), (44, 80, 11), (44, 80, 31), (16, 24, 31))
 SIDES = (128, 256, 512, 1024)
 LATENT_FRAMES = 4
+RANK = 64  # of a LoRA, where none is known
 
 
 def table_of(model: Model) -> dict[str, Any]:
     """Return what does not depend on the type, and is no step's."""
     areas = [[side**2, side**4] for side in SIDES]
     encodings = [model.encode(side, side) for side in SIDES]
-    whole_clips = [model.encode(side, side, LATENT_FRAMES) for side in SIDES] if model.experts > 1 else encodings
+    whole_clips = (
+        [model.encode(side, side, LATENT_FRAMES) for side in SIDES] if model.experts > 1 else encodings
+    )
     first = [model.decode(side, side, 1) for side in SIDES]
     more = [model.decode(side, side, LATENT_FRAMES) for side in SIDES]
     encoding, decoding = (
@@ -49,6 +52,8 @@ def table_of(model: Model) -> dict[str, Any]:
     return {
         "weights": model.weights(),
         "streamed": model.streamed(),
+        "lora": model.lora(RANK),
+        "blocks": len(model.transformer.blocks),
         "scale": model.scale,
         "tile": TILE,
         "chunk_tokens": CHUNK_TOKENS,

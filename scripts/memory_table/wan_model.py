@@ -1,4 +1,4 @@
-"""What each stage of a clip of Wan 2.2 TI2V-5B or I2V-A14B takes, counted by running its engine on fake tensors.
+"""What each stage of a clip of Wan 2.2 TI2V-5B or I2V-A14B takes, counted by its engine on fake tensors.
 
 As `simulate` does for I2VGen-XL, whose words on what is counted hold here too, with one difference: norms are
 computed in float32 whatever the type, so that memory is counted in bytes, once for each size of a number.
@@ -16,8 +16,9 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import UMT5EncoderModel
 
-from i2v.engines.wan.conditioning import Conditioning, encode_groups
+from i2v.engines.wan.conditioning import Conditioning
 from i2v.engines.wan.decode import decode_latents
+from i2v.engines.wan.encode import encode_groups
 from i2v.engines.wan.solver import FlowSolver
 from i2v.engines.wan.transformer import predict, use_lean_blocks
 from i2v.engines.wan.vae import use_lean_layers
@@ -65,11 +66,16 @@ class Model:
         """Return how many numbers of a part are on the device at once where its blocks come one by one."""
         text_blocks = (self.text_encoder.shared, *self.text_encoder.encoder.block)
         found = {}
-        for name in self.parts.keys() - {"vae"}:
+        for name in (name for name in self.parts if name != "vae"):
             blocks = text_blocks if name == "text_encoder" else self.transformer.blocks
             sizes = [count_of([block]) for block in blocks]
             found[name] = count_of([self.parts[name]]) - sum(sizes) + max(sizes)
         return found
+
+    def lora(self, rank: int) -> int:
+        """Return how many numbers a LoRA of all linear layers of the transformer's blocks holds."""
+        layers = [each for each in self.transformer.blocks.modules() if isinstance(each, nn.Linear)]
+        return sum(rank * (layer.in_features + layer.out_features) for layer in layers)
 
     def step(
         self, height: int, width: int, frames: int, rows: int = 1, passes: int = 1, chunk_tokens: int = 0
@@ -110,6 +116,13 @@ class Model:
             self.transformer(latents.to(self.dtype), times, text, return_dict=False)
         return counted[0]
 
+    def encode_as_stock(self, height: int, width: int, frames: int) -> Cost:
+        """Encode what diffusers does: a picture, or with two experts a clip of so many latent frames."""
+        with counting_bytes() as counted:
+            count = 1 if self.experts == 1 else 4 * (frames - 1) + 1
+            self.vae.encode(torch.empty(1, 3, count, height, width)).latent_dist.mode()
+        return counted[0]
+
     def decode_as_stock(self, height: int, width: int, frames: int) -> Cost:
         """Decode so many latent frames of `height` x `width` pixels as diffusers does, into one tensor."""
         latents = torch.empty(1, self.channels, frames, height // self.scale, width // self.scale)
@@ -125,7 +138,7 @@ class Model:
         return counted[0]
 
     def encode(self, height: int, width: int, frames: int = 1) -> Cost:
-        """Encode a picture of `height` x `width` pixels; with two experts a clip of `frames` latent frames."""
+        """Encode a picture of `height` x `width` pixels; with two experts a clip of so many `frames`."""
         with counting_bytes() as counted:
             picture = torch.empty(1, 3, 1, height, width)
             if self.experts == 1:
@@ -175,7 +188,8 @@ def build(
 ) -> Iterator[Model]:
     """Have a published model as the engine runs it, or as diffusers does; tensors made inside are fake.
 
-    experts: 1 for TI2V-5B, 2 for I2V-A14B. layers: how many the transformer has, fewer to be faster: each takes the same, one after the other.
+    experts: 1 for TI2V-5B, 2 for I2V-A14B. layers: how many a transformer has, fewer to be faster: each takes
+    the same, one after the other.
     """
     with FakeTensorMode(), torch.inference_mode():
         made = wan.build() if experts == 1 else wan_a14b.build()

@@ -7,7 +7,7 @@ Owns which parts there are, how each is built, and where each is at home. How a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,10 +20,12 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, UMT5Config, UMT
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.schema import MemoryPlan
 from i2v.engines.diffusion.folder import Folder
+from i2v.engines.diffusion.loras import MergedLoras
 from i2v.engines.diffusion.placement import DTYPES, PlacedParts, homes
 from i2v.engines.wan.facts import Facts, facts_of
 from i2v.engines.wan.transformer import use_lean_blocks
 from i2v.engines.wan.vae import use_lean_layers
+from i2v.weights.loras import LoraFile
 
 # What decides over the noise, and what the sampler has code for (`solver`).
 _SCHEDULE = ("num_train_timesteps", "prediction_type", "use_flow_sigmas")
@@ -55,6 +57,7 @@ class Components(PlacedParts):
     home: torch.device
     encoders_home: torch.device
     dtype: torch.dtype
+    loras: tuple[MergedLoras, ...]  # of each transformer
     is_settled: bool = True
 
     @property
@@ -85,6 +88,19 @@ class Components(PlacedParts):
         if self.home == self.device or part is self.vae:
             return ()  # an expert comes as a whole where the plan offloads no model
         return tuple(part.get_submodule("blocks").children())
+
+    def use_loras(self, spec: EngineSpec, files: Sequence[LoraFile]) -> None:
+        """Have exactly these on the transformers, each with its own strength; raises `ModelUnavailable`."""
+        for number, (transformer, loras) in enumerate(zip(self.transformers, self.loras, strict=True)):
+            strengths = [
+                file.strength_2 if number and file.strength_2 is not None else file.strength for file in files
+            ]
+            here = [
+                replace(file, strength=strength)
+                for file, strength in zip(files, strengths, strict=True)
+                if strength
+            ]
+            loras.use(spec, {"transformer": transformer}, here)
 
     def scheduler(self, flow_shift: float) -> UniPCMultistepScheduler:
         """Return a scheduler of its own for each run, since diffusers' schedulers carry state."""
@@ -123,6 +139,7 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
         home=home,
         encoders_home=encoders_home,
         dtype=dtype,
+        loras=tuple(MergedLoras(beside=True) for _ in transformers),
     )
 
 

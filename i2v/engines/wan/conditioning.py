@@ -1,4 +1,4 @@
-"""What no step changes: the prompts, and the pictures, as the first latent frame or as channels beside latents.
+"""What no step changes: the prompts, and the pictures, as the first latent frame or beside the latents.
 
 Follows diffusers' `WanImageToVideoPipeline` (0.42.1) value for value, so that the same weights give the same
 frames.
@@ -7,14 +7,11 @@ frames.
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import ftfy
 import numpy as np
 import torch
-from diffusers import AutoencoderKLWan
-from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d
 from PIL import Image
 
 from i2v.core.engine_spec import EngineSpec
@@ -22,6 +19,7 @@ from i2v.core.errors import Notice
 from i2v.core.schema import Generation
 from i2v.engines.base import Inputs
 from i2v.engines.wan.components import Components
+from i2v.engines.wan.encode import encode_groups, encode_in_tiles
 from i2v.engines.wan.facts import facts_of
 from i2v.engines.wan.options import options_of
 
@@ -58,11 +56,12 @@ class Conditioning:
 
 @torch.inference_mode()
 def condition(
-    components: Components, spec: EngineSpec, generation: Generation, inputs: Inputs
+    components: Components, spec: EngineSpec, generation: Generation, inputs: Inputs, tiling: bool = False
 ) -> tuple[Conditioning, tuple[Notice, ...]]:
     """Encode prompts and pictures (RGB, exactly the generated size); say what of the prompts was cut off.
 
-    Text encoder and VAE are on the device one after the other.
+    Text encoder and VAE are on the device one after the other. With `tiling`, a clip's ends are encoded in
+    tiles, which is not exact.
     """
     texts = {"prompt.truncated": generation.prompt}
     if max(options_of(spec, generation).scales(generation.guidance_scale)) > 1:
@@ -74,7 +73,9 @@ def condition(
         if facts_of(spec).expand_timesteps:
             given = Conditioning(states, first_frame=encode_picture(components, inputs.image))
         else:
-            given = Conditioning(states, beside=encode_ends(components, inputs, generation.num_frames))
+            given = Conditioning(
+                states, beside=encode_ends(components, inputs, generation.num_frames, tiling)
+            )
     notices = tuple(
         Notice(code, {"limit": limit, "removed": rest})
         for code, rest in zip(texts, removed, strict=True)
@@ -106,43 +107,18 @@ def encode_picture(components: Components, image: Image.Image) -> torch.Tensor:
     return _scaled(components, latents)
 
 
-def encode_ends(components: Components, inputs: Inputs, num_frames: int) -> torch.Tensor:
+def encode_ends(components: Components, inputs: Inputs, num_frames: int, tiling: bool) -> torch.Tensor:
     """Return (1, 4 + C, F, h, w) float32: the clip's first frame, and its last one where that is given."""
     vae, group = components.vae, components.vae.config.scale_factor_temporal
     first = _pixels(components, inputs.image)
     last = None if inputs.last_image is None else _pixels(components, inputs.last_image)
-    latents = _scaled(components, encode_groups(vae, first, last, (num_frames - 1) // group))
+    encode = encode_in_tiles if tiling else encode_groups
+    latents = _scaled(components, encode(vae, first, last, (num_frames - 1) // group))
     mask = latents.new_zeros(1, group, *latents.shape[2:])
     mask[:, :, 0] = 1
     if last is not None:
         mask[:, -1, -1] = 1
     return torch.cat([mask, latents], dim=1)
-
-
-def encode_groups(
-    vae: AutoencoderKLWan, first: torch.Tensor, last: torch.Tensor | None, groups: int
-) -> torch.Tensor:
-    """Return the (1, C, 1 + `groups`, h, w) latents of a clip that is grey between its ends.
-
-    The clip is never there as a whole: the VAE gets a frame, then four at a time, as in diffusers' `encode`.
-
-    Args:
-        first, last: (1, 3, 1, H, W) in [-1, 1].
-    """
-
-    def frames() -> Iterator[torch.Tensor]:
-        yield first
-        for index in range(groups):
-            part = first.new_zeros(*first.shape[:2], vae.config.scale_factor_temporal, *first.shape[3:])
-            if last is not None and index == groups - 1:
-                part[:, :, -1:] = last
-            yield part
-
-    # what each convolution keeps of the frames before: diffusers' encoder fills it in, in its own order
-    kept = [None] * sum(isinstance(part, WanCausalConv3d) for part in vae.encoder.modules())
-    encoded = [vae.encoder(part, feat_cache=kept, feat_idx=[0]) for part in frames()]
-    mean: torch.Tensor = vae.quant_conv(torch.cat(encoded, dim=2)).chunk(2, dim=1)[0]
-    return mean
 
 
 def _pixels(components: Components, image: Image.Image) -> torch.Tensor:

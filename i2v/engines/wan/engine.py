@@ -40,8 +40,12 @@ class _Clip(DiffusionClip[Components, Conditioning, State]):
     conditioners = ()  # the text encoder and the VAE come one after the other
     denoisers = ()  # so do experts
 
+    def prepare(self) -> None:
+        self.components.use_loras(self.engine.spec, self.inputs.loras)
+
     def condition(self, inputs: Inputs) -> tuple[Conditioning, tuple[Notice, ...]]:
-        return condition(self.components, self.engine.spec, self.generation, inputs)
+        tiling = self.engine.plan.vae_tiling
+        return condition(self.components, self.engine.spec, self.generation, inputs, tiling)
 
     def begin(self, reference: torch.Tensor | None) -> State:
         return initial_state(self.components, self.generation)

@@ -55,6 +55,8 @@ class _Table(TypedDict):
 
     weights: dict[str, int]
     streamed: dict[str, int]  # numbers that are there at once where blocks come one by one
+    lora: int  # numbers of a LoRA of rank 64, of all linear layers of a transformer's blocks
+    blocks: int
     scale: int
     tile: int
     chunk_tokens: int
@@ -132,8 +134,13 @@ MEMORY_A14B = WanMemory(WAN_I2V_A14B, "memory_a14b.json")
 def _estimate(table: _Table, steps: _Steps, generation: Generation, plan: MemoryPlan) -> Estimate:
     item = ITEM_BYTES[plan.dtype]
     items = {part: _VAE_ITEM if part == "vae" else item for part in table["weights"]}
-    weights = {part: count * items[part] for part, count in table["weights"].items()}
-    streamed = {part: count * items[part] for part, count in table["streamed"].items()}
+    # Nobody has seen the files here: a rank of 64 is usual.
+    lora = {part: count * table["lora"] for part, count in _loras(steps, generation).items()}
+    weights = {part: (count + lora.get(part, 0)) * items[part] for part, count in table["weights"].items()}
+    streamed = {
+        part: (count + lora.get(part, 0) // table["blocks"]) * items[part]
+        for part, count in table["streamed"].items()
+    }
     figures = _computing(table, steps, generation, plan)
     resident = resident_parts(plan, _ENCODERS, steps.experts)
     # The text encoder and the VAE are there one after the other where they are offloaded: the larger counts.
@@ -143,12 +150,15 @@ def _estimate(table: _Table, steps: _Steps, generation: Generation, plan: Memory
         first, *_ = steps.experts
         kept = {part: count for part, count in kept.items() if part not in steps.experts}
         resident = {
-            stage: tuple(p for p in parts if p not in steps.experts or (stage is Stage.DENOISE and p == first))
+            stage: tuple(
+                p for p in parts if p not in steps.experts or (stage is Stage.DENOISE and p == first)
+            )
             for stage, parts in resident.items()
         }
     there = weights | {part: streamed.get(part, weights[part]) for part in away}
     alone = [
-        (tuple({*kept, part}), activations) for part, activations in _conditioning(table, steps, generation, plan)
+        (tuple({*kept, part}), activations)
+        for part, activations in _conditioning(table, steps, generation, plan)
     ]
     resident[Stage.CONDITION], most = max(
         alone, key=lambda phase: phase[1] + sum(there[part] for part in phase[0])
@@ -167,11 +177,20 @@ def _estimate(table: _Table, steps: _Steps, generation: Generation, plan: Memory
     return replace(found, ram_bytes=ram, moved_bytes=moved)
 
 
+def _loras(steps: _Steps, generation: Generation) -> dict[str, int]:
+    """Return how many LoRAs the transformer has that has the most of them, for each."""
+    strengths = [(lora.strength, lora.strength_2) for lora in generation.loras]
+    count = max((sum(bool(each) for each in of_one) for of_one in zip(*strengths, strict=True)), default=0)
+    return dict.fromkeys(steps.experts, count)
+
+
 def _conditioning(
     table: _Table, steps: _Steps, generation: Generation, plan: MemoryPlan
 ) -> list[tuple[str, int]]:
     """Return the two parts that the stage runs, each with its bytes beside weights."""
     pixels = generation.generated_width * generation.generated_height
+    if len(steps.experts) > 1:  # a clip's ends are encoded in tiles too
+        pixels = _pixels_at_once(table, generation, plan)
     read = steps.rows * table["read"][str(ITEM_BYTES[plan.dtype])]
     return [("text_encoder", read), ("vae", int(table["encode"] * pixels))]
 

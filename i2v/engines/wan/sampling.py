@@ -105,7 +105,7 @@ def _velocity(
     scale: float,
     plan: MemoryPlan,
 ) -> torch.Tensor:
-    """Return what the transformer predicts of the latents, (1, C, F, h, w), guided where `scale` is above 1."""
+    """Return the (1, C, F, h, w) velocity at the latents, guided where `scale` is above 1."""
     given, still = conditioning.given(latents), conditioning.first_frame is not None
     velocity = torch.cat(
         [

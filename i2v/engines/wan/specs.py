@@ -1,9 +1,10 @@
 """Wan 2.2 TI2V-5B and I2V-A14B, as data. Imports no torch.
 
-Defaults are those of the models' own repository (github.com/Wan-Video/Wan2.2): by `wan_ti2v_5B.py` 704 x 1280,
-121 frames at 24 a second, 50 steps, guidance 5; by `wan_i2v_A14B.py` 720 x 1280, 81 frames at 16 a second, 40
-steps, guidance 3.5 of both experts, boundary 0.9, shift 5. The files are those of the diffusers layout at the
-revisions below; where it was seen how large they are, scripts/full_size/wan.py and wan_a14b.py say.
+Defaults are those of the models' own repository (github.com/Wan-Video/Wan2.2): by `wan_ti2v_5B.py`
+704 x 1280, 121 frames at 24 a second, 50 steps, guidance 5; by `wan_i2v_A14B.py` 720 x 1280, 81 frames at 16 a
+second, 40 steps, guidance 3.5 of both experts, boundary 0.9, shift 5. The files are those of the diffusers
+layout at the revisions below; where it was seen how large they are, scripts/full_size/wan.py and wan_a14b.py
+say.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from i2v.core.engine_spec import Capabilities, EngineSpec, FrameCounts, Preset, Repository
+from i2v.core.schema import Lora
 from i2v.engines.wan.facts import Facts
 from i2v.engines.wan.options import WanExpertOptions, WanOptions
 
@@ -22,6 +24,7 @@ _CAPABILITIES = Capabilities(
     target_fps=False,  # nothing tells the model how fast frames follow each other
     num_frames=FrameCounts(least=5, most=121, step=4),
     fps=(1, 60),
+    loras=True,
 )
 
 # The linear map of latents to colours, from -1 to 1, as published with ComfyUI (`latent_formats.py`, Wan22).
@@ -116,6 +119,7 @@ WAN_TI2V_5B = EngineSpec(
     files=_FILES,
     optional_files=("tokenizer/special_tokens_map.json",),
     tensor_table="wan-ti2v-5b",
+    lora_parts={"transformer": ("transformer",)},
     pipelines=("WanPipeline",),
     packages=("torch", "diffusers", "transformers", "ftfy"),
     published=(
@@ -137,20 +141,36 @@ _EXPERT_FILES = (
 )
 
 
+# LoRAs that were distilled for 4 steps without guidance, one for each expert, as published at `lora_source`
+# (Apache-2.0). Its card: Euler's method at shift 5, which has two steps on each side of the boundary.
+_DISTILLED = tuple(
+    Lora(f"wan2.2_i2v_A14b_{noise}_noise_lora_rank64_lightx2v_4step_1022", *strengths)
+    for noise, strengths in (("high", (1.0, 0.0)), ("low", (0.0, 1.0)))
+)
+
+
 def _expert_presets() -> dict[str, Preset]:
     """Return sizes by area: 632 squared is about 480 x 832, 960 squared 720 x 1280."""
-    numbers = {"quick": (632, 10), "standard": (632, 20), "high": (960, 40), "extreme": (1088, 40)}
-    return {
+    numbers = {"standard": (632, 20), "high": (960, 40), "extreme": (1088, 40)}
+    plain = {
         name: Preset(area_side=side, num_frames=81, num_inference_steps=steps, fps=16, guidance_scale=3.5)
         for name, (side, steps) in numbers.items()
     }
+    quick = replace(
+        plain["standard"],
+        num_inference_steps=4,
+        guidance_scale=1.0,
+        loras=_DISTILLED,
+        options={"solver": "euler"},
+    )
+    return {"quick": quick, **plain}
 
 
 WAN_I2V_A14B = replace(
     WAN_TI2V_5B,
     name="wan-i2v-a14b",
     title="Wan 2.2 I2V-A14B",
-    summary="Five seconds as the prompt says, from a first to a last picture, by two large experts",
+    summary="Five seconds from a first to a last picture, by two large experts",
     memory="i2v.engines.wan.memory:MEMORY_A14B",
     multiple=16,
     trained_frames=(81, 81),
@@ -163,6 +183,8 @@ WAN_I2V_A14B = replace(
     preview_factors=_preview(_COLOURS_21, _GREY_21),
     files=(*_FILES, *_EXPERT_FILES),
     tensor_table="wan-i2v-a14b",
+    lora_parts={part: (part,) for part in ("transformer", "transformer_2")},
+    lora_source="https://huggingface.co/lightx2v/Wan2.2-Distill-Loras",
     pipelines=("WanImageToVideoPipeline",),
     published=(
         Repository(

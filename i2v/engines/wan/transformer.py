@@ -1,8 +1,8 @@
 """What the transformer predicts at one step: diffusers' forward, in less memory.
 
-Where the first frame is the picture, it is at time 0, and all others at the step's time. diffusers tells every
-token its time then, in tensors of six times the activations and in float32; here the two times are told once.
-What looks at one token alone is run for so many tokens at a time. The same numbers up to rounding.
+Where the first frame is the picture, it is at time 0, and all others at the step's time. diffusers tells
+every token its time then, in tensors of six times the activations and in float32; here the two times are told
+once. What looks at one token alone is run for so many tokens at a time. The same numbers up to rounding.
 
 This knows nothing of schedulers, guidance scales or pixels.
 """

@@ -300,6 +300,11 @@ _LORAS: JsonSchema = {
         "properties": {
             "name": {"type": "string", "description": "one of GET /api/v1/loras"},
             "strength": {"type": "number", "minimum": -4, "maximum": 4, "default": 1},
+            "strength_2": {
+                "anyOf": [{"type": "number", "minimum": -4, "maximum": 4}, {"type": "null"}],
+                "description": "in the second expert of a model that has two; without one, as the file's name"
+                " says, else as in the first",
+            },
         },
     },
 }
@@ -328,7 +333,10 @@ def form_schema(
     options = {**_TEXT, "contentMediaType": "application/json"}
     options["description"] = f"a JSON object, as text: {fields['options']['description']}"
     properties["crop"] = {**_TEXT, "description": f"{fields['crop']['description']}: 0.1,0,0.9,1 or 16:9"}
-    properties["loras"] = {**_TEXT, "description": f"{fields['loras']['description']}: ink:0.8, soft"}
+    properties["loras"] = {
+        **_TEXT,
+        "description": f"{fields['loras']['description']}: ink:0.8, soft (two experts: ink:0.8:0.5)",
+    }
     del properties["inputs"]  # a form has each picture as a file
     return {**schema, "properties": {**properties, "options": options}}
 

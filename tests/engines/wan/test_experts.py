@@ -21,42 +21,18 @@ from i2v.engines.wan.specs import WAN_I2V_A14B
 from i2v.engines.wan.stock import load_stock, run_stock
 from tests.engines.subjects import Rungs, frames_of
 from tests.second_device import DEVICE, second_device
-from tests.tiny_wan import write_tiny_wan_a14b
 
 PLAN = MemoryPlan("cpu", "float32")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("a14b")
-    write_tiny_wan_a14b(made)
-    return made
+def loaded(a14b_folder: Path) -> WanEngine:
+    return WanEngine.load(WAN_I2V_A14B, a14b_folder, PLAN)
 
 
 @pytest.fixture(scope="module")
-def loaded(folder: Path) -> WanEngine:
-    return WanEngine.load(WAN_I2V_A14B, folder, PLAN)
-
-
-@pytest.fixture(scope="module")
-def stock(folder: Path) -> WanImageToVideoPipeline:
-    return load_stock(folder)
-
-
-@pytest.fixture
-def clip(clip: Generation) -> Generation:
-    size = {"width": 64, "height": 48, "generated_width": 64, "generated_height": 48}
-    return replace(clip, engine="wan-i2v-a14b", fps=16, target_fps=16, num_frames=5, **size)
-
-
-@pytest.fixture(scope="module")
-def image(photo: Image.Image) -> Image.Image:
-    return photo.resize((64, 48))
-
-
-@pytest.fixture(scope="module")
-def inputs(image: Image.Image) -> Inputs:
-    return Inputs(image)
+def stock(a14b_folder: Path) -> WanImageToVideoPipeline:
+    return load_stock(a14b_folder)
 
 
 def last_latents(engine: WanEngine, clip: Generation, inputs: Inputs) -> torch.Tensor:
@@ -73,21 +49,22 @@ def last_latents(engine: WanEngine, clip: Generation, inputs: Inputs) -> torch.T
         pytest.param({"options": {"guidance_scale_2": 2.0}}, {"cfg_passes": 2, "chunk_tokens": 5}, True,
                      id="each its guidance, an end frame, least memory"),
         pytest.param({"guidance_scale": 1.0, "num_inference_steps": 3}, {}, True, id="without guidance"),
-        pytest.param({"options": {"boundary_ratio": 1.0, "flow_shift": 3.0}}, {}, False, id="the second alone"),
+        pytest.param({"options": {"boundary_ratio": 1.0, "flow_shift": 3.0}}, {}, False, id="second alone"),
         pytest.param({"options": {"boundary_ratio": 0.0}}, {}, False, id="the first alone"),
     ],
 )  # fmt: skip
 def test_same_weights_seed_and_settings_give_stocks_frames(
     stock: WanImageToVideoPipeline,
     loaded: WanEngine,
-    clip: Generation,
-    image: Image.Image,
+    small_clip: Generation,
+    small_inputs: Inputs,
     changes: dict[str, object],
     plan: dict[str, int],
     has_last: bool,
 ) -> None:
-    asked = replace(clip, **changes)  # type: ignore[arg-type]
-    given = Inputs(image, image.transpose(Image.Transpose.FLIP_TOP_BOTTOM) if has_last else None)
+    asked = replace(small_clip, **changes)  # type: ignore[arg-type]
+    last = small_inputs.image.transpose(Image.Transpose.FLIP_TOP_BOTTOM) if has_last else None
+    given = replace(small_inputs, last_image=last)
     loaded.adopt(replace(PLAN, **plan))  # type: ignore[arg-type]
     latents, expected = run_stock(stock, WAN_I2V_A14B, asked, given)
     assert (last_latents(loaded, asked, given) - latents).abs().max() <= 1e-4
@@ -98,19 +75,23 @@ def test_same_weights_seed_and_settings_give_stocks_frames(
 
 @pytest.mark.parametrize("offload", ["none", "encoders", "model"])
 def test_only_one_expert_is_on_the_device_and_stocks_frames_come_out(
-    stock: WanImageToVideoPipeline, folder: Path, clip: Generation, inputs: Inputs, offload: str
+    stock: WanImageToVideoPipeline,
+    a14b_folder: Path,
+    small_clip: Generation,
+    small_inputs: Inputs,
+    offload: str,
 ) -> None:
-    _, expected = run_stock(stock, WAN_I2V_A14B, clip, inputs)
+    _, expected = run_stock(stock, WAN_I2V_A14B, small_clip, small_inputs)
     with second_device():
         plan = MemoryPlan(DEVICE.type, "float32", offload=offload)  # type: ignore[arg-type]
-        engine = WanEngine.load(WAN_I2V_A14B, folder, plan)
+        engine = WanEngine.load(WAN_I2V_A14B, a14b_folder, plan)
         experts, seen = engine.components.transformers, []
         for number, expert in enumerate(experts):
             for block in expert.blocks:
                 block.attn1.register_forward_pre_hook(
                     lambda *_, number=number: seen.append((number, *map(resident, experts)))
                 )
-        events = list(engine.generate(clip, inputs))
+        events = list(engine.generate(small_clip, small_inputs))
         assert list(map(resident, experts)) == [0, 0], "back at home"
     there = 1 if offload == "model" else 2  # blocks
     assert set(seen) == {(0, there, 0), (1, 0, there)}
@@ -126,10 +107,10 @@ def resident(expert: torch.nn.Module) -> int:
 
 @pytest.mark.parametrize("expert", [0, 1])
 def test_a_clip_goes_on_from_the_step_where_memory_ran_out(
-    loaded: WanEngine, clip: Generation, inputs: Inputs, expert: int
+    loaded: WanEngine, small_clip: Generation, small_inputs: Inputs, expert: int
 ) -> None:
     loaded.adopt(PLAN)
-    plain, calls = frames_of(list(loaded.generate(clip, inputs))), 0
+    plain, calls = frames_of(list(loaded.generate(small_clip, small_inputs))), 0
 
     def fail_at_the_second(*_: object) -> None:
         nonlocal calls
@@ -139,17 +120,19 @@ def test_a_clip_goes_on_from_the_step_where_memory_ran_out(
 
     embedding = loaded.components.transformers[expert].patch_embedding
     with embedding.register_forward_pre_hook(fail_at_the_second):
-        events = list(loaded.generate(clip, inputs, Rungs(WAN_I2V_A14B, clip)))
+        events = list(loaded.generate(small_clip, small_inputs, Rungs(WAN_I2V_A14B, small_clip)))
     assert [type(event) for event in events].count(SteppedDown) == 1
     assert [event.step for event in events if isinstance(event, Denoised)] == [1, 2, 3, 4]
     assert np.abs(frames_of(events) - plain).max() <= 1
     assert calls == 1 + 1 + 2  # a step of its two, what failed, and that one again in two passes
 
 
-def test_stopping_leaves_the_expert_at_home(folder: Path, clip: Generation, inputs: Inputs) -> None:
+def test_stopping_leaves_the_expert_at_home(
+    a14b_folder: Path, small_clip: Generation, small_inputs: Inputs
+) -> None:
     with second_device():
-        engine = WanEngine.load(WAN_I2V_A14B, folder, MemoryPlan(DEVICE.type, "float32"))  # type: ignore[arg-type]
-        events = engine.generate(clip, inputs)
+        engine = WanEngine.load(WAN_I2V_A14B, a14b_folder, MemoryPlan(DEVICE.type, "float32"))  # type: ignore[arg-type]
+        events = engine.generate(small_clip, small_inputs)
         for event in events:
             if isinstance(event, Denoised) and event.step == 3:
                 break
@@ -158,30 +141,36 @@ def test_stopping_leaves_the_expert_at_home(folder: Path, clip: Generation, inpu
         assert list(map(resident, engine.components.transformers)) == [0, 0]
 
 
-def test_previews_have_the_clips_latent_frames(loaded: WanEngine, clip: Generation, inputs: Inputs) -> None:
+def test_previews_have_the_clips_latent_frames(
+    loaded: WanEngine, small_clip: Generation, small_inputs: Inputs
+) -> None:
     loaded.adopt(PLAN)
-    previews = [event.preview() for event in loaded.generate(clip, inputs) if isinstance(event, Denoised)]
+    previews = [
+        event.preview() for event in loaded.generate(small_clip, small_inputs) if isinstance(event, Denoised)
+    ]
     assert {preview.shape for preview in previews} == {(2, 6, 8, 3)}
 
 
-def test_every_option_bears_on_the_clip(loaded: WanEngine, clip: Generation, inputs: Inputs) -> None:
+def test_every_option_bears_on_the_clip(
+    loaded: WanEngine, small_clip: Generation, small_inputs: Inputs
+) -> None:
     loaded.adopt(PLAN)
-    plain = last_latents(loaded, clip, inputs)
+    plain = last_latents(loaded, small_clip, small_inputs)
     for options in (
         {"flow_shift": 2.0}, {"guidance_scale_2": 2.0}, {"boundary_ratio": 0.5}, {"solver": "euler"},
     ):  # fmt: skip
-        other = last_latents(loaded, replace(clip, options=options), inputs)
+        other = last_latents(loaded, replace(small_clip, options=options), small_inputs)
         assert (other - plain).abs().max() > 1e-4, options
 
 
 def test_guidance_of_the_second_expert_alone_guides_that_one(
-    loaded: WanEngine, clip: Generation, inputs: Inputs
+    loaded: WanEngine, small_clip: Generation, small_inputs: Inputs
 ) -> None:
     """diffusers takes a `guidance_scale` of 1 for none at all, whatever the second one is."""
     loaded.adopt(PLAN)
-    alone = replace(clip, guidance_scale=1.0, options={"guidance_scale_2": 4.0})
+    alone = replace(small_clip, guidance_scale=1.0, options={"guidance_scale_2": 4.0})
     rows: list[int] = []
     for expert in loaded.components.transformers:
         expert.blocks[0].register_forward_pre_hook(lambda _, given: rows.append(len(given[0])))
-    last_latents(loaded, alone, inputs)
+    last_latents(loaded, alone, small_inputs)
     assert rows == [1, 1, 2, 2]

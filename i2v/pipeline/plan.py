@@ -63,12 +63,17 @@ class ClipPlanner:
         return spec
 
     def plan_clip(
-        self, request: GenerationRequest, picture_size: tuple[int, int], device: DeviceInfo
+        self,
+        request: GenerationRequest,
+        picture_size: tuple[int, int],
+        device: DeviceInfo,
+        with_files: bool = True,
     ) -> ClipPlan:
         """Return how the request is carried out on `device`.
 
         Args:
             picture_size: (width, height) of the upright picture in pixels.
+            with_files: LoRAs and a checkpoint that the request or its preset names must be there, and fit.
         Raises:
             InvalidRequest: `request.*`; the engine is not known, or cannot do what is asked for.
         """
@@ -81,8 +86,9 @@ class ClipPlanner:
             certificates=self._certificates.of(spec),
             upscaling=self._settings.output.upscaler,
         )
-        check_preset(spec, request.preset, self._settings.models)
-        check_added(generation, spec, self._settings.models)
+        if with_files:
+            check_preset(spec, request.preset, self._settings.models)
+            check_added(generation, spec, self._settings.models)
         memory = plan_memory(spec, generation, device, self._settings.engine)
         if memory.fits is False:  # said, not refused: it is an estimate
             notices += memory.notices

@@ -29,7 +29,7 @@ _SUMMARIES = {
     "AnimateDiff in 4 or 8 steps": "只需 4 步或 8 步的 AnimateDiff",
     "AnimateDiff in 4 to 8 steps, with a negative prompt": "只需 4 到 8 步的 AnimateDiff，可用反向提示词",
     "Five seconds as the prompt says, in English or Chinese": "按中文或英文提示词生成五秒视频",
-    "Five seconds from a first to a last picture, by two large experts": "由两个大型专家模型从首帧到末帧生成五秒视频",
+    "Five seconds from a first to a last picture, by two large experts": "由两个专家模型从首帧到末帧生成五秒",
     "Moves what is in the picture, by itself: no prompt": "自动让画面动起来，不用提示词",
     "Pans, zooms and turns the photo itself, sharp at any size": "平移、缩放、旋转原图，任何尺寸都清晰",
 }

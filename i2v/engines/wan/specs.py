@@ -1,8 +1,8 @@
 """Wan 2.2 TI2V-5B and I2V-A14B, as data. Imports no torch.
 
-Defaults are those of the models' own repository (github.com/Wan-Video/Wan2.2): by `wan_ti2v_5B.py`
-704 x 1280, 121 frames at 24 a second, 50 steps, guidance 5; by `wan_i2v_A14B.py` 720 x 1280, 81 frames at 16 a
-second, 40 steps, guidance 3.5 of both experts, boundary 0.9, shift 5. The files are those of the diffusers
+Defaults are those of the models' own repository (github.com/Wan-Video/Wan2.2). By `wan_ti2v_5B.py`:
+704 x 1280, 121 frames at 24 a second, 50 steps, guidance 5. By `wan_i2v_A14B.py`: 720 x 1280, 81 frames at 16
+a second, 40 steps, guidance 3.5 of both experts, boundary 0.9, shift 5. The files are those of the diffusers
 layout at the revisions below; where it was seen how large they are, scripts/full_size/wan.py and wan_a14b.py
 say.
 """

@@ -131,8 +131,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "added.none": ("None", "无"),
     "added.lora": ("LoRA {number}", "第 {number} 个 LoRA"),
     "added.strength": ("Strength {number}", "第 {number} 个的强度"),
-    "added.strength_2": ("Strength {number} at low noise", "第 {number} 个在低噪声阶段的强度"),
-    "added.strength_2.empty": ("by the file's name, else the same", "按文件名判断，否则相同"),
+    "added.second": ("Strength {number} at low noise", "第 {number} 个在低噪声阶段的强度"),
+    "added.second_empty": ("by the file's name, else the same", "按文件名判断，否则相同"),
     "added.words": ("Trigger words of {name}: {words}", "{name} 的触发词：{words}"),
     "pictures.label": ("Keyframes", "关键帧"),
     "pictures.help": (

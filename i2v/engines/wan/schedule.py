@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 TRAIN_TIMESTEPS = 1000  # of the published scheduler
+_MOST = 1 - 1e-6  # of a level: where there is nothing but noise, its logarithm would be infinite
 
 
 def timesteps_of(steps: int, flow_shift: float) -> list[int]:
@@ -10,8 +11,10 @@ def timesteps_of(steps: int, flow_shift: float) -> list[int]:
 
     Of flow sigmas (Esser et al. 2024, arXiv 2403.03206, section 5.3.2): evenly spread, then shifted.
     """
-    spread = [(1 - 1 / TRAIN_TIMESTEPS) * step / steps for step in range(steps, 0, -1)]
-    return [int(TRAIN_TIMESTEPS * flow_shift * each / (1 + (flow_shift - 1) * each)) for each in spread]
+    length = (1 / TRAIN_TIMESTEPS - 1) / steps
+    spread = [1 + step * length for step in range(steps)]
+    sigmas = [flow_shift * each / (1 + (flow_shift - 1) * each) for each in spread]
+    return [int(TRAIN_TIMESTEPS * min(sigma, _MOST)) for sigma in sigmas]
 
 
 def first_steps(timesteps: list[int], boundary_ratio: float | None) -> int:

@@ -57,7 +57,7 @@ class AddedFields:
                     )
                     second = labels.follow(
                         gr.Textbox(max_lines=1, visible=False, elem_id=f"i2v-lora-{number}-strength-2"),
-                        _numbered("added.strength_2", number, placeholder="added.strength_2.empty"),
+                        _numbered("added.second", number, placeholder="added.second_empty"),
                     )
                 self._rows.append(row)
                 self._loras.append((name, strength, second))

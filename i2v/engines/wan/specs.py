@@ -176,7 +176,10 @@ WAN_I2V_A14B = replace(
     trained_frames=(81, 81),
     trained_fps=(16, 16),
     capabilities=replace(
-        _CAPABILITIES, inputs=("image", "last_image"), num_frames=FrameCounts(least=5, most=81, step=4)
+        _CAPABILITIES,
+        inputs=("image", "last_image"),
+        num_frames=FrameCounts(least=5, most=81, step=4),
+        step_counts=FrameCounts(1, 100),
     ),
     options_model=WanExpertOptions,
     facts=Facts("WanImageToVideoPipeline", ("transformer", "transformer_2"), False, boundary_ratio=0.9),

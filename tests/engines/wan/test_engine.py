@@ -91,7 +91,7 @@ def test_offloaded_parts_come_to_the_device_block_by_block_and_make_stocks_frame
         blocks = (components.text_encoder.encoder.block, components.transformer.blocks)
         for index, part in enumerate(blocks):
             for block in part:
-                inner = block.layer[0] if index == 0 else block.attn1
+                inner = block.layer[0] if index == 0 else block.attn1.to_q
                 inner.register_forward_pre_hook(
                     lambda *_, index=index: there.append((index, resident(blocks[index])))
                 )

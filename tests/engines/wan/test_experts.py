@@ -88,7 +88,7 @@ def test_only_one_expert_is_on_the_device_and_stocks_frames_come_out(
         experts, seen = engine.components.transformers, []
         for number, expert in enumerate(experts):
             for block in expert.blocks:
-                block.attn1.register_forward_pre_hook(
+                block.attn1.to_q.register_forward_pre_hook(
                     lambda *_, number=number: seen.append((number, *map(resident, experts)))
                 )
         events = list(engine.generate(small_clip, small_inputs))

@@ -15,7 +15,8 @@ from i2v.engines.base import Inputs
 from i2v.engines.wan.engine import WanEngine
 from i2v.engines.wan.specs import WAN_I2V_A14B, WAN_TI2V_5B
 from i2v.engines.wan.stock import load_stock, run_stock
-from i2v.weights.loras import LoraFile, check_lora, describe
+from i2v.weights.loras import DoesNotFit, LoraFile, check_lora, describe, layers_of
+from i2v.weights.tensors import Header
 from tests.engines.subjects import frames_of
 from tests.tiny_wan import tiny_expert, tiny_transformer
 from tests.tiny_wan_loras import write_diffusers, write_kohya, write_lightx2v
@@ -115,3 +116,30 @@ def test_ti2v_5b_takes_its_own_and_refuses_the_experts(
     assert caught.value.code == "lora.unfit"
     assert caught.value.params["found"] == "Wan 14B (2.1 or 2.2 A14B)"
     assert {describe(path) for path in loras.values()} == {"Wan"}, "of no published width"
+
+
+@pytest.mark.parametrize(
+    ("own", "name"),
+    [
+        ("time_embedding.2", "condition_embedder.time_embedder.linear_2.weight"),
+        ("text_embedding.0", "condition_embedder.text_embedder.linear_1.weight"),
+        ("time_projection.1", "condition_embedder.time_proj.weight"),
+        ("head.head", "proj_out.weight"),
+        ("blocks.1.ffn.2", "blocks.1.ffn.net.2.weight"),
+        ("blocks.0.cross_attn.o", "blocks.0.attn2.to_out.0.weight"),
+    ],
+)
+@pytest.mark.parametrize(
+    "form", ["diffusion_model.{}.lora_A.weight", "lora_unet_{}.lora_down.weight", "{}.diff"]
+)
+def test_wans_own_names_are_found_among_diffusers(own: str, name: str, form: str) -> None:
+    weights = {key: tuple(tensor.shape) for key, tensor in tiny_expert().state_dict().items()}
+    down = form.format(own.replace(".", "_") if form.startswith("lora_unet_") else own)
+    out, given = weights[name]
+    shapes = {down: (1, given), down.replace("lora_A", "lora_B").replace("lora_down", "lora_up"): (out, 1)}
+    if form.endswith("diff"):
+        shapes = {down: (out, given), f"{own}.diff_b": (out,)}
+    found = layers_of(Header(shapes, {}), {"transformer": weights})
+    assert [layer.weight for layer in found] == [name, name.replace("weight", "bias")][: len(found)]
+    with pytest.raises(DoesNotFit):
+        layers_of(Header({**shapes, "blocks.7.diff_m": (1, 6, 24)}, {}), {"transformer": weights})

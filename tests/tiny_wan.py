@@ -1,4 +1,4 @@
-"""A tiny random model of Wan's classes, in the published layout: the text encoder in shards."""
+"""Tiny random models of Wan's classes, in the published layouts: the text encoder in shards."""
 
 from __future__ import annotations
 
@@ -9,21 +9,32 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from scripts.full_size.wan import CONFIGS, MODEL_INDEX
+from scripts.full_size import wan, wan_a14b
 
 WORDS = ("the", "a", "camera", "cat", "pans", "left", "turns", "its", "head", "镜头", "向", "左", "猫")
 TEXT_WIDTH = 16
 
 
 def write_tiny_wan(folder: Path, seed: int = 0) -> None:
-    """Write random weights under the published names; settings are the published ones."""
+    """Write TI2V-5B's parts under the published names; settings are the published ones."""
     torch.manual_seed(seed)
-    (folder / "model_index.json").write_text(json.dumps(MODEL_INDEX))
+    _write(folder, wan.MODEL_INDEX, {"transformer": tiny_transformer(), "vae": tiny_vae()})
+
+
+def write_tiny_wan_a14b(folder: Path, seed: int = 0) -> None:
+    """Write I2V-A14B's parts likewise."""
+    torch.manual_seed(seed)
+    experts = {part: tiny_expert() for part in ("transformer", "transformer_2")}
+    _write(folder, wan_a14b.MODEL_INDEX, {**experts, "vae": tiny_vae_21()})
+
+
+def _write(folder: Path, model_index: dict[str, object], parts: dict[str, nn.Module]) -> None:
+    (folder / "model_index.json").write_text(json.dumps(model_index))
     (folder / "scheduler").mkdir()
-    scheduler = CONFIGS["scheduler/scheduler_config.json"]
+    scheduler = wan.CONFIGS["scheduler/scheduler_config.json"]
     (folder / "scheduler/scheduler_config.json").write_text(json.dumps(scheduler))
     tiny_tokenizer().save_pretrained(folder / "tokenizer")
-    for part, model in (("transformer", tiny_transformer()), ("vae", tiny_vae())):
+    for part, model in parts.items():
         model.save_config(folder / part)
         _save(model, folder / part / "diffusion_pytorch_model.safetensors")
     text_encoder = tiny_text_encoder()
@@ -71,20 +82,35 @@ def tiny_text_encoder() -> nn.Module:
     )  # fmt: skip
 
 
-def tiny_transformer() -> nn.Module:
+def tiny_transformer(in_channels: int = 48, out_channels: int = 48) -> nn.Module:
     from diffusers import WanTransformer3DModel
 
     return WanTransformer3DModel(
-        patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=12, in_channels=48,
-        out_channels=48,
+        patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=12, in_channels=in_channels,
+        out_channels=out_channels,
         text_dim=TEXT_WIDTH, freq_dim=16, ffn_dim=32, num_layers=2, rope_max_seq_len=64,
+    )  # fmt: skip
+
+
+def tiny_expert() -> nn.Module:
+    return tiny_transformer(in_channels=36, out_channels=16)
+
+
+def tiny_vae_21() -> nn.Module:
+    from diffusers import AutoencoderKLWan
+
+    published = wan_a14b.CONFIGS["vae/config.json"]
+    return AutoencoderKLWan(
+        base_dim=8, z_dim=16, dim_mult=[1, 2, 4, 4], num_res_blocks=1,
+        temperal_downsample=[False, True, True],
+        latents_mean=published["latents_mean"], latents_std=published["latents_std"],
     )  # fmt: skip
 
 
 def tiny_vae() -> nn.Module:
     from diffusers import AutoencoderKLWan
 
-    published = CONFIGS["vae/config.json"]
+    published = wan.CONFIGS["vae/config.json"]
     return AutoencoderKLWan(
         base_dim=8, decoder_base_dim=8, z_dim=48, dim_mult=[1, 2, 4, 4], num_res_blocks=1,
         temperal_downsample=[False, True, True], is_residual=True, in_channels=12, out_channels=12,

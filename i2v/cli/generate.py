@@ -161,9 +161,9 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
         "--lora",
         action="append",
         dest="loras",
-        metavar="NAME[:STRENGTH]",
-        help="a LoRA, -4 to 4 strong (default: 1), for a model that takes some; may be repeated: see"
-        " i2v models loras",
+        metavar="NAME[:STRENGTH[:STRENGTH_2]]",
+        help="a LoRA, -4 to 4 strong (default: 1), for a model that takes some; STRENGTH_2 is that in the"
+        " second of two experts; may be repeated: see i2v models loras",
     )
     parser.add_argument(
         "--loop", action="store_true", default=None, help="make a clip that can be repeated without a jump"

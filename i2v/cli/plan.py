@@ -135,7 +135,7 @@ def _row(
 ) -> Row:
     prompt = "any" if spec.capabilities.prompt == "required" else ""
     request = GenerationRequest.parse({"prompt": prompt, "preset": preset, "engine": spec.name})
-    clip = planner.plan_clip(request, PICTURE, device)
+    clip = planner.plan_clip(request, PICTURE, device, with_files=False)
     phases = past.phases(clip.generation) if past is not None else None
     if phases is not None:
         return Row(preset, clip.generation, clip.memory, phases, is_guess=False)

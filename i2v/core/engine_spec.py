@@ -14,7 +14,7 @@ from typing import Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict
 
 from i2v.core.errors import Notice
-from i2v.core.schema import Fit, Generation, InputRole, Language, PresetName
+from i2v.core.schema import Fit, Generation, InputRole, Language, Lora, PresetName
 
 # x and y of four corners, in pixels of a picture: of a frame's top left, and on clockwise.
 Corners = tuple[float, ...]
@@ -146,7 +146,8 @@ class Options(BaseModel):
 class Preset:
     """The numbers behind one of the four names.
 
-    `area_side`: the side of the square with the clip's area, in pixels.
+    `area_side`: the side of the square with the clip's area, in pixels. `loras` are files that it cannot do
+    without, `options` those of the engine that it is made for: both give way to what a request names.
     """
 
     area_side: int
@@ -154,6 +155,8 @@ class Preset:
     num_inference_steps: int
     fps: int
     guidance_scale: float
+    loras: tuple[Lora, ...] = ()
+    options: dict[str, float | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -214,6 +217,8 @@ class EngineSpec:
         tensor_table: the name of the table of its published tensors in `i2v/weights`, where it is not the
             model's own: models of one architecture share one.
         lora_parts: by the part that a LoRA's tensors name, the folders of the model with that part's weights.
+            "transformer_2" is a second expert, which no tensor names: a LoRA is for the one, or both.
+        lora_source: where the LoRAs of its presets are published.
         packages: what computes its frames: their versions are written into the clip.
         embedded: the weights ship inside the package.
         published: the repositories that the weights can be had from, each with a folder of its own; the
@@ -242,6 +247,7 @@ class EngineSpec:
     pipelines: tuple[str, ...] = ()
     tensor_table: str = ""
     lora_parts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    lora_source: str = ""
     default_negative_prompt: str = ""
     capabilities: Capabilities = Capabilities()
     options_model: type[Options] = Options
@@ -264,6 +270,11 @@ class EngineSpec:
     published: tuple[Repository, ...] = ()
     presets: dict[str, Preset] = field(default_factory=dict)
     offered: tuple[PresetName, ...] = get_args(PresetName)
+
+    @property
+    def has_two_experts(self) -> bool:
+        """Whether a LoRA has a strength in each of two."""
+        return "transformer_2" in self.lora_parts
 
     @property
     def published_bytes(self) -> int:

@@ -217,10 +217,18 @@ _PARTS = {"last_image": ("role",), "keyframe": ("role", "frame"), "motion_mask":
 
 @dataclass(frozen=True)
 class Lora:
-    """A LoRA by its name in the folders of LoRAs. `strength`: 1 as it was trained, below 0 the other way."""
+    """A LoRA by its name in the folders of LoRAs. `strength`: 1 as it was trained, below 0 the other way.
+
+    `strength_2` is that in the second expert of a model that has two. `None`: the same in both, unless the
+    file's name says which of them it is for ("high_noise", "low_noise").
+    """
 
     name: Text
     strength: Annotated[float, Within(-4, 4)] = 1.0
+    strength_2: Annotated[float, Within(-4, 4)] | None = None
+
+
+LORA_PARTS = ("name", "strength", "strength_2")
 
 
 _LORA_LIST = "a list of names, each with its strength: name:0.8"
@@ -228,19 +236,19 @@ _SCENE_LIST = "scenes, each with its seconds and its prompt, one a line: 4: the 
 
 
 def _read_loras(value: object) -> object:
-    """Read "name:0.8" for a LoRA, and one text for all, as forms have: a JSON list, or with commas."""
+    """Read "name:0.8" or "name:0.8:0.5" for a LoRA, and one text for all: a JSON list, or with commas."""
     if isinstance(value, str):
         value = _json_list(value, _LORA_LIST) if value.lstrip().startswith("[") else value.split(",")
     if not isinstance(value, list | tuple):
         return value
     read = [_lora_of(each.strip()) if isinstance(each, str) else each for each in value if each != ""]
     for each in read:
-        if isinstance(each, dict) and (unknown := each.keys() - {"name", "strength"}):
+        if isinstance(each, dict) and (unknown := each.keys() - set(LORA_PARTS)):
             raise InvalidRequest(
                 "request.unknown_field",
                 field=shown(f"loras.{min(map(str, unknown))}"),
                 nearest="loras.name",
-                allowed="name, strength",
+                allowed=", ".join(LORA_PARTS),
             )
     return read
 
@@ -253,8 +261,8 @@ def _json_list(text: str, allowed: str) -> object:
 
 
 def _lora_of(text: str) -> dict[str, str]:
-    name, found, strength = text.rpartition(":")
-    return {"name": name.strip(), "strength": strength.strip()} if found else {"name": text}
+    parts = (part.strip() for part in text.split(":", 2))
+    return dict(zip(LORA_PARTS, parts, strict=False))
 
 
 def _each_once(loras: tuple[Lora, ...]) -> tuple[Lora, ...]:

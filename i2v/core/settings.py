@@ -269,9 +269,16 @@ def _named_file(path: str, environ: Mapping[str, str]) -> Path:
 
 def load_presets(path: Path = ROOT / "configs" / "presets.yaml") -> dict[str, Preset]:
     """Return the published presets by name."""
+    rows = cast("dict[str, dict[str, int]]", _read_file(path, base=ROOT).values)
     return {
-        name: Preset(**cast("dict[str, int]", row))
-        for name, row in _read_file(path, base=ROOT).values.items()
+        name: Preset(
+            area_side=row["area_side"],
+            num_frames=row["num_frames"],
+            num_inference_steps=row["num_inference_steps"],
+            fps=row["fps"],
+            guidance_scale=row["guidance_scale"],
+        )
+        for name, row in rows.items()
     }
 
 

@@ -28,6 +28,7 @@ BUILT_IN = (
     "i2v.engines.animatediff.specs:ANIMATEDIFF_LIGHTNING",
     "i2v.engines.animatediff.specs:ANIMATELCM",
     "i2v.engines.wan.specs:WAN_TI2V_5B",
+    "i2v.engines.wan.specs:WAN_I2V_A14B",
 )
 
 log = logging.getLogger(__name__)

@@ -93,7 +93,7 @@ class Provenance(BaseModel):
         network = NETWORKS.get(generation.upscaler)
         used = ("i2v", *packages, "imageio-ffmpeg", *(network.packages if network else ()))
         return cls(
-            generation=to_jsonable_python(generation),
+            generation=_content(generation),
             size={name: to_jsonable_python(value) for name, value in asked.items() if name in _SIZE_FIELDS},
             picture_sha256=picture_digest(pictures[0]),
             inputs_sha256=[picture_digest(picture) for picture in pictures[1:]],
@@ -231,6 +231,13 @@ class Provenance(BaseModel):
             "visible label": self.visible_label,
             **self.versions,
         }
+
+
+def _content(generation: Generation) -> dict[str, JsonValue]:
+    """Return it as JSON; a LoRA's strength in a second expert only where there is one."""
+    content: dict[str, JsonValue] = to_jsonable_python(generation)
+    loras = [to_jsonable_python(lora, exclude_none=True) for lora in generation.loras]
+    return {**content, "loras": loras}
 
 
 def _names_of(kind: type[Generation] | type[MemoryPlan]) -> tuple[str, ...]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from i2v.core.engine_spec import EngineSpec
+from i2v.core.engine_spec import EngineSpec, Preset
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import Generation, shown
+from i2v.core.schema import Generation, PresetName, shown
 from i2v.core.settings import ModelSettings
-from i2v.weights.added_files import find_added
+from i2v.weights.added_files import added_files, find_added
 from i2v.weights.checkpoints import check_checkpoint, checkpoint_files
 from i2v.weights.folders import locate
 from i2v.weights.loras import LoraFile, check_lora
@@ -29,6 +29,35 @@ class Added:
 
 
 NOTHING_ADDED = Added()
+
+
+def missing_of(preset: Preset, models: ModelSettings) -> tuple[str, ...]:
+    """Return the names of the LoRAs that the preset cannot do without and that are not there."""
+    if not preset.loras:
+        return ()
+    there = added_files("loras", models)
+    return tuple(lora.name for lora in preset.loras if lora.name not in there)
+
+
+def with_presets_there(spec: EngineSpec, models: ModelSettings) -> EngineSpec:
+    """Return `spec` without offers of presets whose LoRAs are not there."""
+    absent = {name for name, preset in spec.presets.items() if missing_of(preset, models)}
+    if absent.isdisjoint(spec.offered):
+        return spec
+    return replace(spec, offered=tuple(name for name in spec.offered if name not in absent))
+
+
+def check_preset(spec: EngineSpec, name: PresetName, models: ModelSettings) -> None:
+    """Raise `InvalidRequest` where the preset's LoRAs are not there, naming them and where they belong."""
+    preset = spec.presets.get(name)
+    missing = () if preset is None else missing_of(preset, models)
+    if missing:
+        files = ", ".join(f"{each}.safetensors" for each in missing)
+        folder = shown(str(models.directory / "loras"), limit=300)
+        raise InvalidRequest(
+            "preset.missing_loras", value=name, title=spec.title, files=files, folder=folder,
+            source=spec.lora_source,
+        )  # fmt: skip
 
 
 def check_added(generation: Generation, spec: EngineSpec, models: ModelSettings) -> None:
@@ -58,7 +87,7 @@ def find_files(generation: Generation, spec: EngineSpec, models: ModelSettings) 
     for lora in generation.loras:
         path = find_added("loras", lora.name, models)
         with _reading("lora.unreadable", lora.name):
-            loras.append(LoraFile(path, lora.strength, _digest(path, digests)))
+            loras.append(LoraFile(path, lora.strength, _digest(path, digests), lora.strength_2))
     checkpoint, digest = None, ""
     if generation.checkpoint:
         checkpoint = find_added("checkpoints", generation.checkpoint, models)

@@ -35,6 +35,9 @@ def check_request(request: GenerationRequest, spec: EngineSpec) -> Options:
         value = getattr(request, name)
         if value and name in can.unused:
             raise _not_supported(name, value, spec)
+    for lora in request.loras:
+        if lora.strength_2 is not None and not spec.has_two_experts:
+            raise _not_supported("loras.strength_2", lora.strength_2, spec)
     _check_inputs(request, spec)
     steps = request.num_inference_steps
     if steps is not None and can.num_inference_steps and not can.step_counts.allows(steps):

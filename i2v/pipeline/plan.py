@@ -14,7 +14,7 @@ from i2v.core.errors import Notice
 from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, PlannedMemory
 from i2v.core.settings import EngineSettings, Settings, load_presets
 from i2v.memory.plan import Planned, hold_plan, plan_memory
-from i2v.pipeline.added import check_added
+from i2v.pipeline.added import check_added, check_preset
 from i2v.pipeline.checks import check_request
 from i2v.pipeline.choice import CertificateCache, choose_engine
 from i2v.pipeline.ladder import MemoryLadder
@@ -69,12 +69,17 @@ class ClipPlanner:
         return spec
 
     def plan_clip(
-        self, request: GenerationRequest, picture_size: tuple[int, int], device: DeviceInfo
+        self,
+        request: GenerationRequest,
+        picture_size: tuple[int, int],
+        device: DeviceInfo,
+        with_files: bool = True,
     ) -> ClipPlan:
         """Return how the request is carried out on `device`.
 
         Args:
             picture_size: (width, height) of the upright picture in pixels.
+            with_files: LoRAs and a checkpoint that the request or its preset names must be there, and fit.
         Raises:
             InvalidRequest: `request.*`; the engine is not known, or cannot do what is asked for.
         """
@@ -87,7 +92,9 @@ class ClipPlanner:
             certificates=self._certificates.of(spec),
             upscaling=self._settings.output.upscaler,
         )
-        check_added(generation, spec, self._settings.models)
+        if with_files:
+            check_preset(spec, request.preset, self._settings.models)
+            check_added(generation, spec, self._settings.models)
         check_narration(generation, self._settings.models)
         memory = plan_memory(spec, generation, device, self._settings.engine)
         if memory.fits is False:  # said, not refused: it is an estimate

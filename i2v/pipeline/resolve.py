@@ -5,6 +5,7 @@ Pure but for the seed that is drawn. How the device is used is `plan`'s business
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -21,6 +22,7 @@ from i2v.core.schema import (
     Generation,
     GenerationRequest,
     InterpolationName,
+    Lora,
     MotionMask,
     Upscaling,
 )
@@ -56,11 +58,13 @@ def resolve(
     Raises:
         InvalidRequest: as `check_request` and `check_keyframes` do, and for a `crop` that leaves too little.
     """
+    preset = spec.presets.get(request.preset) or presets[request.preset]
+    if preset.options:
+        request = request.model_copy(update={"options": {**preset.options, **request.options}})
     options = check_request(request, spec)
     can = spec.capabilities
     crop = _crop(request, picture_size)
     picture_size = kept_size(picture_size, crop)
-    preset = spec.presets.get(request.preset) or presets[request.preset]
     (width, height), (generated_width, generated_height) = _sizes(request, spec, preset, picture_size)
     fps = request.fps or preset.fps
     output_fps, interpolation = _between(request, fps)
@@ -84,7 +88,7 @@ def resolve(
         inputs=request.inputs,
         crop=crop,
         checkpoint=request.checkpoint.strip(),
-        loras=request.loras,
+        loras=_loras(request, spec, preset),
         output_fps=output_fps,
         interpolation=interpolation,
         sound=request.sound,
@@ -121,6 +125,28 @@ def _crop(request: GenerationRequest, picture_size: tuple[int, int]) -> Crop | N
         allowed = f"a part of at least {least} pixels a side, and at most {aspect:g} times as long as wide"
         raise InvalidRequest("request.invalid", field="crop", value=str(request.crop), allowed=allowed)
     return crop
+
+
+# How files for one of two experts are called: "wan2.2_i2v_A14b_high_noise_lora_...", "..._LOW_fp16".
+_FOR_EXPERT = re.compile(r"(?i:high|low)[-_ ]?(?i:noise)|(?<![A-Za-z])(?:HIGH|LOW)(?![A-Za-z])")
+
+
+def _loras(request: GenerationRequest, spec: EngineSpec, preset: Preset) -> tuple[Lora, ...]:
+    """Return the preset's and the request's, each with what it does in each expert where there are two."""
+    named = {lora.name for lora in request.loras}
+    loras = (*(lora for lora in preset.loras if lora.name not in named), *request.loras)
+    return tuple(map(_of_experts, loras)) if spec.has_two_experts else loras
+
+
+def _of_experts(lora: Lora) -> Lora:
+    if lora.strength_2 is not None:
+        return lora
+    found = _FOR_EXPERT.search(lora.name)
+    if found is None:
+        return replace(lora, strength_2=lora.strength)
+    if found[0].lower().startswith("high"):
+        return replace(lora, strength_2=0.0)
+    return replace(lora, strength=0.0, strength_2=lora.strength)
 
 
 def _negative_prompt(request: GenerationRequest, spec: EngineSpec) -> str:

@@ -19,6 +19,7 @@ from i2v.jobs.model import Job, JsonObject
 from i2v.jobs.store import JobStore
 from i2v.memory.model import denoising_work
 from i2v.memory.plan import least_bytes
+from i2v.pipeline.added import with_presets_there
 from i2v.pipeline.choice import choose_engine, explain_choice
 from i2v.pipeline.plan import ClipPlan, ClipPlanner
 from i2v.service.executor import Executor
@@ -82,7 +83,10 @@ class Planner:
         Raises as `choose_engine` and `Executor.device` do.
         """
         asked = self._settings.engine.name if name == "auto" else name
-        return choose_engine(asked, self._executor.device(), self._settings.models, self._engines)
+        models = self._settings.models
+        return with_presets_there(
+            choose_engine(asked, self._executor.device(), models, self._engines), models
+        )
 
     def presets(self, spec: EngineSpec) -> dict[str, Preset]:
         """Return the presets as `spec` has them."""

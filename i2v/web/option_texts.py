@@ -53,6 +53,12 @@ _ANIMATEDIFF = {
 }
 _ANIMATEDIFFS = ("animatediff", "animatediff-lightning", "animatelcm")
 
+_WAN = {
+    "flow_shift": "噪声偏移",
+    "flow_shift.help": (
+        "各步在强噪声处停留多久，运动和构图在那里形成：5 为模型发布时的值，小尺寸视频约用 3，越大动得越多。"
+    ),
+}
 _CAMERA_ENGINES = (*_ANIMATEDIFFS, "camera-move", "embedded", "i2vgen-xl", "svd", "svd-xt")
 
 CHINESE: dict[str, str] = {
@@ -64,10 +70,19 @@ CHINESE: dict[str, str] = {
     },
     **{f"option.{name}.{key}": said for name in _ANIMATEDIFFS for key, said in _ANIMATEDIFF.items()},
     **{f"option.{name}.{key}": said for name in ("svd", "svd-xt") for key, said in _SVD.items()},
-    "option.wan-ti2v-5b.flow_shift": "噪声偏移",
-    "option.wan-ti2v-5b.flow_shift.help": (
-        "各步在强噪声处停留多久，运动和构图在那里形成：5 为模型发布时的值，小尺寸视频约用 3，越大动得越多。"
+    **{
+        f"option.{name}.{key}": said for name in ("wan-ti2v-5b", "wan-i2v-a14b") for key, said in _WAN.items()
+    },
+    "option.wan-i2v-a14b.guidance_scale_2": "低噪声引导强度",
+    "option.wan-i2v-a14b.guidance_scale_2.help": "第二个专家（负责细节）的引导强度。留空：与第一个相同。",
+    "option.wan-i2v-a14b.boundary_ratio": "专家分界",
+    "option.wan-i2v-a14b.boundary_ratio.help": (
+        "噪声降到最高值的多大比例时改由第二个专家接手：0.9 为模型发布时的值。"
     ),
+    "option.wan-i2v-a14b.solver": "求解器",
+    "option.wan-i2v-a14b.solver.help": "模型发布时用 UniPC，其蒸馏 LoRA 用 Euler。",
+    "option.wan-i2v-a14b.solver.unipc": "UniPC",
+    "option.wan-i2v-a14b.solver.euler": "Euler",
 }
 
 

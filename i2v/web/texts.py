@@ -29,6 +29,7 @@ _SUMMARIES = {
     "AnimateDiff in 4 or 8 steps": "只需 4 步或 8 步的 AnimateDiff",
     "AnimateDiff in 4 to 8 steps, with a negative prompt": "只需 4 到 8 步的 AnimateDiff，可用反向提示词",
     "Five seconds as the prompt says, in English or Chinese": "按中文或英文提示词生成五秒视频",
+    "Five seconds from a first to a last picture, by two large experts": "由两个专家模型从首帧到末帧生成五秒",
     "Moves what is in the picture, by itself: no prompt": "自动让画面动起来，不用提示词",
     "Pans, zooms and turns the photo itself, sharp at any size": "平移、缩放、旋转原图，任何尺寸都清晰",
 }
@@ -171,6 +172,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "added.none": ("None", "无"),
     "added.lora": ("LoRA {number}", "第 {number} 个 LoRA"),
     "added.strength": ("Strength {number}", "第 {number} 个的强度"),
+    "added.second": ("Strength {number} at low noise", "第 {number} 个在低噪声阶段的强度"),
+    "added.second_empty": ("by the file's name, else the same", "按文件名判断，否则相同"),
     "added.words": ("Trigger words of {name}: {words}", "{name} 的触发词：{words}"),
     "story.group": ("Longer, or a loop", "更长或循环的视频"),
     "loop.label": ("Loop", "循环"),

@@ -6,6 +6,7 @@ shapes with the model's own (`checkpoints`, `loras`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from i2v.weights.model_files import Shape
@@ -18,6 +19,12 @@ _BY_CONTEXT = {
 }  # fmt: skip
 # The channels of the UNet's first layer where they are not the latents' four.
 _BY_CHANNELS = {9: "an inpainting model", 8: "an InstructPix2Pix model", 5: "a depth-guided model"}
+# How Wan's own code and diffusers name its modules in LoRAs, and the width of its attention.
+_OF_WAN = re.compile(
+    r"(?:base_model\.model\.)?(?:(?:transformer|diffusion_model)\.|lora_(?:unet|transformer)_)?"
+    r"blocks[._]\d+[._](?:self_attn|cross_attn|attn[12])[._](?:to_)?q[._]lora_(?:down|A)\b.*"
+)
+_WANS = {1536: "Wan 2.1 1.3B", 3072: "Wan 2.2 TI2V-5B", 5120: "Wan 14B (2.1 or 2.2 A14B)"}
 _TRANSFORMERS = {
     "double_blocks": "FLUX", "joint_blocks": "Stable Diffusion 3", "blocks.0.cross_attn": "Wan",
 }  # fmt: skip
@@ -48,7 +55,9 @@ def of_lora(shapes: Mapping[str, Shape], metadata: Mapping[str, str]) -> str:
     noted = [metadata.get(key, "").lower() for key in ("modelspec.architecture", "ss_base_model_version")]
     for beginning, title in _NOTED.items():
         if any(text.startswith(beginning) for text in noted):
-            return title
+            return _wan(shapes) or title if title == "Wan" else title
+    if wan := _wan(shapes):
+        return wan
     if any(name.startswith(("lora_te2_", "text_encoder_2.")) for name in shapes):
         return "Stable Diffusion XL"
     for name, shape in shapes.items():
@@ -56,6 +65,12 @@ def of_lora(shapes: Mapping[str, Shape], metadata: Mapping[str, str]) -> str:
         if is_down and ("attn2_to_k" in name or "attn2.to_k" in name) and "motion_modules" not in name:
             return _BY_CONTEXT.get(shape[-1], UNKNOWN)
     return _transformer(shapes)
+
+
+def _wan(shapes: Mapping[str, Shape]) -> str:
+    """Return which of Wan's sizes a LoRA is for, "" where it is for another model."""
+    widths = (shape[-1] for name, shape in shapes.items() if shape and _OF_WAN.fullmatch(name))
+    return next((_WANS.get(width, "Wan") for width in widths), "")
 
 
 def _transformer(names: Iterable[str]) -> str:

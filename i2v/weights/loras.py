@@ -1,8 +1,10 @@
 """What a LoRA's file holds, and whether it fits a model: which weights it changes, by names and shapes.
 
 A LoRA adds `strength * alpha / rank * up @ down` to a weight (Hu et al. 2021, arXiv 2106.09685). Its tensors
-are named as kohya's trainer or as diffusers and peft name them. Only headers are read here; the values are
-the business of `i2v.engines.diffusion.loras`, which goes by the same `layers_of`.
+are named as kohya's trainers or as diffusers and peft name them; modules of Wan as diffusers or as its own
+code does, which is lightx2v's and ComfyUI's way too. Such files may have whole changes of small weights
+("diff"). Only headers are read here; the values are the business of `i2v.engines.diffusion.loras`, which goes
+by the same `layers_of`.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from i2v.weights.parts import stored
 from i2v.weights.tensors import Header, header_of
 
 WORDS = 12  # trigger words that are shown
+_TRANSFORMER = "transformer"
 
 # How kohya's trainer, and how diffusers and peft, begin the names of a part's tensors.
 _PREFIXES = {
@@ -34,8 +37,30 @@ _PREFIXES = {
 _ROLES = re.compile(
     r"(?P<module>.+?)(?:\.(?P<kohya>lora_down|lora_up)|\.(?P<peft>lora_A|lora_B)(?:\.default)?"
     r"|(?:[._]lora|\.lora_linear_layer)\.(?P<old>down|up))\.weight|(?P<scaled>.+)\.alpha"
+    r"|(?P<changed>.+)\.(?P<diff>diff|diff_b|diff_m)"
 )
 _DOWN = ("lora_down", "lora_A", "down")
+_DIFFS = {"diff": ".weight", "diff_b": ".bias", "diff_m": ".modulation"}
+
+# Wan's own names, flat, and diffusers' for them (`_convert_non_diffusers_wan_lora_to_diffusers` in its
+# loaders/lora_conversion_utils.py, and scripts/convert_wan_to_diffusers.py).
+_OF_WAN = tuple(
+    (re.compile(pattern), name)
+    for pattern, name in (
+        (r"^(blocks_\d+)_self_attn_", r"\1_attn1_"), (r"^(blocks_\d+)_cross_attn_", r"\1_attn2_"),
+        (r"_attn([12])_([qkv])_(weight|bias)$", r"_attn\1_to_\2_\3"),
+        (r"_attn([12])_o_(weight|bias)$", r"_attn\1_to_out_0_\2"),
+        (r"^(blocks_\d+)_ffn_0_", r"\1_ffn_net_0_proj_"), (r"^(blocks_\d+)_ffn_2_", r"\1_ffn_net_2_"),
+        (r"^(blocks_\d+)_norm3_", r"\1_norm2_"), (r"^head_head_", "proj_out_"),
+        (r"^(text|time)_embedding_0_", r"condition_embedder_\1_embedder_linear_1_"),
+        (r"^(text|time)_embedding_2_", r"condition_embedder_\1_embedder_linear_2_"),
+        (r"^time_projection_1_", "condition_embedder_time_proj_"),
+        (r"^(?:head_)?((?:blocks_\d+_)?)modulation$", r"\1scale_shift_table"),
+    )
+)  # fmt: skip
+# What Wan 2.1 reads pictures with and Wan 2.2 lacks. LoRAs of 2.1 serve 2.2 without it, and lightx2v's of 2.2
+# have it too, where it does nothing (https://github.com/ModelTC/LightX2V/issues/417).
+_OF_PICTURES = re.compile(r"(?:^|_)(?:(?:norm_)?[kv]_img|img_emb|add_[kv]_proj|norm_added_k|image_embedder)_")
 
 
 class DoesNotFit(ValueError):
@@ -44,11 +69,15 @@ class DoesNotFit(ValueError):
 
 @dataclass(frozen=True)
 class LoraFile:
-    """A LoRA as an engine gets it. `sha256`: another file of the same name is another LoRA."""
+    """A LoRA as an engine gets it. `sha256`: another file of the same name is another LoRA.
+
+    `strength_2`: that in the second of two experts.
+    """
 
     path: Path
     strength: float
     sha256: str = ""
+    strength_2: float | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +96,16 @@ class Layer:
     peft_alpha: float | None = None
 
 
-def layers_of(header: Header, weights: Mapping[str, Mapping[str, Shape]]) -> list[Layer]:
+@dataclass(frozen=True)
+class Change:
+    """A file's `tensor`, of the weight's own shape, which is added to it as it is."""
+
+    part: str
+    weight: str
+    tensor: str
+
+
+def layers_of(header: Header, weights: Mapping[str, Mapping[str, Shape]]) -> list[Layer | Change]:
     """Return what the file changes. `weights`: the model's, by part and name.
 
     Raises `DoesNotFit` for a tensor that the model has no weight for, or one of another shape, or that is no
@@ -75,15 +113,26 @@ def layers_of(header: Header, weights: Mapping[str, Mapping[str, Shape]]) -> lis
     """
     known = {part: {_flat(name): name for name in names} for part, names in weights.items()}
     found: dict[tuple[str, str], dict[str, str]] = {}
+    layers: list[Layer | Change] = []
     for tensor in header.shapes:
         match = _ROLES.fullmatch(tensor)
         if match is None:
             raise DoesNotFit(tensor)
+        module = match["module"] or match["scaled"] or match["changed"]
+        part, flat = _place_of(module + _DIFFS.get(match["diff"] or "", ".weight"), known)
+        if part == _TRANSFORMER and flat not in known[part] and _OF_PICTURES.search(flat):
+            continue
+        if flat not in known.get(part, {}):
+            raise DoesNotFit(tensor)
+        if match["diff"]:
+            layers.append(Change(part, known[part][flat], tensor))
+            if header.shapes[tensor] != weights[part][known[part][flat]]:
+                raise DoesNotFit(f"{tensor} {header.shapes[tensor]}")
+            continue
         role = next(each for each in (*match.group("kohya", "peft", "old"), "alpha") if each)
-        part, weight = _weight_of(match["module"] or match["scaled"], known)
+        weight = known[part][flat]
         place = "alpha" if role == "alpha" else "down" if role in _DOWN else "up"
         found.setdefault((part, weight), {})[place] = tensor
-    layers = []
     for (part, weight), names in found.items():
         if not {"down", "up"} <= names.keys():
             raise DoesNotFit(next(iter(names.values())))
@@ -168,16 +217,19 @@ def _check_shapes(header: Header, layer: Layer, weight: Shape) -> None:
         raise DoesNotFit(f"{layer.weight} {weight}: {down} x {up}")
 
 
-def _weight_of(module: str, known: Mapping[str, Mapping[str, str]]) -> tuple[str, str]:
-    """Return part and weight that the file means by `module`."""
-    name = module.removeprefix("base_model.model.")
+def _place_of(weight: str, known: Mapping[str, Mapping[str, str]]) -> tuple[str, str]:
+    """Return the part that the file means by `weight`, and the weight's flat name there, if it is there."""
+    name = weight.removeprefix("base_model.model.")
     begun = next((each for each in _PREFIXES if name.startswith(each)), None)
     part = next(iter(known)) if begun is None else _PREFIXES[begun]
-    flat = _flat(name.removeprefix(begun or "").replace(".processor.", ".") + ".weight")
-    for candidate in (flat, flat.removesuffix("_weight") + "_0_weight"):  # to_out was a list of its own
-        if candidate in known.get(part, {}):
-            return part, known[part][candidate]
-    raise DoesNotFit(module)
+    if part == "unet" and part not in known:  # kohya's trainers call a transformer that too
+        part = _TRANSFORMER
+    flat = _flat(name.removeprefix(begun or "").replace(".processor.", "."))
+    if part == _TRANSFORMER:
+        for pattern, replacement in _OF_WAN:
+            flat = pattern.sub(replacement, flat)
+    other = flat.removesuffix("_weight") + "_0_weight"  # to_out was a list of its own
+    return part, other if flat not in known.get(part, {}) and other in known.get(part, {}) else flat
 
 
 def _flat(name: str) -> str:

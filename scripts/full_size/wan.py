@@ -10,8 +10,9 @@ tests/test_full_size_wan.py). The transformer's five shards, in float32, were no
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import nn
@@ -148,38 +149,44 @@ CONFIGS: dict[str, dict[str, object]] = {
 }  # fmt: skip
 
 
-def build() -> dict[str, nn.Module]:
-    """Return the three parts, made as torch makes tensors where this is called."""
+def build(configs: Mapping[str, Mapping[str, Any]] = CONFIGS) -> dict[str, nn.Module]:
+    """Return the parts with weights, made as torch makes tensors where this is called."""
     import diffusers
     import transformers
 
-    configs = {part: CONFIGS[f"{part}/config.json"] for part in FILES}
-    text_encoder = transformers.UMT5EncoderModel(transformers.UMT5Config(**configs["text_encoder"]))
-    text_encoder.encoder.embed_tokens = None  # `shared` again: the files have it once
-    return {
-        "transformer": diffusers.WanTransformer3DModel.from_config(configs["transformer"]),
-        "text_encoder": text_encoder,
-        "vae": diffusers.AutoencoderKLWan.from_config(configs["vae"]),
+    makers = {
+        "UMT5EncoderModel": lambda config: transformers.UMT5EncoderModel(transformers.UMT5Config(**config)),
+        "WanTransformer3DModel": diffusers.WanTransformer3DModel.from_config,
+        "AutoencoderKLWan": diffusers.AutoencoderKLWan.from_config,
     }
+    parts = {}
+    for name, config in configs.items():
+        part, _, file = name.partition("/")
+        if file == "config.json":
+            kind = config.get("_class_name") or config["architectures"][0]
+            parts[part] = makers[kind](config)
+    # `shared` again: the files have it once
+    parts["text_encoder"].encoder.embed_tokens = None
+    return parts
 
 
-def main() -> None:
+def write_table(path: Path, script: str, build_parts: Callable[[], dict[str, nn.Module]]) -> None:
     import diffusers
     import torch
     import transformers
 
     versions = f"diffusers {diffusers.__version__} and transformers {transformers.__version__}"
-    lines = [f"# Made by scripts/full_size/wan.py with {versions}: part, tensor, shape."]
+    lines = [f"# Made by {script} with {versions}: part, tensor, shape."]
     with torch.device("meta"):
-        parts = build()
+        parts = build_parts()
     for part, model in parts.items():
         lines += [
             f"{part}\t{name}\t{','.join(map(str, tensor.shape))}"
             for name, tensor in sorted(model.state_dict().items())
         ]
-    TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(f"{TABLE}: {len(lines) - 1} tensors")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(f"{path}: {len(lines) - 1} tensors")
 
 
 if __name__ == "__main__":
-    main()
+    write_table(TABLE, "scripts/full_size/wan.py", build)

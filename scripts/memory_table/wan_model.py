@@ -1,4 +1,4 @@
-"""What each stage of a clip of Wan 2.2 TI2V-5B takes, counted by running its engine on fake tensors.
+"""What each stage of a clip of Wan 2.2 TI2V-5B or I2V-A14B takes, counted by its engine on fake tensors.
 
 As `simulate` does for I2VGen-XL, whose words on what is counted hold here too, with one difference: norms are
 computed in float32 whatever the type, so that memory is counted in bytes, once for each size of a number.
@@ -16,31 +16,47 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import UMT5EncoderModel
 
+from i2v.engines.wan.conditioning import Conditioning
 from i2v.engines.wan.decode import decode_latents
+from i2v.engines.wan.encode import encode_groups
 from i2v.engines.wan.solver import FlowSolver
 from i2v.engines.wan.transformer import predict, use_lean_blocks
 from i2v.engines.wan.vae import use_lean_layers
-from scripts.full_size import wan
+from scripts.full_size import wan, wan_a14b
 from scripts.memory_table.simulate import Cost, counting
 
-SCALE = 16  # pixels a latent, in each direction
-CHANNELS = 48
 PROMPT_TOKENS = 512
 SIGMAS = (0.99, 0.9, 0.8, 0.7, 0.0)
 
 
 @dataclass(frozen=True)
 class Model:
-    """The parts without values; all but the VAE in `dtype`. Costs are in bytes here."""
+    """The parts without values; all but the VAE in `dtype`. Costs are in bytes here.
+
+    Of two experts, `transformer` is the first, and the other one takes as much.
+    """
 
     transformer: WanTransformer3DModel
     text_encoder: UMT5EncoderModel
     vae: AutoencoderKLWan
     dtype: torch.dtype
+    experts: int = 1
 
     @property
     def parts(self) -> dict[str, nn.Module]:
-        return {"transformer": self.transformer, "text_encoder": self.text_encoder, "vae": self.vae}
+        second = {"transformer_2": self.transformer} if self.experts > 1 else {}
+        return {
+            "transformer": self.transformer, **second, "text_encoder": self.text_encoder, "vae": self.vae,
+        }  # fmt: skip
+
+    @property
+    def scale(self) -> int:
+        """Pixels a latent, in each direction."""
+        return int(self.vae.config.scale_factor_spatial)
+
+    @property
+    def channels(self) -> int:
+        return int(self.vae.config.z_dim)
 
     def weights(self) -> dict[str, int]:
         """Return how many numbers each part holds."""
@@ -50,24 +66,32 @@ class Model:
         """Return how many numbers of a part are on the device at once where its blocks come one by one."""
         text_blocks = (self.text_encoder.shared, *self.text_encoder.encoder.block)
         found = {}
-        for name, blocks in (("transformer", self.transformer.blocks), ("text_encoder", text_blocks)):
+        for name in (name for name in self.parts if name != "vae"):
+            blocks = text_blocks if name == "text_encoder" else self.transformer.blocks
             sizes = [count_of([block]) for block in blocks]
             found[name] = count_of([self.parts[name]]) - sum(sizes) + max(sizes)
         return found
+
+    def lora(self, rank: int) -> int:
+        """Return how many numbers a LoRA of all linear layers of the transformer's blocks holds."""
+        layers = [each for each in self.transformer.blocks.modules() if isinstance(each, nn.Linear)]
+        return sum(rank * (layer.in_features + layer.out_features) for layer in layers)
 
     def step(
         self, height: int, width: int, frames: int, rows: int = 1, passes: int = 1, chunk_tokens: int = 0
     ) -> Cost:
         """Run one step, the fourth, of `frames` latent frames of `height` x `width` latents."""
-        solver, shape = FlowSolver(SIGMAS), (1, CHANNELS, frames, height, width)
+        solver, shape = FlowSolver(SIGMAS), (1, self.channels, frames, height, width)
         texts = torch.empty(rows, PROMPT_TOKENS, 4096, dtype=self.dtype).chunk(passes)
         with counting_bytes() as counted:
             latents, history = torch.empty(shape), tuple(torch.empty(shape) for _ in range(3))
-            first = torch.empty(1, CHANNELS, 1, height, width)
-            given = torch.cat([first, latents[:, :, 1:]], dim=2)
-            time = torch.tensor(900)
+            given, time = self._conditioning(shape).given(latents), torch.tensor(900)
+            still = self.experts == 1
             velocity = torch.cat(
-                [predict(self.transformer, given, time, text, chunk_tokens) for text in texts]
+                [
+                    predict(self.transformer, given, time, text, chunk_tokens, first_is_still=still)
+                    for text in texts
+                ]
             )
             if rows == 2:
                 unconditional, conditional = velocity.chunk(2)
@@ -76,18 +100,32 @@ class Model:
             solver.advance(2, latents, denoised, history)
         return counted[0]
 
+    def _conditioning(self, shape: tuple[int, ...]) -> Conditioning:
+        _, channels, frames, height, width = shape
+        texts = torch.empty(0)
+        if self.experts == 1:
+            return Conditioning(texts, first_frame=torch.empty(1, channels, 1, height, width))
+        return Conditioning(texts, beside=torch.empty(1, channels + 4, frames, height, width))
+
     def step_as_stock(self, height: int, width: int, frames: int) -> Cost:
-        """Run one step as diffusers does, each of whose tokens has a time of its own."""
-        latents = torch.empty(1, CHANNELS, frames, height, width)
+        """Run one step as diffusers does; with one expert, each token has a time of its own."""
+        latents = torch.empty(1, self.transformer.config.in_channels, frames, height, width)
         text = torch.empty(1, PROMPT_TOKENS, 4096, dtype=self.dtype)
-        times = torch.empty(1, frames * height * width // 4)
+        times = torch.empty(1, frames * height * width // 4) if self.experts == 1 else torch.empty(1)
         with counting_bytes() as counted:
             self.transformer(latents.to(self.dtype), times, text, return_dict=False)
         return counted[0]
 
+    def encode_as_stock(self, height: int, width: int, frames: int) -> Cost:
+        """Encode what diffusers does: a picture, or with two experts a clip of so many latent frames."""
+        with counting_bytes() as counted:
+            count = 1 if self.experts == 1 else 4 * (frames - 1) + 1
+            self.vae.encode(torch.empty(1, 3, count, height, width)).latent_dist.mode()
+        return counted[0]
+
     def decode_as_stock(self, height: int, width: int, frames: int) -> Cost:
         """Decode so many latent frames of `height` x `width` pixels as diffusers does, into one tensor."""
-        latents = torch.empty(1, CHANNELS, frames, height // SCALE, width // SCALE)
+        latents = torch.empty(1, self.channels, frames, height // self.scale, width // self.scale)
         with counting_bytes() as counted:
             self.vae.decode(latents).sample.float()
         return counted[0]
@@ -99,15 +137,19 @@ class Model:
             self.text_encoder(ids, torch.ones_like(ids)).last_hidden_state.clone()
         return counted[0]
 
-    def encode(self, height: int, width: int) -> Cost:
-        """Encode a picture of `height` x `width` pixels."""
+    def encode(self, height: int, width: int, frames: int = 1) -> Cost:
+        """Encode a picture of `height` x `width` pixels; with two experts a clip of so many `frames`."""
         with counting_bytes() as counted:
-            self.vae.encode(torch.empty(1, 3, 1, height, width)).latent_dist.mode()
+            picture = torch.empty(1, 3, 1, height, width)
+            if self.experts == 1:
+                self.vae.encode(picture).latent_dist.mode()
+            else:
+                encode_groups(self.vae, picture, picture, frames - 1)
         return counted[0]
 
     def decode(self, height: int, width: int, frames: int) -> Cost:
         """Decode so many latent frames of `height` x `width` pixels, one after the other."""
-        latents = torch.empty(1, CHANNELS, frames, height // SCALE, width // SCALE)
+        latents = torch.empty(1, self.channels, frames, height // self.scale, width // self.scale)
         with counting_bytes() as counted:
             for pixels in decode_latents(self.vae, latents):
                 del pixels
@@ -139,14 +181,19 @@ def counting_bytes() -> Iterator[list[Cost]]:
 
 @contextmanager
 def build(
-    dtype: torch.dtype = torch.bfloat16, layers: int | None = None, as_the_engine: bool = True
+    dtype: torch.dtype = torch.bfloat16,
+    layers: int | None = None,
+    as_the_engine: bool = True,
+    experts: int = 1,
 ) -> Iterator[Model]:
-    """Have the published model as the engine runs it, or as diffusers does; tensors made inside are fake.
+    """Have a published model as the engine runs it, or as diffusers does; tensors made inside are fake.
 
-    layers: how many the transformer has, fewer to be faster: each takes the same, one after the other.
+    experts: 1 for TI2V-5B, 2 for I2V-A14B. layers: how many a transformer has, fewer to be faster: each takes
+    the same, one after the other.
     """
     with FakeTensorMode(), torch.inference_mode():
-        parts = {name: part.eval() for name, part in wan.build().items()}
+        made = wan.build() if experts == 1 else wan_a14b.build()
+        parts = {name: part.eval() for name, part in made.items()}
         transformer, text_encoder = parts["transformer"], parts["text_encoder"]
         transformer.blocks = transformer.blocks[:layers]
         put_into(transformer, dtype, transformer._keep_in_fp32_modules)
@@ -155,4 +202,4 @@ def build(
             use_lean_blocks(transformer)
             use_lean_layers(parts["vae"])
         text_encoder.encoder.embed_tokens = text_encoder.shared
-        yield Model(transformer, text_encoder, parts["vae"], dtype)  # type: ignore[arg-type]
+        yield Model(transformer, text_encoder, parts["vae"], dtype, experts)  # type: ignore[arg-type]

@@ -33,17 +33,18 @@ from tests.fake_family.specs import ENTRY
 from tests.tiny_animatediff import write_tiny_animatediff
 from tests.tiny_model import write_tiny_model
 from tests.tiny_svd import write_tiny_svd
-from tests.tiny_wan import write_tiny_wan
+from tests.tiny_wan import write_tiny_wan, write_tiny_wan_a14b
 
 ENTRIES = [EntryPoint(name=place, value=place, group=GROUP) for place in BUILT_IN]
 OTHERS = [ENTRY, *entry_points(group=GROUP)]
 SPECS: Mapping[str, EngineSpec] = collect(ENTRIES, OTHERS)
-# By the package of the family.
+# By the package of the family, or the engine's name where it has a layout of its own.
 MAKERS: Mapping[str, Callable[[Path], None]] = {
     "i2v.engines.i2vgen_xl": write_tiny_model,
     "i2v.engines.svd": write_tiny_svd,
     "i2v.engines.animatediff": write_tiny_animatediff,
     "i2v.engines.wan": write_tiny_wan,
+    "wan-i2v-a14b": write_tiny_wan_a14b,
     "tests.fake_family": write_folder,
 }
 
@@ -57,7 +58,7 @@ def write_weights(spec: EngineSpec, folder: Path) -> Path | None:
     if not spec.files:
         return None
     folder.mkdir()
-    MAKERS[package_of(spec)](folder)
+    (MAKERS.get(spec.name) or MAKERS[package_of(spec)])(folder)
     return folder
 
 

@@ -44,7 +44,7 @@ def test_importing_loads_no_heavy_library() -> None:
 def test_each_engine_is_found_by_its_name() -> None:
     assert set(engines()) == {
         "i2vgen-xl", "embedded", "camera-move", "svd", "svd-xt", "animatediff", "animatediff-lightning",
-        "animatelcm", "wan-ti2v-5b",
+        "animatelcm", "wan-ti2v-5b", "wan-i2v-a14b",
     }  # fmt: skip
     assert [find_spec(name) for name in ("i2vgen-xl", "embedded")] == [I2VGEN_XL, EMBEDDED]
     assert all(name == spec.name for name, spec in engines().items())
@@ -58,7 +58,7 @@ def test_an_unknown_engine_is_refused_with_the_names_there_are(name: str) -> Non
     assert (error.code, error.params["allowed"]) == (
         "request.unknown_engine",
         "auto, i2vgen-xl, embedded, camera-move, svd, svd-xt, animatediff, animatediff-lightning, "
-        "animatelcm, wan-ti2v-5b",
+        "animatelcm, wan-ti2v-5b, wan-i2v-a14b",
     )
     assert len(error.message) < 300
     assert error.message.isprintable()

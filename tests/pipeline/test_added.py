@@ -15,11 +15,14 @@ from i2v.core.errors import InvalidRequest
 from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, Lora
 from i2v.core.settings import Settings, load_settings
 from i2v.engines.animatediff.specs import ANIMATEDIFF
+from i2v.engines.wan.specs import WAN_I2V_A14B
 from i2v.pipeline import added
 from i2v.pipeline.added import NOTHING_ADDED, find_files
 from i2v.pipeline.plan import ClipPlanner
 from tests.tiny_animatediff import write_tiny_animatediff
 from tests.tiny_loras import base_layers, write_kohya, write_single_file
+from tests.tiny_wan import tiny_expert
+from tests.tiny_wan_loras import write_lightx2v
 
 CPU = DeviceInfo("cpu", "CPU", 2**34, 2**33, 2**33)
 
@@ -106,3 +109,22 @@ def test_a_lora_that_cannot_be_read_is_named_and_not_the_checkpoint(
     with pytest.raises(InvalidRequest) as caught:
         find_files(generation, ANIMATEDIFF, settings.models)
     assert (caught.value.code, caught.value.params["value"]) == ("lora.unreadable", "ink")
+
+
+def test_a_preset_is_offered_and_made_only_where_its_loras_are(tmp_path: Path) -> None:
+    settings = load_settings(flags={"models.directory": tmp_path, "models.search_paths": []})
+    assert added.with_presets_there(WAN_I2V_A14B, settings.models).offered == ("standard", "high", "extreme")
+    assert added.with_presets_there(ANIMATEDIFF, settings.models) is ANIMATEDIFF
+    planner = ClipPlanner(settings, {"wan-i2v-a14b": WAN_I2V_A14B})
+    asked = GenerationRequest.parse({"prompt": "x", "engine": "wan-i2v-a14b", "preset": "quick"})
+    with pytest.raises(InvalidRequest) as caught:
+        planner.plan_clip(asked, (64, 64), CPU)
+    assert (caught.value.code, caught.value.params["value"]) == ("preset.missing_loras", "quick")
+    names = [lora.name for lora in WAN_I2V_A14B.presets["quick"].loras]
+    assert all(f"{name}.safetensors" in str(caught.value.params["files"]) for name in names)
+    assert planner.plan_clip(asked, (64, 64), CPU, with_files=False).generation.num_inference_steps == 4
+    (tmp_path / "loras").mkdir()
+    for name in names:
+        write_lightx2v(tmp_path / f"loras/{name}.safetensors", tiny_expert())
+    assert added.with_presets_there(WAN_I2V_A14B, settings.models) is WAN_I2V_A14B
+    assert planner.plan_clip(asked, (64, 64), CPU).generation.loras == WAN_I2V_A14B.presets["quick"].loras

@@ -17,7 +17,7 @@ from i2v.weights import EMBEDDED_FOLDER
 from i2v.weights.check import check_folder, verify
 from i2v.weights.download import download
 from i2v.weights.folders import is_available, own_folder
-from scripts.full_size import animatediff, svd, wan
+from scripts.full_size import animatediff, svd, wan, wan_a14b
 from scripts.full_size.layout import MODEL_INDEX, read_table
 from scripts.full_size.write import write_model
 from tests.models import models_in
@@ -230,7 +230,10 @@ def test_verifying_can_be_stopped(make_models: MakeModels) -> None:
         verify(EMBEDDED, make_models(), cancelled=lambda: True)
 
 
-_TABLES = {"svd": svd, "animatediff": animatediff, "animatediff-distilled": animatediff, "wan-ti2v-5b": wan}
+_TABLES = {
+    "svd": svd, "animatediff": animatediff, "animatediff-distilled": animatediff, "wan-ti2v-5b": wan,
+    "wan-i2v-a14b": wan_a14b,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", engines())

@@ -133,6 +133,11 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
         """What `condition` and `encode` find on the device; none where a family brings parts there itself."""
         return (*self.components.encoders, self.components.vae)
 
+    @property
+    def denoisers(self) -> tuple[nn.Module, ...]:
+        """What `steps` finds on the device; none where it brings parts there itself."""
+        return self.components.denoisers
+
     def prepare(self) -> None:
         """Have the weights that the clip asks for, where it can ask for others than the model's own."""
         return
@@ -159,7 +164,7 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
 
     @abstractmethod
     def steps(self, given: Given, start: State, plan: MemoryPlan) -> Iterator[StepDone[State]]:
-        """Denoise from `start` on, each prediction `held`; what denoises is on the device."""
+        """Denoise from `start` on, each prediction `held`; `denoisers` are on the device."""
 
     def held(self, denoised: torch.Tensor) -> torch.Tensor:
         """Return a predicted clip with its first frames drawn towards those that are known of it.
@@ -271,7 +276,7 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
         self._masked = None if held is None else held[None].movedim(1, self.frames_axis)
 
     def _denoise(self, given: Given, start: State, plan: MemoryPlan) -> Generator[Event]:
-        with self.components.on_device(*self.components.denoisers):
+        with self.components.on_device(*self.denoisers):
             for step in self.steps(given, start, plan):
                 self._state = step.state
                 if step.state.step == self.total:

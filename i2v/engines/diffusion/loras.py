@@ -1,35 +1,61 @@
-"""LoRAs merged into the weights of loaded modules, and taken out again, to the last bit.
+"""LoRAs in the weights of loaded modules or beside them, and taken out again, to the last bit.
 
 Several are added to a weight at once, in float32, and rounded once. What a weight was before is kept in CPU
-memory, so that nothing is left of them by adding and subtracting. Which tensor of a file is for which weight
-is the business of `i2v.weights.loras`.
+memory, so that nothing is left of them by adding and subtracting. Beside linear layers, which are nearly all
+of a large transformer, they take little memory and leave the weights alone. Which tensor of a file is for
+which weight is the business of `i2v.weights.loras`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.weights.loras import DoesNotFit, Layer, LoraFile, layers_of
+from i2v.weights.loras import Change, DoesNotFit, Layer, LoraFile, layers_of
 from i2v.weights.model_files import unreadable
 from i2v.weights.tensors import Header
 
+CHUNK_TOKENS = 2**13  # that `LoraLinear` adds to at a time: what it holds is little next to its result
+
+
+class LoraLinear(nn.Module):
+    """`linear`, and what LoRAs add to its result: `up @ down`, of (out, rank) and (rank, in)."""
+
+    def __init__(self, linear: nn.Linear, down: torch.Tensor, up: torch.Tensor) -> None:
+        super().__init__()
+        self.linear = linear
+        self.down = nn.Parameter(down, requires_grad=False)
+        self.up = nn.Parameter(up, requires_grad=False)
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """(..., in) -> (..., out)."""
+        result: torch.Tensor = self.linear(states)
+        given, added = states.flatten(0, -2), result.flatten(0, -2)
+        for start in range(0, len(given), CHUNK_TOKENS):
+            part = slice(start, start + CHUNK_TOKENS)
+            added[part] += given[part] @ self.down.T @ self.up.T
+        return result
+
 
 class MergedLoras:
-    """What is merged into the modules of one loaded model."""
+    """What is in, or beside, the modules of one loaded model.
 
-    def __init__(self) -> None:
+    beside: linear layers keep their weights.
+    """
+
+    def __init__(self, *, beside: bool = False) -> None:
+        self._beside = beside
         self._now: tuple[LoraFile, ...] | None = ()  # None: in between
-        self._before: list[tuple[nn.Module, str, torch.Tensor]] = []
+        self._before: list[tuple[nn.Module, str, torch.Tensor | nn.Linear]] = []
 
     @torch.no_grad()
     def use(self, spec: EngineSpec, modules: Mapping[str, nn.Module], files: Sequence[LoraFile]) -> None:
-        """Have exactly `files` merged into the modules, which are named as `EngineSpec.lora_parts` does.
+        """Have exactly `files` on the modules, which are named as `EngineSpec.lora_parts` does.
 
         Where it ends early, for want of memory or of a file, the next call begins from the model's own
         weights. Raises `ModelUnavailable`.
@@ -41,43 +67,70 @@ class MergedLoras:
         self._now = None
         pieces: dict[tuple[str, str], list[_Piece]] = {}
         for file in wanted:
-            for layer, piece in _read(spec, file, modules):
-                pieces.setdefault((layer.part, layer.weight), []).append(piece)
+            for part, weight, piece in _read(spec, file, modules):
+                pieces.setdefault((part, weight), []).append(piece)
+        linear = list[tuple[nn.Module, str, list[_Piece]]]()
         for (part, name), added in pieces.items():
             owner, _, attribute = name.rpartition(".")
             module = modules[part].get_submodule(owner)
-            weight: torch.Tensor = getattr(module, attribute).data
-            merged = weight.float()
-            for down, up, scale in added:
-                change = up.to(weight.device).float() @ down.to(weight.device).float()
-                merged = merged + scale * change.reshape(weight.shape)
-            self._before.append((module, attribute, weight.cpu()))
-            setattr(module, attribute, nn.Parameter(merged.to(weight.dtype), requires_grad=False))
+            is_linear = isinstance(module, nn.Linear) and attribute == "weight"
+            if self._beside and is_linear and all(piece.down is not None for piece in added):
+                above, _, own_name = owner.rpartition(".")
+                linear.append((modules[part].get_submodule(above), own_name, added))
+            else:
+                self._merge(module, attribute, added)
+        for module, name, added in linear:  # last: the names of what is inside change with it
+            self._put_beside(module, name, added)
         self._now = wanted
+
+    def _merge(self, module: nn.Module, attribute: str, added: Sequence[_Piece]) -> None:
+        weight: torch.Tensor = getattr(module, attribute).data
+        merged = weight.float()
+        for piece in added:
+            merged = merged + piece.scale * piece.change(weight.device).reshape(weight.shape)
+        self._before.append((module, attribute, weight.cpu()))
+        setattr(module, attribute, nn.Parameter(merged.to(weight.dtype), requires_grad=False))
+
+    def _put_beside(self, module: nn.Module, name: str, added: Sequence[_Piece]) -> None:
+        linear = getattr(module, name)
+        weight: torch.Tensor = linear.weight
+        down = torch.cat([piece.down.float() for piece in added if piece.down is not None])
+        up = torch.cat([piece.scale * piece.up.float() for piece in added], dim=1)
+        self._before.append((module, name, linear))
+        setattr(
+            module, name, LoraLinear(linear, *(each.to(weight.device, weight.dtype) for each in (down, up)))
+        )
 
     @torch.no_grad()
     def undo(self) -> None:
         """Have the weights as they were before."""
         while self._before:
-            module, attribute, weight = self._before[-1]
-            device = getattr(module, attribute).device
-            setattr(module, attribute, nn.Parameter(weight.to(device), requires_grad=False))
+            module, name, before = self._before[-1]
+            if isinstance(before, torch.Tensor):
+                device = getattr(module, name).device
+                before = nn.Parameter(before.to(device), requires_grad=False)
+            setattr(module, name, before)
             self._before.pop()
         self._now = ()
 
 
-class _Piece(NamedTuple):
-    """`scale * up @ down`, of (out, rank) and (rank, in), is what a LoRA adds to a weight."""
+@dataclass(frozen=True)
+class _Piece:
+    """What a LoRA adds to a weight: `scale * up @ down`, of (out, rank) and (rank, in), or `scale * up`."""
 
-    down: torch.Tensor
     up: torch.Tensor
     scale: float
+    down: torch.Tensor | None = None
+
+    def change(self, device: torch.device) -> torch.Tensor:
+        up = self.up.to(device).float()
+        return up if self.down is None else up @ self.down.to(device).float()
 
 
 def _read(
     spec: EngineSpec, file: LoraFile, modules: Mapping[str, nn.Module]
-) -> Iterator[tuple[Layer, _Piece]]:
-    """Yield what the file has for each weight; raises `ModelUnavailable`: it was another at the check."""
+) -> Iterator[tuple[str, str, _Piece]]:
+    """Yield part, weight, and what is added; raises `ModelUnavailable`: it was another file at the check."""
     weights = {
         part: {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
         for part, module in modules.items()
@@ -92,7 +145,14 @@ def _read(
     except (OSError, SafetensorError, DoesNotFit) as error:
         raise unreadable(spec, file.path, f"{type(error).__name__}: {error}") from error
     for layer in layers:
-        down, up = tensors[layer.down].flatten(1), tensors[layer.up].flatten(1)
-        alpha = layer.peft_alpha if layer.alpha is None else float(tensors[layer.alpha])
-        rank = down.shape[0]
-        yield layer, _Piece(down, up, file.strength * (rank if alpha is None else alpha) / rank)
+        if isinstance(layer, Change):
+            yield layer.part, layer.weight, _Piece(tensors[layer.tensor], file.strength)
+        else:
+            yield layer.part, layer.weight, _piece_of(layer, tensors, file.strength)
+
+
+def _piece_of(layer: Layer, tensors: Mapping[str, torch.Tensor], strength: float) -> _Piece:
+    down, up = tensors[layer.down].flatten(1), tensors[layer.up].flatten(1)
+    alpha = layer.peft_alpha if layer.alpha is None else float(tensors[layer.alpha])
+    rank = down.shape[0]
+    return _Piece(up, strength * (rank if alpha is None else alpha) / rank, down)

@@ -42,6 +42,11 @@ class PlacedParts(ABC):
     def denoisers(self) -> tuple[nn.Module, ...]:
         """What a denoising step runs."""
 
+    def home_of(self, part: nn.Module) -> torch.device:
+        """Return where `part` is while it does not compute."""
+        encodes = any(part is encoder for encoder in self.encoders)
+        return self.encoders_home if encodes else self.home
+
     def blocks_of(self, part: nn.Module) -> Sequence[nn.Module]:
         """Return what of `part` is on the device only while it runs, where the part is offloaded."""
         return ()
@@ -60,8 +65,7 @@ class PlacedParts(ABC):
         """
         with ExitStack() as phase:
             for part in parts:
-                encodes = any(part is encoder for encoder in self.encoders)
-                if (self.encoders_home if encodes else self.home) != self.device:
+                if self.home_of(part) != self.device:
                     phase.enter_context(copied(part, self.device, self.blocks_of(part)))
             yield
 
@@ -72,10 +76,8 @@ class PlacedParts(ABC):
             return  # asking every tensor takes 50 ms a clip
         self.is_settled = False  # until all have moved: memory may run out on the way
         self.home, self.encoders_home = wanted
-        for part in (*self.denoisers, self.vae):
-            part.to(self.home)
-        for encoder in self.encoders:
-            encoder.to(self.encoders_home)
+        for part in (*self.denoisers, self.vae, *self.encoders):
+            part.to(self.home_of(part))
         self.is_settled = True
 
     def wait(self) -> None:

@@ -1,4 +1,4 @@
-"""A folder in the Hugging Face layout -> the parts of the model, or an error naming file and tensor.
+"""A folder in the Hugging Face layout -> the parts of a model, or an error naming file and tensor.
 
 Owns which parts there are, how each is built, and where each is at home. How a file is read is
 `diffusion.folder`'s business; what a component computes is not known here.
@@ -7,7 +7,7 @@ Owns which parts there are, how each is built, and where each is at home. How a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,9 +20,12 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, UMT5Config, UMT
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.schema import MemoryPlan
 from i2v.engines.diffusion.folder import Folder
+from i2v.engines.diffusion.loras import MergedLoras
 from i2v.engines.diffusion.placement import DTYPES, PlacedParts, homes
+from i2v.engines.wan.facts import Facts, facts_of
 from i2v.engines.wan.transformer import use_lean_blocks
 from i2v.engines.wan.vae import use_lean_layers
+from i2v.weights.loras import LoraFile
 
 # What decides over the noise, and what the sampler has code for (`solver`).
 _SCHEDULE = ("num_train_timesteps", "prediction_type", "use_flow_sigmas")
@@ -48,12 +51,13 @@ class Components(PlacedParts):
     tokenizer: PreTrainedTokenizerBase
     text_encoder: UMT5EncoderModel
     vae: AutoencoderKLWan
-    transformer: WanTransformer3DModel
+    transformers: tuple[WanTransformer3DModel, ...]  # of the highest noise first (`Facts`)
     scheduler_config: dict[str, Any]
     device: torch.device
     home: torch.device
     encoders_home: torch.device
     dtype: torch.dtype
+    loras: tuple[MergedLoras, ...]  # of each transformer
     is_settled: bool = True
 
     @property
@@ -62,16 +66,41 @@ class Components(PlacedParts):
 
     @property
     def denoisers(self) -> tuple[nn.Module, ...]:
-        return (self.transformer,)
+        return self.transformers
+
+    @property
+    def transformer(self) -> WanTransformer3DModel:
+        return self.transformers[0]
 
     @property
     def vae_scale_factor(self) -> int:
         return int(self.vae.config.scale_factor_spatial)
 
+    def home_of(self, part: nn.Module) -> torch.device:
+        """Of two experts, none stays on the device: there is no room for both, nor need."""
+        if len(self.transformers) > 1 and any(part is expert for expert in self.transformers):
+            return torch.device("cpu") if self.device.type != "cpu" else self.device
+        return super().home_of(part)
+
     def blocks_of(self, part: nn.Module) -> Sequence[nn.Module]:
         if part is self.text_encoder:
             return (part.get_submodule("shared"), *part.get_submodule("encoder.block").children())
-        return tuple(part.get_submodule("blocks").children()) if part is self.transformer else ()
+        if self.home == self.device or part is self.vae:
+            return ()  # an expert comes as a whole where the plan offloads no model
+        return tuple(part.get_submodule("blocks").children())
+
+    def use_loras(self, spec: EngineSpec, files: Sequence[LoraFile]) -> None:
+        """Have exactly these on the transformers, each with its own strength; raises `ModelUnavailable`."""
+        for number, (transformer, loras) in enumerate(zip(self.transformers, self.loras, strict=True)):
+            strengths = [
+                file.strength_2 if number and file.strength_2 is not None else file.strength for file in files
+            ]
+            here = [
+                replace(file, strength=strength)
+                for file, strength in zip(files, strengths, strict=True)
+                if strength
+            ]
+            loras.use(spec, {"transformer": transformer}, here)
 
     def scheduler(self, flow_shift: float) -> UniPCMultistepScheduler:
         """Return a scheduler of its own for each run, since diffusers' schedulers carry state."""
@@ -84,38 +113,57 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
     Raises:
         ModelUnavailable: a file is missing or unreadable, or a tensor is missing, unexpected or misshapen.
     """
-    source = Folder(spec, folder)
-    source.check_class("WanPipeline")  # of text to video: diffusers' class for pictures reads the same files
-    if not source.json("model_index.json").get("expand_timesteps"):
-        raise source.unreadable(folder / "model_index.json", "expand_timesteps is not set: another Wan model")
+    source, facts = Folder(spec, folder), facts_of(spec)
+    _check_kind(source, facts)
     device, dtype = torch.device(plan.device), DTYPES[plan.dtype]
     home, encoders_home = homes(device, plan.offload)
+    experts_home = home if len(facts.transformers) == 1 else torch.device("cpu")
 
-    transformer = source.build("transformer", WanTransformer3DModel.from_config)
+    transformers = tuple(_load_transformer(source, part, experts_home, dtype) for part in facts.transformers)
     text_encoder = source.build("text_encoder", lambda config: UMT5EncoderModel(UMT5Config(**config)))
     vae = source.build("vae", AutoencoderKLWan.from_config)
-    _set_positions(transformer)
-    kept = transformer._keep_in_fp32_modules  # by diffusers too
-    transformer = source.filled("transformer", transformer, home, dtype, kept)
     text_encoder.encoder.embed_tokens = None  # the file has it once
     # float16 is too narrow for the end of its feed-forward layers, which transformers keeps in float32 then
     kept = ["wo"] if dtype == torch.float16 else []
     text_encoder = source.filled("text_encoder", text_encoder, encoders_home, dtype, kept)
     text_encoder.encoder.embed_tokens = text_encoder.shared
     vae = source.filled("vae", vae, home, torch.float32)
-    use_lean_blocks(transformer)
     use_lean_layers(vae)
     return Components(
         tokenizer=load_tokenizer(source),
         text_encoder=text_encoder,
         vae=vae,
-        transformer=transformer,
+        transformers=transformers,
         scheduler_config=source.scheduler(UniPCMultistepScheduler, _SCHEDULE, _SAMPLED),
         device=device,
         home=home,
         encoders_home=encoders_home,
         dtype=dtype,
+        loras=tuple(MergedLoras(beside=True) for _ in transformers),
     )
+
+
+def _check_kind(source: Folder, facts: Facts) -> None:
+    """Raise `ModelUnavailable` where the folder has another of Wan's models, whose files have these names."""
+    source.check_class(facts.pipeline)
+    index = source.json("model_index.json")
+    found = (bool(index.get("expand_timesteps")), index.get("boundary_ratio") is not None)
+    if found != (facts.expand_timesteps, facts.boundary_ratio is not None):
+        reason = f"expand_timesteps is {index.get('expand_timesteps')}, boundary_ratio" + (
+            f" {index.get('boundary_ratio')}: another Wan model"
+        )
+        raise source.unreadable(source.path / "model_index.json", reason)
+
+
+def _load_transformer(
+    source: Folder, part: str, home: torch.device, dtype: torch.dtype
+) -> WanTransformer3DModel:
+    transformer = source.build(part, WanTransformer3DModel.from_config)
+    _set_positions(transformer)
+    kept = transformer._keep_in_fp32_modules  # by diffusers too
+    transformer = source.filled(part, transformer, home, dtype, kept)
+    use_lean_blocks(transformer)
+    return transformer
 
 
 def load_tokenizer(source: Folder) -> PreTrainedTokenizerBase:

@@ -1,7 +1,7 @@
-"""What no step changes: the prompts, and the picture as the first latent frame.
+"""What no step changes: the prompts, and the pictures, as the first latent frame or beside the latents.
 
-Follows diffusers' `WanImageToVideoPipeline` (0.42.1) with `expand_timesteps` value for value, so that the
-same weights give the same frames.
+Follows diffusers' `WanImageToVideoPipeline` (0.42.1) value for value, so that the same weights give the same
+frames.
 """
 
 from __future__ import annotations
@@ -17,52 +17,71 @@ from PIL import Image
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
 from i2v.core.schema import Generation
+from i2v.engines.base import Inputs
 from i2v.engines.wan.components import Components
+from i2v.engines.wan.encode import encode_groups, encode_in_tiles
+from i2v.engines.wan.facts import facts_of
+from i2v.engines.wan.options import options_of
 
 
 @dataclass(frozen=True)
 class Conditioning:
-    """What the transformer is told.
+    """What the transformers are told. Pictures are in one of the two last; both are float32.
 
     Attributes:
         prompt_embeds: (B, T, D), first the unconditional row (if guided), then the conditional: B is 2 or 1.
-        first_frame: (1, C, 1, h, w) float32, scaled as denoising has latents.
+        first_frame: (1, C, 1, h, w), scaled as denoising has latents, in whose first frame's place it is.
+        beside: (1, 4 + C, F, h, w), channels after the latents': a mask of the frames that are given, four to
+            a latent frame, then those frames' latents.
     """
 
     prompt_embeds: torch.Tensor
-    first_frame: torch.Tensor
+    first_frame: torch.Tensor | None = None
+    beside: torch.Tensor | None = None
 
-    def split(self, passes: int) -> list[torch.Tensor]:
-        """Return the rows in at most `passes` parts, in order; the tensors are views."""
-        return list(self.prompt_embeds.chunk(passes))
+    def rows(self, guidance_scale: float, passes: int) -> list[torch.Tensor]:
+        """Return the rows that a step needs in at most `passes` parts, in order; the tensors are views."""
+        return list((self.prompt_embeds if guidance_scale > 1 else self.prompt_embeds[-1:]).chunk(passes))
 
     def placed(self, latents: torch.Tensor) -> torch.Tensor:
-        """Return (1, C, F, h, w) latents with the picture in place of their first frame."""
+        """Return (1, C, F, h, w) latents with the picture in place of their first frame, if it is there."""
+        if self.first_frame is None:
+            return latents
         return torch.cat([self.first_frame.to(latents.dtype), latents[:, :, 1:]], dim=2)
+
+    def given(self, latents: torch.Tensor) -> torch.Tensor:
+        """Return (1, C', F, h, w): what a transformer sees of such latents."""
+        return self.placed(latents) if self.beside is None else torch.cat([latents, self.beside], dim=1)
 
 
 @torch.inference_mode()
 def condition(
-    components: Components, spec: EngineSpec, generation: Generation, image: Image.Image
+    components: Components, spec: EngineSpec, generation: Generation, inputs: Inputs, tiling: bool = False
 ) -> tuple[Conditioning, tuple[Notice, ...]]:
-    """Encode prompts and `image` (RGB, exactly the generated size); say what of the prompts was cut off.
+    """Encode prompts and pictures (RGB, exactly the generated size); say what of the prompts was cut off.
 
-    Text encoder and VAE are on the device one after the other.
+    Text encoder and VAE are on the device one after the other. With `tiling`, a clip's ends are encoded in
+    tiles, which is not exact.
     """
     texts = {"prompt.truncated": generation.prompt}
-    if generation.guidance_scale > 1:
+    if max(options_of(spec, generation).scales(generation.guidance_scale)) > 1:
         texts = {"prompt.negative_truncated": generation.negative_prompt, **texts}
     limit = spec.max_prompt_tokens
     with components.on_device(components.text_encoder):
         states, removed = encode_texts(components, [cleaned(text) for text in texts.values()], limit)
     with components.on_device(components.vae):
-        first_frame = encode_picture(components, image)
+        if facts_of(spec).expand_timesteps:
+            given = Conditioning(states, first_frame=encode_picture(components, inputs.image))
+        else:
+            given = Conditioning(
+                states, beside=encode_ends(components, inputs, generation.num_frames, tiling)
+            )
     notices = tuple(
         Notice(code, {"limit": limit, "removed": rest})
         for code, rest in zip(texts, removed, strict=True)
         if rest
     )
-    return Conditioning(states, first_frame), notices
+    return given, notices
 
 
 def cleaned(text: str) -> str:
@@ -84,13 +103,35 @@ def encode_texts(components: Components, texts: list[str], limit: int) -> tuple[
 
 def encode_picture(components: Components, image: Image.Image) -> torch.Tensor:
     """Return (1, C, 1, h, w) float32."""
-    vae = components.vae
+    latents = components.vae.encode(_pixels(components, image)).latent_dist.mode()
+    return _scaled(components, latents)
+
+
+def encode_ends(components: Components, inputs: Inputs, num_frames: int, tiling: bool) -> torch.Tensor:
+    """Return (1, 4 + C, F, h, w) float32: the clip's first frame, and its last one where that is given."""
+    vae, group = components.vae, components.vae.config.scale_factor_temporal
+    first = _pixels(components, inputs.image)
+    last = None if inputs.last_image is None else _pixels(components, inputs.last_image)
+    encode = encode_in_tiles if tiling else encode_groups
+    latents = _scaled(components, encode(vae, first, last, (num_frames - 1) // group))
+    mask = latents.new_zeros(1, group, *latents.shape[2:])
+    mask[:, :, 0] = 1
+    if last is not None:
+        mask[:, -1, -1] = 1
+    return torch.cat([mask, latents], dim=1)
+
+
+def _pixels(components: Components, image: Image.Image) -> torch.Tensor:
+    """Return (1, 3, 1, H, W) in [-1, 1]."""
     # one batch, then permuted: the strides that stock has, and so its kernels and its rounding
     batch = torch.from_numpy(np.asarray(image, dtype=np.float32) / 255.0)[None].permute(0, 3, 1, 2)
-    pixels = (2 * batch - 1)[:, :, None].to(components.device, vae.dtype)
-    latents: torch.Tensor = vae.encode(pixels).latent_dist.mode().float()
+    return (2 * batch - 1)[:, :, None].to(components.device, components.vae.dtype)
+
+
+def _scaled(components: Components, latents: torch.Tensor) -> torch.Tensor:
+    """Return latents as denoising has them, float32."""
     mean, std = statistics(components)
-    return (latents - mean) * (1 / std)
+    return (latents.float() - mean) * (1 / std)
 
 
 def statistics(components: Components) -> tuple[torch.Tensor, torch.Tensor]:

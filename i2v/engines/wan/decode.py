@@ -83,22 +83,22 @@ def _checked(pixels: torch.Tensor) -> torch.Tensor:
     return pixels
 
 
-def fades(side: int) -> list[tuple[int, torch.Tensor]]:
+def fades(side: int, tile: int = TILE, stride: int = STRIDE) -> list[tuple[int, torch.Tensor]]:
     """Return where the tiles along a side begin, and the weight of each of a tile's pixels, (n,).
 
     Weights rise and fall as straight lines where tiles overlap; those of each pixel sum to 1.
     """
     starts = [0]
-    while starts[-1] + TILE < side:
-        starts.append(starts[-1] + STRIDE)
-    overlap = TILE - STRIDE
+    while starts[-1] + tile < side:
+        starts.append(starts[-1] + stride)
+    overlap = tile - stride
     rising = (torch.arange(overlap) + 0.5) / overlap
     found = []
     for start in starts:
-        weight = torch.ones(min(TILE, side - start))
+        weight = torch.ones(min(tile, side - start))
         if start:
             weight[:overlap] = rising
         if start != starts[-1]:
-            weight[STRIDE:] = 1 - rising
+            weight[stride:] = 1 - rising
         found.append((start, weight))
     return found

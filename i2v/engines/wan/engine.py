@@ -18,11 +18,12 @@ from i2v.engines.recovery import recovering
 from i2v.engines.wan.components import Components, load_components
 from i2v.engines.wan.conditioning import Conditioning, condition, statistics
 from i2v.engines.wan.decode import decode_frames
+from i2v.engines.wan.options import options_of
 from i2v.engines.wan.sampling import State, Step, denoise, initial_state
 
 
 class WanEngine(DiffusionEngine[Components]):
-    """Wan 2.2 TI2V-5B."""
+    """Wan 2.2 TI2V-5B, and I2V-A14B with its two experts."""
 
     @staticmethod
     def load_parts(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Components:
@@ -37,9 +38,14 @@ class WanEngine(DiffusionEngine[Components]):
 
 class _Clip(DiffusionClip[Components, Conditioning, State]):
     conditioners = ()  # the text encoder and the VAE come one after the other
+    denoisers = ()  # so do experts
+
+    def prepare(self) -> None:
+        self.components.use_loras(self.engine.spec, self.inputs.loras)
 
     def condition(self, inputs: Inputs) -> tuple[Conditioning, tuple[Notice, ...]]:
-        return condition(self.components, self.engine.spec, self.generation, inputs.image)
+        tiling = self.engine.plan.vae_tiling
+        return condition(self.components, self.engine.spec, self.generation, inputs, tiling)
 
     def begin(self, reference: torch.Tensor | None) -> State:
         return initial_state(self.components, self.generation)
@@ -49,7 +55,8 @@ class _Clip(DiffusionClip[Components, Conditioning, State]):
         return self.generation.num_inference_steps
 
     def steps(self, given: Conditioning, start: State, plan: MemoryPlan) -> Iterator[Step]:
-        return denoise(self.components, given, start, self.generation, plan)
+        options = options_of(self.engine.spec, self.generation)
+        return denoise(self.components, given, start, self.generation, options, plan)
 
     def left(self, latents: torch.Tensor) -> torch.Tensor:
         return latents  # a frame cannot be decoded without those before it

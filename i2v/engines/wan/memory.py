@@ -1,6 +1,6 @@
 """What a clip of this family takes: bytes and floating-point operations by stage, and the ways to take less.
 
-Pure and instant; imports no torch. The figures are those of `memory.json`, which
+Pure and instant; imports no torch. The figures are those of `memory.json` and `memory_a14b.json`, which
 scripts/memory_table/make_wan.py writes by running the engine on fake tensors. How much memory there is, and
 what to do about it, is `i2v.memory.plan`'s business.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -26,12 +26,13 @@ from i2v.engines.diffusion.estimates import (
     of_pixels,
     resident_parts,
 )
+from i2v.engines.wan.facts import facts_of
+from i2v.engines.wan.options import options_of
+from i2v.engines.wan.schedule import first_steps, timesteps_of
+from i2v.engines.wan.specs import WAN_I2V_A14B, WAN_TI2V_5B
 from i2v.memory.model import Estimate
 
-ARCHITECTURE = "wan-ti2v-5b"  # of the table, by `EngineSpec.tensor_table`
-
 _ENCODERS = ("text_encoder",)
-_DENOISERS = ("transformer",)
 _VAE_ITEM = 4  # it is in float32, whatever the plan says
 _PIXEL_BYTES = 12  # of a clip that is decoded in tiles, in CPU memory
 _FRAMES_OF_A_LATENT = 4
@@ -40,7 +41,8 @@ _FRAMES_OF_A_LATENT = 4
 class _Flops(TypedDict):
     step: list[float]  # of one row: tokens, tokens squared, 1
     read: float  # of one prompt
-    encode: list[float]  # of pixels, pixels squared
+    encode: list[float]  # of the first latent frame: pixels, pixels squared
+    encode_more: list[float]  # of each other, where the VAE sees a whole clip
     decode_first: list[float]  # of the first latent frame
     decode: list[float]  # of each other
 
@@ -53,6 +55,8 @@ class _Table(TypedDict):
 
     weights: dict[str, int]
     streamed: dict[str, int]  # numbers that are there at once where blocks come one by one
+    lora: int  # numbers of a LoRA of rank 64, of all linear layers of a transformer's blocks
+    blocks: int
     scale: int
     tile: int
     chunk_tokens: int
@@ -64,11 +68,17 @@ class _Table(TypedDict):
     flops: _Flops
 
 
+@dataclass(frozen=True)
 class WanMemory:
-    """The `MemoryModel` of the published architecture."""
+    """The `MemoryModel` of a published architecture, that of `published` (by `EngineSpec.tensor_table`)."""
+
+    published: EngineSpec
+    file: str
 
     def estimate(self, spec: EngineSpec, generation: Generation, plan: MemoryPlan) -> Estimate | None:
-        return _estimate(generation, plan) if spec.tensor_table == ARCHITECTURE else None
+        if spec.tensor_table != self.published.tensor_table:
+            return None
+        return _estimate(_table(self.file), self._steps(generation), generation, plan)
 
     def ways_down(
         self, plan: MemoryPlan, generation: Generation, kept: Collection[str] = ()
@@ -80,34 +90,75 @@ class WanMemory:
         """
         offloads: tuple[Offload, ...] = get_args(Offload)
         away = offloads[offloads.index(plan.offload) :] if plan.device == "cuda" else (plan.offload,)
-        passes = (1, 2) if _rows(generation) == 2 and plan.cfg_passes == 1 else (plan.cfg_passes,)
+        is_guided = self._steps(generation).rows == 2
+        passes = (1, 2) if is_guided and plan.cfg_passes == 1 else (plan.cfg_passes,)
         for offload, cfg_passes in product(away, passes):
             way = replace(plan, offload=offload, cfg_passes=cfg_passes)
             if all(getattr(way, name) == getattr(plan, name) for name in kept):
                 yield way
 
     def step_flops(self, generation: Generation) -> float:
-        table = _table()
-        tokens = _tokens(table, generation)
-        each, squared, fixed = table["flops"]["step"]
-        return _rows(generation) * (each * tokens + squared * tokens**2 + fixed)
+        return _step_flops(_table(self.file), self._steps(generation), generation)
+
+    def _steps(self, generation: Generation) -> _Steps:
+        options, facts = options_of(self.published, generation), facts_of(self.published)
+        times = timesteps_of(generation.num_inference_steps, options.flow_shift)
+        first = first_steps(times, options.boundary)
+        scales = options.scales(generation.guidance_scale)
+        return _Steps(facts.transformers, (first, len(times) - first), tuple(1 + (s > 1) for s in scales))
 
 
-MEMORY = WanMemory()
+@dataclass(frozen=True)
+class _Steps:
+    """The parts that denoise, how many steps are whose, and how many rows these have."""
+
+    experts: tuple[str, ...]
+    counts: tuple[int, ...]
+    rows_of: tuple[int, ...]
+
+    @property
+    def rows(self) -> int:
+        """The most of a step."""
+        return max(self.rows_of)
+
+    def evaluations(self, most: int) -> int:
+        """Return how often an expert runs where it takes all its rows, at `most` so many of them, apart."""
+        of_each = zip(self.counts, self.rows_of, strict=False)
+        return sum(count * min(most, rows) for count, rows in of_each)
 
 
-def _estimate(generation: Generation, plan: MemoryPlan) -> Estimate:
-    table, item = _table(), ITEM_BYTES[plan.dtype]
+MEMORY = WanMemory(WAN_TI2V_5B, "memory.json")
+MEMORY_A14B = WanMemory(WAN_I2V_A14B, "memory_a14b.json")
+
+
+def _estimate(table: _Table, steps: _Steps, generation: Generation, plan: MemoryPlan) -> Estimate:
+    item = ITEM_BYTES[plan.dtype]
     items = {part: _VAE_ITEM if part == "vae" else item for part in table["weights"]}
-    weights = {part: count * items[part] for part, count in table["weights"].items()}
-    streamed = {part: count * items[part] for part, count in table["streamed"].items()}
-    figures, resident = _computing(table, generation, plan), resident_parts(plan, _ENCODERS, _DENOISERS)
+    # Nobody has seen the files here: a rank of 64 is usual.
+    lora = {part: count * table["lora"] for part, count in _loras(steps, generation).items()}
+    weights = {part: (count + lora.get(part, 0)) * items[part] for part, count in table["weights"].items()}
+    streamed = {
+        part: (count + lora.get(part, 0) // table["blocks"]) * items[part]
+        for part, count in table["streamed"].items()
+    }
+    figures = _computing(table, steps, generation, plan)
+    resident = resident_parts(plan, _ENCODERS, steps.experts)
     # The text encoder and the VAE are there one after the other where they are offloaded: the larger counts.
     away = {"none": (), "encoders": _ENCODERS, "model": tuple(weights)}[plan.offload]
-    there = weights | ({part: streamed.get(part, weights[part]) for part in away} if away else {})
+    kept = {part: weights[part] for part in weights if part not in away}
+    if len(steps.experts) > 1 and plan.device == "cuda":  # each comes for its steps alone
+        first, *_ = steps.experts
+        kept = {part: count for part, count in kept.items() if part not in steps.experts}
+        resident = {
+            stage: tuple(
+                p for p in parts if p not in steps.experts or (stage is Stage.DENOISE and p == first)
+            )
+            for stage, parts in resident.items()
+        }
+    there = weights | {part: streamed.get(part, weights[part]) for part in away}
     alone = [
-        (tuple(name for name in weights if name == part or name not in away), activations)
-        for part, activations in _conditioning(table, generation, plan)
+        (tuple({*kept, part}), activations)
+        for part, activations in _conditioning(table, steps, generation, plan)
     ]
     resident[Stage.CONDITION], most = max(
         alone, key=lambda phase: phase[1] + sum(there[part] for part in phase[0])
@@ -116,32 +167,52 @@ def _estimate(generation: Generation, plan: MemoryPlan) -> Estimate:
     found = estimated(figures, resident, _ENCODERS, weights, plan, generation, streamed)
     if plan.device == "cpu":
         return found
-    moved = found.moved_bytes
-    if plan.offload == "model":  # once is in it
-        moved += (generation.num_inference_steps * _passes(generation, plan) - 1) * weights["transformer"]
-    return replace(found, ram_bytes=found.ram_bytes + _clip_bytes(table, generation, plan), moved_bytes=moved)
+    expert = weights[steps.experts[0]]
+    moved, ram = found.moved_bytes, found.ram_bytes + _clip_bytes(table, generation, plan)
+    if plan.offload == "model":  # each is in it once
+        moved += (steps.evaluations(plan.cfg_passes) - len(steps.experts)) * expert
+    elif len(steps.experts) > 1:
+        moved += len(steps.experts) * expert
+        ram += len(steps.experts) * expert
+    return replace(found, ram_bytes=ram, moved_bytes=moved)
 
 
-def _conditioning(table: _Table, generation: Generation, plan: MemoryPlan) -> list[tuple[str, int]]:
+def _loras(steps: _Steps, generation: Generation) -> dict[str, int]:
+    """Return how many LoRAs the transformer has that has the most of them, for each."""
+    strengths = [(lora.strength, lora.strength_2) for lora in generation.loras]
+    count = max((sum(bool(each) for each in of_one) for of_one in zip(*strengths, strict=True)), default=0)
+    return dict.fromkeys(steps.experts, count)
+
+
+def _conditioning(
+    table: _Table, steps: _Steps, generation: Generation, plan: MemoryPlan
+) -> list[tuple[str, int]]:
     """Return the two parts that the stage runs, each with its bytes beside weights."""
     pixels = generation.generated_width * generation.generated_height
-    read = _rows(generation) * table["read"][str(ITEM_BYTES[plan.dtype])]
+    if len(steps.experts) > 1:  # a clip's ends are encoded in tiles too
+        pixels = _pixels_at_once(table, generation, plan)
+    read = steps.rows * table["read"][str(ITEM_BYTES[plan.dtype])]
     return [("text_encoder", read), ("vae", int(table["encode"] * pixels))]
 
 
-def _computing(table: _Table, generation: Generation, plan: MemoryPlan) -> dict[Stage, tuple[int, float]]:
+def _computing(
+    table: _Table, steps: _Steps, generation: Generation, plan: MemoryPlan
+) -> dict[Stage, tuple[int, float]]:
     """Return each stage's bytes beside weights, and its operations."""
-    pixels, rows = generation.generated_width * generation.generated_height, _rows(generation)
-    flops = table["flops"]
-    more = (generation.num_frames - 1) // _FRAMES_OF_A_LATENT
-    steps = evaluations(generation.speed, generation.num_inference_steps)
+    pixels = generation.generated_width * generation.generated_height
+    flops, more = table["flops"], (generation.num_frames - 1) // _FRAMES_OF_A_LATENT
+    made = evaluations(generation.speed, generation.num_inference_steps)
     on_cpu = _clip_bytes(table, generation, plan) if plan.device == "cpu" else 0
+    encoding = of_pixels(flops["encode"], pixels) + more * of_pixels(flops["encode_more"], pixels)
     return {
         Stage.CONDITION: (
-            max(activations for _, activations in _conditioning(table, generation, plan)),
-            rows * flops["read"] + of_pixels(flops["encode"], pixels),
+            max(activations for _, activations in _conditioning(table, steps, generation, plan)),
+            steps.rows * flops["read"] + encoding,
         ),
-        Stage.DENOISE: (_step_bytes(table, generation, plan), MEMORY.step_flops(generation) * steps),
+        Stage.DENOISE: (
+            _step_bytes(table, steps, generation, plan),
+            _step_flops(table, steps, generation) * made,
+        ),
         Stage.DECODE: (
             int(table["decode"] * _pixels_at_once(table, generation, plan)) + on_cpu,
             of_pixels(flops["decode_first"], pixels) + more * of_pixels(flops["decode"], pixels),
@@ -149,12 +220,12 @@ def _computing(table: _Table, generation: Generation, plan: MemoryPlan) -> dict[
     }
 
 
-def _rows(generation: Generation) -> int:
-    return 2 if generation.guidance_scale > 1 else 1
-
-
-def _passes(generation: Generation, plan: MemoryPlan) -> int:
-    return min(plan.cfg_passes, _rows(generation))
+def _step_flops(table: _Table, steps: _Steps, generation: Generation) -> float:
+    """Return the operations of a step, the mean of the experts'."""
+    tokens = _tokens(table, generation)
+    each, squared, fixed = table["flops"]["step"]
+    rows = steps.evaluations(2) / max(1, sum(steps.counts))
+    return rows * (each * tokens + squared * tokens**2 + fixed)
 
 
 def _tokens(table: _Table, generation: Generation) -> int:
@@ -163,8 +234,8 @@ def _tokens(table: _Table, generation: Generation) -> int:
     return area * ((generation.num_frames - 1) // _FRAMES_OF_A_LATENT + 1)
 
 
-def _step_bytes(table: _Table, generation: Generation, plan: MemoryPlan) -> int:
-    rows = _rows(generation) // _passes(generation, plan)
+def _step_bytes(table: _Table, steps: _Steps, generation: Generation, plan: MemoryPlan) -> int:
+    rows = -(-steps.rows // plan.cfg_passes)
     known, peaks = table["tokens"], table["step"][str(ITEM_BYTES[plan.dtype])][str(rows)]
     # What grows does so with tokens and chunk alike: at c times both, it is c times as much.
     chunks = (plan.chunk_tokens or table["chunk_tokens"]) / table["chunk_tokens"]
@@ -193,6 +264,6 @@ def _clip_bytes(table: _Table, generation: Generation, plan: MemoryPlan) -> int:
 
 
 @cache
-def _table() -> _Table:
-    table: _Table = json.loads(Path(__file__).with_name("memory.json").read_bytes())
+def _table(file: str) -> _Table:
+    table: _Table = json.loads(Path(__file__).with_name(file).read_bytes())
     return table

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
-from i2v.core.engine_spec import Options
+from i2v.core.engine_spec import EngineSpec, Options
+from i2v.core.errors import Notice
 from i2v.core.schema import Generation, Within
 
 
@@ -22,7 +23,62 @@ class WanOptions(Options):
         ),
     )
 
+    @property
+    def euler(self) -> bool:
+        """Whether steps are of first order."""
+        return False
 
-def options_of(generation: Generation) -> WanOptions:
+    @property
+    def boundary(self) -> float | None:
+        """The noise below which the second expert denoises, as a part of the highest; `None` without one."""
+        return None
+
+    def scales(self, guidance_scale: float) -> tuple[float, ...]:
+        """Return the guidance of each expert, that of the highest noise first."""
+        return (guidance_scale,)
+
+
+class WanExpertOptions(WanOptions):
+    """The same of a model with two experts."""
+
+    guidance_scale_2: Annotated[float, Within(1, 30)] | None = Field(
+        default=None,
+        title="Guidance at low noise",
+        description="Guidance of the second expert, which makes the details; without one, as the first.",
+    )
+    boundary_ratio: Annotated[float, Within(0, 1)] = Field(
+        default=0.9,
+        title="Boundary of the experts",
+        description=(
+            "The noise at which the second expert takes over, as a part of the highest: 0.9 is what the model"
+            " is published with."
+        ),
+    )
+    solver: Literal["unipc", "euler"] = Field(
+        default="unipc",
+        title="Solver",
+        description="UniPC is what the model is published with, Euler what its distilled LoRAs are.",
+    )
+
+    @property
+    def euler(self) -> bool:
+        return self.solver == "euler"
+
+    @property
+    def boundary(self) -> float | None:
+        return self.boundary_ratio
+
+    def scales(self, guidance_scale: float) -> tuple[float, ...]:
+        second = self.guidance_scale_2
+        return (guidance_scale, guidance_scale if second is None else second)
+
+    def completed(self, generation: Generation) -> tuple[Self, tuple[Notice, ...]]:
+        scale = self.scales(generation.guidance_scale)[1]
+        return self.model_copy(update={"guidance_scale_2": scale}), ()
+
+
+def options_of(spec: EngineSpec, generation: Generation) -> WanOptions:
     """Return the options of a clip of this family."""
-    return WanOptions.model_validate(generation.options)
+    options = spec.options_model.model_validate(generation.options)
+    assert isinstance(options, WanOptions), spec.name
+    return options

@@ -1,21 +1,24 @@
 """The denoising loop: noise to latents, one yielded step at a time.
 
 Classifier-free guidance (Ho and Salimans 2022) over flow matching, step for step as diffusers'
-`WanImageToVideoPipeline` runs it with `expand_timesteps`: the picture is the first latent frame, at time 0.
-The loop knows no pixels and never waits for the device.
+`WanImageToVideoPipeline` runs it. Of two experts each has its own part of the steps and its own guidance, and
+is on the device for these alone. The loop knows no pixels and never waits for the device.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
+from diffusers import WanTransformer3DModel
 
 from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.wan.components import Components
 from i2v.engines.wan.conditioning import Conditioning
-from i2v.engines.wan.options import options_of
+from i2v.engines.wan.options import WanOptions
+from i2v.engines.wan.schedule import first_steps
 from i2v.engines.wan.solver import FlowSolver, History
 from i2v.engines.wan.transformer import predict
 
@@ -60,33 +63,57 @@ def denoise(
     conditioning: Conditioning,
     start: State,
     generation: Generation,
+    options: WanOptions,
     plan: MemoryPlan,
 ) -> Iterator[Step]:
     """Yield one `Step` for each of the schedule's steps from `start` on; stop iterating to stop.
 
-    With two `plan.cfg_passes` the transformer gets the two rows of a guided step one after the other: half
+    With two `plan.cfg_passes` a transformer gets the two rows of a guided step one after the other: half
     the activations. Grad mode is entered within each step and left at each `yield`, so that the caller's is
     not touched.
     """
     latents, history = start.latents, start.history
-    scheduler = components.scheduler(options_of(generation).flow_shift)
+    scheduler = components.scheduler(options.flow_shift)
     scheduler.set_timesteps(generation.num_inference_steps)
-    solver = FlowSolver(tuple(scheduler.sigmas.tolist()))
+    solver = FlowSolver(tuple(scheduler.sigmas.tolist()), 1 if options.euler else 2)
     with torch.inference_mode():
         timesteps = scheduler.timesteps.to(components.device)
-        passes = conditioning.split(plan.cfg_passes)
-    for step in range(start.step, len(timesteps)):
-        with torch.inference_mode():
-            given, time = conditioning.placed(latents), timesteps[step]
-            velocity = torch.cat(
-                [predict(components.transformer, given, time, text, plan.chunk_tokens) for text in passes]
-            )
-            if len(velocity) == 2:
-                unconditional, conditional = velocity.chunk(2)
-                velocity = unconditional + generation.guidance_scale * (conditional - unconditional)
-            denoised = solver.denoised(step, latents, velocity)
-            latents, history = solver.advance(step, latents, denoised, history)
-            if step + 1 == len(timesteps):
-                latents = conditioning.placed(latents)
-            denoised = conditioning.placed(denoised)
-        yield Step(State(step + 1, latents, history), denoised)
+    bounds = (0, first_steps(scheduler.timesteps.tolist(), options.boundary), len(timesteps))
+    experts = zip(
+        components.transformers, options.scales(generation.guidance_scale), pairwise(bounds), strict=False
+    )
+    for transformer, scale, (begin, end) in experts:
+        if start.step >= end or begin == end:
+            continue
+        with components.on_device(transformer):
+            for step in range(max(begin, start.step), end):
+                with torch.inference_mode():
+                    velocity = _velocity(transformer, conditioning, latents, timesteps[step], scale, plan)
+                    denoised = solver.denoised(step, latents, velocity)
+                    latents, history = solver.advance(step, latents, denoised, history)
+                    if step + 1 == len(timesteps):
+                        latents = conditioning.placed(latents)
+                    denoised = conditioning.placed(denoised)
+                yield Step(State(step + 1, latents, history), denoised)
+
+
+def _velocity(
+    transformer: WanTransformer3DModel,
+    conditioning: Conditioning,
+    latents: torch.Tensor,
+    timestep: torch.Tensor,
+    scale: float,
+    plan: MemoryPlan,
+) -> torch.Tensor:
+    """Return the (1, C, F, h, w) velocity at the latents, guided where `scale` is above 1."""
+    given, still = conditioning.given(latents), conditioning.first_frame is not None
+    velocity = torch.cat(
+        [
+            predict(transformer, given, timestep, text, plan.chunk_tokens, first_is_still=still)
+            for text in conditioning.rows(scale, plan.cfg_passes)
+        ]
+    )
+    if len(velocity) == 1:
+        return velocity
+    unconditional, conditional = velocity.chunk(2)
+    return unconditional + scale * (conditional - unconditional)

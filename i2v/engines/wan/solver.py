@@ -20,14 +20,16 @@ import torch
 # What a step leaves for the next: its corrected latents, then the clips as predicted, the newest first.
 History = tuple[torch.Tensor, ...]
 
-_ORDER = 2
-
 
 @dataclass(frozen=True)
 class FlowSolver:
-    """`sigmas`: of each step's beginning, below 1, and 0 at the end."""
+    """`sigmas`: of each step's beginning, below 1, and 0 at the end.
+
+    order: 2, or 1 for Euler's method, which looks at no earlier prediction and corrects nothing.
+    """
 
     sigmas: tuple[float, ...]
+    order: int = 2
 
     def denoised(self, step: int, latents: torch.Tensor, velocity: torch.Tensor) -> torch.Tensor:
         """Return the clip that the network's prediction means at this step."""
@@ -38,16 +40,16 @@ class FlowSolver:
     ) -> tuple[torch.Tensor, History]:
         """Return the latents at the next level, and what the next step must be given as `history`."""
         earlier = history[1:]
-        if history:
+        if history and self.order > 1:
             used = earlier[: self._order(step - 1, len(earlier))]
             latents = self._corrected(step, history[0], used, denoised)
         clips = (denoised, *earlier)
         used = clips[: self._order(step, len(clips))]
-        return self._predicted(step, latents, used), (latents, *clips[:_ORDER])
+        return self._predicted(step, latents, used), (latents, *clips[: self.order])
 
     def _order(self, step: int, known: int) -> int:
         """Return of which order a step is, with so many `known` predictions: the last one is of the first."""
-        return min(_ORDER, len(self.sigmas) - 1 - step, known)
+        return min(self.order, len(self.sigmas) - 1 - step, known)
 
     def _predicted(self, step: int, latents: torch.Tensor, clips: Sequence[torch.Tensor]) -> torch.Tensor:
         """Go on from the level of `step`, where `clips[0]` was predicted, `clips[1]` a step earlier."""
@@ -82,7 +84,7 @@ class FlowSolver:
 
     def _ratios(self, step: int) -> list[float]:
         """Return where the earlier predictions lie, in lengths of this step from its beginning: below 0."""
-        levels = range(step - 1, max(step - _ORDER, -1), -1)
+        levels = range(step - 1, max(step - self.order, -1), -1)
         return [(self._log_snr(level) - self._log_snr(step)) / self._length(step) for level in levels]
 
 

@@ -1,14 +1,22 @@
-"""Wan 2.2 TI2V-5B, as data. Imports no torch.
+"""Wan 2.2 TI2V-5B and I2V-A14B, as data. Imports no torch.
 
-Defaults are those of the model's own repository (github.com/Wan-Video/Wan2.2, `wan_ti2v_5B.py`): 704 x 1280,
-121 frames at 24 a second, 50 steps, guidance 5. The files are those of the diffusers layout at the revision
-below; where it was seen how large they are, scripts/full_size/wan.py says.
+Defaults are those of the models' own repository (github.com/Wan-Video/Wan2.2). By `wan_ti2v_5B.py`:
+704 x 1280, 121 frames at 24 a second, 50 steps, guidance 5. By `wan_i2v_A14B.py`: 720 x 1280, 81 frames at 16
+a second, 40 steps, guidance 3.5 of both experts, boundary 0.9, shift 5. The files are those of the diffusers
+layout at the revisions below; where it was seen how large they are, scripts/full_size/wan.py and wan_a14b.py
+say.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from i2v.core.engine_spec import Capabilities, EngineSpec, FrameCounts, Preset, Repository
-from i2v.engines.wan.options import WanOptions
+from i2v.core.schema import Lora
+from i2v.engines.wan.facts import Facts
+from i2v.engines.wan.options import WanExpertOptions, WanOptions
+
+Colour = tuple[float, float, float]
 
 # The VAE makes one latent frame of the first picture, and one of each four that follow. An end frame is
 # silently ignored by these weights (diffusers' `expand_timesteps`), so that none is taken.
@@ -18,6 +26,7 @@ _CAPABILITIES = Capabilities(
     fps=(1, 60),
     story=True,
     loop="back",
+    loras=True,
 )
 
 # The linear map of latents to colours, from -1 to 1, as published with ComfyUI (`latent_formats.py`, Wan22).
@@ -40,6 +49,17 @@ _COLOURS = (
     (0.0421, 0.0451, 0.0373), (0.0504, -0.0483, -0.0356), (-0.0837, 0.0168, 0.0055),
 )  # fmt: skip
 _GREY = (0.0317, -0.0878, -0.1388)
+
+# The same of Wan 2.1's VAE, which I2V-A14B has (`latent_formats.py`, Wan21).
+_COLOURS_21 = (
+    (-0.1299, -0.1692, 0.2932), (0.0671, 0.0406, 0.0442), (0.3568, 0.2548, 0.1747),
+    (0.0372, 0.2344, 0.1420), (0.0313, 0.0189, -0.0328), (0.0296, -0.0956, -0.0665),
+    (-0.3477, -0.4059, -0.2925), (0.0166, 0.1902, 0.1975), (-0.0412, 0.0267, -0.1364),
+    (-0.1293, 0.0740, 0.1636), (0.0680, 0.3019, 0.1128), (0.0032, 0.0581, 0.0639),
+    (-0.1251, 0.0927, 0.1699), (0.0060, -0.0633, 0.0005), (0.3477, 0.2275, 0.2950),
+    (0.1984, 0.0913, 0.1861),
+)  # fmt: skip
+_GREY_21 = (-0.1835, -0.0868, -0.3360)
 
 # What the model's repository asks to be kept out (`sample_neg_prompt`): garish colours, overexposure,
 # stillness, blur, subtitles, style, painting, grey, low quality, deformed hands, faces and limbs, clutter,
@@ -64,10 +84,10 @@ _FILES = (
 )
 
 
-def _preview() -> tuple[tuple[float, float, float], ...]:
+def _preview(colours: tuple[Colour, ...], grey: Colour) -> tuple[Colour, ...]:
     """Return the map to colours from 0 to 1."""
-    red, green, blue = _GREY
-    rows = ((r / 2, g / 2, b / 2) for r, g, b in _COLOURS)
+    red, green, blue = grey
+    rows = ((r / 2, g / 2, b / 2) for r, g, b in colours)
     return (*rows, (red / 2 + 0.5, green / 2 + 0.5, blue / 2 + 0.5))
 
 
@@ -93,13 +113,15 @@ WAN_TI2V_5B = EngineSpec(
     default_negative_prompt=_NEGATIVE_PROMPT,
     capabilities=_CAPABILITIES,
     options_model=WanOptions,
+    facts=Facts("WanPipeline", ("transformer",), expand_timesteps=True),
     cuda_dtype="bfloat16",
     max_prompt_tokens=512,
     languages=("en", "zh-CN"),
-    preview_factors=_preview(),
+    preview_factors=_preview(_COLOURS, _GREY),
     files=_FILES,
     optional_files=("tokenizer/special_tokens_map.json",),
     tensor_table="wan-ti2v-5b",
+    lora_parts={"transformer": ("transformer",)},
     pipelines=("WanPipeline",),
     packages=("torch", "diffusers", "transformers", "ftfy"),
     published=(
@@ -113,4 +135,71 @@ WAN_TI2V_5B = EngineSpec(
         ),
     ),
     presets=_presets(),
+)
+
+_EXPERT_FILES = (
+    "transformer_2/config.json",
+    "transformer_2/diffusion_pytorch_model.safetensors",
+)
+
+
+# LoRAs that were distilled for 4 steps without guidance, one for each expert, as published at `lora_source`
+# (Apache-2.0). Its card: Euler's method at shift 5, which has two steps on each side of the boundary.
+_DISTILLED = tuple(
+    Lora(f"wan2.2_i2v_A14b_{noise}_noise_lora_rank64_lightx2v_4step_1022", *strengths)
+    for noise, strengths in (("high", (1.0, 0.0)), ("low", (0.0, 1.0)))
+)
+
+
+def _expert_presets() -> dict[str, Preset]:
+    """Return sizes by area: 632 squared is about 480 x 832, 960 squared 720 x 1280."""
+    numbers = {"standard": (632, 20), "high": (960, 40), "extreme": (1088, 40)}
+    plain = {
+        name: Preset(area_side=side, num_frames=81, num_inference_steps=steps, fps=16, guidance_scale=3.5)
+        for name, (side, steps) in numbers.items()
+    }
+    quick = replace(
+        plain["standard"],
+        num_inference_steps=4,
+        guidance_scale=1.0,
+        loras=_DISTILLED,
+        options={"solver": "euler"},
+    )
+    return {"quick": quick, **plain}
+
+
+WAN_I2V_A14B = replace(
+    WAN_TI2V_5B,
+    name="wan-i2v-a14b",
+    title="Wan 2.2 I2V-A14B",
+    summary="Five seconds from a first to a last picture, by two large experts",
+    memory="i2v.engines.wan.memory:MEMORY_A14B",
+    multiple=16,
+    trained_frames=(81, 81),
+    trained_fps=(16, 16),
+    capabilities=replace(
+        _CAPABILITIES,
+        inputs=("image", "last_image"),
+        num_frames=FrameCounts(least=5, most=81, step=4),
+        step_counts=FrameCounts(1, 100),
+    ),
+    options_model=WanExpertOptions,
+    facts=Facts("WanImageToVideoPipeline", ("transformer", "transformer_2"), False, boundary_ratio=0.9),
+    preview_factors=_preview(_COLOURS_21, _GREY_21),
+    files=(*_FILES, *_EXPERT_FILES),
+    tensor_table="wan-i2v-a14b",
+    lora_parts={part: (part,) for part in ("transformer", "transformer_2")},
+    lora_source="https://huggingface.co/lightx2v/Wan2.2-Distill-Loras",
+    pipelines=("WanImageToVideoPipeline",),
+    published=(
+        Repository(
+            repo="Wan-AI/Wan2.2-I2V-A14B-Diffusers",
+            revision="596658fd9ca6b7b71d5057529bbf319ecbc61d74",
+            modelscope=("Wan-AI/Wan2.2-I2V-A14B-Diffusers",),
+            size=126_200_000_000,
+            licence="Apache-2.0",
+            variant="",
+        ),
+    ),
+    presets=_expert_presets(),
 )

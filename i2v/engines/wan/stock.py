@@ -15,7 +15,6 @@ import torch
 from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanImageToVideoPipeline
 from diffusers.utils import logging as diffusers_logging
 from numpy.typing import NDArray
-from PIL import Image
 from transformers.utils import logging as transformers_logging
 
 from i2v.core.engine_spec import EngineSpec
@@ -56,7 +55,7 @@ class StockEngine:
         self, generation: Generation, inputs: Inputs, ladder: Ladder = NO_LADDER
     ) -> Generator[Event]:
         """Yield the whole clip in one `Decoded`. `ladder` is not asked: stock ends where memory does."""
-        yield Decoded(run_stock(self._pipeline, generation, inputs.image)[1])
+        yield Decoded(run_stock(self._pipeline, self.spec, generation, inputs)[1])
 
 
 def load_stock(folder: Path, dtype: torch.dtype = torch.float32) -> WanImageToVideoPipeline:
@@ -72,16 +71,22 @@ def load_stock(folder: Path, dtype: torch.dtype = torch.float32) -> WanImageToVi
 
 @torch.inference_mode()
 def run_stock(
-    pipeline: WanImageToVideoPipeline, generation: Generation, image: Image.Image
+    pipeline: WanImageToVideoPipeline, spec: EngineSpec, generation: Generation, inputs: Inputs
 ) -> tuple[torch.Tensor, NDArray[np.uint8]]:
     """Return ((1, C, f, h, w) latents, (F, H, W, 3) uint8 frames) of one run.
 
     The pipeline's own last step is done here, which makes the latents visible and costs nothing.
     """
-    shift = options_of(generation).flow_shift
-    pipeline.scheduler = UniPCMultistepScheduler.from_config(pipeline.scheduler.config, flow_shift=shift)
+    options = options_of(spec, generation)
+    pipeline.scheduler = UniPCMultistepScheduler.from_config(
+        pipeline.scheduler.config, flow_shift=options.flow_shift
+    )
+    _, *scale_2 = options.scales(generation.guidance_scale)
+    if scale_2:
+        pipeline.register_to_config(boundary_ratio=options.boundary)
     latents = pipeline(
-        image=image,
+        image=inputs.image,
+        last_image=inputs.last_image,
         prompt=generation.prompt,
         negative_prompt=generation.negative_prompt,
         height=generation.generated_height,
@@ -89,6 +94,7 @@ def run_stock(
         num_frames=generation.num_frames,
         num_inference_steps=generation.num_inference_steps,
         guidance_scale=generation.guidance_scale,
+        guidance_scale_2=scale_2[0] if scale_2 else None,
         generator=torch.Generator("cpu").manual_seed(generation.seed),
         output_type="latent",
         return_dict=False,

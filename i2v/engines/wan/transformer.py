@@ -1,8 +1,8 @@
 """What the transformer predicts at one step: diffusers' forward, in less memory.
 
-The first frame is the picture, at time 0, all others are at the step's time. diffusers tells every token its
-time, in tensors of six times the activations and in float32; here the two times are told once. What looks at
-one token alone is run for so many tokens at a time. The same numbers up to rounding.
+Where the first frame is the picture, it is at time 0, and all others at the step's time. diffusers tells
+every token its time then, in tensors of six times the activations and in float32; here the two times are told
+once. What looks at one token alone is run for so many tokens at a time. The same numbers up to rounding.
 
 This knows nothing of schedulers, guidance scales or pixels.
 """
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import torch
 from diffusers import WanTransformer3DModel
+from diffusers.models.attention_dispatch import dispatch_attention_fn
 from diffusers.models.normalization import FP32LayerNorm
 from diffusers.models.transformers.transformer_wan import WanTransformerBlock
 from torch import nn
@@ -56,14 +57,11 @@ class LeanBlock(nn.Module):
         shift, scale, gate, late_shift, late_scale, late_gate = (
             self.scale_shift_table + time.float()
         ).unbind(1)
-        normed = torch.empty_like(states)
-        for piece, row in pieces:
-            normed[:, piece] = modulated(self.norm1, states[:, piece], scale[row], shift[row])
-        attended = self.attn1(normed, None, None, rotary)
-        del normed
+        attended = self._attend(states, scale, shift, rotary, pieces)
         for piece, row in pieces:
             part = states[:, piece]
-            part.copy_(part.float() + attended[:, piece] * gate[row])
+            out = self.attn1.to_out[0](attended[:, piece])
+            part.copy_(part.float() + out * gate[row])
         del attended
         for piece, row in pieces:
             part = states[:, piece]
@@ -71,6 +69,30 @@ class LeanBlock(nn.Module):
             inner = self.ffn(modulated(self.norm3, part, late_scale[row], late_shift[row]))
             part.copy_(part.float() + inner.float() * late_gate[row])
         return states
+
+    def _attend(
+        self, states: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor, rotary: Rotary, pieces: Pieces
+    ) -> torch.Tensor:
+        """Return (B, N, C), before the projection. Held whole are only queries, keys and values."""
+        attention, shape = self.attn1, (*states.shape[:2], self.attn1.heads, -1)
+        query, key, value = (torch.empty_like(states).view(shape) for _ in range(3))
+        for piece, row in pieces:
+            normed = modulated(self.norm1, states[:, piece], scale[row], shift[row])
+            heads = (*normed.shape[:2], *shape[2:])
+            angles = (rotary[0][:, piece], rotary[1][:, piece])
+            query[:, piece] = rotated(attention.norm_q(attention.to_q(normed)).view(heads), angles)
+            key[:, piece] = rotated(attention.norm_k(attention.to_k(normed)).view(heads), angles)
+            value[:, piece] = attention.to_v(normed).view(heads)
+        attended: torch.Tensor = dispatch_attention_fn(query, key, value)
+        return attended.flatten(2)
+
+
+def rotated(heads: torch.Tensor, angles: Rotary) -> torch.Tensor:
+    """(B, n, heads, head) -> the same shape, each pair of numbers turned by its angle, as diffusers does."""
+    first, second = heads.view(*heads.shape[:-1], -1, 2).unbind(-1)
+    cosine, sine = angles[0][..., 0::2], angles[1][..., 1::2]
+    turned = torch.stack([first * cosine - second * sine, first * sine + second * cosine], dim=-1)
+    return turned.flatten(-2).type_as(heads)
 
 
 def modulated(
@@ -92,14 +114,17 @@ def predict(
     timestep: torch.Tensor,
     text: torch.Tensor,
     chunk_tokens: int = 0,
+    *,
+    first_is_still: bool,
 ) -> torch.Tensor:
-    """Return the (B, C, F, h, w) velocity of `latents` (1, C, F, h, w) under each of the B rows of `text`.
+    """Return the (B, C, F, h, w) velocity under each of the B rows of `text`.
 
     Args:
-        latents: of which the first frame is the picture's.
-        timestep: of no dimension, of all frames but the first.
+        latents: (1, C', F, h, w), with more channels than what is returned where something is beside them.
+        timestep: of no dimension.
         text: (B, T, D) states of the text encoder.
         chunk_tokens: that are taken at a time; 0 for `CHUNK_TOKENS`.
+        first_is_still: the first frame is the picture's, at time 0 whatever the step.
     """
     count = len(text)
     rotary: Rotary = transformer.rope(latents)
@@ -108,7 +133,8 @@ def predict(
     tokens = patches.flatten(2).transpose(1, 2)
     states = tokens.expand(count, -1, -1).contiguous() if count > 1 else tokens.contiguous()
     del patches, tokens
-    pieces = Pieces(height * width, states.shape[1], chunk_tokens or CHUNK_TOKENS)
+    still = height * width if first_is_still else 0
+    pieces = Pieces(still, states.shape[1], chunk_tokens or CHUNK_TOKENS)
     times = torch.stack([torch.zeros_like(timestep), timestep]).float()
     time, projected, context, _ = transformer.condition_embedder(times, text)
     for block in transformer.blocks:

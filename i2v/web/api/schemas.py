@@ -69,8 +69,8 @@ class JobBody(BaseModel):
     result: JsonObject | None = Field(
         description="path, video_url, seed, width, height, generated_width, generated_height, num_frames,"
         " fps, target_fps, num_inference_steps, guidance_scale, prompt, negative_prompt, fit, engine, inputs,"
-        " checkpoint, loras, story, sound, narration, speed, options, upscaler, solver, unet_evaluations (what"
-        " was really run), seconds (by phase),"
+        " checkpoint, loras, story, sound, narration, speed, options, upscaler, solver, unet_evaluations"
+        " (what was really run), seconds (by phase),"
         " stages ({name, seconds, bytes, estimated_bytes}: memory at the most, null where not measured),"
         " made_with ({device, dtype, kernels, versions, busy_cpus}; null of an earlier version's clip) and"
         " notices ({code, params, message})"
@@ -316,6 +316,11 @@ _LORAS: JsonSchema = {
         "properties": {
             "name": {"type": "string", "description": "one of GET /api/v1/loras"},
             "strength": {"type": "number", "minimum": -4, "maximum": 4, "default": 1},
+            "strength_2": {
+                "anyOf": [{"type": "number", "minimum": -4, "maximum": 4}, {"type": "null"}],
+                "description": "in the second expert of a model that has two; without one, as the file's name"
+                " says, else as in the first",
+            },
         },
     },
 }
@@ -351,7 +356,8 @@ def form_schema(
     properties["crop"] = {**_TEXT, "description": f"{fields['crop']['description']}: 0.1,0,0.9,1 or 16:9"}
     scenes = f"{fields['story']['description']}: seconds: prompt, one a line"
     properties["story"] = {**_TEXT, "description": scenes}
-    properties["loras"] = {**_TEXT, "description": f"{fields['loras']['description']}: ink:0.8, soft"}
+    loras = f"{fields['loras']['description']}: ink:0.8, soft (two experts: ink:0.8:0.5)"
+    properties["loras"] = {**_TEXT, "description": loras}
     sound = f"a JSON object, as text: {fields['sound']['description']}"
     properties["sound"] = {**_TEXT, "contentMediaType": "application/json", "description": sound}
     narration = f"{fields['narration']['description']}, or a JSON object as text"

@@ -18,7 +18,7 @@ from i2v.core.errors import Notice
 from i2v.core.option_fields import option_fields
 from i2v.core.results import Result
 from i2v.core.schedules import evaluations
-from i2v.core.schema import Generation, Language
+from i2v.core.schema import Generation, Language, Lora
 from i2v.core.settings import StorageSettings
 from i2v.jobs.model import Job
 from i2v.media.video.animation import MAX_FRAMES, AnimationFormat
@@ -264,13 +264,18 @@ def _facts(job: Job, language: Language, spec: EngineSpec | None) -> Iterable[tu
         yield "options", _options(ran, spec, language)
         yield "checkpoint", ran.checkpoint
         yield "story", " · ".join(f"{scene.seconds:g} s: {scene.prompt}" for scene in ran.story)
-        yield "loras", ", ".join(f"{lora.name} ({lora.strength:g})" for lora in ran.loras)
+        yield "loras", ", ".join(map(_lora, ran.loras))
         yield "engine", ran.engine if spec is None else model_title(spec.title, language)
     if made is not None:
         yield "seconds", text("result.seconds.value", language, seconds=f"{sum(made.seconds.values()):.1f}")
         yield "memory", _memory(made, language)
         yield "made_with", _made_with(made)
     yield "path", job.output if made is None else str(made.path)
+
+
+def _lora(lora: Lora) -> str:
+    second = "" if lora.strength_2 is None else f" / {lora.strength_2:g}"
+    return f"{lora.name} ({lora.strength:g}{second})"
 
 
 def _crop(crop: Crop, language: Language) -> str:

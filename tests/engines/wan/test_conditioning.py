@@ -10,6 +10,7 @@ from diffusers.pipelines.wan.pipeline_wan_i2v import prompt_clean
 from PIL import Image
 
 from i2v.core.schema import Generation
+from i2v.engines.base import Inputs
 from i2v.engines.wan.conditioning import cleaned, condition, encode_texts
 from i2v.engines.wan.engine import WanEngine
 from i2v.engines.wan.specs import WAN_TI2V_5B
@@ -24,7 +25,7 @@ def test_prompts_are_cleaned_as_stock_cleans_them(text: str) -> None:
 
 def test_what_is_cut_off_a_prompt_is_said(engine: WanEngine, clip: Generation, image: Image.Image) -> None:
     long = "a cat pans left " * 128 + "the camera turns"  # 4 x 128 tokens are one more than fit
-    given, (notice,) = condition(engine.components, WAN_TI2V_5B, replace(clip, prompt=long), image)
+    given, (notice,) = condition(engine.components, WAN_TI2V_5B, replace(clip, prompt=long), Inputs(image))
     assert (notice.code, notice.params["limit"]) == ("prompt.truncated", 512)
     assert notice.params["removed"] == "left the camera turns"
     assert given.prompt_embeds.shape[:2] == (2, 512)
@@ -33,9 +34,9 @@ def test_what_is_cut_off_a_prompt_is_said(engine: WanEngine, clip: Generation, i
 def test_without_guidance_the_negative_prompt_is_not_encoded(
     engine: WanEngine, clip: Generation, image: Image.Image
 ) -> None:
-    given, _ = condition(engine.components, WAN_TI2V_5B, replace(clip, guidance_scale=1.0), image)
+    given, _ = condition(engine.components, WAN_TI2V_5B, replace(clip, guidance_scale=1.0), Inputs(image))
     assert len(given.prompt_embeds) == 1
-    assert len(given.split(2)) == 1
+    assert [len(rows) for rows in given.rows(1.0, 2)] == [1]
 
 
 @torch.inference_mode()
@@ -52,7 +53,7 @@ def test_after_its_end_a_text_says_nothing(engine: WanEngine) -> None:
 def test_the_picture_takes_the_place_of_the_first_latent_frame(
     engine: WanEngine, clip: Generation, image: Image.Image
 ) -> None:
-    given, _ = condition(engine.components, WAN_TI2V_5B, clip, image)
+    given, _ = condition(engine.components, WAN_TI2V_5B, clip, Inputs(image))
     latents = torch.randn(1, 48, 3, 4, 6)
     placed = given.placed(latents)
     assert torch.equal(placed[:, :, :1], given.first_frame)

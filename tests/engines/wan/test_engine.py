@@ -16,6 +16,7 @@ from i2v.core.stages import Stage
 from i2v.engines.base import NO_LADDER, Conditioned, Decoded, Denoised, Event, Inputs, SteppedDown
 from i2v.engines.wan.conditioning import condition
 from i2v.engines.wan.engine import WanEngine
+from i2v.engines.wan.options import options_of
 from i2v.engines.wan.sampling import denoise, initial_state
 from i2v.engines.wan.specs import WAN_TI2V_5B
 from i2v.engines.wan.stock import load_stock, run_stock
@@ -31,9 +32,10 @@ def stock(wan_folder: Path) -> WanImageToVideoPipeline:
 
 
 def last_latents(engine: WanEngine, clip: Generation, image: Image.Image) -> torch.Tensor:
-    conditioning, _ = condition(engine.components, WAN_TI2V_5B, clip, image)
+    conditioning, _ = condition(engine.components, WAN_TI2V_5B, clip, Inputs(image))
     start = initial_state(engine.components, clip)
-    *_, last = denoise(engine.components, conditioning, start, clip, engine.plan)
+    options = options_of(WAN_TI2V_5B, clip)
+    *_, last = denoise(engine.components, conditioning, start, clip, options, engine.plan)
     return last.state.latents
 
 
@@ -57,7 +59,7 @@ def test_same_weights_seed_and_settings_give_stocks_frames(
     asked = replace(clip, **changes)  # type: ignore[arg-type]
     image = photo.resize((asked.generated_width, asked.generated_height))
     engine.adopt(replace(PLAN, **plan))  # type: ignore[arg-type]
-    stock_latents, stock_frames = run_stock(stock, asked, image)
+    stock_latents, stock_frames = run_stock(stock, WAN_TI2V_5B, asked, Inputs(image))
     assert (last_latents(engine, asked, image) - stock_latents).abs().max() <= 1e-4
     frames = frames_of(list(engine.generate(asked, Inputs(image))))
     assert frames.shape == stock_frames.shape == (asked.num_frames, *image.size[::-1], 3)
@@ -72,7 +74,7 @@ def test_in_bfloat16_what_diffusers_keeps_in_float32_is_kept_and_frames_are_near
     stock = load_stock(wan_folder, torch.bfloat16)
     ours = {name: tensor.dtype for name, tensor in half.components.transformer.state_dict().items()}
     assert ours == {name: tensor.dtype for name, tensor in stock.transformer.state_dict().items()}
-    expected, _ = run_stock(stock, clip, image)
+    expected, _ = run_stock(stock, WAN_TI2V_5B, clip, Inputs(image))
     latents, exact = last_latents(half, clip, image), last_latents(engine, clip, image)
     assert (latents - expected).abs().mean() <= 1.5 * (exact - expected).abs().mean()
 
@@ -81,7 +83,7 @@ def test_in_bfloat16_what_diffusers_keeps_in_float32_is_kept_and_frames_are_near
 def test_offloaded_parts_come_to_the_device_block_by_block_and_make_stocks_frames(
     stock: WanImageToVideoPipeline, wan_folder: Path, clip: Generation, image: Image.Image, offload: str
 ) -> None:
-    _, expected = run_stock(stock, clip, image)
+    _, expected = run_stock(stock, WAN_TI2V_5B, clip, Inputs(image))
     with second_device():
         plan = MemoryPlan(DEVICE.type, "float32", offload=offload)  # type: ignore[arg-type]
         engine = WanEngine.load(WAN_TI2V_5B, wan_folder, plan)
@@ -89,7 +91,7 @@ def test_offloaded_parts_come_to_the_device_block_by_block_and_make_stocks_frame
         blocks = (components.text_encoder.encoder.block, components.transformer.blocks)
         for index, part in enumerate(blocks):
             for block in part:
-                inner = block.layer[0] if index == 0 else block.attn1
+                inner = block.layer[0] if index == 0 else block.attn1.to_q
                 inner.register_forward_pre_hook(
                     lambda *_, index=index: there.append((index, resident(blocks[index])))
                 )

@@ -56,8 +56,8 @@ def stage(name: Stage, asked: Generation, plan: MemoryPlan = BRAIN) -> StageEsti
 
 def test_weights_are_those_of_the_published_files() -> None:
     for part, tensors in published_shapes(WAN_TI2V_5B).items():
-        assert _table()["weights"][part] == sum(math.prod(shape) for shape in tensors.values())
-    assert (_table()["chunk_tokens"], _table()["tile"]) == (CHUNK_TOKENS, TILE)
+        assert _table("memory.json")["weights"][part] == sum(math.prod(shape) for shape in tensors.values())
+    assert (_table("memory.json")["chunk_tokens"], _table("memory.json")["tile"]) == (CHUNK_TOKENS, TILE)
 
 
 def test_another_architecture_is_not_estimated() -> None:
@@ -92,7 +92,7 @@ def test_each_option_takes_less_of_its_stage() -> None:
 
 
 def test_offloaded_blocks_are_copied_for_every_step_and_pass() -> None:
-    transformer = 2 * _table()["weights"]["transformer"]
+    transformer = 2 * _table("memory.json")["weights"]["transformer"]
     once, twice = (
         figures(PUBLISHED, replace(BRAIN, offload="model", cfg_passes=passes)).moved_bytes
         for passes in (1, 2)

@@ -43,6 +43,17 @@ def test_steps_are_diffusers(steps: int, shift: float) -> None:
     assert (solve(steps, start, velocity, shift) - latents).abs().max() <= 1e-5
 
 
+def test_of_first_order_it_is_eulers_method() -> None:
+    generator = torch.Generator().manual_seed(0)
+    latents = expected = torch.randn(1, 4, 2, 3, 3, generator=generator)
+    solver, history = FlowSolver(tuple(scheduler(4).sigmas.tolist()), 1), History()
+    for step in range(4):
+        expected = expected + (solver.sigmas[step + 1] - solver.sigmas[step]) * torch.sin(3 * expected)
+        denoised = solver.denoised(step, latents, torch.sin(3 * latents))
+        latents, history = solver.advance(step, latents, denoised, history)
+    assert (latents - expected).abs().max() <= 1e-5
+
+
 def test_more_steps_come_nearer_to_the_solution_and_faster_than_of_first_order() -> None:
     """Of clips that are drawn from a Gaussian of mean 2 and deviation 0.5, the exact velocity is known."""
     mean, deviation = 2.0, 0.5

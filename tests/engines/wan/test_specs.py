@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import GenerationRequest
+from i2v.core.schema import GenerationRequest, Lora
 from i2v.core.settings import load_presets
-from i2v.engines.wan.specs import WAN_TI2V_5B
+from i2v.engines.wan.schedule import first_steps, timesteps_of
+from i2v.engines.wan.specs import WAN_I2V_A14B, WAN_TI2V_5B
 from i2v.pipeline.checks import check_request
 from i2v.pipeline.resolve import resolve
 
@@ -53,3 +54,61 @@ def test_auto_never_takes_it_and_its_files_are_of_one_revision() -> None:
     (repository,) = WAN_TI2V_5B.published
     assert len(repository.revision) == 40
     assert not repository.must_accept
+
+
+# --- I2V-A14B
+
+
+@pytest.mark.parametrize(
+    ("preset", "size", "steps", "guidance_scale"),
+    [("standard", (832, 480), 20, 3.5), ("high", (1280, 720), 40, 3.5), ("quick", (832, 480), 4, 1.0)],
+)
+def test_presets_of_two_experts_are_480p_and_720p(
+    preset: str, size: tuple[int, int], steps: int, guidance_scale: float
+) -> None:
+    asked = GenerationRequest.parse({"engine": "wan-i2v-a14b", "preset": preset, "prompt": "a cat"})
+    picture = (1920, round(1920 * size[1] / size[0]))
+    generation, notices = resolve(asked, WAN_I2V_A14B, load_presets(), picture)
+    assert (generation.generated_width, generation.generated_height) == size
+    assert (generation.num_frames, generation.fps, generation.num_inference_steps) == (81, 16, steps)
+    assert generation.guidance_scale == generation.options["guidance_scale_2"] == guidance_scale
+    assert notices == ()
+
+
+def test_quick_has_a_lora_for_each_expert_and_eulers_steps_on_both_sides_of_the_boundary() -> None:
+    asked = GenerationRequest.parse(
+        {"engine": "wan-i2v-a14b", "preset": "quick", "prompt": "a cat", "loras": "ink:0.8:0.5, x_LOW"}
+    )
+    generation, _ = resolve(asked, WAN_I2V_A14B, load_presets(), WIDE)
+    (high, low), own = generation.loras[:2], generation.loras[2:]
+    assert "high_noise" in high.name
+    assert "low_noise" in low.name
+    assert [(each.strength, each.strength_2) for each in (high, low)] == [(1, 0), (0, 1)]
+    assert own == (Lora("ink", 0.8, 0.5), Lora("x_LOW", 0.0, 1.0))
+    assert generation.options["solver"] == "euler"
+    assert first_steps(timesteps_of(4, 5.0), 0.9) == 2
+    again = asked.model_copy(update={"loras": generation.loras, "options": {"solver": "unipc"}})
+    repeated, _ = resolve(again, WAN_I2V_A14B, load_presets(), WIDE)
+    assert repeated.loras == generation.loras, "none twice"
+    assert repeated.options["solver"] == "unipc", "what is asked for counts"
+
+
+@pytest.mark.parametrize(
+    ("name", "strengths"),
+    [
+        ("ink", (0.7, 0.7)), ("wan22/ink_high_noise", (0.7, 0.0)), ("Lightning-4steps_LOW_fp16", (0.0, 0.7)),
+        ("ink-low-noise", (0.0, 0.7)), ("high_quality", (0.7, 0.7)), ("glow", (0.7, 0.7)),
+    ],
+)  # fmt: skip
+def test_a_files_name_says_which_expert_it_is_for(name: str, strengths: tuple[float, float]) -> None:
+    asked = GenerationRequest.parse({"prompt": "a", "loras": [{"name": name, "strength": 0.7}]})
+    (lora,) = resolve(asked, WAN_I2V_A14B, load_presets(), WIDE)[0].loras
+    assert (lora.strength, lora.strength_2) == strengths
+
+
+def test_a_strength_in_a_second_expert_is_refused_where_there_is_none() -> None:
+    asked = GenerationRequest.parse({"prompt": "a", "loras": "ink:1:0.5"})
+    with pytest.raises(InvalidRequest) as caught:
+        check_request(asked, WAN_TI2V_5B)
+    assert caught.value.params["field"] == "loras.strength_2"
+    assert len(WAN_I2V_A14B.preview_factors) == 16 + 1

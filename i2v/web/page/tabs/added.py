@@ -35,7 +35,7 @@ class AddedFields:
 
     def __init__(self, labels: Labels, names: Names) -> None:
         self._names = names
-        self._loras: list[tuple[Any, Any]] = []  # name, strength
+        self._loras: list[tuple[Any, Any, Any]] = []  # name, strength, that in a second expert
         with labels.of(
             gr.Accordion(open=False, visible=False, elem_id="i2v-added"), label="added.label"
         ) as self._group:
@@ -55,8 +55,12 @@ class AddedFields:
                         Slider(*STRENGTHS, 1, step=0.05, buttons=[], elem_id=f"i2v-lora-{number}-strength"),
                         _numbered("added.strength", number),
                     )
+                    second = labels.follow(
+                        gr.Textbox(max_lines=1, visible=False, elem_id=f"i2v-lora-{number}-strength-2"),
+                        _numbered("added.second", number, placeholder="added.second_empty"),
+                    )
                 self._rows.append(row)
-                self._loras.append((name, strength))
+                self._loras.append((name, strength, second))
             self.words = gr.HTML(elem_id="i2v-trigger-words")
 
     def widgets(self) -> list[Any]:
@@ -64,7 +68,7 @@ class AddedFields:
 
     def chosen(self) -> list[Any]:
         """Return the fields that name a LoRA."""
-        return [name for name, _ in self._loras]
+        return [name for name, *_ in self._loras]
 
     def fields(self) -> list[Any]:
         """Return the widgets that `filled` changes."""
@@ -72,7 +76,7 @@ class AddedFields:
 
     def groups(self) -> list[Any]:
         """Return the widgets that `shown` changes."""
-        return [self._group, self._checkpoint, *self.chosen()]
+        return [self._group, self._checkpoint, *self.chosen(), *(second for *_, second in self._loras)]
 
     def shown(self, spec: EngineSpec, language: Language) -> Updates:
         """Return the updates that show only what `spec` takes, with the files that there are now."""
@@ -83,6 +87,7 @@ class AddedFields:
             self._group: gr.update(visible=can.loras or can.checkpoint),
             self._checkpoint: gr.update(visible=can.checkpoint, choices=checkpoints),
             **{name: gr.update(choices=loras) for name in self.chosen()},
+            **{second: gr.update(visible=spec.has_two_experts) for *_, second in self._loras},
         }
 
     def filled(self, fields: Mapping[str, object]) -> Updates:
@@ -92,10 +97,12 @@ class AddedFields:
             [each for each in loras if isinstance(each, Mapping)] if isinstance(loras, list | tuple) else []
         )
         updates: Updates = {self._checkpoint: gr.update(value=str(fields.get("checkpoint") or _NONE))}
-        for number, (name, strength) in enumerate(self._loras):
+        for number, (name, strength, second) in enumerate(self._loras):
             each = given[number] if number < len(given) else {}
             updates[name] = gr.update(value=str(each.get("name", _NONE)))
             updates[strength] = _reaching(each.get("strength", 1))
+            in_second = each.get("strength_2")
+            updates[second] = gr.update(value="" if in_second is None else f"{in_second:g}")
             updates[self._rows[number]] = gr.update(visible=number < ROWS or bool(each))
         return updates
 
@@ -104,11 +111,12 @@ class AddedFields:
         can, found = spec.capabilities, dict[str, object]()
         if can.checkpoint and values[self._checkpoint]:
             found["checkpoint"] = values[self._checkpoint]
-        loras = [
-            {"name": values[name], "strength": values[strength]}
-            for name, strength in self._loras
-            if values[name]
-        ]
+        loras = list[JsonObject]()
+        for name, strength, second in self._loras:
+            if values[name]:
+                in_second = values[second] if spec.has_two_experts else None
+                own = {"strength_2": in_second} if in_second else {}
+                loras.append({"name": values[name], "strength": values[strength], **own})
         if can.loras and loras:
             found["loras"] = loras
         return found
@@ -135,5 +143,9 @@ def _reaching(strength: object) -> Any:
     return gr.update(value=value, minimum=min(low, value), maximum=max(high, value))
 
 
-def _numbered(key: str, number: int) -> Callable[[Language], dict[str, Any]]:
-    return lambda language: {"label": text(key, language, number=number)}
+def _numbered(key: str, number: int, **others: str) -> Callable[[Language], dict[str, Any]]:
+    """`others`: more attributes, each with its text's key."""
+    return lambda language: {
+        "label": text(key, language, number=number),
+        **{name: text(other, language) for name, other in others.items()},
+    }

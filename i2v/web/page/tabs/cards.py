@@ -48,9 +48,10 @@ class EngineCards:
         models = {model.spec.name: model for model in await context.heavy(context.service.models.all)}
         times = dict[str, Notice]()
         for name, spec in self._engines.items():
-            chosen = preset if preset in spec.offered else "standard"
             prompt = {} if spec.capabilities.prompt == "none" else {"prompt": "any"}
             with suppress(I2VError):  # it cannot run here, which is said when it is chosen
+                offered = (await context.engine(name)).offered
+                chosen = preset if preset in offered else "standard"
                 plan = await context.plan({"engine": name, "preset": chosen, **prompt}, size or (512, 512))
                 times[name] = plan.notice
         auto = None

@@ -13,6 +13,8 @@ import pytest
 from i2v.core.schema import GenerationRequest, Lora
 from i2v.engines.animatediff.specs import ANIMATEDIFF
 from i2v.engines.svd.specs import SVD
+from i2v.engines.wan.specs import WAN_I2V_A14B
+from i2v.jobs.model import JsonObject
 from i2v.web.page.tabs.added import AddedFields
 from i2v.web.page.tabs.widgets import Labels, Values
 from i2v.weights.added_files import AddedFile, Kind
@@ -39,7 +41,8 @@ def values(added: AddedFields, updates: dict[Any, Any]) -> Values:
 
 
 def test_they_are_shown_for_engines_that_take_them_with_the_files_there_are(added: AddedFields) -> None:
-    group, checkpoint, *loras = added.groups()
+    group, checkpoint, *_ = added.groups()
+    loras = added.chosen()
     shown = added.shown(ANIMATEDIFF, "en")
     assert shown[group]["visible"]
     assert shown[checkpoint]["choices"] == [("The model's own", ""), ("film", "film")]
@@ -58,6 +61,18 @@ def test_a_requests_fields_fill_them_and_come_back(added: AddedFields) -> None:
     assert added.given(values(added, added.filled({})), ANIMATEDIFF) == {}
     request = GenerationRequest.parse({"prompt": "a", **added.given(filled, ANIMATEDIFF)})
     assert request.loras == (Lora("ink", 0.8), Lora("soft", -0.5))
+
+
+def test_a_model_with_two_experts_has_a_strength_for_each(added: AddedFields) -> None:
+    loras = [{"name": "ink", "strength": 0.8, "strength_2": "0.5"}, {"name": "soft", "strength": 1}]
+    asked: JsonObject = {"loras": [{**loras[0], "strength_2": 0.5}, loras[1]]}
+    shown, filled = added.shown(WAN_I2V_A14B, "en"), values(added, added.filled(asked))
+    assert [shown[each]["visible"] for each in added.groups()[-8:]] == [True] * 8
+    assert not any(added.shown(ANIMATEDIFF, "en")[each]["visible"] for each in added.groups()[-8:])
+    assert added.given(filled, WAN_I2V_A14B) == {"loras": loras}
+    request = GenerationRequest.parse({"prompt": "a", **added.given(filled, WAN_I2V_A14B)})
+    assert request.loras == (Lora("ink", 0.8, 0.5), Lora("soft", 1.0))
+    assert added.given(filled, ANIMATEDIFF)["loras"] == [{"name": "ink", "strength": 0.8}, loras[1]]
 
 
 def test_all_loras_of_a_job_come_back_however_many_and_however_strong(added: AddedFields) -> None:

@@ -115,11 +115,14 @@ Seed = Annotated[
 ]
 
 
+_DEVICE = r"([A-Za-z0-9][A-Za-z0-9._-]{0,69}/)?(cpu|cuda:[0-9]{1,2})"  # with the machine's name in a cluster
+
+
 def _named_device(name: object) -> object:
     """Return `None` for any device; raise `ValueError` for what is the id of none."""
     if name in (None, "", "auto"):
         return None
-    if not isinstance(name, str) or not re.fullmatch(r"cpu|cuda:[0-9]{1,2}", name):
+    if not isinstance(name, str) or not re.fullmatch(_DEVICE, name):
         raise ValueError("auto, cpu, or a GPU such as cuda:0")
     return name
 

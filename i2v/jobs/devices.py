@@ -30,6 +30,11 @@ class Devices:
         with self._database.write() as db:
             db.executemany("INSERT OR IGNORE INTO devices (id) VALUES (?)", [[each] for each in ids])
 
+    def remove(self, device: str) -> None:
+        """Let no job wait for this device any more: it is gone."""
+        with self._database.write() as db:
+            db.execute("DELETE FROM devices WHERE id = ?", [device])
+
     def measured(self, device: str, free_bytes: int | None) -> None:
         """Note what a worker has found free; `None` where it cannot tell."""
         with self._database.write() as db:

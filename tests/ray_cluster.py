@@ -42,10 +42,8 @@ class RayHouse:
         return submit(self.store, self.settings, prompt, **fields)
 
     def wait(self, job: Job, until: Callable[[Job], bool]) -> Job:
-        found = job
         wait_until(lambda: until(self.store.get(job.id)))
-        found = self.store.get(job.id)
-        return found
+        return self.store.get(job.id)
 
     def finish(self, job: Job) -> Job:
         return self.wait(job, lambda found: found.finished_at is not None)
@@ -63,8 +61,8 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def open_ray_house(folder: Path, nodes: int, **flags: object) -> Iterator[RayHouse]:
-    """Lend a house with so many nodes, "node1" and so on, whose executor is started."""
+def open_ray_cluster(folder: Path, nodes: int, **flags: object) -> Iterator[RayHouse]:
+    """Lend a house with so many nodes, "node1" and so on, whose executor is not started."""
     before = dict(os.environ)
     os.environ.update(environment(f"{HOST}:0"))
     os.environ["I2V_MODELS__DIRECTORY"] = str(folder / "models")  # of the nodes: Ray passes it on
@@ -78,12 +76,19 @@ def open_ray_house(folder: Path, nodes: int, **flags: object) -> Iterator[RayHou
         house = RayHouse(folder, cluster, stage(folder, **given | flags))
         for number in range(nodes):
             house.add_node(f"node{number + 1}")
+        yield house
+    finally:
+        cluster.shutdown()
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextmanager
+def open_ray_house(folder: Path, nodes: int, **flags: object) -> Iterator[RayHouse]:
+    """Lend such a house whose executor is started."""
+    with open_ray_cluster(folder, nodes, **flags) as house:
         house.executor.start()
         try:
             yield house
         finally:
             house.executor.stop()
-    finally:
-        cluster.shutdown()
-        os.environ.clear()
-        os.environ.update(before)

@@ -298,5 +298,6 @@ def submit(
             fingerprint=job_id,
             place=place,
             request_id=current_request_id() or None,
+            wanted_device=request.device,
         )
     )

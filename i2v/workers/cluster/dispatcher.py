@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 import time
@@ -24,6 +23,7 @@ from i2v.core.settings import Settings
 from i2v.jobs.store import JobStore
 from i2v.workers.cleanup import clean_up
 from i2v.workers.cluster.lane import Lane, Setup
+from i2v.workers.cluster.member import reach
 from i2v.workers.cluster.node import environment
 from i2v.workers.cluster.places import Nodes, Place, find_places
 from i2v.workers.cluster.wire import Introduction
@@ -35,7 +35,6 @@ LOOK_SECONDS = 0.5  # between two looks at the machines
 REPORT_SECONDS = 1.0  # between two reports to the service, at most
 ORPHAN_SECONDS = 60.0  # a running job that no lane has been at for so long is given to another one
 END_SECONDS = 5.0  # for lanes to give back what they hold
-CONNECT_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -97,11 +96,7 @@ def dispatch(
 def connect(address: str) -> None:
     """Join the Ray at `address` as one that asks for work; raise `I2VError` (`cluster.*`)."""
     os.environ.update(environment(address))
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
-    except OSError as error:  # Ray itself would try for minutes
-        raise I2VError("cluster.unreachable", address=address, reason=error.strerror or str(error)) from error
+    reach(address)
     import ray
 
     try:

@@ -225,19 +225,19 @@ class Lane:
         options = setup.settings.worker
         maker = RemoteMaker(actor, options, setup.stopping.is_set)
         worker = Worker(setup.settings, setup.store, setup.engines, device, owner, self._note_job, maker)
-        idle_since = asked_at = time.monotonic()
+        idle_since, asked_at = time.monotonic(), 0.0
         while worker.is_fit and not (self._retired.is_set() or setup.stopping.is_set()):
+            if time.monotonic() - asked_at > ASK_SECONDS:
+                asked_at = time.monotonic()
+                if actor.leaving():
+                    self.is_leaving = True
+                    return
             if setup.store.queue.claimable(device.id, 1) and worker.run_next():
                 idle_since = time.monotonic()
             elif time.monotonic() - idle_since > options.idle_seconds:
                 return
             else:
                 setup.stopping.wait(POLL_SECONDS)
-            if time.monotonic() - asked_at > ASK_SECONDS:
-                asked_at = time.monotonic()
-                if actor.leaving():
-                    self.is_leaving = True
-                    return
 
     def _note_job(self, beat: Beat) -> None:
         if beat.job_id != self.job_id:

@@ -29,6 +29,7 @@ from i2v.jobs.model import Claim, Job
 from i2v.jobs.store import JobStore
 from i2v.workers.cleanup import clean_up
 from i2v.workers.cluster.dispatcher import LOG_NAME, Message, Report, Unable, dispatch
+from i2v.workers.cluster.member import end
 from i2v.workers.cluster.node import environment, head_command
 from i2v.workers.devices import DeviceState
 from i2v.workers.executors.entry import LogLine
@@ -125,7 +126,7 @@ class RayExecutor:
                     self._problem = I2VError("worker.no_supervision", reason=shown(reason, limit=200))
         finally:
             if head is not None:
-                _end_head(head)
+                end(head)
 
     def _start_head(self) -> subprocess.Popen[bytes]:
         """Start Ray's head on this machine; it keeps what it writes in files of its own."""
@@ -216,12 +217,3 @@ class RayExecutor:
     def _clean_up(self, jobs: list[Job]) -> None:
         for job in jobs:
             clean_up(job, self._settings.unpublished)
-
-
-def _end_head(head: subprocess.Popen[bytes]) -> None:
-    head.terminate()
-    try:
-        head.wait(END_SECONDS)
-    except subprocess.TimeoutExpired:
-        head.kill()
-        head.wait()

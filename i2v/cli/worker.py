@@ -17,7 +17,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         "--address",
         required=True,
         metavar="HOST:PORT",
-        help="Ray of the server: its ray.host and ray.port",
+        help="Ray of the server: its ray.head_host and ray.head_port",
     )
     parser.add_argument("--name", metavar="NAME", help="what to call this machine (default: its host name)")
     parser.add_argument(

@@ -383,6 +383,7 @@ class DeviceInfo:
     process holds already counts as free. `None`: not measured. `id` tells the devices of a machine apart
     ("cuda:1", "cpu"); "" where nobody asks. `share` is how many workers use the device: each leaves the
     others their part of its memory, and computes with `threads` CPU threads, 0 for as many as torch finds.
+    `models` are the engines whose weights can be had there; `None`: those that are on this machine.
     """
 
     type: Literal["cpu", "cuda"]
@@ -393,6 +394,7 @@ class DeviceInfo:
     id: str = ""
     share: int = 1
     threads: int = 0
+    models: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

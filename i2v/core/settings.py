@@ -131,8 +131,8 @@ class WorkerSettings(_Section):
 
 class RaySettings(_Section):
     address: Annotated[str, BeforeValidator(kinds.address)]
-    host: Annotated[str, BeforeValidator(kinds.machine)]
-    port: Annotated[int, Within(1, 65535)]
+    head_host: Annotated[str, BeforeValidator(kinds.machine)]
+    head_port: Annotated[int, Within(1, 65535)]
 
 
 class ServerSettings(_Section):

@@ -46,6 +46,8 @@ def facts(states: Sequence[DeviceState], titles: Mapping[str, str], language: La
             gib = f"{state.info.total_memory / GIB:.1f}"
             name += f" · {text('system.device.value', language, name=state.info.name, gib=gib)}"
         doing = titles.get(state.job_id or "") or _activity(state, language)
+        if state.models:
+            doing += f" · {text('device.models', language, models=', '.join(state.models))}"
         rows.append(_row(name, doing))
     return f'<ul class="i2v-devices">{"".join(rows)}</ul>'
 

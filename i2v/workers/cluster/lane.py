@@ -30,6 +30,7 @@ from i2v.workers.worker import Beat, Worker
 
 POLL_SECONDS = 0.2  # between two looks at the queue
 ASK_SECONDS = 2.0  # between two questions to an idle actor, whether its machine leaves
+MODELS_SECONDS = 20.0  # between two questions which weights there are: one may be fetched or removed
 FIRST_BACK_OFF, LAST_BACK_OFF = 0.5, 30.0  # seconds between a death and the next start
 FAILED_STARTS = 3  # in a row set a place aside
 SET_ASIDE_SECONDS = 300.0
@@ -42,6 +43,8 @@ class StartedHandle(Handle, Protocol):
     """A handle that can be asked who it is, and ended."""
 
     def look(self, seconds: float) -> Introduction: ...
+
+    def models(self) -> tuple[str, ...]: ...
 
     def end(self) -> None: ...
 
@@ -81,6 +84,7 @@ class Lane:
         device: the id of the device, as far as it is known.
         info: what its actor has found; `None` until one has looked.
         deaths: how many actors were lost.
+        models: the engines whose weights its machine has.
         is_starting: an actor is decided on, or there is one.
         is_leaving: its machine takes no more jobs.
     """
@@ -92,6 +96,7 @@ class Lane:
         self.deaths = 0
         self.is_starting = self.is_set_aside = self.is_leaving = False
         self.job_id: str | None = None
+        self.models: tuple[str, ...] = ()
         self._setup = setup
         self._crew = crew
         self._retired = threading.Event()
@@ -119,7 +124,7 @@ class Lane:
     def state(self) -> DeviceState:
         activity: Activity = "starting" if self.info is None else "ready"
         if self.is_set_aside or self.is_leaving:
-            activity = "set_aside"
+            activity = "leaving" if self.is_leaving else "set_aside"
         problem = self._problem
         if self.is_leaving:
             problem = I2VError("cluster.leaving", node=self.place.node.name)
@@ -132,6 +137,7 @@ class Lane:
             activity=activity if self.job_id is None else "busy",
             job_id=self.job_id,
             problem=problem,
+            models=self.models,
         )
 
     def _run(self) -> None:
@@ -214,6 +220,7 @@ class Lane:
         self._crew.introduced(self, introduction)
         device = introduction.device
         self._setup.store.devices.measured(device.id, device.free_memory)
+        self._note_models(introduction.models)
         self._failed_starts, self.is_set_aside, self._problem = 0, False, None
         self.info = device
         self._crew.changed()
@@ -225,19 +232,29 @@ class Lane:
         options = setup.settings.worker
         maker = RemoteMaker(actor, options, setup.stopping.is_set)
         worker = Worker(setup.settings, setup.store, setup.engines, device, owner, self._note_job, maker)
-        idle_since, asked_at = time.monotonic(), 0.0
+        idle_since = looked_at = time.monotonic()
+        asked_at = 0.0
         while worker.is_fit and not (self._retired.is_set() or setup.stopping.is_set()):
             if time.monotonic() - asked_at > ASK_SECONDS:
                 asked_at = time.monotonic()
                 if actor.leaving():
                     self.is_leaving = True
+                    self._note_models(())
                     return
+            if time.monotonic() - looked_at > MODELS_SECONDS:
+                looked_at = time.monotonic()
+                self._note_models(actor.models())
             if setup.store.queue.claimable(device.id, 1) and worker.run_next():
                 idle_since = time.monotonic()
             elif time.monotonic() - idle_since > options.idle_seconds:
                 return
             else:
                 setup.stopping.wait(POLL_SECONDS)
+
+    def _note_models(self, models: tuple[str, ...]) -> None:
+        """Let the queue know whose weights are here; none where it takes no jobs."""
+        self.models = models
+        self._setup.store.devices.have_models(self.device, models)
 
     def _note_job(self, beat: Beat) -> None:
         if beat.job_id != self.job_id:
@@ -265,6 +282,7 @@ class Lane:
     def _set_aside(self) -> None:
         if not self.is_set_aside:
             self.is_set_aside = True
+            self._note_models(())  # no job has to wait for it
             message = self._problem.message if self._problem else "its worker did not start"
             log.error("%s is set aside (tried every %.0f s): %s", self.device, SET_ASIDE_SECONDS, message)
             self._crew.changed()

@@ -16,6 +16,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -57,7 +58,7 @@ class RayExecutor:
         self._store = store
         self._engines = engines
         self._logs = logs
-        self._address = settings.ray.address or f"{settings.ray.host}:{settings.ray.port}"
+        self._address = settings.ray.address or f"{settings.ray.head_host}:{settings.ray.head_port}"
         self._stopping = threading.Event()
         self._has_device = threading.Event()
         self._report = Report((), 0)
@@ -135,7 +136,7 @@ class RayExecutor:
         environ = {**os.environ, **environment(self._address)}
         with (self._logs / "ray.log").open("ab") as output:
             return subprocess.Popen(
-                head_command(self._settings.ray.host, self._settings.ray.port),
+                head_command(self._settings.ray.head_host, self._settings.ray.head_port),
                 env=environ,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -195,7 +196,7 @@ class RayExecutor:
         if isinstance(message, Unable):
             self._problem = message.error
             return False
-        self._report, self._problem = message, None
+        self._report, self._problem = replace(message, states=_with_all_models(message.states)), None
         if any(state.info is not None for state in message.states):
             self._has_device.set()
         return True
@@ -217,3 +218,12 @@ class RayExecutor:
     def _clean_up(self, jobs: list[Job]) -> None:
         for job in jobs:
             clean_up(job, self._settings.unpublished)
+
+
+def _with_all_models(states: tuple[DeviceState, ...]) -> tuple[DeviceState, ...]:
+    """Let plans count on the weights of all machines: a job goes where its engine's are."""
+    models = tuple(sorted({name for state in states for name in state.models or ()}))
+    return tuple(
+        state if state.info is None else replace(state, info=replace(state.info, models=models))
+        for state in states
+    )

@@ -34,6 +34,9 @@ class DirectHandle:
     def look(self, seconds: float) -> Introduction:
         return self.actor.look()
 
+    def models(self) -> tuple[str, ...]:
+        return self.actor.models()
+
     def make(self, order: Order, pictures: list[bytes]) -> DirectCall:
         self.orders.append(order)
         return DirectCall(self.actor.make(order, pictures), self.cut)

@@ -103,7 +103,7 @@ def test_a_machine_that_leaves_ends_its_job_and_takes_no_other(cluster: Cluster)
     wait_until(lambda: cluster.store.get(job.id).status == "running")
     cluster.handles[0].says = "soon"
     assert cluster.finish(job).status == "succeeded"
-    wait_until(lambda: ids(cluster, "set_aside") == {"studio/cpu"})
+    wait_until(lambda: ids(cluster, "leaving") == {"studio/cpu"})
     problem = cluster.states["studio/cpu"].problem
     assert problem is not None
     assert problem.code == "cluster.leaving"
@@ -148,6 +148,21 @@ def test_an_idle_actor_ends_and_the_next_job_starts_one(cluster: Cluster) -> Non
     started = len(cluster.handles)
     assert cluster.finish(submit(cluster.store, cluster.settings)).status == "succeeded"
     assert len(cluster.handles) == started + 1
+
+
+def test_a_job_goes_where_its_weights_are(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    def introduce(handle: DirectHandle, seconds: float) -> Introduction:
+        introduction = handle.actor.look()
+        has_it = introduction.device.id == "studio/cpu"
+        return replace(introduction, models=("rehearsal",) if has_it else ())
+
+    monkeypatch.setattr(DirectHandle, "look", introduce)
+    cluster.have("attic", "cellar", "studio")
+    wait_until(lambda: ids(cluster) == {"attic/cpu", "cellar/cpu", "studio/cpu"})
+    jobs = [submit(cluster.store, cluster.settings, "step 1: sleep 0.1") for _ in range(3)]
+    assert {cluster.finish(job).device for job in jobs} == {"studio/cpu"}
+    cluster.have("attic")
+    assert cluster.finish(submit(cluster.store, cluster.settings)).device == "attic/cpu", "nobody has them"
 
 
 def test_a_lane_whose_worker_was_given_another_gpu_leaves_its_own_to_the_other(cluster: Cluster) -> None:

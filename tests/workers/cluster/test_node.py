@@ -96,8 +96,8 @@ def test_a_version_that_does_not_fit_is_named(theirs: Versions, name: str | None
 
 def test_ray_stays_on_loopback_unless_the_settings_have_another_address() -> None:
     settings = load_settings()
-    assert settings.ray.host == "127.0.0.1"
-    assert "--node-ip-address=127.0.0.1" in head_command(settings.ray.host, settings.ray.port)
+    assert settings.ray.head_host == "127.0.0.1"
+    assert "--node-ip-address=127.0.0.1" in head_command(settings.ray.head_host, settings.ray.head_port)
     assert "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER" in environment("127.0.0.1:6379")
     assert "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER" not in environment("192.0.2.1:6379")
 

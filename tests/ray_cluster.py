@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import psutil
 
 from i2v.core.settings import Settings
 from i2v.jobs.model import Job
@@ -58,6 +60,16 @@ def wait_until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < end, f"not within {SECONDS} s"
         time.sleep(0.02)
+
+
+def find_actors() -> list[psutil.Process]:
+    """Return the processes of this test's actors; Ray names them by their class."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if "RayActor" in " ".join(process.cmdline()):
+                found.append(process)
+    return found
 
 
 @contextmanager

@@ -12,11 +12,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import psutil
 import pytest
 
 from i2v.jobs.model import Job
-from tests.ray_cluster import RayHouse, open_ray_cluster
+from tests.ray_cluster import RayHouse, find_actors, open_ray_cluster
 from tests.rehearsal import find_workers
 from tests.test_survival import assert_nothing_was_lost
 
@@ -102,15 +101,6 @@ class Trial:
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.wait(60)
-
-
-def find_actors() -> list[psutil.Process]:
-    """Return the actors' processes; Ray names them by their class."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if "RayActor" in " ".join(process.info["cmdline"] or ()):
-            found.append(process)
-    return found
 
 
 @pytest.mark.parametrize(("jobs", "kills", "seed"), [(12, 4, 1), (60, 30, 2)])

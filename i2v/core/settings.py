@@ -133,6 +133,7 @@ class RaySettings(_Section):
     address: Annotated[str, BeforeValidator(kinds.address)]
     head_host: Annotated[str, BeforeValidator(kinds.machine)]
     head_port: Annotated[int, Within(1, 65535)]
+    max_devices: Annotated[int, Within(0, 10_000)]
 
 
 class ServerSettings(_Section):

@@ -102,9 +102,7 @@ class DeviceBody(BaseModel):
     )
     job_id: str | None = Field(description="what it is at")
     problem: str | None = Field(description="why it takes no job now")
-    models: list[str] | None = Field(
-        description="whose weights its machine has; null: the server's own"
-    )
+    models: list[str] | None = Field(description="whose weights its machine has; null: the server's own")
 
     @classmethod
     def of(cls, state: DeviceState) -> DeviceBody:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from i2v.workers.cluster.member import reach
 from i2v.workers.cluster.node import environment
 from i2v.workers.cluster.places import Nodes, Place, find_places
 from i2v.workers.cluster.wire import Introduction
-from i2v.workers.devices import DeviceState, is_needed
+from i2v.workers.devices import CPU, DeviceState, is_needed
 from i2v.workers.executors.entry import LogLine, begin_process
 
 LOG_NAME = "worker.log"
@@ -84,7 +85,7 @@ def dispatch(
 
         store = JobStore(settings.database, create=False)
         setup = Setup(settings, store, engines, owner, threading.Event(), RayHandle)
-        Dispatcher(setup, send).run(ray.nodes)
+        Dispatcher(setup, send, partial(request_devices, settings)).run(ray.nodes)
     except KeyboardInterrupt:
         return
     except I2VError as error:
@@ -106,10 +107,26 @@ def connect(address: str) -> None:
         raise I2VError("cluster.unreachable", address=address, reason=reason) from error
 
 
+def request_devices(settings: Settings, devices: int) -> None:
+    """Ask Ray's autoscaler for so many GPUs, or CPUs where the settings have these; 0: for none any more."""
+    from ray.autoscaler.sdk import request_resources
+
+    on_cpu = settings.worker.devices == CPU or settings.engine.device == CPU
+    request_resources(bundles=[{"CPU" if on_cpu else "GPU": 1}] * devices)
+
+
 class Dispatcher:
     """See `lane.Crew`."""
 
-    def __init__(self, setup: Setup, send: Callable[[Report], None]) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        send: Callable[[Report], None],
+        request: Callable[[int], None] = lambda devices: None,
+    ) -> None:
+        """`request`: asks Ray's autoscaler to have so many devices."""
+        self._request = request
+        self._requested = 0
         self._setup = setup
         self._store = setup.store
         self._send = send
@@ -128,6 +145,7 @@ class Dispatcher:
             while True:
                 self.update(find_places(nodes.read(rows()), self._setup.settings))
                 self._sweep()
+                self.ask_for_devices()
                 if self._changed.wait(LOOK_SECONDS) or self._is_late():
                     self._report()
         finally:
@@ -157,6 +175,17 @@ class Dispatcher:
         for lane in [lane for lane in self._retired if not lane.is_alive()]:
             self._retired.remove(lane)
             self._deaths += lane.deaths
+
+    def ask_for_devices(self) -> None:
+        """Have the cluster grow with the queue, as far as the settings allow."""
+        most = self._setup.settings.ray.max_devices
+        if not most:
+            return
+        counts = self._store.counts()
+        wanted = min(most, counts["queued"] + counts["running"])
+        if wanted != self._requested:
+            self._request(wanted)
+            self._requested = wanted
 
     def report(self) -> Report:
         lanes = sorted(self._lanes.values(), key=lambda lane: (lane.device, lane.place.number))

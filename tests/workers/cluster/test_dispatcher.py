@@ -37,7 +37,8 @@ class Cluster:
         self.ready: Callable[[DirectHandle, Place], None] = lambda handle, place: None
         self.stopping = threading.Event()
         setup = Setup(settings, store, ENGINES, "owner", self.stopping, self._start_actor)
-        self.dispatcher = Dispatcher(setup, lambda report: None)
+        self.requested: list[int] = []
+        self.dispatcher = Dispatcher(setup, lambda report: None, self.requested.append)
 
     def _start_actor(self, place: Place, shared: Shared, engines: Mapping[str, EngineSpec]) -> DirectHandle:
         handle = DirectHandle(Actor(place.node.name, "cpu", place.share, shared, engines, None))
@@ -163,6 +164,20 @@ def test_a_job_goes_where_its_weights_are(cluster: Cluster, monkeypatch: pytest.
     assert {cluster.finish(job).device for job in jobs} == {"studio/cpu"}
     cluster.have("attic")
     assert cluster.finish(submit(cluster.store, cluster.settings)).device == "attic/cpu", "nobody has them"
+
+
+def test_a_long_queue_asks_for_devices_up_to_a_limit(cluster: Cluster) -> None:
+    cluster.dispatcher.ask_for_devices()
+    assert cluster.requested == [], "the settings say so"
+    ray = cluster.settings.ray.model_copy(update={"max_devices": 2})
+    cluster.dispatcher._setup.__dict__["settings"] = cluster.settings.model_copy(update={"ray": ray})
+    jobs = [submit(cluster.store, cluster.settings) for _ in range(3)]
+    cluster.dispatcher.ask_for_devices()
+    cluster.dispatcher.ask_for_devices()
+    for job in jobs:
+        cluster.store.cancel(job.id)
+    cluster.dispatcher.ask_for_devices()
+    assert cluster.requested == [2, 0]
 
 
 def test_a_lane_whose_worker_was_given_another_gpu_leaves_its_own_to_the_other(cluster: Cluster) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ray.cluster_utils import Cluster
 
 HOST = "127.0.0.1"
+STARTS = 3  # of a node, on a machine that is too busy for Ray
 SECONDS = 120.0  # that a busy machine may take for anything
 
 
@@ -38,7 +39,13 @@ class RayHouse:
 
     def add_node(self, name: str, **arguments: object) -> object:
         usual = {"num_cpus": 1, "node_ip_address": HOST, "object_store_memory": 80 * 2**20}
-        return self.cluster.add_node(labels={NAME_LABEL: name}, **usual | arguments)
+        for _ in range(STARTS):
+            try:
+                return self.cluster.add_node(labels={NAME_LABEL: name}, **usual | arguments)
+            except Exception as error:  # Ray raises nothing narrower for a node that took over 30 s
+                if "timed out during startup" not in str(error):
+                    raise
+        raise TimeoutError(name)
 
     def submit(self, prompt: str = "", **fields: object) -> Job:
         return submit(self.store, self.settings, prompt, **fields)

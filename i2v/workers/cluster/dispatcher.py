@@ -143,9 +143,13 @@ class Dispatcher:
         self._store.devices.replace([])
         try:
             while True:
-                self.update(find_places(nodes.read(rows()), self._setup.settings))
-                self._sweep()
-                self.ask_for_devices()
+                places = find_places(nodes.read(rows()), self._setup.settings)
+                try:
+                    self.update(places)
+                    self._sweep()
+                    self.ask_for_devices()
+                except I2VError as error:  # the database is away
+                    log.error("the queue cannot be seen to now: %s", error)
                 if self._changed.wait(LOOK_SECONDS) or self._is_late():
                     self._report()
         finally:
@@ -158,12 +162,12 @@ class Dispatcher:
         """Have a lane for each of the places, and none for others."""
         wanted = {place.key: place for place in places}
         for key in self._lanes.keys() - wanted.keys():
-            lane = self._lanes.pop(key)
+            lane = self._lanes[key]
+            if lane.device not in [other.device for other in self._lanes.values() if other is not lane]:
+                self._store.devices.remove(lane.device)
             log.warning("%s is gone", lane.device)
             lane.retire()
-            self._retired.append(lane)
-            if lane.device not in [other.device for other in self._lanes.values()]:
-                self._store.devices.remove(lane.device)
+            self._retired.append(self._lanes.pop(key))
             self._changed.set()
         for key in wanted.keys() - self._lanes.keys():
             lane = Lane(wanted[key], self._setup, self)
@@ -228,11 +232,6 @@ class Dispatcher:
             return
         self._swept_at = time.monotonic()
         held = {lane.job_id for lane in [*self._lanes.values(), *self._retired]}
-        try:
-            jobs = self._store.recover_orphans({job for job in held if job is not None}, ORPHAN_SECONDS)
-        except I2VError as error:
-            log.error("no job can be put back now: %s", error)
-            return
-        for job in jobs:
+        for job in self._store.recover_orphans({job for job in held if job is not None}, ORPHAN_SECONDS):
             log.error("job %s: it was running, but no worker is at it; it is %s now", job.id, job.status)
             clean_up(job, self._setup.settings.unpublished)

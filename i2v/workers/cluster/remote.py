@@ -20,7 +20,7 @@ from i2v.core.errors import Cancelled, InvalidRequest, Notice
 from i2v.core.results import Result
 from i2v.core.settings import WorkerSettings
 from i2v.jobs.model import JobLost
-from i2v.media.outputs import OutputFile, part_path, publish
+from i2v.media.outputs import OutputFile, part_path, prepare_output, publish
 from i2v.media.unpublished import FrameRecorder
 from i2v.media.video.failures import write_error
 from i2v.workers.cluster.node import Leaving
@@ -129,8 +129,9 @@ class RemoteMaker:
         self._is_fit = False
 
     def _publish(self, made: Made, path: Path, reports: Reports) -> None:
-        """Fetch the video and give it its name; raises `EncodeError` where it cannot be written."""
+        """Fetch the video and give it its name; raises as `prepare_output`, or `EncodeError`."""
         target = OutputFile(path)
+        prepare_output(target)  # its folder may be gone, or the disk full by now
         part = part_path(target)
         try:
             with part.open("xb") as file:

@@ -45,3 +45,12 @@ def test_all_are_listed_with_memory_and_job() -> None:
     assert "cuda:0 · NVIDIA H100, 80.0 GB of memory · " in markup
     assert "<img" not in markup
     assert "cuda:1 · NVIDIA H100, 80.0 GB of memory · free" in markup
+
+
+def test_a_machine_of_a_cluster_says_which_weights_it_has_and_that_it_leaves() -> None:
+    studio = DeviceState("studio/cuda:0", 1, CARD, "ready", models=("i2vgen-xl", "svd"))
+    leaving = DeviceState("attic/cpu", 1, CPU, "leaving", models=())
+    markup = device_panels.facts([studio, leaving], {}, "en")
+    assert "studio/cuda:0 · NVIDIA H100, 80.0 GB of memory · free · weights: i2vgen-xl, svd" in markup
+    assert "<li>attic/cpu · leaving the cluster</li>" in markup
+    assert "权重：i2vgen-xl, svd" in device_panels.facts([studio], {}, "zh-CN")

@@ -61,7 +61,7 @@ def test_an_alert_says_how_bad_it_is_and_what_it_means() -> None:
         assert set(rule["annotations"]) == {"summary", "description"}, rule  # type: ignore[call-overload]
 
 
-# The fields of KubeRay's ray.io/v1 that are used, by its API reference; there is no schema to hold it to here.
+# The fields of KubeRay's ray.io/v1 that are used, by its API reference; there is no schema here.
 CLUSTER = {"rayVersion", "enableInTreeAutoscaling", "autoscalerOptions", "headGroupSpec", "workerGroupSpecs"}
 GROUP = {"groupName", "replicas", "minReplicas", "maxReplicas", "rayStartParams", "template"}
 

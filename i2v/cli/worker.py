@@ -44,20 +44,35 @@ def run(arguments: argparse.Namespace) -> int:
     from i2v.core.packages import refuse_old_packages
 
     refuse_old_packages()
+    from i2v.core.errors import I2VError
     from i2v.core.settings import ROOT, load_settings
-    from i2v.workers.cluster.member import Membership, check_address, joined, own_environment
+    from i2v.workers.cluster.member import (
+        Membership,
+        check_address,
+        joined,
+        own_environment,
+        wait_until_reached,
+    )
 
     load_settings(arguments.config, os.environ)  # what is wrong there is said here, and not by each actor
     check_address(arguments.address)
     membership = Membership(arguments.address, arguments.name, arguments.host, arguments.gpus)
-    with joined(membership, own_environment(arguments.config), ROOT / "logs" / "ray.log") as member:
-        member.wait_until_joined(JOIN_SECONDS)
-        print(f"This machine has joined {arguments.address}. Ctrl-C or SIGTERM: leave in order", flush=True)
+    environ, log, is_back = own_environment(arguments.config), ROOT / "logs" / "ray.log", False
+    while True:
         try:
-            member.wait()
-        except KeyboardInterrupt:
-            print("Leaving: running jobs end first, or are given back", flush=True)
-            member.leave(arguments.grace)
-            return 0
-    print("Ray has ended here; is the server still there?", flush=True)
-    return 1
+            with joined(membership, environ, log) as member:
+                member.wait_until_joined(JOIN_SECONDS)
+                print(f"This machine has joined {arguments.address}. Ctrl-C: leave in order", flush=True)
+                is_back = True
+                try:
+                    member.wait()
+                except KeyboardInterrupt:
+                    print("Leaving: running jobs end first, or are given back", flush=True)
+                    member.leave(arguments.grace)
+                    return 0
+            print("Ray has ended here: this machine joins again when the server is back", flush=True)
+        except I2VError as error:
+            if not is_back:  # the first time: a person is there
+                raise
+            print(error.message, flush=True)
+        wait_until_reached(arguments.address)

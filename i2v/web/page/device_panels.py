@@ -61,7 +61,7 @@ def _name(state: DeviceState, states: Sequence[DeviceState], language: Language)
 
 def _activity(state: DeviceState, language: Language) -> str:
     words = text(f"device.{state.activity}", language)
-    if state.problem is None or state.activity == "starting":
+    if state.problem is None or state.activity in ("starting", "leaving"):
         return words
     problem = translate(state.problem.to_dict(), language)
     return text("device.problem", language, state=words, problem=problem)

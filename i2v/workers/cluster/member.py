@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,6 +25,7 @@ from i2v.workers.cluster.node import FOLDER_VARIABLE, environment, has_actors, j
 
 CONNECT_SECONDS = 5.0
 TICK_SECONDS = 0.2
+AGAIN_SECONDS = 5.0  # between two tries to join a server that has gone
 GIVE_BACK_SECONDS = 15.0  # for jobs that are given back
 END_SECONDS = 15.0  # for Ray to end
 JOINED = "Ray runtime started"  # what it prints then
@@ -58,6 +59,14 @@ def reach(address: str) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise I2VError("cluster.unreachable", address=address, reason=reason) from error
+
+
+def wait_until_reached(address: str) -> None:
+    """Return when something answers there, some seconds later at the earliest."""
+    while True:
+        time.sleep(AGAIN_SECONDS)
+        with suppress(I2VError):
+            return reach(address)
 
 
 class Member:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import psutil
 
@@ -22,9 +22,11 @@ from tests.rehearsal import ENGINES, stage, submit
 if TYPE_CHECKING:
     from ray.cluster_utils import Cluster
 
+T = TypeVar("T")
+
 HOST = "127.0.0.1"
-STARTS = 3  # of a node, on a machine that is too busy for Ray
-SECONDS = 120.0  # that a busy machine may take for anything
+STARTS = 4  # of a node, on a machine that is too busy for Ray
+SECONDS = 180.0  # that a busy machine may take for anything
 
 
 class RayHouse:
@@ -39,13 +41,7 @@ class RayHouse:
 
     def add_node(self, name: str, **arguments: object) -> object:
         usual = {"num_cpus": 1, "node_ip_address": HOST, "object_store_memory": 80 * 2**20}
-        for _ in range(STARTS):
-            try:
-                return self.cluster.add_node(labels={NAME_LABEL: name}, **usual | arguments)
-            except Exception as error:  # Ray raises nothing narrower for a node that took over 30 s
-                if "timed out during startup" not in str(error):
-                    raise
-        raise TimeoutError(name)
+        return _started(lambda: self.cluster.add_node(labels={NAME_LABEL: name}, **usual | arguments))
 
     def submit(self, prompt: str = "", **fields: object) -> Job:
         return submit(self.store, self.settings, prompt, **fields)
@@ -60,6 +56,16 @@ class RayHouse:
     def videos(self) -> list[str]:
         folder = self.settings.output.directory
         return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def _started(start: Callable[[], T]) -> T:
+    for _ in range(STARTS):
+        try:
+            return start()
+        except Exception as error:  # Ray raises nothing narrower for a node that took over 30 s
+            if "timed out during startup" not in str(error):
+                raise
+    raise TimeoutError("no node could be started")
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
@@ -89,7 +95,8 @@ def open_ray_cluster(folder: Path, nodes: int, **flags: object) -> Iterator[RayH
     from ray.cluster_utils import Cluster
 
     head = {"num_cpus": 0, "node_ip_address": HOST, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args={**head, "object_store_memory": 80 * 2**20})
+    head |= {"object_store_memory": 80 * 2**20}
+    cluster = _started(lambda: Cluster(initialize_head=True, head_node_args=head))
     try:
         given = {"worker__executor": "ray", "worker__devices": "cpu", "ray__address": cluster.address}
         house = RayHouse(folder, cluster, stage(folder, **given | flags))

@@ -5,6 +5,7 @@ What an actor and the dispatcher do is tested without Ray in `tests/workers/clus
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from i2v.workers.cluster.node import FOLDER_VARIABLE, leave
 from i2v.workers.executors import ray as ray_module
 from i2v.workers.executors.ray import RayExecutor
 from tests.ray_cluster import RayHouse, find_actors, open_ray_house, wait_until
-from tests.rehearsal import ENGINES, stage, submit
+from tests.rehearsal import ENGINES, find_workers, stage, submit
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
@@ -71,9 +72,8 @@ def test_a_killed_actor_gives_its_job_back_at_once(house: RayHouse) -> None:
 def test_the_connection_may_die_and_the_service_goes_on(house: RayHouse) -> None:
     job = house.submit("step: sleep 0.3")
     house.wait(job, lambda found: found.status == "running")
-    for child in psutil.Process().children():
-        if "spawn_main" in " ".join(child.cmdline()):
-            child.kill()
+    for process in find_workers(os.getpid()):
+        process.kill()
     ended = house.finish(job)
     assert [attempt.ending for attempt in ended.history] == ["released", "succeeded"]
 
@@ -110,7 +110,7 @@ def test_the_service_starts_a_ray_of_its_own_and_ends_it(
         wait_until(lambda: store.get(job.id).finished_at is not None)
         assert store.get(job.id).status == "succeeded"
         listening = {
-            connection.laddr.ip
+            connection.laddr.ip.removeprefix("::ffff:")
             for process in psutil.Process().children(recursive=True)
             for connection in process.net_connections("inet")
             if connection.status == psutil.CONN_LISTEN

@@ -206,6 +206,10 @@ class Dispatcher:
             lane.is_starting = is_needed(lane.device, takers, self._store.queue.claimable)
             return lane.is_starting
 
+    def has_others(self, lane: Lane) -> bool:
+        others = [other for other in self._lanes.values() if other is not lane]
+        return any(not (other.is_set_aside or other.is_leaving or other.info is None) for other in others)
+
     def introduced(self, lane: Lane, introduction: Introduction) -> None:
         with self._turns:  # Ray has given it another GPU than before: the lane that had that one has its now
             for other in self._lanes.values():

@@ -68,6 +68,10 @@ class Crew(Protocol):
         """Tell whether there is a job for it that no other one takes, which has an actor and no job."""
         ...
 
+    def has_others(self, lane: Lane) -> bool:
+        """Tell whether others take jobs."""
+        ...
+
     def introduced(self, lane: Lane, introduction: Introduction) -> None:
         """Its actor has said who it is."""
         ...
@@ -147,8 +151,8 @@ class Lane:
             try:
                 if not self._should_start():
                     continue
-                if not self._run_actor():
-                    self._failed_starts += 1
+                self._run_actor()
+                if self._failed_starts:
                     back_off = min(LAST_BACK_OFF, FIRST_BACK_OFF * 2**self._failed_starts)
             except I2VError as error:  # the database is away
                 self._note_problem(error)
@@ -163,7 +167,7 @@ class Lane:
                 self._crew.changed()
             if self._failed_starts >= FAILED_STARTS:
                 self._set_aside()
-                back_off = SET_ASIDE_SECONDS
+                back_off = SET_ASIDE_SECONDS if self._crew.has_others(self) else LAST_BACK_OFF
         log.info("%s: no more jobs there", self.device)
 
     def _is_over(self, seconds: float) -> bool:
@@ -181,8 +185,8 @@ class Lane:
         self.is_starting = self.info is None or self.is_set_aside or self._crew.take_turn(self)
         return self.is_starting
 
-    def _run_actor(self) -> bool:
-        """Start an actor, give it jobs to its end, and see to what it leaves; tell whether it worked."""
+    def _run_actor(self) -> None:
+        """Start an actor, give it jobs to its end, and see to what it leaves."""
         setup = self._setup
         owner = f"{setup.owner}-{secrets.token_hex(4)}"
         ended_well = False
@@ -207,7 +211,6 @@ class Lane:
             finally:
                 if actor is not None:
                     actor.end()
-        return ended_well or not self._failed_starts
 
     def _meet(self, actor: StartedHandle) -> DeviceInfo:
         """Return the device that the actor has; raise where it cannot work for us."""
@@ -219,7 +222,8 @@ class Lane:
             raise error
         self._crew.introduced(self, introduction)
         device = introduction.device
-        self._setup.store.devices.measured(device.id, device.free_memory)
+        if not self._retired.is_set():
+            self._setup.store.devices.measured(device.id, device.free_memory)
         self._note_models(introduction.models)
         self._failed_starts, self.is_set_aside, self._problem = 0, False, None
         self.info = device
@@ -254,7 +258,8 @@ class Lane:
     def _note_models(self, models: tuple[str, ...]) -> None:
         """Let the queue know whose weights are here; none where it takes no jobs."""
         self.models = models
-        self._setup.store.devices.have_models(self.device, models)
+        if not self._retired.is_set():  # else its device is forgotten
+            self._setup.store.devices.have_models(self.device, models)
 
     def _note_job(self, beat: Beat) -> None:
         if beat.job_id != self.job_id:
@@ -284,7 +289,7 @@ class Lane:
             self.is_set_aside = True
             self._note_models(())  # no job has to wait for it
             message = self._problem.message if self._problem else "its worker did not start"
-            log.error("%s is set aside (tried every %.0f s): %s", self.device, SET_ASIDE_SECONDS, message)
+            log.error("%s is set aside and tried again later: %s", self.device, message)
             self._crew.changed()
 
     def _note_problem(self, problem: I2VError) -> None:

@@ -13,10 +13,12 @@ WORKDIR /app
 ARG TORCH=cpu
 ARG PIP_INDEX_URL
 ARG I2V_TORCH_INDEX
+# EXTRAS=ray: for docs/scaling.md
+ARG EXTRAS
 COPY pyproject.toml constraints.txt ./
 COPY scripts/setup.sh scripts/
 RUN --mount=type=cache,target=/root/.cache/pip \
-    mkdir i2v && touch i2v/__init__.py README.md LICENSE && I2V_TORCH="$TORCH" bash scripts/setup.sh
+    mkdir i2v && touch i2v/__init__.py README.md LICENSE && I2V_TORCH="$TORCH" bash scripts/setup.sh $EXTRAS
 
 COPY . .
 RUN .venv/bin/python -m compileall -q i2v \

@@ -1,11 +1,13 @@
 """How many more jobs a service finishes with more workers: a test engine that sleeps, on shares of the CPU.
 
     python -m benchmarks.scaling --json scaling.json
+    python -m benchmarks.scaling --ray       the same with each worker on a node of a Ray cluster at 127.0.0.1
 
 The engine does nothing but wait, as a CPU does while a GPU computes. What is measured is the rest: claims,
 progress, encoding, publishing and the database of one service with 1, 2 and 4 workers. All jobs are queued
 while the queue is paused, and all workers have loaded the engine; the clock runs from the moment the queue
-goes on to the end of the last job. `linear` is a worker's throughput beside that of the only one, 1 at best.
+goes on to the end of the last job. `overhead_seconds` is what a job takes besides its sleep; `linear` is a
+worker's throughput beside that of the only one, 1 at best.
 It says nothing of how GPUs share a machine's memory, bus and disk.
 """
 
@@ -33,7 +35,21 @@ def measure(folder: Path, workers: int, jobs: int, seconds: float) -> float:
     """Return the jobs a second of so many workers, each of which runs so many jobs of so many seconds."""
     settings = stage(folder, worker__devices="cpu", worker__per_device=workers, service__max_queued=10_000)
     store = JobStore(settings.database, settings.service.max_queued)
-    service = Service(settings, store, ProcessExecutor(settings, store, ENGINES, folder / "logs"), ENGINES)
+    executor = ProcessExecutor(settings, store, ENGINES, folder / "logs")
+    return measure_service(folder, Service(settings, store, executor, ENGINES), workers, jobs, seconds)
+
+
+def measure_ray(folder: Path, workers: int, jobs: int, seconds: float) -> float:
+    """Return the same with workers on nodes of a Ray cluster."""
+    from tests.ray_cluster import open_ray_cluster
+
+    with open_ray_cluster(folder, workers, service__max_queued=10_000) as house:
+        service = Service(house.settings, house.store, house.executor, ENGINES)
+        return measure_service(folder, service, workers, jobs, seconds)
+
+
+def measure_service(folder: Path, service: Service, workers: int, jobs: int, seconds: float) -> float:
+    """Start the service, measure it, and stop it."""
     service.start()
     try:
         go = folder / "go"
@@ -65,7 +81,12 @@ def _wait(done: Callable[[], bool]) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def run(workers: Sequence[int], jobs: int, seconds: float, repeats: int) -> dict[str, object]:
+Measure = Callable[[Path, int, int, float], float]
+
+
+def run(
+    workers: Sequence[int], jobs: int, seconds: float, repeats: int, measure: Measure = measure
+) -> dict[str, object]:
     """Measure each number of workers in turn, `repeats` times; others are held to the first number."""
     rates: dict[int, list[float]] = {count: [] for count in workers}
     load = os.getloadavg()[0]
@@ -81,6 +102,7 @@ def run(workers: Sequence[int], jobs: int, seconds: float, repeats: int) -> dict
         "cores": len(os.sched_getaffinity(0)),
         "load_before": load,
         "rates": rates,
+        "overhead_seconds": {count: count / median(found) - seconds for count, found in rates.items()},
         "linear": {count: median(found) / count / alone for count, found in rates.items()},
     }
 
@@ -94,8 +116,10 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=8, help="of each worker")
     parser.add_argument("--seconds", type=float, default=8.0, help="that a job sleeps")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--ray", action="store_true", help="by Ray")
     asked = parser.parse_args()
-    figures = run(asked.workers, asked.jobs, asked.seconds, asked.repeats)
+    how = measure_ray if asked.ray else measure
+    figures = run(asked.workers, asked.jobs, asked.seconds, asked.repeats, how)
     print(json.dumps(figures, indent=2))
     if asked.json:
         asked.json.write_text(json.dumps(figures, indent=2) + "\n")

@@ -27,6 +27,7 @@ from i2v.host.network import addresses, is_loopback, listen
 from i2v.host.service_lock import hold
 from i2v.host.token_file import read_given, read_or_make
 from i2v.jobs.store import JobStore
+from i2v.service.executor import Executor
 from i2v.service.service import Service
 from i2v.web.api.metrics import metrics_port
 from i2v.web.app import create_app
@@ -34,6 +35,7 @@ from i2v.web.guard.connections import Connections, limited
 from i2v.web.guard.listener import ACCEPTS, Listener
 from i2v.web.page.gradio_import import without_stubs
 from i2v.workers.executors.process import ProcessExecutor
+from i2v.workers.executors.ray import RayExecutor
 
 GRACE_SECONDS = 10  # for answers that are under way when the server ends
 
@@ -63,13 +65,20 @@ def serve(
             data_folder.restrict(data_dir)
             settings = _with_token(settings, listener)
             store = JobStore(settings.database, settings.service.max_queued)
-            service = Service(settings, store, ProcessExecutor(settings, store, engines, logs), engines)
+            executor = _executor(settings, store, engines, logs)
+            service = Service(settings, store, executor, engines)
             try:
                 service.start()
                 with _metrics(service, settings):
                     _answer(service, settings, listener, log)
             finally:
                 service.stop()
+
+
+def _executor(settings: Settings, store: JobStore, engines: Mapping[str, EngineSpec], logs: Path) -> Executor:
+    if settings.worker.executor == "ray":
+        return RayExecutor(settings, store, engines, logs)
+    return ProcessExecutor(settings, store, engines, logs)
 
 
 def _with_token(settings: Settings, listener: socket.socket) -> Settings:

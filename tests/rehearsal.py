@@ -299,5 +299,6 @@ def submit(
             fingerprint=job_id,
             place=place,
             request_id=current_request_id() or None,
+            wanted_device=request.device,
         )
     )

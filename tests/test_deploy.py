@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from i2v.core.settings import ROOT
+from i2v.cli.main import build_parser
+from i2v.core.settings import ROOT, load_settings
 
 DEPLOY = ROOT / "deploy"
 RULES = DEPLOY / "prometheus" / "i2v.rules.yaml"
@@ -58,6 +59,33 @@ def test_an_alert_says_how_bad_it_is_and_what_it_means() -> None:
     for rule in rules():
         assert rule["labels"]["severity"] in ("warning", "critical"), rule  # type: ignore[index]
         assert set(rule["annotations"]) == {"summary", "description"}, rule  # type: ignore[call-overload]
+
+
+# The fields of KubeRay's ray.io/v1 that are used, by its API reference; there is no schema here.
+CLUSTER = {"rayVersion", "enableInTreeAutoscaling", "autoscalerOptions", "headGroupSpec", "workerGroupSpecs"}
+GROUP = {"groupName", "replicas", "minReplicas", "maxReplicas", "rayStartParams", "template"}
+
+
+def test_machines_of_a_cluster_are_started_with_settings_and_flags_that_there_are() -> None:
+    composed = yaml.safe_load((DEPLOY / "compose.ray.yaml").read_text("utf-8"))
+    cluster = yaml.safe_load((DEPLOY / "ray-cluster.yaml").read_text("utf-8"))
+    spec = cluster["spec"]
+    assert (cluster["apiVersion"], cluster["kind"]) == ("ray.io/v1", "RayCluster")
+    assert set(spec) == CLUSTER
+    groups = [spec["headGroupSpec"], *spec["workerGroupSpecs"]]
+    assert all(set(group) <= GROUP for group in groups)
+    pinned = re.search("^ray==(.*)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    assert pinned is not None
+    assert spec["rayVersion"] == pinned[1]
+    containers = [each for group in groups for each in group["template"]["spec"]["containers"]]
+    given = [{each["name"]: each.get("value", "") for each in container["env"]} for container in containers]
+    given[0]["I2V_RAY__ADDRESS"] = given[0]["I2V_RAY__ADDRESS"].replace("$(POD_IP)", "10.0.0.7")
+    given += [service.get("environment", {}) for service in composed["services"].values()]
+    executors = [load_settings(environ=environ).worker.executor for environ in given]
+    assert executors == ["ray", "process", "ray", "process", "process"], "workers are told what to do"
+    for service in composed["services"].values():
+        assert service["command"][0] == "i2v"
+        build_parser().parse_args(service["command"][1:])
 
 
 @pytest.mark.slow

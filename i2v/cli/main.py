@@ -29,6 +29,7 @@ from i2v.cli import (
     plan,
     restore,
     serve,
+    worker,
 )
 from i2v.cli.engine_help import flag
 from i2v.cli.failures import failure_sentence
@@ -40,8 +41,8 @@ from i2v.core.schema import GenerationRequest
 from i2v.core.signals import stopping
 
 COMMANDS = (
-    generate, batch, enhance, finish, serve, jobs, mcp, plan, info, models, doctor, bench, backup, restore,
-    export, import_jobs, completion,
+    generate, batch, enhance, finish, serve, worker, jobs, mcp, plan, info, models, doctor, bench, backup,
+    restore, export, import_jobs, completion,
 )  # fmt: skip
 
 

@@ -120,11 +120,14 @@ Seed = Annotated[
 ]
 
 
+_DEVICE = r"([A-Za-z0-9][A-Za-z0-9._-]{0,69}/)?(cpu|cuda:[0-9]{1,2})"  # with the machine's name in a cluster
+
+
 def _named_device(name: object) -> object:
     """Return `None` for any device; raise `ValueError` for what is the id of none."""
     if name in (None, "", "auto"):
         return None
-    if not isinstance(name, str) or not re.fullmatch(r"cpu|cuda:[0-9]{1,2}", name):
+    if not isinstance(name, str) or not re.fullmatch(_DEVICE, name):
         raise ValueError("auto, cpu, or a GPU such as cuda:0")
     return name
 
@@ -465,6 +468,7 @@ class DeviceInfo:
     process holds already counts as free. `None`: not measured. `id` tells the devices of a machine apart
     ("cuda:1", "cpu"); "" where nobody asks. `share` is how many workers use the device: each leaves the
     others their part of its memory, and computes with `threads` CPU threads, 0 for as many as torch finds.
+    `models` are the engines whose weights can be had there; `None`: those that are on this machine.
     """
 
     type: Literal["cpu", "cuda"]
@@ -475,6 +479,7 @@ class DeviceInfo:
     id: str = ""
     share: int = 1
     threads: int = 0
+    models: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

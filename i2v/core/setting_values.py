@@ -224,6 +224,24 @@ def listening_host(value: object) -> str:
     return f"{name}{percent}{zone}"
 
 
+def machine(value: object) -> str:
+    """Check one address or name of this machine, at which others reach it: not all of them at once."""
+    name = _name(text(value).strip())
+    if name is None or name in ("0.0.0.0", "::"):
+        raise ValueError("127.0.0.1 for this machine alone, or the machine's address in a private network")
+    return name
+
+
+def address(value: object) -> str:
+    """Check a host with its port, or ""."""
+    given = text(value).strip()
+    name, _, port = given.rpartition(":")
+    bare = name.removeprefix("[").removesuffix("]")
+    if given and (_name(bare) is None or not re.fullmatch(r"[0-9]{1,5}", port)):
+        raise ValueError("HOST:PORT such as 192.168.1.10:6379, or empty")
+    return given
+
+
 def host(given: str) -> str:
     """Return the name or address as browsers send it as their host, but for the port."""
     name = _name(given)

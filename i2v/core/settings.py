@@ -36,8 +36,10 @@ from i2v.core.webhook import Endpoint, check_endpoints, read_endpoints, read_sec
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT_PREFIX = "I2V_"
-# Read by scripts/setup.sh, or by `find_user_file` below; not settings of the application.
-_OTHER_VARIABLES = frozenset({"I2V_CONFIG", "I2V_PYTHON", "I2V_TORCH", "I2V_TORCH_INDEX", "I2V_WHEELS"})
+# Read by scripts/setup.sh, `find_user_file` below or `workers.cluster.node`; not settings of the application.
+_OTHER_VARIABLES = frozenset(
+    {"I2V_CONFIG", "I2V_NODE_FOLDER", "I2V_PYTHON", "I2V_TORCH", "I2V_TORCH_INDEX", "I2V_WHEELS"}
+)
 
 _SHORT = {"I2V_DATA_DIR": "service.data_dir"}
 # huggingface_hub's own variables, for those who have set them already; ours win.
@@ -129,6 +131,14 @@ class WorkerSettings(_Section):
     creep_megabytes: Annotated[float, Within(1, 1e6)]
     devices: Annotated[Literal["auto", "cpu"] | tuple[int, ...], BeforeValidator(kinds.devices)]
     per_device: Annotated[int, Within(1, 64)]
+    executor: Literal["process", "ray"]
+
+
+class RaySettings(_Section):
+    address: Annotated[str, BeforeValidator(kinds.address)]
+    head_host: Annotated[str, BeforeValidator(kinds.machine)]
+    head_port: Annotated[int, Within(1, 65535)]
+    max_devices: Annotated[int, Within(0, 10_000)]
 
 
 class ServerSettings(_Section):
@@ -176,6 +186,7 @@ class Settings(_Section):
     service: ServiceSettings
     storage: StorageSettings
     worker: WorkerSettings
+    ray: RaySettings
     server: ServerSettings
     security: SecuritySettings
     webhooks: WebhookSettings

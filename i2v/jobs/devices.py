@@ -1,4 +1,5 @@
-"""The devices that jobs can be run on, as far as claims ask for them: their ids, and what is free there.
+"""The devices that jobs can be run on, as far as claims ask for them: their ids, and what is free and which
+weights are there.
 
 Owns these statements. What a device is, and who works on it, is not known here.
 """
@@ -23,12 +24,28 @@ class Devices:
         """Forget all devices but these, of which nothing is known yet: for the start of a service."""
         with self._database.write() as db:
             db.execute("DELETE FROM devices")
+            db.execute("DELETE FROM device_models")
             db.executemany("INSERT INTO devices (id) VALUES (?)", [[each] for each in dict.fromkeys(ids)])
 
     def add(self, ids: Iterable[str]) -> None:
         """Let jobs wait for these devices too, before anything is known of them."""
         with self._database.write() as db:
             db.executemany("INSERT OR IGNORE INTO devices (id) VALUES (?)", [[each] for each in ids])
+
+    def remove(self, device: str) -> None:
+        """Let no job wait for this device any more: it is gone."""
+        with self._database.write() as db:
+            db.execute("DELETE FROM devices WHERE id = ?", [device])
+            db.execute("DELETE FROM device_models WHERE device = ?", [device])
+
+    def have_models(self, device: str, engines: Iterable[str]) -> None:
+        """Note whose weights a device's machine has: jobs of these engines go to such devices alone.
+
+        Without a note for any device, nobody looks at weights. With no engines it takes no such jobs.
+        """
+        with self._database.write() as db:
+            db.execute("DELETE FROM device_models WHERE device = ?", [device])
+            db.executemany("INSERT INTO device_models VALUES (?, ?)", [[device, each] for each in engines])
 
     def measured(self, device: str, free_bytes: int | None) -> None:
         """Note what a worker has found free; `None` where it cannot tell."""

@@ -156,6 +156,12 @@ MIGRATIONS = (
             "ALTER TABLE jobs ADD COLUMN device TEXT",  # that it runs on, or ran on last
             # Those of the service that runs, or ran last: free_bytes is NULL until a worker has measured it.
             "CREATE TABLE devices (id TEXT PRIMARY KEY, free_bytes INTEGER) STRICT",
+            # Whose weights are where, in a cluster; jobs do not ask about an engine that is nowhere in it.
+            """CREATE TABLE device_models (
+                device TEXT NOT NULL,
+                engine TEXT NOT NULL,
+                PRIMARY KEY (device, engine)
+            ) STRICT, WITHOUT ROWID""",
             *_OUTBOX,
             *_DELIVERIES,
             *_USERS,

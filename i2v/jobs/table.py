@@ -42,13 +42,20 @@ SELECT = """SELECT *, CASE status WHEN 'queued' THEN
         ) END AS queue_position
     FROM jobs"""
 # Which jobs a worker on `:device` may take (NULL: all): those that want it; and those that want none, or one
-# that is not there, if they fit there, or else nowhere. What is free is known where a worker has looked.
-CLAIMABLE = """status = 'queued' AND NOT (SELECT paused FROM queue) AND (:device IS NULL
+# that is not there, if they fit there, or else nowhere. What is free is known where a worker has looked. In a
+# cluster, a job goes where its engine's weights are, unless they are on no device that it fits.
+_ENGINE = "iif(json_valid(generation), json_extract(generation, '$.engine'), NULL)"
+CLAIMABLE = f"""status = 'queued' AND NOT (SELECT paused FROM queue) AND (:device IS NULL
     OR wanted_device = :device
     OR (wanted_device IS NULL OR wanted_device NOT IN (SELECT id FROM devices)) AND (needed_bytes IS NULL
         OR needed_bytes <= (SELECT free_bytes FROM devices WHERE id = :device)
         OR ifnull((SELECT free_bytes FROM devices WHERE id = :device)
-            >= (SELECT max(free_bytes) FROM devices), 1)))"""
+            >= (SELECT max(free_bytes) FROM devices), 1))
+        AND ((SELECT count(*) FROM device_models) = 0
+            OR EXISTS (SELECT 1 FROM device_models WHERE device = :device AND engine = {_ENGINE})
+            OR NOT EXISTS (SELECT 1 FROM device_models AS there JOIN devices ON devices.id = there.device
+                WHERE there.engine = {_ENGINE}
+                AND (needed_bytes IS NULL OR ifnull(needed_bytes <= devices.free_bytes, 1)))))"""
 _HELD = "id = :id AND status = 'running' AND owner = :owner AND attempt = :attempt"
 
 

@@ -26,7 +26,7 @@ def choose_engine(
     if name != "auto":
         return find_spec(name, engines)
     for spec in _by_rank(engines):
-        if (device.type == "cuda" or not spec.needs_cuda) and is_available(spec, models):
+        if (device.type == "cuda" or not spec.needs_cuda) and _is_available(spec, device, models):
             return spec
     raise ModelUnavailable("engine.none", allowed=", ".join(engines))
 
@@ -44,9 +44,13 @@ def explain_choice(device: DeviceInfo, models: ModelSettings, engines: Mapping[s
         return Notice("engine.auto_full", {"title": best.title, "path": path})
     if device.type == "cuda" or not best.needs_cuda:
         return Notice("engine.auto_no_weights", {"path": path})
-    if is_available(best, models):
+    if _is_available(best, device, models):
         return Notice("engine.auto_no_cuda", {})
     return Notice("engine.auto_neither", {"path": path})
+
+
+def _is_available(spec: EngineSpec, device: DeviceInfo, models: ModelSettings) -> bool:
+    return is_available(spec, models) if device.models is None else spec.name in device.models
 
 
 def best_engine(engines: Mapping[str, EngineSpec]) -> EngineSpec | None:

@@ -190,7 +190,7 @@ class Planner:
     def _lanes(self) -> list[str]:
         """Return the device of each worker that takes jobs, or of all where none does."""
         states = self._executor.devices()
-        working = [state.id for state in states if state.activity != "set_aside"]
+        working = [state.id for state in states if state.activity not in ("set_aside", "leaving")]
         return working or [state.id for state in states]
 
     def _forecast(self) -> Forecast:

@@ -550,6 +550,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "set aside after failed starts, tried again every few minutes",
         "多次启动失败，已暂停使用，每隔几分钟重试",
     ),
+    "device.leaving": ("leaving the cluster", "正在离开集群"),
+    "device.models": ("weights: {models}", "权重：{models}"),
     "queue.now": ("Running and waiting", "运行中和排队中"),
     "queue.counts": ("{running} running, {waiting} waiting", "{running} 个运行中，{waiting} 个排队中"),
     "queue.nothing": (

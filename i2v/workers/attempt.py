@@ -7,34 +7,25 @@ the attempt fails, nor what comes before and after it: that is `worker`'s.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Cancelled, EncodeError, I2VError, InvalidRequest, Notice
 from i2v.core.results import Result
-from i2v.core.schema import DeviceInfo, Generation
+from i2v.core.schema import Generation
 from i2v.core.settings import Settings
 from i2v.core.stages import Stage
-from i2v.engines.base import SteppedDown
-from i2v.engines.registry import find_spec
 from i2v.jobs.model import Claim, Job, JsonObject, Progress
 from i2v.jobs.store import JobStore
-from i2v.media.checkpoints import Checkpoints, count_segments
-from i2v.media.decoder import read_picture
-from i2v.media.image import Picture
+from i2v.media.checkpoints import count_segments
 from i2v.media.outputs import OutputFile, sweep_parts
 from i2v.media.unpublished import KEEP_DAYS, FrameRecorder, find_kept, kept_notice, remove_kept, sweep
-from i2v.memory.plan import measure_free
 from i2v.pipeline.delivery import publish_kept
-from i2v.pipeline.engines import EngineCache
-from i2v.pipeline.enhance import delivered, enhance_clip, source_of
-from i2v.pipeline.make import ClipEvent, Output, check_output, make_clip
-from i2v.pipeline.plan import ClipPlan, plan_again
-from i2v.pipeline.stages import Stopwatch
-from i2v.workers.cleanup import JOB_TAG, is_published, tag_of
-from i2v.workers.progress import Meter, ProgressLog, at_start
+from i2v.pipeline.make import check_output
+from i2v.workers.cleanup import is_published, tag_of
+from i2v.workers.maker import Maker, Order, Reports
+from i2v.workers.progress import ProgressLog, at_start
 
 _OF_AN_ATTEMPT = (
     "ladder.",
@@ -56,18 +47,14 @@ class Attempt:
         claim: Claim,
         settings: Settings,
         store: JobStore,
-        engines: Mapping[str, EngineSpec],
-        device: DeviceInfo,
-        cache: EngineCache,
+        maker: Maker,
         beat: Callable[[], None],
     ) -> None:
         """`beat` is called wherever something is said: the attempt is alive."""
         self._claim = claim
         self._settings = settings
         self._store = store
-        self._engines = engines
-        self._device = device
-        self._cache = cache
+        self._maker = maker
         self._beat = beat
         self._progress_log = ProgressLog()
         # what earlier attempts did with less memory, or left, does not concern this one
@@ -127,60 +114,32 @@ class Attempt:
 
     def _make(self, job: Job, generation: Generation) -> Result:
         self._say(at_start(Stage.LOAD))
-        if generation.source:
-            return self._enhance(job, generation)
-        meter, watch = Meter(generation), Stopwatch()
-        checkpoints = Checkpoints(self._settings.unpublished, job.id)
-        track = None if job.track is None else self._settings.inputs / job.track
-        tags = {JOB_TAG: tag_of(job)}
-        output = Output(OutputFile(Path(job.output)), self._recorder, checkpoints, tags, track)
-        check_output(output.target)
-        with watch.phase(Stage.PICTURE):
-            pictures = [_read_picture(self._settings.inputs / name) for name in job.pictures]
-        plan = self._plan(job, generation)
-        known = list(self._notices)
-
-        def show(event: ClipEvent) -> None:
-            if isinstance(event, SteppedDown):
-                self._note(event.notices)
-            self._say(meter.read(event))
-
-        with self._recorder, checkpoints:
-            result = make_clip(plan, pictures, output, self._cache, self._settings, show, watch)
-        return replace(result, notices=(*known, *result.notices))
-
-    def _enhance(self, job: Job, generation: Generation) -> Result:
-        """Make the video of the clip that the service has kept for the job; no engine is needed."""
-        source = source_of(self._settings.inputs / job.inputs[-1])
-        target = OutputFile(Path(job.output))
-        check_output(target, with_sound=source.video.sound is not None)
-        meter = Meter(delivered(generation, source.video))
-        result = enhance_clip(
-            source, generation, target, {JOB_TAG: tag_of(job)}, lambda event: self._say(meter.read(event))
+        check_output(OutputFile(Path(job.output)))
+        order = Order(
+            job.id,
+            tag_of(job),
+            job.request,
+            generation,
+            job.plan,
+            job.deaths,
+            job.wanted_device,
+            tuple(self._settings.inputs / name for name in job.inputs),
+            Path(job.output),
         )
-        return replace(result, notices=(*self._notices, *result.notices))
-
-    def _plan(self, job: Job, generation: Generation) -> ClipPlan:
-        """Return the plan that was made at submission, or another one where that does not hold any more."""
-        spec = find_spec(generation.engine, self._engines)
-        free, options = measure_free(self._device), self._settings.engine
-        if job.wanted_device not in (None, self._device.id):
-            gone = Notice("plan.device_gone", {"wanted": job.wanted_device, "device": self._device.id})
-            self._note((gone,))
-        plan = plan_again(job.request, spec, generation, job.plan, free, options, job.deaths)
-        self._note(plan.notices)
-        return replace(plan, notices=())  # the job has them
+        known = list(self._notices)
+        result = self._maker.make(order, self._recorder, Reports(self._note, self._say))
+        return replace(result, notices=(*known, *result.notices))
 
     def _note(self, notices: tuple[Notice, ...]) -> None:
         """Have `notices` stand in the job from what is said next."""
         self._notices += notices
         self._has_new_notices = True
 
-    def _say(self, progress: Progress) -> None:
-        """Tell how far the job is; raise `Cancelled` or `JobLost` if it is to end."""
+    def _say(self, progress: Progress | None) -> None:
+        """Tell how far the job is, if that is known; raise `Cancelled` or `JobLost` if it is to end."""
         job = self._claim.job
         self._beat()
-        if line := self._progress_log.line(progress):
+        if progress is not None and (line := self._progress_log.line(progress)):
             log.info("job %s: %s", job.id, line)
         try:
             notices = self._notices if self._has_new_notices else None
@@ -198,15 +157,3 @@ def with_notice(failure: JsonObject, notice: Notice | None) -> JsonObject:
     if notice is None:
         return failure
     return {**failure, "message": f"{failure['message']} {notice.message}", "then": notice.to_dict()}
-
-
-def _read_picture(path: Path) -> Picture:
-    """Return the picture that the service has kept, decoded as it was at submission."""
-    try:
-        return read_picture(path)
-    except OSError as error:
-        raise InvalidRequest(
-            "job.picture_lost", path=str(path), reason=error.strerror or str(error)
-        ) from error
-    except InvalidRequest as error:  # it was right when it was kept
-        raise InvalidRequest("job.picture_lost", path=str(path), reason=error.message) from error

@@ -15,7 +15,7 @@ from i2v.core.schema import DeviceInfo
 from i2v.core.settings import Settings
 
 CPU = "cpu"
-Activity = Literal["starting", "ready", "busy", "set_aside"]
+Activity = Literal["starting", "ready", "busy", "set_aside", "leaving"]
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,10 @@ class DeviceState:
         number: which of the device's workers it is, from 1.
         info: `None` as long as no worker has looked at it.
         activity: "ready" has it take the next job, whether or not its process runs meanwhile; "set_aside": it
-            did not start several times in a row, and is tried again later.
+            did not start several times in a row, and is tried again later; "leaving": its machine ends.
         job_id: what it is at.
         problem: why it takes no job now.
+        models: the engines whose weights its machine has; `None` where it is this one.
     """
 
     id: str
@@ -76,6 +77,7 @@ class DeviceState:
     activity: Activity
     job_id: str | None = None
     problem: I2VError | None = None
+    models: tuple[str, ...] | None = None
 
 
 def cuda_id(index: int) -> str:

@@ -22,11 +22,8 @@ from i2v.core.settings import Settings
 from i2v.jobs.model import Claim, Job, JobLost
 from i2v.jobs.store import JobStore
 from i2v.media.unpublished import remove_kept
-from i2v.memory import allocator
-from i2v.memory.plan import measure_held
-from i2v.pipeline.engines import EngineCache
 from i2v.workers.attempt import Attempt, with_notice
-from i2v.workers.leaks import LeakDetector
+from i2v.workers.maker import GivenBack, LocalMaker, Maker, WorkerLost
 
 POLL_SECONDS = 0.1
 RETRY_SECONDS = 1.0  # between two requests to a database that cannot be used
@@ -55,16 +52,16 @@ class Worker:
         device: DeviceInfo,
         owner: str,
         send: Callable[[Beat], None] = lambda beat: None,
+        maker: Maker | None = None,
     ) -> None:
+        """`maker`: who makes the clips, where that is not this process."""
         self._settings = settings
         self._store = store
-        self._engines = engines
         self._device = device
         self._owner = owner
         self._send = send
-        self._cache = EngineCache(settings.models)
-        self._leaks = LeakDetector(round(settings.worker.creep_megabytes * 1e6))
-        self._is_fit = True
+        self._maker = maker or LocalMaker(settings, engines, device)
+        self.is_fit = True  # another should take over if not
 
     def run(self) -> None:
         """Work until there was nothing to do for the settings' time, or until another should take over.
@@ -73,7 +70,7 @@ class Worker:
         where the memory that is held between jobs creeps.
         """
         idle_since = time.monotonic()
-        while self._is_fit:
+        while self.is_fit:
             if self.run_next():
                 idle_since = time.monotonic()
             elif time.monotonic() - idle_since > self._settings.worker.idle_seconds:
@@ -95,7 +92,7 @@ class Worker:
                 log.info("job %s: %s", claim.job.id, _ending(ended))
             except JobLost:
                 log.warning("job %s was given to somebody else; its work is dropped", claim.job.id)
-        self._sink()
+        self.is_fit &= self._maker.rest()
         self._send(Beat(None))
         return True
 
@@ -105,14 +102,12 @@ class Worker:
             claim,
             self._settings,
             store,
-            self._engines,
-            self._device,
-            self._cache,
+            self._maker,
             lambda: self._send(Beat(claim.job.id)),
         )
         try:
             result = attempt.result()
-        except JobLost:
+        except (JobLost, WorkerLost, GivenBack):
             raise
         except Cancelled:
             remove_kept(self._settings.unpublished, claim.job.id)
@@ -126,21 +121,12 @@ class Worker:
             log.exception("job %s", claim.job.id)
             cause = package_error(error) or I2VError("job.internal", kind=type(error).__name__)
             failure = cause.to_dict()
-            self._cache.drop()
-            self._is_fit = False
+            self._maker.drop()
+            self.is_fit = False
         else:
             return _insist(lambda: store.finish(claim, result))
         failure = with_notice(failure, attempt.frames_notice())
         return _insist(lambda: store.fail(claim, failure))
-
-    def _sink(self) -> None:
-        """Give back what the job has left, and see whether the worker should go on."""
-        allocator.release()
-        setup = self._cache.setup
-        if setup is not None and self._leaks.creeps(setup, measure_held(self._device)):
-            megabytes = self._leaks.risen / 1e6
-            log.warning("the worker holds %.0f MB more than after its first job: it ends", megabytes)
-            self._is_fit = False
 
 
 def _ending(job: Job) -> str:

@@ -100,3 +100,19 @@ def test_a_paused_queue_gives_no_device_anything(queue: Queue) -> None:
     queue.submit("any")
     queue.store.queue.pause(True)
     assert queue.claim("cuda:0") is None
+
+
+def test_a_job_goes_where_the_weights_of_its_engine_are(queue: Queue) -> None:
+    queue.store.devices.have_models("cuda:1", ["rehearsal"])
+    queue.store.devices.have_models("cuda:0", ["other"])
+    queue.submit("first")
+    assert queue.claim("cuda:0") is None
+    assert queue.claim("cuda:1") == "first"
+    queue.submit("large", gib=20)
+    assert queue.claim("cuda:1") is None
+    assert queue.claim("cuda:0") == "large", "it fits nowhere that has them, and its error says so"
+    queue.submit("asks", device="cuda:0")
+    assert queue.claim("cuda:0") == "asks"
+    queue.store.devices.remove("cuda:1")
+    queue.submit("last")
+    assert queue.claim("cuda:0") == "last", "nobody has them"

@@ -99,10 +99,12 @@ class DeviceBody(BaseModel):
     name: str | None
     memory_bytes: int | None
     state: Activity = Field(
-        description="ready: takes the next job; set_aside: did not start several times, is tried again later"
+        description="ready: takes the next job; set_aside: did not start several times, is tried again later;"
+        " leaving: its machine takes no more"
     )
     job_id: str | None = Field(description="what it is at")
     problem: str | None = Field(description="why it takes no job now")
+    models: list[str] | None = Field(description="whose weights its machine has; null: the server's own")
 
     @classmethod
     def of(cls, state: DeviceState) -> DeviceBody:
@@ -116,6 +118,7 @@ class DeviceBody(BaseModel):
             state=state.activity,
             job_id=state.job_id,
             problem=None if state.problem is None else state.problem.message,
+            models=None if state.models is None else list(state.models),
         )
 
 

@@ -46,6 +46,8 @@ def facts(states: Sequence[DeviceState], titles: Mapping[str, str], language: La
             gib = f"{state.info.total_memory / GIB:.1f}"
             name += f" · {text('system.device.value', language, name=state.info.name, gib=gib)}"
         doing = titles.get(state.job_id or "") or _activity(state, language)
+        if state.models:
+            doing += f" · {text('device.models', language, models=', '.join(state.models))}"
         rows.append(_row(name, doing))
     return f'<ul class="i2v-devices">{"".join(rows)}</ul>'
 
@@ -59,7 +61,7 @@ def _name(state: DeviceState, states: Sequence[DeviceState], language: Language)
 
 def _activity(state: DeviceState, language: Language) -> str:
     words = text(f"device.{state.activity}", language)
-    if state.problem is None or state.activity == "starting":
+    if state.problem is None or state.activity in ("starting", "leaving"):
         return words
     problem = translate(state.problem.to_dict(), language)
     return text("device.problem", language, state=words, problem=problem)

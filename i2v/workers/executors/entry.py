@@ -84,11 +84,6 @@ def work(
     slot: Slot,
 ) -> None:
     """Be the worker process of `slot`, from its start to its end; `channel` takes its messages."""
-    _die_with_parent()
-    os.setsid()  # out of reach of Ctrl-C, which is for the service; and ffmpeg is found by the session
-    _log_to(logs / slot.log_name)
-    signal.signal(signal.SIGTERM, _end)
-
     sending = threading.Lock()  # a thread of the worker's may log a line
 
     def send(message: Message) -> None:
@@ -98,7 +93,7 @@ def work(
         except OSError:  # the service is gone, on a system where that has not ended us already
             raise KeyboardInterrupt from None
 
-    logging.getLogger("i2v").addHandler(_LogForwarder(send))
+    begin_process(logs / slot.log_name, send)
     os.environ.update(environment(slot.device, os.environ))  # before torch is there
     allocator.configure()  # the same
     try:
@@ -119,6 +114,15 @@ def work(
         log.exception("the worker cannot work")
         send(Unable(found))
         sys.exit(1)
+
+
+def begin_process(log_file: Path, send: Callable[[LogLine], None]) -> None:
+    """Be a process of the service's: die with it, log to a file, unwind at SIGTERM, send it what i2v logs."""
+    _die_with_parent()
+    os.setsid()  # out of reach of Ctrl-C, which is for the service; and ffmpeg is found by the session
+    _log_to(log_file)
+    signal.signal(signal.SIGTERM, _end)
+    logging.getLogger("i2v").addHandler(_LogForwarder(send))
 
 
 def _look(slot: Slot, store: JobStore, send: Callable[[Message], None]) -> DeviceInfo:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from i2v.core.errors import InsufficientMemory
+from i2v.core.errors import I2VError, InsufficientMemory
 from i2v.core.schema import DeviceInfo
 from i2v.web.page import device_panels
 from i2v.workers.devices import DeviceState
@@ -45,3 +45,13 @@ def test_all_are_listed_with_memory_and_job() -> None:
     assert "cuda:0 · NVIDIA H100, 80.0 GB of memory · " in markup
     assert "<img" not in markup
     assert "cuda:1 · NVIDIA H100, 80.0 GB of memory · free" in markup
+
+
+def test_a_machine_of_a_cluster_says_which_weights_it_has_and_that_it_leaves() -> None:
+    studio = DeviceState("studio/cuda:0", 1, CARD, "ready", models=("i2vgen-xl", "svd"))
+    problem = I2VError("cluster.leaving", node="attic")
+    leaving = DeviceState("attic/cpu", 1, CPU, "leaving", problem=problem, models=())
+    markup = device_panels.facts([studio, leaving], {}, "en")
+    assert "studio/cuda:0 · NVIDIA H100, 80.0 GB of memory · free · weights: i2vgen-xl, svd" in markup
+    assert "<li>attic/cpu · leaving the cluster</li>" in markup
+    assert "权重：i2vgen-xl, svd" in device_panels.facts([studio], {}, "zh-CN")

@@ -1,0 +1,120 @@
+"""What the service and its actors say to each other: values that are pickled, by the same version of all.
+
+Nothing here opens anything: settings with tokens, keys or addresses of webhooks stay with the service.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+from i2v.core.errors import I2VError, Notice
+from i2v.core.results import Result
+from i2v.core.schema import DeviceInfo
+from i2v.core.settings import EngineSettings, OutputSettings, Settings, WorkerSettings
+from i2v.jobs.model import Progress
+
+PIECE_BYTES = 2**22  # of a file, at a time
+
+
+@dataclass(frozen=True)
+class Versions:
+    """What has to be the same on all machines: values are pickled between them."""
+
+    i2v: str
+    python: str
+    ray: str
+
+    @classmethod
+    def here(cls) -> Versions:
+        return cls(version("i2v"), platform.python_version(), version("ray"))
+
+
+def mismatch(ours: Versions, theirs: Versions, node: str) -> I2VError | None:
+    """Return why a machine cannot work for the service, `None` where it can.
+
+    Of Python the third number does not matter.
+    """
+    for name, here, there in (
+        ("i2v", ours.i2v, theirs.i2v),
+        ("Python", _minor(ours.python), _minor(theirs.python)),
+        ("Ray", ours.ray, theirs.ray),
+    ):
+        if here != there:
+            return I2VError("cluster.other_version", node=node, name=name, here=here, there=there)
+    return None
+
+
+def _minor(version: str) -> str:
+    return ".".join(version.split(".")[:2])
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The service's settings that its actors work by; where a machine keeps weights, its own settings say."""
+
+    engine: EngineSettings
+    output: OutputSettings
+    worker: WorkerSettings
+
+    @classmethod
+    def of(cls, settings: Settings) -> Shared:
+        return cls(settings.engine, settings.output, settings.worker)
+
+
+@dataclass(frozen=True)
+class Introduction:
+    """What an actor says of itself first. `models`: the engines whose weights its machine has."""
+
+    versions: Versions
+    device: DeviceInfo
+    models: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Said:
+    """On the way: how far the clip is, and notices that stand in the job from now on."""
+
+    progress: Progress | None = None
+    notices: tuple[Notice, ...] = ()
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """A file that an actor has ready: the clip's video, or its frames where only the end failed."""
+
+    kind: Literal["video", "frames"]
+    size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, kind: Literal["video", "frames"], path: Path) -> FileFacts:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return cls(kind, path.stat().st_size, digest)
+
+
+@dataclass(frozen=True)
+class Made:
+    """An actor's last word on a clip: the video is there and checked. `is_fit`: it can make another one."""
+
+    result: Result
+    video: FileFacts
+    is_fit: bool = True
+
+
+@dataclass(frozen=True)
+class NotMade:
+    """The other last word. `frames`: all were made; `notice`: what became of them otherwise."""
+
+    error: I2VError
+    frames: FileFacts | None = None
+    notice: Notice | None = None
+    is_fit: bool = True
+
+
+Message = Said | Made | NotMade

@@ -155,4 +155,4 @@ def test_memory_does_not_grow_with_length(generation: Generation, inputs: Inputs
         return most
 
     peak(2)
-    assert peak(20) < peak(2) + 3 * 96 * 64 * 3, "three frames; the story has 144 more"
+    assert peak(20) < peak(2) + 12 * 96 * 64 * 3, "twelve frames; the story has 144 more"

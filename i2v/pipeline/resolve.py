@@ -81,10 +81,13 @@ def resolve(
     if request.loop:
         options = options.looping()
     options, understood = options.completed(generation)
+    strength = options.denoising_strength if can.num_inference_steps else 1.0
     generation = replace(
         generation,
         options=options.model_dump(mode="json", exclude_none=True),
-        strength=options.denoising_strength if can.num_inference_steps else 1.0,
+        strength=strength,
+        # along a path each segment begins with frames of the photograph, and its colours change as that does
+        correct_drift=generation.correct_drift and strength == 1,
     )
     if generation.inputs and generation.strength < 1:
         raise InvalidRequest("request.path_with_pictures")

@@ -3,8 +3,8 @@
     python -m benchmarks.story_drift --segments 20 --json story_drift.json --sheet story_drift.png
 
 The demo model makes a story of each picture in which nothing should move, so that every frame can be held to
-the first one: along its camera path, which stands still, as it does by itself, and alone (camera_strength 1).
-Each with drift corrected and not. Figures are of the last frame of each segment.
+the first one: along its camera path, which stands still, as it does by itself, and alone (camera_strength 1),
+then with drift corrected and not. Figures are of the last frame of each segment.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from i2v.weights import EMBEDDED_FOLDER
 
 PROMPT = "the camera stays still"
 WAYS = {"path": {}, "alone": {"camera_strength": 1}}
+WAYS_CORRECTED = {"path": (False,), "alone": (False, True)}  # along a path, nothing is corrected
 SHOWN = (1, 5, 10, 15, 20)  # segments of which the sheet has the last frame
 
 Frames = NDArray[np.uint8]
@@ -126,7 +127,7 @@ def main() -> None:
     for way in WAYS:
         for path in options.photos:
             photo = Image.open(path).convert("RGB")
-            for corrected in (False, True):
+            for corrected in WAYS_CORRECTED[way]:
                 generation = generation_of(way, corrected, options.segments, photo.size)
                 first, *last = last_frames(engine, generation, photo)
                 readings += [
@@ -148,7 +149,7 @@ def main() -> None:
 def print_table(readings: list[Reading], segments: int) -> None:
     print("way    corrected  segment  colour  contrast  sharpness  structure   (medians)")
     for way in WAYS:
-        for corrected in (False, True):
+        for corrected in WAYS_CORRECTED[way]:
             for segment in sorted({1, (segments + 1) // 2, segments}):
                 key = (way, corrected, segment)
                 of = [each for each in readings if (each.way, each.corrected, each.segment) == key]

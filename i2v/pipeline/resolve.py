@@ -99,10 +99,13 @@ def resolve(
     if request.loop:
         options = options.looping()
     options, understood = options.completed(generation)
+    strength = options.denoising_strength if can.num_inference_steps else 1.0
     generation = replace(
         generation,
         options=options.model_dump(mode="json", exclude_none=True),
-        strength=options.denoising_strength if can.num_inference_steps else 1.0,
+        strength=strength,
+        # along a path each segment begins with frames of the photograph, and its colours change as that does
+        correct_drift=generation.correct_drift and strength == 1,
     )
     has_later = any(not isinstance(picture, MotionMask) for picture in generation.inputs)
     if has_later and generation.strength < 1:

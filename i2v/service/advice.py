@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
@@ -57,11 +57,19 @@ def advise(
     )
 
 
+def prompts_of(prompt: str, scenes: Iterable[str]) -> list[str]:
+    """Return the prompts that a clip is made by: those of its scenes, each once, where it has some."""
+    return list(dict.fromkeys(scenes)) or [prompt]
+
+
 def limits(generation: Generation, spec: EngineSpec) -> tuple[Notice, ...]:
     """Return what a job is told that asks for more than its engine does: by whatever way it came."""
     can = spec.capabilities
+    scenes = (scene.prompt for scene in generation.story)
+    prompts = prompts_of(generation.prompt, scenes) if can.prompt != "none" else []
+    said = [notice for prompt in prompts if prompt.strip() for notice in _on_motion(prompt, spec)]
     return (
-        *(_on_motion(generation.prompt, spec) if can.prompt != "none" and generation.prompt.strip() else ()),
+        *(notice for number, notice in enumerate(said) if notice not in said[:number]),
         *_on_guidance(generation.guidance_scale if can.guidance_scale else None, spec),
     )
 

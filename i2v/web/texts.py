@@ -176,7 +176,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "added.second_empty": ("by the file's name, else the same", "按文件名判断，否则相同"),
     "added.words": ("Trigger words of {name}: {words}", "{name} 的触发词：{words}"),
     "story.group": ("Longer, or a loop", "更长或循环的视频"),
-    "loop.label": ("Loop", "循环"),
+    "loop.label": ("Seamless loop", "无缝循环"),
     "loop.help": (
         "The video can be repeated without a jump. Not together with scenes.",
         "视频可以无缝重复播放。不能与场景同时使用。",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from i2v.core.engine_spec import EngineSpec
@@ -25,6 +26,7 @@ from i2v.media.video import probe, read_tags
 from i2v.service.service import Service
 from i2v.workers.executors.process import ProcessExecutor
 from tests import tiny_wan_loras
+from tests.clips import read_frames
 from tests.engines.subjects import write_weights
 from tests.house import endings
 from tests.rehearsal import find_workers, picture
@@ -128,6 +130,30 @@ def test_a_job_whose_worker_was_killed_is_made_by_the_next_one(stage: Stage) -> 
     assert job.status == "succeeded", job.error
     assert endings(job) == ["died", "succeeded"]
     assert probe(Path(job.output)).num_frames == 5
+
+
+def test_a_story_whose_worker_was_killed_goes_on_with_the_same_frames(stage: Stage) -> None:
+    """The kill comes in the third segment: the first two are not made again.
+
+    After a death the rest is made by the plan that takes least, whose frames differ by rounding.
+    """
+    prompts = {} if stage.spec is SVD else {"prompt": "pan left"}
+    asked = stage.asked(fps=8, num_inference_steps=20, story=[{"seconds": 1.5, **prompts}, {"seconds": 0.5}])
+    whole = wait(stage.service, stage.service.submit(asked, picture()), is_over)
+    assert whole.status == "succeeded", whole.error
+    job = stage.service.submit(asked, picture())
+    wait(stage.service, job, lambda found: found.step is not None and found.step > 2 * 20)
+    (worker,) = find_workers(os.getpid())
+    worker.kill()
+    job = wait(stage.service, job, is_over)
+    assert job.status == "succeeded", job.error
+    assert endings(job) == ["died", "succeeded"]
+    assert job.result is not None
+    assert "story.resumed" in [notice.code for notice in job.result.notices]
+    frames, expected = (read_frames(Path(each.output)).astype(int) for each in (job, whole))
+    assert np.abs(frames - expected).max() <= 4
+    assert probe(Path(job.output)).num_frames == 16
+    assert not any((stage.models.parent / "data" / "unpublished").iterdir())
 
 
 def test_keyframes_a_checkpoint_and_loras_stand_in_the_clip_with_their_hashes(stage: Stage) -> None:

@@ -73,4 +73,5 @@ def test_what_an_engine_cannot_do_with_scenes_is_refused() -> None:
 def test_a_story_of_camera_moves_follows_the_path_of_every_scene() -> None:
     made, _ = settle(EMBEDDED, story="2: the camera pans left\n2: the camera zooms in", fps=8)
     assert made.strength < 1
+    assert not made.correct_drift, "nothing drifts along a path"
     assert set(made.options) == {"camera_strength"}

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import Generation
+from i2v.core.schema import Generation, Scene
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.media.picture_facts import PictureFacts
-from i2v.service.advice import advise, limits
+from i2v.service.advice import advise, limits, prompts_of
 from scripts.train_embedded.motions import (
     CHINESE_PHRASES,
     HELD_OUT_PHRASES,
@@ -184,3 +184,12 @@ def test_a_job_is_told_what_its_engine_does_not_do() -> None:
     assert codes_for(I2VGEN_XL, prompt="a man walks, the camera pans and zooms", guidance_scale=9.0) == []
     assert codes_for(I2VGEN_XL, prompt="waves", guidance_scale=17.0) == ["advice.high_guidance"]
     assert codes_for(CONTRARY, guidance_scale=17.0) == []  # it reads neither
+
+
+def test_a_story_is_advised_on_by_the_prompts_of_its_scenes() -> None:
+    told = replace(GENERATION, prompt="a cat", story=(Scene(2, "the camera pans left"), Scene(2, "zoom in")))
+    assert [notice.code for notice in limits(told, EMBEDDED)] == []
+    other = replace(told, story=(*told.story, Scene(2, "a dog runs"), Scene(2, "a dog runs")))
+    assert [notice.code for notice in limits(other, EMBEDDED)] == ["advice.unknown_motion"]
+    assert prompts_of("a", ["b", "c", "b"]) == ["b", "c"]
+    assert prompts_of("a", []) == ["a"]

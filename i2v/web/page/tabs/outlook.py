@@ -6,7 +6,7 @@ Owns these widgets and what is asked for them; whether the form shows the contro
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
@@ -19,7 +19,7 @@ from i2v.core.schema import Language
 from i2v.jobs.model import JsonObject
 from i2v.media.picture_facts import PictureFacts
 from i2v.pipeline.choice import best_engine
-from i2v.service.advice import advise
+from i2v.service.advice import advise, prompts_of
 from i2v.service.service import PlanSummary
 from i2v.web.page import camera_panel, models_panels, panels, plan_panels
 from i2v.web.page.framing import Framing, on_picture
@@ -118,8 +118,11 @@ class Outlook:
             return said | {self.plan: line, self.advice: "", self._form.cut: ""}
         view.noticed = None
         guidance, fps = (cast("float", plan.options[name]) for name in ("guidance_scale", "fps"))
-        advice = advise(str(fields["prompt"]), facts or size, guidance, fps, spec)
-        listed = (*(() if header is None else header.notices), *advice)
+        listed = [] if header is None else list(header.notices)
+        scenes = cast("Sequence[Mapping[str, object]]", plan.options["story"])
+        for prompt in prompts_of(str(fields["prompt"]), (str(scene["prompt"]) for scene in scenes)):
+            advice = advise(prompt, facts or size, guidance, fps, spec)
+            listed += (notice for notice in advice if notice not in listed)
         view.framing = None
         if header is not None:
             view.framing = Framing.of(str(path), header.source_size, plan.options)

@@ -59,7 +59,7 @@ class StoryFields:
         story = fields.get("story")
         listed = story if isinstance(story, list | tuple) else ()
         scenes = [each for each in listed if isinstance(each, Mapping)]
-        lines = [f"{each.get('seconds', '')}: {each.get('prompt', '')}".strip() for each in scenes]
+        lines = [f"{_shown(each.get('seconds'))}: {each.get('prompt', '')}".strip() for each in scenes]
         return {
             self._scenes: "\n".join(lines),
             self._correct: fields.get("correct_drift") is not False,
@@ -78,3 +78,7 @@ class StoryFields:
         if can.loop in ("wrapped", "back") and values[self._loop]:
             given["loop"] = True
         return given
+
+
+def _shown(seconds: object) -> str:
+    return f"{seconds:g}" if isinstance(seconds, int | float) else ""

@@ -26,13 +26,18 @@ def story() -> StoryFields:
 
 def values(story: StoryFields, updates: dict[Any, Any]) -> Values:
     """Return what the browser sends after the updates."""
-    return {widget: updates.get(widget, widget.value) for widget in story.widgets()}
+    sent = {widget: widget.value for widget in story.widgets()}
+    for widget, update in updates.items():
+        if widget in sent:
+            sent[widget] = update.get("value", sent[widget]) if isinstance(update, dict) else update
+    return sent
 
 
 def test_they_are_shown_for_engines_that_make_stories(story: StoryFields) -> None:
-    (group,) = story.groups()
+    group, loop = story.groups()
     assert story.shown(EMBEDDED)[group]["visible"]
-    assert not story.shown(CAMERA_MOVE)[group]["visible"]
+    assert story.shown(EMBEDDED)[loop]["visible"]
+    assert not story.shown(CAMERA_MOVE)[group]["visible"], "its loop is an option of its own"
 
 
 def test_a_requests_fields_fill_them_and_come_back(story: StoryFields) -> None:
@@ -44,3 +49,6 @@ def test_a_requests_fields_fill_them_and_come_back(story: StoryFields) -> None:
     assert not request.correct_drift
     assert story.given(filled, CAMERA_MOVE) == {}
     assert story.given(values(story, story.filled({})), EMBEDDED) == {}
+    looping = values(story, story.filled({"loop": True}))
+    assert story.given(looping, EMBEDDED) == {"loop": True}
+    assert story.given(looping, CAMERA_MOVE) == {}

@@ -35,7 +35,7 @@ def test_the_json_has_the_generation_beside_what_came_of_it() -> None:
         "generated_height": 32, "num_frames": 8, "fps": 8, "target_fps": 8, "num_inference_steps": 25,
         "guidance_scale": 9.0, "prompt": "p", "negative_prompt": "n", "fit": "keep", "engine": "embedded",
         "crop": None, "strength": 1.0, "speed": "fast", "upscaler": "lanczos", "inputs": [], "options": {},
-            "checkpoint": "", "loras": [], "output_fps": None, "interpolation": None,
+            "checkpoint": "", "loras": [], "output_fps": None, "interpolation": None, "source": "",
         "video_fps": 8, "video_frames": 8,
         "solver": fast(25).solver,
         "unet_evaluations": evaluations("fast", 25), "seconds": {"denoise": 1.235, "encode": 0.5},

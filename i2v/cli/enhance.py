@@ -1,4 +1,4 @@
-"""`i2v enhance`: a finished clip made larger, or with frames in between: a file here, or a job of a server."""
+"""`i2v enhance`: a finished clip made larger, or with frames in between: a file, or a job of a server."""
 
 from __future__ import annotations
 

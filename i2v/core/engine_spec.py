@@ -252,6 +252,11 @@ class EngineSpec:
     offered: tuple[PresetName, ...] = get_args(PresetName)
 
     @property
+    def takes_style(self) -> bool:
+        """Tell whether words about a look mean something to it."""
+        return self.is_generative and self.capabilities.prompt != "none" and not self.motions
+
+    @property
     def published_bytes(self) -> int:
         """What all of `published` has, about."""
         return sum(part.size for part in self.published)

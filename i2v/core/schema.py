@@ -32,6 +32,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from i2v.core.crop import Crop, CropPart
 from i2v.core.errors import InvalidRequest, printable
+from i2v.core.styles import StyleField, StyleName
 
 Fit = Literal["keep", "crop", "pad"]
 PresetName = Literal["quick", "standard", "high", "extreme"]
@@ -266,6 +267,7 @@ class GenerationRequest(BaseModel):
 
     prompt: Text = Field(default="", description="what should happen; some engines can do without")
     negative_prompt: Text | None = None
+    style: StyleField = Field(default=None, description="a look that is added to both prompts, by name")
     preset: PresetName = "standard"
     resolution: Resolution | None = None
     fit: Fit = "keep"
@@ -458,7 +460,7 @@ class Generation:
     (`i2v.weights.added_files`); empty: the model's own weights. With `interpolation`, the video has
     `output_fps`: frames between those that are generated are computed (`i2v.media.interpolation`). With
     `source`, the SHA-256 of a clip's file, its frames are taken instead of generated ones: all else says how
-    those were generated.
+    those were generated. The words of the `style` are in both prompts.
     """
 
     prompt: str
@@ -486,6 +488,7 @@ class Generation:
     output_fps: int | None = None
     interpolation: InterpolationName | None = None
     source: str = ""
+    style: StyleName | None = None
 
     @property
     def video_fps(self) -> int:

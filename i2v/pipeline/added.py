@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.errors import InvalidRequest
-from i2v.core.schema import Generation, shown
+from i2v.core.errors import InvalidRequest, Notice
+from i2v.core.schema import MAX_LORAS, Generation, Lora, shown
 from i2v.core.settings import ModelSettings
-from i2v.weights.added_files import find_added
+from i2v.core.styles import LORA_STRENGTH, lora_of
+from i2v.weights.added_files import added_files, find_added
 from i2v.weights.checkpoints import check_checkpoint, checkpoint_files
 from i2v.weights.folders import locate
 from i2v.weights.loras import LoraFile, check_lora
@@ -44,6 +45,20 @@ def check_added(generation: Generation, spec: EngineSpec, models: ModelSettings)
         check_checkpoint(spec, folder, path, generation.checkpoint)
     for lora in generation.loras:
         check_lora(spec, folder, find_added("loras", lora.name, models), lora.name)
+
+
+def add_style_lora(
+    generation: Generation, spec: EngineSpec, models: ModelSettings
+) -> tuple[Generation, tuple[Notice, ...]]:
+    """Have the LoRA of the clip's style with the others, where the engine takes some and it is there."""
+    if generation.style is None or not spec.capabilities.loras or len(generation.loras) >= MAX_LORAS:
+        return generation, ()
+    name = lora_of(generation.style)
+    if name in [lora.name for lora in generation.loras] or name not in added_files("loras", models):
+        return generation, ()
+    lora = Lora(name, LORA_STRENGTH)
+    said = Notice("style.lora", {"name": name, "strength": LORA_STRENGTH})
+    return replace(generation, loras=(*generation.loras, lora)), (said,)
 
 
 def find_files(generation: Generation, spec: EngineSpec, models: ModelSettings) -> Added:

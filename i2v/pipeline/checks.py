@@ -38,6 +38,8 @@ def check_request(request: GenerationRequest, spec: EngineSpec) -> Options:
         value = getattr(request, name)
         if value and name in can.unused:
             raise _not_supported(name, value if isinstance(value, str) else value[0].name, spec)
+    if request.style is not None and not spec.takes_style:
+        raise _not_supported("style", request.style, spec)
     _check_inputs(request, spec)
     steps = request.num_inference_steps
     if steps is not None and can.num_inference_steps and not can.step_counts.allows(steps):

@@ -14,7 +14,7 @@ from i2v.core.errors import Notice
 from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, PlannedMemory
 from i2v.core.settings import EngineSettings, Settings, load_presets
 from i2v.memory.plan import Planned, hold_plan, plan_memory
-from i2v.pipeline.added import check_added
+from i2v.pipeline.added import add_style_lora, check_added
 from i2v.pipeline.checks import check_request
 from i2v.pipeline.choice import CertificateCache, choose_engine
 from i2v.pipeline.ladder import MemoryLadder
@@ -81,6 +81,8 @@ class ClipPlanner:
             certificates=self._certificates.of(spec),
             upscaling=self._settings.output.upscaler,
         )
+        generation, with_lora = add_style_lora(generation, spec, self._settings.models)
+        notices += with_lora
         check_added(generation, spec, self._settings.models)
         memory = plan_memory(spec, generation, device, self._settings.engine)
         if memory.fits is False:  # said, not refused: it is an estimate

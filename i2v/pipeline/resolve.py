@@ -23,6 +23,7 @@ from i2v.core.schema import (
     InterpolationName,
     Upscaling,
 )
+from i2v.core.styles import STYLES, joined
 from i2v.media.image import DEFAULT_LIMITS, fit_size
 from i2v.media.upscale import NETWORKS, choose_upscaler
 from i2v.pipeline.checks import check_keyframes, check_request
@@ -62,7 +63,7 @@ def resolve(
     fps = request.fps or preset.fps
     output_fps, interpolation = _between(request, fps)
     generation = Generation(
-        prompt=request.prompt,
+        prompt=joined(request.prompt, STYLES[request.style].prompt) if request.style else request.prompt,
         negative_prompt=_negative_prompt(request, spec),
         width=width,
         height=height,
@@ -84,6 +85,7 @@ def resolve(
         loras=request.loras,
         output_fps=output_fps,
         interpolation=interpolation,
+        style=request.style,
     )
     check_keyframes(generation)
     options, understood = options.completed(generation)
@@ -117,7 +119,8 @@ def _crop(request: GenerationRequest, picture_size: tuple[int, int]) -> Crop | N
 def _negative_prompt(request: GenerationRequest, spec: EngineSpec) -> str:
     if not spec.capabilities.negative_prompt:
         return ""
-    return spec.default_negative_prompt if request.negative_prompt is None else request.negative_prompt
+    words = spec.default_negative_prompt if request.negative_prompt is None else request.negative_prompt
+    return joined(words, STYLES[request.style].negative_prompt) if request.style else words
 
 
 def _target_fps(request: GenerationRequest, spec: EngineSpec, fps: int) -> int:

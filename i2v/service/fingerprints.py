@@ -16,7 +16,7 @@ def fingerprint(
     """Return a digest of all that was asked for, the pictures included."""
     later = {
         name
-        for name in ("inputs", "crop", "device", "checkpoint", "loras", "output_fps", "upscaler")
+        for name in ("inputs", "crop", "device", "checkpoint", "loras", "output_fps", "upscaler", "style")
         if not getattr(request, name)
     }
     if request.interpolation == "auto":

@@ -34,6 +34,7 @@ from i2v.core.schema import (
     Upscaling,
     shown,
 )
+from i2v.core.styles import StyleName
 
 if TYPE_CHECKING:
     from i2v.core.results import Result
@@ -101,6 +102,9 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
     """
     allowed = {field.name: field.allowed for field in option_fields(GenerationRequest)}
     parser.add_argument("--prompt", help="what should happen, e.g. 'the camera pans left'")
+    parser.add_argument(
+        "--style", help=f"a look that is added to both prompts: {', '.join(get_args(StyleName))}"
+    )
     parser.add_argument("--negative-prompt", help="what to avoid (default: the model's own)")
     parser.add_argument(
         "--preset", help=f"{', '.join(get_args(PresetName))} (default: standard); other flags override it"

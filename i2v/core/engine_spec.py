@@ -277,6 +277,11 @@ class EngineSpec:
         return "transformer_2" in self.lora_parts
 
     @property
+    def takes_style(self) -> bool:
+        """Tell whether words about a look mean something to it."""
+        return self.is_generative and self.capabilities.prompt != "none" and not self.motions
+
+    @property
     def published_bytes(self) -> int:
         """What all of `published` has, about."""
         return sum(part.size for part in self.published)

@@ -34,6 +34,7 @@ from i2v.core.crop import Crop, CropPart
 from i2v.core.errors import InvalidRequest, printable
 from i2v.core.sound import Narration, NarrationField, Track, TrackField
 from i2v.core.story import MAX_SCENES, MAX_SECONDS, Segment, scene_frames, segments_of
+from i2v.core.styles import StyleField, StyleName
 
 Fit = Literal["keep", "crop", "pad"]
 PresetName = Literal["quick", "standard", "high", "extreme"]
@@ -331,6 +332,7 @@ class GenerationRequest(BaseModel):
 
     prompt: Text = Field(default="", description="what should happen; some engines can do without")
     negative_prompt: Text | None = None
+    style: StyleField = Field(default=None, description="a look that is added to both prompts, by name")
     preset: PresetName = "standard"
     resolution: Resolution | None = None
     fit: Fit = "keep"
@@ -540,7 +542,8 @@ class Generation:
     the video has `output_fps`: frames between those that are generated are computed
     (`i2v.media.interpolation`). With `source`, the SHA-256 of a clip's file, its frames are taken instead of
     generated ones: all else says how those were generated. `sound` is how the sound file is used that came
-    with the request, `None` where none did; `narration` what is spoken.
+    with the request, `None` where none did; `narration` what is spoken. The words of the `style` are in both
+    prompts.
     """
 
     prompt: str
@@ -575,6 +578,7 @@ class Generation:
     output_fps: int | None = None
     interpolation: InterpolationName | None = None
     source: str = ""
+    style: StyleName | None = None
 
     @property
     def total_frames(self) -> int:

@@ -149,7 +149,9 @@ class Provenance(BaseModel):
 
         unused: fields that the engine does not take (`Capabilities.unused`).
         """
-        known = GenerationRequest.model_fields.keys() - _SIZE_FIELDS
+        known = (
+            GenerationRequest.model_fields.keys() - _SIZE_FIELDS - {"style"}
+        )  # its words are in the prompts
         known -= set(unused)
         options = self.generation.get("options")
         if given.get("engine", self.generation.get("engine")) != self.generation.get("engine"):
@@ -218,6 +220,7 @@ class Provenance(BaseModel):
             "output_fps": None,  # the same
             "interpolation": None,  # the same
             "source": "",  # the same
+            "style": None,  # the same
             **self.generation,
             "picture": f"sha256 {self.picture_sha256[:16]}",
             "other pictures": ", ".join(f"sha256 {digest[:16]}" for digest in self.inputs_sha256),

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from i2v.core.engine_spec import EngineSpec, Preset
-from i2v.core.errors import InvalidRequest
-from i2v.core.schema import Generation, PresetName, shown
+from i2v.core.errors import InvalidRequest, Notice
+from i2v.core.schema import MAX_LORAS, Generation, Lora, PresetName, shown
 from i2v.core.settings import ModelSettings
+from i2v.core.styles import LORA_STRENGTH, lora_of
 from i2v.weights.added_files import added_files, find_added
 from i2v.weights.checkpoints import check_checkpoint, checkpoint_files
 from i2v.weights.folders import locate
@@ -73,6 +74,20 @@ def check_added(generation: Generation, spec: EngineSpec, models: ModelSettings)
         check_checkpoint(spec, folder, path, generation.checkpoint)
     for lora in generation.loras:
         check_lora(spec, folder, find_added("loras", lora.name, models), lora.name)
+
+
+def add_style_lora(
+    generation: Generation, spec: EngineSpec, models: ModelSettings
+) -> tuple[Generation, tuple[Notice, ...]]:
+    """Have the LoRA of the clip's style with the others, where the engine takes some and it is there."""
+    if generation.style is None or not spec.capabilities.loras or len(generation.loras) >= MAX_LORAS:
+        return generation, ()
+    name = lora_of(generation.style)
+    if name in [lora.name for lora in generation.loras] or name not in added_files("loras", models):
+        return generation, ()
+    lora = Lora(name, LORA_STRENGTH)
+    said = Notice("style.lora", {"name": name, "strength": LORA_STRENGTH})
+    return replace(generation, loras=(*generation.loras, lora)), (said,)
 
 
 def find_files(generation: Generation, spec: EngineSpec, models: ModelSettings) -> Added:

@@ -35,6 +35,8 @@ def check_request(request: GenerationRequest, spec: EngineSpec) -> Options:
         value = getattr(request, name)
         if value and name in can.unused:
             raise _not_supported(name, value, spec)
+    if request.style is not None and not spec.takes_style:
+        raise _not_supported("style", request.style, spec)
     for lora in request.loras:
         if lora.strength_2 is not None and not spec.has_two_experts:
             raise _not_supported("loras.strength_2", lora.strength_2, spec)

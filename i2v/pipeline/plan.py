@@ -14,7 +14,7 @@ from i2v.core.errors import Notice
 from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, PlannedMemory
 from i2v.core.settings import EngineSettings, Settings, load_presets
 from i2v.memory.plan import Planned, hold_plan, plan_memory
-from i2v.pipeline.added import check_added, check_preset
+from i2v.pipeline.added import add_style_lora, check_added, check_preset
 from i2v.pipeline.checks import check_request
 from i2v.pipeline.choice import CertificateCache, choose_engine
 from i2v.pipeline.ladder import MemoryLadder
@@ -92,6 +92,8 @@ class ClipPlanner:
             certificates=self._certificates.of(spec),
             upscaling=self._settings.output.upscaler,
         )
+        generation, with_lora = add_style_lora(generation, spec, self._settings.models)
+        notices += with_lora
         if with_files:
             check_preset(spec, request.preset, self._settings.models)
             check_added(generation, spec, self._settings.models)

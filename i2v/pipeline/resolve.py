@@ -26,6 +26,7 @@ from i2v.core.schema import (
     MotionMask,
     Upscaling,
 )
+from i2v.core.styles import STYLES, joined
 from i2v.media.image import DEFAULT_LIMITS, fit_size
 from i2v.media.upscale import NETWORKS, choose_upscaler
 from i2v.pipeline.checks import check_keyframes, check_request
@@ -69,7 +70,7 @@ def resolve(
     fps = request.fps or preset.fps
     output_fps, interpolation = _between(request, fps)
     generation = Generation(
-        prompt=request.prompt,
+        prompt=joined(request.prompt, STYLES[request.style].prompt) if request.style else request.prompt,
         negative_prompt=_negative_prompt(request, spec),
         width=width,
         height=height,
@@ -93,6 +94,7 @@ def resolve(
         interpolation=interpolation,
         sound=request.sound,
         narration=request.narration and request.narration.settled(),
+        style=request.style,
     )
     check_keyframes(generation)
     generation = with_loop(with_story(generation, request, spec), request, spec)
@@ -155,7 +157,8 @@ def _of_experts(lora: Lora) -> Lora:
 def _negative_prompt(request: GenerationRequest, spec: EngineSpec) -> str:
     if not spec.capabilities.negative_prompt:
         return ""
-    return spec.default_negative_prompt if request.negative_prompt is None else request.negative_prompt
+    words = spec.default_negative_prompt if request.negative_prompt is None else request.negative_prompt
+    return joined(words, STYLES[request.style].negative_prompt) if request.style else words
 
 
 def _target_fps(request: GenerationRequest, spec: EngineSpec, fps: int) -> int:

@@ -26,6 +26,7 @@ def fingerprint(
             "loop",
             "output_fps",
             "upscaler",
+            "style",
             "sound",
             "narration",
         )

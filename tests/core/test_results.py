@@ -36,7 +36,7 @@ def test_the_json_has_the_generation_beside_what_came_of_it() -> None:
         "guidance_scale": 9.0, "prompt": "p", "negative_prompt": "n", "fit": "keep", "engine": "embedded",
         "crop": None, "strength": 1.0, "speed": "fast", "upscaler": "lanczos", "inputs": [], "options": {},
             "checkpoint": "", "loras": [], "output_fps": None, "interpolation": None,
-        "source": "", "sound": None, "narration": None,
+        "source": "", "style": None, "sound": None, "narration": None,
         "story": [], "made_frames": 0, "overlap": 0, "correct_drift": False, "loop": False,
         "video_fps": 8, "video_frames": 8,
         "solver": fast(25).solver,

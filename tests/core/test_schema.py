@@ -55,6 +55,7 @@ def test_gaps_stay_gaps_and_choices_have_the_published_defaults() -> None:
     assert request.model_dump() == {
         "prompt": PROMPT,
         "negative_prompt": None,
+        "style": None,
         "preset": "standard",
         "resolution": None,
         "fit": "keep",

@@ -45,6 +45,22 @@ def submitted(settings: Settings) -> Generation:
     return ClipPlanner(settings, {"animatediff": ANIMATEDIFF}).plan_clip(request, (64, 64), CPU).generation
 
 
+def test_the_lora_of_a_style_is_applied_where_it_is_there(settings: Settings) -> None:
+    models = settings.models.directory
+    layers = base_layers(models / "animatediff", "attn2.to_k.weight")
+    write_kohya(models / "loras/style-oil.safetensors", layers, 1)
+    planner = ClipPlanner(settings, {"animatediff": ANIMATEDIFF})
+    for fields, loras, codes in (
+        ({"style": "oil"}, (Lora("style-oil", 0.8),), ["style.lora"]),
+        ({"style": "oil", "loras": "style-oil:0.3"}, (Lora("style-oil", 0.3),), []),
+        ({"style": "anime"}, (), []),
+    ):
+        request = GenerationRequest.parse({"prompt": "x", "engine": "animatediff", **fields})
+        plan = planner.plan_clip(request, (64, 64), CPU)
+        assert plan.generation.loras == loras
+        assert [each.code for each in plan.notices if each.code.startswith("style.")] == codes
+
+
 def remove(path: Path) -> None:
     path.unlink()
 

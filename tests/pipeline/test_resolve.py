@@ -10,9 +10,12 @@ from i2v.core.engine_spec import Capabilities, EngineSpec
 from i2v.core.errors import InvalidRequest
 from i2v.core.schema import Generation, GenerationRequest, Upscaling
 from i2v.core.settings import load_presets
+from i2v.core.styles import STYLES
 from i2v.engines.animatediff.specs import ANIMATEDIFF
+from i2v.engines.camera_move.specs import CAMERA_MOVE
 from i2v.engines.i2vgen_xl.options import I2VGenXLOptions
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
+from i2v.engines.svd.specs import SVD
 from i2v.pipeline.resolve import resolve
 from i2v.weights.certificates import Certificate
 
@@ -258,6 +261,25 @@ def test_what_cannot_be_done_to_frames_is_refused(
     with pytest.raises(InvalidRequest) as caught:
         resolve(GenerationRequest.parse({"prompt": "pan", "fps": 8, **fields}), ALONE, load_presets(), PHOTO)
     assert (caught.value.params["field"], caught.value.params["allowed"]) == (field, allowed)
+
+
+def test_a_style_stands_in_both_prompts_and_under_its_name() -> None:
+    plain, _ = settle(I2VGEN_XL)
+    styled, _ = settle(I2VGEN_XL, style="水墨")
+    assert styled.style == "ink"
+    assert styled.prompt == f"the camera pans left, {STYLES['ink'].prompt}"
+    assert styled.negative_prompt == f"{plain.negative_prompt}, {STYLES['ink'].negative_prompt}"
+    assert (
+        settle(I2VGEN_XL, style="oil", negative_prompt="")[0].negative_prompt == STYLES["oil"].negative_prompt
+    )
+
+
+@pytest.mark.parametrize("spec", [EMBEDDED, CAMERA_MOVE, SVD])
+def test_a_style_is_refused_where_words_about_a_look_mean_nothing(spec: EngineSpec) -> None:
+    prompt = {"prompt": ""} if spec is SVD else {}
+    with pytest.raises(InvalidRequest) as caught:
+        settle(spec, style="oil", **prompt)
+    assert (caught.value.code, caught.value.params["field"]) == ("request.not_supported", "style")
 
 
 def test_what_an_engine_does_not_take_stands_in_no_generation() -> None:

@@ -69,8 +69,9 @@ class JobBody(BaseModel):
     result: JsonObject | None = Field(
         description="path, video_url, seed, width, height, generated_width, generated_height, num_frames,"
         " fps, target_fps, num_inference_steps, guidance_scale, prompt, negative_prompt, fit, engine, inputs,"
-        " checkpoint, loras, story, sound, narration, speed, options, upscaler, solver, unet_evaluations"
-        " (what was really run), seconds (by phase),"
+        " checkpoint, loras, style, story, sound, narration, speed, options, upscaler, output_fps,"
+        " interpolation, source, video_fps, video_frames, solver, unet_evaluations (what was really run),"
+        " seconds (by phase),"
         " stages ({name, seconds, bytes, estimated_bytes}: memory at the most, null where not measured),"
         " made_with ({device, dtype, kernels, versions, busy_cpus}; null of an earlier version's clip) and"
         " notices ({code, params, message})"

@@ -11,7 +11,7 @@ import pytest
 
 from i2v.jobs.model import JobPage
 from i2v.service.job_files import VideoProblem
-from i2v.web.page.gallery_panels import clips, trash
+from i2v.web.page.gallery_panels import clips, enhancements, trash
 from tests.web.page.test_panels import DONE, HOSTILE
 
 CLIP = replace(DONE, finished_at=datetime(2025, 4, 5, 14, 23).timestamp())
@@ -126,6 +126,8 @@ def test_deleting_asks_where_there_is_no_trash_or_a_star(
         ("remove_tag", "", None),
         ("star", CLIP.id, None),
         ("open", CLIP.id, None),
+        ("smoother", CLIP.id, None),
+        ("larger", CLIP.id, None),
         ("delete", CLIP.id, asks),
     ]
 
@@ -141,10 +143,22 @@ def test_what_is_in_the_trash_can_be_restored_or_deleted_for_good() -> None:
     assert "The trash is empty." in trash(page(), "en", True)
 
 
+def test_a_clip_is_offered_to_be_better_as_far_as_it_can_be() -> None:
+    assert CLIP.generation is not None
+    smooth = replace(CLIP.generation, output_fps=60, interpolation="blend")
+    large = replace(CLIP.generation, width=4096)
+    assert enhancements(CLIP) == ("smoother", "larger")
+    assert enhancements(replace(CLIP, generation=smooth)) == ("larger",)
+    assert enhancements(replace(CLIP, generation=large)) == ("smoother",)
+    assert enhancements(replace(CLIP, generation=None)) == ()
+    assert enhancements(CLIP, lambda act, job: False) == ()
+    assert "smoother" not in clips(page(CLIP), "en", False, True, {CLIP.id: "missing"})
+
+
 def test_pages_are_turned_where_there_are_any() -> None:
     def turns(older: str | None, first: bool) -> list[tuple[str | None, str | None]]:
         buttons = Tags(clips(page(CLIP, older=older), "en", False, first)).of("button")
-        return [(each["data-act"], each["data-id"]) for each in buttons[len(PICKED) + 3 :]]
+        return [(each["data-act"], each["data-id"]) for each in buttons[len(PICKED) + 5 :]]
 
     assert turns(None, True) == []
     assert turns("123", True) == [("older", "123")]

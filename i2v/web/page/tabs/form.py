@@ -19,6 +19,7 @@ from gradio.processing_utils import save_bytes_to_cache
 from i2v.core.engine_spec import ANY_STEPS, EngineSpec, FrameCounts
 from i2v.core.file_names import cleaned
 from i2v.core.schema import MAX_SEED, Fit, Language, PresetName, Resolution, Speed
+from i2v.core.styles import StyleName
 from i2v.jobs.model import JsonObject
 from i2v.media.upscale import NETWORKS, is_installed
 from i2v.web.page.prompt_helper import is_helped, prompt_helper
@@ -51,11 +52,11 @@ NUMBERS = ("num_frames", "fps", "num_inference_steps", "guidance_scale")
 # What a request that was made elsewhere settles, and what its silence means.
 _SETTLED = {
     "prompt": "", "preset": "standard", "resolution": "", "negative_prompt": "", "speed": "auto",
-    "output_fps": "", "upscaler": "",
+    "output_fps": "", "upscaler": "", "style": "",
 }  # fmt: skip
 _ASKED = (
-    "preset", "resolution", "fit", *NUMBERS, "output_fps", "upscaler", "speed", "negative_prompt", "seed",
-    "engine", "device",
+    "style", "preset", "resolution", "fit", *NUMBERS, "output_fps", "upscaler", "speed", "negative_prompt",
+    "seed", "engine", "device",
 )  # fmt: skip
 # What may be typed instead of a resolution: width and height.
 _EXACT_SIZE = re.compile(r"(\d{1,5})\s*[xX×*]\s*(\d{1,5})")
@@ -122,6 +123,12 @@ class Form:
         """Make the widgets that stand folded away."""
         self.own = OwnPresets(labels)
         self.options = OptionWidgets(labels, self._engines)
+        self.style = labels.of(
+            Dropdown(_styles("en"), value="", elem_id="i2v-style"),
+            _styles,
+            label="style.label",
+            info="style.help",
+        )
         with gr.Row():
             self.resolution = labels.of(
                 Dropdown(_resolutions("en"), value="", allow_custom_value=True, elem_id="i2v-resolution"),
@@ -205,19 +212,19 @@ class Form:
     def settings(self) -> list[Any]:
         """Return the widgets that a plan and advice depend on."""
         return [
-            self.picture, self.prompt, self.preset, self.engine, self.resolution, self.fit, self.num_frames,
-            self.num_frames_of, self.fps, self.output_fps, self.upscaler, self.num_inference_steps,
-            self.guidance_scale, self.speed, self.device, *self.cropping.widgets(), *self.options.widgets(),
-            *self.pictures.widgets(), *self.added.widgets(), *self.story.widgets(),
+            self.picture, self.prompt, self.style, self.preset, self.engine, self.resolution, self.fit,
+            self.num_frames, self.num_frames_of, self.fps, self.output_fps, self.upscaler,
+            self.num_inference_steps, self.guidance_scale, self.speed, self.device, *self.cropping.widgets(),
+            *self.options.widgets(), *self.pictures.widgets(), *self.added.widgets(), *self.story.widgets(),
         ]  # fmt: skip
 
     def shaped(self) -> list[Any]:
         """Return the widgets that `shape` and `choices` change."""
         return [
-            self.preset, *self.prompts, self.resolution, self.fit, self.num_frames_of, *self.with_seed,
-            self.device, self.helper, *(getattr(self, name) for name in (*NUMBERS, *_OPTIONAL)),
-            *self.options.groups(), *self.pictures.groups(), *self.added.groups(), *self.story.groups(),
-            *self.sound.groups(),
+            self.preset, *self.prompts, self.style, self.resolution, self.fit, self.num_frames_of,
+            *self.with_seed, self.device, self.helper,
+            *(getattr(self, name) for name in (*NUMBERS, *_OPTIONAL)), *self.options.groups(),
+            *self.pictures.groups(), *self.added.groups(), *self.story.groups(), *self.sound.groups(),
         ]  # fmt: skip
 
     def kept(self) -> list[Any]:
@@ -303,6 +310,7 @@ class Form:
         """
         can, frames = spec.capabilities, spec.capabilities.num_frames
         shown = {getattr(self, name): gr.update(visible=getattr(can, name)) for name in _OPTIONAL}
+        shown[self.style] = gr.update(visible=spec.takes_style)
         shown |= {prompt: gr.update(visible=can.prompt != "none") for prompt in self.prompts}
         shown |= {each: gr.update(visible=can.seed) for each in self.with_seed}
         shown[self.helper] = gr.update(visible=is_helped(spec))
@@ -372,6 +380,8 @@ def draw_seed() -> str:
 
 
 def _is_of_use(name: str, spec: EngineSpec) -> bool:
+    if name == "style":
+        return spec.takes_style
     return name not in _OPTIONAL or bool(getattr(spec.capabilities, name))
 
 
@@ -396,6 +406,10 @@ def _one_of(frames: FrameCounts, numbers: Mapping[str, object]) -> int | None:
 
 def _named(family: str, names: object) -> Choices:
     return lambda language: [(text(f"{family}.{name}", language), name) for name in get_args(names)]
+
+
+def _styles(language: Language) -> list[tuple[str, str]]:
+    return [(text("style.none", language), ""), *_named("style", StyleName)(language)]
 
 
 def _rates(language: Language) -> list[tuple[str, str]]:

@@ -57,7 +57,7 @@ def visible(form: Form, spec: EngineSpec, numbers: dict[str, Any]) -> set[str]:
 def test_what_an_engine_has_no_use_for_is_not_shown(form: Form) -> None:
     assert visible(form, CONTRARY, NUMBERS) == {"num_frames", "fps"}
     usual = {**NUMBERS, "num_inference_steps": 50}
-    assert visible(form, I2VGEN_XL, usual) == {"num_frames", "fps", "helper", *OFF}
+    assert visible(form, I2VGEN_XL, usual) == {"num_frames", "fps", "helper", "style", *OFF}
 
 
 def test_the_options_of_one_engine_are_shown_at_a_time(form: Form) -> None:
@@ -104,6 +104,22 @@ def test_a_request_has_nothing_of_what_is_not_shown(form: Form) -> None:
         asked.items() >= {"prompt": "left", "negative_prompt": "blur", "seed": "7", "speed": "fast"}.items()
     )
     assert "options" not in asked
+
+
+def test_style_and_frame_rate_are_asked_for_and_brought_back(form: Form) -> None:
+    given = values(form, prompt="left", style="oil", output_fps="60", upscaler="lanczos")
+    asked = form.fields(given, I2VGEN_XL)
+    wanted = {"style": "oil", "output_fps": "60", "upscaler": "lanczos"}
+    assert asked.items() >= wanted.items()
+    assert form.fields(values(form), I2VGEN_XL).keys().isdisjoint(wanted)
+    assert "style" not in form.fields(given, CONTRARY)
+    for fields, filled in (({**wanted, "output_fps": 60}, wanted), ({}, dict.fromkeys(wanted, ""))):
+        updates = form.filled(fields, I2VGEN_XL)
+        assert {name: updates[getattr(form, name)] for name in wanted} == filled
+        assert {getattr(form, name) for name in wanted} <= set(form.kept())
+    odd = form.filled({"output_fps": 37, "upscaler": "span"}, I2VGEN_XL)
+    assert odd[form.output_fps] == "", "no choice of the page"
+    assert odd[form.upscaler] in ("", "span"), "where it is installed"
 
 
 def test_options_become_what_their_kind_is_and_empty_ones_are_left_out(form: Form) -> None:

@@ -311,6 +311,8 @@ def body_schema(
     """Return the schema of a JSON body: the fields of a request, and some more."""
     schema = GenerationRequest.model_json_schema()
     loras = {"description": schema["properties"]["loras"]["description"], **_LORAS}
+    if "sound_file" not in (optional or {}):  # without the file, nothing can be said of it
+        del schema["properties"]["sound"]
     return {
         **schema,
         "properties": {**required, **schema["properties"], "loras": loras, **(optional or {})},
@@ -329,8 +331,9 @@ def form_schema(
     options["description"] = f"a JSON object, as text: {fields['options']['description']}"
     properties["crop"] = {**_TEXT, "description": f"{fields['crop']['description']}: 0.1,0,0.9,1 or 16:9"}
     properties["loras"] = {**_TEXT, "description": f"{fields['loras']['description']}: ink:0.8, soft"}
-    sound = f"a JSON object, as text: {fields['sound']['description']}"
-    properties["sound"] = {**_TEXT, "contentMediaType": "application/json", "description": sound}
+    if "sound" in fields:
+        sound = f"a JSON object, as text: {fields['sound']['description']}"
+        properties["sound"] = {**_TEXT, "contentMediaType": "application/json", "description": sound}
     narration = f"{fields['narration']['description']}, or a JSON object as text"
     properties["narration"] = {**_TEXT, "description": narration}
     del properties["inputs"]  # a form has each picture as a file

@@ -428,6 +428,7 @@ _ALLOWED = {
     "string_too_short": "at least {min_length} characters",
     "string_too_long": "at most {max_length} characters",
     "dict_type": "a JSON object",
+    "dataclass_type": "a JSON object",
     "tuple_type": "a list",
     "too_long": "a list of at most {max_length}",
     "string_unicode": "a text of valid Unicode (no lone surrogates)",

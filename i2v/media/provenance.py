@@ -45,7 +45,7 @@ class Provenance(BaseModel):
         picture_sha256: of the upright picture's pixels, so that re-saving it losslessly changes nothing.
         inputs_sha256: the same of the pictures besides it (`Generation.inputs`).
         weights_sha256: of the model's files.
-        sound_md5: of the samples of the sound file that came with the request, "" where none did.
+        sound_sha256: of the decoded sound that came with the request, "" where none did.
         synthetic_speech: which program and voice spoke the narration, with versions; "" where nobody speaks.
         checkpoint_sha256, loras_sha256: of the files that `Generation` names; of a folder, of its files' own.
         plan, device: how and where it was begun; the job tells where it went on by a lesser plan, or
@@ -62,7 +62,7 @@ class Provenance(BaseModel):
     size: dict[str, JsonValue]
     picture_sha256: str
     inputs_sha256: list[str] = []
-    sound_md5: str = ""
+    sound_sha256: str = ""
     synthetic_speech: str = ""
     weights_sha256: str
     checkpoint_sha256: str = ""

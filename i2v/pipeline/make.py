@@ -167,7 +167,7 @@ def describe(
     more = {
         "checkpoint_sha256": added.checkpoint_sha256,
         "loras_sha256": loras,
-        "sound_md5": soundtrack.track_md5,
+        "sound_sha256": soundtrack.track_sha256,
         "synthetic_speech": soundtrack.speaker,
     }
     return provenance.model_copy(update={"kernels": loaded.engine.kernels, "versions": versions, **more})

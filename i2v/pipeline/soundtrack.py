@@ -13,7 +13,7 @@ from i2v.core.errors import InvalidRequest, Notice
 from i2v.core.schema import Generation
 from i2v.core.settings import ModelSettings
 from i2v.core.sound import Narration, Track
-from i2v.media.audio.files import samples_digest
+from i2v.media.audio.files import file_digest
 from i2v.media.audio.loudness import at_volume
 from i2v.media.audio.mix import mixed
 from i2v.media.audio.track import track_sound
@@ -31,7 +31,7 @@ class Soundtrack:
     Attributes:
         seconds: how long the clip is, with the last frame held to the end of what is spoken.
         track: the user's file as it is used.
-        track_md5: of all the file's samples; "" where there is none.
+        track_sha256: of the kept file; "" where there is none.
         speech: what is spoken, as loud as it is in the clip.
         speaker: by whom; "" where nobody speaks.
         notices: what to know of it.
@@ -39,7 +39,7 @@ class Soundtrack:
 
     seconds: float
     track: Sound | None = None
-    track_md5: str = ""
+    track_sha256: str = ""
     speech: Sound | None = None
     speaker: str = ""
     notices: tuple[Notice, ...] = ()
@@ -77,7 +77,7 @@ def prepare_soundtrack(generation: Generation, track: Path | None, models: Model
         return Soundtrack(seconds, speech=speech, speaker=speaker, notices=tuple(notices))
     try:
         sound = track_sound(track, generation.sound, seconds)
-        return Soundtrack(seconds, sound, samples_digest(track), speech, speaker, tuple(notices))
+        return Soundtrack(seconds, sound, file_digest(track), speech, speaker, tuple(notices))
     except OSError as error:
         reason = error.strerror or str(error)
         raise InvalidRequest("job.sound_lost", path=str(track), reason=reason) from error

@@ -140,7 +140,7 @@ class Inputs:
             return None
 
     def sound(self, name: str) -> bytes | None:
-        """Return the sound as it is kept, FLAC; `None` if it is gone."""
+        """Return the sound as it is kept, WAV; `None` if it is gone."""
         try:
             return (self._folder / name).read_bytes()
         except OSError:

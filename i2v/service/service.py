@@ -359,7 +359,7 @@ class Service:
             return self._inputs.png(name or job.input)
 
     def sound(self, job: Job) -> bytes | None:
-        """Return the sound that the job was given, as FLAC; `None` if there is none, or it is gone."""
+        """Return the sound that the job was given, as WAV; `None` if there is none, or it is gone."""
         return None if job.track is None else self._inputs.sound(job.track)
 
     def fitted_picture(self, job_id: str) -> bytes:

@@ -36,6 +36,12 @@ _PHRASES = tuple(
             "左、上、右、下四条边的位置（0 到 1，例如 0.1,0,0.9,1，对边至少相距 0.05），或 16:9 这样的比例",
         ),
         (r"an uploaded file", "已上传的文件"),
+        (r"a text of 1 to (?P<high>\d+) characters", "1 到 {high} 个字符的文本"),
+        (r"a text with something that can be spoken", "有可朗读内容的文本"),
+        (r"the name of a voice, or empty for espeak-ng", "声线的名称，留空则用 espeak-ng"),
+        (r"an object of (?P<names>.+?), without (?P<name>'.*')", "由 {names} 组成的对象，不含 {name}"),
+        (r"less than (?P<high>[\d.]+), the seconds of the sound", "小于 {high}（声音的秒数）"),
+        (r"left out: such files come with a job", "留空：这类文件随任务提交"),
     )
 )
 

@@ -88,10 +88,11 @@ class AppContext:
         return await _admitted(self._submissions, submit)
 
     async def submit_again(self, job_id: str, fields: JsonObject | None = None) -> Job:
-        """Ask for what a job asked for, with a new seed, from the same pictures.
+        """Ask for what a job asked for, with a new seed, from the same pictures and sound.
 
         fields: what differs from its own.
-        Raises as `submit` does, and `InvalidRequest` (`job.unknown`, `job.no_thumbnail`).
+        Raises as `submit` does, and `InvalidRequest` (`job.unknown`, `job.no_thumbnail`,
+        `job.sound_lost`).
         """
         job = await run_sync(self.service.own, job_id)
         if job.generation is not None and job.generation.source:
@@ -105,7 +106,7 @@ class AppContext:
         if job.track is not None:
             sound = await run_sync(self.service.sound, job)
             if sound is None:
-                raise InvalidRequest("job.no_thumbnail", id=job.id)
+                raise InvalidRequest("job.sound_lost", path=job.track, reason="it is gone")
             pictures.append(sound)
         left = {"seed"}
         if job.wanted_device not in [state.id for state in self.service.devices()]:

@@ -53,7 +53,7 @@ def test_without_a_file_only_the_engine_is_heard(generation: Generation, models:
     own = make_sound(1)
     assert soundtrack.with_own(own) is own
     assert soundtrack.with_own(None) is None
-    assert soundtrack.track_md5 == ""
+    assert soundtrack.track_sha256 == ""
 
 
 def test_a_track_is_as_long_as_the_clip_and_mixed_with_the_engines_sound(
@@ -69,7 +69,7 @@ def test_a_track_is_as_long_as_the_clip_and_mixed_with_the_engines_sound(
     assert both is not None
     assert len(both.samples) == 72_000
     assert not np.allclose(both.samples, alone.samples, atol=0.05)
-    assert len(soundtrack.track_md5) == 32
+    assert len(soundtrack.track_sha256) == 64
 
 
 def test_a_file_that_is_lost_is_named_before_anything_is_made(

@@ -26,7 +26,7 @@ from i2v.jobs.model import Job, JsonObject
 from i2v.web.api.events import is_final, watch
 from i2v.web.api.intake import JSON, Submitted, read_json_as, take_pictures
 from i2v.web.api.json_body import parse_object
-from i2v.web.api.schemas import IMAGE_TEXT, INPUTS, JsonSchema, body_schema, video_url
+from i2v.web.api.schemas import IMAGE_TEXT, INPUTS, SOUND_TEXT, JsonSchema, body_schema, video_url
 from i2v.web.context import PREFIX, AppContext
 from i2v.web.problems import Refusal, problem_of, problems
 
@@ -66,7 +66,7 @@ class Prediction(BaseModel):
     urls: dict[str, str] = Field(description="get, cancel")
 
 
-_INPUT = body_schema({"image": IMAGE_TEXT}, {"inputs": INPUTS})
+_INPUT = body_schema({"image": IMAGE_TEXT}, {"inputs": INPUTS, "sound_file": SOUND_TEXT})
 _DEFINITIONS = _INPUT.pop("$defs")
 _NULL: JsonSchema = {"type": "null"}
 _HOOK = PredictionWebhook.model_json_schema()["properties"]

@@ -341,6 +341,8 @@ def body_schema(
     schema = GenerationRequest.model_json_schema()
     known = schema["properties"]
     lists = {name: {"description": known[name]["description"], **each} for name, each in _LISTS.items()}
+    if "sound_file" not in (optional or {}):  # without the file, nothing can be said of it
+        del known["sound"]
     return {
         **schema,
         "properties": {**required, **known, **lists, **(optional or {})},
@@ -362,8 +364,9 @@ def form_schema(
     properties["story"] = {**_TEXT, "description": scenes}
     loras = f"{fields['loras']['description']}: ink:0.8, soft (two experts: ink:0.8:0.5)"
     properties["loras"] = {**_TEXT, "description": loras}
-    sound = f"a JSON object, as text: {fields['sound']['description']}"
-    properties["sound"] = {**_TEXT, "contentMediaType": "application/json", "description": sound}
+    if "sound" in fields:
+        sound = f"a JSON object, as text: {fields['sound']['description']}"
+        properties["sound"] = {**_TEXT, "contentMediaType": "application/json", "description": sound}
     narration = f"{fields['narration']['description']}, or a JSON object as text"
     properties["narration"] = {**_TEXT, "description": narration}
     del properties["inputs"]  # a form has each picture as a file

@@ -111,7 +111,7 @@ class SoundFields:
         if keep:
             path = self._path(values)
             return {self.file: None if path is None else str(path)}
-        name = "sound.flac"
+        name = "sound.wav"
         return {self.file: None if file is None else save_bytes_to_cache(file, name, self.file.GRADIO_CACHE)}
 
     def _path(self, values: Values) -> Path | None:

@@ -58,31 +58,29 @@ class Trial:
             assert time.monotonic() < end, "the service stands still"
             time.sleep(0.01)
         time.sleep(self._chance.uniform(0, 1))
-        victim = self._chance.choice(running)
+        victim, killed = self._chance.choice(running), time.monotonic()
         if kind == "actor":
             actors = find_actors()
             if actors:
                 self._chance.choice(actors).kill()
         elif kind == "node":
-            self._added += 1
-            self._house.cluster.remove_node(
-                self._chance.choice(sorted(self._house.cluster.worker_nodes, key=lambda node: node.node_id)),
-                allow_graceful=False,
-            )
-            self._house.add_node(f"added{self._added}")
+            nodes = sorted(self._house.cluster.worker_nodes, key=lambda node: node.node_id)
+            self._house.cluster.remove_node(self._chance.choice(nodes), allow_graceful=False)
         elif kind == "connection":
             for process in find_workers(self.process.pid):
                 process.kill()
         else:
             self.process.kill()
-            self.process.wait(60)
+            self._end()
             self._start()
-        self._note_recovery(victim)
+        self._note_recovery(victim, killed)
+        if kind == "node":
+            self._added += 1
+            self._house.add_node(f"added{self._added}")
         return True
 
-    def _note_recovery(self, victim: Job) -> None:
+    def _note_recovery(self, victim: Job, killed: float) -> None:
         """Note how long it took until the job was given back, if the kill has hit it."""
-        killed = time.monotonic()
         while time.monotonic() - killed < 60:
             endings = self._house.store.get(victim.id).history[len(victim.history) :]
             if endings:
@@ -98,6 +96,10 @@ class Trial:
             time.sleep(0.05)
 
     def stop(self) -> None:
+        """End the service in order."""
+        self._end()
+
+    def _end(self) -> None:
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.wait(60)

@@ -160,7 +160,7 @@ MIGRATIONS = (
             """CREATE TABLE device_models (
                 device TEXT NOT NULL,
                 engine TEXT NOT NULL,
-                PRIMARY KEY (device, engine)
+                PRIMARY KEY (engine, device)
             ) STRICT, WITHOUT ROWID""",
             *_OUTBOX,
             *_DELIVERIES,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TypeVar, cast
+from typing import cast
 
 import ray
 from ray.actor import ActorHandle
@@ -20,8 +20,6 @@ from i2v.workers.cluster.wire import Introduction, Message, Shared
 from i2v.workers.maker import Order, WorkerLost
 
 CALL_SECONDS = 30.0  # that a call may take which does nothing that takes time
-
-T = TypeVar("T")
 
 
 class RayHandle:

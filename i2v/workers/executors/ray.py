@@ -62,7 +62,7 @@ class RayExecutor:
         self._stopping = threading.Event()
         self._has_device = threading.Event()
         self._report = Report((), 0)
-        self._ended = 0  # deaths in reports of earlier processes, and theirs
+        self._ended = 0  # of earlier processes: deaths that they reported
         self._problem: I2VError | None = None
         self._thread = threading.Thread(target=self._supervise, name="ray", daemon=True)
 

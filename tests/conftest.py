@@ -11,8 +11,10 @@ from pathlib import Path
 # One thread: the suite's tensors are tiny, and thread counts must not change what determinism tests compare.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# The suite starts hundreds of processes, which need not compile i2v each time.
+# The suite starts hundreds of processes, which need not compile i2v each time, nor read the descriptions of
+# all installed packages to find that pydantic has no plugin.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 # A shell starts what it runs in the background with SIGINT ignored, and children inherit that: tests send it.
 # nohup does the same with SIGHUP.

@@ -116,6 +116,7 @@ def test_the_log_has_the_date_in_its_name_and_every_request(server: Server) -> N
     assert '"GET /api/v1/nothing HTTP/1.1" 404' in server.log.read_text()
 
 
+@pytest.mark.slow
 def test_a_folder_of_logs_that_cannot_be_written_is_said_and_no_obstacle(
     start: Start, tmp_path: Path, picture: Path
 ) -> None:

@@ -99,6 +99,7 @@ def test_start_logs_status_restart_and_stop(machine: Machine) -> None:
     assert machine.call("--status")[0] == 3
 
 
+@pytest.mark.slow
 def test_in_the_foreground_the_script_becomes_the_server_and_ends_as_it_does(machine: Machine) -> None:
     with machine.open("--foreground", "--port", str(machine.port)) as process:
         assert process.stdout is not None

@@ -24,7 +24,7 @@ from i2v.weights.fetching import (
     shown_path,
     unwritable,
 )
-from i2v.weights.folders import ModelFolder, locate, own_folder
+from i2v.weights.folders import ModelFolder, files_below, locate, own_folder
 from i2v.weights.licences import accept, is_accepted, refuse_unless_accepted
 from i2v.weights.parts import name_in_model, needed_files, origin_of, published_of, stored
 from i2v.weights.progress import TransferMeter, TransferProgress
@@ -99,7 +99,7 @@ def plan_download(spec: EngineSpec, models: ModelSettings) -> DownloadPlan:
     """Return size, space, licences and origin. Touches no network. Raises `InvalidRequest`."""
     parts = tuple(_plan_part(spec, part, models) for part in published_of(spec))
     target = own_folder(spec, models)
-    sizes = {path: size_of(path) for path in target.rglob("*")}
+    sizes = {path: size_of(path) for path in files_below(target)}
     linked = sum(size for path, size in sizes.items() if path.is_symlink())
     elsewhere = sum(part.published.size for part in parts if part.copy is not None)
     return DownloadPlan(

@@ -8,6 +8,7 @@ business of `tensors` and `check`.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -190,3 +191,8 @@ def _children(folder: Path) -> list[Path]:
         return sorted(folder.iterdir())
     except OSError:
         return []
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Return all files in `folder`, links among them; folders may vanish meanwhile, as a fetch's own do."""
+    return [Path(parent, name) for parent, _, names in os.walk(folder) for name in names]

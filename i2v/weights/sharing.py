@@ -14,7 +14,7 @@ from pathlib import Path
 
 from i2v.core.engine_spec import EngineSpec, Repository
 from i2v.core.settings import ModelSettings
-from i2v.weights.folders import own_folder, repository_layouts
+from i2v.weights.folders import files_below, own_folder, repository_layouts
 from i2v.weights.parts import mark_of, name_in_model, needed_files, optional_files, stored
 from i2v.weights.progress import TransferMeter
 from i2v.weights.records import RECORDS, Listing, hash_file, read_listing, write_listing
@@ -151,4 +151,4 @@ def _link(path: Path, source: Path) -> None:
 
 
 def _links(directory: Path) -> list[Path]:
-    return [path for path in directory.rglob("*") if path.is_symlink()]
+    return [path for path in files_below(directory) if path.is_symlink()]

@@ -161,6 +161,6 @@ def test_ctrl_c_ends_the_measurement_too(environment: dict[str, str], tmp_path: 
     assert measuring
     child.send_signal(signal.SIGINT)
     with child.stdout:
-        assert child.wait(30) == 130
+        assert child.wait(60) == 130
     assert not any(process.is_running() for process in measuring)
     assert not list(tmp_path.glob("*b.json*"))

@@ -8,6 +8,7 @@ import pickle
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from string import Formatter
 
@@ -113,11 +114,13 @@ def keys_of(node: ast.expr, function: Function | None, place: str) -> set[str]:
     return set().union(*(keys_of(value, function, place) for value in made))
 
 
-USES = [
-    use
-    for path in sorted(PACKAGE.rglob("*.py"))
-    for use in find_uses(path.read_text(encoding="utf-8"), str(path.relative_to(PACKAGE)))
-]
+@cache
+def uses() -> list[Use]:
+    return [
+        use
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for use in find_uses(path.read_text(encoding="utf-8"), str(path.relative_to(PACKAGE)))
+    ]
 
 
 def placeholders(template: str) -> set[str]:
@@ -125,14 +128,14 @@ def placeholders(template: str) -> set[str]:
 
 
 def test_every_code_has_a_sentence_and_every_param_a_place_in_it() -> None:
-    for use in USES:
+    for use in uses():
         assert use.code in catalogue(), f"{use.where} uses {use.code}, which has no sentence"
         sentence = catalogue()[use.code].message
         assert use.params == placeholders(sentence), f"{use.where}: {sentence}"
 
 
 def test_every_sentence_is_used() -> None:
-    assert catalogue().keys() - {use.code for use in USES} == set()
+    assert catalogue().keys() - {use.code for use in uses()} == set()
 
 
 SAMPLE = """
@@ -191,19 +194,22 @@ COMMAND_LINE = {  # says these alone, and knows no hints
     "clip.unreadable", "image.unreadable", "job.interrupted", "provenance.none", "provenance.unreadable",
     "settings.unreadable",
 }  # fmt: skip
-FOUND = {use.code for use in USES if not use.is_notice and not use.code.startswith("doctor.")}
-ERRORS = sorted(FOUND - COMMAND_LINE)
+
+
+def errors() -> list[str]:
+    found = {use.code for use in uses() if not use.is_notice and not use.code.startswith("doctor.")}
+    return sorted(found - COMMAND_LINE)
 
 
 def test_every_error_says_what_to_do_itself_or_has_a_hint() -> None:
-    for code in ERRORS:
+    for code in errors():
         entry = catalogue()[code]
         says = bool(placeholders(entry.message) & {"allowed", "fix"} or ADVICE.search(entry.message))
         assert says != bool(entry.hint), entry.message
 
 
 def test_every_hint_belongs_to_an_error() -> None:
-    assert {code for code, entry in catalogue().items() if entry.hint} <= set(ERRORS)
+    assert {code for code, entry in catalogue().items() if entry.hint} <= set(errors())
 
 
 @pytest.mark.parametrize("params", [{}, {"field": "fps", "value": "0"}])

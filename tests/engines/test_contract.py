@@ -162,7 +162,7 @@ def test_a_sound_is_one_that_can_be_encoded(subject: Subject) -> None:
         assert 8_000 <= sound.sample_rate <= 192_000
 
 
-@pytest.mark.parametrize("kind", [Conditioned, Denoised, Decoded])
+@pytest.mark.parametrize("kind", [pytest.param(Conditioned, marks=pytest.mark.slow), Denoised, Decoded])
 def test_closing_the_stream_stops_the_work_and_the_next_clip_is_as_ever(
     subject: Subject, kind: type[Event]
 ) -> None:

@@ -62,7 +62,7 @@ def test_a_listener_answers_at_each_address_that_it_names(host: str) -> None:
     with listen(host, 0) as listener:
         found = addresses(listener)
         for address in found:
-            with socket.create_connection((address, listener.getsockname()[1]), timeout=10):
+            with socket.create_connection((address, listener.getsockname()[1]), timeout=60):
                 listener.accept()[0].close()
     assert found[0] == ("::1" if host == "::1" else "127.0.0.1")
     assert len(set(found)) == len(found)

@@ -59,4 +59,4 @@ def end_service(data_dir: Path) -> None:
     holder = find_holder(data_dir)
     if holder is not None and (process := holder.process(data_dir)) is not None:
         process.terminate()
-        psutil.wait_procs([process], 30)
+        psutil.wait_procs([process], 60)

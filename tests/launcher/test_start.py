@@ -78,6 +78,7 @@ def test_the_log_tells_of_each_job_but_not_of_its_prompt(launcher: Launcher) -> 
     assert "secret" not in log.read_text()
 
 
+@pytest.mark.slow
 def test_a_new_token_is_shown_to_the_person_and_kept_out_of_the_log(
     tmp_path: Path, launcher: Launcher, capsys: Captured
 ) -> None:

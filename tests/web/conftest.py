@@ -10,8 +10,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from i2v.web.page.gradio_import import without_stubs
 from tests.decoded_once import decoded_once
 from tests.web.house import House, running
+
+with without_stubs():  # as the server does: else each process of the tests writes them into the installation
+    import gradio  # noqa: F401
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,4 +1,4 @@
-"""docs/api.md, docs/automation.md, the README: each example is run; the shell's with the embedded model."""
+"""docs/api.md, docs/automation.md, the README: each example is run; the README's with the embedded model."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 
 from i2v.core.settings import ROOT
+from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from i2v.media.video import probe
+from tests.rehearsal import ENGINES
 from tests.servers import APP, Server, launched
-from tests.web.house import House
+from tests.web.house import House, running
 
 PAGE = (ROOT / "docs" / "api.md").read_text("utf-8")
 AUTOMATION = (ROOT / "docs" / "automation.md").read_text("utf-8")
@@ -51,9 +53,17 @@ def addressed(code: str, server: Server | House) -> str:
     return code.replace("http://localhost:7860", server.url)
 
 
-def test_the_examples_in_the_shell_do_what_they_say(server: Server, folder: Path) -> None:
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, picture: bytes) -> Iterator[House]:
+    """One that makes its jobs at once, and knows the model that the examples ask about."""
+    known = {**ENGINES, I2VGEN_XL.name: I2VGEN_XL}
+    with running(tmp_path_factory.mktemp("house"), picture, known) as started, started.executor.working():
+        yield started
+
+
+def test_the_examples_in_the_shell_do_what_they_say(house: House, folder: Path) -> None:
     code = "\n".join(["set -euo pipefail", *blocks("bash")])
-    run(["bash", "-c", addressed(code, server)], folder)
+    run(["bash", "-c", addressed(code, house)], folder)
     assert probe(folder / "clip.mp4").num_frames == 8
     assert (folder / "first-bytes").read_bytes() == (folder / "clip.mp4").read_bytes()[:100]
     assert (folder / "last.png").read_bytes().startswith(b"\x89PNG")

@@ -236,6 +236,7 @@ def test_a_mirror_is_held_to_the_hubs_hashes(make_hub: MakeHub, make_models: Mak
     assert UNET not in contents(models)
 
 
+@pytest.mark.slow
 def test_a_mirror_that_lists_right_and_sends_wrong_is_found_out(
     make_hub: MakeHub, make_models: MakeModels
 ) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -237,3 +238,22 @@ def test_asking_costs_next_to_nothing(tmp_path: Path) -> None:
     for _ in range(100):
         is_available(I2VGEN_XL, models)
     assert (time.process_time() - start) / 100 < 0.02
+
+
+def test_a_folder_that_vanishes_while_files_are_listed_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "goes").mkdir()
+    (tmp_path / "goes" / "part").touch()
+    (tmp_path / "stays").symlink_to("nowhere")
+    list_folder = os.scandir
+
+    def list_late(folder: str) -> Iterator[os.DirEntry[str]]:
+        if folder == str(tmp_path / "goes"):
+            (tmp_path / "goes" / "part").unlink()
+            (tmp_path / "goes").rmdir()
+        return list_folder(folder)
+
+    monkeypatch.setattr("os.scandir", list_late)
+    assert folders.files_below(tmp_path) == [tmp_path / "stays"]
+    assert not (tmp_path / "goes").exists()

@@ -154,6 +154,7 @@ def test_each_part_is_verified_by_what_its_hub_told(hub: Hub, make_models: MakeM
     assert [sent.name for sent in hub.sent] == [SENT]
 
 
+@pytest.mark.slow
 def test_of_a_folder_without_records_each_hub_is_asked(
     hub: Hub, make_models: MakeModels, tmp_path: Path
 ) -> None:
@@ -191,6 +192,7 @@ def test_a_repository_that_no_source_has_is_named_by_its_place(hub: Hub, make_mo
     assert hub.sent == [], "before a byte of the others is fetched"
 
 
+@pytest.mark.slow
 def test_modelscope_has_parts_too(hub: Hub, make_models: MakeModels, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("modelscope_hub")
     monkeypatch.setenv("MODELSCOPE_ENDPOINT", hub.address)

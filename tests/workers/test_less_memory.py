@@ -197,6 +197,7 @@ def test_a_job_of_which_a_worker_died_begins_at_the_bottom_without_other_frames(
 # --- the floor
 
 
+@pytest.mark.slow
 def test_a_worker_that_creeps_is_replaced_between_jobs_and_one_that_does_not_is_kept(tmp_path: Path) -> None:
     with open_house(tmp_path, worker__creep_megabytes=40) as house:
         steady = house.worker

@@ -76,7 +76,8 @@ def test_same_weights_seed_and_settings_give_stocks_frames(
     assert np.abs(frames - stock_frames.astype(int)).max() <= 1
 
 
-@pytest.mark.parametrize("offload", [pytest.param("encoders", marks=pytest.mark.slow), "model"])
+@pytest.mark.slow
+@pytest.mark.parametrize("offload", ["encoders", "model"])
 def test_offloaded_parts_come_to_the_device_for_their_stage_and_make_the_same_frames(
     engine: AnimateDiffEngine, animatediff_folder: Path, clip: Generation, inputs: Inputs, offload: str
 ) -> None:
@@ -97,7 +98,10 @@ def test_offloaded_parts_come_to_the_device_for_their_stage_and_make_the_same_fr
     assert np.abs(frames_of(events) - expected).max() <= 1
 
 
-@pytest.mark.parametrize(("part", "stage"), [("conv_in", Stage.DENOISE), ("decoder", Stage.DECODE)])
+@pytest.mark.parametrize(
+    ("part", "stage"),
+    [("conv_in", Stage.DENOISE), pytest.param("decoder", Stage.DECODE, marks=pytest.mark.slow)],
+)
 def test_a_clip_goes_on_from_the_step_it_had_reached(
     engine: AnimateDiffEngine, clip: Generation, inputs: Inputs, part: str, stage: Stage
 ) -> None:

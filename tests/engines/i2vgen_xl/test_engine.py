@@ -48,7 +48,7 @@ def last_latents(engine: I2VGenXLEngine, generation: Generation, image: Image.Im
 @pytest.mark.parametrize(
     ("width", "height", "changes"),
     [
-        (96, 64, {}),
+        pytest.param(96, 64, {}, marks=pytest.mark.slow),
         pytest.param(64, 96, {}, marks=pytest.mark.slow),
         (64, 64, {"guidance_scale": 1.0}),
         pytest.param(
@@ -166,6 +166,7 @@ def test_a_preview_is_made_when_it_is_asked_for(
     assert len(made) == 2
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_frames_and_another_seed_others(
     engine: I2VGenXLEngine, generation: Generation, photo: Image.Image
 ) -> None:

@@ -29,7 +29,7 @@ def test_frames_and_length_are_those_of_the_video(tmp_path: Path) -> None:
             assert seconds == pytest.approx(1000, abs=60)
 
 
-@pytest.mark.parametrize("kind", ["gif", "webp"])
+@pytest.mark.parametrize("kind", ["gif", pytest.param("webp", marks=pytest.mark.slow)])
 def test_what_is_large_and_fast_is_made_smaller(tmp_path: Path, kind: AnimationFormat) -> None:
     path = video(tmp_path, fps=30, size=(960, 540), count=30)
     with Image.open(io.BytesIO(read_animation(path, kind))) as moving:

@@ -117,6 +117,7 @@ def test_an_ffmpeg_that_dies_while_it_mixes_leaves_nothing(
     assert names(tmp_path / "videos") == []
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_while_it_mixes_is_named(tmp_path: Path) -> None:
     frames = make_frames(60, (256, 192), noise=True)
     size = write(OutputFile(tmp_path / "plain.mp4"), frames).path.stat().st_size

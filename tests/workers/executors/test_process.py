@@ -96,6 +96,7 @@ def test_a_stop_gives_all_jobs_back(tmp_path: Path) -> None:
     assert took < 30, "they end at the same time"
 
 
+@pytest.mark.slow
 def test_a_paused_queue_holds_all_workers_back(tmp_path: Path) -> None:
     with open_house(tmp_path, **THREE) as house:
         running = start(house)

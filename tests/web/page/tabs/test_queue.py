@@ -312,6 +312,7 @@ def test_an_ended_job_is_deleted_with_the_keyboard_alone(visit: Visit, house: Ho
     assert house.service.get(job.id).status == "succeeded"
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_a_clip_that_is_gone_or_cannot_be_played_says_so_in_gallery_and_player(
     visit: Visit, house: House

@@ -316,6 +316,7 @@ def body_schema(
     """Return the schema of a JSON body: the fields of a request, and some more."""
     schema = GenerationRequest.model_json_schema()
     loras = {"description": schema["properties"]["loras"]["description"], **_LORAS}
+    schema["$defs"].pop("Lora")  # which takes its place
     return {
         **schema,
         "properties": {**required, **schema["properties"], "loras": loras, **(optional or {})},

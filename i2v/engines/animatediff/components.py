@@ -27,7 +27,7 @@ from i2v.engines.animatediff.facts import facts_of
 from i2v.engines.animatediff.weights import build_adapter, fill_base, fill_motion, motion_file
 from i2v.engines.diffusion.feed_forward import use_chunked_feed_forward
 from i2v.engines.diffusion.folder import Folder
-from i2v.engines.diffusion.loras import MergedLoras
+from i2v.engines.diffusion.loras import AppliedLoras
 from i2v.engines.diffusion.placement import DTYPES, PlacedParts, homes
 from i2v.engines.diffusion.text import load_tokenizer
 
@@ -58,7 +58,7 @@ class Components(PlacedParts):
     dtype: torch.dtype
     source: Folder
     filled: dict[str, object]  # with what (`weights.prepare`); empty where that is not certain
-    loras: MergedLoras = field(default_factory=MergedLoras)
+    loras: AppliedLoras = field(default_factory=AppliedLoras)
     is_settled: bool = True
 
     @property

@@ -42,7 +42,7 @@ class LoraLinear(nn.Module):
         return result
 
 
-class MergedLoras:
+class AppliedLoras:
     """What is in, or beside, the modules of one loaded model.
 
     beside: linear layers keep their weights.

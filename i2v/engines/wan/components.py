@@ -20,7 +20,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, UMT5Config, UMT
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.schema import MemoryPlan
 from i2v.engines.diffusion.folder import Folder
-from i2v.engines.diffusion.loras import MergedLoras
+from i2v.engines.diffusion.loras import AppliedLoras
 from i2v.engines.diffusion.placement import DTYPES, PlacedParts, homes
 from i2v.engines.wan.facts import Facts, facts_of
 from i2v.engines.wan.transformer import use_lean_blocks
@@ -57,7 +57,7 @@ class Components(PlacedParts):
     home: torch.device
     encoders_home: torch.device
     dtype: torch.dtype
-    loras: tuple[MergedLoras, ...]  # of each transformer
+    loras: tuple[AppliedLoras, ...]  # of each transformer
     is_settled: bool = True
 
     @property
@@ -139,7 +139,7 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
         home=home,
         encoders_home=encoders_home,
         dtype=dtype,
-        loras=tuple(MergedLoras(beside=True) for _ in transformers),
+        loras=tuple(AppliedLoras(beside=True) for _ in transformers),
     )
 
 

@@ -341,6 +341,7 @@ def body_schema(
     schema = GenerationRequest.model_json_schema()
     known = schema["properties"]
     lists = {name: {"description": known[name]["description"], **each} for name, each in _LISTS.items()}
+    schema["$defs"].pop("Lora")  # its own stands in their place
     if "sound_file" not in (optional or {}):  # without the file, nothing can be said of it
         del known["sound"]
     return {

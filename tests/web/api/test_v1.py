@@ -664,7 +664,8 @@ def test_a_picture_that_the_engine_does_not_take_is_refused(both_house: House) -
 def test_presets_are_reported_as_each_engine_has_them(house: House) -> None:
     presets = house.get("/presets").json()["presets"]["rehearsal"]
     assert presets["quick"] == {
-        "area_side": 512, "num_frames": 8, "num_inference_steps": 30, "fps": 8, "guidance_scale": 9.0
+        "area_side": 512, "num_frames": 8, "num_inference_steps": 30, "fps": 8, "guidance_scale": 9.0,
+        "loras": [], "options": {},
     }  # fmt: skip
 
 

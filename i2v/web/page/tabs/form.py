@@ -203,8 +203,9 @@ class Form:
         return [
             self.picture, self.prompt, self.style, self.preset, self.engine, self.resolution, self.fit,
             self.num_frames, self.num_frames_of, self.fps, self.output_fps, self.upscaler,
-            self.num_inference_steps, self.guidance_scale, self.speed, self.device, *self.cropping.widgets(), *self.options.widgets(),
-            *self.pictures.widgets(), *self.added.widgets(),
+            self.num_inference_steps, self.guidance_scale, self.speed, self.device,
+            *self.cropping.widgets(), *self.options.widgets(), *self.pictures.widgets(),
+            *self.added.widgets(),
         ]  # fmt: skip
 
     def shaped(self) -> list[Any]:

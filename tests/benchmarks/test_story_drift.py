@@ -1,4 +1,4 @@
-"""benchmarks.story_drift: a frame like the first has not drifted; each kind of drift is seen as what it is."""
+"""benchmarks.story_drift: a frame like the first has not drifted; each kind of drift is seen as such."""
 
 from __future__ import annotations
 

@@ -61,7 +61,8 @@ def deliver(
             upscaler = Upscaler(generation.upscaler)
     between = None
     if generation.interpolation is not None:
-        between = Interpolator(generation.interpolation, generation.fps, generation.video_fps)
+        is_loop = generation.loop and generation.narration is None  # else its last frame may be held
+        between = Interpolator(generation.interpolation, generation.fps, generation.video_fps, is_loop)
     with Mp4Writer(output, fps=generation.video_fps, size=size, tags=marks.tags) as writer:
 
         def write(frames: NDArray[np.uint8]) -> None:

@@ -98,6 +98,8 @@ def delivered(generation: Generation, video: VideoInfo) -> Generation:
         generation,
         upscaler="lanczos" if same_size else generation.upscaler,
         interpolation=None if generation.video_fps == round(video.fps) else generation.interpolation,
+        story=(),
+        made_frames=0,
         num_frames=video.num_frames,
         fps=round(video.fps),
         generated_width=video.width,

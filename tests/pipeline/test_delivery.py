@@ -65,6 +65,19 @@ def test_frames_in_between_are_computed_of_what_was_kept_too(tmp_path: Path, gen
     assert (result.to_dict()["video_frames"], result.to_dict()["video_fps"]) == (12, 24)
 
 
+@pytest.mark.parametrize(("spoken", "ends_at_its_begin"), [(None, True), (Narration("It rains."), False)])
+def test_frames_in_between_lead_from_a_loops_end_to_its_begin(
+    tmp_path: Path, generation: Generation, spoken: Narration | None, ends_at_its_begin: bool
+) -> None:
+    smooth = replace(generation, output_fps=16, interpolation="blend", loop=True, narration=spoken)
+    frames = np.repeat(np.array([0, 100, 200, 100], np.uint8), 96 * 64 * 3)
+    path = deliver(
+        [frames.reshape(4, 64, 96, 3)], smooth, Marks(), OutputFile(tmp_path / "a.mp4"), Stopwatch()
+    )
+    last = read_frames(path)[-1].mean()
+    assert last == pytest.approx(50 if ends_at_its_begin else 100, abs=3)
+
+
 def test_a_sound_is_published_with_the_frames_also_when_it_was_kept(
     tmp_path: Path, generation: Generation
 ) -> None:

@@ -225,6 +225,13 @@ class Job:
     tags: tuple[str, ...] = ()
 
     @property
+    def video_frames(self) -> int:
+        """How many frames its video has, or is to have; 0 where that is not known."""
+        if self.result is not None:
+            return self.result.video_frames
+        return 0 if self.generation is None else self.generation.video_frames
+
+    @property
     def inputs(self) -> tuple[str, ...]:
         """The names of all files that it was given."""
         return (self.input, *self.other_inputs)

@@ -30,7 +30,7 @@ from i2v.media.sound import Sound
 from i2v.media.unpublished import About, FrameRecorder
 from i2v.media.video import check_ffmpeg, ffmpeg_version
 from i2v.pipeline.added import NOTHING_ADDED, Added, find_files
-from i2v.pipeline.delivery import Content, Marks, deliver, publish_kept
+from i2v.pipeline.delivery import Content, Marks, deliver, held_frames, publish_kept
 from i2v.pipeline.engines import EngineCache, LoadedEngine
 from i2v.pipeline.ladder import MemoryLadder
 from i2v.pipeline.loops import looped
@@ -250,18 +250,19 @@ class _Clip:
         with recorder.begin(generation, self.plan.has_sound) if recorder is not None else nullcontext():
             content = self._made(events, handle)
             try:
-                path = deliver(content, generation, self.marks, self.output.target, self.watch)
+                video = deliver(content, generation, self.marks, self.output.target, self.watch)
             except Exception as error:  # a defect in the delivery is no reason to lose frames either
                 if recorder is None or not self.has_begun or isinstance(error, Cancelled):
                     raise
                 return self._publish_kept(content, recorder, error)
         return Result(
-            path,
+            video.path,
             generation,
             tuple(self.notices),
             self.watch.seconds,
             tuple(self.books.to_list()),
             self._made_with(),
+            held_frames(video, generation),
         )
 
     def _made_with(self) -> MadeWith:

@@ -62,7 +62,7 @@ class Interpolator:
             self._last, self._count = frame, self._count + 1
 
     def end(self) -> Iterator[NDArray[np.uint8]]:
-        """Yield what is left: the last frame, for as long as it was shown before; of a loop, what follows it."""
+        """Yield what is left: the last frame for as long as it was shown before; of a loop, what follows."""
         if self._last is not None and self._first is not None:
             yield from self._pair(self._last, self._first)
         while self._last is not None and self._next < self._count:

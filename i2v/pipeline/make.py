@@ -95,12 +95,7 @@ def make_clip(
     """
     watch = watch or Stopwatch()
     check_output(output.target, plan.has_sound)
-    if not plan.generation.num_inference_steps:
-        output = replace(output, recorder=None)  # made again sooner than kept: gigabytes of large frames
-    if not plan.generation.story:
-        output = replace(output, checkpoints=None)
-    elif output.checkpoints is not None:
-        output = replace(output, recorder=None)
+    output = _keeping_what_it_needs(output, plan.generation)
     ladder = MemoryLadder(plan.spec, plan.generation, plan.device, settings.engine)
     notices = [*plan.notices, *(notice for picture in pictures for notice in picture.notices)]
     with watch.phase(Stage.PICTURE):
@@ -135,6 +130,14 @@ def make_clip(
             marks = mark(plan.spec, provenance, settings.output, output.tags)
             clip = _Clip(plan, output, marks, books, watch, notices, engine, provenance.versions, soundtrack)
             return clip.publish(events, handle)
+
+
+def _keeping_what_it_needs(output: Output, generation: Generation) -> Output:
+    """Return `output` with one place at the most in which frames are kept for a retry."""
+    if not generation.story:
+        output = replace(output, checkpoints=None)
+    has_steps = generation.num_inference_steps > 0  # else made again sooner than kept: large frames
+    return output if has_steps and output.checkpoints is None else replace(output, recorder=None)
 
 
 def check_output(target: OutputTarget, with_sound: bool = False) -> None:

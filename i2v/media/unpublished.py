@@ -16,6 +16,7 @@ import errno
 import fcntl
 import json
 import logging
+import math
 import os
 import secrets
 import shutil
@@ -144,7 +145,7 @@ class FrameRecorder:
         self._missing, self._sound = shape[0], None
         needed = int(np.prod(shape)) + ABOUT_BYTES
         if has_sound:
-            needed += SOUND_BYTES * -(-generation.total_frames // generation.fps)
+            needed += SOUND_BYTES * math.ceil(generation.seconds)
         try:
             self._part.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = os.fdopen(os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", 0)

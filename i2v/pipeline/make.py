@@ -250,7 +250,8 @@ class _Clip:
     def publish(self, events: Iterator[Made], handle: Callable[[Made], None]) -> Result:
         """Encode what the engine makes as it comes. Where only that fails, it is kept for a retry."""
         recorder, generation = self.output.recorder, self.plan.generation
-        with recorder.begin(generation, self.plan.has_sound) if recorder is not None else nullcontext():
+        sound_seconds = self.soundtrack.seconds if self.plan.has_sound else 0.0
+        with recorder.begin(generation, sound_seconds) if recorder is not None else nullcontext():
             content = self._made(events, handle)
             try:
                 video = deliver(content, generation, self.marks, self.output.target, self.watch)

@@ -82,7 +82,7 @@ def test_a_sound_is_published_with_the_frames_also_when_it_was_kept(
 ) -> None:
     frames, sound = make_frames(4, SIZE), make_sound(0.5)
     plain = deliver([frames, sound], generation, MARKS, OutputFile(tmp_path / "plain.mp4"), Stopwatch()).path
-    with FrameRecorder(tmp_path / "kept", "clip").begin(generation, has_sound=True) as recorder:
+    with FrameRecorder(tmp_path / "kept", "clip").begin(generation, sound.seconds) as recorder:
         recorder.append(frames)
         recorder.append_sound(sound)
         kept = recorder.keep(About(generation, MARKS.tags, MARKS.visible))

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Literal
 
 from i2v.core.crop import Crop, kept_size, settled
-from i2v.core.engine_spec import EngineSpec, Preset
+from i2v.core.engine_spec import EngineSpec, Options, Preset
 from i2v.core.errors import InvalidRequest, Notice
 from i2v.core.prompt_syntax import notices_on_syntax
 from i2v.core.schedules import evaluations
@@ -98,10 +98,22 @@ def resolve(
     )
     check_keyframes(generation)
     generation = with_loop(with_story(generation, request, spec), request, spec)
-    if request.loop:
-        options = options.looping()
+    generation, understood = _with_options(generation, options.looping() if request.loop else options, spec)
+    speed, on_speed = _speed(request, spec, generation, certificates)
+    notices = (*understood, *on_speed)
+    generation = replace(generation, speed=speed)
+    if _scales_up(generation):
+        upscaler, missing = choose_upscaler(request.upscaler or upscaling)
+        generation, notices = replace(generation, upscaler=upscaler), (*notices, *missing)
+    return generation, (*_resolve_notices(request, spec, generation), *notices)
+
+
+def _with_options(
+    generation: Generation, options: Options, spec: EngineSpec
+) -> tuple[Generation, tuple[Notice, ...]]:
+    """Fill the options' gaps by all else that is settled; refuse a camera's path with later pictures."""
     options, understood = options.completed(generation)
-    strength = options.denoising_strength if can.num_inference_steps else 1.0
+    strength = options.denoising_strength if spec.capabilities.num_inference_steps else 1.0
     generation = replace(
         generation,
         options=options.model_dump(mode="json", exclude_none=True),
@@ -110,15 +122,9 @@ def resolve(
         correct_drift=generation.correct_drift and strength == 1,
     )
     has_later = any(not isinstance(picture, MotionMask) for picture in generation.inputs)
-    if has_later and generation.strength < 1:
+    if has_later and strength < 1:
         raise InvalidRequest("request.path_with_pictures")
-    speed, on_speed = _speed(request, spec, generation, certificates)
-    notices = (*understood, *on_speed)
-    generation = replace(generation, speed=speed)
-    if _scales_up(generation):
-        upscaler, missing = choose_upscaler(request.upscaler or upscaling)
-        generation, notices = replace(generation, upscaler=upscaler), (*notices, *missing)
-    return generation, (*_resolve_notices(request, spec, generation), *notices)
+    return generation, understood
 
 
 def _crop(request: GenerationRequest, picture_size: tuple[int, int]) -> Crop | None:

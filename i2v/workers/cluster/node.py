@@ -35,12 +35,12 @@ def environment(address: str) -> dict[str, str]:
 
 
 def head_command(host: str, port: int) -> list[str]:
-    """Return what starts Ray's head here, reached at `host`; it ends with its parent's signal."""
+    """Return what starts Ray's head here, reached at `host`; it ends with this process."""
     return [*_start(), "--head", f"--node-ip-address={resolve(host)}", f"--port={port}"]
 
 
 def join_command(address: str, name: str | None, host: str | None, gpus: int | None) -> list[str]:
-    """Return what makes this machine a node of the Ray at `address`."""
+    """Return what makes this machine a node of the Ray at `address`; it ends with this process."""
     command = [*_start(), f"--address={address}"]
     if name is not None:
         command.append(f"--labels={NAME_LABEL}={name}")
@@ -52,7 +52,7 @@ def join_command(address: str, name: str | None, host: str | None, gpus: int | N
 
 
 def _start() -> list[str]:
-    ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block"]
+    ray = [sys.executable, "-m", "i2v.workers.cluster.ray_start", str(os.getpid())]
     return [*ray, "--include-dashboard=false", "--disable-usage-stats"]
 
 

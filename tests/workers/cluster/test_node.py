@@ -67,6 +67,12 @@ def test_cpus_are_used_where_no_machine_has_a_gpu_unless_cuda_is_asked_for() -> 
     assert find_places(nodes, load_settings(flags={"engine.device": "cuda"})) == []
 
 
+def test_a_worker_on_the_cpu_has_its_part_of_them() -> None:
+    settings = load_settings(flags={"worker.per_device": 2})
+    assert [place.cpus for place in find_places([Node("a", "small", 9, 0)], settings)] == [4, 4]
+    assert [place.cpus for place in find_places([Node("a", "tiny", 1, 0)], settings)] == [1]
+
+
 def test_two_places_on_one_gpu_have_one_id() -> None:
     settings = load_settings(flags={"worker.per_device": 2})
     places = find_places([Node("a", "big", 8, 2)], settings)

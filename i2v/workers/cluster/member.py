@@ -82,7 +82,7 @@ class Member:
         end = time.monotonic() + seconds
         while JOINED not in (said := self._log.read_text(errors="replace")):
             if self._process.poll() is not None or time.monotonic() > end:
-                raise I2VError("cluster.not_joined", reason=_reason(said), path=str(self._log))
+                raise I2VError("cluster.not_joined", reason=reason_of(said), path=str(self._log))
             time.sleep(TICK_SECONDS)
 
     def wait(self) -> None:
@@ -143,7 +143,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _reason(said: str) -> str:
+def reason_of(said: str) -> str:
     """Return the line that says why Ray did not start: of a version that does not fit, say."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     found = [line for line in lines if "mismatch" in line or "Error" in line]

@@ -70,7 +70,7 @@ class RemoteMaker:
         inputs = [_read(path, order) for path in order.inputs]
         sent = replace(
             order,
-            job_id=f"{order.tag}-{secrets.token_hex(4)}",  # the real one opens the job; `stop` is for one attempt
+            job_id=f"{order.tag}-{secrets.token_hex(4)}",  # its id opens the job; `stop` is for one attempt
             inputs=tuple(Path(f"input{path.suffix}") for path in order.inputs),
             output=Path("clip.mp4"),
         )

@@ -112,6 +112,9 @@ def test_ray_stays_on_loopback_unless_the_settings_have_another_address() -> Non
     ("address", "code"),
     [
         ("studio", "request.invalid"),
+        ("192.0.2.1:99999", "request.invalid"),
+        ("192.0.2.1:²", "request.invalid"),
+        ("", "request.invalid"),
         ("127.0.0.1:6379", "cluster.loopback"),
         ("192.0.2.1:1", "cluster.unreachable"),
     ],

@@ -36,7 +36,8 @@ def environment(address: str) -> dict[str, str]:
 
 def head_command(host: str, port: int) -> list[str]:
     """Return what starts Ray's head here, reached at `host`; it ends with this process."""
-    return [*_start(), "--head", f"--node-ip-address={resolve(host)}", f"--port={port}"]
+    head = ["--head", "--include-dashboard=false", f"--port={port}"]  # Ray refuses these for other machines
+    return [*_start(), *head, f"--node-ip-address={resolve(host)}"]
 
 
 def join_command(address: str, name: str | None, host: str | None, gpus: int | None) -> list[str]:
@@ -52,8 +53,8 @@ def join_command(address: str, name: str | None, host: str | None, gpus: int | N
 
 
 def _start() -> list[str]:
-    ray = [sys.executable, "-m", "i2v.workers.cluster.ray_start", str(os.getpid())]
-    return [*ray, "--include-dashboard=false", "--disable-usage-stats"]
+    own = str(os.getpid())
+    return [sys.executable, "-m", "i2v.workers.cluster.ray_start", own, "--disable-usage-stats"]
 
 
 def note_actor(environ: Mapping[str, str]) -> None:

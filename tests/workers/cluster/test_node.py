@@ -22,6 +22,7 @@ from i2v.workers.cluster.node import (
     environment,
     has_actors,
     head_command,
+    join_command,
     leave,
     leaving,
     note_actor,
@@ -106,6 +107,14 @@ def test_ray_stays_on_loopback_unless_the_settings_have_another_address() -> Non
     assert "--node-ip-address=127.0.0.1" in head_command(settings.ray.head_host, settings.ray.head_port)
     assert "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER" in environment("127.0.0.1:6379")
     assert "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER" not in environment("192.0.2.1:6379")
+
+
+def test_what_only_a_head_may_be_told_is_not_told_to_others() -> None:
+    """`ray start` ends at once with --port or --include-dashboard, but without --head."""
+    command = join_command("192.0.2.1:6379", "studio", "127.0.0.1", 2)
+    flags = {word.partition("=")[0] for word in command if word.startswith("--")}
+    allowed = {"--disable-usage-stats", "--address", "--labels", "--node-ip-address", "--num-gpus"}
+    assert flags == allowed
 
 
 @pytest.mark.parametrize(

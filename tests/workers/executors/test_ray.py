@@ -16,10 +16,11 @@ import pytest
 from i2v.jobs.store import JobStore
 from i2v.media.video import probe
 from i2v.workers.cleanup import is_published
+from i2v.workers.cluster.member import Membership, joined
 from i2v.workers.cluster.node import FOLDER_VARIABLE, leave
 from i2v.workers.executors import ray as ray_module
 from i2v.workers.executors.ray import RayExecutor
-from tests.ray_cluster import RayHouse, find_actors, open_ray_house, wait_until
+from tests.ray_cluster import SECONDS, RayHouse, find_actors, open_ray_house, wait_until
 from tests.rehearsal import ENGINES, find_workers, stage, submit
 
 pytest.importorskip("ray")
@@ -105,6 +106,7 @@ def test_the_service_starts_a_ray_of_its_own_and_ends_it(
     executor = RayExecutor(settings, store, ENGINES, tmp_path / "logs")
     before = {actor.pid for actor in find_actors()}
     executor.start()
+    guest = Membership(f"127.0.0.1:{port}", name="guest", host="127.0.0.1")
     try:
         job = submit(store, settings)
         wait_until(lambda: store.get(job.id).finished_at is not None)
@@ -116,6 +118,11 @@ def test_the_service_starts_a_ray_of_its_own_and_ends_it(
             if connection.status == psutil.CONN_LISTEN
         }
         assert listening <= {"127.0.0.1", "::1"}, "whoever reaches Ray can run programs here"
+        with joined(guest, os.environ, tmp_path / "guest.log") as member:  # as `i2v worker` does
+            member.wait_until_joined(SECONDS)
+            wait_until(lambda: "guest/cpu" in {state.id for state in executor.devices() if state.info})
+            member.leave(grace=SECONDS)
+        wait_until(lambda: "guest/cpu" not in {state.id for state in executor.devices()})
     finally:
         executor.stop()
         store.close()

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from i2v.host.network import addresses, is_loopback
 from i2v.jobs.store import JobStore
 from i2v.media.video import probe
 from i2v.workers.cleanup import is_published
@@ -106,7 +107,6 @@ def test_the_service_starts_a_ray_of_its_own_and_ends_it(
     executor = RayExecutor(settings, store, ENGINES, tmp_path / "logs")
     before = {actor.pid for actor in find_actors()}
     executor.start()
-    guest = Membership(f"127.0.0.1:{port}", name="guest", host="127.0.0.1")
     try:
         job = submit(store, settings)
         wait_until(lambda: store.get(job.id).finished_at is not None)
@@ -118,7 +118,31 @@ def test_the_service_starts_a_ray_of_its_own_and_ends_it(
             if connection.status == psutil.CONN_LISTEN
         }
         assert listening <= {"127.0.0.1", "::1"}, "whoever reaches Ray can run programs here"
-        with joined(guest, os.environ, tmp_path / "guest.log") as member:  # as `i2v worker` does
+    finally:
+        executor.stop()
+        store.close()
+    wait_until(lambda: {actor.pid for actor in find_actors()} <= before)
+
+
+def test_another_machine_joins_as_i2v_worker_does_and_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as everywhere:
+        host = next((each for each in addresses(everywhere) if not is_loopback(each)), None)
+    if host is None:
+        pytest.skip("this machine has no address in a network")
+    monkeypatch.setenv("I2V_MODELS__DIRECTORY", str(tmp_path / "models"))
+    monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
+    with socket.create_server((host, 0)) as free:
+        port = free.getsockname()[1]
+    flags = {"worker__devices": "cpu", "ray__head_host": host, "ray__head_port": port}
+    settings = stage(tmp_path, worker__executor="ray", **flags)
+    store = JobStore(settings.database)
+    executor = RayExecutor(settings, store, ENGINES, tmp_path / "logs")
+    executor.start()
+    try:
+        wait_until(lambda: bool(executor.devices()))
+        with joined(Membership(f"{host}:{port}", "guest"), os.environ, tmp_path / "guest.log") as member:
             member.wait_until_joined(SECONDS)
             wait_until(lambda: "guest/cpu" in {state.id for state in executor.devices() if state.info})
             member.leave(grace=SECONDS)
@@ -126,4 +150,3 @@ def test_the_service_starts_a_ray_of_its_own_and_ends_it(
     finally:
         executor.stop()
         store.close()
-    wait_until(lambda: {actor.pid for actor in find_actors()} <= before)

@@ -48,6 +48,12 @@ END_SECONDS = 10.0  # for the process to give back what it holds, when the servi
 log = logging.getLogger(__name__)
 
 
+def check_installed() -> None:
+    """Raise `I2VError` (`cluster.no_ray`) where there is no Ray."""
+    if find_spec("ray") is None:
+        raise I2VError("cluster.no_ray")
+
+
 class RayExecutor:
     """See `i2v.service.executor.Executor`."""
 
@@ -72,8 +78,7 @@ class RayExecutor:
 
     def start(self) -> None:
         """Connect to the cluster; raises `I2VError` (`cluster.no_ray`) where Ray is not installed."""
-        if find_spec("ray") is None:
-            raise I2VError("cluster.no_ray")
+        check_installed()
         self._thread.start()
 
     def stop(self) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from i2v.core.errors import I2VError
 from i2v.jobs.store import JobStore
+from i2v.serve import serve
 from i2v.workers.executors import ray as ray_module
 from i2v.workers.executors.ray import RayExecutor
 from tests.house import wait_until
@@ -64,3 +65,15 @@ def test_why_the_head_has_ended_is_said(tmp_path: Path) -> None:
         assert error is not None
         assert error.code == "cluster.not_joined"
         assert "there is no room for it" in error.message
+
+
+def test_without_ray_nothing_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_module, "find_spec", lambda name: None)
+    settings = stage(tmp_path, worker__executor="ray", service__data_dir=tmp_path / "new")
+    settings.inputs.rmdir()
+    settings.inputs.parent.rmdir()
+    with pytest.raises(I2VError, match="package ray") as caught:
+        serve(settings, ENGINES, tmp_path / "logs")
+    assert caught.value.code == "cluster.no_ray"
+    assert not (tmp_path / "new").exists()
+    assert not (tmp_path / "logs").exists()

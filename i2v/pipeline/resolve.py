@@ -17,6 +17,7 @@ from i2v.core.errors import InvalidRequest, Notice
 from i2v.core.prompt_syntax import notices_on_syntax
 from i2v.core.schedules import evaluations
 from i2v.core.schema import (
+    MAX_LORAS,
     MAX_OUTPUT_FPS,
     MAX_SEED,
     Generation,
@@ -146,6 +147,9 @@ def _loras(request: GenerationRequest, spec: EngineSpec, preset: Preset) -> tupl
     """Return the preset's and the request's, each with what it does in each expert where there are two."""
     named = {lora.name for lora in request.loras}
     loras = (*(lora for lora in preset.loras if lora.name not in named), *request.loras)
+    if len(loras) > MAX_LORAS:
+        most = f"at most {MAX_LORAS - len(loras) + len(request.loras)} besides those of this preset"
+        raise InvalidRequest("request.invalid", field="loras", value=str(len(request.loras)), allowed=most)
     return tuple(map(_of_experts, loras)) if spec.has_two_experts else loras
 
 

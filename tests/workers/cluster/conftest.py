@@ -111,6 +111,11 @@ class Lab:
         return self.store.get(job.id)
 
     @property
+    def left_there(self) -> list[str]:
+        """What the actor's folder has, once it has given its last word."""
+        return sorted(path.name for path in self.handle.actor._folder.iterdir())
+
+    @property
     def videos(self) -> list[str]:
         folder = self.settings.output.directory
         return sorted(path.name for path in folder.iterdir()) if folder.exists() else []

@@ -200,6 +200,8 @@ class EngineSpec:
         tensor_table: the name of the table of its published tensors in `i2v/weights`, where it is not the
             model's own: models of one architecture share one.
         lora_parts: by the part that a LoRA's tensors name, the folders of the model with that part's weights.
+        text_parts: the folders of the model whose files decide over a prompt's embedding, where embeddings
+            are worth keeping on disk (`Inputs.embeddings`).
         packages: what computes its frames: their versions are written into the clip.
         embedded: the weights ship inside the package.
         published: the repositories that the weights can be had from, each with a folder of its own; the
@@ -228,6 +230,7 @@ class EngineSpec:
     pipelines: tuple[str, ...] = ()
     tensor_table: str = ""
     lora_parts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    text_parts: tuple[str, ...] = ()
     default_negative_prompt: str = ""
     capabilities: Capabilities = Capabilities()
     options_model: type[Options] = Options

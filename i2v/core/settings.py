@@ -106,6 +106,8 @@ class ImageSettings(_Section):
 class ServiceSettings(_Section):
     data_dir: Folder
     max_queued: Annotated[int, Within(1, 10_000)]
+    embeddings_megabytes: Annotated[float, Within(0, 1_000_000)]
+    embeddings_days: Annotated[float, Within(0, 1_000_000)]
 
 
 class StorageSettings(_Section):
@@ -189,6 +191,11 @@ class Settings(_Section):
     def unpublished(self) -> Path:
         """The folder of frames that are decoded and not yet published."""
         return self.service.data_dir / "unpublished"
+
+    @property
+    def embeddings(self) -> Path:
+        """The folder of prompts' embeddings."""
+        return self.service.data_dir / "embeddings"
 
 
 # How what depends on its file's place or on variables is read, by the type of the setting.

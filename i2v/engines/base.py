@@ -17,6 +17,7 @@ from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
 from i2v.core.schema import Generation, MemoryPlan
 from i2v.core.stages import Stage
+from i2v.host.embedding_cache import KeptEmbeddings
 from i2v.weights.loras import LoraFile
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ class Inputs:
     number of their frame, which is at least 1. `large`: the image fitted alike, but a whole number of times
     that size, as far as it has the pixels; where `Generation.strength` is below 1, for a camera that moves
     over it. `checkpoint` and `loras` are the files that `Generation` names, for engines whose `Capabilities`
-    say that they take some.
+    say that they take some. `embeddings`: those of prompts that are kept on disk, if any are, for engines
+    whose spec names `text_parts`.
     """
 
     image: Image
@@ -43,6 +45,7 @@ class Inputs:
     large: Image | None = None
     checkpoint: Path | None = None
     loras: tuple[LoraFile, ...] = ()
+    embeddings: KeptEmbeddings | None = None
 
 
 @dataclass(frozen=True)

@@ -237,7 +237,12 @@ def make(
     subject: Subject, folder: Path, heard: list[ClipEvent], recorder: FrameRecorder | None = None
 ) -> tuple[Generation, Result]:
     settings: Settings = load_settings(
-        flags={"models.directory": subject.models, "models.search_paths": (), "models.sources": ()}
+        flags={
+            "models.directory": subject.models,
+            "models.search_paths": (),
+            "models.sources": (),
+            "service.data_dir": folder / "data",
+        }
     )
     request = GenerationRequest.parse(request_fields(subject.spec))
     plan = ClipPlanner(settings, SPECS).plan_clip(request, subject.photo.size, CPU)
@@ -250,6 +255,7 @@ def make(
 def test_a_request_becomes_a_video_that_says_how_it_was_made(subject: Subject, tmp_path: Path) -> None:
     spec, heard = subject.spec, []
     generation, result = make(subject, tmp_path, heard)
+    assert bool(list(tmp_path.glob("data/embeddings/*"))) == bool(spec.text_parts)
     info = probe(result.path)
     assert (info.num_frames, info.width, info.height) == (
         generation.num_frames,

@@ -19,7 +19,7 @@ from torch import nn
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import ModelUnavailable
-from i2v.weights.model_files import match_tensors, unreadable
+from i2v.weights.model_files import Shape, match_tensors, unreadable
 from i2v.weights.parts import stored
 from i2v.weights.shards import missing_file
 
@@ -140,10 +140,14 @@ class Folder:
         Args:
             in_float32: names of modules and parameters, wherever they are, that are not put into `dtype`.
         """
-        stem = "model" if part.endswith("_encoder") else "diffusion_pytorch_model"
-        path, tensors = self.tensors(part, stem)
+        path, tensors = self.tensors(part, _stem_of(part))
         assign(model, path, tensors, home, dtype, in_float32)
         return model.eval().requires_grad_(False)
+
+    def check(self, part: str, model: nn.Module) -> None:
+        """Raise `ModelUnavailable` where the file of `part` does not fit `model`; its values are not read."""
+        path, tensors = self.tensors(part, _stem_of(part))
+        match_tensors(path, _shapes_of(tensors), _shapes_of(model.state_dict()))
 
     def tensors(self, part: str, stem: str) -> tuple[Path, dict[str, torch.Tensor]]:
         """Return the file of `part`, or the index of its shards, and the mapped tensors; fp16 goes first."""
@@ -182,15 +186,22 @@ def assign(
     All are put into `dtype`, but for those with one of the names `in_float32` on their way.
     Raises `ModelUnavailable` for one that does not fit, as `match_tensors` does.
     """
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    names, in_float32 = match_tensors(path, found, expected), frozenset(in_float32)
+    names = match_tensors(path, _shapes_of(tensors), _shapes_of(model.state_dict()))
+    in_float32 = frozenset(in_float32)
     values = {
         name: tensors[old].to(device, dtype if in_float32.isdisjoint(name.split(".")) else torch.float32)
         for name, old in names.items()
     }
     model.load_state_dict(values, assign=True)
     _restore_constants(model, device)
+
+
+def _stem_of(part: str) -> str:
+    return "model" if part.endswith("_encoder") else "diffusion_pytorch_model"
+
+
+def _shapes_of(tensors: Mapping[str, torch.Tensor]) -> dict[str, Shape]:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
 def _restore_constants(model: nn.Module, device: torch.device) -> None:

@@ -20,7 +20,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, UMT5Config, UMT
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.schema import MemoryPlan
 from i2v.engines.diffusion.folder import Folder
-from i2v.engines.diffusion.placement import DTYPES, PlacedParts, homes
+from i2v.engines.diffusion.placement import DTYPES, LateWeights, PlacedParts, homes
 from i2v.engines.wan.transformer import use_lean_blocks
 from i2v.engines.wan.vae import use_lean_layers
 
@@ -47,6 +47,7 @@ class Components(PlacedParts):
 
     tokenizer: PreTrainedTokenizerBase
     text_encoder: UMT5EncoderModel
+    text_weights: LateWeights
     vae: AutoencoderKLWan
     transformer: WanTransformer3DModel
     scheduler_config: dict[str, Any]
@@ -59,6 +60,10 @@ class Components(PlacedParts):
     @property
     def encoders(self) -> tuple[nn.Module, ...]:
         return (self.text_encoder,)
+
+    @property
+    def late(self) -> tuple[LateWeights, ...]:
+        return (self.text_weights,)
 
     @property
     def denoisers(self) -> tuple[nn.Module, ...]:
@@ -97,17 +102,14 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
     _set_positions(transformer)
     kept = transformer._keep_in_fp32_modules  # by diffusers too
     transformer = source.filled("transformer", transformer, home, dtype, kept)
-    text_encoder.encoder.embed_tokens = None  # the file has it once
-    # float16 is too narrow for the end of its feed-forward layers, which transformers keeps in float32 then
-    kept = ["wo"] if dtype == torch.float16 else []
-    text_encoder = source.filled("text_encoder", text_encoder, encoders_home, dtype, kept)
-    text_encoder.encoder.embed_tokens = text_encoder.shared
+    text_weights = late_text_encoder(source, text_encoder, dtype)
     vae = source.filled("vae", vae, home, torch.float32)
     use_lean_blocks(transformer)
     use_lean_layers(vae)
     return Components(
         tokenizer=load_tokenizer(source),
         text_encoder=text_encoder,
+        text_weights=text_weights,
         vae=vae,
         transformer=transformer,
         scheduler_config=source.scheduler(UniPCMultistepScheduler, _SCHEDULE, _SAMPLED),
@@ -116,6 +118,23 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
         encoders_home=encoders_home,
         dtype=dtype,
     )
+
+
+def late_text_encoder(source: Folder, encoder: UMT5EncoderModel, dtype: torch.dtype) -> LateWeights:
+    """Return the weights of `encoder`, built without values; those that do not fit are refused now.
+
+    Raises `ModelUnavailable`.
+    """
+    encoder.encoder.embed_tokens = None  # the file has it once
+    source.check("text_encoder", encoder)
+    # float16 is too narrow for the end of its feed-forward layers, which transformers keeps in float32 then
+    kept = ["wo"] if dtype == torch.float16 else []
+
+    def fill(home: torch.device) -> None:
+        source.filled("text_encoder", encoder, home, dtype, kept)
+        encoder.encoder.embed_tokens = encoder.shared
+
+    return LateWeights(encoder, fill)
 
 
 def load_tokenizer(source: Folder) -> PreTrainedTokenizerBase:

@@ -39,7 +39,8 @@ class _Clip(DiffusionClip[Components, Conditioning, State]):
     conditioners = ()  # the text encoder and the VAE come one after the other
 
     def condition(self, inputs: Inputs) -> tuple[Conditioning, tuple[Notice, ...]]:
-        return condition(self.components, self.engine.spec, self.generation, inputs.image)
+        spec, kept = self.engine.spec, inputs.embeddings
+        return condition(self.components, spec, self.generation, inputs.image, kept)
 
     def begin(self, reference: torch.Tensor | None) -> State:
         return initial_state(self.components, self.generation)

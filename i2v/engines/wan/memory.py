@@ -125,7 +125,7 @@ def _estimate(generation: Generation, plan: MemoryPlan) -> Estimate:
 def _conditioning(table: _Table, generation: Generation, plan: MemoryPlan) -> list[tuple[str, int]]:
     """Return the two parts that the stage runs, each with its bytes beside weights."""
     pixels = generation.generated_width * generation.generated_height
-    read = _rows(generation) * table["read"][str(ITEM_BYTES[plan.dtype])]
+    read = table["read"][str(ITEM_BYTES[plan.dtype])]  # one prompt after the other
     return [("text_encoder", read), ("vae", int(table["encode"] * pixels))]
 
 

@@ -99,6 +99,7 @@ WAN_TI2V_5B = EngineSpec(
     optional_files=("tokenizer/special_tokens_map.json",),
     tensor_table="wan-ti2v-5b",
     pipelines=("WanPipeline",),
+    text_parts=("text_encoder", "tokenizer"),
     packages=("torch", "diffusers", "transformers", "ftfy"),
     published=(
         Repository(

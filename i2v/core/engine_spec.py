@@ -171,6 +171,21 @@ class Repository:
 
 
 @dataclass(frozen=True)
+class Conversion:
+    """A file that is published in float32, and may be kept in bfloat16 (`i2v.weights.conversion`).
+
+    Attributes:
+        file: one of `EngineSpec.files`, whose repository's variant is "bf16": what is read where it is there.
+        size: bytes in bfloat16, about.
+        in_float32: parts of the names of tensors that stay as they are.
+    """
+
+    file: str
+    size: int
+    in_float32: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class EngineSpec:
     """What must be known about a model before it is loaded.
 
@@ -206,6 +221,7 @@ class EngineSpec:
         embedded: the weights ship inside the package.
         published: the repositories that the weights can be had from, each with a folder of its own; the
             first one has the first of `files`. Empty: they are published nowhere.
+        conversions: what of `files` is kept smaller where a person wants that.
         max_prompt_tokens: tokens the text encoder reads, start and end included.
         languages: that prompts may be written in.
         motions: phrases for all that it can do, where that is little; empty where it knows the world.
@@ -251,6 +267,7 @@ class EngineSpec:
     packages: tuple[str, ...] = ("torch", "diffusers", "transformers")
     embedded: bool = False
     published: tuple[Repository, ...] = ()
+    conversions: tuple[Conversion, ...] = ()
     presets: dict[str, Preset] = field(default_factory=dict)
     offered: tuple[PresetName, ...] = get_args(PresetName)
 

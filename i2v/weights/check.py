@@ -11,6 +11,7 @@ from i2v.core.engine_spec import EngineSpec, Repository
 from i2v.core.errors import ModelUnavailable, Notice
 from i2v.core.schema import shown
 from i2v.core.settings import ModelSettings
+from i2v.weights.converted import with_converted
 from i2v.weights.fetching import checked_notice
 from i2v.weights.folders import INDEX, ModelFolder, locate, way_to_get
 from i2v.weights.model_files import unreadable
@@ -171,7 +172,8 @@ def _listing_of(
     spec: EngineSpec, models: ModelSettings, folder: ModelFolder, meter: TransferMeter
 ) -> Listing | None:
     """Return what hubs say of the folder's files, kept or asked for; `None` where that cannot be had."""
-    return merged(spec, lambda part: _part_listing(spec, part, models, folder, meter))
+    listing = merged(spec, lambda part: _part_listing(spec, part, models, folder, meter))
+    return with_converted(listing, records_folder(folder.path, models))
 
 
 def _part_listing(

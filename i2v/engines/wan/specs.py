@@ -7,7 +7,7 @@ below; where it was seen how large they are, scripts/full_size/wan.py says.
 
 from __future__ import annotations
 
-from i2v.core.engine_spec import Capabilities, EngineSpec, FrameCounts, Preset, Repository
+from i2v.core.engine_spec import Capabilities, Conversion, EngineSpec, FrameCounts, Preset, Repository
 from i2v.engines.wan.options import WanOptions
 
 # The VAE makes one latent frame of the first picture, and one of each four that follow. An end frame is
@@ -108,7 +108,15 @@ WAN_TI2V_5B = EngineSpec(
             modelscope=("Wan-AI/Wan2.2-TI2V-5B-Diffusers",),
             size=34_200_000_000,
             licence="Apache-2.0",
-            variant="",
+            variant="bf16",  # not there: of the transformer, what i2v makes of it
+        ),
+    ),
+    conversions=(
+        Conversion(
+            file="transformer/diffusion_pytorch_model.safetensors",
+            size=10_100_000_000,
+            # what diffusers keeps in float32 in any case
+            in_float32=("time_embedder", "scale_shift_table", "norm1", "norm2", "norm3"),
         ),
     ),
     presets=_presets(),

@@ -42,7 +42,8 @@ def test_other_weights_and_other_facts_are_other_embeddings(kept: KeptEmbeddings
     encode = Encoder()
     other = KeptEmbeddings(kept.cache, "another digest")
     for keeper, facts, dtype in (
-        (kept, {}, BF16), (other, {}, BF16), (kept, {"limit": 1}, BF16), (kept, {}, torch.float32), (None, {}, BF16),
+        (kept, {}, BF16), (other, {}, BF16), (kept, {"limit": 1}, BF16), (kept, {}, torch.float32),
+        (None, {}, BF16),
     ):  # fmt: skip
         states_of(["a"], keeper, facts, 4, dtype, encode)
     assert encode.asked == ["a"] * 5

@@ -14,7 +14,7 @@ from typing import Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict
 
 from i2v.core.errors import Notice
-from i2v.core.schema import Fit, Generation, InputRole, Language, PresetName
+from i2v.core.schema import Fit, Generation, InputRole, Language, PresetName, StorageDtype
 
 # x and y of four corners, in pixels of a picture: of a frame's top left, and on clockwise.
 Corners = tuple[float, ...]
@@ -200,6 +200,7 @@ class EngineSpec:
         rank: "auto" takes the engine with the highest one that can run here; `None`: only by name.
         needs_cuda: whether "auto" takes it on a CUDA device alone.
         multiple: sides in pixels are multiples of this.
+        storage_dtypes: types, narrower than it computes in, that its weights can be kept in.
         native_area_side: larger requests are generated at this area and scaled up; `None` where any size is
             generated.
         trained_frames, trained_fps: smallest and largest that the weights were trained on.
@@ -256,6 +257,7 @@ class EngineSpec:
     rank: int | None = None
     needs_cuda: bool = False
     cuda_dtype: Literal["float32", "float16", "bfloat16"] = "float16"
+    storage_dtypes: tuple[StorageDtype, ...] = ()
     native_area_side: int | None = None
     max_prompt_tokens: int = 77
     languages: tuple[Language, ...] = ("en",)

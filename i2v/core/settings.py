@@ -29,7 +29,17 @@ from pydantic import (
 from i2v.core import setting_values as kinds
 from i2v.core.engine_spec import Preset
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import Language, Offload, Switch, Upscaling, Within, invalid_field, nearest_name, shown
+from i2v.core.schema import (
+    Language,
+    Offload,
+    StorageDtype,
+    Switch,
+    Upscaling,
+    Within,
+    invalid_field,
+    nearest_name,
+    shown,
+)
 from i2v.core.users import MAX_USERS, User, check_users, read_users
 from i2v.core.webhook import HIDDEN as SECRET
 from i2v.core.webhook import Endpoint, check_endpoints, read_endpoints, read_secret
@@ -82,6 +92,7 @@ class EngineSettings(_Section):
     offload: Offload
     chunk_tokens: Annotated[int, Within(0, 1_000_000_000)]
     vae_tiling: bool
+    storage_dtype: StorageDtype
     compile: bool
     kernels: Annotated[Switch, BeforeValidator(kinds.switch)]
     cuda_graph: Annotated[Switch, BeforeValidator(kinds.switch)]

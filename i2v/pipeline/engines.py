@@ -82,7 +82,11 @@ class EngineCache:
 
     def _can_serve(self, engine: Engine, plan: ClipPlan, weights: tuple[object, ...]) -> bool:
         now, wanted = engine.plan, plan.memory.plan
-        is_loaded_so = (now.device, now.dtype) == (wanted.device, wanted.dtype)
+        is_loaded_so = (now.device, now.dtype, now.storage_dtype) == (
+            wanted.device,
+            wanted.dtype,
+            wanted.storage_dtype,
+        )
         return is_loaded_so and engine.spec == plan.spec and self._weights == weights
 
 

@@ -44,6 +44,7 @@ def table_of(model: Model) -> dict[str, Any]:
     return {
         "weights": model.weights(),
         "streamed": model.streamed(),
+        "float8": model.float8(),
         "scale": SCALE,
         "tile": TILE,
         "chunk_tokens": CHUNK_TOKENS,

@@ -16,6 +16,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import UMT5EncoderModel
 
+from i2v.engines.diffusion.float8 import linear_weights, pack, take
 from i2v.engines.wan.decode import decode_latents
 from i2v.engines.wan.solver import FlowSolver
 from i2v.engines.wan.transformer import predict, use_lean_blocks
@@ -53,6 +54,32 @@ class Model:
         for name, blocks in (("transformer", self.transformer.blocks), ("text_encoder", text_blocks)):
             sizes = [count_of([block]) for block in blocks]
             found[name] = count_of([self.parts[name]]) - sum(sizes) + max(sizes)
+        return found
+
+    def float8(self) -> dict[str, dict[str, int]]:
+        """Return what of a part is kept in float8 where that is asked for: numbers, and rows with a scale.
+
+        `streamed`: the same of the part's largest block; `layer`: numbers of the largest weight, which is
+        there in the type that it computes in while it does.
+        """
+        found = {}
+        for name, place in (("transformer", "blocks"), ("text_encoder", "encoder.block")):
+            part = self.parts[name]
+            sizes = {weight: part.get_parameter(weight).shape for weight in linear_weights(part, place)}
+            depth = place.count(".") + 2
+            blocks: dict[str, list[torch.Size]] = {}
+            for weight, shape in sizes.items():
+                blocks.setdefault(".".join(weight.split(".")[:depth]), []).append(shape)
+            largest = max(blocks.values(), key=lambda shapes: sum(shape.numel() for shape in shapes))
+            if name == "text_encoder":
+                largest = []  # its embedding, which stays as it is, is larger than any block
+            found[name] = {
+                "numbers": sum(shape.numel() for shape in sizes.values()),
+                "rows": sum(shape[0] for shape in sizes.values()),
+                "streamed_numbers": sum(shape.numel() for shape in largest),
+                "streamed_rows": sum(shape[0] for shape in largest),
+                "layer": max(shape.numel() for shape in sizes.values()),
+            }
         return found
 
     def step(
@@ -139,10 +166,14 @@ def counting_bytes() -> Iterator[list[Cost]]:
 
 @contextmanager
 def build(
-    dtype: torch.dtype = torch.bfloat16, layers: int | None = None, as_the_engine: bool = True
+    dtype: torch.dtype = torch.bfloat16,
+    layers: int | None = None,
+    as_the_engine: bool = True,
+    in_float8: bool = False,
 ) -> Iterator[Model]:
     """Have the published model as the engine runs it, or as diffusers does; tensors made inside are fake.
 
+    in_float8: the weights that can be are kept so.
     layers: how many the transformer has, fewer to be faster: each takes the same, one after the other.
     """
     with FakeTensorMode(), torch.inference_mode():
@@ -151,6 +182,11 @@ def build(
         transformer.blocks = transformer.blocks[:layers]
         put_into(transformer, dtype, transformer._keep_in_fp32_modules)
         put_into(text_encoder, dtype)
+        if in_float8:
+            for part, place in ((transformer, "blocks"), (text_encoder, "encoder.block")):
+                for name in linear_weights(part, place):
+                    layer = part.get_submodule(name.rpartition(".")[0])
+                    take(layer, pack(layer.weight))
         if as_the_engine:
             use_lean_blocks(transformer)
             use_lean_layers(parts["vae"])

@@ -19,6 +19,7 @@ from torch import nn
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import ModelUnavailable
+from i2v.engines.diffusion.float8 import Packed, pack, take
 from i2v.weights.model_files import Shape, match_tensors, unreadable
 from i2v.weights.parts import stored
 from i2v.weights.shards import missing_file
@@ -131,6 +132,7 @@ class Folder:
         home: torch.device,
         dtype: torch.dtype,
         in_float32: Collection[str] = (),
+        in_float8: Collection[str] = (),
     ) -> Model:
         """Return `model`, as `build` made it, with the values of `part` at `home`, for inference.
 
@@ -139,9 +141,10 @@ class Folder:
 
         Args:
             in_float32: names of modules and parameters, wherever they are, that are not put into `dtype`.
+            in_float8: whole names of weights of linear layers that are kept so, after `dtype`.
         """
         path, tensors = self.tensors(part, _stem_of(part))
-        assign(model, path, tensors, home, dtype, in_float32)
+        assign(model, path, tensors, home, dtype, in_float32, in_float8)
         return model.eval().requires_grad_(False)
 
     def check(self, part: str, model: nn.Module) -> None:
@@ -180,19 +183,27 @@ def assign(
     device: torch.device,
     dtype: torch.dtype,
     in_float32: Collection[str] = (),
+    in_float8: Collection[str] = (),
 ) -> None:
     """Put `tensors`, those of the file `path`, into `model`, which was built on the meta device.
 
-    All are put into `dtype`, but for those with one of the names `in_float32` on their way.
+    All are put into `dtype`, but for those with one of the names `in_float32` on their way, and from there
+    those called `in_float8` into that. Where it ends early, for want of memory, `model` is as it was.
     Raises `ModelUnavailable` for one that does not fit, as `match_tensors` does.
     """
     names = match_tensors(path, _shapes_of(tensors), _shapes_of(model.state_dict()))
     in_float32 = frozenset(in_float32)
-    values = {
-        name: tensors[old].to(device, dtype if in_float32.isdisjoint(name.split(".")) else torch.float32)
-        for name, old in names.items()
-    }
-    model.load_state_dict(values, assign=True)
+    values, packed = dict[str, torch.Tensor](), dict[str, Packed]()
+    for name, old in names.items():
+        wanted = dtype if in_float32.isdisjoint(name.split(".")) else torch.float32
+        value = tensors[old].to(device, wanted)
+        if name in in_float8:
+            packed[name] = pack(value)
+        else:
+            values[name] = value
+    model.load_state_dict(values, strict=not packed, assign=True)
+    for name, kept in packed.items():
+        take(model.get_submodule(name.rpartition(".")[0]), kept)
     _restore_constants(model, device)
 
 

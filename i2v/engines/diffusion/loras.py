@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from i2v.core.engine_spec import EngineSpec
+from i2v.engines.diffusion.float8 import Float8Linear, pack
 from i2v.weights.loras import DoesNotFit, Layer, LoraFile, layers_of
 from i2v.weights.model_files import unreadable
 from i2v.weights.tensors import Header
@@ -47,11 +48,15 @@ class MergedLoras:
             owner, _, attribute = name.rpartition(".")
             module = modules[part].get_submodule(owner)
             weight: torch.Tensor = getattr(module, attribute).data
-            merged = weight.float()
+            merged = module.plain(torch.float32) if isinstance(module, Float8Linear) else weight.float()
             for down, up, scale in added:
                 change = up.to(weight.device).float() @ down.to(weight.device).float()
                 merged = merged + scale * change.reshape(weight.shape)
             self._before.append((module, attribute, weight.cpu()))
+            if isinstance(module, Float8Linear):
+                self._before.append((module, "scale", module.scale.data.cpu()))
+                module.take(pack(merged))
+                continue
             setattr(module, attribute, nn.Parameter(merged.to(weight.dtype), requires_grad=False))
         self._now = wanted
 

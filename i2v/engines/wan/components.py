@@ -18,7 +18,8 @@ from torch import nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, UMT5Config, UMT5EncoderModel
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import MemoryPlan
+from i2v.core.schema import MemoryPlan, StorageDtype
+from i2v.engines.diffusion.float8 import linear_weights
 from i2v.engines.diffusion.folder import Folder
 from i2v.engines.diffusion.placement import DTYPES, LateWeights, PlacedParts, homes
 from i2v.engines.wan.transformer import use_lean_blocks
@@ -55,6 +56,7 @@ class Components(PlacedParts):
     home: torch.device
     encoders_home: torch.device
     dtype: torch.dtype
+    storage_dtype: StorageDtype = "auto"
     is_settled: bool = True
 
     @property
@@ -101,8 +103,10 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
     vae = source.build("vae", AutoencoderKLWan.from_config)
     _set_positions(transformer)
     kept = transformer._keep_in_fp32_modules  # by diffusers too
-    transformer = source.filled("transformer", transformer, home, dtype, kept)
-    text_weights = late_text_encoder(source, text_encoder, dtype)
+    in_float8 = plan.storage_dtype == "float8_e4m3fn"
+    packed = linear_weights(transformer, "blocks") if in_float8 else ()
+    transformer = source.filled("transformer", transformer, home, dtype, kept, packed)
+    text_weights = late_text_encoder(source, text_encoder, dtype, in_float8)
     vae = source.filled("vae", vae, home, torch.float32)
     use_lean_blocks(transformer)
     use_lean_layers(vae)
@@ -117,10 +121,13 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
         home=home,
         encoders_home=encoders_home,
         dtype=dtype,
+        storage_dtype=plan.storage_dtype,
     )
 
 
-def late_text_encoder(source: Folder, encoder: UMT5EncoderModel, dtype: torch.dtype) -> LateWeights:
+def late_text_encoder(
+    source: Folder, encoder: UMT5EncoderModel, dtype: torch.dtype, in_float8: bool
+) -> LateWeights:
     """Return the weights of `encoder`, built without values; those that do not fit are refused now.
 
     Raises `ModelUnavailable`.
@@ -129,9 +136,10 @@ def late_text_encoder(source: Folder, encoder: UMT5EncoderModel, dtype: torch.dt
     source.check("text_encoder", encoder)
     # float16 is too narrow for the end of its feed-forward layers, which transformers keeps in float32 then
     kept = ["wo"] if dtype == torch.float16 else []
+    packed = linear_weights(encoder, "encoder.block") if in_float8 else ()
 
     def fill(home: torch.device) -> None:
-        source.filled("text_encoder", encoder, home, dtype, kept)
+        source.filled("text_encoder", encoder, home, dtype, kept, packed)
         encoder.encoder.embed_tokens = encoder.shared
 
     return LateWeights(encoder, fill)

@@ -91,7 +91,7 @@ def embed(
         with components.on_device(encoder):
             return [encode_text(components, text, limit) for text in missing]
 
-    facts = {"limit": limit, "device": components.device.type}
+    facts = {"limit": limit, "device": components.device.type, "storage": components.storage_dtype}
     found = states_of(texts, kept, facts, width, dtype, encode)
     states = torch.zeros(len(texts), limit, width, dtype=dtype, device=components.device)
     for row, each in zip(states, found, strict=True):

@@ -32,6 +32,9 @@ ARCHITECTURE = "wan-ti2v-5b"  # of the table, by `EngineSpec.tensor_table`
 
 _ENCODERS = ("text_encoder",)
 _DENOISERS = ("transformer",)
+_SCALE_BYTES = 4  # of each row that is kept in float8
+# What of a part's peak is there while its largest layer computes, by simulations of 512 to 65,536 tokens.
+_BESIDE_LAYER = {"transformer": 0.72, "text_encoder": 0.42}
 _VAE_ITEM = 4  # it is in float32, whatever the plan says
 _PIXEL_BYTES = 12  # of a clip that is decoded in tiles, in CPU memory
 _FRAMES_OF_A_LATENT = 4
@@ -45,6 +48,16 @@ class _Flops(TypedDict):
     decode: list[float]  # of each other
 
 
+class _Float8(TypedDict):
+    """What of a part is kept in float8: numbers, and rows with a scale; the same of the largest block."""
+
+    numbers: int
+    rows: int
+    streamed_numbers: int
+    streamed_rows: int
+    layer: int  # numbers of the largest weight, which is there in full while it computes
+
+
 class _Table(TypedDict):
     """See scripts/memory_table/make_wan.py. Weights are in numbers, all else in bytes.
 
@@ -53,6 +66,7 @@ class _Table(TypedDict):
 
     weights: dict[str, int]
     streamed: dict[str, int]  # numbers that are there at once where blocks come one by one
+    float8: dict[str, _Float8]
     scale: int
     tile: int
     chunk_tokens: int
@@ -101,6 +115,10 @@ def _estimate(generation: Generation, plan: MemoryPlan) -> Estimate:
     items = {part: _VAE_ITEM if part == "vae" else item for part in table["weights"]}
     weights = {part: count * items[part] for part, count in table["weights"].items()}
     streamed = {part: count * items[part] for part, count in table["streamed"].items()}
+    if _in_float8(plan):
+        for part, kept in table["float8"].items():
+            weights[part] -= kept["numbers"] * (item - 1) - kept["rows"] * _SCALE_BYTES
+            streamed[part] -= kept["streamed_numbers"] * (item - 1) - kept["streamed_rows"] * _SCALE_BYTES
     figures, resident = _computing(table, generation, plan), resident_parts(plan, _ENCODERS, _DENOISERS)
     # The text encoder and the VAE are there one after the other where they are offloaded: the larger counts.
     away = {"none": (), "encoders": _ENCODERS, "model": tuple(weights)}[plan.offload]
@@ -125,7 +143,9 @@ def _estimate(generation: Generation, plan: MemoryPlan) -> Estimate:
 def _conditioning(table: _Table, generation: Generation, plan: MemoryPlan) -> list[tuple[str, int]]:
     """Return the two parts that the stage runs, each with its bytes beside weights."""
     pixels = generation.generated_width * generation.generated_height
-    read = table["read"][str(ITEM_BYTES[plan.dtype])]  # one prompt after the other
+    read = _beside_layer(
+        table, plan, "text_encoder", table["read"][str(ITEM_BYTES[plan.dtype])]
+    )  # one prompt
     return [("text_encoder", read), ("vae", int(table["encode"] * pixels))]
 
 
@@ -141,12 +161,27 @@ def _computing(table: _Table, generation: Generation, plan: MemoryPlan) -> dict[
             max(activations for _, activations in _conditioning(table, generation, plan)),
             rows * flops["read"] + of_pixels(flops["encode"], pixels),
         ),
-        Stage.DENOISE: (_step_bytes(table, generation, plan), MEMORY.step_flops(generation) * steps),
+        Stage.DENOISE: (
+            _beside_layer(table, plan, "transformer", _step_bytes(table, generation, plan)),
+            MEMORY.step_flops(generation) * steps,
+        ),
         Stage.DECODE: (
             int(table["decode"] * _pixels_at_once(table, generation, plan)) + on_cpu,
             of_pixels(flops["decode_first"], pixels) + more * of_pixels(flops["decode"], pixels),
         ),
     }
+
+
+def _in_float8(plan: MemoryPlan) -> bool:
+    return plan.storage_dtype == "float8_e4m3fn"
+
+
+def _beside_layer(table: _Table, plan: MemoryPlan, part: str, peak: int) -> int:
+    """Return the peak of a part with its largest weight in full, as a layer in float8 computes with it."""
+    if not _in_float8(plan):
+        return peak
+    layer = table["float8"][part]["layer"] * ITEM_BYTES[plan.dtype]
+    return max(peak, int(_BESIDE_LAYER[part] * peak) + layer)
 
 
 def _rows(generation: Generation) -> int:

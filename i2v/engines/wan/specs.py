@@ -92,6 +92,7 @@ WAN_TI2V_5B = EngineSpec(
     capabilities=_CAPABILITIES,
     options_model=WanOptions,
     cuda_dtype="bfloat16",
+    storage_dtypes=("float8_e4m3fn",),
     max_prompt_tokens=512,
     languages=("en", "zh-CN"),
     preview_factors=_preview(),

@@ -12,6 +12,7 @@ from transformers import UMT5EncoderModel
 
 from i2v.core.errors import ModelUnavailable
 from i2v.core.schema import MemoryPlan
+from i2v.engines.diffusion.float8 import Float8Linear
 from i2v.engines.wan.components import Components, load_components
 from i2v.engines.wan.specs import WAN_TI2V_5B
 
@@ -86,3 +87,16 @@ def test_in_float16_what_overflows_stays_in_float32(wan_folder: Path) -> None:
     names = {name for name, tensor in encoder.named_parameters() if tensor.dtype == torch.float32}
     assert names == {f"encoder.block.{index}.layer.1.DenseReluDense.wo.weight" for index in range(2)}
     assert encoder(torch.ones(1, 3, dtype=torch.int64)).last_hidden_state.isfinite().all()
+
+
+def test_in_float8_the_large_layers_take_a_byte_a_number_and_the_rest_stays(wan_folder: Path) -> None:
+    plan = MemoryPlan("cpu", "bfloat16", storage_dtype="float8_e4m3fn")
+    components = load_components(WAN_TI2V_5B, wan_folder, plan)
+    encoder, block = filled(components), components.transformer.blocks[0]
+    attention = encoder.encoder.block[0].layer[0].SelfAttention
+    for layer in (block.attn1.to_q, block.attn2.to_out[0], block.ffn.net[2], attention.q):
+        assert isinstance(layer, Float8Linear)
+        assert (layer.weight.dtype, layer.scale.dtype) == (torch.int8, torch.float32)
+    assert not isinstance(components.transformer.proj_out, Float8Linear)
+    assert block.scale_shift_table.dtype == torch.float32
+    assert encoder.shared.weight.dtype == torch.bfloat16

@@ -42,7 +42,9 @@ def add_parsers(actions: Commands) -> None:
     adding = actions.add_parser("add", help="use a model folder where it is, without copying it")
     adding.set_defaults(act=_add)
     adding.add_argument("name", metavar="NAME", nargs="?", help="the model, if FOLDER does not say which")
-    adding.add_argument("folder", metavar="FOLDER", type=Path, help="the model's folder, or one above it")
+    adding.add_argument(
+        "folder", metavar="FOLDER", type=Path, help="the model's folder, or one above it, or a GGUF file"
+    )
     removing = actions.add_parser("remove", help="delete a downloaded model, or stop using an added folder")
     removing.set_defaults(act=_remove)
     removing.add_argument("--yes", action="store_true", help="do not ask for confirmation")

@@ -211,6 +211,9 @@ class EngineSpec:
             there as its variant or in shards with an index (`i2v.weights.shards`). The first one makes a
             folder the model's: it is fetched last, and folders without it are not looked at.
         optional_files: what is read too where it is there.
+        gguf_files: those of `files` in whose place a .gguf file in their folder can be.
+        stored_bytes: by the part of the model, what such a file has, where one is there: filled in by
+            `i2v.pipeline.choice.as_stored`.
         pipelines: what `_class_name` in model_index.json may be; empty: it is not looked at.
         is_generative: its clips are AI-generated content, and labelled as that.
         tensor_table: the name of the table of its published tensors in `i2v/weights`, where it is not the
@@ -244,6 +247,8 @@ class EngineSpec:
     preview_factors: tuple[tuple[float, float, float], ...] = ()
     files: tuple[str, ...] = ()
     optional_files: tuple[str, ...] = ()
+    gguf_files: tuple[str, ...] = ()
+    stored_bytes: dict[str, int] = field(default_factory=dict)
     pipelines: tuple[str, ...] = ()
     tensor_table: str = ""
     lora_parts: dict[str, tuple[str, ...]] = field(default_factory=dict)

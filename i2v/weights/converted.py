@@ -13,6 +13,7 @@ from pathlib import Path
 from i2v.core.engine_spec import Conversion, EngineSpec
 from i2v.core.settings import ModelSettings
 from i2v.weights.folders import own_folder
+from i2v.weights.parts import gguf_in
 from i2v.weights.records import Expected, Listing, write_json
 from i2v.weights.shards import WEIGHTS, file_size
 
@@ -26,9 +27,11 @@ def target_of(folder: Path, conversion: Conversion) -> Path:
 
 
 def converted_files(spec: EngineSpec, models: ModelSettings) -> dict[str, int]:
-    """Return the bytes of each of the spec's files that is there in the other type, by the spec's name."""
+    """Return the bytes of each of the spec's files that is there in another type, by the spec's name."""
     folder = own_folder(spec, models)
-    sizes = {each.file: file_size(target_of(folder, each)) for each in spec.conversions}
+    paths = {each.file: target_of(folder, each) for each in spec.conversions}
+    paths |= {name: path for name in spec.gguf_files if (path := gguf_in(spec, folder, name)) is not None}
+    sizes = {name: file_size(path) for name, path in paths.items()}
     return {name: size for name, size in sizes.items() if size is not None}
 
 

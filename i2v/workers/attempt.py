@@ -26,6 +26,7 @@ from i2v.media.image import Picture
 from i2v.media.outputs import OutputFile, sweep_parts
 from i2v.media.unpublished import FrameRecorder, find_kept, kept_notice, remove_kept, sweep
 from i2v.memory.plan import measure_free
+from i2v.pipeline.choice import as_stored
 from i2v.pipeline.delivery import publish_kept
 from i2v.pipeline.engines import EngineCache
 from i2v.pipeline.make import ClipEvent, Output, check_output, make_clip
@@ -139,7 +140,7 @@ class Attempt:
 
     def _plan(self, job: Job, generation: Generation) -> ClipPlan:
         """Return the plan that was made at submission, or another one where that does not hold any more."""
-        spec = find_spec(generation.engine, self._engines)
+        spec = as_stored(find_spec(generation.engine, self._engines), self._settings.models)
         free, options = measure_free(self._device), self._settings.engine
         if job.wanted_device not in (None, self._device.id):
             gone = Notice("plan.device_gone", {"wanted": job.wanted_device, "device": self._device.id})

@@ -2,6 +2,7 @@
 
     python -m scripts.memory_table.cards wan-ti2v-5b --ram 32
     python -m scripts.memory_table.cards wan-ti2v-5b --ram 20 --storage float8_e4m3fn
+    python -m scripts.memory_table.cards wan-ti2v-5b --ram 16 --gguf 3.43    # GB of the file
 
 Square pictures, which make the largest clips; a card's size is in GiB, all of it free but for a display's
 share. Instant: nothing is run.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import get_args
 
 from i2v.core.schema import DeviceInfo, GenerationRequest, MemoryPlan, PresetName
@@ -23,9 +25,13 @@ CARDS = (8, 12, 16, 24, 32, 48)
 PICTURE = (512, 512)
 
 
-def lines(engine: str, ram: float, storage: str) -> Iterator[str]:
+def lines(engine: str, ram: float, storage: str = "auto", gguf: float = 0) -> Iterator[str]:
     """Yield a line of a table in Markdown for each card."""
-    planner = ClipPlanner(load_settings(flags={"engine.storage_dtype": storage}), engines())
+    known = dict(engines())
+    if gguf:
+        stored = {"transformer": round(gguf * 10**9)}
+        known[engine] = replace(known[engine], gguf_files=(), stored_bytes=stored)
+    planner = ClipPlanner(load_settings(flags={"engine.storage_dtype": storage}), known)
     names = [name for name in get_args(PresetName) if name in find_spec(engine).presets]
     yield f"| GPU memory | {' | '.join(names)} |"
     yield "|" + "---|" * (len(names) + 1)
@@ -61,8 +67,9 @@ def main() -> None:
     parser.add_argument("engine")
     parser.add_argument("--ram", type=float, default=32, help="GiB that are free")
     parser.add_argument("--storage", default="auto", help="engine.storage_dtype")
+    parser.add_argument("--gguf", type=float, default=0, help="GB of a transformer in GGUF")
     asked = parser.parse_args()
-    print("\n".join(lines(asked.engine, asked.ram, asked.storage)))
+    print("\n".join(lines(asked.engine, asked.ram, asked.storage, asked.gguf)))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import torch
 from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanTransformer3DModel
+from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
 from diffusers.models.transformers.transformer_wan import WanRotaryPosEmbed
 from torch import nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, UMT5Config, UMT5EncoderModel
@@ -21,9 +22,11 @@ from i2v.core.engine_spec import EngineSpec
 from i2v.core.schema import MemoryPlan, StorageDtype
 from i2v.engines.diffusion.float8 import linear_weights
 from i2v.engines.diffusion.folder import Folder
+from i2v.engines.diffusion.gguf import Quantized, assign_gguf, read_gguf
 from i2v.engines.diffusion.placement import DTYPES, LateWeights, PlacedParts, homes
 from i2v.engines.wan.transformer import use_lean_blocks
 from i2v.engines.wan.vae import use_lean_layers
+from i2v.weights.parts import gguf_in
 
 # What decides over the noise, and what the sampler has code for (`solver`).
 _SCHEDULE = ("num_train_timesteps", "prediction_type", "use_flow_sigmas")
@@ -104,8 +107,12 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
     _set_positions(transformer)
     kept = transformer._keep_in_fp32_modules  # by diffusers too
     in_float8 = plan.storage_dtype == "float8_e4m3fn"
-    packed = linear_weights(transformer, "blocks") if in_float8 else ()
-    transformer = source.filled("transformer", transformer, home, dtype, kept, packed)
+    quantized = gguf_in(spec, folder, "transformer/diffusion_pytorch_model.safetensors")
+    if quantized is not None:
+        fill_from_gguf(spec, transformer, quantized, home, dtype)
+    else:
+        packed = linear_weights(transformer, "blocks") if in_float8 else ()
+        transformer = source.filled("transformer", transformer, home, dtype, kept, packed)
     text_weights = late_text_encoder(source, text_encoder, dtype, in_float8)
     vae = source.filled("vae", vae, home, torch.float32)
     use_lean_blocks(transformer)
@@ -123,6 +130,22 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
         dtype=dtype,
         storage_dtype=plan.storage_dtype,
     )
+
+
+def fill_from_gguf(
+    spec: EngineSpec, transformer: WanTransformer3DModel, path: Path, home: torch.device, dtype: torch.dtype
+) -> None:
+    """Give the transformer, built without values, those of a GGUF file, as Wan's own code or diffusers names
+    them.
+
+    Raises `ModelUnavailable`.
+    """
+    tensors: dict[str, Quantized] = read_gguf(spec, path)
+    if any("self_attn" in name for name in tensors):
+        tensors = convert_wan_transformer_to_diffusers(tensors)  # it renames, and looks into none
+    kept = frozenset(transformer._keep_in_fp32_modules)
+    assign_gguf(transformer, path, tensors, home, dtype, kept)
+    transformer.eval().requires_grad_(False)
 
 
 def late_text_encoder(

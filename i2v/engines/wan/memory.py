@@ -34,6 +34,7 @@ _ENCODERS = ("text_encoder",)
 _DENOISERS = ("transformer",)
 _SCALE_BYTES = 4  # of each row that is kept in float8
 # What of a part's peak is there while its largest layer computes, by simulations of 512 to 65,536 tokens.
+_UNPACKING = 8  # bytes a number of the largest layer in GGUF, as it is unpacked: Q5_K, which takes most, 7.2
 _BESIDE_LAYER = {"transformer": 0.72, "text_encoder": 0.42}
 _VAE_ITEM = 4  # it is in float32, whatever the plan says
 _PIXEL_BYTES = 12  # of a clip that is decoded in tiles, in CPU memory
@@ -82,7 +83,9 @@ class WanMemory:
     """The `MemoryModel` of the published architecture."""
 
     def estimate(self, spec: EngineSpec, generation: Generation, plan: MemoryPlan) -> Estimate | None:
-        return _estimate(generation, plan) if spec.tensor_table == ARCHITECTURE else None
+        if spec.tensor_table != ARCHITECTURE:
+            return None
+        return _estimate(generation, plan, spec.stored_bytes.get("transformer", 0))
 
     def ways_down(
         self, plan: MemoryPlan, generation: Generation, kept: Collection[str] = ()
@@ -110,7 +113,8 @@ class WanMemory:
 MEMORY = WanMemory()
 
 
-def _estimate(generation: Generation, plan: MemoryPlan) -> Estimate:
+def _estimate(generation: Generation, plan: MemoryPlan, in_gguf: int) -> Estimate:
+    """`in_gguf`: bytes of the transformer where it is in GGUF, else 0."""
     table, item = _table(), ITEM_BYTES[plan.dtype]
     items = {part: _VAE_ITEM if part == "vae" else item for part in table["weights"]}
     weights = {part: count * items[part] for part, count in table["weights"].items()}
@@ -119,10 +123,19 @@ def _estimate(generation: Generation, plan: MemoryPlan) -> Estimate:
         for part, kept in table["float8"].items():
             weights[part] -= kept["numbers"] * (item - 1) - kept["rows"] * _SCALE_BYTES
             streamed[part] -= kept["streamed_numbers"] * (item - 1) - kept["streamed_rows"] * _SCALE_BYTES
+    if in_gguf:
+        kept = table["float8"]["transformer"]
+        beside = (table["streamed"]["transformer"] - kept["streamed_numbers"]) * item
+        weights["transformer"] = in_gguf + beside  # what is not in blocks may be wider than in the file
+        streamed["transformer"] = in_gguf * kept["streamed_numbers"] // kept["numbers"] + beside
     figures, resident = _computing(table, generation, plan), resident_parts(plan, _ENCODERS, _DENOISERS)
     # The text encoder and the VAE are there one after the other where they are offloaded: the larger counts.
     away = {"none": (), "encoders": _ENCODERS, "model": tuple(weights)}[plan.offload]
     there = weights | ({part: streamed.get(part, weights[part]) for part in away} if away else {})
+    if in_gguf:
+        unpacked = _UNPACKING * table["float8"]["transformer"]["layer"]
+        most, flops = figures[Stage.DENOISE]
+        figures[Stage.DENOISE] = (max(most, int(_BESIDE_LAYER["transformer"] * most) + unpacked), flops)
     alone = [
         (tuple(name for name in weights if name == part or name not in away), activations)
         for part, activations in _conditioning(table, generation, plan)

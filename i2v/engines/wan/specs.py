@@ -98,6 +98,7 @@ WAN_TI2V_5B = EngineSpec(
     preview_factors=_preview(),
     files=_FILES,
     optional_files=("tokenizer/special_tokens_map.json",),
+    gguf_files=("transformer/diffusion_pytorch_model.safetensors",),
     tensor_table="wan-ti2v-5b",
     pipelines=("WanPipeline",),
     text_parts=("text_encoder", "tokenizer"),

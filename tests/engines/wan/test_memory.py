@@ -249,3 +249,18 @@ def test_the_table_of_cards_says_what_is_planned() -> None:
     assert heading == "| GPU memory | quick | standard | high | extreme |"
     assert rows[0].startswith("| 8 GB | offloaded, in tiles, float8: 5.2 + 17.2 GiB of RAM |")
     assert "does not fit" in [*lines(WAN_TI2V_5B.name, 4, "auto")][2]
+
+
+@pytest.mark.parametrize(
+    ("free", "ram", "offload"), [(8, 20, "model"), (12, 16, "encoders"), (24, 8, "none")]
+)
+def test_in_gguf_the_transformer_takes_what_its_file_does(free: int, ram: int, offload: str) -> None:
+    spec = replace(WAN_TI2V_5B, stored_bytes={"transformer": 3_430_000_000})  # about what Q4_K_M has
+    whole, small = (MEMORY.estimate(each, PUBLISHED, BRAIN) for each in (WAN_TI2V_5B, spec))
+    assert whole is not None
+    assert small is not None
+    assert whole.weights - small.weights == pytest.approx(2 * 4.9998e9 - 3.43e9, rel=0.03)
+    card = DeviceInfo("cuda", "NVIDIA GeForce RTX 4090", free * GIB, free * GIB, ram * GIB)
+    planned = plan_memory(spec, PUBLISHED, card, load_settings().engine)
+    assert planned.fits
+    assert planned.plan.offload == offload

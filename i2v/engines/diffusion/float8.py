@@ -41,6 +41,8 @@ class Float8Linear(nn.Linear):
 
     def plain(self, dtype: torch.dtype) -> torch.Tensor:
         """Return the (out, in) weight in `dtype`, rounded once more where that is narrower than float32."""
+        if dtype == torch.float16:  # in which small scales lose their bits
+            return self.plain(torch.float32).to(dtype)
         return self.weight.view(FLOAT8).to(dtype).mul_(self.scale.to(dtype))
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:

@@ -20,8 +20,6 @@ from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import ModelUnavailable
 from i2v.weights.model_files import Shape, match_tensors, unreadable
 
-SUFFIX = ".gguf"
-
 
 @dataclass(frozen=True)
 class Quantized:

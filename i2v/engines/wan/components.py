@@ -135,10 +135,9 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
 def fill_from_gguf(
     spec: EngineSpec, transformer: WanTransformer3DModel, path: Path, home: torch.device, dtype: torch.dtype
 ) -> None:
-    """Give the transformer, built without values, those of a GGUF file, as Wan's own code or diffusers names
-    them.
+    """Give the transformer, built without values, those of a GGUF file; raises `ModelUnavailable`.
 
-    Raises `ModelUnavailable`.
+    Its tensors are named as by Wan's own code, or by diffusers.
     """
     tensors: dict[str, Quantized] = read_gguf(spec, path)
     if any("self_attn" in name for name in tensors):

@@ -61,7 +61,7 @@ def condition(
     if generation.guidance_scale > 1:
         texts = {"prompt.negative_truncated": generation.negative_prompt, **texts}
     limit = spec.max_prompt_tokens
-    states, removed = embed(components, [cleaned(text) for text in texts.values()], limit, kept)
+    states, removed = embed(components, list(texts.values()), limit, kept)
     with components.on_device(components.vae):
         first_frame = encode_picture(components, image)
     notices = tuple(
@@ -82,21 +82,22 @@ def embed(
 ) -> tuple[torch.Tensor, list[str]]:
     """Return (B, `limit`, D), the states of each text and zeros after its end, and what was cut off.
 
-    Raises `ModelUnavailable` where the text encoder is needed and cannot be read.
+    They are kept by the texts as they were asked for: so whoever deletes a prompt's need not know how it is
+    `cleaned`. Raises `ModelUnavailable` where the text encoder is needed and cannot be read.
     """
     tokenizer, encoder = components.tokenizer, components.text_encoder
     width, dtype = encoder.config.d_model, components.dtype
 
     def encode(missing: Sequence[str]) -> list[torch.Tensor]:
         with components.on_device(encoder):
-            return [encode_text(components, text, limit) for text in missing]
+            return [encode_text(components, cleaned(text), limit) for text in missing]
 
     facts = {"limit": limit, "device": components.device.type, "storage": components.storage_dtype}
     found = states_of(texts, kept, facts, width, dtype, encode)
     states = torch.zeros(len(texts), limit, width, dtype=dtype, device=components.device)
     for row, each in zip(states, found, strict=True):
         row[: len(each)] = each.to(components.device)
-    whole = [tokenizer(text, verbose=False).input_ids for text in texts]
+    whole = [tokenizer(cleaned(text), verbose=False).input_ids for text in texts]
     removed = [tokenizer.decode(ids[limit - 1 : -1]).strip() if len(ids) > limit else "" for ids in whole]
     return states, removed
 

@@ -56,6 +56,7 @@ def test_a_kept_prompt_gives_the_same_states_without_the_text_encoder(
     def load() -> WanEngine:
         return WanEngine.load(WAN_TI2V_5B, wan_folder, MemoryPlan("cpu", "float32"))
 
+    clip = replace(clip, prompt="the  camera &amp; pans left ")  # which is not what the encoder reads
     kept = KeptEmbeddings(EmbeddingCache(tmp_path / "embeddings", 1), "digest")
     first, second = load(), load()
     plain, _ = condition(first.components, WAN_TI2V_5B, clip, image)
@@ -65,6 +66,9 @@ def test_a_kept_prompt_gives_the_same_states_without_the_text_encoder(
     assert torch.equal(plain.prompt_embeds, again.prompt_embeds)
     assert second.components.text_encoder.shared.weight.is_meta, "it was not loaded"
     second.components.settle("none")  # nor is it moved, wherever it is to be
+    kept.cache.forget([clip.prompt, clip.negative_prompt])
+    assert list(kept.cache.folder.iterdir()) == [], "a prompt is known by the words of the request"
+    condition(first.components, WAN_TI2V_5B, clip, image, kept)
     for changes in ({"prompt": "a cat"}, {"negative_prompt": "head"}):
         other = load()
         condition(other.components, WAN_TI2V_5B, replace(clip, **changes), image, kept)

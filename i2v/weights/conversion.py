@@ -32,6 +32,7 @@ class FilePlan:
     """One file to be written. Sizes are in bytes.
 
     Attributes:
+        size: about; never more than what it is made of.
         sources: what it is made of, an index of shards first; empty: they are gone.
         written: it is there already.
         begun: of it, by an attempt that was interrupted.
@@ -39,6 +40,7 @@ class FilePlan:
 
     conversion: Conversion
     target: Path
+    size: int
     sources: dict[Path, int]
     written: bool
     begun: int
@@ -80,7 +82,7 @@ def plan_conversion(spec: EngineSpec, models: ModelSettings) -> ConversionPlan |
     files = tuple(plan for plan in files if plan.sources)
     if not files or locate(spec, models).path != folder or folder.is_symlink():
         return None
-    new = [plan.conversion.size for plan in files if not plan.written]
+    new = [plan.size for plan in files if not plan.written]
     begun = sum(plan.begun for plan in files)
     sources = sum(size for plan in files for size in plan.sources.values())
     return ConversionPlan(files, max(sum(new) - begun, 0), sources - sum(new), free_space(models.directory))
@@ -145,7 +147,7 @@ class _Converting:
         files = self.plan.files
         # each original is hashed unless that is known, read twice, and the new file written and read
         self.meter.total = sum(
-            sum(plan.sources.values()) + 2 * plan.conversion.size for plan in files if not plan.written
+            sum(plan.sources.values()) + 2 * plan.size for plan in files if not plan.written
         )
         for plan in files:
             if not plan.written:
@@ -220,7 +222,8 @@ def _plan_file(folder: Path, conversion: Conversion) -> FilePlan:
     target = target_of(folder, conversion)
     begun = size_of(_part_of(folder / RECORDS / "converting", target))
     sources = dict(found.files) if found.missing is None else {}
-    return FilePlan(conversion, target, sources, target.is_file(), begun)
+    size = min(conversion.size, sum(sources.values()))
+    return FilePlan(conversion, target, size, sources, target.is_file(), begun)
 
 
 def _part_of(staging: Path, target: Path) -> Path:

@@ -9,7 +9,7 @@ import pytest
 
 from i2v.core.errors import InvalidRequest, ModelUnavailable
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
-from i2v.engines.wan.specs import WAN_TI2V_5B
+from i2v.engines.wan.specs import WAN_I2V_A14B, WAN_TI2V_5B
 from i2v.weights import EMBEDDED_FOLDER
 from i2v.weights.added import add_folder, can_be_added, removable, remove_folder, which_fits
 from i2v.weights.converted import converted_files
@@ -144,15 +144,16 @@ def test_a_gguf_file_is_linked_to_and_stands_for_the_weights(tmp_path: Path) -> 
     comfy.mkdir(parents=True)
     for name in ("Q8.gguf", "Q4.gguf"):
         (comfy / name).write_bytes(b"GGUF")
-    with pytest.raises(InvalidRequest, match="no weights that can be read from one"):
-        add_folder(I2VGEN_XL, models, comfy / "Q8.gguf")
+    for spec in (I2VGEN_XL, WAN_I2V_A14B):
+        with pytest.raises(InvalidRequest, match="no weights that can be read from one"):
+            add_folder(spec, models, comfy / "Q8.gguf")
     link = tmp_path / "models/wan-ti2v-5b/transformer/Q4.gguf"
     for name in ("Q8.gguf", "Q4.gguf"):
         add_folder(WAN_TI2V_5B, models, comfy / name)
     assert list(link.parent.iterdir()) == [link], "the earlier one is replaced"
     assert link.resolve() == (comfy / "Q4.gguf").resolve()
     assert list(converted_files(WAN_TI2V_5B, models)) == list(WAN_TI2V_5B.gguf_files), "not to be fetched"
-    assert which_fits([I2VGEN_XL, WAN_TI2V_5B], comfy / "Q4.gguf") is WAN_TI2V_5B
+    assert which_fits([I2VGEN_XL, WAN_TI2V_5B, WAN_I2V_A14B], comfy / "Q4.gguf") is WAN_TI2V_5B
     remove_folder(WAN_TI2V_5B, models)
     assert (comfy / "Q4.gguf").exists()
 

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from i2v.engines.diffusion.float8 import FLOAT8, Float8Linear, linear_weights, pack, take
-from i2v.engines.diffusion.loras import MergedLoras
+from i2v.engines.diffusion.loras import AppliedLoras
 from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from i2v.weights.loras import LoraFile
 
@@ -62,20 +62,21 @@ def test_only_plain_linear_layers_of_the_blocks_are_named() -> None:
     assert linear_weights(model, "blocks") == ["blocks.0.0.weight", "blocks.0.3.0.weight"]
 
 
-def test_a_lora_is_merged_into_the_weight_that_it_means_and_taken_out_to_the_bit(tmp_path: Path) -> None:
+def test_loras_stay_beside_a_packed_weight_whole_changes_too(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = nn.ModuleDict({"fc": nn.Linear(16, 8, bias=False)})
     take(model["fc"], pack(model["fc"].weight.data))
-    layer = model["fc"]
+    layer, states = model["fc"], torch.randn(3, 16, dtype=torch.bfloat16)
     assert isinstance(layer, Float8Linear)
-    before, plain = layer.weight.clone(), layer.plain(torch.float32)
-    down, up = torch.randn(2, 16), torch.randn(8, 2)
-    save_file({"unet.fc.lora_A.weight": down, "unet.fc.lora_B.weight": up}, tmp_path / "lora.safetensors")
-    merged = MergedLoras()
-    merged.use(I2VGEN_XL, {"unet": model}, [LoraFile(tmp_path / "lora.safetensors", 1.0, "")])
-    expected = plain + up @ down
-    found, scale = layer.plain(torch.float32), layer.scale
-    assert ((found - expected).abs() <= torch.maximum(expected.abs() / 16, 2**-10 * scale) * 1.001).all()
-    merged.undo()
-    assert torch.equal(layer.weight, before)
-    assert torch.equal(layer.plain(torch.float32), plain)
+    down, up, whole = torch.randn(2, 16), torch.randn(8, 2), torch.randn(8, 16)
+    save_file({"unet.fc.lora_A.weight": down, "unet.fc.lora_B.weight": up}, tmp_path / "pair.safetensors")
+    save_file({"unet.fc.diff": whole}, tmp_path / "whole.safetensors")
+    pair, change = (LoraFile(tmp_path / f"{name}.safetensors", 0.5, "") for name in ("pair", "whole"))
+    loras = AppliedLoras(beside=torch.bfloat16)
+    for files, added in (((pair,), up @ down), ((change,), whole), ((pair, change), up @ down + whole)):
+        loras.use(I2VGEN_XL, {"unet": model}, files)
+        expected = states.float() @ (layer.plain(torch.float32) + 0.5 * added).T
+        assert (model["fc"](states).float() - expected).abs().max() <= 0.02 * expected.abs().max()
+        assert layer.weight.dtype == torch.int8
+    loras.undo()
+    assert model["fc"] is layer

@@ -22,11 +22,13 @@ from i2v.engines.wan.specs import WAN_TI2V_5B
 from i2v.pipeline.choice import as_stored
 from i2v.weights.converted import converted_files
 from i2v.weights.folders import locate
+from i2v.weights.loras import LoraFile
 from tests.engines.diffusion.test_gguf import write
 from tests.engines.subjects import frames_of
 from tests.models import models_in
 from tests.second_device import DEVICE, second_device
 from tests.tiny_wan import TEXT_WIDTH
+from tests.tiny_wan_loras import write_lightx2v
 
 PLAN = MemoryPlan("cpu", "float32")
 KIND = GGMLQuantizationType.Q8_0
@@ -98,6 +100,22 @@ def test_the_clip_is_that_of_the_numbers_in_the_file(
     with second_device():
         away = replace(PLAN, device=DEVICE.type, offload="model")  # type: ignore[arg-type]
         assert np.abs(made(quantized, away, clip, image) - expected).max() <= 1
+
+
+def test_loras_stay_beside_weights_in_blocks(
+    folders: tuple[Path, Path], clip: Generation, image: Image.Image, tmp_path: Path
+) -> None:
+    quantized, plain = (WanEngine.load(WAN_TI2V_5B, folder / WAN_TI2V_5B.name, PLAN) for folder in folders)
+    torch.manual_seed(2)
+    write_lightx2v(tmp_path / "lora.safetensors", plain.components.transformer)
+    inputs = Inputs(image, loras=(LoraFile(tmp_path / "lora.safetensors", 0.8),))
+    before = frames_of(list(quantized.generate(clip, Inputs(image))))
+    found, expected = (
+        frames_of(list(each.generate(clip, inputs))).astype(int) for each in (quantized, plain)
+    )
+    assert np.abs(found - expected).max() <= 1
+    assert np.abs(found - before).max() > 5, "it does something"
+    assert np.array_equal(frames_of(list(quantized.generate(clip, Inputs(image)))), before)
 
 
 def test_layers_stay_in_blocks_and_the_file_is_all_that_there_must_be(folders: tuple[Path, Path]) -> None:

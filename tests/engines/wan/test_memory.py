@@ -101,7 +101,7 @@ def test_in_float8_a_weight_takes_a_byte_and_each_row_a_scale() -> None:
             for name, shape in shapes[part].items()
             if name.startswith(place) and len(shape) == 2 and "relative_attention_bias" not in name
         ]
-        packed = _table()["float8"][part]
+        packed = _table("memory.json")["float8"][part]
         assert packed["numbers"] == sum(math.prod(shape) for shape in kept)
         assert packed["rows"] == sum(shape[0] for shape in kept)
         assert packed["layer"] == max(math.prod(shape) for shape in kept)

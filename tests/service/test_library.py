@@ -72,14 +72,17 @@ def test_deleting_for_good_takes_a_trashed_clip_too(working: Service, settings: 
 def test_nothing_of_its_prompts_is_kept_of_a_clip_that_is_deleted_for_good(
     working: Service, settings: Settings
 ) -> None:
-    job, cache = made(working), EmbeddingCache.of(settings)
+    story = [{"prompt": "first", "seconds": 1}, {"prompt": "then", "seconds": 1}]
+    job = working.get(working.submit({**FIELDS, "story": story}, picture()).id)
+    cache = EmbeddingCache.of(settings)
     assert job.generation is not None
-    for text in (job.generation.prompt, "another"):
+    prompts = (job.generation.prompt, "first", "then")
+    for text in (*prompts, "another"):
         cache.write(text, {}, b"states")
     working.library.trash(job.id)
-    assert cache.read(job.generation.prompt, {}) is not None
+    assert all(cache.read(text, {}) for text in prompts)
     working.delete(job.id)
-    assert cache.read(job.generation.prompt, {}) is None
+    assert not any(cache.read(text, {}) for text in prompts)
     assert cache.read("another", {}) is not None
 
 

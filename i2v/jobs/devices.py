@@ -45,7 +45,8 @@ class Devices:
         """
         with self._database.write() as db:
             db.execute("DELETE FROM device_models WHERE device = ?", [device])
-            db.executemany("INSERT INTO device_models VALUES (?, ?)", [[device, each] for each in engines])
+            rows = [[each, device] for each in engines]
+            db.executemany("INSERT INTO device_models (engine, device) VALUES (?, ?)", rows)
 
     def measured(self, device: str, free_bytes: int | None) -> None:
         """Note what a worker has found free; `None` where it cannot tell."""

@@ -157,9 +157,10 @@ MIGRATIONS = (
             # Those of the service that runs, or ran last: free_bytes is NULL until a worker has measured it.
             "CREATE TABLE devices (id TEXT PRIMARY KEY, free_bytes INTEGER) STRICT",
             # Whose weights are where, in a cluster; jobs do not ask about an engine that is nowhere in it.
+            # Columns in the order of the key: SQLite's quick_check reports NULLs where they are not.
             """CREATE TABLE device_models (
-                device TEXT NOT NULL,
                 engine TEXT NOT NULL,
+                device TEXT NOT NULL,
                 PRIMARY KEY (engine, device)
             ) STRICT, WITHOUT ROWID""",
             *_OUTBOX,

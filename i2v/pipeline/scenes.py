@@ -12,6 +12,7 @@ from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InvalidRequest, Notice
 from i2v.core.schema import Generation, GenerationRequest
 from i2v.core.story import scene_frames
+from i2v.core.styles import STYLES, joined
 
 # Of a segment, the part that lies over the one before: more where the engine holds to it. Where it does not,
 # two motions are seen in each other there.
@@ -27,9 +28,11 @@ def with_story(generation: Generation, request: GenerationRequest, spec: EngineS
         return generation
     share = _HELD_SHARE if spec.capabilities.holds_frames else _FADED_SHARE
     overlap = max(1, generation.num_frames // share)
+    look = STYLES[request.style].prompt if request.style else ""
+    prompts = (scene.prompt if scene.prompt.strip() else request.prompt for scene in request.story)
     story = tuple(
-        replace(scene, prompt=scene.prompt if scene.prompt.strip() else request.prompt)
-        for scene in request.story
+        replace(scene, prompt=joined(prompt, look))
+        for scene, prompt in zip(request.story, prompts, strict=True)
     )
     counts = scene_frames([scene.seconds for scene in story], generation.fps)
     for scene, count in zip(story, counts, strict=True):

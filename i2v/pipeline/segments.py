@@ -26,15 +26,11 @@ from i2v.pipeline.drift import Frame, Look, corrected
 
 @dataclass(frozen=True)
 class SegmentBegun:
-    """Segment `number` of `total` begins, which brings the story `frames` more.
-
-    `is_kept`: an earlier attempt has made it.
-    """
+    """Segment `number` of `total` begins, which brings the story `frames` more."""
 
     number: int
     total: int
     frames: int
-    is_kept: bool = False
     notices: tuple[Notice, ...] = ()
 
 
@@ -63,7 +59,7 @@ def story_events(
         notices = (_RESUMED,) if kept is not None and _RESUMED not in said else ()
         joint.begin(segment)
         brings = joint.brings(segment, is_last=segment is segments[-1])
-        yield SegmentBegun(segment.number, len(segments), brings, kept is not None, notices)
+        yield SegmentBegun(segment.number, len(segments), brings, notices)
         said += notices
         events = make(asked, given) if kept is None else (Decoded(frames) for frames in kept)
         with (

@@ -81,8 +81,8 @@ CHINESE: dict[str, str] = {
     ),
     "option.wan-i2v-a14b.solver": "求解器",
     "option.wan-i2v-a14b.solver.help": "模型发布时用 UniPC，其蒸馏 LoRA 用 Euler。",
-    "option.wan-i2v-a14b.solver.unipc": "UniPC",
-    "option.wan-i2v-a14b.solver.euler": "Euler",
+    "option.wan-i2v-a14b.solver.unipc": "UniPC（发布时所用）",
+    "option.wan-i2v-a14b.solver.euler": "Euler（用于蒸馏 LoRA）",
 }
 
 

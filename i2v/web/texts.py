@@ -121,6 +121,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "1 is as it was trained; less is weaker, 0 is off, below 0 is the opposite.",
         "1 为训练时的强度；越小越弱，0 为关闭，负值则相反。",
     ),
+    "tip.strength.second": (
+        "The same in the second expert, which makes the steps of low noise.",
+        "在第二个专家（低噪声步骤）中的强度。",
+    ),
     "tip.own": (
         "Saves all settings but picture, prompt and seed in this browser.",
         "把图片、提示词和种子以外的设置保存在此浏览器中。",

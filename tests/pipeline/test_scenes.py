@@ -8,6 +8,7 @@ from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InvalidRequest, Notice
 from i2v.core.schema import Generation, GenerationRequest
 from i2v.core.settings import load_presets
+from i2v.core.styles import STYLES
 from i2v.engines.animatediff.specs import ANIMATEDIFF
 from i2v.engines.camera_move.specs import CAMERA_MOVE
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
@@ -34,6 +35,11 @@ def test_a_story_is_as_long_as_its_scenes_in_segments_of_what_the_engine_makes()
     assert [segment.frames for segment in made.segments] == [16, 12, 16, 16, 16]
     assert made.correct_drift
     assert Notice("story.held", {"segments": 5, "overlap": 4}) in notices
+
+
+def test_every_scene_has_the_words_of_the_style() -> None:
+    made, _ = settle(I2VGEN_XL, prompt="a", fps=8, style="oil", story="3: b\n4.5")
+    assert [scene.prompt for scene in made.story] == [f"{words}, {STYLES['oil'].prompt}" for words in "ba"]
 
 
 def test_an_engine_that_cannot_hold_to_frames_has_them_faded() -> None:

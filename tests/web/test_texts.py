@@ -13,6 +13,7 @@ import i2v.web
 from i2v.core.errors import InvalidRequest, Notice
 from i2v.core.messages import catalogue
 from i2v.core.schema import Fit, Language, PresetName, Speed
+from i2v.core.styles import StyleName
 from i2v.core.users import ROLES
 from i2v.doctor.examination import CASES
 from i2v.doctor.findings import Status
@@ -62,6 +63,7 @@ def test_every_text_is_used_and_every_used_one_is_there() -> None:
         "speed": get_args(Speed),
         "forecast": get_args(Fit),
         "motion": (*MOTIONS, *PACES),
+        "style": get_args(StyleName),
         "helper": ("subject", "subject.example", "motion", "motion.example", "camera", "pace"),
         "upload": ("drop", "upload", "webcam", "paste", "remove"),
         "crop": CORNERS,

@@ -27,6 +27,7 @@ from i2v.core.stages import Stage
 from i2v.engines.base import Conditioned, Decoded, Denoised, Event, Inputs
 from i2v.engines.camera.options import CameraPathOptions
 from i2v.engines.diffusion.camera_path import CameraFrames, camera_frames
+from i2v.engines.diffusion.held import Held
 from i2v.engines.diffusion.pixels import pixels_of
 from i2v.engines.diffusion.placement import PlacedParts
 from i2v.engines.diffusion.shortage import out_of_memory
@@ -116,9 +117,7 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
         self.inputs = inputs
         self.stage: Stage | None = Stage.CONDITION
         self._given: Given | None = None
-        self._reference: torch.Tensor | None = None
-        self._masked: torch.Tensor | None = None  # how much of each latent is that of `_reference`
-        self._earlier: list[torch.Tensor] = []  # latents of each, (C, h, w)
+        self.held = Held(self.frames_axis, generation.overlap if generation.loop else 0)
         self._state: State | None = None
         self._begun = 0  # the step that denoising begins with
         self.decoded = 0  # frames
@@ -166,55 +165,6 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
     def steps(self, given: Given, start: State, plan: MemoryPlan) -> Iterator[StepDone[State]]:
         """Denoise from `start` on, each prediction `held`; `denoisers` are on the device."""
 
-    def held(self, denoised: torch.Tensor) -> torch.Tensor:
-        """Return a predicted clip with its first frames drawn towards those that are known of it.
-
-        All of the first one is; each later one has less of what is known, and more of what is predicted. In a
-        loop, the last frames are the first ones.
-        """
-        denoised = self._with_camera_alone(denoised)
-        if self.generation.loop and self.generation.overlap:
-            return self._wrapped(denoised)
-        if not self._earlier:
-            return denoised
-        known = torch.stack(self._earlier)[None].to(denoised).movedim(1, self.frames_axis)
-        count = len(self._earlier)
-        first = denoised.narrow(self.frames_axis, 0, count)
-        rest = denoised.narrow(self.frames_axis, count, denoised.shape[self.frames_axis] - count)
-        return torch.cat([torch.lerp(known, first, self._shares(count, denoised)), rest], self.frames_axis)
-
-    def _with_camera_alone(self, denoised: torch.Tensor) -> torch.Tensor:
-        """Return a predicted clip with the frames along the camera's path where only the camera moves."""
-        if self._masked is None or self._reference is None:
-            return denoised
-        return torch.lerp(denoised, self._reference.to(denoised.dtype), self._masked.to(denoised.dtype))
-
-    @torch.inference_mode()
-    def _wrap(self, latents: torch.Tensor) -> None:
-        """Have the noise of the last frames be that of the first ones."""
-        count = self.generation.overlap
-        first = latents.narrow(self.frames_axis, 0, count)
-        latents.narrow(self.frames_axis, latents.shape[self.frames_axis] - count, count).copy_(first)
-
-    def _wrapped(self, denoised: torch.Tensor) -> torch.Tensor:
-        """Return a predicted clip with the same frames at both ends: a mean of the two.
-
-        The picture is the first one's; of the later frames, nearly as much is from the one end as the other.
-        """
-        count = self.generation.overlap
-        first = denoised.narrow(self.frames_axis, 0, count)
-        middle = denoised.narrow(self.frames_axis, count, denoised.shape[self.frames_axis] - 2 * count)
-        last = denoised.narrow(self.frames_axis, denoised.shape[self.frames_axis] - count, count)
-        shares = self._shares(count, denoised) / 2
-        both = torch.lerp(first, last, shares)
-        return torch.cat([both, middle, both], self.frames_axis)
-
-    def _shares(self, count: int, like: torch.Tensor) -> torch.Tensor:
-        """Return 0, 1 / `count`, ... along the frames' axis."""
-        shape = [1] * like.ndim
-        shape[self.frames_axis] = count
-        return torch.arange(count, device=like.device, dtype=like.dtype).view(shape) / count
-
     def left(self, latents: torch.Tensor) -> torch.Tensor:
         """Return what is needed of a clip's latents for the frames from `decoded` on."""
         return latents.narrow(self.frames_axis, self.decoded, self.generation.num_frames - self.decoded)
@@ -242,7 +192,7 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
                 inputs = replace(inputs, image=camera.first)
             with components.on_device(*self.conditioners):
                 if self.engine.spec.capabilities.holds_frames:
-                    self._earlier = self._encoded(inputs.earlier)
+                    self.held.earlier = self._encoded(inputs.earlier)
                 if camera is not None:
                     self._follow(camera)
                 self._given, said = self.condition(inputs)
@@ -251,10 +201,9 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
             self.stage = Stage.DENOISE
             yield Conditioned(said)
         if self._state is None:
-            self._state = self.begin(self._reference)
+            self._state = self.begin(self.held.path)
             self._begun = self._state.step
-            if self.generation.loop and self.generation.overlap:
-                self._wrap(self._state.latents)
+            self.held.wrap(self._state.latents)
         if self.stage is Stage.DENOISE:
             yield from self._denoise(self._given, self._state, plan)
         yield from self._decode(self._state, plan)
@@ -270,10 +219,10 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
 
     def _follow(self, camera: CameraFrames) -> None:
         """Encode the frames along the path, and what of them is held."""
-        reference = camera.encode(self.encode)
-        held = camera.held_latents(reference)
-        self._reference = reference[None].movedim(1, self.frames_axis)
-        self._masked = None if held is None else held[None].movedim(1, self.frames_axis)
+        frames = camera.encode(self.encode)
+        mask = camera.held_latents(frames)
+        self.held.path = frames[None].movedim(1, self.frames_axis)
+        self.held.mask = None if mask is None else mask[None].movedim(1, self.frames_axis)
 
     def _denoise(self, given: Given, start: State, plan: MemoryPlan) -> Generator[Event]:
         with self.components.on_device(*self.denoisers):

@@ -35,6 +35,8 @@ def normalised(sound: Sound) -> Sound:
     found = _measured(sound)
     if not math.isfinite(found["input_i"]):
         return sound
+    if found["input_i"] > -1:  # more than 0 is no loudness to `loudnorm`
+        return normalised(replace(sound, samples=sound.samples * np.float32(0.5)))
     if sound.seconds < SHORT:
         return _brought_up(sound, found["input_i"])
     names = {"I": "i", "TP": "tp", "LRA": "lra", "thresh": "thresh"}

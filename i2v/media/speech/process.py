@@ -26,6 +26,7 @@ from i2v.media.speech.voices import Voice
 ESPEAK_MEMORY = 2**30  # bytes of address space; a network takes what it takes
 CPU_SECONDS, CLOCK_SECONDS = 120, 300
 _QUIET = 10 ** (-50 / 20)  # what is less at both ends is cut off
+_ALONE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # each further thread reserves address space
 _ROOT = Path(__file__).resolve().parents[3]  # where this very package is found
 
 
@@ -68,7 +69,7 @@ def speak(voice: Voice, text: str, speed: float = 1.0) -> Speech:
             capture_output=True,
             timeout=CLOCK_SECONDS,
             cwd=_ROOT,
-            env=child_environment(),
+            env=child_environment(_ALONE),
             check=False,
         )
     except subprocess.TimeoutExpired as error:

@@ -18,6 +18,7 @@ TIPS: Mapping[str, str] = {
     "i2v-checkpoint": "tip.checkpoint",
     r"i2v-lora-\d+": "tip.lora",
     r"i2v-lora-\d+-strength": "tip.strength",
+    r"i2v-lora-\d+-strength-2": "tip.strength.second",
     "i2v-own-name": "tip.own",
 }
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from i2v.core.errors import I2VError
-from i2v.engines.diffusion.pixels import decode_in_float32, to_uint8
+from i2v.engines.diffusion.pixels import decode_in_float32, pixels_of, to_uint8
 
 
 def test_pixels_are_rounded_and_clamped() -> None:
@@ -28,3 +30,9 @@ def test_it_is_decoded_in_float32_and_numbers_that_are_none_are_an_error() -> No
         decode_in_float32(vae, lambda: decode(float("nan")))
     assert caught.value.code == "decode.nan_float32"
     assert (seen, vae.weight.dtype) == ([torch.float32] * 2, torch.float16)
+
+
+def test_a_picture_becomes_what_a_vae_encodes(photo: Image.Image) -> None:
+    pixels = pixels_of(photo)
+    assert pixels.shape == (1, 3, 64, 96)
+    assert np.array_equal(to_uint8(pixels)[0], np.asarray(photo))

@@ -66,6 +66,12 @@ def test_noise_with_peaks_is_as_loud_without_exceeding_them() -> None:
     assert len(found.samples) == len(noise)
 
 
+def test_the_loudest_there_is_becomes_quieter() -> None:
+    square = np.where(np.arange(48_000 * 4) // 24 % 2, 1, -1).astype(np.float32)
+    found = normalised(Sound(np.stack([square, square], axis=1), 48_000))
+    assert loudness(found)[0] == pytest.approx(TARGET, abs=0.5)
+
+
 def test_silence_and_what_is_too_short_to_measure_stay_as_they_are() -> None:
     for count in (48_000, 4_800, 0):
         silence = Sound(np.zeros((count, 2), np.float32), 48_000)

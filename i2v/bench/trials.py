@@ -144,7 +144,11 @@ def make_video(trial: Trial, on_progress: OnProgress) -> Figures:
     picture = Picture(draw_picture(*size), size, ())
     output = Output(OutputFile(trial.scratch / "clip.mp4", force=True))
     plan = ClipPlan({}, trial.spec, trial.generation, trial.device, Planned(trial.plan))
-    result = make_clip(plan, [picture], output, EngineCache(trial.settings.models), trial.settings, on_event)
+    # the prompt is encoded, whatever is kept of it
+    apart = {"data_dir": trial.scratch, "embeddings_megabytes": 0}
+    service = trial.settings.service.model_copy(update=apart)
+    settings = trial.settings.model_copy(update={"service": service})
+    result = make_clip(plan, [picture], output, EngineCache(settings.models), settings, on_event)
     seconds = {**result.seconds, "clip": gauge.now() - start - result.seconds["load"]}
     if len(finished) > 1:
         seconds["step"] = (finished[-1] - finished[0]) / (len(finished) - 1)

@@ -1,4 +1,4 @@
-"""`i2v models download | verify | add | remove`: flags to calls, and what is shown of them."""
+"""`i2v models download | convert | verify | add | remove`: flags to calls, and what is shown of them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from i2v.cli.parsers import Commands
 if TYPE_CHECKING:
     from i2v.core.engine_spec import EngineSpec
     from i2v.core.settings import Settings
+    from i2v.weights.conversion import Converted
     from i2v.weights.download import DownloadPlan, PartPlan
     from i2v.weights.progress import TransferProgress
 
@@ -25,18 +26,31 @@ def add_parsers(actions: Commands) -> None:
     fetching.add_argument(
         "--accept-licence", action="store_true", help="accept the licence, if the model requires it"
     )
+    fetching.add_argument(
+        "--convert", action="store_true", help="then run i2v models convert NAME --remove-originals"
+    )
+    converting = actions.add_parser(
+        "convert", help="store a model's float32 weights in bfloat16, half as large"
+    )
+    converting.set_defaults(act=_convert)
+    converting.add_argument(
+        "--remove-originals", action="store_true", help="delete them once the new file was compared with them"
+    )
+    converting.add_argument("--dry-run", action="store_true", help="show what it would take, then stop")
     verifying = actions.add_parser("verify", help="compare a model's files with the published checksums")
     verifying.set_defaults(act=_verify)
     adding = actions.add_parser("add", help="use a model folder where it is, without copying it")
     adding.set_defaults(act=_add)
     adding.add_argument("name", metavar="NAME", nargs="?", help="the model, if FOLDER does not say which")
-    adding.add_argument("folder", metavar="FOLDER", type=Path, help="the model's folder, or one above it")
+    adding.add_argument(
+        "folder", metavar="FOLDER", type=Path, help="the model's folder, or one above it, or a GGUF file"
+    )
     removing = actions.add_parser("remove", help="delete a downloaded model, or stop using an added folder")
     removing.set_defaults(act=_remove)
     removing.add_argument("--yes", action="store_true", help="do not ask for confirmation")
-    for parser in (fetching, verifying, removing):
+    for parser in (fetching, converting, verifying, removing):
         parser.add_argument("name", metavar="NAME", help="a model listed by i2v models, such as i2vgen-xl")
-    for parser in (fetching, verifying):
+    for parser in (fetching, converting, verifying):
         parser.add_argument(
             "--json",
             action="store_true",
@@ -47,6 +61,7 @@ def add_parsers(actions: Commands) -> None:
 
 def _download(arguments: argparse.Namespace, settings: Settings) -> int:
     from i2v.core.errors import Cancelled
+    from i2v.weights.conversion import plan_conversion
     from i2v.weights.download import download, plan_download
 
     spec = _spec(arguments.name)
@@ -62,12 +77,54 @@ def _download(arguments: argparse.Namespace, settings: Settings) -> int:
     except KeyboardInterrupt:
         raise Cancelled("weights.cancelled") from None
     fields = {"path": str(done.folder.path), "fetched": done.fetched, "told_by": done.hash_source}
+    if not arguments.json:
+        print(f"i2v: {done.notice.message}", file=sys.stderr)
+    notice = done.notice
+    if arguments.convert and plan_conversion(spec, settings.models) is not None:
+        converted = _converted(spec, settings, remove_originals=True)
+        notice, fields["removed"] = converted.notice, converted.removed
+        if not arguments.json:
+            print(f"i2v: {notice.message}", file=sys.stderr)
+    print(
+        json.dumps({**fields, **notice.to_dict()}, ensure_ascii=False) if arguments.json else fields["path"]
+    )
+    return 0
+
+
+def _convert(arguments: argparse.Namespace, settings: Settings) -> int:
+    from i2v.core.errors import InvalidRequest
+    from i2v.weights.conversion import plan_conversion
+
+    spec = _spec(arguments.name)
+    plan = plan_conversion(spec, settings.models)
+    if plan is None:
+        raise InvalidRequest("weights.nothing_to_convert", title=spec.title)
+    print(
+        f"{spec.title}: {plan.needed / 1e9:.2f} GB more while it runs ({plan.free / 1e9:.1f} GB free),"
+        f" {plan.saved / 1e9:.2f} GB less once the originals are removed",
+        file=sys.stderr,
+    )
+    if arguments.dry_run:
+        return 0
+    done = _converted(spec, settings, arguments.remove_originals)
     if arguments.json:
+        fields = {"path": str(done.folder), "removed": done.removed}
         print(json.dumps({**fields, **done.notice.to_dict()}, ensure_ascii=False))
         return 0
     print(f"i2v: {done.notice.message}", file=sys.stderr)
-    print(done.folder.path)
+    print(done.folder)
     return 0
+
+
+def _converted(spec: EngineSpec, settings: Settings, remove_originals: bool) -> Converted:
+    from i2v.core.errors import Cancelled
+    from i2v.weights.conversion import convert
+
+    try:
+        with _Line() as line:
+            return convert(spec, settings.models, line.show, remove_originals=remove_originals)
+    except KeyboardInterrupt:
+        raise Cancelled("weights.conversion_cancelled") from None
 
 
 def _licence_question(plan: DownloadPlan) -> str:
@@ -90,6 +147,18 @@ def _plan_lines(spec: EngineSpec, plan: DownloadPlan) -> list[str]:
         *(f"  licence to accept: {part.licence}, {licence_url(part)}" for part in plan.to_accept),
         f"  through {', '.join(plan.sources) or 'no source: models.offline is set'}",
         f"  to {plan.target} ({plan.free / 1e9:.1f} GB free)",
+        *(f"  {line}" for line in _conversion_lines(spec)),
+    ]
+
+
+def _conversion_lines(spec: EngineSpec) -> list[str]:
+    """Return what can be made smaller afterwards, and the space that it takes."""
+    size = sum(conversion.size for conversion in spec.conversions) / 1e9
+    if not size:
+        return []
+    return [
+        f"--convert stores the float32 weights in bfloat16 then: {size:.2f} GB less in the end,"
+        f" {size:.2f} GB more while it does"
     ]
 
 
@@ -175,7 +244,7 @@ class _Line:
         now = (progress.file, progress.phase)
         if self.visible:
             print(f"\r{_words(progress):<100}", end="", file=sys.stderr, flush=True)
-        elif now != self.last_shown and progress.phase != "checking":
+        elif now != self.last_shown and progress.phase not in ("checking", "converting"):
             print(_words(progress), file=sys.stderr, flush=True)
         self.last_shown = now
 
@@ -188,6 +257,8 @@ def _words(progress: TransferProgress) -> str:
     if progress.phase == "pausing":
         return "no source responds; retrying soon"
     done = f"{progress.done / 1e6:.0f} of {progress.total / 1e6:.0f} MB"
+    if progress.phase == "converting":
+        return f"{done}, writing {progress.file}"
     if progress.phase == "checking":
         return f"{done}, verifying {progress.file}"
     left = "" if progress.eta is None else f", {_time(progress.eta)} left"

@@ -14,7 +14,7 @@ from typing import Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict
 
 from i2v.core.errors import Notice
-from i2v.core.schema import Fit, Generation, InputRole, Language, Lora, PresetName
+from i2v.core.schema import Fit, Generation, InputRole, Language, Lora, PresetName, StorageDtype
 
 # x and y of four corners, in pixels of a picture: of a frame's top left, and on clockwise.
 Corners = tuple[float, ...]
@@ -188,6 +188,21 @@ class Repository:
 
 
 @dataclass(frozen=True)
+class Conversion:
+    """A file that is published in float32, and may be kept in bfloat16 (`i2v.weights.conversion`).
+
+    Attributes:
+        file: one of `EngineSpec.files`, whose repository's variant is "bf16": what is read where it is there.
+        size: bytes in bfloat16, about.
+        in_float32: parts of the names of tensors that stay as they are.
+    """
+
+    file: str
+    size: int
+    in_float32: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class EngineSpec:
     """What must be known about a model before it is loaded.
 
@@ -202,6 +217,7 @@ class EngineSpec:
         rank: "auto" takes the engine with the highest one that can run here; `None`: only by name.
         needs_cuda: whether "auto" takes it on a CUDA device alone.
         multiple: sides in pixels are multiples of this.
+        storage_dtypes: types, narrower than it computes in, that its weights can be kept in.
         native_area_side: larger requests are generated at this area and scaled up; `None` where any size is
             generated.
         trained_frames, trained_fps: smallest and largest that the weights were trained on.
@@ -212,6 +228,9 @@ class EngineSpec:
             there as its variant or in shards with an index (`i2v.weights.shards`). The first one makes a
             folder the model's: it is fetched last, and folders without it are not looked at.
         optional_files: what is read too where it is there.
+        gguf_files: those of `files` in whose place a .gguf file in their folder can be.
+        stored_bytes: by the part of the model, what such a file has, where one is there: filled in by
+            `i2v.pipeline.choice.as_stored`.
         pipelines: what `_class_name` in model_index.json may be; empty: it is not looked at.
         is_generative: its clips are AI-generated content, and labelled as that.
         tensor_table: the name of the table of its published tensors in `i2v/weights`, where it is not the
@@ -219,10 +238,13 @@ class EngineSpec:
         lora_parts: by the part that a LoRA's tensors name, the folders of the model with that part's weights.
             "transformer_2" is a second expert, which no tensor names: a LoRA is for the one, or both.
         lora_source: where the LoRAs of its presets are published.
+        text_parts: the folders of the model whose files decide over a prompt's embedding, where embeddings
+            are worth keeping on disk (`Inputs.embeddings`).
         packages: what computes its frames: their versions are written into the clip.
         embedded: the weights ship inside the package.
         published: the repositories that the weights can be had from, each with a folder of its own; the
             first one has the first of `files`. Empty: they are published nowhere.
+        conversions: what of `files` is kept smaller where a person wants that.
         max_prompt_tokens: tokens the text encoder reads, start and end included.
         languages: that prompts may be written in.
         motions: phrases for all that it can do, where that is little; empty where it knows the world.
@@ -244,10 +266,13 @@ class EngineSpec:
     preview_factors: tuple[tuple[float, float, float], ...] = ()
     files: tuple[str, ...] = ()
     optional_files: tuple[str, ...] = ()
+    gguf_files: tuple[str, ...] = ()
+    stored_bytes: dict[str, int] = field(default_factory=dict)
     pipelines: tuple[str, ...] = ()
     tensor_table: str = ""
     lora_parts: dict[str, tuple[str, ...]] = field(default_factory=dict)
     lora_source: str = ""
+    text_parts: tuple[str, ...] = ()
     default_negative_prompt: str = ""
     capabilities: Capabilities = Capabilities()
     options_model: type[Options] = Options
@@ -257,6 +282,7 @@ class EngineSpec:
     rank: int | None = None
     needs_cuda: bool = False
     cuda_dtype: Literal["float32", "float16", "bfloat16"] = "float16"
+    storage_dtypes: tuple[StorageDtype, ...] = ()
     native_area_side: int | None = None
     max_prompt_tokens: int = 77
     languages: tuple[Language, ...] = ("en",)
@@ -268,6 +294,7 @@ class EngineSpec:
     packages: tuple[str, ...] = ("torch", "diffusers", "transformers")
     embedded: bool = False
     published: tuple[Repository, ...] = ()
+    conversions: tuple[Conversion, ...] = ()
     presets: dict[str, Preset] = field(default_factory=dict)
     offered: tuple[PresetName, ...] = get_args(PresetName)
 

@@ -40,6 +40,7 @@ Fit = Literal["keep", "crop", "pad"]
 PresetName = Literal["quick", "standard", "high", "extreme"]
 Resolution = Literal["256p", "512p", "768p", "1024p"]
 Language = Literal["en", "zh-CN"]
+StorageDtype = Literal["auto", "float8_e4m3fn"]
 Offload = Literal["none", "encoders", "model"]
 Switch = Literal["auto", "off"]
 Speed = Literal["auto", "exact", "fast"]
@@ -487,7 +488,7 @@ class DeviceInfo:
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """How a job uses the device. Only `dtype` and `vae_tiling` change the frames by more than rounding.
+    """How a job uses the device. `dtype`, `storage_dtype` and `vae_tiling` alone change more than rounding.
 
     Attributes:
         decode_chunk: frames that the VAE decodes at a time; 0 for what is fast at their size.
@@ -500,6 +501,8 @@ class MemoryPlan:
         compile: run the UNet through `torch.compile`.
         kernels: "off" computes by torch's operations alone, where a device has faster ones.
         cuda_graph: "off" starts each kernel of each step anew, where a device can replay a step.
+        storage_dtype: "float8_e4m3fn" keeps the weights of large layers so, half as large, and casts them to
+            `dtype` when they compute; settled when an engine is loaded.
     """
 
     device: Literal["cpu", "cuda"]
@@ -513,6 +516,7 @@ class MemoryPlan:
     compile: bool = False
     kernels: Switch = "auto"
     cuda_graph: Switch = "auto"
+    storage_dtype: StorageDtype = "auto"
 
 
 @dataclass(frozen=True)

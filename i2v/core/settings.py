@@ -29,7 +29,17 @@ from pydantic import (
 from i2v.core import setting_values as kinds
 from i2v.core.engine_spec import Preset
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import Language, Offload, Switch, Upscaling, Within, invalid_field, nearest_name, shown
+from i2v.core.schema import (
+    Language,
+    Offload,
+    StorageDtype,
+    Switch,
+    Upscaling,
+    Within,
+    invalid_field,
+    nearest_name,
+    shown,
+)
 from i2v.core.users import MAX_USERS, User, check_users, read_users
 from i2v.core.webhook import HIDDEN as SECRET
 from i2v.core.webhook import Endpoint, check_endpoints, read_endpoints, read_secret
@@ -84,6 +94,7 @@ class EngineSettings(_Section):
     offload: Offload
     chunk_tokens: Annotated[int, Within(0, 1_000_000_000)]
     vae_tiling: bool
+    storage_dtype: StorageDtype
     compile: bool
     kernels: Annotated[Switch, BeforeValidator(kinds.switch)]
     cuda_graph: Annotated[Switch, BeforeValidator(kinds.switch)]
@@ -113,6 +124,8 @@ class SoundSettings(_Section):
 class ServiceSettings(_Section):
     data_dir: Folder
     max_queued: Annotated[int, Within(1, 10_000)]
+    embeddings_megabytes: Annotated[float, Within(0, 1_000_000)]
+    embeddings_days: Annotated[float, Within(0, 1_000_000)]
 
 
 class StorageSettings(_Section):
@@ -206,6 +219,11 @@ class Settings(_Section):
     def unpublished(self) -> Path:
         """The folder of frames that are decoded and not yet published."""
         return self.service.data_dir / "unpublished"
+
+    @property
+    def embeddings(self) -> Path:
+        """The folder of prompts' embeddings."""
+        return self.service.data_dir / "embeddings"
 
 
 # How what depends on its file's place or on variables is read, by the type of the setting.

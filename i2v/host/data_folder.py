@@ -19,8 +19,8 @@ from pathlib import Path
 from i2v.core.errors import I2VError
 from i2v.core.schema import shown
 
-INPUTS, TRASH = "inputs", "trash"
-FOLDERS = (INPUTS, TRASH, "batches", "page", "unpublished", "restore.part", "restore.ready")
+INPUTS, TRASH, EMBEDDINGS = "inputs", "trash", "embeddings"
+FOLDERS = (INPUTS, TRASH, "batches", "page", "unpublished", EMBEDDINGS, "restore.part", "restore.ready")
 SECRETS = ("token", "cookie-secret", "webhook-secret")
 FILES = ("jobs.db", "jobs.db-wal", "jobs.db-shm", "jobs.db-journal", "service.lock", *SECRETS)
 DATABASES = "jobs.db"  # copies of it too, such as a damaged one that was moved away: prompts are in them

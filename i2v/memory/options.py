@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from i2v.core.errors import Notice
 from i2v.core.schema import MemoryPlan
 
-_NAMES = ("offload", "cfg_passes", "decode_chunk", "chunk_tokens")
+_NAMES = ("offload", "cfg_passes", "decode_chunk", "chunk_tokens", "storage_dtype")
 
 
 def set_by_hand(plan: MemoryPlan) -> set[str]:
@@ -29,5 +29,7 @@ def explain(plan: MemoryPlan) -> Iterator[Notice]:
         yield Notice("plan.offload_encoders", {})
     if plan.offload == "model":
         yield Notice("plan.offload_model", {})
+    if plan.storage_dtype == "float8_e4m3fn":
+        yield Notice("plan.float8", {})
     if plan.vae_tiling:
         yield Notice("plan.tiled", {})

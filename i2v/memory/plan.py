@@ -146,6 +146,7 @@ def plan_by_settings(spec: EngineSpec, device: DeviceInfo, options: EngineSettin
         compile=options.compile,
         kernels=options.kernels,
         cuda_graph=options.cuda_graph,
+        storage_dtype=options.storage_dtype if options.storage_dtype in spec.storage_dtypes else "auto",
     )
 
 
@@ -157,16 +158,19 @@ def plan_memory(
 ) -> Planned:
     """Return the fastest plan that fits what is free, else the one that takes least of the device.
 
-    Options that are not at their default are kept. Frames are decoded in tiles only where nothing else fits.
+    Options that are not at their default are kept. Frames are decoded in tiles only where nothing else fits,
+    and weights kept in fewer bits only where that does not either.
     """
     asked = plan_by_settings(spec, device, options)
     ways = list(memory_model(spec).ways_down(asked, generation, kept=set_by_hand(asked)))
     exact = _estimated(spec, generation, ways)
     if not exact:
         return Planned(asked)
-    fitting = [way for way in exact if _fits(way.figures, device)]
-    if not fitting:
-        fitting = [way for way in _estimated(spec, generation, _tiled(ways)) if _fits(way.figures, device)]
+    narrow = _narrowed(spec, ways)
+    for plans in (ways, _tiled(ways), narrow, _tiled(narrow)):
+        fitting = [way for way in _estimated(spec, generation, plans) if _fits(way.figures, device)]
+        if fitting:
+            break
     if fitting:
         best = _fastest(fitting, device)
         fits = Notice("plan.fits", {"needed": _gib(best.figures.device_bytes), "free": _gib(_free(device))})
@@ -185,7 +189,8 @@ def least_bytes(
     """
     asked = plan_by_settings(spec, device, options)
     ways = list(memory_model(spec).ways_down(asked, generation, kept=set_by_hand(asked)))
-    sizes = [way.figures.device_bytes for way in _estimated(spec, generation, (*ways, *_tiled(ways)))]
+    all_ways = [*ways, *_narrowed(spec, ways)]
+    sizes = [way.figures.device_bytes for way in _estimated(spec, generation, (*all_ways, *_tiled(all_ways)))]
     return min(sizes) + _reserve(device) if sizes else None
 
 
@@ -263,6 +268,12 @@ def _tiled(plans: Iterable[MemoryPlan]) -> list[MemoryPlan]:
     return [replace(plan, vae_tiling=True) for plan in plans]
 
 
+def _narrowed(spec: EngineSpec, plans: Iterable[MemoryPlan]) -> list[MemoryPlan]:
+    """Return the plans with weights in fewer bits, as far as the engine has such."""
+    plans = [plan for plan in plans if plan.storage_dtype == "auto"]
+    return [replace(plan, storage_dtype=dtype) for dtype in spec.storage_dtypes for plan in plans]
+
+
 def _fastest(ways: Sequence[_Way], device: DeviceInfo, loaded: Offload | None = None) -> _Way:
     """Return the first of those that compute and move least: what hardly costs anything comes first.
 
@@ -315,8 +326,9 @@ def alternatives(
 ) -> Iterator[Notice]:
     """Yield what would fit where `generation` does not: fewer frames of its size, and a smaller size."""
     asked = plan_by_settings(spec, device, options)
-    ways = memory_model(spec).ways_down(asked, generation, kept=set_by_hand(asked))
-    thriftiest = _tiled({way.offload: way for way in ways}.values())  # the last of each
+    ways = list(memory_model(spec).ways_down(asked, generation, kept=set_by_hand(asked)))
+    last_of_each = {way.offload: way for way in ways}.values()
+    thriftiest = _tiled([*last_of_each, *_narrowed(spec, last_of_each)])
 
     def fits(changed: Generation) -> bool:
         return any(_fits(way.figures, device) for way in _estimated(spec, changed, thriftiest))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import ModelUnavailable, Notice
@@ -11,7 +12,9 @@ from i2v.core.settings import ModelSettings
 from i2v.engines.registry import find_spec
 from i2v.weights.certificates import Certificate, certificates_of
 from i2v.weights.folders import is_available, locate
+from i2v.weights.parts import gguf_in
 from i2v.weights.records import known_digest, records_folder
+from i2v.weights.shards import size_of
 
 
 def choose_engine(
@@ -29,6 +32,16 @@ def choose_engine(
         if (device.type == "cuda" or not spec.needs_cuda) and _is_available(spec, device, models):
             return spec
     raise ModelUnavailable("engine.none", allowed=", ".join(engines))
+
+
+def as_stored(spec: EngineSpec, models: ModelSettings) -> EngineSpec:
+    """Return `spec` with the sizes of weights that are there in GGUF: they decide over the memory."""
+    if not spec.gguf_files:
+        return spec
+    folder = locate(spec, models).path
+    found = {name: gguf_in(spec, folder, name) for name in spec.gguf_files}
+    sizes = {name.partition("/")[0]: size_of(path) for name, path in found.items() if path is not None}
+    return replace(spec, stored_bytes=sizes)
 
 
 def explain_choice(device: DeviceInfo, models: ModelSettings, engines: Mapping[str, EngineSpec]) -> Notice:

@@ -25,11 +25,15 @@ NO_WEIGHTS = "none"  # in the place of a digest
 
 @dataclass(frozen=True)
 class LoadedEngine:
-    """An engine with its weights on the device, and what a clip's provenance says of both."""
+    """An engine with its weights on the device, and what a clip's provenance says of both.
+
+    text_sha256: of the files that decide over a prompt's embedding; "" where none are kept of this engine.
+    """
 
     engine: Engine
     device: DeviceInfo
     weights_sha256: str
+    text_sha256: str = ""
 
 
 class EngineCache:
@@ -78,7 +82,11 @@ class EngineCache:
 
     def _can_serve(self, engine: Engine, plan: ClipPlan, weights: tuple[object, ...]) -> bool:
         now, wanted = engine.plan, plan.memory.plan
-        is_loaded_so = (now.device, now.dtype) == (wanted.device, wanted.dtype)
+        is_loaded_so = (now.device, now.dtype, now.storage_dtype) == (
+            wanted.device,
+            wanted.dtype,
+            wanted.storage_dtype,
+        )
         return is_loaded_so and engine.spec == plan.spec and self._weights == weights
 
 
@@ -99,10 +107,13 @@ class _Loading:
 
     def loaded(self, device: DeviceInfo) -> LoadedEngine:
         assert self._engine is not None, "it was loaded, or loading has raised"
-        digest = NO_WEIGHTS
-        if self._folder is not None:
-            digest = weights_digest(self._spec, self._folder, records_folder(self._folder, self._models))
-        return LoadedEngine(self._engine, device, digest)
+        if self._folder is None:
+            return LoadedEngine(self._engine, device, NO_WEIGHTS)
+        spec, records = self._spec, records_folder(self._folder, self._models)
+        digest, of_text = weights_digest(spec, self._folder, records), ""
+        if spec.text_parts:
+            of_text = weights_digest(spec, self._folder, records, spec.text_parts)
+        return LoadedEngine(self._engine, device, digest, of_text)
 
 
 def _reason(error: BaseException) -> str | None:

@@ -21,6 +21,7 @@ from i2v.core.schema import Generation, Keyframe, Language, MotionMask
 from i2v.core.settings import OutputSettings, Settings
 from i2v.core.stages import Stage
 from i2v.engines.base import Decoded, Engine, Event, Inputs, Sounded
+from i2v.host.embedding_cache import EmbeddingCache, KeptEmbeddings
 from i2v.media.checkpoints import Checkpoints
 from i2v.media.image import FittedPicture, Picture, cropped, fit_picture
 from i2v.media.label import AIGC, aigc_tag
@@ -115,7 +116,8 @@ def make_clip(
         handle(Loaded(provenance))
         with watch.phase(Stage.PICTURE):
             inputs, fitting = fit_inputs(plan, pictures)
-        inputs = replace(inputs, checkpoint=added.checkpoint, loras=added.loras)
+        embeddings = kept_embeddings(settings, cache.current())
+        inputs = replace(inputs, checkpoint=added.checkpoint, loras=added.loras, embeddings=embeddings)
         notices.extend(fitting)
         engine = cache.current().engine
         books = StageBooks(plan.spec, plan.generation, engine.plan, watch)
@@ -179,6 +181,15 @@ def describe(
 def _visible_label(spec: EngineSpec, output: OutputSettings, has_speech: bool) -> Language | None:
     is_generated = spec.is_generative or has_speech
     return output.language if is_generated and output.label == "visible" else None
+
+
+def kept_embeddings(settings: Settings, loaded: LoadedEngine) -> KeptEmbeddings | None:
+    """Return what there is of prompts' embeddings for this engine; `None` where none are kept."""
+    cache = EmbeddingCache.of(settings)
+    if not loaded.text_sha256 or not cache.megabytes:
+        cache.trim()  # those of before the setting was changed
+        return None
+    return KeptEmbeddings(cache, loaded.text_sha256)
 
 
 def mark(spec: EngineSpec, provenance: Provenance, output: OutputSettings, more: Mapping[str, str]) -> Marks:

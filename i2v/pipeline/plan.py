@@ -16,7 +16,7 @@ from i2v.core.settings import EngineSettings, Settings, load_presets
 from i2v.memory.plan import Planned, hold_plan, plan_memory
 from i2v.pipeline.added import add_style_lora, check_added, check_preset
 from i2v.pipeline.checks import check_request
-from i2v.pipeline.choice import CertificateCache, choose_engine
+from i2v.pipeline.choice import CertificateCache, as_stored, choose_engine
 from i2v.pipeline.ladder import MemoryLadder
 from i2v.pipeline.resolve import resolve
 from i2v.pipeline.soundtrack import check_narration
@@ -84,6 +84,7 @@ class ClipPlanner:
             InvalidRequest: `request.*`; the engine is not known, or cannot do what is asked for.
         """
         spec = choose_engine(request.engine, device, self._settings.models, self._engines)
+        spec = as_stored(spec, self._settings.models)
         generation, notices = resolve(
             request,
             spec,

@@ -15,6 +15,7 @@ from typing import Literal
 
 from i2v.core.errors import InvalidRequest
 from i2v.core.settings import Settings
+from i2v.host.embedding_cache import EmbeddingCache
 from i2v.jobs.library import tag_of
 from i2v.jobs.model import Filters, Job, StatusFilter
 from i2v.jobs.store import JobStore
@@ -138,7 +139,8 @@ class Library:
     def delete(self, job_id: str) -> Deleted:
         """Remove an ended job for good, in the trash or not: its video, then the job, then its picture.
 
-        A file that the job did not make is left alone, whatever its name.
+        A file that the job did not make is left alone, whatever its name. What is kept of its prompts'
+        embeddings goes too, though other jobs may have the same: it is made again.
 
         Raises:
             InvalidRequest: `job.not_finished`: cancel it first.
@@ -153,5 +155,16 @@ class Library:
         if video == "none":  # after the job has gone: until then, somebody could retry it
             clean_up(job, self._settings.unpublished)
         remove_kept(self._settings.unpublished, job.id)
+        self._forget_prompts(job)
         log.info("job %s: deleted (video: %s)", job.id, video)
         return Deleted(job, video)
+
+    def _forget_prompts(self, job: Job) -> None:
+        generation = job.generation
+        if generation is None:
+            return
+        try:
+            prompts = (generation.prompt, *(scene.prompt for scene in generation.story))
+            EmbeddingCache.of(self._settings).forget((*prompts, generation.negative_prompt))
+        except OSError as error:  # the job has gone; by age they go too
+            log.warning("job %s: embeddings of its prompts stay: %s", job.id, error)

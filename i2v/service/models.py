@@ -24,6 +24,8 @@ from i2v.service.rights import check_role
 from i2v.weights.added import add_folder, can_be_added, refuse_own, removable, remove_folder, which_fits
 from i2v.weights.added_files import AddedFile, Kind, added_files, describe_added, described
 from i2v.weights.check import verify
+from i2v.weights.conversion import ConversionPlan, convert, plan_conversion
+from i2v.weights.converted import with_converted
 from i2v.weights.download import DownloadPlan, download, plan_download, settle_licences
 from i2v.weights.fetching import checked_notice, unwritable
 from i2v.weights.folders import ModelFolder, find_weights, is_available, locate
@@ -34,18 +36,23 @@ from i2v.weights.shards import missing_file
 
 STOP_SECONDS = 10  # that a task may take to end with the service
 
-TaskKind = Literal["download", "verify"]
-State = Literal["available", "incomplete", "absent", "downloading", "verifying"]
+TaskKind = Literal["download", "verify", "convert"]
+State = Literal["available", "incomplete", "absent", "downloading", "verifying", "converting"]
 OnProgress = Callable[[TransferProgress], None]
 Cancel = Callable[[], bool]
 Work = Callable[[OnProgress, Cancel], Notice]
+_STATES: Mapping[TaskKind, State] = {
+    "download": "downloading",
+    "verify": "verifying",
+    "convert": "converting",
+}
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Task:
-    """A download or a check of a model.
+    """A download, a check or a conversion of a model.
 
     Attributes:
         progress: the last that was heard of it.
@@ -73,6 +80,7 @@ class Model:
         checked: what its files were held to when they were fetched or checked, `None` if that is not known.
         removable: what `remove` would delete or forget.
         task: what is under way, or else the last one since the service began.
+        conversion: what storing it in bfloat16 would be; `None` where nothing of it is in float32.
     """
 
     spec: EngineSpec
@@ -81,11 +89,12 @@ class Model:
     checked: Notice | None
     removable: ModelFolder | None
     task: Task | None
+    conversion: ConversionPlan | None = None
 
     @property
     def state(self) -> State:
         if self.task is not None and self.task.ending is None:
-            return "downloading" if self.task.kind == "download" else "verifying"
+            return _STATES[self.task.kind]
         if self.folder.missing is None:
             return "available"
         return "incomplete" if self.folder.files or (self.plan and self.plan.begun) else "absent"
@@ -174,6 +183,21 @@ class Models:
 
         return self._start(spec, "verify", work)
 
+    def convert(self, name: str, remove_originals: bool = False) -> Model:
+        """Begin to store float32 weights in bfloat16; `remove_originals`: once they were compared.
+
+        Raises `InvalidRequest`: `models.busy` as `download` does, `weights.nothing_to_convert`.
+        """
+        check_role("administer")
+        spec = self._known(name)
+        if plan_conversion(spec, self._settings) is None:
+            raise InvalidRequest("weights.nothing_to_convert", title=spec.title)
+
+        def work(on_progress: OnProgress, cancelled: Cancel) -> Notice:
+            return convert(spec, self._settings, on_progress, cancelled, remove_originals).notice
+
+        return self._start(spec, "convert", work)
+
     def cancel(self, name: str) -> Model:
         """Have the task under way end soon; raises `InvalidRequest` (`models.idle`) where there is none."""
         check_role("administer")
@@ -245,7 +269,8 @@ class Models:
             except FileNotFoundError:  # a folder went away while it was looked through
                 plan = plan_download(spec, self._settings)
         checked = _how_checked(spec, self._settings, folder)
-        return Model(spec, folder, plan, checked, _removable(spec, self._settings), task)
+        conversion = plan_conversion(spec, self._settings)
+        return Model(spec, folder, plan, checked, _removable(spec, self._settings), task, conversion)
 
     def _start(self, spec: EngineSpec, kind: TaskKind, work: Work) -> Model:
         with self._lock:
@@ -308,7 +333,7 @@ def _removable(spec: EngineSpec, settings: ModelSettings) -> ModelFolder | None:
 def _how_checked(spec: EngineSpec, settings: ModelSettings, folder: ModelFolder) -> Notice | None:
     """Return what the records say that the files as they are now were held to; reads no weights."""
     records = records_folder(folder.path, settings)
-    listing = merged(spec, lambda part: read_listing(records, part))
+    listing = with_converted(merged(spec, lambda part: read_listing(records, part)), records)
     if listing is None or folder.missing is not None:
         return None
     digests = Digests(records)

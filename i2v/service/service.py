@@ -24,6 +24,7 @@ from i2v.core.schema import DeviceInfo, GenerationRequest, PlannedMemory
 from i2v.core.settings import Settings
 from i2v.core.users import NO_QUOTA, current_user
 from i2v.host import data_folder
+from i2v.host.embedding_cache import EmbeddingCache
 from i2v.jobs.model import (
     ALL,
     Filters,
@@ -133,6 +134,7 @@ class Service:
         data_folder.sweep(folder, self._store.inputs(), is_new=self._store.revision() == 0)
         data_folder.empty_trash(folder)
         sweep(self._settings.unpublished)
+        EmbeddingCache.of(self._settings).trim()
         self._executor.start()
         self.batches.start()
         self._retention.start()

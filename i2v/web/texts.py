@@ -620,6 +620,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "models.state.absent": ("Not installed", "未安装"),
     "models.state.downloading": ("Downloading", "正在下载"),
     "models.state.verifying": ("Verifying", "正在校验"),
+    "models.state.converting": ("Converting", "正在转换"),
     "models.where": ("Folder", "文件夹"),
     "models.where.embedded": ("{path} (comes with i2v)", "{path}（i2v 自带）"),
     "models.where.downloaded": ("{path} (downloaded by i2v)", "{path}（由 i2v 下载）"),
@@ -628,6 +629,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "models.missing": ("Missing", "缺少"),
     "models.size": ("Size", "大小"),
     "models.size.begun": ("{size}, {begun} downloaded", "{size}，已下载 {begun}"),
+    "models.size.converted": (
+        "{size}; {less} once it is stored in bfloat16",
+        "{size}；以 bfloat16 存储后为 {less}",
+    ),
     "models.licence": ("Licence", "许可证"),
     "models.origin": ("Origin", "来源"),
     "models.checked": ("Verified", "校验结果"),
@@ -657,6 +662,13 @@ TEXTS: dict[str, tuple[str, str]] = {
     "models.part.copy": ("already in {path}, and used from there", "已在 {path}，直接使用"),
     "models.cancel": ("Cancel", "取消"),
     "models.verify": ("Verify", "校验"),
+    "models.convert": ("Store in bfloat16", "以 bfloat16 存储"),
+    "models.convert.confirm": (
+        "Saves {saved} and needs {needed} more for a while. The float32 originals are deleted once the new"
+        " file matches them. Start?",
+        "可节省 {saved}，期间需要额外 {needed}。新文件与 float32 原始文件比对一致后会删除原始文件。"
+        "现在开始？",
+    ),
     "models.remove": ("Delete", "删除"),
     "models.remove.confirm": ("Permanently delete {size}?", "确定永久删除 {size}？"),
     "models.forget": ("Remove from list", "移出列表"),
@@ -679,6 +691,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "models.phase.asking": ("{title}: connecting to {source}", "{title}：正在连接 {source}"),
     "models.phase.fetching": ("Downloading {title}", "正在下载 {title}"),
     "models.phase.checking": ("Verifying {title}", "正在校验 {title}"),
+    "models.phase.converting": ("Writing {title} in bfloat16", "正在以 bfloat16 写入 {title}"),
     "models.phase.pausing": (
         "{title}: no source responds; retrying soon",
         "{title}：所有来源都没有响应，稍后重试",

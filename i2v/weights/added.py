@@ -23,6 +23,7 @@ from i2v.weights.folders import (
     register,
 )
 from i2v.weights.progress import TransferMeter
+from i2v.weights.shards import GGUF, is_file
 from i2v.weights.sharing import hand_over
 
 
@@ -42,10 +43,12 @@ def refuse_own(spec: EngineSpec) -> None:
 def add_folder(spec: EngineSpec, models: ModelSettings, folder: Path) -> Path:
     """Have the model read from `folder`, where it stays; return where in it the model is.
 
-    `folder` may also be a Hugging Face cache, ComfyUI's, or one of several models. Raises `InvalidRequest`
-    and, as `check_folder` does, `ModelUnavailable`.
+    `folder` may also be a Hugging Face cache, ComfyUI's, one of several models, or a file (`add_gguf`).
+    Raises `InvalidRequest` and, as `check_folder` does, `ModelUnavailable`.
     """
     refuse_own(spec)
+    if folder.suffix == GGUF and is_file(folder):
+        return add_gguf(spec, models, folder)
     model = next(layouts(spec, folder), folder)
     check_folder(spec, model)
     try:
@@ -56,6 +59,34 @@ def add_folder(spec: EngineSpec, models: ModelSettings, folder: Path) -> Path:
     return model.absolute()
 
 
+def add_gguf(spec: EngineSpec, models: ModelSettings, file: Path) -> Path:
+    """Have a file in GGUF read in the place of the weights that the model has it for; return the link to it.
+
+    The link is in our own folder, where the rest of the model is or will be downloaded to. An earlier one is
+    replaced. Raises `InvalidRequest`: the model has no such weights (`weights.gguf_unfit`), or is in somebody
+    else's folder (`weights.gguf_elsewhere`); `ModelUnavailable` where the link cannot be made.
+    """
+    if not spec.gguf_files:
+        raise InvalidRequest("weights.gguf_unfit", path=shown(str(file), limit=300), title=spec.title)
+    found, own = locate(spec, models), own_folder(spec, models)
+    if found.path != own and found.missing is None:
+        raise InvalidRequest(
+            "weights.gguf_elsewhere", title=spec.title, path=shown(str(found.path), limit=300)
+        )
+    folder = (own / spec.gguf_files[0]).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for link in folder.glob(f"*{GGUF}"):
+            if link.is_symlink():
+                link.unlink()
+        target = folder / file.name
+        target.symlink_to(file.absolute())
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ModelUnavailable("weights.unwritable", path=str(folder), reason=reason) from error
+    return target
+
+
 def which_fits(specs: Iterable[EngineSpec], folder: Path) -> EngineSpec:
     """Return the model that `folder` is of, where nobody has named it.
 
@@ -64,6 +95,8 @@ def which_fits(specs: Iterable[EngineSpec], folder: Path) -> EngineSpec:
     Raises `InvalidRequest` where that is none or several.
     """
     known = [spec for spec in specs if can_be_added(spec)]
+    if folder.suffix == GGUF:
+        known = [spec for spec in known if spec.gguf_files]
     if len(known) == 1:
         return known[0]
     found = [(spec, model) for spec in known if (model := next(layouts(spec, folder), None)) is not None]

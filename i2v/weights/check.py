@@ -11,10 +11,11 @@ from i2v.core.engine_spec import EngineSpec, Repository
 from i2v.core.errors import ModelUnavailable, Notice
 from i2v.core.schema import shown
 from i2v.core.settings import ModelSettings
+from i2v.weights.converted import with_converted
 from i2v.weights.fetching import checked_notice
 from i2v.weights.folders import INDEX, ModelFolder, locate, way_to_get
 from i2v.weights.model_files import unreadable
-from i2v.weights.parts import name_in_model, part_of, stored
+from i2v.weights.parts import gguf_in, name_in_model, part_of, stored
 from i2v.weights.progress import TransferMeter, TransferProgress
 from i2v.weights.records import (
     Digests,
@@ -74,6 +75,8 @@ def check_folder(spec: EngineSpec, folder: Path) -> None:
         _check_class(spec, folder / INDEX)
     shapes = published_shapes(spec)
     for name, here in found.items():
+        if gguf_in(spec, folder, name) is not None:
+            continue  # the engine looks into it
         if name.endswith(WEIGHTS):  # in shards, the index is the first
             check_tensors(spec, next(iter(here.files)), shapes.get(name.rpartition("/")[0]))
 
@@ -171,7 +174,8 @@ def _listing_of(
     spec: EngineSpec, models: ModelSettings, folder: ModelFolder, meter: TransferMeter
 ) -> Listing | None:
     """Return what hubs say of the folder's files, kept or asked for; `None` where that cannot be had."""
-    return merged(spec, lambda part: _part_listing(spec, part, models, folder, meter))
+    listing = merged(spec, lambda part: _part_listing(spec, part, models, folder, meter))
+    return with_converted(listing, records_folder(folder.path, models))
 
 
 def _part_listing(

@@ -18,6 +18,7 @@ from i2v.core.engine_spec import EngineSpec, Repository
 from i2v.core.errors import ModelUnavailable, Notice
 from i2v.core.schema import shown
 from i2v.core.settings import ModelSettings
+from i2v.weights.converted import converted_files
 from i2v.weights.folders import ModelFolder, locate, own_folder
 from i2v.weights.hubs import part_file
 from i2v.weights.parts import HUB, mark_of, name_in_model, needed_files, published_of
@@ -81,9 +82,10 @@ class Fetching:
     def run(self) -> Downloaded:
         link_copies(self.spec, self.models, self.meter)
         linked = linked_files(self.spec, self.models)
-        items = [item for part in published_of(self.spec) for item in self._find_out(part, linked)]
+        here = linked | converted_files(self.spec, self.models)
+        items = [item for part in published_of(self.spec) for item in self._find_out(part, here)]
         items.sort(key=lambda item: item.place == self.spec.files[0])  # which makes a folder a model
-        self.meter.settled = sum(linked.values())
+        self.meter.settled = sum(here.values())
         self.meter.total = self.meter.settled + sum(item.expected.size for item in items)
         missing = [item for item in items if not self._is_right(item)]
         self._check_space(missing)
@@ -98,14 +100,14 @@ class Fetching:
 
     # --- what the files must be
 
-    def _find_out(self, part: Repository, linked: Collection[str]) -> list[Item]:
-        """Return the part's files; none where all of them are links."""
-        if all(name_in_model(part, name) in linked for name in needed_files(self.spec, part)):
+    def _find_out(self, part: Repository, here: Collection[str]) -> list[Item]:
+        """Return the part's files but for those that are `here`, as links or in another type."""
+        if all(name_in_model(part, name) in here for name in needed_files(self.spec, part)):
             return []
         listing = self._expected_files(part)
         self.hash_source[part.folder] = listing.hash_source
         write_listing(self.records, listing, part)
-        names = select_files(self.spec, part, listing, linked)
+        names = select_files(self.spec, part, listing, here)
         return [Item(part, name, listing.files[name]) for name in names]
 
     def _expected_files(self, part: Repository) -> Listing:

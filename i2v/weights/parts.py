@@ -10,7 +10,7 @@ from pathlib import Path
 
 from i2v.core.engine_spec import EngineSpec, Repository
 from i2v.core.errors import InvalidRequest
-from i2v.weights.shards import WEIGHTS, Stored, stored_files
+from i2v.weights.shards import GGUF, WEIGHTS, Stored, is_file, size_of, stored_files
 
 HUB = "https://huggingface.co"  # whose word on hashes goes before that of its mirrors
 
@@ -59,8 +59,21 @@ def name_in_model(part: Repository, name: str) -> str:
 
 
 def stored(spec: EngineSpec, folder: Path, name: str) -> Stored:
-    """Return what stands for the file `name` of the spec in the model's folder; see `stored_files`."""
+    """Return what stands for the file `name` of the spec in the model's folder; see `stored_files`.
+
+    A .gguf goes first where there can be one: only a person puts it there.
+    """
+    quantized = gguf_in(spec, folder, name)
+    if quantized is not None:
+        return Stored({quantized: size_of(quantized)}, None)
     return stored_files(folder, name, part_of(spec, name).variant)
+
+
+def gguf_in(spec: EngineSpec, folder: Path, name: str) -> Path | None:
+    """Return the .gguf file that stands for `name`: of several the first by name."""
+    if name not in spec.gguf_files:
+        return None
+    return next(iter(sorted(path for path in (folder / name).parent.glob(f"*{GGUF}") if is_file(path))), None)
 
 
 def origin_of(part: Repository) -> str:

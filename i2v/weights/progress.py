@@ -13,7 +13,7 @@ from i2v.core.errors import Cancelled
 WINDOW_SECONDS = 10  # that the speed is an average of
 QUIET_SECONDS = 0.1  # between two words on one file, at least
 
-Phase = Literal["waiting", "asking", "fetching", "checking", "pausing"]
+Phase = Literal["waiting", "asking", "fetching", "checking", "pausing", "converting"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class TransferProgress:
 
     Attributes:
         phase: "waiting" for another process that downloads the same, "asking" sources what they have,
-            "fetching" a file, "checking" its hash, "pausing" before the sources are tried again.
+            "fetching" a file, "checking" its hash, "pausing" before the sources are tried again,
+            "converting" what was fetched.
         source: the address, or "modelscope".
         file_bytes, file_size: of the file, 0 where there is none.
         done, total: bytes of all files; `total` is 0 until the sizes are known.

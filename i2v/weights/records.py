@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -149,8 +149,12 @@ class Digests:
             write_json(self._file, self._rows)
 
 
-def weights_digest(spec: EngineSpec, folder: Path, records: Path | None = None) -> str:
+def weights_digest(
+    spec: EngineSpec, folder: Path, records: Path | None = None, parts: Collection[str] = ()
+) -> str:
     """Return one SHA-256, in hexadecimal, over all files of `folder` that the engine reads.
+
+    `parts`: sub-folders, where only their files count.
 
     A file goes in by the name that the spec has for it, shards and their index by their own.
 
@@ -160,6 +164,8 @@ def weights_digest(spec: EngineSpec, folder: Path, records: Path | None = None) 
     whole = hashlib.sha256()
     digests = Digests(records) if records is not None else None
     for name, path in _read_files(spec, folder):
+        if parts and name.partition("/")[0] not in parts:
+            continue
         try:
             whole.update(f"{name}\0{_digest(path, digests)}\n".encode())
         except OSError as error:

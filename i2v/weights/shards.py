@@ -19,6 +19,7 @@ from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import ModelUnavailable
 
 WEIGHTS = ".safetensors"
+GGUF = ".gguf"
 _INDEX = re.compile(r"\.safetensors(\.index(\.\w+)?|\.\w+\.index)\.json$")
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import ModelUnavailable
@@ -78,11 +79,24 @@ def read_shapes(spec: EngineSpec, path: Path) -> dict[str, Shape]:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a tensor's values are, in bytes of the whole file, and of which type ("F32")."""
+
+    dtype: str
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True)
 class Header:
-    """`shapes` of the tensors by name, and what whoever wrote the file says of it (`metadata`)."""
+    """`shapes` of the tensors by name, and what whoever wrote the file says of it (`metadata`).
+
+    places: of the tensors, by name.
+    """
 
     shapes: dict[str, Shape]
     metadata: dict[str, str]
+    places: dict[str, Place] = field(default_factory=dict)
 
 
 def header_of(path: Path) -> Header:
@@ -108,10 +122,16 @@ def read_header(path: Path) -> Header:
         metadata = rows.pop("__metadata__", {})
         shapes = {name: tuple(row["shape"]) for name, row in rows.items()}
         sizes = [math.prod(shapes[name]) * _TYPES[rows[name]["dtype"]] for name in shapes]
+        places = {name: _place(row, 8 + length) for name, row in rows.items()}
     except KeyError as error:
         raise ValueError(f"its header has an unknown entry or type, {error}") from error
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"its header is damaged ({error})") from error
     if size != 8 + length + sum(sizes):
         raise ValueError(f"it has {size} bytes instead of {8 + length + sum(sizes)}")
-    return Header(shapes, {str(key): str(value) for key, value in dict(metadata or {}).items()})
+    return Header(shapes, {str(key): str(value) for key, value in dict(metadata or {}).items()}, places)
+
+
+def _place(row: Mapping[str, Any], begin: int) -> Place:
+    first, last = row["data_offsets"]
+    return Place(str(row["dtype"]), begin + int(first), begin + int(last))

@@ -28,6 +28,7 @@ from i2v.media.outputs import OutputFile
 from i2v.media.unpublished import FrameRecorder
 from i2v.memory import allocator
 from i2v.memory.plan import measure_free, measure_held
+from i2v.pipeline.choice import as_stored
 from i2v.pipeline.engines import EngineCache
 from i2v.pipeline.enhance import delivered, enhance_clip, source_of
 from i2v.pipeline.make import ClipEvent, Output, check_output, make_clip
@@ -151,7 +152,7 @@ class LocalMaker:
 
     def _plan(self, order: Order) -> ClipPlan:
         """Return the plan that was made at submission, or another one where that does not hold any more."""
-        spec = find_spec(order.generation.engine, self._engines)
+        spec = as_stored(find_spec(order.generation.engine, self._engines), self._settings.models)
         free, options = measure_free(self._device), self._settings.engine
         plan = plan_again(order.request, spec, order.generation, order.plan, free, options, order.deaths)
         if order.wanted_device in (None, self._device.id):

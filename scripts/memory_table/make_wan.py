@@ -54,6 +54,7 @@ def table_of(model: Model) -> dict[str, Any]:
         "streamed": model.streamed(),
         "lora": model.lora(RANK),
         "blocks": len(model.transformer.blocks),
+        "float8": model.float8(),
         "scale": model.scale,
         "tile": TILE,
         "chunk_tokens": CHUNK_TOKENS,

@@ -16,6 +16,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import UMT5EncoderModel
 
+from i2v.engines.diffusion.float8 import linear_weights, pack, take
 from i2v.engines.wan.conditioning import Conditioning
 from i2v.engines.wan.decode import decode_latents
 from i2v.engines.wan.encode import encode_groups
@@ -76,6 +77,32 @@ class Model:
         """Return how many numbers a LoRA of all linear layers of the transformer's blocks holds."""
         layers = [each for each in self.transformer.blocks.modules() if isinstance(each, nn.Linear)]
         return sum(rank * (layer.in_features + layer.out_features) for layer in layers)
+
+    def float8(self) -> dict[str, dict[str, int]]:
+        """Return what of a part is kept in float8 where that is asked for: numbers, and rows with a scale.
+
+        `streamed`: the same of the part's largest block; `layer`: numbers of the largest weight, which is
+        there in the type that it computes in while it does.
+        """
+        found = {}
+        for name in (name for name in self.parts if name != "vae"):
+            part, place = self.parts[name], "encoder.block" if name == "text_encoder" else "blocks"
+            sizes = {weight: part.get_parameter(weight).shape for weight in linear_weights(part, place)}
+            depth = place.count(".") + 2
+            blocks: dict[str, list[torch.Size]] = {}
+            for weight, shape in sizes.items():
+                blocks.setdefault(".".join(weight.split(".")[:depth]), []).append(shape)
+            largest = max(blocks.values(), key=lambda shapes: sum(shape.numel() for shape in shapes))
+            if name == "text_encoder":
+                largest = []  # its embedding, which stays as it is, is larger than any block
+            found[name] = {
+                "numbers": sum(shape.numel() for shape in sizes.values()),
+                "rows": sum(shape[0] for shape in sizes.values()),
+                "streamed_numbers": sum(shape.numel() for shape in largest),
+                "streamed_rows": sum(shape[0] for shape in largest),
+                "layer": max(shape.numel() for shape in sizes.values()),
+            }
+        return found
 
     def step(
         self, height: int, width: int, frames: int, rows: int = 1, passes: int = 1, chunk_tokens: int = 0
@@ -185,11 +212,12 @@ def build(
     layers: int | None = None,
     as_the_engine: bool = True,
     experts: int = 1,
+    in_float8: bool = False,
 ) -> Iterator[Model]:
     """Have a published model as the engine runs it, or as diffusers does; tensors made inside are fake.
 
-    experts: 1 for TI2V-5B, 2 for I2V-A14B. layers: how many a transformer has, fewer to be faster: each takes
-    the same, one after the other.
+    experts: 1 for TI2V-5B, 2 for I2V-A14B. in_float8: the weights that can be are kept so.
+    layers: how many a transformer has, fewer to be faster: each takes the same, one after the other.
     """
     with FakeTensorMode(), torch.inference_mode():
         made = wan.build() if experts == 1 else wan_a14b.build()
@@ -198,6 +226,11 @@ def build(
         transformer.blocks = transformer.blocks[:layers]
         put_into(transformer, dtype, transformer._keep_in_fp32_modules)
         put_into(text_encoder, dtype)
+        if in_float8:
+            for part, place in ((transformer, "blocks"), (text_encoder, "encoder.block")):
+                for name in linear_weights(part, place):
+                    layer = part.get_submodule(name.rpartition(".")[0])
+                    take(layer, pack(layer.weight))
         if as_the_engine:
             use_lean_blocks(transformer)
             use_lean_layers(parts["vae"])

@@ -18,6 +18,7 @@ from i2v.weights import EMBEDDED_FOLDER
 from i2v.weights.progress import TransferProgress
 from scripts.full_size.layout import read_table
 from scripts.full_size.write import write_model
+from tests.tiny_wan import write_tiny_wan
 from tests.weights.families import ADAPTER, ASKING, repositories
 from tests.weights.hub import Hub, make_files, running
 
@@ -201,3 +202,25 @@ def test_a_folder_is_added_by_name_or_where_it_is_clear_whose_it_is(
     assert main(["models", "add", str(tmp_path)]) == 2
     assert "i2v models add NAME FOLDER" in capsys.readouterr().err
     assert main(["models", "add", "embedded", str(tmp_path)]) == 2
+
+
+def test_float32_weights_are_converted_and_the_space_is_said_before(models: Path, capsys: Shown) -> None:
+    assert main(["models", "download", "wan-ti2v-5b", "--dry-run"]) == 0
+    assert "10.10 GB less in the end, 10.10 GB more while it does" in capsys.readouterr().err
+    assert main(["models", "convert", "wan-ti2v-5b"]) == 2
+    assert "nothing to convert" in capsys.readouterr().err
+    folder = models / "wan-ti2v-5b"
+    folder.mkdir(parents=True)
+    write_tiny_wan(folder)
+    original = folder / "transformer/diffusion_pytorch_model.safetensors"
+    assert main(["models", "convert", "wan-ti2v-5b"]) == 0
+    out, err = capsys.readouterr()
+    assert out == f"{folder}\n"
+    assert "GB more while it runs" in err
+    assert "i2v models convert wan-ti2v-5b --remove-originals" in err
+    assert original.exists()
+    assert main(["models", "convert", "wan-ti2v-5b", "--remove-originals", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["code"] == "weights.converted_alone"
+    assert not original.exists()
+    assert main(["models", "list"]) == 0
+    assert "wan-ti2v-5b (Wan 2.2 TI2V-5B): installed" in capsys.readouterr().out

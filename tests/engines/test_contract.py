@@ -293,7 +293,12 @@ def make(
     subject: Subject, folder: Path, heard: list[ClipEvent], recorder: FrameRecorder | None = None
 ) -> tuple[Generation, Result]:
     settings: Settings = load_settings(
-        flags={"models.directory": subject.models, "models.search_paths": (), "models.sources": ()}
+        flags={
+            "models.directory": subject.models,
+            "models.search_paths": (),
+            "models.sources": (),
+            "service.data_dir": folder / "data",
+        }
     )
     request = GenerationRequest.parse(request_fields(subject.spec))
     plan = ClipPlanner(settings, SPECS).plan_clip(request, subject.photo.size, CPU)
@@ -306,6 +311,7 @@ def make(
 def test_a_request_becomes_a_video_that_says_how_it_was_made(subject: Subject, tmp_path: Path) -> None:
     spec, heard = subject.spec, []
     generation, result = make(subject, tmp_path, heard)
+    assert bool(list(tmp_path.glob("data/embeddings/*"))) == bool(spec.text_parts)
     info = probe(result.path)
     assert (info.num_frames, info.width, info.height) == (
         generation.num_frames,
@@ -344,7 +350,7 @@ def test_what_only_failed_to_be_encoded_is_published_later_with_its_sound(
         broken.setattr("i2v.pipeline.delivery.resize_frames", fail)
         with pytest.raises(RuntimeError, match="a defect"):
             make(subject, tmp_path / "again", [], recorder)
-    assert not any((tmp_path / "again").iterdir())
+    assert {path.name for path in (tmp_path / "again").iterdir()} <= {"data"}
     assert recorder.path.exists() == (generation.num_inference_steps > 0)
     if recorder.path.exists():
         path = publish_kept(read_kept(recorder.path), OutputFile(tmp_path / "later.mp4")).path

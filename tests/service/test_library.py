@@ -9,6 +9,7 @@ import pytest
 
 from i2v.core.errors import I2VError, InvalidRequest
 from i2v.core.settings import Settings
+from i2v.host.embedding_cache import EmbeddingCache
 from i2v.jobs.model import Filters, Job
 from i2v.jobs.store import JobStore
 from i2v.service.service import Service
@@ -66,6 +67,23 @@ def test_deleting_for_good_takes_a_trashed_clip_too(working: Service, settings: 
     assert list(settings.inputs.iterdir()) == []
     with pytest.raises(InvalidRequest, match="no job"):
         working.library.restore(job.id)
+
+
+def test_nothing_of_its_prompts_is_kept_of_a_clip_that_is_deleted_for_good(
+    working: Service, settings: Settings
+) -> None:
+    story = [{"prompt": "first", "seconds": 1}, {"prompt": "then", "seconds": 1}]
+    job = working.get(working.submit({**FIELDS, "story": story}, picture()).id)
+    cache = EmbeddingCache.of(settings)
+    assert job.generation is not None
+    prompts = (job.generation.prompt, "first", "then")
+    for text in (*prompts, "another"):
+        cache.write(text, {}, b"states")
+    working.library.trash(job.id)
+    assert all(cache.read(text, {}) for text in prompts)
+    working.delete(job.id)
+    assert not any(cache.read(text, {}) for text in prompts)
+    assert cache.read("another", {}) is not None
 
 
 def test_a_name_that_was_taken_meanwhile_keeps_the_clip_in_the_trash(working: Service) -> None:

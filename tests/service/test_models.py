@@ -12,11 +12,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from i2v.core.errors import Cancelled, I2VError, InvalidRequest, ModelUnavailable
+from i2v.core.errors import Cancelled, I2VError, InvalidRequest, ModelUnavailable, Notice
 from i2v.core.schema import DeviceInfo
 from i2v.core.settings import ModelSettings
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.engines.registry import engines
+from i2v.engines.wan.specs import WAN_TI2V_5B
 from i2v.pipeline.choice import choose_engine
 from i2v.service.models import Model, Models
 from i2v.weights.download import alone
@@ -24,6 +25,7 @@ from i2v.weights.folders import own_folder
 from i2v.weights.progress import TransferMeter
 from tests.contrary import CONTRARY
 from tests.models import models_in
+from tests.tiny_wan import write_tiny_wan
 from tests.web.house import wait_for
 from tests.weights.families import ASKING, BASE_FILES, base_repository, make_spec, repositories
 from tests.weights.hub import Hub, make_files, running, wanted
@@ -304,3 +306,23 @@ def test_an_engine_without_files_is_no_model_to_be_had_and_is_never_missing(sett
         with pytest.raises(InvalidRequest) as caught:
             act(CONTRARY.name)
         assert caught.value.code == "weights.none_needed"
+
+
+def test_weights_in_float32_are_stored_again_and_what_is_not_is_refused(settings: ModelSettings) -> None:
+    folder = settings.directory / WAN_TI2V_5B.name
+    folder.mkdir(parents=True)
+    write_tiny_wan(folder)
+    models = Models(settings, engines())
+    before = models.get(WAN_TI2V_5B.name)
+    assert before.conversion is not None
+    with pytest.raises(InvalidRequest, match="nothing to convert"):
+        models.convert(NAME)
+    models.convert(WAN_TI2V_5B.name, remove_originals=True)
+    wait_for(lambda: (task := models.get(WAN_TI2V_5B.name).task) is not None and task.ending is not None)
+    after = models.get(WAN_TI2V_5B.name)
+    assert after.task is not None
+    assert isinstance(after.task.ending, Notice)
+    assert after.task.ending.code == "weights.converted_alone"
+    assert (after.state, after.conversion) == ("available", None)
+    assert after.folder.size < before.folder.size
+    models.stop()

@@ -20,6 +20,7 @@ from i2v.doctor.findings import Status
 from i2v.jobs.model import FinalStatus, Phase, SortOrder
 from i2v.media.video.animation import AnimationFormat
 from i2v.service.job_files import VideoProblem
+from i2v.service.models import State
 from i2v.web.page.starting_points import MOTIONS, PACES
 from i2v.web.page.tabs.cropping import CORNERS
 from i2v.web.texts import LANGUAGES, TEXTS, preferred_language, text, translate
@@ -78,7 +79,7 @@ def test_every_text_is_used_and_every_used_one_is_there() -> None:
         "video.where": get_args(VideoProblem),
         "system.case": [case for case in CASES if case != "page_unreachable"],
         "system.status": get_args(Status),
-        "models.state": ("available", "incomplete", "absent", "downloading", "verifying"),
+        "models.state": get_args(State),
         "models.where": get_args(Origin),
         "models.phase": (*get_args(FetchingPhase), "beginning", "cancelling"),
         "system.folder": ("outputs", "data", "models"),

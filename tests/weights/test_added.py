@@ -9,13 +9,16 @@ import pytest
 
 from i2v.core.errors import InvalidRequest, ModelUnavailable
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
+from i2v.engines.wan.specs import WAN_I2V_A14B, WAN_TI2V_5B
 from i2v.weights import EMBEDDED_FOLDER
 from i2v.weights.added import add_folder, can_be_added, removable, remove_folder, which_fits
-from i2v.weights.folders import find_weights, locate, own_folder
+from i2v.weights.converted import converted_files
+from i2v.weights.folders import find_weights, locate, own_folder, register
 from scripts.full_size.layout import read_table
 from scripts.full_size.write import write_model
 from tests.contrary import CONTRARY
 from tests.models import models_in
+from tests.tiny_wan import write_tiny_wan
 from tests.weights.families import BASE_FILES, DRIVEN, SHARDED, base_repository, make_spec
 
 
@@ -134,3 +137,33 @@ def test_an_engine_without_weights_has_nothing_to_add_or_remove(tmp_path: Path) 
         with pytest.raises(InvalidRequest) as caught:
             act()
         assert caught.value.code == "weights.none_needed"
+
+
+def test_a_gguf_file_is_linked_to_and_stands_for_the_weights(tmp_path: Path) -> None:
+    models, comfy = models_in(tmp_path / "models"), tmp_path / "ComfyUI/models/unet"
+    comfy.mkdir(parents=True)
+    for name in ("Q8.gguf", "Q4.gguf"):
+        (comfy / name).write_bytes(b"GGUF")
+    for spec in (I2VGEN_XL, WAN_I2V_A14B):
+        with pytest.raises(InvalidRequest, match="no weights that can be read from one"):
+            add_folder(spec, models, comfy / "Q8.gguf")
+    link = tmp_path / "models/wan-ti2v-5b/transformer/Q4.gguf"
+    for name in ("Q8.gguf", "Q4.gguf"):
+        add_folder(WAN_TI2V_5B, models, comfy / name)
+    assert list(link.parent.iterdir()) == [link], "the earlier one is replaced"
+    assert link.resolve() == (comfy / "Q4.gguf").resolve()
+    assert list(converted_files(WAN_TI2V_5B, models)) == list(WAN_TI2V_5B.gguf_files), "not to be fetched"
+    assert which_fits([I2VGEN_XL, WAN_TI2V_5B, WAN_I2V_A14B], comfy / "Q4.gguf") is WAN_TI2V_5B
+    remove_folder(WAN_TI2V_5B, models)
+    assert (comfy / "Q4.gguf").exists()
+
+
+def test_a_gguf_file_for_a_model_in_anothers_folder_is_refused(tmp_path: Path) -> None:
+    models, folder = models_in(tmp_path / "models"), tmp_path / "elsewhere"
+    folder.mkdir()
+    write_tiny_wan(folder)
+    (tmp_path / "Q4.gguf").write_bytes(b"GGUF")
+    register(WAN_TI2V_5B, models, folder)
+    with pytest.raises(InvalidRequest) as caught:
+        add_folder(WAN_TI2V_5B, models, tmp_path / "Q4.gguf")
+    assert caught.value.code == "weights.gguf_elsewhere"

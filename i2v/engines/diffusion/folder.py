@@ -19,7 +19,8 @@ from torch import nn
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import ModelUnavailable
-from i2v.weights.model_files import match_tensors, unreadable
+from i2v.engines.diffusion.float8 import Packed, pack, take
+from i2v.weights.model_files import Shape, match_tensors, unreadable
 from i2v.weights.parts import stored
 from i2v.weights.shards import missing_file
 
@@ -131,6 +132,7 @@ class Folder:
         home: torch.device,
         dtype: torch.dtype,
         in_float32: Collection[str] = (),
+        in_float8: Collection[str] = (),
     ) -> Model:
         """Return `model`, as `build` made it, with the values of `part` at `home`, for inference.
 
@@ -139,11 +141,16 @@ class Folder:
 
         Args:
             in_float32: names of modules and parameters, wherever they are, that are not put into `dtype`.
+            in_float8: whole names of weights of linear layers that are kept so, after `dtype`.
         """
-        stem = "model" if part.endswith("_encoder") else "diffusion_pytorch_model"
-        path, tensors = self.tensors(part, stem)
-        assign(model, path, tensors, home, dtype, in_float32)
+        path, tensors = self.tensors(part, _stem_of(part))
+        assign(model, path, tensors, home, dtype, in_float32, in_float8)
         return model.eval().requires_grad_(False)
+
+    def check(self, part: str, model: nn.Module) -> None:
+        """Raise `ModelUnavailable` where the file of `part` does not fit `model`; its values are not read."""
+        path, tensors = self.tensors(part, _stem_of(part))
+        match_tensors(path, _shapes_of(tensors), _shapes_of(model.state_dict()))
 
     def tensors(self, part: str, stem: str) -> tuple[Path, dict[str, torch.Tensor]]:
         """Return the file of `part`, or the index of its shards, and the mapped tensors; fp16 goes first."""
@@ -176,21 +183,36 @@ def assign(
     device: torch.device,
     dtype: torch.dtype,
     in_float32: Collection[str] = (),
+    in_float8: Collection[str] = (),
 ) -> None:
     """Put `tensors`, those of the file `path`, into `model`, which was built on the meta device.
 
-    All are put into `dtype`, but for those with one of the names `in_float32` on their way.
+    All are put into `dtype`, but for those with one of the names `in_float32` on their way, and from there
+    those called `in_float8` into that. Where it ends early, for want of memory, `model` is as it was.
     Raises `ModelUnavailable` for one that does not fit, as `match_tensors` does.
     """
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    names, in_float32 = match_tensors(path, found, expected), frozenset(in_float32)
-    values = {
-        name: tensors[old].to(device, dtype if in_float32.isdisjoint(name.split(".")) else torch.float32)
-        for name, old in names.items()
-    }
-    model.load_state_dict(values, assign=True)
+    names = match_tensors(path, _shapes_of(tensors), _shapes_of(model.state_dict()))
+    in_float32 = frozenset(in_float32)
+    values, packed = dict[str, torch.Tensor](), dict[str, Packed]()
+    for name, old in names.items():
+        wanted = dtype if in_float32.isdisjoint(name.split(".")) else torch.float32
+        value = tensors[old].to(device, wanted)
+        if name in in_float8:
+            packed[name] = pack(value)
+        else:
+            values[name] = value
+    model.load_state_dict(values, strict=not packed, assign=True)
+    for name, kept in packed.items():
+        take(model.get_submodule(name.rpartition(".")[0]), kept)
     _restore_constants(model, device)
+
+
+def _stem_of(part: str) -> str:
+    return "model" if part.endswith("_encoder") else "diffusion_pytorch_model"
+
+
+def _shapes_of(tensors: Mapping[str, torch.Tensor]) -> dict[str, Shape]:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
 def _restore_constants(model: nn.Module, device: torch.device) -> None:

@@ -16,20 +16,23 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from i2v.core.engine_spec import EngineSpec
+from i2v.engines.diffusion.float8 import Float8Linear
+from i2v.engines.diffusion.gguf import GGUFLinear
 from i2v.weights.loras import Change, DoesNotFit, Layer, LoraFile, layers_of
-from i2v.weights.model_files import unreadable
+from i2v.weights.model_files import Shape, unreadable
 from i2v.weights.tensors import Header
 
+_PACKED = (Float8Linear, GGUFLinear)
 CHUNK_TOKENS = 2**13  # that `LoraLinear` adds to at a time: what it holds is little next to its result
 
 
 class LoraLinear(nn.Module):
-    """`linear`, and what LoRAs add to its result: `up @ down`, of (out, rank) and (rank, in)."""
+    """`linear`, and what LoRAs add to its result: `up @ down`, of (out, rank) and (rank, in), or `up`."""
 
-    def __init__(self, linear: nn.Linear, down: torch.Tensor, up: torch.Tensor) -> None:
+    def __init__(self, linear: nn.Linear, down: torch.Tensor | None, up: torch.Tensor) -> None:
         super().__init__()
         self.linear = linear
-        self.down = nn.Parameter(down, requires_grad=False)
+        self.down = None if down is None else nn.Parameter(down, requires_grad=False)
         self.up = nn.Parameter(up, requires_grad=False)
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
@@ -38,17 +41,19 @@ class LoraLinear(nn.Module):
         given, added = states.flatten(0, -2), result.flatten(0, -2)
         for start in range(0, len(given), CHUNK_TOKENS):
             part = slice(start, start + CHUNK_TOKENS)
-            added[part] += given[part] @ self.down.T @ self.up.T
+            inner = given[part] if self.down is None else given[part] @ self.down.T
+            added[part] += inner @ self.up.T
         return result
 
 
 class AppliedLoras:
     """What is in, or beside, the modules of one loaded model.
 
-    beside: linear layers keep their weights.
+    beside: linear layers keep their weights; those that are packed, in float8 or GGUF, get what is added to
+    their results in this type, in which they compute.
     """
 
-    def __init__(self, *, beside: bool = False) -> None:
+    def __init__(self, *, beside: torch.dtype | None = None) -> None:
         self._beside = beside
         self._now: tuple[LoraFile, ...] | None = ()  # None: in between
         self._before: list[tuple[nn.Module, str, torch.Tensor | nn.Linear]] = []
@@ -74,7 +79,8 @@ class AppliedLoras:
             owner, _, attribute = name.rpartition(".")
             module = modules[part].get_submodule(owner)
             is_linear = isinstance(module, nn.Linear) and attribute == "weight"
-            if self._beside and is_linear and all(piece.down is not None for piece in added):
+            is_small = isinstance(module, _PACKED) or all(piece.down is not None for piece in added)
+            if self._beside is not None and is_linear and is_small:
                 above, _, own_name = owner.rpartition(".")
                 linear.append((modules[part].get_submodule(above), own_name, added))
             else:
@@ -93,13 +99,16 @@ class AppliedLoras:
 
     def _put_beside(self, module: nn.Module, name: str, added: Sequence[_Piece]) -> None:
         linear = getattr(module, name)
-        weight: torch.Tensor = linear.weight
-        down = torch.cat([piece.down.float() for piece in added if piece.down is not None])
-        up = torch.cat([piece.scale * piece.up.float() for piece in added], dim=1)
+        device = linear.weight.device
+        dtype = self._beside if isinstance(linear, _PACKED) else linear.weight.dtype
+        downs = [piece.down.float() for piece in added if piece.down is not None]
+        if len(downs) == len(added):
+            down = torch.cat(downs).to(device, dtype)
+            up = torch.cat([piece.scale * piece.up.float() for piece in added], dim=1)
+        else:  # a packed weight cannot be added to
+            down, up = None, sum((piece.scale * piece.change(device) for piece in added), torch.zeros(()))
         self._before.append((module, name, linear))
-        setattr(
-            module, name, LoraLinear(linear, *(each.to(weight.device, weight.dtype) for each in (down, up)))
-        )
+        setattr(module, name, LoraLinear(linear, down, up.to(device, dtype)))
 
     @torch.no_grad()
     def undo(self) -> None:
@@ -132,7 +141,7 @@ def _read(
 ) -> Iterator[tuple[str, str, _Piece]]:
     """Yield part, weight, and what is added; raises `ModelUnavailable`: it was another file at the check."""
     weights = {
-        part: {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+        part: {name: _shape_of(module, name, tensor) for name, tensor in module.state_dict().items()}
         for part, module in modules.items()
     }
     try:
@@ -149,6 +158,15 @@ def _read(
             yield layer.part, layer.weight, _Piece(tensors[layer.tensor], file.strength)
         else:
             yield layer.part, layer.weight, _piece_of(layer, tensors, file.strength)
+
+
+def _shape_of(module: nn.Module, name: str, tensor: torch.Tensor) -> Shape:
+    """Return the shape of a tensor of `module`, that of the numbers where it is packed."""
+    owner, _, attribute = name.rpartition(".")
+    layer = module.get_submodule(owner)
+    if isinstance(layer, GGUFLinear) and attribute == "weight":
+        return (layer.out_features, layer.in_features)
+    return tuple(tensor.shape)
 
 
 def _piece_of(layer: Layer, tensors: Mapping[str, torch.Tensor], strength: float) -> _Piece:

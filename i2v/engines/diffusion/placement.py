@@ -6,8 +6,9 @@ Owns when parts move. Which parts a model has, and what they compute, is its fam
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -17,6 +18,22 @@ from torch import nn
 from i2v.core.schema import Offload
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+@dataclass
+class LateWeights:
+    """The values of `part`, which was built without: `fill` has them on a device when it first runs."""
+
+    part: nn.Module
+    fill: Callable[[torch.device], None]
+    are_there: bool = False
+
+    def ensure(self, home: torch.device) -> None:
+        if self.are_there:
+            return
+        with torch.inference_mode(False):  # else they could not be moved later
+            self.fill(home)
+        self.are_there = True
 
 
 class PlacedParts(ABC):
@@ -52,6 +69,11 @@ class PlacedParts(ABC):
         return ()
 
     @property
+    def late(self) -> tuple[LateWeights, ...]:
+        """Those of the encoders that are not loaded before they are needed, which may be never."""
+        return ()
+
+    @property
     def vae_scale_factor(self) -> int:
         """Pixels a latent, in each direction."""
         config = cast("AutoencoderKL", self.vae).config
@@ -65,6 +87,9 @@ class PlacedParts(ABC):
         """
         with ExitStack() as phase:
             for part in parts:
+                for weights in self.late:
+                    if weights.part is part:
+                        weights.ensure(self.home_of(part))
                 if self.home_of(part) != self.device:
                     phase.enter_context(copied(part, self.device, self.blocks_of(part)))
             yield
@@ -76,8 +101,10 @@ class PlacedParts(ABC):
             return  # asking every tensor takes 50 ms a clip
         self.is_settled = False  # until all have moved: memory may run out on the way
         self.home, self.encoders_home = wanted
+        absent = [weights.part for weights in self.late if not weights.are_there]
         for part in (*self.denoisers, self.vae, *self.encoders):
-            part.to(self.home_of(part))
+            if not any(part is each for each in absent):
+                part.to(self.home_of(part))
         self.is_settled = True
 
     def wait(self) -> None:

@@ -13,19 +13,23 @@ from typing import Any, cast
 
 import torch
 from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanTransformer3DModel
+from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
 from diffusers.models.transformers.transformer_wan import WanRotaryPosEmbed
 from torch import nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, UMT5Config, UMT5EncoderModel
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import MemoryPlan
+from i2v.core.schema import MemoryPlan, StorageDtype
+from i2v.engines.diffusion.float8 import linear_weights
 from i2v.engines.diffusion.folder import Folder
+from i2v.engines.diffusion.gguf import Quantized, assign_gguf, read_gguf
 from i2v.engines.diffusion.loras import AppliedLoras
-from i2v.engines.diffusion.placement import DTYPES, PlacedParts, homes
+from i2v.engines.diffusion.placement import DTYPES, LateWeights, PlacedParts, homes
 from i2v.engines.wan.facts import Facts, facts_of
 from i2v.engines.wan.transformer import use_lean_blocks
 from i2v.engines.wan.vae import use_lean_layers
 from i2v.weights.loras import LoraFile
+from i2v.weights.parts import gguf_in
 
 # What decides over the noise, and what the sampler has code for (`solver`).
 _SCHEDULE = ("num_train_timesteps", "prediction_type", "use_flow_sigmas")
@@ -50,6 +54,7 @@ class Components(PlacedParts):
 
     tokenizer: PreTrainedTokenizerBase
     text_encoder: UMT5EncoderModel
+    text_weights: LateWeights
     vae: AutoencoderKLWan
     transformers: tuple[WanTransformer3DModel, ...]  # of the highest noise first (`Facts`)
     scheduler_config: dict[str, Any]
@@ -58,11 +63,16 @@ class Components(PlacedParts):
     encoders_home: torch.device
     dtype: torch.dtype
     loras: tuple[AppliedLoras, ...]  # of each transformer
+    storage_dtype: StorageDtype = "auto"
     is_settled: bool = True
 
     @property
     def encoders(self) -> tuple[nn.Module, ...]:
         return (self.text_encoder,)
+
+    @property
+    def late(self) -> tuple[LateWeights, ...]:
+        return (self.text_weights,)
 
     @property
     def denoisers(self) -> tuple[nn.Module, ...]:
@@ -119,19 +129,19 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
     home, encoders_home = homes(device, plan.offload)
     experts_home = home if len(facts.transformers) == 1 else torch.device("cpu")
 
-    transformers = tuple(_load_transformer(source, part, experts_home, dtype) for part in facts.transformers)
+    in_float8 = plan.storage_dtype == "float8_e4m3fn"
+    transformers = tuple(
+        _load_transformer(source, part, experts_home, dtype, in_float8) for part in facts.transformers
+    )
     text_encoder = source.build("text_encoder", lambda config: UMT5EncoderModel(UMT5Config(**config)))
     vae = source.build("vae", AutoencoderKLWan.from_config)
-    text_encoder.encoder.embed_tokens = None  # the file has it once
-    # float16 is too narrow for the end of its feed-forward layers, which transformers keeps in float32 then
-    kept = ["wo"] if dtype == torch.float16 else []
-    text_encoder = source.filled("text_encoder", text_encoder, encoders_home, dtype, kept)
-    text_encoder.encoder.embed_tokens = text_encoder.shared
+    text_weights = late_text_encoder(source, text_encoder, dtype, in_float8)
     vae = source.filled("vae", vae, home, torch.float32)
     use_lean_layers(vae)
     return Components(
         tokenizer=load_tokenizer(source),
         text_encoder=text_encoder,
+        text_weights=text_weights,
         vae=vae,
         transformers=transformers,
         scheduler_config=source.scheduler(UniPCMultistepScheduler, _SCHEDULE, _SAMPLED),
@@ -139,7 +149,8 @@ def load_components(spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Compone
         home=home,
         encoders_home=encoders_home,
         dtype=dtype,
-        loras=tuple(AppliedLoras(beside=True) for _ in transformers),
+        loras=tuple(AppliedLoras(beside=dtype) for _ in transformers),
+        storage_dtype=plan.storage_dtype,
     )
 
 
@@ -156,14 +167,54 @@ def _check_kind(source: Folder, facts: Facts) -> None:
 
 
 def _load_transformer(
-    source: Folder, part: str, home: torch.device, dtype: torch.dtype
+    source: Folder, part: str, home: torch.device, dtype: torch.dtype, in_float8: bool
 ) -> WanTransformer3DModel:
     transformer = source.build(part, WanTransformer3DModel.from_config)
     _set_positions(transformer)
-    kept = transformer._keep_in_fp32_modules  # by diffusers too
-    transformer = source.filled(part, transformer, home, dtype, kept)
+    quantized = gguf_in(source.spec, source.path, f"{part}/diffusion_pytorch_model.safetensors")
+    if quantized is not None:
+        fill_from_gguf(source.spec, transformer, quantized, home, dtype)
+    else:
+        kept = transformer._keep_in_fp32_modules  # by diffusers too
+        packed = linear_weights(transformer, "blocks") if in_float8 else ()
+        transformer = source.filled(part, transformer, home, dtype, kept, packed)
     use_lean_blocks(transformer)
     return transformer
+
+
+def fill_from_gguf(
+    spec: EngineSpec, transformer: WanTransformer3DModel, path: Path, home: torch.device, dtype: torch.dtype
+) -> None:
+    """Give the transformer, built without values, those of a GGUF file; raises `ModelUnavailable`.
+
+    Its tensors are named as by Wan's own code, or by diffusers.
+    """
+    tensors: dict[str, Quantized] = read_gguf(spec, path)
+    if any("self_attn" in name for name in tensors):
+        tensors = convert_wan_transformer_to_diffusers(tensors)  # it renames, and looks into none
+    kept = frozenset(transformer._keep_in_fp32_modules)
+    assign_gguf(transformer, path, tensors, home, dtype, kept)
+    transformer.eval().requires_grad_(False)
+
+
+def late_text_encoder(
+    source: Folder, encoder: UMT5EncoderModel, dtype: torch.dtype, in_float8: bool
+) -> LateWeights:
+    """Return the weights of `encoder`, built without values; those that do not fit are refused now.
+
+    Raises `ModelUnavailable`.
+    """
+    encoder.encoder.embed_tokens = None  # the file has it once
+    source.check("text_encoder", encoder)
+    # float16 is too narrow for the end of its feed-forward layers, which transformers keeps in float32 then
+    kept = ["wo"] if dtype == torch.float16 else []
+    packed = linear_weights(encoder, "encoder.block") if in_float8 else ()
+
+    def fill(home: torch.device) -> None:
+        source.filled("text_encoder", encoder, home, dtype, kept, packed)
+        encoder.encoder.embed_tokens = encoder.shared
+
+    return LateWeights(encoder, fill)
 
 
 def load_tokenizer(source: Folder) -> PreTrainedTokenizerBase:

@@ -7,6 +7,7 @@ frames.
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import ftfy
@@ -18,10 +19,12 @@ from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
 from i2v.core.schema import Generation
 from i2v.engines.base import Inputs
+from i2v.engines.diffusion.embeddings import states_of
 from i2v.engines.wan.components import Components
 from i2v.engines.wan.encode import encode_groups, encode_in_tiles
 from i2v.engines.wan.facts import facts_of
 from i2v.engines.wan.options import options_of
+from i2v.host.embedding_cache import KeptEmbeddings
 
 
 @dataclass(frozen=True)
@@ -60,15 +63,14 @@ def condition(
 ) -> tuple[Conditioning, tuple[Notice, ...]]:
     """Encode prompts and pictures (RGB, exactly the generated size); say what of the prompts was cut off.
 
-    Text encoder and VAE are on the device one after the other. With `tiling`, a clip's ends are encoded in
-    tiles, which is not exact.
+    Text encoder and VAE are on the device one after the other; the first one is not, where all that it would
+    make is kept (`Inputs.embeddings`). With `tiling`, a clip's ends are encoded in tiles, which is not exact.
     """
     texts = {"prompt.truncated": generation.prompt}
     if max(options_of(spec, generation).scales(generation.guidance_scale)) > 1:
         texts = {"prompt.negative_truncated": generation.negative_prompt, **texts}
     limit = spec.max_prompt_tokens
-    with components.on_device(components.text_encoder):
-        states, removed = encode_texts(components, [cleaned(text) for text in texts.values()], limit)
+    states, removed = embed(components, list(texts.values()), limit, inputs.embeddings)
     with components.on_device(components.vae):
         if facts_of(spec).expand_timesteps:
             given = Conditioning(states, first_frame=encode_picture(components, inputs.image))
@@ -89,16 +91,41 @@ def cleaned(text: str) -> str:
     return " ".join(html.unescape(html.unescape(ftfy.fix_text(text))).split())
 
 
-def encode_texts(components: Components, texts: list[str], limit: int) -> tuple[torch.Tensor, list[str]]:
-    """Return (B, `limit`, D), the states of each text and zeros after its end, and what was cut off."""
+def embed(
+    components: Components, texts: list[str], limit: int, kept: KeptEmbeddings | None = None
+) -> tuple[torch.Tensor, list[str]]:
+    """Return (B, `limit`, D), the states of each text and zeros after its end, and what was cut off.
+
+    They are kept by the texts as they were asked for: so whoever deletes a prompt's need not know how it is
+    `cleaned`. Raises `ModelUnavailable` where the text encoder is needed and cannot be read.
+    """
     tokenizer, encoder = components.tokenizer, components.text_encoder
-    found = tokenizer(texts, padding="max_length", max_length=limit, truncation=True, return_tensors="pt")
-    mask = found.attention_mask.to(components.device)
-    states = encoder(found.input_ids.to(components.device), mask).last_hidden_state
-    states = torch.where(mask[:, :, None] > 0, states, torch.zeros_like(states)).to(components.dtype)
-    whole = [tokenizer(text, verbose=False).input_ids for text in texts]
+    width, dtype = encoder.config.d_model, components.dtype
+
+    def encode(missing: Sequence[str]) -> list[torch.Tensor]:
+        with components.on_device(encoder):
+            return [encode_text(components, cleaned(text), limit) for text in missing]
+
+    facts = {"limit": limit, "device": components.device.type, "storage": components.storage_dtype}
+    found = states_of(texts, kept, facts, width, dtype, encode)
+    states = torch.zeros(len(texts), limit, width, dtype=dtype, device=components.device)
+    for row, each in zip(states, found, strict=True):
+        row[: len(each)] = each.to(components.device)
+    whole = [tokenizer(cleaned(text), verbose=False).input_ids for text in texts]
     removed = [tokenizer.decode(ids[limit - 1 : -1]).strip() if len(ids) > limit else "" for ids in whole]
     return states, removed
+
+
+def encode_text(components: Components, text: str, limit: int) -> torch.Tensor:
+    """Return (n, D) on the CPU, the states of a text of n tokens; the text encoder is on the device."""
+    found = components.tokenizer(
+        [text], padding="max_length", max_length=limit, truncation=True, return_tensors="pt"
+    )
+    mask = found.attention_mask.to(components.device)
+    states: torch.Tensor = components.text_encoder(
+        found.input_ids.to(components.device), mask
+    ).last_hidden_state
+    return states[0, : int(mask.sum())].to("cpu", components.dtype)
 
 
 def encode_picture(components: Components, image: Image.Image) -> torch.Tensor:

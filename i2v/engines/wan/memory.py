@@ -8,7 +8,7 @@ what to do about it, is `i2v.memory.plan`'s business.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
@@ -33,6 +33,10 @@ from i2v.engines.wan.specs import WAN_I2V_A14B, WAN_TI2V_5B
 from i2v.memory.model import Estimate
 
 _ENCODERS = ("text_encoder",)
+_SCALE_BYTES = 4  # of each row that is kept in float8
+_UNPACKING = 8  # bytes a number of the largest layer in GGUF, as it is unpacked: Q5_K, which takes most, 7.2
+# What of a part's peak is there while its largest layer computes, by simulations of 512 to 65,536 tokens.
+_BESIDE_LAYER = {"transformer": 0.72, "text_encoder": 0.42}
 _VAE_ITEM = 4  # it is in float32, whatever the plan says
 _PIXEL_BYTES = 12  # of a clip that is decoded in tiles, in CPU memory
 _FRAMES_OF_A_LATENT = 4
@@ -47,6 +51,16 @@ class _Flops(TypedDict):
     decode: list[float]  # of each other
 
 
+class _Float8(TypedDict):
+    """What of a part is kept in float8: numbers, and rows with a scale; the same of the largest block."""
+
+    numbers: int
+    rows: int
+    streamed_numbers: int
+    streamed_rows: int
+    layer: int  # numbers of the largest weight, which is there in full while it computes
+
+
 class _Table(TypedDict):
     """See scripts/memory_table/make_wan.py. Weights are in numbers, all else in bytes.
 
@@ -57,6 +71,7 @@ class _Table(TypedDict):
     streamed: dict[str, int]  # numbers that are there at once where blocks come one by one
     lora: int  # numbers of a LoRA of rank 64, of all linear layers of a transformer's blocks
     blocks: int
+    float8: dict[str, _Float8]
     scale: int
     tile: int
     chunk_tokens: int
@@ -78,7 +93,7 @@ class WanMemory:
     def estimate(self, spec: EngineSpec, generation: Generation, plan: MemoryPlan) -> Estimate | None:
         if spec.tensor_table != self.published.tensor_table:
             return None
-        return _estimate(_table(self.file), self._steps(generation), generation, plan)
+        return _estimate(_table(self.file), self._steps(generation), generation, plan, spec.stored_bytes)
 
     def ways_down(
         self, plan: MemoryPlan, generation: Generation, kept: Collection[str] = ()
@@ -131,17 +146,12 @@ MEMORY = WanMemory(WAN_TI2V_5B, "memory.json")
 MEMORY_A14B = WanMemory(WAN_I2V_A14B, "memory_a14b.json")
 
 
-def _estimate(table: _Table, steps: _Steps, generation: Generation, plan: MemoryPlan) -> Estimate:
-    item = ITEM_BYTES[plan.dtype]
-    items = {part: _VAE_ITEM if part == "vae" else item for part in table["weights"]}
-    # Nobody has seen the files here: a rank of 64 is usual.
-    lora = {part: count * table["lora"] for part, count in _loras(steps, generation).items()}
-    weights = {part: (count + lora.get(part, 0)) * items[part] for part, count in table["weights"].items()}
-    streamed = {
-        part: (count + lora.get(part, 0) // table["blocks"]) * items[part]
-        for part, count in table["streamed"].items()
-    }
-    figures = _computing(table, steps, generation, plan)
+def _estimate(
+    table: _Table, steps: _Steps, generation: Generation, plan: MemoryPlan, in_gguf: Mapping[str, int]
+) -> Estimate:
+    """`in_gguf`: bytes of the parts that are there so."""
+    weights, streamed = _sizes(table, steps, generation, plan, in_gguf)
+    figures = _computing(table, steps, generation, plan, in_gguf)
     resident = resident_parts(plan, _ENCODERS, steps.experts)
     # The text encoder and the VAE are there one after the other where they are offloaded: the larger counts.
     away = {"none": (), "encoders": _ENCODERS, "model": tuple(weights)}[plan.offload]
@@ -177,6 +187,32 @@ def _estimate(table: _Table, steps: _Steps, generation: Generation, plan: Memory
     return replace(found, ram_bytes=ram, moved_bytes=moved)
 
 
+def _sizes(
+    table: _Table, steps: _Steps, generation: Generation, plan: MemoryPlan, in_gguf: Mapping[str, int]
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the bytes of each part, LoRAs with it, and what of it is there where its blocks come one by one.
+
+    Nobody has seen a LoRA's file here: a rank of 64 is usual.
+    """
+    item = ITEM_BYTES[plan.dtype]
+    weights, streamed = (
+        {part: count * (_VAE_ITEM if part == "vae" else item) for part, count in table[name].items()}
+        for name in ("weights", "streamed")
+    )
+    for part, kept in table["float8"].items():
+        if part in in_gguf:  # what is not in blocks may be wider than in the file
+            beside = streamed[part] - kept["streamed_numbers"] * item
+            weights[part] = in_gguf[part] + beside
+            streamed[part] = in_gguf[part] * kept["streamed_numbers"] // kept["numbers"] + beside
+        elif _in_float8(plan):
+            weights[part] -= kept["numbers"] * (item - 1) - kept["rows"] * _SCALE_BYTES
+            streamed[part] -= kept["streamed_numbers"] * (item - 1) - kept["streamed_rows"] * _SCALE_BYTES
+    for part, count in _loras(steps, generation).items():
+        weights[part] += count * table["lora"] * item
+        streamed[part] += count * table["lora"] // table["blocks"] * item
+    return weights, streamed
+
+
 def _loras(steps: _Steps, generation: Generation) -> dict[str, int]:
     """Return how many LoRAs the transformer has that has the most of them, for each."""
     strengths = [(lora.strength, lora.strength_2) for lora in generation.loras]
@@ -191,16 +227,18 @@ def _conditioning(
     pixels = generation.generated_width * generation.generated_height
     if len(steps.experts) > 1:  # a clip's ends are encoded in tiles too
         pixels = _pixels_at_once(table, generation, plan)
-    read = steps.rows * table["read"][str(ITEM_BYTES[plan.dtype])]
+    # one prompt after the other
+    read = _beside_layer(table, plan, "text_encoder", table["read"][str(ITEM_BYTES[plan.dtype])])
     return [("text_encoder", read), ("vae", int(table["encode"] * pixels))]
 
 
 def _computing(
-    table: _Table, steps: _Steps, generation: Generation, plan: MemoryPlan
+    table: _Table, steps: _Steps, generation: Generation, plan: MemoryPlan, in_gguf: Collection[str]
 ) -> dict[Stage, tuple[int, float]]:
     """Return each stage's bytes beside weights, and its operations."""
     pixels = generation.generated_width * generation.generated_height
     flops, more = table["flops"], (generation.num_frames - 1) // _FRAMES_OF_A_LATENT
+    step = _step_bytes(table, steps, generation, plan)
     made = evaluations(generation.speed, generation.num_inference_steps)
     on_cpu = _clip_bytes(table, generation, plan) if plan.device == "cpu" else 0
     encoding = of_pixels(flops["encode"], pixels) + more * of_pixels(flops["encode_more"], pixels)
@@ -210,7 +248,7 @@ def _computing(
             steps.rows * flops["read"] + encoding,
         ),
         Stage.DENOISE: (
-            _step_bytes(table, steps, generation, plan),
+            _beside_layer(table, plan, "transformer", step, in_gguf),
             _step_flops(table, steps, generation) * made,
         ),
         Stage.DECODE: (
@@ -218,6 +256,20 @@ def _computing(
             of_pixels(flops["decode_first"], pixels) + more * of_pixels(flops["decode"], pixels),
         ),
     }
+
+
+def _in_float8(plan: MemoryPlan) -> bool:
+    return plan.storage_dtype == "float8_e4m3fn"
+
+
+def _beside_layer(
+    table: _Table, plan: MemoryPlan, part: str, peak: int, in_gguf: Collection[str] = ()
+) -> int:
+    """Return the peak of a part with its largest weight in full, as a packed layer computes with it."""
+    if part not in in_gguf and not _in_float8(plan):
+        return peak
+    item = _UNPACKING if part in in_gguf else ITEM_BYTES[plan.dtype]
+    return max(peak, int(_BESIDE_LAYER[part] * peak) + item * table["float8"][part]["layer"])
 
 
 def _step_flops(table: _Table, steps: _Steps, generation: Generation) -> float:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from i2v.core.engine_spec import Capabilities, EngineSpec, FrameCounts, Preset, Repository
+from i2v.core.engine_spec import Capabilities, Conversion, EngineSpec, FrameCounts, Preset, Repository
 from i2v.core.schema import Lora
 from i2v.engines.wan.facts import Facts
 from i2v.engines.wan.options import WanExpertOptions, WanOptions
@@ -100,6 +100,15 @@ def _presets() -> dict[str, Preset]:
     }
 
 
+def _in_bfloat16(part: str, size: int) -> Conversion:
+    return Conversion(
+        file=f"{part}/diffusion_pytorch_model.safetensors",
+        size=size,
+        # what diffusers keeps in float32 in any case
+        in_float32=("time_embedder", "scale_shift_table", "norm1", "norm2", "norm3"),
+    )
+
+
 WAN_TI2V_5B = EngineSpec(
     name="wan-ti2v-5b",
     title="Wan 2.2 TI2V-5B",
@@ -115,14 +124,17 @@ WAN_TI2V_5B = EngineSpec(
     options_model=WanOptions,
     facts=Facts("WanPipeline", ("transformer",), expand_timesteps=True),
     cuda_dtype="bfloat16",
+    storage_dtypes=("float8_e4m3fn",),
     max_prompt_tokens=512,
     languages=("en", "zh-CN"),
     preview_factors=_preview(_COLOURS, _GREY),
     files=_FILES,
     optional_files=("tokenizer/special_tokens_map.json",),
+    gguf_files=("transformer/diffusion_pytorch_model.safetensors",),
     tensor_table="wan-ti2v-5b",
     lora_parts={"transformer": ("transformer",)},
     pipelines=("WanPipeline",),
+    text_parts=("text_encoder", "tokenizer"),
     packages=("torch", "diffusers", "transformers", "ftfy"),
     published=(
         Repository(
@@ -131,9 +143,10 @@ WAN_TI2V_5B = EngineSpec(
             modelscope=("Wan-AI/Wan2.2-TI2V-5B-Diffusers",),
             size=34_200_000_000,
             licence="Apache-2.0",
-            variant="",
+            variant="bf16",  # not there: of the transformer, what i2v makes of it
         ),
     ),
+    conversions=(_in_bfloat16("transformer", 10_100_000_000),),
     presets=_presets(),
 )
 
@@ -187,6 +200,7 @@ WAN_I2V_A14B = replace(
     facts=Facts("WanImageToVideoPipeline", ("transformer", "transformer_2"), False, boundary_ratio=0.9),
     preview_factors=_preview(_COLOURS_21, _GREY_21),
     files=(*_FILES, *_EXPERT_FILES),
+    gguf_files=(),  # of two experts, nothing says yet which file is whose
     tensor_table="wan-i2v-a14b",
     lora_parts={part: (part,) for part in ("transformer", "transformer_2")},
     lora_source="https://huggingface.co/lightx2v/Wan2.2-Distill-Loras",
@@ -198,8 +212,9 @@ WAN_I2V_A14B = replace(
             modelscope=("Wan-AI/Wan2.2-I2V-A14B-Diffusers",),
             size=126_200_000_000,
             licence="Apache-2.0",
-            variant="",
+            variant="bf16",  # not there: of the experts, what i2v makes of them
         ),
     ),
+    conversions=tuple(_in_bfloat16(part, 28_700_000_000) for part in ("transformer", "transformer_2")),
     presets=_expert_presets(),
 )

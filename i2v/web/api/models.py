@@ -11,6 +11,7 @@ from i2v.service.models import Model, State, Task, TaskKind
 from i2v.web.api.schemas import JobError
 from i2v.web.context import PREFIX, AppContext
 from i2v.web.problems import problems
+from i2v.weights.conversion import ConversionPlan
 from i2v.weights.download import DownloadPlan, PartPlan
 from i2v.weights.folders import Origin
 from i2v.weights.licences import licence_url
@@ -27,6 +28,24 @@ class DownloadRequest(BaseModel):
     accept_licence: bool = Field(
         default=False, description="a person has accepted the licences of download.parts; recorded once"
     )
+
+
+class ConversionRequest(BaseModel):
+    """What a conversion may be given; nothing need be."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    remove_originals: bool = Field(
+        default=False, description="delete them, once the new file was compared with them"
+    )
+
+
+class ConversionBody(BaseModel):
+    """What storing float32 weights in bfloat16 would be. Bytes."""
+
+    needed: int = Field(description="more while it runs")
+    saved: int = Field(description="less in the end, if the originals are removed")
+    free: int = Field(description="on the disk")
 
 
 class PartBody(BaseModel):
@@ -56,7 +75,7 @@ class DownloadBody(BaseModel):
 
 
 class TaskBody(BaseModel):
-    """A download or a check that is under way, or the last one since the service began."""
+    """A download, a check or a conversion that is under way, or the last one since the service began."""
 
     deed: TaskKind
     is_cancelling: bool
@@ -78,6 +97,7 @@ class ModelBody(BaseModel):
     checked: str | None = Field(description="what the files were held to; null where that is not known")
     download: DownloadBody | None = Field(description="null for a part of i2v")
     task: TaskBody | None
+    conversion: ConversionBody | None = Field(description="null where nothing of it is in float32")
 
 
 class ModelsBody(BaseModel):
@@ -109,9 +129,16 @@ def verify_model(request: Request, name: str) -> ModelBody:
     return _model(AppContext.of(request).service.models.verify(name))
 
 
+@router.post("/{name}/convert", status_code=202, responses=problems(403, 409, 422))
+def convert_model(request: Request, name: str, asked: ConversionRequest | None = None) -> ModelBody:
+    """Begin to store float32 weights in bfloat16, half as large: the same frames on a GPU."""
+    removes = asked is not None and asked.remove_originals
+    return _model(AppContext.of(request).service.models.convert(name, removes))
+
+
 @router.delete("/{name}/task", status_code=202, responses=problems(403, 409, 422))
 def cancel_task(request: Request, name: str) -> ModelBody:
-    """Cancel the download or check that is under way; what was fetched is kept."""
+    """Cancel the download, check or conversion that is under way; what was fetched or written is kept."""
     return _model(AppContext.of(request).service.models.cancel(name))
 
 
@@ -128,7 +155,12 @@ def _model(model: Model) -> ModelBody:
         checked=None if model.checked is None else model.checked.message,
         download=None if plan is None else _download(plan),
         task=None if model.task is None else _task(model.task),
+        conversion=None if model.conversion is None else _conversion(model.conversion),
     )
+
+
+def _conversion(plan: ConversionPlan) -> ConversionBody:
+    return ConversionBody(needed=plan.needed, saved=plan.saved, free=plan.free)
 
 
 def _download(plan: DownloadPlan) -> DownloadBody:

@@ -121,6 +121,8 @@ def _size(model: Model, plan: DownloadPlan, language: Language) -> str:
         return size(model.folder.size)
     if plan.begun and model.state != "downloading":
         return text("models.size.begun", language, size=size(plan.size), begun=size(plan.begun))
+    if saved := sum(conversion.size for conversion in model.spec.conversions):  # as much as is left
+        return text("models.size.converted", language, size=size(plan.size), less=size(plan.size - saved))
     return size(plan.size)
 
 
@@ -150,6 +152,10 @@ def buttons(model: Model, language: Language) -> Iterable[str]:
         return
     if model.state == "available":
         yield _button("verify", "models.verify", name, language)
+        if model.conversion is not None:
+            amount = {key: size(getattr(model.conversion, key)) for key in ("needed", "saved")}
+            confirm = text("models.convert.confirm", language, **amount)
+            yield _button("convert", "models.convert", name, language, confirm)
     elif plan is not None and (plan.sources or plan.linked):
         label = "models.resume" if plan.begun else "models.download"
         act, confirm = "download", text("models.download.confirm", language, size=_left(plan))

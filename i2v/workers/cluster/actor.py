@@ -190,4 +190,7 @@ def _sweep() -> None:
 def _settings(shared: Shared) -> Settings:
     """Return this machine's own settings, with those of the service that a clip is made by."""
     own = load_settings(environ=os.environ)
-    return own.model_copy(update={"engine": shared.engine, "output": shared.output, "worker": shared.worker})
+    kept = {name: getattr(shared, name) for name in ("embeddings_megabytes", "embeddings_days")}
+    service = own.service.model_copy(update=kept)
+    parts = {"engine": shared.engine, "output": shared.output, "worker": shared.worker, "service": service}
+    return own.model_copy(update=parts)

@@ -55,15 +55,22 @@ def _minor(version: str) -> str:
 
 @dataclass(frozen=True)
 class Shared:
-    """The service's settings that its actors work by; where a machine keeps weights, its own settings say."""
+    """The service's settings that its actors work by; where a machine keeps weights, its own settings say.
+
+    embeddings_megabytes, embeddings_days: what is kept of prompts is the service's choice on every machine.
+    """
 
     engine: EngineSettings
     output: OutputSettings
     worker: WorkerSettings
+    embeddings_megabytes: float
+    embeddings_days: float
 
     @classmethod
     def of(cls, settings: Settings) -> Shared:
-        return cls(settings.engine, settings.output, settings.worker)
+        service = settings.service
+        kept = (service.embeddings_megabytes, service.embeddings_days)
+        return cls(settings.engine, settings.output, settings.worker, *kept)
 
 
 @dataclass(frozen=True)

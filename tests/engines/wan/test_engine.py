@@ -164,3 +164,22 @@ def test_every_option_bears_on_the_clip(engine: WanEngine, clip: Generation, ima
     for changes in ({"options": {"flow_shift": 2.0}}, {"guidance_scale": 2.0}, {"negative_prompt": ""}):
         other = last_latents(engine, replace(clip, **changes), image)  # type: ignore[arg-type]
         assert (other - plain).abs().max() > 1e-4, changes
+
+
+@pytest.mark.parametrize("offload", ["none", "model"])
+def test_in_float8_frames_are_near_and_the_same_wherever_the_weights_are(
+    engine: WanEngine, wan_folder: Path, clip: Generation, image: Image.Image, offload: str
+) -> None:
+    plain = last_latents(engine, clip, image)
+    plan = replace(PLAN, storage_dtype="float8_e4m3fn")
+    kept = WanEngine.load(WAN_TI2V_5B, wan_folder, plan)
+    narrow = last_latents(kept, clip, image)
+    error = (narrow - plain).abs().mean() / plain.abs().mean()
+    assert 0 < error < 0.05, "relative, of the latents after the last step"
+    if offload == "model":
+        expected = frames_of(list(kept.generate(clip, Inputs(image))))
+        with second_device():
+            away = replace(plan, device=DEVICE.type, offload="model")  # type: ignore[arg-type]
+            streamed = WanEngine.load(WAN_TI2V_5B, wan_folder, away)
+            frames = frames_of(list(streamed.generate(clip, Inputs(image))))
+        assert np.abs(frames - expected.astype(int)).max() <= 1

@@ -19,8 +19,12 @@ from i2v.engines.wan.options import options_of
 from i2v.engines.wan.sampling import denoise, initial_state
 from i2v.engines.wan.specs import WAN_I2V_A14B
 from i2v.engines.wan.stock import load_stock, run_stock
+from i2v.host.embedding_cache import EmbeddingCache, KeptEmbeddings
+from i2v.weights.loras import LoraFile
 from tests.engines.subjects import Rungs, frames_of
 from tests.second_device import DEVICE, second_device
+from tests.tiny_wan import tiny_expert
+from tests.tiny_wan_loras import write_lightx2v
 
 PLAN = MemoryPlan("cpu", "float32")
 
@@ -139,6 +143,27 @@ def test_stopping_leaves_the_expert_at_home(
         assert list(map(resident, engine.components.transformers)) == [0, 2]
         events.close()
         assert list(map(resident, engine.components.transformers)) == [0, 0]
+
+
+def test_float8_loras_and_kept_prompts_go_together(
+    a14b_folder: Path, small_clip: Generation, small_inputs: Inputs, tmp_path: Path
+) -> None:
+    torch.manual_seed(5)
+    write_lightx2v(tmp_path / "lora.safetensors", tiny_expert())
+    kept = KeptEmbeddings(EmbeddingCache(tmp_path / "embeddings", 1), "digest")
+    lora = LoraFile(tmp_path / "lora.safetensors", 0.8, strength_2=-0.5)
+    given, plan = replace(small_inputs, embeddings=kept), replace(PLAN, storage_dtype="float8_e4m3fn")
+    here, again = (WanEngine.load(WAN_I2V_A14B, a14b_folder, plan) for _ in range(2))
+    plain = frames_of(list(here.generate(small_clip, given))).astype(int)
+    expected = frames_of(list(here.generate(small_clip, replace(given, loras=(lora,))))).astype(int)
+    assert np.abs(expected - plain).max() > 5, "they do something"
+    assert np.array_equal(frames_of(list(again.generate(small_clip, given))), plain)
+    assert again.components.text_encoder.shared.weight.is_meta, "it was not loaded"
+    with second_device():
+        away = replace(plan, device=DEVICE.type, offload="model")  # type: ignore[arg-type]
+        streamed = WanEngine.load(WAN_I2V_A14B, a14b_folder, away)
+        frames = frames_of(list(streamed.generate(small_clip, replace(given, loras=(lora,)))))
+    assert np.abs(frames - expected).max() <= 1
 
 
 def test_previews_have_the_clips_latent_frames(

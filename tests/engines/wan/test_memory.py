@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import pytest
 
-from i2v.core.schema import DeviceInfo, Generation, MemoryPlan
+from i2v.core.schema import DeviceInfo, Generation, MemoryPlan, StorageDtype
 from i2v.core.settings import load_settings
 from i2v.core.stages import Stage
 from i2v.engines.wan.decode import TILE
@@ -23,12 +23,14 @@ from i2v.engines.wan.transformer import CHUNK_TOKENS
 from i2v.memory.model import Estimate, StageEstimate
 from i2v.memory.plan import plan_memory
 from i2v.weights.tensors import published_shapes
+from scripts.memory_table.cards import lines
 from scripts.memory_table.wan_model import Model, build
 
 BRAIN = MemoryPlan("cuda", "bfloat16")
 SINGLE = MemoryPlan("cpu", "float32")
 GIB = 2**30
 NEAR = 0.05
+FLOAT8: StorageDtype = "float8_e4m3fn"
 
 
 def clip(height: int, width: int, frames: int, guidance_scale: float = 5.0) -> Generation:
@@ -91,6 +93,28 @@ def test_each_option_takes_less_of_its_stage() -> None:
         assert less.bytes < whole.bytes, changes
 
 
+def test_in_float8_a_weight_takes_a_byte_and_each_row_a_scale() -> None:
+    shapes = published_shapes(WAN_TI2V_5B)
+    for part, place in (("transformer", "blocks."), ("text_encoder", "encoder.block.")):
+        kept = [
+            shape
+            for name, shape in shapes[part].items()
+            if name.startswith(place) and len(shape) == 2 and "relative_attention_bias" not in name
+        ]
+        packed = _table("memory.json")["float8"][part]
+        assert packed["numbers"] == sum(math.prod(shape) for shape in kept)
+        assert packed["rows"] == sum(shape[0] for shape in kept)
+        assert packed["layer"] == max(math.prod(shape) for shape in kept)
+    whole, narrow = (figures(PUBLISHED, replace(BRAIN, storage_dtype=dtype)) for dtype in ("auto", FLOAT8))
+    assert whole.weights - narrow.weights == pytest.approx(4.907e9 + 4.631e9, rel=1e-3)
+    offloaded = replace(BRAIN, offload="model")
+    whole, narrow = (
+        figures(PUBLISHED, replace(offloaded, storage_dtype=dtype)) for dtype in ("auto", FLOAT8)
+    )
+    assert whole.ram_bytes - narrow.ram_bytes == pytest.approx(4.907e9 + 4.631e9, rel=1e-3)
+    assert narrow.moved_bytes < 0.55 * whole.moved_bytes
+
+
 def test_offloaded_blocks_are_copied_for_every_step_and_pass() -> None:
     transformer = 2 * _table("memory.json")["weights"]["transformer"]
     once, twice = (
@@ -134,6 +158,21 @@ def test_what_a_card_holds(free: int, offload: str, tiled: bool) -> None:
     planned = plan_memory(WAN_TI2V_5B, PUBLISHED, card, load_settings().engine)
     assert planned.fits
     assert (planned.plan.offload, planned.plan.vae_tiling) == (offload, tiled)
+
+
+@pytest.mark.parametrize(
+    ("free", "ram", "storage"),
+    # offloaded: in 32 GiB of RAM as it is, in 20 in float8; 12 on the card itself need neither
+    [(8, 32, "auto"), (8, 20, FLOAT8), (12, 20, FLOAT8), (12, 32, "auto"), (48, 8, "auto")],
+)
+def test_weights_are_kept_in_fewer_bits_only_where_nothing_else_fits(
+    free: int, ram: int, storage: str
+) -> None:
+    card = DeviceInfo("cuda", "NVIDIA GeForce RTX 4090", free * GIB, free * GIB, ram * GIB)
+    planned = plan_memory(WAN_TI2V_5B, PUBLISHED, card, load_settings().engine)
+    assert planned.fits
+    assert planned.plan.storage_dtype == storage
+    assert ("plan.float8" in {notice.code for notice in planned.notices}) == (storage == FLOAT8)
 
 
 # --- against fresh simulations, at sizes that were not fitted
@@ -186,3 +225,42 @@ def test_encoding_and_decoding_are_as_simulated(published: Model, height: int, w
         print(f"{height} x {width}: {cost / GIB:.2f} GiB, {estimate.activations / cost - 1:+.1%}")
         assert estimate.activations == pytest.approx(cost, rel=NEAR)
         assert estimate.flops == pytest.approx(decoded.flops, rel=NEAR)
+
+
+@pytest.mark.parametrize(
+    "case", [(256, 448, 25, 5.0), pytest.param((704, 1280, 121, 5.0), marks=pytest.mark.slow)], ids=str
+)
+def test_in_float8_peaks_are_as_simulated(case: tuple[int, int, int, float]) -> None:
+    height, width, frames, scale = case
+    plan, asked = replace(BRAIN, storage_dtype=FLOAT8), clip(height, width, frames, scale)
+    with build(layers=2, in_float8=True) as model:
+        cost = model.step(height // 16, width // 16, (frames - 1) // 4 + 1, rows=2)
+        read = model.read(1)
+    plan = replace(plan, offload="encoders")  # the text encoder is there besides
+    small = clip(64, 64, 5)  # whose picture takes less than its prompt
+    for name, clip_of, counted in ((Stage.DENOISE, asked, cost), (Stage.CONDITION, small, read)):
+        estimate = stage(name, clip_of, plan).activations
+        print(f"{name}: {counted.elements / GIB:.2f} GiB, estimate {estimate / counted.elements - 1:+.1%}")
+        assert estimate == pytest.approx(counted.elements, rel=NEAR), name
+
+
+def test_the_table_of_cards_says_what_is_planned() -> None:
+    heading, _, *rows = lines(WAN_TI2V_5B.name, 20, "auto")
+    assert heading == "| GPU memory | quick | standard | high | extreme |"
+    assert rows[0].startswith("| 8 GB | offloaded, in tiles, float8: 5.2 + 17.2 GiB of RAM |")
+    assert "does not fit" in [*lines(WAN_TI2V_5B.name, 4, "auto")][2]
+
+
+@pytest.mark.parametrize(
+    ("free", "ram", "offload"), [(8, 20, "model"), (12, 16, "encoders"), (24, 8, "none")]
+)
+def test_in_gguf_the_transformer_takes_what_its_file_does(free: int, ram: int, offload: str) -> None:
+    spec = replace(WAN_TI2V_5B, stored_bytes={"transformer": 3_430_000_000})  # about what Q4_K_M has
+    whole, small = (MEMORY.estimate(each, PUBLISHED, BRAIN) for each in (WAN_TI2V_5B, spec))
+    assert whole is not None
+    assert small is not None
+    assert whole.weights - small.weights == pytest.approx(2 * 4.9998e9 - 3.43e9, rel=0.03)
+    card = DeviceInfo("cuda", "NVIDIA GeForce RTX 4090", free * GIB, free * GIB, ram * GIB)
+    planned = plan_memory(spec, PUBLISHED, card, load_settings().engine)
+    assert planned.fits
+    assert planned.plan.offload == offload

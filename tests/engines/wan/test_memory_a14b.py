@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from i2v.core.schema import DeviceInfo, Generation, Lora, MemoryPlan
+from i2v.core.schema import DeviceInfo, Generation, Lora, MemoryPlan, StorageDtype
 from i2v.core.settings import load_settings
 from i2v.core.stages import Stage
 from i2v.engines.wan.decode import TILE
@@ -23,6 +23,7 @@ from i2v.weights.tensors import published_shapes
 from scripts.memory_table.wan_model import Model, build
 
 BRAIN = MemoryPlan("cuda", "bfloat16")
+FLOAT8: StorageDtype = "float8_e4m3fn"
 GIB = 2**30
 NEAR = 0.05
 TABLE = _table("memory_a14b.json")
@@ -108,6 +109,27 @@ def test_loras_are_counted_as_of_rank_64_where_they_are() -> None:
     assert both.device_bytes - plain.device_bytes == 2 * 2 * TABLE["lora"]
 
 
+def test_in_float8_each_expert_takes_half_of_ram_and_of_what_is_moved() -> None:
+    for part in ("transformer", "transformer_2", "text_encoder"):
+        kept = [
+            shape
+            for name, shape in published_shapes(WAN_I2V_A14B)[part].items()
+            if name.startswith(("blocks.", "encoder.block.")) and len(shape) == 2
+            and "relative_attention_bias" not in name
+        ]  # fmt: skip
+        packed = TABLE["float8"][part]
+        assert packed["numbers"] == sum(math.prod(shape) for shape in kept)
+        assert (packed["rows"], packed["layer"]) == (sum(s[0] for s in kept), max(map(math.prod, kept)))
+    lora = replace(LARGE, loras=(Lora("a", 1.0),))
+    for asked in (LARGE, lora):
+        whole, narrow = (figures(asked, offload="model", storage_dtype=dtype) for dtype in ("auto", FLOAT8))
+        assert whole.ram_bytes - narrow.ram_bytes == pytest.approx(2 * 14.051e9 + 4.631e9, rel=1e-3)
+        assert narrow.moved_bytes < 0.55 * whole.moved_bytes
+    card = DeviceInfo("cuda", "NVIDIA GeForce RTX 4090", 24 * GIB, 24 * GIB, 40 * GIB)
+    planned = plan_memory(WAN_I2V_A14B, LARGE, card, load_settings().engine)
+    assert (planned.fits, planned.plan.storage_dtype) == (True, FLOAT8)
+
+
 # --- against fresh simulations, at sizes that were not fitted
 
 
@@ -130,6 +152,19 @@ def test_steps_are_as_simulated(published: Model, case: tuple[int, int, int, flo
     height, width, frames, scale, passes = case
     cost = published.step(height // 8, width // 8, (frames - 1) // 4 + 1, 2, passes)
     estimate = figures(clip(height, width, frames, scale), cfg_passes=passes).stage(Stage.DENOISE)
+    assert estimate is not None
+    print(f"{case}: {cost.elements / GIB:.2f} GiB, estimate {estimate.activations / cost.elements - 1:+.1%}")
+    assert estimate.activations == pytest.approx(cost.elements, rel=NEAR)
+
+
+@pytest.mark.parametrize(
+    "case", [(256, 256, 5, 1.0), pytest.param((720, 1280, 81, 3.5), marks=pytest.mark.slow)], ids=str
+)
+def test_in_float8_steps_are_as_simulated(case: tuple[int, int, int, float]) -> None:
+    height, width, frames, scale = case
+    with build(layers=2, experts=2, in_float8=True) as model:
+        cost = model.step(height // 8, width // 8, (frames - 1) // 4 + 1, 2 if scale > 1 else 1)
+    estimate = figures(clip(height, width, frames, scale), storage_dtype=FLOAT8).stage(Stage.DENOISE)
     assert estimate is not None
     print(f"{case}: {cost.elements / GIB:.2f} GiB, estimate {estimate.activations / cost.elements - 1:+.1%}")
     assert estimate.activations == pytest.approx(cost.elements, rel=NEAR)

@@ -54,6 +54,9 @@ def test_a_download_is_begun_followed_cancelled_and_gone_on_with(house: House, h
     assert begun.json()["state"] == "downloading"
     again = house.post("/models/i2vgen-xl/verify")
     assert (again.status_code, again.json()["code"]) == (409, "models.busy")
+    assert (absent["conversion"], models["wan-ti2v-5b"]["conversion"]) == (None, None)
+    nothing = house.post("/models/wan-ti2v-5b/convert")
+    assert (nothing.status_code, nothing.json()["code"]) == (422, "weights.nothing_to_convert")
 
     def task() -> dict[str, object]:
         reported: dict[str, object] = house.get("/models/i2vgen-xl").json()["task"]

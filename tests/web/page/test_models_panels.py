@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from i2v.core.engine_spec import Repository
+from i2v.core.engine_spec import Conversion, Repository
 from i2v.core.errors import Cancelled, ModelUnavailable, Notice
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.service.models import Model, Task, TaskKind
 from i2v.web.page import models_panels
+from i2v.weights.conversion import ConversionPlan
 from i2v.weights.download import DownloadPlan, PartPlan
 from i2v.weights.folders import ModelFolder, Origin
 from i2v.weights.progress import TransferProgress
@@ -65,6 +66,14 @@ def test_what_a_download_would_be_is_said_before_it_begins() -> None:
         assert fact in markup, fact
     assert buttons(ABSENT) == {"download": "Download 4.98 GB now?"}
     assert "剩余 60.0 GB" in models_panels.models([ABSENT], "zh-CN")
+
+
+def test_weights_in_float32_can_be_stored_smaller_which_is_said_before() -> None:
+    wide = replace(ABSENT, spec=replace(I2VGEN_XL, conversions=(Conversion("x", 10**9),)))
+    assert "4.98 GB; 3.98 GB once it is stored in bfloat16" in models_panels.models([wide], "en")
+    there = replace(THERE, conversion=ConversionPlan((), 2 * 10**9, 3 * 10**9, 10**11))
+    assert "Saves 3.00 GB and needs 2.00 GB more" in str(buttons(there)["convert"])
+    assert "convert" not in buttons(THERE)
 
 
 def test_a_disk_that_is_too_small_is_named() -> None:

@@ -96,6 +96,8 @@ class ModelsSection:
                 begin(action.id)
             elif action.act == "accept":  # the button has asked for it, and names the licences
                 models.download(action.id, accept_licences=True)
+            elif action.act == "convert":  # the button has said that they go
+                models.convert(action.id, remove_originals=True)
             elif action.act == "remove":
                 path = models.remove(action.id).path
                 return panels.plain(text("models.removed", self._shared.language_of(values), path=path))

@@ -22,14 +22,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    GetCoreSchemaHandler,
     JsonValue,
     ValidationError,
-    ValidatorFunctionWrapHandler,
     model_validator,
 )
-from pydantic_core import CoreSchema, core_schema
 
+from i2v.core.bounds import Within as Within  # for those who import it from here
 from i2v.core.crop import Crop, CropPart
 from i2v.core.errors import InvalidRequest, printable
 from i2v.core.sound import Narration, NarrationField, Track, TrackField
@@ -70,42 +68,6 @@ def clean_text(value: object) -> object:
     except UnicodeEncodeError:
         raise ValueError("a text of valid Unicode (no lone surrogates)") from None
     return value
-
-
-@dataclass(frozen=True)
-class Within:
-    """Bounds of an `int` or a `float`, as an annotation: `Annotated[int, Within(4, 128)]`.
-
-    Text is read as a number, since forms, flags and the environment have nothing else; a bool, NaN and
-    infinity are none. The complaint always names both bounds: "a whole number from 4 to 128"; `remark` is
-    what there is to add.
-    """
-
-    low: float
-    high: float
-    remark: str = ""
-
-    def __get_pydantic_core_schema__(
-        self, source: type[int] | type[float], handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        kind = "a whole number" if source is int else "a number"
-        allowed = f"{kind} from {self.low} to {self.high}{self.remark}"
-        number = (
-            core_schema.int_schema(ge=int(self.low), le=int(self.high))
-            if source is int
-            else core_schema.float_schema(ge=self.low, le=self.high, allow_inf_nan=False)
-        )
-
-        def check(value: object, read: ValidatorFunctionWrapHandler) -> object:
-            underscored = isinstance(value, str) and "_" in value  # Python's 1_000, nobody else's
-            if isinstance(value, bool) or not isinstance(value, int | float | str) or underscored:
-                raise ValueError(allowed)
-            try:
-                return read(value)
-            except ValidationError:
-                raise ValueError(allowed) from None
-
-        return core_schema.no_info_wrap_validator_function(check, number)
 
 
 Text = Annotated[str, Field(max_length=PROMPT_LIMIT), BeforeValidator(clean_text)]

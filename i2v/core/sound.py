@@ -14,9 +14,11 @@ from typing import Annotated, Literal, TypeVar, get_args
 from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic.config import JsonDict
 
-MAX_START = 3600.0  # seconds
-MAX_FADE = 60.0  # seconds
-MAX_VOLUME = 2.0
+from i2v.core.bounds import Within
+
+MAX_START = 3600  # seconds
+MAX_FADE = 60  # seconds
+MAX_VOLUME = 2
 MAX_TEXT = 1000  # characters that are spoken: over a minute
 
 SpokenLanguage = Literal["auto", "en", "zh-CN"]
@@ -24,26 +26,6 @@ _VOICE = re.compile(r"[\w][\w.+-]{0,79}|")
 _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class _Between:
-    """Bounds of a number that may stand as text, as flags have it; bools, NaN and infinity are none."""
-
-    low: float
-    high: float
-
-    def __call__(self, value: object) -> float:
-        allowed = f"a number from {self.low:g} to {self.high:g}"
-        if isinstance(value, bool) or not isinstance(value, int | float | str):
-            raise ValueError(allowed)
-        try:
-            number = float(value)
-        except (ValueError, OverflowError):
-            raise ValueError(allowed) from None
-        if not self.low <= number <= self.high:
-            raise ValueError(allowed)
-        return number
 
 
 @dataclass(frozen=True)
@@ -57,11 +39,11 @@ class Track:
         volume: a factor; 1 is a loudness of -16 LUFS, whatever the file has.
     """
 
-    start: Annotated[float, BeforeValidator(_Between(0, MAX_START))] = 0.0
-    fade_in: Annotated[float, BeforeValidator(_Between(0, MAX_FADE))] = 0.0
-    fade_out: Annotated[float, BeforeValidator(_Between(0, MAX_FADE))] = 0.0
+    start: Annotated[float, Within(0, MAX_START)] = 0.0
+    fade_in: Annotated[float, Within(0, MAX_FADE)] = 0.0
+    fade_out: Annotated[float, Within(0, MAX_FADE)] = 0.0
     loop: bool = False
-    volume: Annotated[float, BeforeValidator(_Between(0, MAX_VOLUME))] = 1.0
+    volume: Annotated[float, Within(0, MAX_VOLUME)] = 1.0
 
 
 def _spoken(value: object) -> str:
@@ -100,7 +82,7 @@ class Narration:
     language: SpokenLanguage = "auto"
     voice: Annotated[str, BeforeValidator(_voice)] = ""
     fit: Literal["hold", "speed"] = "hold"
-    volume: Annotated[float, BeforeValidator(_Between(0, MAX_VOLUME))] = 1.0
+    volume: Annotated[float, Within(0, MAX_VOLUME)] = 1.0
 
     def settled(self) -> Narration:
         """Return the same with the language that it will be spoken in."""

@@ -35,7 +35,7 @@ from i2v.web.guard.connections import Connections, limited
 from i2v.web.guard.listener import ACCEPTS, Listener
 from i2v.web.page.gradio_import import without_stubs
 from i2v.workers.executors.process import ProcessExecutor
-from i2v.workers.executors.ray import RayExecutor
+from i2v.workers.executors.ray import RayExecutor, check_installed
 
 GRACE_SECONDS = 10  # for answers that are under way when the server ends
 
@@ -53,8 +53,10 @@ def serve(
     Raises:
         InvalidRequest: the host is not this machine.
         I2VError: the port or the data folder is taken, or the data folder (`data.*`), the database
-            (`database.*`) or the token cannot be used.
+            (`database.*`) or the token cannot be used; or jobs are to be run by Ray, which is not installed.
     """
+    if settings.worker.executor == "ray":
+        check_installed()
     data_dir = settings.service.data_dir
     engines = all_engines() if engines is None else engines
     as_json = settings.logging.format == "json"

@@ -100,7 +100,7 @@ def _of_folder(folder: Path) -> Iterator[_Found]:
 def _natural(name: str) -> list[tuple[bool, int, str]]:
     """Return a key by which 9.png comes before 10.png."""
     parts = re.findall(r"[0-9]+|[^0-9]+", name.casefold())
-    return [(not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
+    return [(not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
 def _text_of(path: Path) -> str:

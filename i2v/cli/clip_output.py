@@ -107,7 +107,7 @@ def report(result: Result, seen: Sequence[Notice], as_json: bool) -> None:
     total = sum(result.seconds.values())
     seed = f" seed {generation.seed}," if _has_seed(generation.engine) else ""
     print(
-        f"i2v: {generation.engine}, {generation.video_frames} frames of"
+        f"i2v: {generation.engine}, {result.video_frames} frames of"
         f" {generation.width} x {generation.height} at {generation.video_fps} fps,{seed} {total:.1f} s",
         file=sys.stderr,
     )

@@ -59,6 +59,7 @@ class Result:
     Attributes:
         seconds: of each phase, on the wall.
         made_with: `None` where an earlier version, which did not tell, has made it.
+        held_frames: how often the last frame is repeated, for as long as is spoken.
         extra: what its JSON says otherwise, or besides, where another version wrote it. It is written back.
     """
 
@@ -68,7 +69,13 @@ class Result:
     seconds: dict[str, float] = field(default_factory=dict)
     stages: tuple[StageUse, ...] = ()
     made_with: MadeWith | None = None
+    held_frames: int = 0
     extra: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def video_frames(self) -> int:
+        """How many frames the video has."""
+        return self.generation.video_frames + self.held_frames
 
     @property
     def unet_evaluations(self) -> int:
@@ -89,7 +96,8 @@ class Result:
             "path": str(self.path),
             **own["generation"],
             "video_fps": self.generation.video_fps,
-            "video_frames": self.generation.video_frames,
+            "video_frames": self.video_frames,
+            "held_frames": self.held_frames,
             "solver": self.solver,
             "unet_evaluations": self.unet_evaluations,
             "seconds": {phase: round(spent, 3) for phase, spent in self.seconds.items()},
@@ -116,6 +124,7 @@ class Result:
             seconds=own.seconds,
             stages=own.stages,
             made_with=own.made_with,
+            held_frames=own.held_frames,
         )
         known = result.to_dict()
         extra = {name: value for name, value in stored.items() if known.get(name, known) != value}
@@ -130,3 +139,4 @@ class _Own:
     seconds: dict[str, float] = field(default_factory=dict)
     stages: tuple[StageUse, ...] = ()
     made_with: MadeWith | None = None
+    held_frames: int = 0

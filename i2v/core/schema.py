@@ -591,6 +591,11 @@ class Generation:
         return self.made_frames or self.num_frames
 
     @property
+    def seconds(self) -> float:
+        """How long they last."""
+        return self.total_frames / self.fps
+
+    @property
     def segments(self) -> tuple[Segment, ...]:
         """The segments of a story; of any other clip, the one that it is."""
         if not self.story:

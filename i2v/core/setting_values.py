@@ -237,7 +237,8 @@ def address(value: object) -> str:
     given = text(value).strip()
     name, _, port = given.rpartition(":")
     bare = name.removeprefix("[").removesuffix("]")
-    if given and (_name(bare) is None or not re.fullmatch(r"[0-9]{1,5}", port)):
+    is_port = re.fullmatch(r"[0-9]{1,5}", port) and 1 <= int(port) <= 65535
+    if given and (_name(bare) is None or not is_port):
         raise ValueError("HOST:PORT such as 192.168.1.10:6379, or empty")
     return given
 

@@ -5,8 +5,10 @@ What they stop is not known here.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +20,7 @@ from i2v.core.messages import catalogue
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 INTERRUPTED = 130  # the exit code
 PATIENCE = 5.0  # seconds that the unwinding has for itself
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def end_at_once() -> None:
@@ -69,6 +72,18 @@ def stopping() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def die_with(parent: int, number: signal.Signals) -> None:
+    """Have the system send this process a signal when its parent ends, however it does; on Linux only.
+
+    That is the parent's thread that has started it. A program that this becomes by `exec` has it too.
+    """
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
+    if os.getppid() != parent:  # it died before that took hold
+        os._exit(1)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from i2v.doctor.graphics import Card, Graphics, find_graphics
 from i2v.doctor.machine import check_clock, check_memory, check_others, check_port
 from i2v.doctor.packages import check_packages, check_python, find_torch
 from i2v.doctor.product import (
+    check_executor,
     check_ffmpeg,
     check_logs,
     check_output,
@@ -128,5 +129,5 @@ def _examine_with(
             *([reading] if reading else []),
         ],
         "slow": slow,
-        "set_up": [check_output(settings.output)],
+        "set_up": [check_output(settings.output), *check_executor(settings.worker)],
     }

@@ -9,12 +9,20 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from importlib.util import find_spec as find_package
 from pathlib import Path
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import EncodeError, I2VError, InvalidRequest, ModelUnavailable, Notice
 from i2v.core.schema import shown
-from i2v.core.settings import ModelSettings, OutputSettings, Settings, find_user_file, load_settings
+from i2v.core.settings import (
+    ModelSettings,
+    OutputSettings,
+    Settings,
+    WorkerSettings,
+    find_user_file,
+    load_settings,
+)
 from i2v.doctor.findings import Finding, Status
 from i2v.engines.registry import find_spec
 from i2v.media.outputs import OutputName, prepare_output
@@ -53,6 +61,12 @@ def check_output(output: OutputSettings) -> Finding:
         found = Notice("doctor.output_low", {"path": _shown(folder), "free": free})
         return Finding("warning", found, Notice("doctor.output_low_fix", {}))
     return Finding("ok", Notice("doctor.output_ok", {"path": _shown(folder), "free": free}))
+
+
+def check_executor(worker: WorkerSettings) -> Iterator[Finding]:
+    """Tell what is missing to run jobs where the settings want it."""
+    if worker.executor == "ray" and find_package("ray") is None:
+        yield Finding("problem", I2VError("cluster.no_ray"))
 
 
 def check_logs(folder: Path) -> Finding:

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 
 from i2v.jobs.database import Database
 
+UNKNOWN = "*"  # in the place of engines: nobody has looked yet whose weights are there
+
 
 class Devices:
     """The part of a `JobStore` that knows devices by their ids; threads share it.
@@ -41,7 +43,8 @@ class Devices:
     def have_models(self, device: str, engines: Iterable[str]) -> None:
         """Note whose weights a device's machine has: jobs of these engines go to such devices alone.
 
-        Without a note for any device, nobody looks at weights. With no engines it takes no such jobs.
+        Without a note for any device, nobody looks at weights. With no engines it takes no such jobs. With
+        `UNKNOWN`, jobs whose weights nobody else has wait until it is known.
         """
         with self._database.write() as db:
             db.execute("DELETE FROM device_models WHERE device = ?", [device])

@@ -56,7 +56,8 @@ JsonObject = dict[str, object]
 MAX_DEATHS = 2  # the second fails the job: it is what kills the worker
 MAX_INTERRUPTIONS = 10  # the next one fails the job: it may be what takes the machine down
 MAX_HISTORY = 10  # attempts that are remembered
-SOUND_SUFFIX = ".sound"  # of the name of a sound among a job's inputs; all others are pictures
+# Of the names of a sound, and of a clip to be enhanced, among a job's inputs; all others are pictures.
+SOUND_SUFFIX, CLIP_SUFFIX = ".sound", ".clip"
 
 
 class JobLost(Exception):
@@ -70,6 +71,11 @@ class OutputTaken(Exception):
 def is_sound(name: str) -> bool:
     """Tell whether a file of a job's inputs is a sound, by its name."""
     return name.endswith(SOUND_SUFFIX)
+
+
+def is_clip(name: str) -> bool:
+    """Tell whether a file of a job's inputs is a clip that is to be enhanced, by its name."""
+    return name.endswith(CLIP_SUFFIX)
 
 
 def new_job_id() -> str:
@@ -101,7 +107,7 @@ class Submission:
     Attributes:
         input: name of the picture's file, which lies in the service's folder of inputs already.
         other_inputs: the same of the pictures besides it, in the order of `Generation.inputs`; then of the
-            sound, if there is one.
+            sound, if there is one. With `Generation.source`: of the clip that is enhanced, and nothing else.
         output: absolute path of the video, which belongs to this job from now on.
         fingerprint: digest of what was asked for, the picture included.
         plan: `None` where nobody has planned.
@@ -225,6 +231,13 @@ class Job:
     tags: tuple[str, ...] = ()
 
     @property
+    def video_frames(self) -> int:
+        """How many frames its video has, or is to have; 0 where that is not known."""
+        if self.result is not None:
+            return self.result.video_frames
+        return 0 if self.generation is None else self.generation.video_frames
+
+    @property
     def inputs(self) -> tuple[str, ...]:
         """The names of all files that it was given."""
         return (self.input, *self.other_inputs)
@@ -232,7 +245,7 @@ class Job:
     @property
     def pictures(self) -> tuple[str, ...]:
         """The names of its pictures' files."""
-        return tuple(name for name in self.inputs if not is_sound(name))
+        return tuple(name for name in self.inputs if not is_sound(name) and not is_clip(name))
 
     @property
     def track(self) -> str | None:

@@ -17,6 +17,7 @@ from i2v.core.schema import shown
 from i2v.core.stored import parse_json
 from i2v.jobs.batches import join, note_end
 from i2v.jobs.database import Database
+from i2v.jobs.devices import UNKNOWN
 from i2v.jobs.model import (
     MAX_HISTORY,
     Claim,
@@ -43,7 +44,8 @@ SELECT = """SELECT *, CASE status WHEN 'queued' THEN
     FROM jobs"""
 # Which jobs a worker on `:device` may take (NULL: all): those that want it; and those that want none, or one
 # that is not there, if they fit there, or else nowhere. What is free is known where a worker has looked. In a
-# cluster, a job goes where its engine's weights are, unless they are on no device that it fits.
+# cluster, a job goes where its engine's weights are, unless they are on no device that it fits: that is
+# known once all have been looked at.
 _ENGINE = "iif(json_valid(generation), json_extract(generation, '$.engine'), NULL)"
 CLAIMABLE = f"""status = 'queued' AND NOT (SELECT paused FROM queue) AND (:device IS NULL
     OR wanted_device = :device
@@ -54,7 +56,7 @@ CLAIMABLE = f"""status = 'queued' AND NOT (SELECT paused FROM queue) AND (:devic
         AND ((SELECT count(*) FROM device_models) = 0
             OR EXISTS (SELECT 1 FROM device_models WHERE device = :device AND engine = {_ENGINE})
             OR NOT EXISTS (SELECT 1 FROM device_models AS there JOIN devices ON devices.id = there.device
-                WHERE there.engine = {_ENGINE}
+                WHERE there.engine IN ({_ENGINE}, '{UNKNOWN}')
                 AND (needed_bytes IS NULL OR ifnull(needed_bytes <= devices.free_bytes, 1)))))"""
 _HELD = "id = :id AND status = 'running' AND owner = :owner AND attempt = :attempt"
 

@@ -2,8 +2,8 @@
 
 Owns which frame is shown when, the methods, and the guard against mixing two scenes. The clip keeps its
 length, and every frame that falls on a time of the new rate stays as it is. Frames come and go one by one:
-two of them are held at a time. Which method a clip is made with, and where frames come from, is not known
-here.
+two of them are held at a time, and of a loop the first one. Which method a clip is made with, and where
+frames come from, is not known here.
 """
 
 from __future__ import annotations
@@ -40,13 +40,15 @@ class Between(Protocol):
 
 
 class Interpolator:
-    """Turns frames at `fps` into frames at `output_fps`."""
+    """Turns frames at `fps` into frames at `output_fps`. Of a loop, the first frame follows the last one."""
 
-    def __init__(self, method: InterpolationName, fps: int, output_fps: int) -> None:
+    def __init__(self, method: InterpolationName, fps: int, output_fps: int, is_loop: bool = False) -> None:
         self._between = METHODS[method]
         self._step = Fraction(fps, output_fps)  # of the clip's own frames, from one new frame to the next
         self._next = Fraction(0)  # where the next new frame stands
         self._count = 0  # frames that have come
+        self._is_loop = is_loop
+        self._first: Frame | None = None
         self._last: Frame | None = None
         self._guard = CutGuard()
 
@@ -55,10 +57,14 @@ class Interpolator:
         for frame in frames:
             if self._last is not None:
                 yield from self._pair(self._last, frame)
+            elif self._is_loop:
+                self._first = frame
             self._last, self._count = frame, self._count + 1
 
     def end(self) -> Iterator[NDArray[np.uint8]]:
-        """Yield what is left: the last frame, for as long as it was shown before."""
+        """Yield what is left: the last frame for as long as it was shown before; of a loop, what follows."""
+        if self._last is not None and self._first is not None:
+            yield from self._pair(self._last, self._first)
         while self._last is not None and self._next < self._count:
             yield self._last[None]
             self._next += self._step

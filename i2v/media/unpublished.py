@@ -16,6 +16,7 @@ import errno
 import fcntl
 import json
 import logging
+import math
 import os
 import secrets
 import shutil
@@ -138,13 +139,11 @@ class FrameRecorder:
         self._sound: SoundShape | None = None
         self._problem = ""
 
-    def begin(self, generation: Generation, has_sound: bool = False) -> Self:
-        """Take the room for all frames of `generation`, and for its sound if it may have one."""
+    def begin(self, generation: Generation, sound_seconds: float = 0.0) -> Self:
+        """Take the room for all frames of `generation`, and for so much sound."""
         shape = _shape(generation)
         self._missing, self._sound = shape[0], None
-        needed = int(np.prod(shape)) + ABOUT_BYTES
-        if has_sound:
-            needed += SOUND_BYTES * -(-generation.total_frames // generation.fps)
+        needed = int(np.prod(shape)) + ABOUT_BYTES + SOUND_BYTES * math.ceil(sound_seconds)
         try:
             self._part.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = os.fdopen(os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", 0)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +24,7 @@ from i2v.media.outputs import OutputTarget
 from i2v.media.sound import Sound
 from i2v.media.unpublished import Kept
 from i2v.media.upscale import Upscaler
-from i2v.media.video import Mp4Writer
+from i2v.media.video import Mp4Writer, VideoInfo
 from i2v.pipeline.stages import Stopwatch
 
 Content = NDArray[np.uint8] | Sound
@@ -45,10 +44,11 @@ def deliver(
     marks: Marks,
     output: OutputTarget,
     watch: Stopwatch,
-) -> Path:
-    """Publish `content`: frames, uint8 of shape (n, height, width, 3) each, and a sound if any; return where.
+) -> VideoInfo:
+    """Publish `content`: frames, uint8 of shape (n, height, width, 3) each, and a sound if any.
 
-    It is taken one after another as it can be encoded. Whatever is raised, no file is left behind:
+    It is taken one after another as it can be encoded. Returns what the video is, and where. Whatever is
+    raised, no file is left behind:
         EncodeError, InvalidRequest: see `Mp4Writer`.
         ModelUnavailable: the network that enlarges is gone; no frame was taken then.
         InsufficientMemory: `encode.out_of_memory`.
@@ -61,7 +61,8 @@ def deliver(
             upscaler = Upscaler(generation.upscaler)
     between = None
     if generation.interpolation is not None:
-        between = Interpolator(generation.interpolation, generation.fps, generation.video_fps)
+        is_loop = generation.loop and generation.narration is None  # else its last frame may be held
+        between = Interpolator(generation.interpolation, generation.fps, generation.video_fps, is_loop)
     with Mp4Writer(output, fps=generation.video_fps, size=size, tags=marks.tags) as writer:
 
         def write(frames: NDArray[np.uint8]) -> None:
@@ -86,7 +87,7 @@ def deliver(
                 writer.hold(sound.seconds)
             writer.add_sound(sound)
         with _booked(watch, Stage.ENCODE):
-            return writer.finish().path
+            return writer.finish()
 
 
 def _timed(frames: Iterator[NDArray[np.uint8]], watch: Stopwatch) -> Iterator[NDArray[np.uint8]]:
@@ -117,10 +118,16 @@ def publish_kept(
         if sound is not None:
             yield sound
 
-    path = deliver(content(), about.generation, Marks(about.tags, about.visible), output, watch)
+    video = deliver(content(), about.generation, Marks(about.tags, about.visible), output, watch)
     kept.remove()
     notices = (*about.notices, Notice("unpublished.published", {}))
-    return Result(path, about.generation, notices, watch.seconds, about.stages, about.made_with)
+    held = held_frames(video, about.generation)
+    return Result(video.path, about.generation, notices, watch.seconds, about.stages, about.made_with, held)
+
+
+def held_frames(video: VideoInfo, generation: Generation) -> int:
+    """Return how often the last frame is repeated at the end of the clip of `generation`."""
+    return video.num_frames - generation.video_frames
 
 
 @contextmanager

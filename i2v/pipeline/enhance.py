@@ -28,7 +28,7 @@ from i2v.media.upscale import NETWORKS, choose_upscaler
 from i2v.media.video import ffmpeg_version, probe, read_tags
 from i2v.media.video.frames import read_frames, read_sound
 from i2v.media.video.reading import VideoInfo
-from i2v.pipeline.delivery import Content, Marks, deliver
+from i2v.pipeline.delivery import Content, Marks, deliver, held_frames
 from i2v.pipeline.resolve import even
 from i2v.pipeline.stages import Stopwatch
 
@@ -98,6 +98,8 @@ def delivered(generation: Generation, video: VideoInfo) -> Generation:
         generation,
         upscaler="lanczos" if same_size else generation.upscaler,
         interpolation=None if generation.video_fps == round(video.fps) else generation.interpolation,
+        story=(),
+        made_frames=0,
         num_frames=video.num_frames,
         fps=round(video.fps),
         generated_width=video.width,
@@ -133,9 +135,10 @@ def enhance_clip(
     if AIGC in source.tags:
         marks[AIGC] = source.tags[AIGC]
     shown_there = Marks(marks)  # a visible label is in the frames already
-    path = deliver(content(), delivered(generation, source.video), shown_there, target, watch)
+    video = deliver(content(), delivered(generation, source.video), shown_there, target, watch)
     made_with = MadeWith("CPU", "float32", "none", provenance.versions)
-    return Result(path, generation, (), watch.seconds, (), made_with)
+    held = held_frames(video, generation)
+    return Result(video.path, generation, (), watch.seconds, (), made_with, held)
 
 
 def describe(source: Source, generation: Generation) -> Provenance:

@@ -31,7 +31,7 @@ from i2v.media.sound import Sound
 from i2v.media.unpublished import About, FrameRecorder
 from i2v.media.video import check_ffmpeg, ffmpeg_version
 from i2v.pipeline.added import NOTHING_ADDED, Added, find_files
-from i2v.pipeline.delivery import Content, Marks, deliver, publish_kept
+from i2v.pipeline.delivery import Content, Marks, deliver, held_frames, publish_kept
 from i2v.pipeline.engines import EngineCache, LoadedEngine
 from i2v.pipeline.ladder import MemoryLadder
 from i2v.pipeline.loops import looped
@@ -96,12 +96,7 @@ def make_clip(
     """
     watch = watch or Stopwatch()
     check_output(output.target, plan.has_sound)
-    if not plan.generation.num_inference_steps:
-        output = replace(output, recorder=None)  # made again sooner than kept: gigabytes of large frames
-    if not plan.generation.story:
-        output = replace(output, checkpoints=None)
-    elif output.checkpoints is not None:
-        output = replace(output, recorder=None)
+    output = _keeping_what_it_needs(output, plan.generation)
     ladder = MemoryLadder(plan.spec, plan.generation, plan.device, settings.engine)
     notices = [*plan.notices, *(notice for picture in pictures for notice in picture.notices)]
     with watch.phase(Stage.PICTURE):
@@ -137,6 +132,14 @@ def make_clip(
             marks = mark(plan.spec, provenance, settings.output, output.tags)
             clip = _Clip(plan, output, marks, books, watch, notices, engine, provenance.versions, soundtrack)
             return clip.publish(events, handle)
+
+
+def _keeping_what_it_needs(output: Output, generation: Generation) -> Output:
+    """Return `output` with one place at the most in which frames are kept for a retry."""
+    if not generation.story:
+        output = replace(output, checkpoints=None)
+    has_steps = generation.num_inference_steps > 0  # else made again sooner than kept: large frames
+    return output if has_steps and output.checkpoints is None else replace(output, recorder=None)
 
 
 def check_output(target: OutputTarget, with_sound: bool = False) -> None:
@@ -258,21 +261,23 @@ class _Clip:
     def publish(self, events: Iterator[Made], handle: Callable[[Made], None]) -> Result:
         """Encode what the engine makes as it comes. Where only that fails, it is kept for a retry."""
         recorder, generation = self.output.recorder, self.plan.generation
-        with recorder.begin(generation, self.plan.has_sound) if recorder is not None else nullcontext():
+        sound_seconds = self.soundtrack.seconds if self.plan.has_sound else 0.0
+        with recorder.begin(generation, sound_seconds) if recorder is not None else nullcontext():
             content = self._made(events, handle)
             try:
-                path = deliver(content, generation, self.marks, self.output.target, self.watch)
+                video = deliver(content, generation, self.marks, self.output.target, self.watch)
             except Exception as error:  # a defect in the delivery is no reason to lose frames either
                 if recorder is None or not self.has_begun or isinstance(error, Cancelled):
                     raise
                 return self._publish_kept(content, recorder, error)
         return Result(
-            path,
+            video.path,
             generation,
             tuple(self.notices),
             self.watch.seconds,
             tuple(self.books.to_list()),
             self._made_with(),
+            held_frames(video, generation),
         )
 
     def _made_with(self) -> MadeWith:

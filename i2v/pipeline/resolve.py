@@ -12,11 +12,12 @@ from dataclasses import replace
 from typing import Literal
 
 from i2v.core.crop import Crop, kept_size, settled
-from i2v.core.engine_spec import EngineSpec, Preset
+from i2v.core.engine_spec import EngineSpec, Options, Preset
 from i2v.core.errors import InvalidRequest, Notice
 from i2v.core.prompt_syntax import notices_on_syntax
 from i2v.core.schedules import evaluations
 from i2v.core.schema import (
+    MAX_LORAS,
     MAX_OUTPUT_FPS,
     MAX_SEED,
     Generation,
@@ -98,10 +99,22 @@ def resolve(
     )
     check_keyframes(generation)
     generation = with_loop(with_story(generation, request, spec), request, spec)
-    if request.loop:
-        options = options.looping()
+    generation, understood = _with_options(generation, options.looping() if request.loop else options, spec)
+    speed, on_speed = _speed(request, spec, generation, certificates)
+    notices = (*understood, *on_speed)
+    generation = replace(generation, speed=speed)
+    if _scales_up(generation):
+        upscaler, missing = choose_upscaler(request.upscaler or upscaling)
+        generation, notices = replace(generation, upscaler=upscaler), (*notices, *missing)
+    return generation, (*_resolve_notices(request, spec, generation), *notices)
+
+
+def _with_options(
+    generation: Generation, options: Options, spec: EngineSpec
+) -> tuple[Generation, tuple[Notice, ...]]:
+    """Fill the options' gaps by all else that is settled; refuse a camera's path with later pictures."""
     options, understood = options.completed(generation)
-    strength = options.denoising_strength if can.num_inference_steps else 1.0
+    strength = options.denoising_strength if spec.capabilities.num_inference_steps else 1.0
     generation = replace(
         generation,
         options=options.model_dump(mode="json", exclude_none=True),
@@ -110,15 +123,9 @@ def resolve(
         correct_drift=generation.correct_drift and strength == 1,
     )
     has_later = any(not isinstance(picture, MotionMask) for picture in generation.inputs)
-    if has_later and generation.strength < 1:
+    if has_later and strength < 1:
         raise InvalidRequest("request.path_with_pictures")
-    speed, on_speed = _speed(request, spec, generation, certificates)
-    notices = (*understood, *on_speed)
-    generation = replace(generation, speed=speed)
-    if _scales_up(generation):
-        upscaler, missing = choose_upscaler(request.upscaler or upscaling)
-        generation, notices = replace(generation, upscaler=upscaler), (*notices, *missing)
-    return generation, (*_resolve_notices(request, spec, generation), *notices)
+    return generation, understood
 
 
 def _crop(request: GenerationRequest, picture_size: tuple[int, int]) -> Crop | None:
@@ -140,6 +147,9 @@ def _loras(request: GenerationRequest, spec: EngineSpec, preset: Preset) -> tupl
     """Return the preset's and the request's, each with what it does in each expert where there are two."""
     named = {lora.name for lora in request.loras}
     loras = (*(lora for lora in preset.loras if lora.name not in named), *request.loras)
+    if len(loras) > MAX_LORAS:
+        most = f"at most {MAX_LORAS - len(loras) + len(request.loras)} besides those of this preset"
+        raise InvalidRequest("request.invalid", field="loras", value=str(len(request.loras)), allowed=most)
     return tuple(map(_of_experts, loras)) if spec.has_two_experts else loras
 
 

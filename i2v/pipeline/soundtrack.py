@@ -65,7 +65,7 @@ def prepare_soundtrack(generation: Generation, track: Path | None, models: Model
 
     Raises `InvalidRequest` (`job.sound_lost`, `sound.unreadable`, `narration.*`), `EncodeError`.
     """
-    seconds = generation.total_frames / generation.fps
+    seconds = generation.seconds
     speech, speaker, notices = None, "", list[Notice]()
     if generation.narration is not None:
         spoken = _spoken(generation.narration, find_voice(generation.narration, models), seconds)

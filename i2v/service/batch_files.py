@@ -17,7 +17,8 @@ from i2v.core.schema import GenerationRequest, nearest_name, shown
 
 FILES = (".csv", ".jsonl", ".ndjson")
 PICTURE = "image"  # the column that every row has
-COLUMNS = (PICTURE, *(name for name in GenerationRequest.model_fields if name != "inputs"))
+_WITH_FILES = ("inputs", "sound")  # a row has one file, its picture
+COLUMNS = (PICTURE, *(name for name in GenerationRequest.model_fields if name not in _WITH_FILES))
 
 
 @dataclass(frozen=True)

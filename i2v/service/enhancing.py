@@ -21,13 +21,13 @@ from i2v.core.file_names import facts_of
 from i2v.core.log_context import current_request_id
 from i2v.core.settings import Settings
 from i2v.core.users import current_user
-from i2v.jobs.model import Job, JsonObject, Submission, new_job_id
+from i2v.jobs.model import CLIP_SUFFIX, Job, JsonObject, Submission, new_job_id
 from i2v.jobs.store import JobStore
 from i2v.media.decoder import DecodedFile, thumbnail_of
 from i2v.media.outputs import OutputName
 from i2v.media.video import check_ffmpeg, read_poster
 from i2v.pipeline.enhance import Source, read_source, resolve_enhancement
-from i2v.service.inputs import CLIP_SUFFIX, Inputs, NewInput
+from i2v.service.inputs import Inputs, NewInput
 from i2v.service.job_files import check_video
 from i2v.service.readiness import Readiness
 from i2v.service.rights import check_role, quota_of

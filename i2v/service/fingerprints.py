@@ -37,6 +37,9 @@ def fingerprint(
     if request.interpolation == "auto":
         later.add("interpolation")
     fields = request.model_dump(exclude=later)  # as before there were any
+    for lora in fields.get("loras", ()):
+        if lora["strength_2"] is None:
+            del lora["strength_2"]
     digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
     digest.update(picture)
     for each in others:  # by their digests, so that it is clear where one ends

@@ -27,7 +27,6 @@ from i2v.media.decoder import DecodedFile, decode_to_file, read_picture, read_pn
 from i2v.media.image import ImageLimits
 
 SUFFIX = ".picture"
-CLIP_SUFFIX = ".clip"  # of a video that is to be enhanced
 
 log = logging.getLogger(__name__)
 

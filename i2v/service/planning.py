@@ -17,6 +17,7 @@ from i2v.jobs.batches import Batch
 from i2v.jobs.forecast import Expected, Forecast
 from i2v.jobs.model import Job, JsonObject
 from i2v.jobs.store import JobStore
+from i2v.media import interpolation, upscale
 from i2v.memory.model import denoising_work
 from i2v.memory.plan import least_bytes
 from i2v.pipeline.added import with_presets_there
@@ -203,8 +204,11 @@ def _room(device: DeviceInfo) -> int:
 
 def _guessed(clip: ClipPlan) -> float | None:
     """Return how long the clip should take on a card that nothing was made on."""
-    seconds = clip.memory.guessed_seconds(clip.device)
-    return None if seconds is None else seconds * len(clip.generation.segments)
+    seconds, made = clip.memory.guessed_seconds(clip.device), clip.generation
+    if seconds is None:
+        return None
+    later = upscale.guessed_seconds(made) + interpolation.guessed_seconds(made)
+    return seconds * len(made.segments) + later
 
 
 def _as_notice(expected: Expected) -> Notice:

@@ -347,8 +347,7 @@ class Service:
         Raises `InvalidRequest` (`job.too_long_to_export`) too.
         """
         job = self._store.get(job_id)
-        frames = 0 if job.generation is None else job.generation.video_frames
-        if frames > MAX_FRAMES:
+        if (frames := job.video_frames) > MAX_FRAMES:
             raise InvalidRequest("job.too_long_to_export", id=job.id, frames=frames, allowed=MAX_FRAMES)
         return read_from_video(job, lambda path: read_animation(path, kind))
 

@@ -22,7 +22,7 @@ from i2v.core.stored import parse_json
 from i2v.host import data_folder
 from i2v.host.archive import Reader, reading, writing
 from i2v.jobs.imported import PortableJob
-from i2v.jobs.model import SOUND_SUFFIX, Job, OutputTaken, is_sound, new_job_id
+from i2v.jobs.model import SOUND_SUFFIX, Job, OutputTaken, is_clip, is_sound, new_job_id
 from i2v.jobs.rows import dump
 from i2v.jobs.store import JobStore
 from i2v.media.audio.files import SoundLimits, keep_sound
@@ -30,7 +30,7 @@ from i2v.media.decoder import decode_to_file, thumbnail_of
 from i2v.media.image import ImageLimits
 from i2v.media.outputs import OutputFile, publish
 from i2v.service.backup import OnProgress, video_name
-from i2v.service.inputs import CLIP_SUFFIX, SUFFIX
+from i2v.service.inputs import SUFFIX
 from i2v.service.job_files import examine_video, find_video
 
 KIND = "i2v-jobs"
@@ -96,7 +96,7 @@ def export_jobs(
                 details.write_text(dump(asdict(PortableJob.of(job))))
                 writer.add(f"jobs/{job.id}.json", details)
                 for name in job.inputs:
-                    if name.endswith(CLIP_SUFFIX):  # what was made of it is there
+                    if is_clip(name):  # what was made of it is there
                         continue
                     if f"inputs/{name}" not in writer.files:
                         writer.add(f"inputs/{name}", settings.inputs / name)
@@ -188,7 +188,7 @@ class _Taking:
             here = self._store.imports.find(job.id)
         if here is not None:
             return False
-        inputs = tuple(self._input(name) for name in job.inputs if not name.endswith(CLIP_SUFFIX))
+        inputs = tuple(self._input(name) for name in job.inputs if not is_clip(name))
         outputs = self._settings.output.directory.absolute()
         outputs.mkdir(parents=True, exist_ok=True)
         part = outputs / f".{secrets.token_hex(16)}.part.mp4"

@@ -90,13 +90,17 @@ class AppContext:
     async def submit_again(self, job_id: str, fields: JsonObject | None = None) -> Job:
         """Ask for what a job asked for, with a new seed, from the same pictures and sound.
 
-        fields: what differs from its own.
+        fields: what differs from its own. Of a clip that was enhanced, they are for the one that it was made
+        of. A `prompt` is for all scenes of a story.
         Raises as `submit` does, and `InvalidRequest` (`job.unknown`, `job.no_thumbnail`,
         `job.sound_lost`).
         """
         job = await run_sync(self.service.own, job_id)
         if job.generation is not None and job.generation.source:
-            return await self.enhance(str(job.request.get("source_job", "")), enhancement_of(job))
+            source = str(job.request.get("source_job", ""))
+            if fields:
+                return await self.submit_again(source, fields)
+            return await self.enhance(source, enhancement_of(job))
         pictures = []
         for name in job.pictures:
             picture = await self.look(partial(self.service.picture, job, name))
@@ -113,6 +117,8 @@ class AppContext:
             left.add("device")  # it is gone
         asked = {name: value for name, value in job.request.items() if name not in left}
         asked |= fields or {}
+        if fields and "prompt" in fields and job.generation is not None and "story" not in fields:
+            asked |= {"story": [{"seconds": scene.seconds} for scene in job.generation.story]}
         return await self.submit(asked, pictures[0], others=pictures[1:], picture_name=job.picture_name)
 
     async def enhance(self, job_id: str, fields: JsonObject) -> Job:

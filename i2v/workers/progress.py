@@ -100,8 +100,11 @@ class Meter:
             return _within(Stage.DENOISE, 0, total) if total else self._decoding(frames)
         if isinstance(event, Denoised):
             left = self._seconds_each(event.step) * (event.total - event.step + _TAIL * event.total)
-            left += upscale.guessed_seconds(self._generation)
-            left += interpolation.guessed_seconds(self._generation)
+            # of the whole story, as far as it is this segment's
+            later = upscale.guessed_seconds(self._generation) + interpolation.guessed_seconds(
+                self._generation
+            )
+            left += later / self._segment.total
             preview = self._preview(event.preview)
             if event.step < event.total:
                 return _within(Stage.DENOISE, event.step, event.total, left, preview)

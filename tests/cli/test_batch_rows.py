@@ -26,14 +26,14 @@ def refusal(source: Path) -> InvalidRequest:
 
 
 def test_a_folders_pictures_come_in_order_with_the_prompt_beside_them(tmp_path: Path) -> None:
-    for name in ("10.png", "9.JPG", "b.webp", ".hidden.png", "note.md"):
+    for name in ("10.png", "9.JPG", "b.webp", ".hidden.png", "note.md", "²5.png"):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "deeper").mkdir()
     write(tmp_path, "9.txt", " its own\n")
     write(tmp_path, "b.txt", "\n")
     rows = read_rows(tmp_path, {"prompt": "all", "fps": "8"})
     assert [(row.number, row.picture.name, row.fields["prompt"]) for row in rows] == [
-        (1, "9.JPG", "its own"), (2, "10.png", "all"), (3, "b.webp", "all"),
+        (1, "9.JPG", "its own"), (2, "10.png", "all"), (3, "b.webp", "all"), (4, "²5.png", "all"),
     ]  # fmt: skip
     assert {row.fields["fps"] for row in rows} == {"8"}
 

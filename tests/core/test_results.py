@@ -38,7 +38,7 @@ def test_the_json_has_the_generation_beside_what_came_of_it() -> None:
             "checkpoint": "", "loras": [], "output_fps": None, "interpolation": None,
         "source": "", "style": None, "sound": None, "narration": None,
         "story": [], "made_frames": 0, "overlap": 0, "correct_drift": False, "loop": False,
-        "video_fps": 8, "video_frames": 8,
+        "video_fps": 8, "video_frames": 8, "held_frames": 0,
         "solver": fast(25).solver,
         "unet_evaluations": evaluations("fast", 25), "seconds": {"denoise": 1.235, "encode": 0.5},
         "stages": [{"name": "denoise", "seconds": 1.235, "bytes": 2**30, "estimated_bytes": None}],

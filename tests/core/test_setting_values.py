@@ -240,3 +240,16 @@ def test_folders_have_commas_between_them() -> None:
 def test_what_is_no_text_is_refused(read: Callable[[object], str], given: object) -> None:
     with pytest.raises(ValueError, match="a text"):
         read(given)
+
+
+@pytest.mark.parametrize("given", ["", "192.168.1.10:6379", "[::1]:6379", "studio:1", "studio:65535"])
+def test_an_address_of_ray_has_a_port_that_there_is(given: str) -> None:
+    assert kinds.address(given) == given
+
+
+@pytest.mark.parametrize(
+    "given", ["studio", ":6379", "studio:0", "studio:65536", "studio:²", "ray://studio:1"]
+)
+def test_any_other_address_of_ray_is_refused(given: str) -> None:
+    with pytest.raises(ValueError, match="HOST:PORT"):
+        kinds.address(given)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 
+import psutil
 import pytest
 
 from i2v.core.signals import ENDING, children_out_of_reach, held_back, stopping
@@ -95,3 +98,24 @@ def test_children_never_get_what_ctrl_c_sends_to_the_whole_terminal() -> None:
     child.join(60)
     assert child.exitcode == 0
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+PARENT = """
+import os, subprocess, sys
+child = "import os, signal, time; from i2v.core.signals import die_with; " \\
+    "die_with(os.getppid(), signal.SIGTERM); print('here', flush=True); time.sleep(600)"
+process = subprocess.Popen([sys.executable, "-c", child], stdout=subprocess.PIPE, start_new_session=True)
+process.stdout.readline()
+print(process.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_process_ends_with_the_one_that_has_started_it() -> None:
+    command = [sys.executable, "-c", PARENT]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        child = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+        psutil.wait_procs([child], timeout=60)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE

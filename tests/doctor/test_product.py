@@ -12,6 +12,7 @@ from i2v.core.settings import ROOT, OutputSettings, load_settings
 from i2v.doctor import product
 from i2v.doctor.findings import Finding, Status
 from i2v.doctor.product import (
+    check_executor,
     check_ffmpeg,
     check_logs,
     check_output,
@@ -189,3 +190,10 @@ def test_proxies_and_mirrors_are_shown_without_passwords() -> None:
     assert "secret" not in finding.found.message
     assert "HOME" not in finding.found.message
     assert outcome(list_variables({})) == ("info", "doctor.no_variables")
+
+
+def test_a_missing_ray_is_a_problem_only_where_it_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(product, "find_package", lambda name: None)
+    assert list(check_executor(load_settings().worker)) == []
+    (found,) = check_executor(load_settings(flags={"worker.executor": "ray"}).worker)
+    assert (found.status, found.found.code) == ("problem", "cluster.no_ray")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from i2v.jobs.devices import UNKNOWN
 from i2v.jobs.store import JobStore
 from tests.rehearsal import stage, submit
 
@@ -115,5 +116,9 @@ def test_a_job_goes_where_the_weights_of_its_engine_are(queue: Queue) -> None:
     queue.submit("asks", device="cuda:0")
     assert queue.claim("cuda:0") == "asks"
     queue.store.devices.remove("cuda:1")
+    queue.store.devices.add(["cuda:2"])
+    queue.store.devices.have_models("cuda:2", [UNKNOWN])
     queue.submit("last")
+    assert queue.claim("cuda:0") is None, "somebody may have them"
+    queue.store.devices.have_models("cuda:2", [])
     assert queue.claim("cuda:0") == "last", "nobody has them"

@@ -54,6 +54,15 @@ def test_the_clip_keeps_its_length_and_its_own_frames(
     np.testing.assert_array_equal(made, np.rint(expected))
 
 
+def test_a_loop_leads_on_to_its_first_frame() -> None:
+    frames = levels(0, 15, 30, 15)
+    interpolator = Interpolator("blend", 8, 24, is_loop=True)
+    made = np.concatenate([*interpolator.add(frames), *interpolator.end()])[:, 0, 0, 0]
+    assert list(made) == [0, 5, 10, 15, 20, 25, 30, 25, 20, 15, 10, 5]
+    alone = Interpolator("blend", 8, 24, is_loop=True)
+    assert len([*alone.add(frames[:1]), *alone.end()]) == 3
+
+
 def test_a_plain_clip_has_the_frame_rate_that_was_generated(generation: Generation) -> None:
     assert (generation.video_fps, generation.video_frames) == (generation.fps, generation.num_frames)
     assert (new_frames(generation), guessed_seconds(generation)) == (0, 0)

@@ -17,6 +17,7 @@ from i2v.core.results import StageUse
 from i2v.core.schema import Generation
 from i2v.media import unpublished
 from i2v.media.unpublished import (
+    SOUND_BYTES,
     About,
     FrameRecorder,
     Kept,
@@ -78,7 +79,9 @@ def test_frames_that_another_version_kept_are_published_as_far_as_they_are_under
 
 def test_the_sound_is_kept_with_the_frames(tmp_path: Path, about: About) -> None:
     sound = make_sound(0.5, channels=2)
-    with FrameRecorder(tmp_path, "clip").begin(about.generation, has_sound=True) as recorder:
+    with FrameRecorder(tmp_path, "clip").begin(about.generation, sound_seconds=90.5) as recorder:
+        (part,) = tmp_path.glob(".*.part")
+        assert part.stat().st_size > 91 * SOUND_BYTES, "speech may be longer than the clip"
         recorder.append(make_frames(4, SIZE))
         recorder.append_sound(sound)
         recorder.keep(about)

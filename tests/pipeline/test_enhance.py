@@ -11,7 +11,7 @@ from PIL import Image
 
 from i2v.core.enhancement import EnhanceRequest
 from i2v.core.errors import Cancelled, EncodeError, InvalidRequest
-from i2v.core.schema import DeviceInfo, Generation, MemoryPlan
+from i2v.core.schema import DeviceInfo, Generation, MemoryPlan, Scene
 from i2v.media.label import AIGC
 from i2v.media.outputs import OutputFile
 from i2v.media.provenance import KEY, Provenance
@@ -93,6 +93,17 @@ def test_it_can_be_enhanced_again(clip: Path, tmp_path: Path) -> None:
     assert delivered(asked, again.video).interpolation is None
     larger = probe(enhance_clip(again, asked, OutputFile(tmp_path / "larger.mp4")).path)
     assert (larger.width, larger.height, larger.fps, larger.num_frames) == (144, 96, 16, 8)
+
+
+def test_all_frames_of_a_clip_are_counted_however_it_was_made(clip: Path) -> None:
+    source, scenes = read_source(clip), (Scene(0.25, "a"),)
+    for ran in (
+        replace(source.generation, story=scenes, made_frames=2, overlap=1),
+        replace(source.generation, loop=True, made_frames=2),
+    ):
+        asked, _ = resolve_enhancement(EnhanceRequest.parse({"scale": 2}), source, ran, "lanczos")
+        done = delivered(asked, source.video)
+        assert (done.total_frames, done.loop, len(done.segments)) == (4, ran.loop, 1)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,13 @@ def test_a_cell_may_have_several_lines_and_letters_that_end_lines_elsewhere() ->
     assert row.fields == {"prompt": "one\u2028two"}
 
 
+@pytest.mark.parametrize("column", ["inputs", "sound"])
+def test_a_column_whose_files_no_row_has_is_refused(column: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        parse_rows("a.csv", ".csv", f"image,{column}\na.png,1\n")
+    assert (caught.value.code, caught.value.params["column"]) == ("batch.unknown_column", column)
+
+
 def test_an_unknown_column_is_refused_with_the_nearest() -> None:
     with pytest.raises(InvalidRequest) as caught:
         parse_rows("a.csv", ".csv", "image,sed\na.png,1\n")

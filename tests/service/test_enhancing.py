@@ -51,6 +51,7 @@ def test_a_better_clip_is_made_and_the_first_one_stays(
         job = service.enhance(finished.id, dict(BETTER))
     assert (job.status, job.user, job.picture_name, executor.woken) == ("queued", "alice", "sea.png", 2)
     assert job.request["source_job"] == finished.id
+    assert (job.pictures, job.track) == (finished.pictures, None)
     assert enhancement_of(job) == {"output_fps": 24, "interpolation": "blend", "scale": 2}
     assert service.thumbnail(job.id) == service.thumbnail(finished.id)
     service.delete(finished.id)  # nothing is needed of it any more

@@ -20,3 +20,6 @@ def test_a_request_without_new_fields_is_what_it_was_before_there_were_any() -> 
     """A key that was used before an upgrade finds its job."""
     before = "5bdfdceb9354337e0f22a74bcf7e575bfc4ec58d772aee15f95dd953f2f17ae1"
     assert fingerprint(GenerationRequest.parse({"prompt": "a"}), b"x", []) == before
+    with_lora = GenerationRequest.parse({"prompt": "a", "loras": ["ink:0.5"]})
+    before = "38164d6977e55aa5ad9ba42ecde1367387a09b4558e32efb9162800313b7d24a"
+    assert fingerprint(with_lora, b"x", []) == before

@@ -37,6 +37,21 @@ def test_a_plan_is_honest_about_what_it_does_not_know(working: Service) -> None:
     assert known.options["num_inference_steps"] == 40
 
 
+def test_a_guess_for_a_card_has_each_segment_once_and_what_follows_the_frames(settings: Settings) -> None:
+    card = DeviceInfo("cuda", "NVIDIA H200", 140 * 2**30, 139 * 2**30, 64 * 2**30)
+    engines = {I2VGEN_XL.name: replace(I2VGEN_XL, files=())}  # as if they were here
+    service = Service(settings, JobStore(settings.database), Waiting(device_info=card), engines)
+    asked = {"prompt": "x", "engine": "i2vgen-xl"}
+    story, smooth = {**asked, "story": "4\n4"}, {**asked, "output_fps": 60}
+    one, several, smoother = (service.plan(fields) for fields in (asked, story, smooth))
+    assert one.notice.code == "plan.seconds_guess"
+    assert one.seconds is not None
+    assert several.seconds == pytest.approx(6 * one.seconds)
+    assert smoother.seconds is not None
+    assert smoother.seconds > one.seconds + 1
+    service.stop()
+
+
 def test_an_engine_that_is_not_named_is_the_settings_and_a_named_one_is_itself(settings: Settings) -> None:
     service = Service(settings, JobStore(settings.database), Waiting(), {**ENGINES, CONTRARY.name: CONTRARY})
     assert service.engine() is REHEARSAL

@@ -53,11 +53,15 @@ def test_a_narration_is_spoken_marked_as_synthetic_and_holds_the_last_frame(work
     assert (job.status, job.error) == ("succeeded", None)
     info = probe(check_video(job))
     assert info.num_frames > 8, "the speech is longer than the clip"
+    assert job.result is not None
+    assert (job.video_frames, job.result.to_dict()["held_frames"]) == (info.num_frames, info.num_frames - 8)
     assert info.sound is not None
     assert info.sound.duration == pytest.approx(info.duration, abs=0.1)
     made = json.loads(read_tags(info.path)["i2v"])
     assert made["synthetic_speech"].startswith("espeak-ng 1.")
     assert made["generation"]["narration"]["language"] == "en"
+    larger = working.get(working.enhance(job.id, {"scale": 2}).id)
+    assert (larger.video_frames, probe(check_video(larger)).num_frames) == (info.num_frames, info.num_frames)
 
 
 def test_without_a_program_that_speaks_a_narration_is_refused_with_the_fix(

@@ -11,12 +11,13 @@ import pytest
 from numpy.typing import NDArray
 
 import i2v.workers.progress
-from i2v.core.schema import Generation
+from i2v.core.schema import Generation, Scene
 from i2v.core.stages import Stage
 from i2v.engines.base import Conditioned, Decoded, Denoised, Event, Sounded
 from i2v.jobs.model import Progress
 from i2v.media import interpolation
 from i2v.media.upscale import guessed_seconds
+from i2v.pipeline.segments import SegmentBegun
 from i2v.workers.progress import LINE_SECONDS, PHASES, PREVIEW_SHARE, Meter, ProgressLog, at_start
 
 FRAME = np.zeros((1, 8, 8, 3), np.uint8)
@@ -113,6 +114,20 @@ def test_frames_in_between_are_counted_and_named(generation: Generation) -> None
     assert [each.phase for each in reported][-5:] == ["decoding", *["interpolating"] * 3, "encoding"]
     enlarged = read(replace(smooth, upscaler="span"), Clock(), [2, 2], pace=10)
     assert enlarged[-2].phase == "upscaling"
+
+
+def test_what_follows_the_frames_of_a_story_is_counted_once(generation: Generation) -> None:
+    story = replace(generation, story=(Scene(4.0),), made_frames=32, overlap=1)
+    smooth = replace(story, output_fps=60, interpolation="motion")
+    left = []
+    for each in (story, smooth):
+        clock = Clock()
+        meter = Meter(each, clock)
+        meter.read(SegmentBegun(0, 8, 4))
+        meter.read(Conditioned())
+        clock.now += 10
+        left.append(meter.read(Denoised(1, 10, lambda: FRAME)).eta_seconds or 0)
+    assert left[1] - left[0] == pytest.approx(interpolation.guessed_seconds(smooth), rel=0.01)
 
 
 def test_a_slow_preview_is_made_seldom(generation: Generation, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -330,6 +330,6 @@ def _video(job: Job) -> Video:
         completed_at=None if finished is None else int(finished),
         error=error,
         prompt=made.prompt if made else None,
-        seconds=f"{made.total_frames / made.fps:g}" if made else "0",
+        seconds=f"{job.video_frames / made.video_fps:g}" if made else "0",
         size=f"{made.width}x{made.height}" if made else "",
     )

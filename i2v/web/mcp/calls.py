@@ -140,7 +140,7 @@ async def fetch(call: Call) -> Clip:
         expires_at=datetime.fromtimestamp(until, UTC),
         width=made.width,
         height=made.height,
-        num_frames=made.video_frames,
+        num_frames=job.result.video_frames,
         fps=made.video_fps,
         seed=made.seed,
         engine=made.engine,

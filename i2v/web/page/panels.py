@@ -171,7 +171,7 @@ def ending(job: Job, language: Language, problem: VideoProblem | None = None) ->
     if problem is not None:
         return line + plain(text(f"video.where.{problem}", language, path=job.output), "i2v-error")
     name, moving = Path(job.output), []
-    if job.generation is not None and job.generation.video_frames <= MAX_FRAMES:
+    if 0 < job.video_frames <= MAX_FRAMES:
         moving = [
             (f"animation?format={kind}", f"{name.stem}.{kind}", f"animation.{kind}")
             for kind in get_args(AnimationFormat)
@@ -257,7 +257,7 @@ def _facts(job: Job, language: Language, spec: EngineSpec | None) -> Iterable[tu
         yield "negative_prompt", ran.negative_prompt
         yield "size", f"{ran.width} x {ran.height}"
         yield "crop", "" if ran.crop is None else _crop(ran.crop, language)
-        yield "length", text("result.length.value", language, frames=ran.video_frames, fps=ran.video_fps)
+        yield "length", text("result.length.value", language, frames=job.video_frames, fps=ran.video_fps)
         yield "steps", _steps(ran, language)
         yield "guidance", str(ran.guidance_scale) if can.guidance_scale else ""
         yield "seed", str(ran.seed) if can.seed else ""

@@ -158,7 +158,7 @@ def _row(
     title, ran = panels.title(job, language), job.generation
     prompt, facts = escape(title), ""
     if ran is not None:
-        length = text("result.length.value", language, frames=ran.video_frames, fps=ran.video_fps)
+        length = text("result.length.value", language, frames=job.video_frames, fps=ran.video_fps)
         facts = escape(f"{ran.width} x {ran.height} · {length} · {ran.engine}")
     if job.user is not None:
         facts = " · ".join(filter(None, (facts, escape(job.user))))

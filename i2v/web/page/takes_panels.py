@@ -61,28 +61,28 @@ def side_by_side(first: Job, second: Job, language: Language) -> str:
     rows = "".join(
         f"<tr><th>{escape(text(f'result.{name}', language))}</th><td>{escape(one)}</td>"
         f"<td>{escape(other)}</td></tr>"
-        for name, one, other in _differences(first.generation, second.generation, language)
+        for name, one, other in _differences(first, second, language)
     )
     table = f'<table class="i2v-differences">{rows}</table>' if rows else ""
     return f'<div class="i2v-frame i2v-pair">{videos}</div>{table}'
 
 
-def _differences(
-    one: Generation | None, other: Generation | None, language: Language
-) -> Iterable[tuple[str, str, str]]:
-    if one is None or other is None:
+def _differences(one: Job, other: Job, language: Language) -> Iterable[tuple[str, str, str]]:
+    if one.generation is None or other.generation is None:
         return
-    first, second = _facts(one, language), _facts(other, language)
+    first, second = (
+        _facts(job, ran, language) for job, ran in ((one, one.generation), (other, other.generation))
+    )
     for name in _COMPARED:
         if first[name] != second[name]:
             yield name, first[name], second[name]
 
 
-def _facts(ran: Generation, language: Language) -> dict[str, str]:
+def _facts(job: Job, ran: Generation, language: Language) -> dict[str, str]:
     return {
         "prompt": ran.prompt,
         "size": f"{ran.width} x {ran.height}",
-        "length": text("result.length.value", language, frames=ran.video_frames, fps=ran.video_fps),
+        "length": text("result.length.value", language, frames=job.video_frames, fps=ran.video_fps),
         "steps": str(ran.num_inference_steps),
         "guidance": str(ran.guidance_scale),
         "seed": str(ran.seed),

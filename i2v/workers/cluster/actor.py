@@ -71,7 +71,7 @@ class Actor:
         self._folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-"))
         self._threads = ThreadPoolExecutor(1, "clip")  # the same for all clips: CUDA is slow with new ones
         self._maker: LocalMaker | None = None
-        self._stopped = ""  # the job that nobody waits for any more
+        self._stopped = ""  # the order that nobody waits for any more
 
     def look(self) -> Introduction:
         """Look at the device, and say who is here. Raises `InsufficientMemory` where it cannot be used."""
@@ -99,7 +99,7 @@ class Actor:
                 return
 
     def stop(self, job_id: str) -> None:
-        """Let the clip of this job end at its next step."""
+        """Let the clip of this order end at its next step; other attempts at the job have another id."""
         self._stopped = job_id
 
     def read(self, kind: Literal["video", "frames"], offset: int, size: int) -> bytes:
@@ -112,29 +112,31 @@ class Actor:
         """Remove the files of the last clip: they have arrived."""
         for name in _FILES.values():
             (self._folder / name).unlink(missing_ok=True)
-        shutil.rmtree(self._folder / f"{_KEPT}{SUFFIX}", ignore_errors=True)  # a story's segments
 
     def end(self) -> None:
         """Remove all that is left; the actor is killed then."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _make(self, order: Order, inputs: Sequence[bytes], messages: queue.SimpleQueue[Message]) -> None:
+        self.forget()
+        names = [f"{number}-{path.name}" for number, path in enumerate(order.inputs)]
+        paths = tuple(self._folder / name for name in names)
+        order = replace(order, inputs=paths, output=self._folder / _FILES["video"])
+        ended: Made | NotMade
         try:
-            self.forget()
-            names = [f"{number}-{path.name}" for number, path in enumerate(order.inputs)]
-            paths = tuple(self._folder / name for name in names)
             for path, data in zip(paths, inputs, strict=True):
                 path.write_bytes(data)
-            order = replace(order, inputs=paths, output=self._folder / _FILES["video"])
-            messages.put(self._result(order, messages))
-            for path in paths:
-                path.unlink(missing_ok=True)
+            ended = self._result(order, messages)
         except OSError as error:  # a full disk, as a rule
             reason = error.strerror or str(error)
-            messages.put(NotMade(write_error(self._folder / _FILES["video"], reason, error.errno)))
+            ended = NotMade(write_error(order.output, reason, error.errno))
         except Exception as error:  # a defect: whoever waits has to hear of it
             log.exception("job %s", order.job_id)
-            messages.put(NotMade(_reported(error), is_fit=False))
+            ended = NotMade(_reported(error), is_fit=False)
+        for path in paths:
+            path.unlink(missing_ok=True)
+        shutil.rmtree(self._folder / f"{_KEPT}{SUFFIX}", ignore_errors=True)  # no other attempt asks for them
+        messages.put(ended)
 
     def _result(self, order: Order, messages: queue.SimpleQueue[Message]) -> Made | NotMade:
         maker = self._maker
@@ -181,7 +183,7 @@ def _sweep() -> None:
     """Remove the folders of actors that were killed."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
         pid = folder.name.removeprefix(_FOLDER).partition("-")[0]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
             shutil.rmtree(folder, ignore_errors=True)
 
 

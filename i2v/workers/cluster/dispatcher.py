@@ -21,6 +21,7 @@ from pathlib import Path
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import I2VError
 from i2v.core.settings import Settings
+from i2v.jobs.devices import UNKNOWN
 from i2v.jobs.store import JobStore
 from i2v.workers.cleanup import clean_up
 from i2v.workers.cluster.lane import Lane, Setup
@@ -35,6 +36,8 @@ LOG_NAME = "worker.log"
 LOOK_SECONDS = 0.5  # between two looks at the machines
 REPORT_SECONDS = 1.0  # between two reports to the service, at most
 ORPHAN_SECONDS = 60.0  # a running job that no lane has been at for so long is given to another one
+GATHER_SECONDS = 60.0  # for machines to be back; before, no job is run where it has no weights
+COMING = "*"  # in the place of a device: these machines
 END_SECONDS = 5.0  # for lanes to give back what they hold
 
 log = logging.getLogger(__name__)
@@ -108,7 +111,7 @@ def connect(address: str) -> None:
 
 
 def request_devices(settings: Settings, devices: int) -> None:
-    """Ask Ray's autoscaler for so many GPUs, or CPUs where the settings have these; 0: for none any more."""
+    """Ask Ray's autoscaler for so many GPUs, or CPUs where the settings have these."""
     from ray.autoscaler.sdk import request_resources
 
     on_cpu = settings.worker.devices == CPU or settings.engine.device == CPU
@@ -140,12 +143,17 @@ class Dispatcher:
     def run(self, rows: Callable[[], Iterable[Mapping[str, object]]]) -> None:
         """Work until this is interrupted. `rows` are `ray.nodes()`."""
         nodes = Nodes()
-        self._store.devices.replace([])
+        self._store.devices.replace([COMING])
+        self._store.devices.have_models(COMING, [UNKNOWN])
+        gathered_at: float | None = time.monotonic() + GATHER_SECONDS
         try:
             while True:
                 places = find_places(nodes.read(rows()), self._setup.settings)
                 try:
                     self.update(places)
+                    if gathered_at is not None and time.monotonic() >= gathered_at:
+                        self._store.devices.remove(COMING)
+                        gathered_at = None
                     self._sweep()
                     self.ask_for_devices()
                 except I2VError as error:  # the database is away
@@ -171,7 +179,9 @@ class Dispatcher:
             self._changed.set()
         for key in wanted.keys() - self._lanes.keys():
             lane = Lane(wanted[key], self._setup, self)
-            self._store.devices.add([lane.device])
+            if lane.device not in [other.device for other in self._lanes.values()]:
+                self._store.devices.add([lane.device])
+                self._store.devices.have_models(lane.device, [UNKNOWN])
             log.info("%s has joined", lane.device)
             self._lanes[key] = lane
             lane.start()
@@ -181,12 +191,15 @@ class Dispatcher:
             self._deaths += lane.deaths
 
     def ask_for_devices(self) -> None:
-        """Have the cluster grow with the queue, as far as the settings allow."""
+        """Have the cluster grow with the queue, as far as the settings allow.
+
+        One device is asked for without any job too: jobs are planned, and so accepted, for one that is there.
+        """
         most = self._setup.settings.ray.max_devices
         if not most:
             return
         counts = self._store.counts()
-        wanted = min(most, counts["queued"] + counts["running"])
+        wanted = max(1, min(most, counts["queued"] + counts["running"]))
         if wanted != self._requested:
             self._request(wanted)
             self._requested = wanted
@@ -215,7 +228,9 @@ class Dispatcher:
             for other in self._lanes.values():
                 if other.device == introduction.device.id and other.place.share == 1:
                     other.device = lane.device
-            lane.device = introduction.device.id
+            before, lane.device = lane.device, introduction.device.id
+            if before not in [other.device for other in self._lanes.values()]:  # it was a guess
+                self._store.devices.remove(before)
 
     def changed(self) -> None:
         self._changed.set()

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from i2v.core.errors import I2VError, InvalidRequest
 from i2v.core.schema import shown
+from i2v.core.setting_values import address as checked_address
 from i2v.host.network import is_loopback, resolve
 from i2v.workers.cluster.node import FOLDER_VARIABLE, environment, has_actors, join_command, leave
 
@@ -43,8 +44,11 @@ class Membership:
 
 def check_address(address: str) -> None:
     """Raise `InvalidRequest` or `I2VError` (`cluster.*`) where nothing that could be joined answers."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():
+    try:
+        host = checked_address(address).rpartition(":")[0]
+    except ValueError:
+        host = ""
+    if not host:
         raise InvalidRequest("request.invalid", field="address", value=shown(address), allowed="HOST:PORT")
     if is_loopback(resolve(host.strip("[]"))):
         raise InvalidRequest("cluster.loopback", address=address)
@@ -82,7 +86,7 @@ class Member:
         end = time.monotonic() + seconds
         while JOINED not in (said := self._log.read_text(errors="replace")):
             if self._process.poll() is not None or time.monotonic() > end:
-                raise I2VError("cluster.not_joined", reason=_reason(said), path=str(self._log))
+                raise I2VError("cluster.not_joined", reason=reason_of(said), path=str(self._log))
             time.sleep(TICK_SECONDS)
 
     def wait(self) -> None:
@@ -143,7 +147,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _reason(said: str) -> str:
+def reason_of(said: str) -> str:
     """Return the line that says why Ray did not start: of a version that does not fit, say."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     found = [line for line in lines if "mismatch" in line or "Error" in line]

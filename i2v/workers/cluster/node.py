@@ -35,12 +35,13 @@ def environment(address: str) -> dict[str, str]:
 
 
 def head_command(host: str, port: int) -> list[str]:
-    """Return what starts Ray's head here, reached at `host`; it ends with its parent's signal."""
-    return [*_start(), "--head", f"--node-ip-address={resolve(host)}", f"--port={port}"]
+    """Return what starts Ray's head here, reached at `host`; it ends with this process."""
+    head = ["--head", "--include-dashboard=false", f"--port={port}"]  # Ray refuses these for other machines
+    return [*_start(), *head, f"--node-ip-address={resolve(host)}"]
 
 
 def join_command(address: str, name: str | None, host: str | None, gpus: int | None) -> list[str]:
-    """Return what makes this machine a node of the Ray at `address`."""
+    """Return what makes this machine a node of the Ray at `address`; it ends with this process."""
     command = [*_start(), f"--address={address}"]
     if name is not None:
         command.append(f"--labels={NAME_LABEL}={name}")
@@ -52,8 +53,8 @@ def join_command(address: str, name: str | None, host: str | None, gpus: int | N
 
 
 def _start() -> list[str]:
-    ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block"]
-    return [*ray, "--include-dashboard=false", "--disable-usage-stats"]
+    own = str(os.getpid())
+    return [sys.executable, "-m", "i2v.workers.cluster.ray_start", own, "--disable-usage-stats"]
 
 
 def note_actor(environ: Mapping[str, str]) -> None:

@@ -41,6 +41,11 @@ class Place:
         return self.node.id, self.kind, self.number
 
     @property
+    def cpus(self) -> int:
+        """How many CPUs are its own, where it works on these: Ray gives a worker as many threads."""
+        return max(1, int(self.node.cpus) // self.share)
+
+    @property
     def device(self) -> str:
         """The device's id, as long as no worker there has said which GPU it was given."""
         own = CPU if self.kind == "cpu" else cuda_id(self.number // self.share)

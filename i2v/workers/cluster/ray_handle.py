@@ -29,7 +29,7 @@ class RayHandle:
         on_gpu = place.kind == "cuda"
         remote = ray.remote(
             concurrency_groups=GROUPS,
-            num_cpus=0 if on_gpu else 1,
+            num_cpus=0 if on_gpu else place.cpus,
             num_gpus=1 / place.share if on_gpu else 0,
             max_restarts=0,  # its job is given to another one, and counted, by the store
             max_task_retries=0,

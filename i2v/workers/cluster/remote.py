@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -19,7 +20,7 @@ from typing import IO, Protocol
 from i2v.core.errors import Cancelled, InvalidRequest, Notice
 from i2v.core.results import Result
 from i2v.core.settings import WorkerSettings
-from i2v.jobs.model import JobLost
+from i2v.jobs.model import JobLost, is_sound
 from i2v.media.outputs import OutputFile, part_path, prepare_output, publish
 from i2v.media.unpublished import FrameRecorder
 from i2v.media.video.failures import write_error
@@ -66,10 +67,10 @@ class RemoteMaker:
         self._is_fit = True
 
     def make(self, order: Order, recorder: FrameRecorder, reports: Reports) -> Result:
-        inputs = [_read(path) for path in order.inputs]
+        inputs = [_read(path, order) for path in order.inputs]
         sent = replace(
             order,
-            job_id=order.tag,  # the id opens the job to whoever has it
+            job_id=f"{order.tag}-{secrets.token_hex(4)}",  # its id opens the job; `stop` is for one attempt
             inputs=tuple(Path(f"input{path.suffix}") for path in order.inputs),
             output=Path("clip.mp4"),
         )
@@ -190,10 +191,11 @@ def _next(call: Call) -> Said | Made | NotMade | None:
         raise WorkerLost("its stream ended without a result") from None
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, order: Order) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise InvalidRequest(
-            "job.picture_lost", path=str(path), reason=error.strerror or str(error)
-        ) from error
+        code = "job.source_lost" if order.generation.source else "job.picture_lost"
+        if is_sound(path.name):
+            code = "job.sound_lost"
+        raise InvalidRequest(code, path=str(path), reason=error.strerror or str(error)) from error

@@ -6,7 +6,6 @@ process is started and ended is `executors.supervisor`'s.
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import logging
 import multiprocessing
@@ -27,6 +26,7 @@ from i2v.core.log_context import request_id_of
 from i2v.core.packages import package_error
 from i2v.core.schema import DeviceInfo
 from i2v.core.settings import Settings
+from i2v.core.signals import die_with
 from i2v.host.log_formats import TextFormatter
 from i2v.jobs.store import JobStore
 from i2v.memory import allocator
@@ -36,7 +36,6 @@ from i2v.workers.worker import Beat, Worker
 
 LOG_BYTES = 5_000_000  # a longer log is put aside, and takes the place of the one before it
 LOG_SECONDS, RETRY_LOG_SECONDS = 2.0, 60.0  # between two looks at its length
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +117,8 @@ def work(
 
 def begin_process(log_file: Path, send: Callable[[LogLine], None]) -> None:
     """Be a process of the service's: die with it, log to a file, unwind at SIGTERM, send it what i2v logs."""
-    _die_with_parent()
+    if (parent := multiprocessing.parent_process()) is not None and parent.pid is not None:
+        die_with(parent.pid, signal.SIGKILL)
     os.setsid()  # out of reach of Ctrl-C, which is for the service; and ffmpeg is found by the session
     _log_to(log_file)
     signal.signal(signal.SIGTERM, _end)
@@ -155,14 +155,6 @@ def _end(number: int, frame: FrameType | None) -> None:
     """Unwind from wherever this is, so that part files go away; a second signal must not disturb that."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt
-
-
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if sys.platform == "linux" and parent is not None:
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent.pid:  # it died before that took hold
-            os._exit(1)
 
 
 def _log_to(path: Path) -> None:

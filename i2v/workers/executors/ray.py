@@ -12,25 +12,29 @@ import logging
 import multiprocessing
 import os
 import secrets
+import socket
 import subprocess
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from socket import AF_INET, AF_INET6
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import I2VError
 from i2v.core.schema import DeviceInfo, shown
 from i2v.core.settings import ROOT, Settings
 from i2v.core.signals import children_out_of_reach
+from i2v.host.network import resolve
 from i2v.jobs.model import Claim, Job
 from i2v.jobs.store import JobStore
 from i2v.workers.cleanup import clean_up
 from i2v.workers.cluster.dispatcher import LOG_NAME, Message, Report, Unable, dispatch
-from i2v.workers.cluster.member import end
+from i2v.workers.cluster.member import end, reach, reason_of
 from i2v.workers.cluster.node import environment, head_command
 from i2v.workers.devices import DeviceState
 from i2v.workers.executors.entry import LogLine
@@ -42,6 +46,12 @@ HEAD_SECONDS = 60.0  # for Ray's head to answer
 END_SECONDS = 10.0  # for the process to give back what it holds, when the service ends
 
 log = logging.getLogger(__name__)
+
+
+def check_installed() -> None:
+    """Raise `I2VError` (`cluster.no_ray`) where there is no Ray."""
+    if find_spec("ray") is None:
+        raise I2VError("cluster.no_ray")
 
 
 class RayExecutor:
@@ -68,8 +78,7 @@ class RayExecutor:
 
     def start(self) -> None:
         """Connect to the cluster; raises `I2VError` (`cluster.no_ray`) where Ray is not installed."""
-        if find_spec("ray") is None:
-            raise I2VError("cluster.no_ray")
+        check_installed()
         self._thread.start()
 
     def stop(self) -> None:
@@ -119,8 +128,12 @@ class RayExecutor:
                 try:
                     if not self._settings.ray.address and (head is None or head.poll() is not None):
                         head = self._start_head()
+                        self._await(head)
                     if self._run_dispatcher():
                         back_off = FIRST_BACK_OFF
+                except I2VError as error:  # Ray cannot be started
+                    log.error("no job can be run now: %s", error.message)
+                    self._problem = error
                 except Exception as error:  # no descriptor is free, or a defect: this thread has to live
                     log.exception("no job can be run now")
                     reason = f"{type(error).__name__}: {error}"
@@ -130,19 +143,40 @@ class RayExecutor:
                 end(head)
 
     def _start_head(self) -> subprocess.Popen[bytes]:
-        """Start Ray's head on this machine; it keeps what it writes in files of its own."""
+        """Start Ray's head on this machine; it keeps what it writes in files of its own.
+
+        Raises `I2VError` (`cluster.no_head`) where it could not listen: what does already may be anybody's.
+        """
         log.info("Ray's head starts at %s", self._address)
+        host, port = self._settings.ray.head_host, self._settings.ray.head_port
+        own = resolve(host)
+        try:
+            socket.create_server((own, port), family=AF_INET6 if ":" in own else AF_INET).close()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise I2VError("cluster.no_head", address=self._address, reason=reason) from error
         self._logs.mkdir(parents=True, exist_ok=True)
         environ = {**os.environ, **environment(self._address)}
         with (self._logs / "ray.log").open("ab") as output:
             return subprocess.Popen(
-                head_command(self._settings.ray.head_host, self._settings.ray.head_port),
+                head_command(host, port),
                 env=environ,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,  # out of reach of Ctrl-C, which is for the service
             )
+
+    def _await(self, head: subprocess.Popen[bytes]) -> None:
+        """Return when the head answers, or has not for too long; raise where it has ended."""
+        end = time.monotonic() + HEAD_SECONDS
+        while time.monotonic() < end and not self._stopping.wait(TICK_SECONDS):
+            if head.poll() is not None:
+                path = self._logs / "ray.log"
+                said = path.read_text(errors="replace")
+                raise I2VError("cluster.not_joined", reason=reason_of(said), path=str(path))
+            with suppress(I2VError):
+                return reach(self._address)
 
     def _run_dispatcher(self) -> bool:
         """Start the process and follow it to its end; tell whether it was connected."""

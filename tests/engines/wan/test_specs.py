@@ -112,3 +112,15 @@ def test_a_strength_in_a_second_expert_is_refused_where_there_is_none() -> None:
         check_request(asked, WAN_TI2V_5B)
     assert caught.value.params["field"] == "loras.strength_2"
     assert len(WAN_I2V_A14B.preview_factors) == 16 + 1
+
+
+def test_loras_of_a_preset_and_of_the_request_are_no_more_than_one_request_may_name() -> None:
+    """A clip can be made again by what its file says: that names them all."""
+    asked = {"prompt": "a", "preset": "quick", "loras": ",".join("abcdef")}
+    generation, _ = resolve(GenerationRequest.parse(asked), WAN_I2V_A14B, load_presets(), (1280, 720))
+    again = GenerationRequest.parse({"prompt": "a", "loras": [vars(lora) for lora in generation.loras]})
+    assert again.loras == generation.loras
+    request = GenerationRequest.parse({**asked, "loras": ",".join("abcdefg")})
+    with pytest.raises(InvalidRequest, match="at most 6 besides") as caught:
+        resolve(request, WAN_I2V_A14B, load_presets(), (1280, 720))
+    assert caught.value.params["field"] == "loras"

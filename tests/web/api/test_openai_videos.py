@@ -120,6 +120,24 @@ def test_a_remix_is_the_same_picture_with_another_prompt(house: House, videos: A
         videos.delete(job.id)
 
 
+def test_a_remix_of_a_story_or_of_a_clip_made_better_has_the_other_prompt(house: House, videos: Any) -> None:
+    scenes = [{"seconds": 0.5, "prompt": "nothing"}, {"seconds": 1}]
+    first = house.service.submit({"prompt": "nothing", "story": scenes}, house.picture)
+    while house.executor.run_next():
+        pass
+    better = house.service.enhance(first.id, {"scale": 2}).id
+    for video in (first.id, better):
+        made = house.store.get(videos.remix(video, prompt="step: fail").id).generation
+        assert made is not None
+        assert [(scene.seconds, scene.prompt) for scene in made.story] == [
+            (0.5, "step: fail"),
+            (1, "step: fail"),
+        ]
+        assert (made.source, made.prompt) == ("", "step: fail")
+    while house.executor.run_next():
+        pass
+
+
 def test_a_job_that_failed_or_was_cancelled_says_why(house: House, videos: Any) -> None:
     failed = videos.create(prompt="step 1: refuse", input_reference=("a.png", house.picture)).id
     assert house.executor.run_next()

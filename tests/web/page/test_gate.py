@@ -360,7 +360,13 @@ def test_an_upload_without_an_end_leaves_nothing(house: House) -> None:
 
 
 def test_an_upload_beyond_the_limits_is_413_and_leaves_nothing(tmp_path: Path, picture: bytes) -> None:
-    with page_house(tmp_path, picture, security__max_request_megabytes=1, image__max_megabytes=0.5) as house:
+    with page_house(
+        tmp_path,
+        picture,
+        security__max_request_megabytes=1,
+        image__max_megabytes=0.5,
+        sound__max_megabytes=0.5,
+    ) as house:
         for size in (700_000, 3_000_000):
             files = {"files": ("x.png", bytes(size))}
             response = house.session.post(f"{house.url}/gradio_api/upload", files=files, timeout=30)
@@ -369,7 +375,13 @@ def test_an_upload_beyond_the_limits_is_413_and_leaves_nothing(tmp_path: Path, p
 
 
 def test_a_batch_may_be_larger_than_any_other_request(tmp_path: Path, picture: bytes) -> None:
-    with page_house(tmp_path, picture, security__max_request_megabytes=1, image__max_megabytes=0.5) as house:
+    with page_house(
+        tmp_path,
+        picture,
+        security__max_request_megabytes=1,
+        image__max_megabytes=0.5,
+        sound__max_megabytes=0.5,
+    ) as house:
         files = [("files", (f"{number}.png", bytes([number]) * 400_000)) for number in range(10)]
         response = house.session.post(f"{house.url}/gradio_api/upload", files=files, timeout=30)
         assert (response.status_code, len(response.json())) == (200, 10)
@@ -381,7 +393,7 @@ def test_a_batch_ends_where_there_is_no_room_for_more(
     monkeypatch.setattr(i2v.web.page.mount, "MAX_UPLOAD_BYTES", 2e6)
     monkeypatch.setattr(i2v.web.page.gate, "LOOK_BYTES", 100_000)
     monkeypatch.setattr(i2v.web.page.upload_folder, "LOOK_SECONDS", -1.0)
-    with page_house(tmp_path, picture, image__max_megabytes=0.3) as house:
+    with page_house(tmp_path, picture, image__max_megabytes=0.3, sound__max_megabytes=0.3) as house:
         address = f"{house.url}/gradio_api/upload"
         first = [("files", (f"{number}.png", bytes([number]) * 290_000)) for number in range(5)]
         assert house.session.post(address, files=first, timeout=30).status_code == 200
@@ -395,7 +407,7 @@ def test_no_more_is_uploaded_than_there_is_room_for(
 ) -> None:
     monkeypatch.setattr(i2v.web.page.mount, "MAX_UPLOAD_BYTES", 1e6)
     monkeypatch.setattr(i2v.web.page.upload_folder, "LOOK_SECONDS", -1.0)
-    with page_house(tmp_path, picture, image__max_megabytes=0.3) as house:
+    with page_house(tmp_path, picture, image__max_megabytes=0.3, sound__max_megabytes=0.3) as house:
         answers = [
             house.session.post(
                 f"{house.url}/gradio_api/upload", files={"files": ("x", bytes([n]) * 299_999)}, timeout=30

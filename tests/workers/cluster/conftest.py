@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from i2v.core.schema import DeviceInfo
 from i2v.core.settings import Settings
 from i2v.jobs.model import Job
+from i2v.workers.cluster import wire
 from i2v.workers.cluster.actor import Actor
 from i2v.workers.cluster.node import Leaving
 from i2v.workers.cluster.remote import RemoteMaker
@@ -19,6 +21,12 @@ from i2v.workers.maker import Order, WorkerLost
 from i2v.workers.worker import Worker
 from tests.rehearsal import ENGINES, stage, submit
 from tests.watched_store import WatchedStore
+
+
+@pytest.fixture(autouse=True)
+def _ray_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray itself is asked for nothing here but its version, and is an extra."""
+    monkeypatch.setattr(wire, "version", lambda name: "2.60.0" if name == "ray" else version(name))
 
 
 class DirectHandle:
@@ -101,6 +109,11 @@ class Lab:
         with pytest.raises(WorkerLost):
             self.worker().run_next()
         return self.store.get(job.id)
+
+    @property
+    def left_there(self) -> list[str]:
+        """What the actor's folder has, once it has given its last word."""
+        return sorted(path.name for path in self.handle.actor._folder.iterdir())
 
     @property
     def videos(self) -> list[str]:

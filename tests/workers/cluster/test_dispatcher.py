@@ -13,9 +13,10 @@ import pytest
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InsufficientMemory
 from i2v.core.settings import Settings
+from i2v.jobs.devices import UNKNOWN
 from i2v.jobs.model import Job
 from i2v.jobs.store import JobStore
-from i2v.workers.cluster import lane
+from i2v.workers.cluster import dispatcher, lane
 from i2v.workers.cluster.actor import Actor
 from i2v.workers.cluster.dispatcher import Dispatcher
 from i2v.workers.cluster.lane import Setup
@@ -171,13 +172,14 @@ def test_a_long_queue_asks_for_devices_up_to_a_limit(cluster: Cluster) -> None:
     assert cluster.requested == [], "the settings say so"
     ray = cluster.settings.ray.model_copy(update={"max_devices": 2})
     cluster.dispatcher._setup.__dict__["settings"] = cluster.settings.model_copy(update={"ray": ray})
+    cluster.dispatcher.ask_for_devices()
     jobs = [submit(cluster.store, cluster.settings) for _ in range(3)]
     cluster.dispatcher.ask_for_devices()
     cluster.dispatcher.ask_for_devices()
     for job in jobs:
         cluster.store.cancel(job.id)
     cluster.dispatcher.ask_for_devices()
-    assert cluster.requested == [2, 0]
+    assert cluster.requested == [1, 2, 1], "jobs are planned for one that is there"
 
 
 def test_a_lane_whose_worker_was_given_another_gpu_leaves_its_own_to_the_other(cluster: Cluster) -> None:
@@ -189,3 +191,39 @@ def test_a_lane_whose_worker_was_given_another_gpu_leaves_its_own_to_the_other(c
     cluster.dispatcher.introduced(first, Introduction(Versions.here(), device))
     assert (first.device, second.device) == ("big/cuda:1", "big/cuda:0")
     cluster.dispatcher._lanes = {}
+
+
+def test_a_guessed_name_of_a_device_is_forgotten(cluster: Cluster) -> None:
+    """As where CUDA_VISIBLE_DEVICES is 3: Ray calls the only card so."""
+    cluster.dispatcher._lanes = {}
+    place = Place(Node("big", "big", 8, 1), "cuda")
+    only = lane.Lane(place, cluster.dispatcher._setup, cluster.dispatcher)
+    cluster.dispatcher._lanes = {place.key: only}
+    cluster.store.devices.add(["big/cuda:0"])
+    cluster.store.devices.have_models("big/cuda:0", [UNKNOWN])
+    job = submit(cluster.store, cluster.settings)
+    assert cluster.store.queue.claimable("big/cuda:3", 1) == []
+    device = Actor("big", "cpu", 1, Shared.of(cluster.settings), ENGINES, 3).look().device
+    cluster.dispatcher.introduced(only, Introduction(Versions.here(), device))
+    assert cluster.store.queue.claimable("big/cuda:3", 1) == [job.id]
+    cluster.dispatcher._lanes = {}
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(0.0, 1), (600.0, 0)])
+def test_machines_with_the_weights_have_time_to_be_back(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, seconds: float, expected: int
+) -> None:
+    """A job of the service before this one is not failed by the first machine that is there."""
+    monkeypatch.setattr(dispatcher, "GATHER_SECONDS", seconds)
+    looks = iter([[], []])
+
+    def rows() -> list[dict[str, object]]:
+        if (found := next(looks, None)) is None:
+            raise KeyboardInterrupt
+        return found
+
+    submit(cluster.store, cluster.settings)
+    cluster.dispatcher._changed.set()
+    with pytest.raises(KeyboardInterrupt):
+        cluster.dispatcher.run(rows)
+    assert len(cluster.store.queue.claimable("attic/cpu", 1)) == expected

@@ -22,6 +22,7 @@ from i2v.workers.cluster.node import (
     environment,
     has_actors,
     head_command,
+    join_command,
     leave,
     leaving,
     note_actor,
@@ -67,6 +68,12 @@ def test_cpus_are_used_where_no_machine_has_a_gpu_unless_cuda_is_asked_for() -> 
     assert find_places(nodes, load_settings(flags={"engine.device": "cuda"})) == []
 
 
+def test_a_worker_on_the_cpu_has_its_part_of_them() -> None:
+    settings = load_settings(flags={"worker.per_device": 2})
+    assert [place.cpus for place in find_places([Node("a", "small", 9, 0)], settings)] == [4, 4]
+    assert [place.cpus for place in find_places([Node("a", "tiny", 1, 0)], settings)] == [1]
+
+
 def test_two_places_on_one_gpu_have_one_id() -> None:
     settings = load_settings(flags={"worker.per_device": 2})
     places = find_places([Node("a", "big", 8, 2)], settings)
@@ -102,10 +109,21 @@ def test_ray_stays_on_loopback_unless_the_settings_have_another_address() -> Non
     assert "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER" not in environment("192.0.2.1:6379")
 
 
+def test_what_only_a_head_may_be_told_is_not_told_to_others() -> None:
+    """`ray start` ends at once with --port or --include-dashboard, but without --head."""
+    command = join_command("192.0.2.1:6379", "studio", "127.0.0.1", 2)
+    flags = {word.partition("=")[0] for word in command if word.startswith("--")}
+    allowed = {"--disable-usage-stats", "--address", "--labels", "--node-ip-address", "--num-gpus"}
+    assert flags == allowed
+
+
 @pytest.mark.parametrize(
     ("address", "code"),
     [
         ("studio", "request.invalid"),
+        ("192.0.2.1:99999", "request.invalid"),
+        ("192.0.2.1:²", "request.invalid"),
+        ("", "request.invalid"),
         ("127.0.0.1:6379", "cluster.loopback"),
         ("192.0.2.1:1", "cluster.unreachable"),
     ],

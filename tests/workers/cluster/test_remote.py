@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
 from pathlib import Path
 
@@ -10,12 +11,15 @@ from pydantic import SecretStr
 
 from i2v.media.unpublished import find_kept
 from i2v.media.video import probe, read_tags
+from i2v.service.service import Service
 from i2v.workers.cleanup import JOB_TAG, tag_of
-from i2v.workers.cluster.wire import Shared
+from i2v.workers.cluster.wire import FileFacts, Shared
 from i2v.workers.maker import GivenBack
 from i2v.workers.worker import Worker
 from tests.clips import read_frames
-from tests.rehearsal import ENGINES, submit
+from tests.rehearsal import ENGINES, picture, submit
+from tests.service.waiting import FIELDS, Waiting
+from tests.sounds import sound_file
 from tests.workers.cluster.conftest import Lab
 
 
@@ -131,3 +135,91 @@ def test_a_picture_that_is_gone_is_said(lab: Lab) -> None:
     error = lab.store.get(job.id).error
     assert error is not None
     assert error["code"] == "job.picture_lost"
+
+
+# --- jobs with more than a picture
+
+
+@pytest.fixture
+def service(lab: Lab) -> Service:
+    """A service that accepts jobs, and runs none; it need not be started for that."""
+    return Service(lab.settings, lab.store, Waiting(), ENGINES)
+
+
+def test_a_sound_goes_with_the_job(lab: Lab, service: Service) -> None:
+    asked = FIELDS | {"num_frames": 8, "sound": {"start": 0.5}}
+    job = service.submit(asked, picture(), others=[sound_file()])
+    assert lab.worker().run_next()
+    job = lab.store.get(job.id)
+    assert job.error is None
+    info = probe(Path(job.output))
+    assert info.sound is not None
+    assert info.sound.duration == pytest.approx(1.0, abs=0.1)
+    assert "sound_sha256" in read_tags(info.path)["i2v"]
+    assert lab.left_there == []
+
+
+def test_a_finished_clip_is_enhanced_there(lab: Lab, service: Service) -> None:
+    first = service.submit(dict(FIELDS), picture())
+    assert lab.worker().run_next()
+    job = service.enhance(first.id, {"scale": 2, "output_fps": 16, "interpolation": "blend"})
+    assert lab.worker().run_next()
+    job = lab.store.get(job.id)
+    assert job.error is None
+    old, new = probe(Path(lab.store.get(first.id).output)), probe(Path(job.output))
+    assert (new.width, new.fps) == (2 * old.width, 16)
+    assert read_tags(new.path)[JOB_TAG] == tag_of(job)
+    assert lab.left_there == []
+
+
+def test_the_segments_of_a_story_go_with_the_attempt(lab: Lab) -> None:
+    scenes = [{"seconds": 1}, {"seconds": 1, "prompt": "step 2: refuse once"}]
+    job = submit(lab.store, lab.settings, story=scenes)
+    assert lab.worker().run_next()
+    error = lab.store.get(job.id).error
+    assert error is not None
+    assert error["code"] == "weights.missing_file"
+    assert "then" not in error, "nothing is kept, and nothing is said to be"
+    assert lab.left_there == []
+    lab.store.retry(job.id)
+    assert lab.worker().run_next()
+    assert lab.store.get(job.id).error is None
+    assert probe(Path(job.output)).num_frames == 16
+    assert lab.left_there == []
+
+
+@pytest.mark.parametrize("what", ["sound", "source"])
+def test_which_file_is_gone_is_said(lab: Lab, service: Service, what: str) -> None:
+    if what == "sound":
+        asked = FIELDS | {"num_frames": 8, "sound": {}}
+        job = service.submit(asked, picture(), others=[sound_file()])
+    else:
+        first = service.submit(dict(FIELDS), picture())
+        assert lab.worker().run_next()
+        job = service.enhance(first.id, {"scale": 2})
+    (lab.settings.inputs / job.inputs[-1]).unlink()
+    assert lab.worker().run_next()
+    error = lab.store.get(job.id).error
+    assert error is not None
+    assert error["code"] == f"job.{what}_lost"
+
+
+def test_a_job_that_was_stopped_may_come_again(lab: Lab) -> None:
+    lab.store.at["denoising", 1] = lambda claim: lab.store.cancel(claim.job.id)
+    job = lab.run("step 2: sleep 0.05")
+    assert job.status == "cancelled"
+    lab.store.retry(job.id)
+    assert lab.worker().run_next()
+    assert lab.store.get(job.id).status == "succeeded"
+
+
+def test_a_full_disk_leaves_no_pictures_there(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(kind: str, path: Path) -> FileFacts:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("i2v.workers.cluster.actor.FileFacts.of", full)
+    job = lab.run()
+    assert job.error is not None
+    assert job.status == "failed"
+    lab.handle.forget()
+    assert lab.left_there == []

@@ -13,13 +13,15 @@ from pathlib import Path
 import psutil
 import pytest
 
+from i2v.host.network import addresses, is_loopback
 from i2v.jobs.store import JobStore
 from i2v.media.video import probe
 from i2v.workers.cleanup import is_published
+from i2v.workers.cluster.member import Membership, joined
 from i2v.workers.cluster.node import FOLDER_VARIABLE, leave
 from i2v.workers.executors import ray as ray_module
 from i2v.workers.executors.ray import RayExecutor
-from tests.ray_cluster import RayHouse, find_actors, open_ray_house, wait_until
+from tests.ray_cluster import SECONDS, RayHouse, find_actors, open_ray_house, wait_until
 from tests.rehearsal import ENGINES, find_workers, stage, submit
 
 pytest.importorskip("ray")
@@ -120,3 +122,31 @@ def test_the_service_starts_a_ray_of_its_own_and_ends_it(
         executor.stop()
         store.close()
     wait_until(lambda: {actor.pid for actor in find_actors()} <= before)
+
+
+def test_another_machine_joins_as_i2v_worker_does_and_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as everywhere:
+        host = next((each for each in addresses(everywhere) if not is_loopback(each)), None)
+    if host is None:
+        pytest.skip("this machine has no address in a network")
+    monkeypatch.setenv("I2V_MODELS__DIRECTORY", str(tmp_path / "models"))
+    monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
+    with socket.create_server((host, 0)) as free:
+        port = free.getsockname()[1]
+    flags = {"worker__devices": "cpu", "ray__head_host": host, "ray__head_port": port}
+    settings = stage(tmp_path, worker__executor="ray", **flags)
+    store = JobStore(settings.database)
+    executor = RayExecutor(settings, store, ENGINES, tmp_path / "logs")
+    executor.start()
+    try:
+        wait_until(lambda: bool(executor.devices()))
+        with joined(Membership(f"{host}:{port}", "guest"), os.environ, tmp_path / "guest.log") as member:
+            member.wait_until_joined(SECONDS)
+            wait_until(lambda: "guest/cpu" in {state.id for state in executor.devices() if state.info})
+            member.leave(grace=SECONDS)
+        wait_until(lambda: "guest/cpu" not in {state.id for state in executor.devices()})
+    finally:
+        executor.stop()
+        store.close()

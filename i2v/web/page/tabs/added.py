@@ -102,7 +102,7 @@ class AddedFields:
             updates[name] = gr.update(value=str(each.get("name", _NONE)))
             updates[strength] = _reaching(each.get("strength", 1))
             in_second = each.get("strength_2")
-            updates[second] = gr.update(value="" if in_second is None else f"{in_second:g}")
+            updates[second] = gr.update(value=f"{in_second:g}" if isinstance(in_second, int | float) else "")
             updates[self._rows[number]] = gr.update(visible=number < ROWS or bool(each))
         return updates
 

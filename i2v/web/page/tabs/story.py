@@ -59,7 +59,7 @@ class StoryFields:
         story = fields.get("story")
         listed = story if isinstance(story, list | tuple) else ()
         scenes = [each for each in listed if isinstance(each, Mapping)]
-        lines = [f"{_shown(each.get('seconds'))}: {each.get('prompt', '')}".strip() for each in scenes]
+        lines = [_line(each) for each in scenes]
         return {
             self._scenes: "\n".join(lines),
             self._correct: fields.get("correct_drift") is not False,
@@ -80,5 +80,7 @@ class StoryFields:
         return given
 
 
-def _shown(seconds: object) -> str:
-    return f"{seconds:g}" if isinstance(seconds, int | float) else ""
+def _line(scene: Mapping[str, object]) -> str:
+    """Return a scene as one line, also where programs have sent a prompt of several."""
+    seconds, prompt = scene.get("seconds"), " ".join(str(scene.get("prompt", "")).split())
+    return f"{seconds:g}: {prompt}".strip() if isinstance(seconds, int | float) else prompt

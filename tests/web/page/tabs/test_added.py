@@ -97,3 +97,8 @@ def test_trigger_words_are_told_as_text(added: AddedFields) -> None:
     asked = {"loras": [{"name": name} for name in ("ink", "soft", "gone")]}
     said = added.said(values(added, added.filled(asked)), describe, "en")
     assert said == "<p>Trigger words of ink: &lt;b&gt;inkwash&lt;/b&gt;</p>"
+
+
+def test_what_a_file_says_of_a_strength_may_be_anything(added: AddedFields) -> None:
+    filled = values(added, added.filled({"loras": [{"name": "ink", "strength": "x", "strength_2": "x"}]}))
+    assert added.given(filled, WAN_I2V_A14B) == {"loras": [{"name": "ink", "strength": 1.0}]}

@@ -52,3 +52,9 @@ def test_a_requests_fields_fill_them_and_come_back(story: StoryFields) -> None:
     looping = values(story, story.filled({"loop": True}))
     assert story.given(looping, EMBEDDED) == {"loop": True}
     assert story.given(looping, CAMERA_MOVE) == {}
+
+
+def test_a_prompt_of_several_lines_is_one_line_here(story: StoryFields) -> None:
+    filled = values(story, story.filled({"story": [{"seconds": 4, "prompt": "pan left\n3: slowly"}]}))
+    request = GenerationRequest.parse({"prompt": "a", **story.given(filled, EMBEDDED)})
+    assert request.story == (Scene(4.0, "pan left 3: slowly"),)

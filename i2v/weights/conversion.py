@@ -122,9 +122,12 @@ def convert(
         raise unwritable(folder, error.strerror or str(error)) from error
     except Cancelled:
         raise Cancelled("weights.conversion_cancelled") from None
-    code = "weights.converted_alone" if removed else "weights.converted"
-    sizes = {"saved": f"{plan.saved / 1e9:.2f}", "name": spec.name}
-    return Converted(folder, removed, Notice(code, {"title": spec.title, **sizes}))
+    saved = f"{plan.saved / 1e9:.2f}"
+    if removed:
+        notice = Notice("weights.converted_alone", {"title": spec.title, "saved": saved})
+    else:
+        notice = Notice("weights.converted", {"title": spec.title, "saved": saved, "name": spec.name})
+    return Converted(folder, removed, notice)
 
 
 class _Converting:

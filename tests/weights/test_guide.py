@@ -27,7 +27,7 @@ def settings(text: str) -> set[str]:
 @pytest.mark.parametrize("name", GUIDES)
 def test_every_command_and_setting_is_there(name: str) -> None:
     found = commands(GUIDES[name])
-    assert {arguments[1] for arguments in found} == {"download", "verify", "list", "add", "remove"}
+    assert {arguments[1] for arguments in found} == {"download", "convert", "verify", "list", "add", "remove"}
     for arguments in found:
         build_parser().parse_args(arguments)
     known = load_settings().models.model_dump()

@@ -110,14 +110,18 @@ class Form:
             )
             self.cards = EngineCards(labels, engines)
             self.engine = self.cards.engine
-        self.pictures = MorePictures(labels)
-        self.story = StoryFields(labels)
-        self.added = AddedFields(labels, names)
-        self.sound = SoundFields(labels, voices)
+        self._names, self._voices = names, voices
         # Where a prompt is written: the batch adds its own.
         self.prompts: list[Any] = [self.prompt]
         # What makes no sense without a seed: the tab adds its own.
         self.with_seed: list[Any] = []
+
+    def further(self, labels: Labels) -> None:
+        """Make what a clip can be made with besides, folded away below the button, which stays in sight."""
+        self.pictures = MorePictures(labels)
+        self.story = StoryFields(labels)
+        self.added = AddedFields(labels, self._names)
+        self.sound = SoundFields(labels, self._voices)
 
     def advanced(self, labels: Labels) -> None:
         """Make the widgets that stand folded away."""

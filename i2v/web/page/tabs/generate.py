@@ -77,6 +77,7 @@ class GenerateTab:
                     )
                 self.form.with_seed.append(self.four)
                 self.outlook.below_button()
+                self.form.further(labels)
                 with labels.of(gr.Accordion(open=False, elem_id="i2v-advanced"), label="advanced"):
                     self.form.advanced(labels)
                 self.outlook.at_the_end()

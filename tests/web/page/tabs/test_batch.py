@@ -32,6 +32,7 @@ BatchBench = Bench[BatchTab]
 
 def make_tab(shared: Shared) -> BatchTab:
     form = Form(shared.labels, shared.context.service.engines)
+    form.further(shared.labels)
     form.advanced(shared.labels)
     return BatchTab(shared, form)
 

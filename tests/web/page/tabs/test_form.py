@@ -29,6 +29,7 @@ def form() -> Form:
         with gr.Blocks(analytics_enabled=False):
             labels = Labels()
             made = Form(labels, ENGINES)
+            made.further(labels)
             made.advanced(labels)
             return made
 

@@ -17,7 +17,7 @@ from i2v.core.schema import Generation, MemoryPlan, Offload, PresetName
 from i2v.memory.plan import Planned
 
 # diffusers' own pipeline behind the contract of engines, by what it is compared with.
-_STOCK = {
+STOCK = {
     "i2v.engines.i2vgen_xl.engine:I2VGenXLEngine": "i2v.engines.i2vgen_xl.stock:StockEngine",
     "i2v.engines.svd.engine:SVDEngine": "i2v.engines.svd.stock:StockEngine",
     "i2v.engines.animatediff.engine:AnimateDiffEngine": "i2v.engines.animatediff.stock:StockEngine",
@@ -32,7 +32,7 @@ ROUNDINGS_APART, LEAST_APART = 3.0, 1.0  # times the yardstick's mean difference
 
 def check_stock(lab: Lab) -> Iterator[Row]:
     """diffusers' own pipeline and ours: seconds, memory, frames."""
-    stock = _STOCK.get(lab.spec.implementation)
+    stock = STOCK.get(lab.spec.implementation)
     if stock is None:
         yield Row("stock", "stock", "skipped", Notice("bench.no_stock", {"title": lab.spec.title}).message)
         return

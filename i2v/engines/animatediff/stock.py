@@ -6,9 +6,8 @@ used here but its options and which picture is of which frame.
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,18 +20,17 @@ from diffusers import (
     SparseControlNetModel,
     UNet2DConditionModel,
 )
-from diffusers.utils import logging as diffusers_logging
 from numpy.typing import NDArray
 from safetensors.torch import load_file
-from transformers.utils import logging as transformers_logging
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.schema import Generation
 from i2v.engines.animatediff.conditioning import pictures_by_frame
 from i2v.engines.animatediff.facts import AS_STOCK, Facts, facts_of
 from i2v.engines.animatediff.options import options_of
 from i2v.engines.animatediff.weights import motion_file
-from i2v.engines.base import NO_LADDER, Decoded, Event, Inputs, Ladder
+from i2v.engines.base import Inputs
+from i2v.engines.diffusion.stock import Stock, quiet_loaders, to_uint8
 
 # diffusers' scheduler of each way, and what the cards of the weights set besides the noise.
 _SCHEDULERS: dict[str, tuple[Any, dict[str, str]]] = {
@@ -40,42 +38,19 @@ _SCHEDULERS: dict[str, tuple[Any, dict[str, str]]] = {
     "trailing": (EulerDiscreteScheduler, {"timestep_spacing": "trailing"}),
     "consistency": (LCMScheduler, {}),
 }
-_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
-class StockEngine:
-    """Stock behind the contract of engines (see `i2v.engines.base.Engine`), so that both run the same way.
+class StockEngine(Stock[AnimateDiffSparseControlNetPipeline]):
+    """AnimateDiff, driven by pictures."""
 
-    It says nothing before the clip is done. Of the plan it takes device, dtype and the offloading of the
-    whole model; all else is diffusers' default.
-    """
+    @staticmethod
+    def load_pipeline(
+        spec: EngineSpec, folder: Path, dtype: torch.dtype
+    ) -> AnimateDiffSparseControlNetPipeline:
+        return load_stock(folder, dtype, facts_of(spec))
 
-    def __init__(
-        self, spec: EngineSpec, pipeline: AnimateDiffSparseControlNetPipeline, plan: MemoryPlan
-    ) -> None:
-        self.spec = spec
-        self.plan = plan
-        self._pipeline = pipeline
-
-    @classmethod
-    def load(cls, spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Self:
-        if plan.threads:
-            torch.set_num_threads(plan.threads)
-        pipeline = load_stock(folder, _DTYPES[plan.dtype], facts_of(spec))
-        if plan.device == "cuda" and plan.offload == "model":
-            pipeline.enable_model_cpu_offload()
-        else:
-            pipeline.to(plan.device)
-        return cls(spec, pipeline, plan)
-
-    def adopt(self, plan: MemoryPlan) -> None:
-        """Stock has one plan only."""
-
-    def generate(
-        self, generation: Generation, inputs: Inputs, ladder: Ladder = NO_LADDER
-    ) -> Generator[Event]:
-        """Yield the whole clip in one `Decoded`. `ladder` is not asked: stock ends where memory does."""
-        yield Decoded(run_stock(self._pipeline, generation, inputs)[1])
+    def frames(self, generation: Generation, inputs: Inputs) -> NDArray[np.uint8]:
+        return run_stock(self.pipeline, generation, inputs)[1]
 
 
 def load_stock(
@@ -85,9 +60,7 @@ def load_stock(
 
     num_inference_steps: which of the motion modules, where there is one a number of steps.
     """
-    for logging in (diffusers_logging, transformers_logging):
-        logging.disable_progress_bar()
-        logging.set_verbosity_error()
+    quiet_loaders()
 
     def variant(part: str) -> str | None:
         return "fp16" if (folder / part / "diffusion_pytorch_model.fp16.safetensors").is_file() else None
@@ -160,4 +133,4 @@ def run_stock(
     )[0]
     video = pipeline.decode_latents(latents)
     frames = pipeline.video_processor.postprocess_video(video, output_type="np")[0]
-    return latents, (frames * 255).round().astype(np.uint8)  # as `numpy_to_pil` rounds
+    return latents, to_uint8(frames)

@@ -6,69 +6,38 @@ our engine is used here.
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import torch
 from diffusers import I2VGenXLPipeline
-from diffusers.utils import logging as diffusers_logging
 from numpy.typing import NDArray
 from PIL import Image
-from transformers.utils import logging as transformers_logging
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import Generation, MemoryPlan
-from i2v.engines.base import NO_LADDER, Decoded, Event, Inputs, Ladder
+from i2v.core.schema import Generation
+from i2v.engines.base import Inputs
+from i2v.engines.diffusion.stock import Stock, quiet_loaders, to_uint8
 
-_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
+class StockEngine(Stock[I2VGenXLPipeline]):
+    """I2VGen-XL. Its pipeline has no callback."""
 
-class StockEngine:
-    """Stock behind the contract of engines (see `i2v.engines.base.Engine`), so that both run the same way.
+    @staticmethod
+    def load_pipeline(spec: EngineSpec, folder: Path, dtype: torch.dtype) -> I2VGenXLPipeline:
+        return load_stock(folder, dtype)
 
-    It says nothing before the clip is done: its pipeline has no callback. Of the plan it takes device, dtype
-    and the offloading of the whole model; all else is diffusers' default.
-    """
-
-    kernels = "torch"
-
-    def __init__(self, spec: EngineSpec, pipeline: I2VGenXLPipeline, plan: MemoryPlan) -> None:
-        self.spec = spec
-        self.plan = plan
-        self._pipeline = pipeline
-
-    @classmethod
-    def load(cls, spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Self:
-        for logging in (diffusers_logging, transformers_logging):
-            logging.disable_progress_bar()
-            logging.set_verbosity_error()
-        if plan.threads:
-            torch.set_num_threads(plan.threads)
-        pipeline = load_stock(folder, _DTYPES[plan.dtype])
-        if plan.device == "cuda" and plan.offload == "model":
-            pipeline.enable_model_cpu_offload()
-        else:
-            pipeline.to(plan.device)
-        return cls(spec, pipeline, plan)
-
-    def adopt(self, plan: MemoryPlan) -> None:
-        """Stock has one plan only."""
-
-    def generate(
-        self, generation: Generation, inputs: Inputs, ladder: Ladder = NO_LADDER
-    ) -> Generator[Event]:
-        """Yield the whole clip in one `Decoded`. `ladder` is not asked: stock ends where memory does."""
+    def frames(self, generation: Generation, inputs: Inputs) -> NDArray[np.uint8]:
         with torch.inference_mode():
-            video = self._pipeline(
+            video = self.pipeline(
                 **_arguments(generation, inputs.image), output_type="np", return_dict=False
             )[0]
-        yield Decoded(_to_uint8(video[0]))
+        return to_uint8(video[0])
 
 
 def load_stock(folder: Path, dtype: torch.dtype = torch.float32) -> I2VGenXLPipeline:
     """Load `folder` through diffusers' own loader."""
+    quiet_loaders()
     halves = folder / "unet" / "diffusion_pytorch_model.fp16.safetensors"
     variant = "fp16" if halves.is_file() else None
     pipeline = I2VGenXLPipeline.from_pretrained(folder, variant=variant, dtype=dtype, local_files_only=True)
@@ -89,7 +58,7 @@ def run_stock(
     """
     latents = pipeline(**_arguments(generation, image), output_type="latent", return_dict=False)[0]
     video = pipeline.decode_latents(latents, decode_chunk_size)
-    return latents, _to_uint8(pipeline.video_processor.postprocess_video(video, output_type="np")[0])
+    return latents, to_uint8(pipeline.video_processor.postprocess_video(video, output_type="np")[0])
 
 
 def _arguments(generation: Generation, image: Image.Image) -> dict[str, object]:
@@ -106,7 +75,3 @@ def _arguments(generation: Generation, image: Image.Image) -> dict[str, object]:
         "negative_prompt": generation.negative_prompt,
         "generator": torch.Generator("cpu").manual_seed(generation.seed),
     }
-
-
-def _to_uint8(frames: NDArray[np.float32]) -> NDArray[np.uint8]:
-    return (frames * 255).round().astype(np.uint8)  # as `numpy_to_pil` rounds

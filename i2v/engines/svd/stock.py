@@ -6,64 +6,35 @@ here but its options.
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import torch
 from diffusers import StableVideoDiffusionPipeline
-from diffusers.utils import logging as diffusers_logging
 from numpy.typing import NDArray
 from PIL import Image
-from transformers.utils import logging as transformers_logging
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import Generation, MemoryPlan
-from i2v.engines.base import NO_LADDER, Decoded, Event, Inputs, Ladder
+from i2v.core.schema import Generation
+from i2v.engines.base import Inputs
+from i2v.engines.diffusion.stock import Stock, quiet_loaders, to_uint8
 from i2v.engines.svd.options import options_of
 
-_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
+class StockEngine(Stock[StableVideoDiffusionPipeline]):
+    """Stable Video Diffusion; of the plan it takes the chunk of frames too."""
 
-class StockEngine:
-    """Stock behind the contract of engines (see `i2v.engines.base.Engine`), so that both run the same way.
+    @staticmethod
+    def load_pipeline(spec: EngineSpec, folder: Path, dtype: torch.dtype) -> StableVideoDiffusionPipeline:
+        return load_stock(folder, dtype)
 
-    It says nothing before the clip is done. Of the plan it takes device, dtype, the offloading of the whole
-    model and the chunk of frames; all else is diffusers' default.
-    """
-
-    def __init__(self, spec: EngineSpec, pipeline: StableVideoDiffusionPipeline, plan: MemoryPlan) -> None:
-        self.spec = spec
-        self.plan = plan
-        self._pipeline = pipeline
-
-    @classmethod
-    def load(cls, spec: EngineSpec, folder: Path, plan: MemoryPlan) -> Self:
-        if plan.threads:
-            torch.set_num_threads(plan.threads)
-        pipeline = load_stock(folder, _DTYPES[plan.dtype])
-        if plan.device == "cuda" and plan.offload == "model":
-            pipeline.enable_model_cpu_offload()
-        else:
-            pipeline.to(plan.device)
-        return cls(spec, pipeline, plan)
-
-    def adopt(self, plan: MemoryPlan) -> None:
-        """Stock has one plan only."""
-
-    def generate(
-        self, generation: Generation, inputs: Inputs, ladder: Ladder = NO_LADDER
-    ) -> Generator[Event]:
-        """Yield the whole clip in one `Decoded`. `ladder` is not asked: stock ends where memory does."""
-        yield Decoded(run_stock(self._pipeline, generation, inputs.image, self.plan.decode_chunk)[1])
+    def frames(self, generation: Generation, inputs: Inputs) -> NDArray[np.uint8]:
+        return run_stock(self.pipeline, generation, inputs.image, self.plan.decode_chunk)[1]
 
 
 def load_stock(folder: Path, dtype: torch.dtype = torch.float32) -> StableVideoDiffusionPipeline:
     """Load `folder` through diffusers' own loader."""
-    for logging in (diffusers_logging, transformers_logging):
-        logging.disable_progress_bar()
-        logging.set_verbosity_error()
+    quiet_loaders()
     halves = folder / "unet" / "diffusion_pytorch_model.fp16.safetensors"
     variant = "fp16" if halves.is_file() else None
     pipeline = StableVideoDiffusionPipeline.from_pretrained(
@@ -105,4 +76,4 @@ def run_stock(
         latents, generation.num_frames, decode_chunk_size or generation.num_frames
     )
     frames = pipeline.video_processor.postprocess_video(video, output_type="np")[0]
-    return latents, (frames * 255).round().astype(np.uint8)  # as `numpy_to_pil` rounds
+    return latents, to_uint8(frames)

@@ -29,4 +29,4 @@ def test_it_makes_what_the_pipeline_makes_when_a_person_calls_it(
 
 def test_a_dtype_is_taken_as_the_plan_has_it(tiny_spec: EngineSpec, tiny_folder: Path) -> None:
     engine = StockEngine.load(tiny_spec, tiny_folder, MemoryPlan("cpu", "bfloat16", threads=1))
-    assert engine._pipeline.unet.dtype == torch.bfloat16
+    assert engine.pipeline.unet.dtype == torch.bfloat16

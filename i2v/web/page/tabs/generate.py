@@ -77,9 +77,9 @@ class GenerateTab:
                     )
                 self.form.with_seed.append(self.four)
                 self.outlook.below_button()
-                self.form.further(labels)
                 with labels.of(gr.Accordion(open=False, elem_id="i2v-advanced"), label="advanced"):
                     self.form.advanced(labels)
+                self.form.further(labels)
                 self.outlook.at_the_end()
             with gr.Column(scale=7, min_width=300, elem_id="i2v-outcome"):
                 self.form.beginnings()

@@ -37,13 +37,13 @@ class Screen:
                     value="cancel",
                 )
         with gr.Row(visible=False, equal_height=True, elem_id="i2v-again") as self.again:
-            self.same_seed = labels.of(gr.Button(min_width=140, elem_id="i2v-same-seed"), value="same_seed")
-            self.variation = labels.of(gr.Button(min_width=140, elem_id="i2v-variation"), value="variation")
+            self.same_seed = labels.of(gr.Button(min_width=100, elem_id="i2v-same-seed"), value="same_seed")
+            self.variation = labels.of(gr.Button(min_width=100, elem_id="i2v-variation"), value="variation")
             self.smoother = labels.of(
-                gr.Button(min_width=140, elem_id="i2v-smoother"), value="enhance.smoother"
+                gr.Button(min_width=100, elem_id="i2v-smoother"), value="enhance.smoother"
             )
-            self.larger = labels.of(gr.Button(min_width=140, elem_id="i2v-larger"), value="enhance.larger")
-            self.carry_on = labels.of(gr.Button(min_width=140, elem_id="i2v-carry-on"), value="carry_on")
+            self.larger = labels.of(gr.Button(min_width=100, elem_id="i2v-larger"), value="enhance.larger")
+            self.carry_on = labels.of(gr.Button(min_width=100, elem_id="i2v-carry-on"), value="carry_on")
         self.takes = acting_html("i2v-takes")
         self.result = gr.HTML(elem_id="i2v-result")
 

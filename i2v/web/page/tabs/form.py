@@ -86,7 +86,7 @@ class Form:
             labels.of(gr.HTML(elem_id="i2v-picture-label"), value="picture.label")
             self.cropping = Cropping(labels)
         self.picture = picture_field(
-            190, "i2v-picture", ("upload", "webcam", "clipboard"), " · ".join(TEXTS["picture.placeholder"])
+            172, "i2v-picture", ("upload", "webcam", "clipboard"), " · ".join(TEXTS["picture.placeholder"])
         )
         self.picture_error = gr.HTML(elem_id="i2v-picture-error")
         # What of the picture is cut, over it and below it; its button keeps all of it.

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from i2v.cli.clip_output import bar, draw
-from i2v.cli.generate import add_request_flags, describe_engines, given_fields
+from i2v.cli.generate import describe_engines, given_fields
 from i2v.cli.parsers import Commands, local_path
+from i2v.cli.request_flags import add_request_flags
 from i2v.core.errors import I2VError, InvalidRequest, QueueFull
 
 if TYPE_CHECKING:

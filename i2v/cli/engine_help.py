@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from i2v.core.engine_spec import ANY_STEPS, OPTIONAL_FIELDS
+from i2v.core.schema import GenerationRequest, InputRole
 
 if TYPE_CHECKING:
     from i2v.core.engine_spec import EngineSpec
 
 WIDTH = 100
-_REPEATED = {"loras": "--lora", "story": "--scene", "options": "--option"}
+_REPEATED = {"loras": "--lora", "story": "--scene", "options": "--option", "inputs": "--keyframe"}
 
 
 def describe_engines(engines: Mapping[str, EngineSpec]) -> str:
@@ -64,6 +65,20 @@ def _picture_flag(role: str) -> str:
 def flag(field: str) -> str:
     """Return the flag of a request's field; one that is given once for each of several has another name."""
     return _REPEATED.get(field) or f"--{field.replace('_', '-')}"
+
+
+def flag_of(field: str, value: str) -> str | None:
+    """Return the flag that an error is about, `None` where it is about no flag.
+
+    field, value: as errors name them: "story.seconds" is --scene's, "narration.voice" is
+    --narration-voice's, and "inputs" that of the picture whose role is the value.
+    """
+    name, _, part = field.partition(".")
+    if name not in GenerationRequest.model_fields:
+        return None
+    if name in ("sound", "narration") and part not in ("", "text"):
+        return flag(f"{name}_{part}")
+    return flag(value) if field == "inputs" and value in get_args(InputRole) else flag(name)
 
 
 def _options(spec: EngineSpec) -> Iterator[tuple[str, str]]:

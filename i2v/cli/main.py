@@ -31,13 +31,12 @@ from i2v.cli import (
     serve,
     worker,
 )
-from i2v.cli.engine_help import flag
+from i2v.cli.engine_help import flag_of
 from i2v.cli.failures import failure_sentence
 from i2v.cli.parsers import Parser
 from i2v.cli.streams import why_lost
 from i2v.core.errors import Cancelled, I2VError, render
 from i2v.core.messages import hint
-from i2v.core.schema import GenerationRequest
 from i2v.core.signals import stopping
 
 COMMANDS = (
@@ -101,9 +100,10 @@ def _check_stdout() -> int:
 
 def _sentence(error: I2VError) -> str:
     """Return what happened and what to do, with a field of the request named as its flag."""
-    field, message, advice = str(error.params.get("field", "")), error.message, hint(error.code)
-    if field in GenerationRequest.model_fields:
-        message = render(error.code, error.params | {"field": flag(field)})
+    message, advice = error.message, hint(error.code)
+    named = flag_of(str(error.params.get("field", "")), str(error.params.get("value", "")))
+    if named is not None:
+        message = render(error.code, error.params | {"field": named})
     return message if advice is None else f"{message} {advice}"
 
 

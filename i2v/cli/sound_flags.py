@@ -90,6 +90,9 @@ def kept_sound(name: str | None, track: Track | None, settings: Settings) -> Ite
     try:
         with path.open("rb") as file:
             data = file.read(limits.max_bytes + 1)
+    except FileNotFoundError as error:
+        name, folder = (shown(str(each), limit=300) for each in (path, Path.cwd()))
+        raise InvalidRequest("sound.missing", path=name, folder=folder) from error
     except OSError as error:
         reason = f"{shown(str(path), limit=300)}: {error.strerror or error}"
         raise InvalidRequest("sound.unreadable", reason=reason) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
 from i2v.core.engine_spec import EngineSpec
@@ -25,6 +26,8 @@ from i2v.weights.folders import (
 from i2v.weights.progress import TransferMeter
 from i2v.weights.shards import GGUF, is_file
 from i2v.weights.sharing import hand_over
+
+_GGUF_BEGINS = b"GGUF"
 
 
 def can_be_added(spec: EngineSpec) -> bool:
@@ -63,11 +66,24 @@ def add_gguf(spec: EngineSpec, models: ModelSettings, file: Path) -> Path:
     """Have a file in GGUF read in the place of the weights that the model has it for; return the link to it.
 
     The link is in our own folder, where the rest of the model is or will be downloaded to. An earlier one is
-    replaced. Raises `InvalidRequest`: the model has no such weights (`weights.gguf_unfit`), or is in somebody
-    else's folder (`weights.gguf_elsewhere`); `ModelUnavailable` where the link cannot be made.
+    replaced. Raises `InvalidRequest`: the model has no such weights (`weights.gguf_unfit`), it is another
+    kind of file (`weights.not_gguf`), or the model is in somebody else's folder (`weights.gguf_elsewhere`);
+    `ModelUnavailable`: the package that reads it is missing (`weights.no_gguf`), or the link cannot be made.
     """
+    name = shown(str(file), limit=300)
     if not spec.gguf_files:
-        raise InvalidRequest("weights.gguf_unfit", path=shown(str(file), limit=300), title=spec.title)
+        raise InvalidRequest("weights.gguf_unfit", path=name, title=spec.title)
+    if find_spec("gguf") is None:
+        raise ModelUnavailable("weights.no_gguf", path=name)
+    try:
+        with file.open("rb") as opened:
+            begins = opened.read(len(_GGUF_BEGINS))
+    except OSError as error:
+        raise ModelUnavailable(
+            "weights.unreadable", title=spec.title, path=name, reason=error.strerror or str(error)
+        ) from error
+    if begins != _GGUF_BEGINS:
+        raise InvalidRequest("weights.not_gguf", path=name)
     found, own = locate(spec, models), own_folder(spec, models)
     if found.path != own and found.missing is None:
         raise InvalidRequest(

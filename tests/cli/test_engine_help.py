@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from i2v.cli.engine_help import WIDTH, describe_engines, flag
+from i2v.cli.engine_help import WIDTH, describe_engines, flag, flag_of
 from i2v.cli.main import main
 from i2v.core.engine_spec import Options
 from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
@@ -59,3 +59,21 @@ def test_a_field_is_named_as_the_flag_that_gives_it(environment: dict[str, str],
     )
     assert (done.returncode, done.stderr.split(" (")[0]) == (2, "i2v: Demo model does not support --lora")
     assert (flag("num_frames"), flag("options")) == ("--num-frames", "--option")
+
+
+def test_an_error_is_about_the_flag_that_a_field_is_given_by() -> None:
+    flags = {
+        ("num_frames", "3"): "--num-frames",
+        ("story.seconds", "x"): "--scene",
+        ("loras.strength", "9"): "--lora",
+        ("options.pan", "9"): "--option",
+        ("narration.text", ""): "--narration",
+        ("narration.voice", "../x"): "--narration-voice",
+        ("sound.fade_in", "-1"): "--sound-fade-in",
+        ("inputs", "motion_mask"): "--motion-mask",
+        ("inputs", "last_image"): "--last-image",
+        ("inputs", "keyframe"): "--keyframe",
+        ("inputs.frame", "0"): "--keyframe",
+    }
+    assert {given: flag_of(*given) for given in flags} == flags
+    assert flag_of("address", "x") is None

@@ -158,6 +158,22 @@ def test_a_gguf_file_is_linked_to_and_stands_for_the_weights(tmp_path: Path) -> 
     assert (comfy / "Q4.gguf").exists()
 
 
+def test_what_is_no_gguf_or_cannot_be_read_here_is_refused_and_nothing_is_linked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models, file = models_in(tmp_path / "models"), tmp_path / "Q4.gguf"
+    file.write_bytes(b"<html>")
+    with pytest.raises(InvalidRequest) as no_gguf:
+        add_folder(WAN_TI2V_5B, models, file)
+    assert no_gguf.value.code == "weights.not_gguf"
+    file.write_bytes(b"GGUF")
+    monkeypatch.setattr("i2v.weights.added.find_spec", lambda name: None)
+    with pytest.raises(ModelUnavailable) as unread:
+        add_folder(WAN_TI2V_5B, models, file)
+    assert unread.value.code == "weights.no_gguf"
+    assert not (tmp_path / "models").exists()
+
+
 def test_a_gguf_file_for_a_model_in_anothers_folder_is_refused(tmp_path: Path) -> None:
     models, folder = models_in(tmp_path / "models"), tmp_path / "elsewhere"
     folder.mkdir()

@@ -144,6 +144,11 @@ class Form:
             self.fit = labels.of(
                 Dropdown(_named("fit", Fit)("en"), value="keep"), label="fit.label", info="fit.help"
             )
+        self._lengths(labels)
+        self._steps(labels)
+        self._where_and_seed(labels)
+
+    def _lengths(self, labels: Labels) -> None:
         self.num_frames = labels.of(
             Slider(4, 128, 16, step=1, buttons=[], elem_id="i2v-num-frames"),
             label="num_frames.label",
@@ -171,6 +176,8 @@ class Form:
             label="upscaler.label",
             info="upscaler.help",
         )
+
+    def _steps(self, labels: Labels) -> None:
         self.num_inference_steps = labels.of(
             Slider(10, 100, 50, step=1, buttons=[], elem_id="i2v-steps"),
             label="num_inference_steps.label",
@@ -194,6 +201,8 @@ class Form:
             info="negative_prompt.help",
             placeholder="negative_prompt.placeholder",
         )
+
+    def _where_and_seed(self, labels: Labels) -> None:
         # Its choices are what there is: see `choices`.
         self.device = labels.of(
             Dropdown([("", "")], value="", visible=False, elem_id="i2v-device"),

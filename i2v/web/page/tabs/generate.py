@@ -96,9 +96,15 @@ class GenerateTab:
 
     def wire(self, loaded: Dependency, switched: Dependency, title: gr.Tab) -> None:
         """Attach the events; the page was `loaded` and restored, its language `switched`."""
-        form, screen, shared, filling = self.form, self.screen, self._shared, self.filling
-        here = shared.here() | {self.view}
-        everything, seen = self.outlook.inputs(), self.outlook.widgets()
+        self._wire_clips()
+        self._wire_beginnings(loaded, switched)
+        self._wire_outlook(loaded, switched, title)
+        self._wire_pictures()
+
+    def _wire_clips(self) -> None:
+        """Attach what makes clips, and what can be done with one."""
+        screen, shared = self.screen, self._shared
+        here, everything = shared.here() | {self.view}, self.outlook.inputs()
         asked = (
             (self.go, self.generate),
             (self.four, self.generate_four),
@@ -108,6 +114,17 @@ class GenerateTab:
         for button, handler in asked:
             button.click(None, js=_SHOW_CLIP)
             button.click(handler, everything, shared.remembered, **QUIET)
+        screen.smoother.click(self.smoother, here, shared.remembered, **QUIET)
+        screen.larger.click(self.larger, here, shared.remembered, **QUIET)
+        screen.takes.click(self.act_on_take, {self.view}, **QUIET)
+        screen.status.click(self.star, {self.view}, **QUIET)
+        screen.carry_on.click(self.carry_on, {self.view, self.form.picture}, self.form.picture, **QUIET)
+        screen.cancel.click(self.cancel, {self.view}, screen.status, **QUIET)
+
+    def _wire_beginnings(self, loaded: Dependency, switched: Dependency) -> None:
+        """Attach what fills the form by a click: examples, motions, own presets, seeds."""
+        form, filling, shared = self.form, self.filling, self._shared
+        here, everything = shared.here() | {self.view}, self.outlook.inputs()
         picked = [form.picture, form.prompt]
         form.examples.click(filling.begin_with, here | {form.picture}, picked, **QUIET)
         form.motions.click(filling.add_motion, here | {form.prompt, form.engine}, form.prompt, **QUIET)
@@ -121,13 +138,17 @@ class GenerateTab:
             [own.stored, own.name],
             **QUIET,
         )
-        screen.smoother.click(self.smoother, here, shared.remembered, **QUIET)
-        screen.larger.click(self.larger, here, shared.remembered, **QUIET)
-        screen.takes.click(self.act_on_take, {self.view}, **QUIET)
-        screen.status.click(self.star, {self.view}, **QUIET)
-        screen.carry_on.click(self.carry_on, {self.view, form.picture}, form.picture, **QUIET)
-        screen.cancel.click(self.cancel, {self.view}, screen.status, **QUIET)
+        form.dice.click(draw_seed, None, form.seed, **QUIET)
+        form.reuse.click(self.last_seed, self.view, form.seed, **QUIET)
+        self.wire_opened(
+            own.list.click(filling.use_own, everything | {own.stored}, [own.stored, shared.opened], **QUIET)
+        )
 
+    def _wire_outlook(self, loaded: Dependency, switched: Dependency, title: gr.Tab) -> None:
+        """Attach what tells, before anything is made, what the clip will be."""
+        form, screen, filling = self.form, self.screen, self.filling
+        here = self._shared.here() | {self.view}
+        everything, seen = self.outlook.inputs(), self.outlook.widgets()
         # When the tab is looked at, since a model may have been fetched meanwhile.
         # Also when the page has loaded: meanwhile somebody may have chosen another language.
         named = [form.fit, form.preset, form.device, *form.added.groups(), *form.sound.groups()]
@@ -153,6 +174,15 @@ class GenerateTab:
         reshaped = self.outlook.reshapes.change(filling.reshape, everything, form.shaped(), **QUIET)
         for event in (chosen, reshaped):
             event.then(self.outlook.look, everything, seen, **QUIET)
+        for offer in (self.outlook.missing, self.outlook.about):
+            acted = offer.click(self.outlook.act, here, [self._shared.tabs, self.outlook.fetched], **QUIET)
+            acted.then(self.outlook.look, everything, seen, **QUIET)
+        self.outlook.arrived.change(self.outlook.look, everything, seen, **QUIET)
+
+    def _wire_pictures(self) -> None:
+        """Attach what happens when a picture, or another file, is put in or brought back."""
+        form, filling, shared = self.form, self.filling, self._shared
+        here, everything, seen = shared.here() | {self.view}, self.outlook.inputs(), self.outlook.widgets()
         self.brought_back.change(
             filling.bring_back_picture,
             shared.here() | {self.brought_back, form.picture, *form.pictures.widgets(), form.sound.file},
@@ -170,20 +200,6 @@ class GenerateTab:
         form.cut.click(lambda: "pad", None, form.fit, **QUIET)
         examined = form.picture.change(self.outlook.examine, {form.picture, self.view}, **QUIET)
         examined.then(self.outlook.look, everything, seen, **QUIET)
-        form.dice.click(draw_seed, None, form.seed, **QUIET)
-        form.reuse.click(self.last_seed, self.view, form.seed, **QUIET)
-        self.wire_opened(
-            form.own.list.click(
-                self.filling.use_own,
-                everything | {form.own.stored},
-                [form.own.stored, shared.opened],
-                **QUIET,
-            )
-        )
-        for offer in (self.outlook.missing, self.outlook.about):
-            acted = offer.click(self.outlook.act, here, [shared.tabs, self.outlook.fetched], **QUIET)
-            acted.then(self.outlook.look, everything, seen, **QUIET)
-        self.outlook.arrived.change(self.outlook.look, everything, seen, **QUIET)
 
     def wire_opened(self, opened: Dependency) -> None:
         """Attach what happens after another tab's event, which has put something into `Shared.opened`."""

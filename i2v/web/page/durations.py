@@ -13,5 +13,5 @@ def duration(seconds: float, language: Language) -> str:
     size, key = next(unit for unit in _UNITS if seconds >= 1.5 * unit[0] or unit[0] == 1)
     count = max(1, round(seconds / size))
     if size == 1 and count > 10:
-        count = 10 * round(count / 10)  # so that it does not change all the time
+        count = 5 * round(count / 5)  # so that it does not change all the time
     return text(key, language, count=count)

@@ -169,7 +169,7 @@ def test_nothing_of_a_job_is_markup(language: Language) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "words"), [
-    (0.2, "1 s"), (7.6, "8 s"), (34, "30 s"), (84, "80 s"), (90, "2 min"), (3600, "60 min"), (5400, "2 h"),
+    (0.2, "1 s"), (7.6, "8 s"), (34, "35 s"), (84, "85 s"), (90, "2 min"), (3600, "60 min"), (5400, "2 h"),
     (100_000, "28 h"), (10**7, "116 d"),
 ])  # fmt: skip
 def test_a_time_is_reported_in_one_unit(seconds: float, words: str) -> None:

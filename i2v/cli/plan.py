@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from i2v.cli.parsers import Commands
+from i2v.core.durations import duration
 from i2v.core.errors import I2VError, InvalidRequest
 from i2v.core.schema import GenerationRequest, PresetName, shown
 
@@ -167,5 +168,7 @@ def _line(row: Row) -> str:
     clip = f"{made.generated_width} x {made.generated_height}, {made.num_frames} frames"
     steps = f"{made.num_inference_steps} steps" if made.num_inference_steps else ""
     summary = " ".join(notice.message for notice in row.planned.notices) or "No estimate for this model."
-    time = "" if row.seconds is None else f" About {row.seconds:.0f} s{' (rough estimate)' * row.is_guess}."
+    time = (
+        "" if row.seconds is None else f" About {duration(row.seconds)}{' (rough estimate)' * row.is_guess}."
+    )
     return f"{row.preset:<9} {clip:<26} {steps:<10} {summary}{time}"

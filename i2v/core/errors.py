@@ -14,7 +14,7 @@ from functools import partial
 from os import PathLike
 from typing import Any, ClassVar, Self
 
-from i2v.core.messages import catalogue
+from i2v.core.messages import catalogue, fill
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -35,7 +35,7 @@ def _encodable(value: Param) -> Param:
 
 def render(code: str, params: dict[str, Param]) -> str:
     """Return the English sentence for `code`; a missing code or parameter is a bug (`KeyError`)."""
-    return catalogue()[code].message.format_map(params)
+    return fill(catalogue()[code].message, params)
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from string import Formatter
+
+from i2v.core.durations import duration
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One row. Placeholders in braces are the params of the error or notice.
+    """One row. Placeholders in braces are the params of the error or notice; `{seconds:time}` says a time.
 
     Attributes:
         message: what happened, in the words of the API and the command line.
@@ -46,3 +49,20 @@ def hint(code: str) -> str | None:
     """Return what to do about the error, in English; `None` where its message says it."""
     entry = catalogue().get(code)
     return entry.hint or None if entry else None
+
+
+def fill(sentence: str, params: Mapping[str, object], language: str = "en") -> str:
+    """Return the sentence with its params; one that is missing is a bug (`KeyError`)."""
+    return _Words(language).vformat(sentence, (), params)
+
+
+class _Words(Formatter):
+    """`str.format` that also knows `{name:time}`: seconds, in the words of a language."""
+
+    def __init__(self, language: str) -> None:
+        self._language = language
+
+    def format_field(self, value: object, format_spec: str) -> str:
+        if format_spec != "time":
+            return str(super().format_field(value, format_spec))
+        return duration(value, self._language) if isinstance(value, int | float) else str(value)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import cast
 
 from i2v.core.errors import Param
-from i2v.core.messages import catalogue
+from i2v.core.messages import catalogue, fill
 from i2v.core.schema import Language
 from i2v.web.allowed_values import in_chinese
 
@@ -539,7 +539,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "status.step": ("step {step} of {total}", "第 {step}/{total} 步"),
     "status.frame": ("frame {step} of {total}", "第 {step}/{total} 帧"),
     "status.elapsed": ("{time} so far", "已用 {time}"),
-    "status.left": ("about {seconds} s left", "约剩 {seconds} 秒"),
+    "status.left": ("about {seconds:time} left", "约剩 {seconds:time}"),
     "status.cancelled": ("Cancelled.", "已取消。"),
     "status.failed": ("Failed.", "生成失败。"),
     "status.succeeded": ("Done.", "完成。"),
@@ -608,10 +608,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "queue.turns": ("Pages of finished jobs", "已结束任务的分页"),
     "queue.newer": ("Newer", "较新"),
     "queue.older": ("Older", "较早"),
-    "time.seconds": ("{count} s", "{count} 秒"),
-    "time.minutes": ("{count} min", "{count} 分钟"),
-    "time.hours": ("{count} h", "{count} 小时"),
-    "time.days": ("{count} d", "{count} 天"),
     # models
     "models.title": ("Models", "模型"),
     "models.get": ("Download {title} ({size})", "下载 {title}（{size}）"),
@@ -796,7 +792,7 @@ _STATUS = {
 def text(key: str, language: Language, **params: object) -> str:
     """Return a text of the page; a missing key or param is a bug (`KeyError`)."""
     english, chinese = TEXTS[key]
-    return (chinese if language == "zh-CN" else english).format(**params)
+    return fill(chinese if language == "zh-CN" else english, params, language)
 
 
 def sentences(each: Iterable[str], language: Language) -> str:
@@ -820,7 +816,7 @@ def _translated(message: Mapping[str, object], language: Language) -> str:
     try:
         entry = catalogue(language)[str(message["code"])]
         params = _localized(cast("dict[str, Param]", message["params"]), language)
-        sentence = (entry.page or entry.message).format_map(params)
+        sentence = fill(entry.page or entry.message, params, language)
     except KeyError:
         return str(message["message"])
     return sentence if entry.page or not entry.hint else sentences((sentence, entry.hint), language)

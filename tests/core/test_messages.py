@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 
 from i2v.core.errors import printable, render
-from i2v.core.messages import Entry, catalogue, hint
+from i2v.core.messages import Entry, catalogue, fill, hint
 from i2v.core.schema import Language
 
 HAN = re.compile(r"[\u4e00-\u9fff]")
@@ -60,3 +60,12 @@ def test_a_code_that_does_not_exist_has_no_hint() -> None:
     assert hint("job.unknown") is not None
     assert hint("request.invalid") is None
     assert hint("no.such_code") is None
+
+
+def test_a_time_is_said_in_words_of_the_language() -> None:
+    assert (
+        fill("{low:time}, {high:time}, {count}", {"low": 40, "high": 130.0, "count": 3}) == "40 s, 2 min, 3"
+    )
+    assert fill("{low:time}", {"low": 130}, "zh-CN") == "2 分钟"
+    with pytest.raises(KeyError):
+        fill("{low:time}", {})

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from i2v.core.durations import duration
 from i2v.core.errors import InvalidRequest
 from i2v.core.results import Result
 from i2v.core.schema import DeviceInfo
@@ -79,7 +80,7 @@ def test_a_plan_tells_what_fits_the_card_and_a_job_that_may_not_fit_is_accepted_
         "Fits in memory: 7.4 of 7.5 GB. Computes in small chunks. Computes guidance in two passes."
     )
     assert plan.message.endswith(
-        f"About {plan.seconds:.0f} s (a rough estimate until the first job has finished)."
+        f"About {duration(plan.seconds)} (a rough estimate until the first job has finished)."
     )
     too_large = service.plan({**asked, "num_frames": 128})
     assert (too_large.fits, too_large.options["num_frames"]) == (False, 128)

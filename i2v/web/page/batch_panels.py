@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
+from i2v.core.durations import duration
 from i2v.core.schema import PROMPT_LIMIT, Language, shown
 from i2v.jobs.batches import Batch, Row
 from i2v.jobs.model import Job, JsonObject
 from i2v.web.page import panels
-from i2v.web.page.durations import duration
 from i2v.web.texts import text, translate
 
 

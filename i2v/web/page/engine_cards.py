@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from i2v.core.durations import duration
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
 from i2v.core.schema import Language
 from i2v.service.models import Model
-from i2v.web.page.durations import duration
 from i2v.web.page.models_panels import size
 from i2v.web.texts import licence_name, model_summary, model_title, text
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
+from i2v.core.durations import duration
 from i2v.core.schema import Language
 from i2v.service.models import Model, Task
 from i2v.web.page import panels
-from i2v.web.page.durations import duration
 from i2v.web.texts import licence_name, model_title, text, translate
 from i2v.weights.added import can_be_added
 from i2v.weights.download import DownloadPlan, PartPlan

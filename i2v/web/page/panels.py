@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import get_args
 
 from i2v.core.crop import Crop
+from i2v.core.durations import duration
 from i2v.core.engine_spec import Capabilities, EngineSpec
 from i2v.core.errors import Notice
 from i2v.core.option_fields import option_fields
@@ -24,7 +25,6 @@ from i2v.jobs.model import Job
 from i2v.media.video.animation import MAX_FRAMES, AnimationFormat
 from i2v.service.job_files import VideoProblem
 from i2v.web.option_texts import choice_label, option_label
-from i2v.web.page.durations import duration
 from i2v.web.page.framing import part_of, shape_of
 from i2v.web.texts import model_title, text, translate
 
@@ -109,7 +109,7 @@ def _words(job: Job, language: Language, now: float) -> Iterable[str]:
         key = "status.frame" if job.phase in ("decoding", "upscaling", "interpolating") else "status.step"
         yield text(key, language, step=job.step, total=job.total)
     if job.eta_seconds is not None:
-        yield text("status.left", language, seconds=max(1, round(job.eta_seconds)))
+        yield text("status.left", language, seconds=job.eta_seconds)
     if job.started_at is not None and now - job.started_at >= 1:
         yield text("status.elapsed", language, time=duration(now - job.started_at, language))
 

@@ -9,12 +9,12 @@ import math
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from i2v.core.durations import duration
 from i2v.core.schema import Language
 from i2v.jobs.model import Job, JobPage
 from i2v.service.service import Unfinished
 from i2v.web.page import device_panels, panels
 from i2v.web.page.allowed import Allows, everything
-from i2v.web.page.durations import duration
 from i2v.web.texts import text, translate
 from i2v.workers.devices import DeviceState
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from i2v.core.durations import duration
 from i2v.core.schema import Language
 from i2v.core.webhook import origin_of
 from i2v.jobs.deliveries import Delivery, DeliveryStatus
-from i2v.web.page.durations import duration
 from i2v.web.texts import text, translate
 
 SHOWN = 10  # of the messages that were given up; the rest is counted

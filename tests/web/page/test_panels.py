@@ -33,10 +33,10 @@ NOTICE = Notice("gone", {}, HOSTILE)
 
 
 def test_a_running_job_tells_phase_step_and_time_left() -> None:
-    assert "Denoising · step 3 of 10 · about 12 s left" in panels.status(JOB, "en")
+    assert "Denoising · step 3 of 10 · about 10 s left" in panels.status(JOB, "en")
     begun = replace(JOB, started_at=time.time() - 30)
-    assert "about 12 s left · 30 s so far" in panels.status(begun, "en")
-    assert "正在去噪 · 第 3/10 步 · 约剩 12 秒" in panels.status(JOB, "zh-CN")
+    assert "about 10 s left · 30 s so far" in panels.status(begun, "en")
+    assert "正在去噪 · 第 3/10 步 · 约剩 10 秒" in panels.status(JOB, "zh-CN")
     assert 'aria-valuenow="50"' in panels.status(JOB, "en")
 
 

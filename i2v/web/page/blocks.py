@@ -194,11 +194,11 @@ class Page:
 
 def _title(language: Language, has_visits: bool, who: str = "") -> str:
     links = {"docs": "page.api"} | ({"login": "page.visit"} if has_visits else {})
-    parts = [escape(text("page.title", language))]
-    parts += [f'<a href="{path}">{escape(text(key, language))}</a>' for path, key in links.items()]
+    parts = [f'<a href="{path}">{escape(text(key, language))}</a>' for path, key in links.items()]
     parts += [escape(who)] if who else []
+    line = " ".join((escape(text("page.title", language)), *(f"<span>· {part}</span>" for part in parts)))
     names = ("drop", "upload", "webcam", "paste", "remove")
     words = " ".join(f'data-{name}="{escape(text(f"upload.{name}", language))}"' for name in names)
     # What Gradio says in its own language, `page.js` says in the page's.
     hidden = f'<span id="i2v-words-of-uploads" hidden {words}></span>'
-    return f"<h1>i2v <small>{' · '.join(parts)}</small></h1>{hidden}{tips(language)}"
+    return f"<h1>i2v <small>{line}</small></h1>{hidden}{tips(language)}"

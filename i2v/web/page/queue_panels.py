@@ -6,8 +6,9 @@ Pure: jobs go in, markup comes out, every text escaped. Addresses are relative, 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from types import MappingProxyType
 
 from i2v.core.durations import duration
 from i2v.core.schema import Language
@@ -15,10 +16,11 @@ from i2v.jobs.model import Job, JobPage
 from i2v.service.service import Unfinished
 from i2v.web.page import device_panels, panels
 from i2v.web.page.allowed import Allows, everything
-from i2v.web.texts import text, translate
+from i2v.web.texts import model_title, text, translate
 from i2v.workers.devices import DeviceState
 
 SHOWN = 200  # of the jobs that wait; the rest is counted
+_NO_TITLES: Mapping[str, str] = MappingProxyType({})
 _SIGNS = {"first": "⤒", "up": "↑", "down": "↓"}  # buttons that have no room for words
 
 
@@ -29,6 +31,7 @@ def running(
     paused: bool = False,
     devices: Sequence[DeviceState] = (),
     allows: Allows = everything,
+    titles: Mapping[str, str] = _NO_TITLES,
 ) -> str:
     """Return how many jobs there are to be done, and those that run, with their previews.
 
@@ -36,6 +39,7 @@ def running(
         now: seconds since 1970.
         devices: those that jobs run on: where there are several, each is shown.
         allows: tells which buttons there are.
+        titles: of engines, by name.
     """
     jobs = [each.job for each in unfinished if each.job.status == "running"]
     heading = escape(text("queue.now", language))
@@ -52,15 +56,22 @@ def running(
         return f"<h2>{heading}</h2>{every}{_empty('queue.nothing', language)}"
     counts = escape(text("queue.counts", language, running=len(jobs), waiting=len(unfinished) - len(jobs)))
     names = device_panels.names(devices, language)
-    rows = _list(_running(job, language, now, names.get(job.id, ""), allows) for job in jobs)
+    rows = _list(_running(job, language, now, names.get(job.id, ""), allows, titles) for job in jobs)
     return f"<h2>{heading} <small>{counts}</small></h2>{every}{rows}"
 
 
-def waiting(unfinished: Sequence[Unfinished], language: Language, allows: Allows = everything) -> str:
+def waiting(
+    unfinished: Sequence[Unfinished],
+    language: Language,
+    allows: Allows = everything,
+    titles: Mapping[str, str] = _NO_TITLES,
+) -> str:
     """Return the jobs that wait, in their order, with the time at which each should start."""
     queued = [each for each in unfinished if each.job.status == "queued"]
     last = len(queued) - 1
-    rows = [_waiting(each, language, number, last, allows) for number, each in enumerate(queued[:SHOWN])]
+    rows = [
+        _waiting(each, language, number, last, allows, titles) for number, each in enumerate(queued[:SHOWN])
+    ]
     if len(queued) > SHOWN:
         line = text("queue.more", language, count=len(queued) - SHOWN)
         rows.append(f'<li class="i2v-empty">{escape(line)}</li>')
@@ -75,6 +86,7 @@ def finished(
     unsuccessful: int,
     has_trash: bool = False,
     allows: Allows = everything,
+    titles: Mapping[str, str] = _NO_TITLES,
 ) -> str:
     """Return a page of what has ended, and the buttons to the pages after and before it.
 
@@ -84,13 +96,14 @@ def finished(
         unsuccessful: how many jobs failed or were cancelled, on all pages.
         has_trash: what is deleted can be restored, so that only a star makes a button ask.
         allows: tells which buttons there are.
+        titles: of engines, by name.
     """
     heading = f"<h2>{escape(text('queue.finished', language))}</h2>"
     if unsuccessful and allows("clear", None):
         key = "queue.clear.trash" if has_trash else "queue.clear.confirm"
         asks = text(key, language, count=unsuccessful)
         heading += f'<div class="i2v-acts i2v-clear">{_button("clear", "", language, confirm=asks)}</div>'
-    rows = _list(_finished(job, language, now, has_trash, allows) for job in page.jobs)
+    rows = _list(_finished(job, language, now, has_trash, allows, titles) for job in page.jobs)
     rows = rows or _empty("queue.none", language)
     turns = "" if first else _button("newer", "", language)
     turns += "" if page.next_cursor is None else _button("older", page.next_cursor, language)
@@ -98,14 +111,18 @@ def finished(
     return heading + rows + (f'<nav class="i2v-turns" aria-label="{label}">{turns}</nav>' if turns else "")
 
 
-def _running(job: Job, language: Language, now: float, device: str, allows: Allows) -> str:
+def _running(
+    job: Job, language: Language, now: float, device: str, allows: Allows, titles: Mapping[str, str]
+) -> str:
     buttons = _allowed(("open",) if job.cancel_requested else ("open", "cancel"), job, allows)
     words = (panels.state(job, language, now), *([device] if device else []))
     line = panels.bar(" · ".join(words), job.progress)
-    return _row(job, "running", _picture(job, language), line, buttons, language)
+    return _row(job, "running", _picture(job, language), line, buttons, language, titles)
 
 
-def _waiting(each: Unfinished, language: Language, number: int, last: int, allows: Allows) -> str:
+def _waiting(
+    each: Unfinished, language: Language, number: int, last: int, allows: Allows, titles: Mapping[str, str]
+) -> str:
     """`number`: of the job among those that wait, 0 to `last`."""
     job = each.job
     moves = [*(("first", "up") if number else ()), *(("down",) if number < last else ())]
@@ -114,10 +131,12 @@ def _waiting(each: Unfinished, language: Language, number: int, last: int, allow
         words.append(text("queue.starts", language, time=duration(each.starts_in, language)))
     line = f'<p class="i2v-subdued">{escape(" · ".join(words))}</p>'
     buttons = _allowed((*moves, "open", "cancel"), job, allows)
-    return _row(job, "queued", _thumbnail(job), line, buttons, language)
+    return _row(job, "queued", _thumbnail(job), line, buttons, language, titles)
 
 
-def _finished(job: Job, language: Language, now: float, has_trash: bool, allows: Allows) -> str:
+def _finished(
+    job: Job, language: Language, now: float, has_trash: bool, allows: Allows, titles: Mapping[str, str]
+) -> str:
     words = []
     if job.finished_at is not None:
         ago = duration(max(0, now - job.finished_at), language)
@@ -133,7 +152,9 @@ def _finished(job: Job, language: Language, now: float, has_trash: bool, allows:
     asks = "" if has_trash else text("queue.delete.confirm", language)
     if job.starred:
         asks = text("star.confirm", language)
-    return _row(job, job.status, _thumbnail(job), line, _allowed(buttons, job, allows), language, asks)
+    return _row(
+        job, job.status, _thumbnail(job), line, _allowed(buttons, job, allows), language, titles, asks
+    )
 
 
 def _allowed(buttons: Iterable[str], job: Job, allows: Allows) -> list[str]:
@@ -147,6 +168,7 @@ def _row(
     state: str,
     buttons: Iterable[str],
     language: Language,
+    titles: Mapping[str, str],
     before_deleting: str = "",
 ) -> str:
     """Return a job with its buttons.
@@ -159,7 +181,8 @@ def _row(
     prompt, facts = escape(title), ""
     if ran is not None:
         length = text("result.length.value", language, frames=job.video_frames, fps=ran.video_fps)
-        facts = escape(f"{ran.width} x {ran.height} · {length} · {ran.engine}")
+        engine = model_title(titles.get(ran.engine, ran.engine), language)
+        facts = escape(f"{ran.width} x {ran.height} · {length} · {engine}")
     if job.user is not None:
         facts = " · ".join(filter(None, (facts, escape(job.user))))
     asks = {"delete": before_deleting}

@@ -47,6 +47,13 @@ def test_a_running_job_has_its_step_progress_and_picture() -> None:
     assert "thumbnail" not in seen
 
 
+def test_an_engine_is_called_by_its_title() -> None:
+    titles = {"embedded": "Demo model"}
+    for language, title in (("en", "Demo model"), ("zh-CN", "演示模型")):
+        assert f"· {title}</p>" in queue_panels.running([RUNNING], language, titles=titles)
+    assert "· embedded</p>" in queue_panels.running([RUNNING], "en"), "an engine that is no longer there"
+
+
 def test_a_job_that_is_asked_to_stop_cannot_be_asked_again() -> None:
     markup = queue_panels.running([Unfinished(replace(JOB, cancel_requested=True), None)], "en")
     assert "Cancelling" in markup

@@ -125,12 +125,13 @@ class QueueTab:
         except I2VError as error:  # the database is away, or the cursor was none
             view.cursors = ()
             return {self.message: panels.error(error.to_dict(), language)}
+        titles = {name: spec.title for name, spec in self._service.engines.items()}
         return {
             self.message: "",
             self.running: queue_panels.running(
-                unfinished, language, time.time(), paused, self._service.devices(), allows
+                unfinished, language, time.time(), paused, self._service.devices(), allows, titles
             ),
-            self.waiting: queue_panels.waiting(unfinished, language, allows),
+            self.waiting: queue_panels.waiting(unfinished, language, allows, titles),
             self.finished: queue_panels.finished(
                 page,
                 language,
@@ -139,5 +140,6 @@ class QueueTab:
                 unsuccessful=counts["failed"] + counts["cancelled"],
                 has_trash=self._context.settings.storage.trash_days > 0,
                 allows=allows,
+                titles=titles,
             ),
         }

@@ -311,6 +311,7 @@ def test_a_language_keeps_what_was_written(bench: BatchBench) -> None:
 # --- in a browser
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_of_three_pictures_a_broken_one_is_reported_and_two_become_videos(visit: Visit, house: House) -> None:
     page = visit("batch", width=390)

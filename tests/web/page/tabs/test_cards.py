@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.web.browser import Visit, choose_engine, needs_chromium
@@ -27,6 +28,7 @@ def arrows_choose_and_esc_closes_the_cards_and_cancels_nothing(page: Page) -> No
     expect(chosen).to_be_focused()
 
 
+@pytest.mark.slow
 def test_one_card_is_shown_until_another_one_is_wanted_by_mouse_or_keyboard(
     visit: Visit, house: House
 ) -> None:

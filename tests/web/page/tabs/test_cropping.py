@@ -118,6 +118,7 @@ def the_box_is_resized_by_its_corners_and_keeps_a_chosen_shape(page: Page, house
     assert made(house, before).right == 1
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_what_is_in_the_box_is_what_the_clip_is_made_of(visit: Visit, house: House) -> None:
     """The picture has 96 x 64 pixels: a square of it has room at the sides."""

@@ -327,6 +327,7 @@ def has_two_columns(page: Page) -> bool:
     return bool(page.evaluate("document.documentElement.scrollWidth") <= 390)
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_clips_are_searched_and_played_on_hover_and_by_keyboard_and_opened(
     visit: Visit, house: House, clips: tuple[str, str]

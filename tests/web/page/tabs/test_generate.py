@@ -45,7 +45,7 @@ def test_a_picture_and_a_sentence_become_a_video_whose_last_frame_begins_the_nex
 ) -> None:
     """On the same page before that, an example fills the form, and a motion writes its prompt."""
     monkeypatch.setattr("i2v.workers.progress.PREVIEW_SHARE", 1.0)  # a preview of each step
-    page = visit()
+    page = visit(width=1440)
     page.click("#i2v-examples [data-id=rocket]")
     expect(page.locator("#i2v-picture img")).to_be_visible()
     written = page.locator("#i2v-prompt textarea")
@@ -54,6 +54,8 @@ def test_a_picture_and_a_sentence_become_a_video_whose_last_frame_begins_the_nex
     page.click("#i2v-motions [data-id=left]")
     expect(written).to_have_value("the camera pans left")
     expect(page.locator("#i2v-frame .i2v-first img")).to_be_visible()
+    for part in ("#i2v-advanced", "#i2v-go"):  # above the fold
+        expect(page.locator(part)).to_be_in_viewport(ratio=1)
 
     prompt = gates.prompt(2, 5)
     fill(page, house, prompt)
@@ -132,6 +134,7 @@ def lies_over_its_clip_up_to_a_divider(page: Page) -> None:
     expect(photo).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_a_job_of_another_program_is_opened_by_a_link_and_after_a_reload_made_again_with_its_numbers(
     visit: Visit, house: House
 ) -> None:
@@ -165,6 +168,7 @@ def test_a_job_of_another_program_is_opened_by_a_link_and_after_a_reload_made_ag
     assert seeds[0] != seeds[1] == seeds[2]
 
 
+@pytest.mark.slow
 def test_another_engine_shows_its_own_controls_and_its_options_are_run_and_come_back(
     visit: Visit, house: House
 ) -> None:
@@ -221,9 +225,7 @@ def test_another_engine_shows_its_own_controls_and_its_options_are_run_and_come_
     wait_for(lambda: newest(house)["request"]["engine"] == "rehearsal")  # type: ignore[index]
 
 
-def test_the_page_speaks_the_browsers_language_says_what_is_wrong_and_remembers_another(
-    visit: Visit,
-) -> None:
+def test_the_page_speaks_the_browsers_language_and_says_what_is_wrong(visit: Visit) -> None:
     page = visit(locale="zh-CN")
     go = page.locator("#i2v-go")
     expect(go).to_have_text("生成视频")
@@ -251,6 +253,10 @@ def test_the_page_speaks_the_browsers_language_says_what_is_wrong_and_remembers_
     page.get_by_label("移除图片").click()
     expect(beside).to_be_hidden()  # it is mended
 
+
+@pytest.mark.slow
+def test_another_language_is_remembered_and_spoken_from_the_start(visit: Visit) -> None:
+    page = visit(locale="zh-CN")
     page.reload(wait_until="commit")
     page.click("#i2v-tab-system-button")  # before the page knows its language
     expect(page.locator("#i2v-system")).to_contain_text("操作系统")
@@ -258,6 +264,7 @@ def test_the_page_speaks_the_browsers_language_says_what_is_wrong_and_remembers_
 
     select(page, "generate")
     page.click("#i2v-language label:has-text('English')")
+    go = page.locator("#i2v-go")
     expect(go).to_have_text("Generate video")
     page.reload()
     expect(go).to_have_text("Generate video")
@@ -265,6 +272,7 @@ def test_the_page_speaks_the_browsers_language_says_what_is_wrong_and_remembers_
     expect(page.locator("#i2v-frame")).to_contain_text("Your clip will appear here")
 
 
+@pytest.mark.slow
 def test_on_a_phone_nothing_is_beside_the_screen_and_the_button_brings_the_preview_into_sight(
     visit: Visit, house: House, gates: Gates
 ) -> None:
@@ -294,6 +302,7 @@ def tall_picture() -> dict[str, object]:
     return {"name": "tall.png", "mimeType": "image/png", "buffer": buffer.getvalue()}
 
 
+@pytest.mark.slow
 def test_at_1440_the_button_is_above_the_fold_and_a_portrait_leaves_room_for_cancel(
     visit: Visit, gates: Gates
 ) -> None:
@@ -336,6 +345,7 @@ def test_borders_keep_what_would_be_cut(visit: Visit) -> None:
     expect(page.locator("#i2v-result")).to_contain_text("Borders were added")
 
 
+@pytest.mark.slow
 def test_of_a_picture_dropped_while_the_page_still_loads_four_takes_are_made_and_two_compared(
     browser: Browser, house: House
 ) -> None:

@@ -111,6 +111,7 @@ def a_chosen_model_that_is_missing_is_fetched_beside_the_choice(page: Page, hous
     assert not house.service.models.missing(spec)
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_a_model_is_fetched_checked_and_deleted_and_the_first_tab_follows(
     visit: Visit, house: House, hub: Hub, tmp_path: Path

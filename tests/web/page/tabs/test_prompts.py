@@ -60,6 +60,7 @@ def a_notification_comes_only_after_it_was_switched_on_and_the_icon_tells_how_fa
     assert page.evaluate("window.asked") <= 3
 
 
+@pytest.mark.slow
 def test_prompts_are_used_again_or_put_together_and_notifications_switched_on(
     visit: Visit, house: House, gates: Gates
 ) -> None:

@@ -142,6 +142,7 @@ class WorkerSettings(_Section):
     cancel_seconds: Seconds
     kill_seconds: Seconds
     creep_megabytes: Annotated[float, Within(1, 1e6)]
+    keep_latents_seconds: Annotated[float, Within(0, 86400)]
     devices: Annotated[Literal["auto", "cpu"] | tuple[int, ...], BeforeValidator(kinds.devices)]
     per_device: Annotated[int, Within(1, 64)]
     executor: Literal["process", "ray"]

@@ -18,6 +18,7 @@ from i2v.core.errors import Notice
 from i2v.core.schema import Generation, MemoryPlan
 from i2v.core.stages import Stage
 from i2v.host.embedding_cache import KeptEmbeddings
+from i2v.media.latents import KeptLatents
 from i2v.weights.loras import LoraFile
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ class Inputs:
     over it. `motion_mask`: of the size of `large`, white where the model acts and black where only the camera
     moves. `checkpoint` and `loras` are the files that `Generation` names, for engines whose `Capabilities`
     say that they take some. `embeddings`: those of prompts that are kept on disk, if any are, for engines
-    whose spec names `text_parts`.
+    whose spec names `text_parts`. `latents`: where denoising keeps how far it is, and looks before it
+    begins.
 
     A segment of a story begins with its frame `start`. `earlier` are the frames that it has in common with
     the segment before, the first of which is `image`; empty for the first one. An engine that `holds_frames`
@@ -54,6 +56,7 @@ class Inputs:
     start: int = 0
     earlier: tuple[Image, ...] = ()
     embeddings: KeptEmbeddings | None = None
+    latents: KeptLatents | None = None
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ _REACH = math.log(1.5)  # runs of so much more or less work are as good as the n
 _LAST = 3  # runs that tell how busy the machine is with other things
 # Notices of memory that ran out in the middle of a phase, which was begun again.
 _TRIED_IN_VAIN = ("ladder.condition", "ladder.denoise", "ladder.decode")
-_RESUMED = "story.resumed"  # a notice that an earlier attempt has made some of it
+_RESUMED = ("story.resumed", "denoise.resumed")  # notices that an earlier attempt has made some of it
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ def _run_of(generation: Generation, result: Result, work: Callable[[Generation],
     if any(notice.code in _TRIED_IN_VAIN for notice in result.notices):
         return None  # some of its time went to tries that ran out of memory
     phases = {phase: seconds for phase, seconds in result.seconds.items() if phase != "load"}
-    if any(notice.code == _RESUMED for notice in result.notices):
+    if any(notice.code in _RESUMED for notice in result.notices):
         return None
     busy = None if result.made_with is None else result.made_with.busy_cpus
     return _Run(generation.engine, _extra(generation), work(generation), _volume(generation), phases, busy)

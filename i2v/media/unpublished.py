@@ -35,11 +35,12 @@ from i2v.core.results import MadeWith, StageUse
 from i2v.core.schema import Generation, Language, shown
 from i2v.core.stored import parse_json, read_as
 from i2v.media.checkpoints import SUFFIX, checkpoint_bytes, is_being_made, remove_checkpoints
+from i2v.media.latents import SPARE_BYTES
+from i2v.media.latents import SUFFIX as LATENTS
 from i2v.media.sound import Sound
 
 KEEP_DAYS = 30
 MAX_BYTES = 2**33  # of all that is kept; the oldest goes first
-SPARE_BYTES = 2**26  # that a disk must have left besides: the job database may lie on it
 ABOUT_BYTES = 2**20  # room for the JSON
 SOUND_BYTES = 48_000 * 2 * 4  # room for a second of sound: as many samples, two channels, float32
 _LENGTH_BYTES = 8
@@ -263,17 +264,18 @@ def _reason(error: Exception) -> str:
 
 
 def kept_bytes(folder: Path, name: str) -> int:
-    """Return how much the frames and segments that were kept under `name` take, 0 where there are none."""
-    segments = checkpoint_bytes(folder / f"{name}{SUFFIX}")
-    try:
-        return segments + (folder / f"{name}{_SUFFIX}").stat().st_size
-    except OSError:  # as a rule there are none
-        return segments
+    """Return how much of a clip that was kept under `name` takes, 0 where nothing was."""
+    size = checkpoint_bytes(folder / f"{name}{SUFFIX}")
+    for suffix in (_SUFFIX, LATENTS):
+        with suppress(OSError):  # as a rule there is none
+            size += (folder / f"{name}{suffix}").stat().st_size
+    return size
 
 
 def remove_kept(folder: Path, name: str) -> None:
-    """Remove the frames and the segments that were kept under `name`, if any."""
+    """Remove the frames, the segments and the latents that were kept under `name`, if any."""
     _remove(folder / f"{name}{_SUFFIX}")
+    _remove(folder / f"{name}{LATENTS}")
     remove_checkpoints(folder / f"{name}{SUFFIX}")
 
 
@@ -284,7 +286,7 @@ def sweep(folder: Path) -> None:
             _remove(part)
     oldest, room = time.time() - KEEP_DAYS * 86400, MAX_BYTES
     kept: list[tuple[float, int, Path]] = []
-    for path in (*folder.glob(f"*{_SUFFIX}"), *folder.glob(f"*{SUFFIX}")):
+    for path in (each for suffix in (_SUFFIX, SUFFIX, LATENTS) for each in folder.glob(f"*{suffix}")):
         with suppress(OSError):  # its job was deleted or has published it meanwhile
             status = path.stat()
             size = checkpoint_bytes(path) if path.suffix == SUFFIX else status.st_size

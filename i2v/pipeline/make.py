@@ -6,6 +6,7 @@ are encoded while later ones are still being decoded. Where jobs and pages live 
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
@@ -13,11 +14,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from PIL import Image
+from pydantic_core import to_jsonable_python
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Cancelled, I2VError, Notice
 from i2v.core.results import MadeWith, Result
-from i2v.core.schema import Generation, Keyframe, Language, MotionMask
+from i2v.core.schema import Generation, Keyframe, Language, MemoryPlan, MotionMask
 from i2v.core.settings import OutputSettings, Settings
 from i2v.core.stages import Stage
 from i2v.engines.base import Decoded, Engine, Event, Inputs, Sounded
@@ -25,8 +27,9 @@ from i2v.host.embedding_cache import EmbeddingCache, KeptEmbeddings
 from i2v.media.checkpoints import Checkpoints
 from i2v.media.image import FittedPicture, Picture, cropped, fit_picture
 from i2v.media.label import AIGC, aigc_tag
+from i2v.media.latents import KeptLatents
 from i2v.media.outputs import OutputTarget, prepare_output
-from i2v.media.provenance import KEY, Provenance
+from i2v.media.provenance import KEY, Provenance, picture_digest
 from i2v.media.sound import Sound
 from i2v.media.unpublished import About, FrameRecorder
 from i2v.media.video import check_ffmpeg, ffmpeg_version
@@ -55,6 +58,7 @@ class Output:
     Attributes:
         recorder: copies frames that take long to make, in case that only the clip's end fails.
         checkpoints: keeps finished segments of a story, in the recorder's place: a retry goes on from there.
+        latents: keep how far denoising is, likewise.
         tags: metadata of the video, besides where it comes from.
         track: the file that was kept of the sound that goes beside the frames (`Generation.sound`).
     """
@@ -62,6 +66,7 @@ class Output:
     target: OutputTarget
     recorder: FrameRecorder | None = None
     checkpoints: Checkpoints | None = None
+    latents: KeptLatents | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     track: Path | None = None
 
@@ -125,6 +130,9 @@ def make_clip(
             output.checkpoints.open(provenance.of_frames())
 
         def run(generation: Generation, inputs: Inputs) -> Generator[Event]:
+            if output.latents is not None:
+                key = _key_of_latents(provenance, engine.plan, generation, inputs)
+                inputs = replace(inputs, latents=output.latents.of(key))
             with closing(engine.generate(generation, inputs, ladder)) as events:
                 yield from looped(books.follow(events), generation)
 
@@ -139,6 +147,8 @@ def _keeping_what_it_needs(output: Output, generation: Generation) -> Output:
     if not generation.story:
         output = replace(output, checkpoints=None)
     has_steps = generation.num_inference_steps > 0  # else made again sooner than kept: large frames
+    if not has_steps or output.latents is None or not output.latents.seconds:
+        output = replace(output, latents=None)
     return output if has_steps and output.checkpoints is None else replace(output, recorder=None)
 
 
@@ -176,6 +186,13 @@ def describe(
         "synthetic_speech": soundtrack.speaker,
     }
     return provenance.model_copy(update={"kernels": loaded.engine.kernels, "versions": versions, **more})
+
+
+def _key_of_latents(provenance: Provenance, plan: MemoryPlan, generation: Generation, inputs: Inputs) -> str:
+    """Return all that the latents of a clip, or of a story's segment, follow from but for rounding."""
+    pictures = [picture_digest(picture) for picture in (inputs.image, *inputs.earlier)]
+    facts = [plan.device, plan.dtype, plan.storage_dtype, provenance.versions, inputs.start, pictures]
+    return json.dumps([provenance.of_frames(), to_jsonable_python(generation), *facts], sort_keys=True)
 
 
 def _visible_label(spec: EngineSpec, output: OutputSettings, has_speech: bool) -> Language | None:

@@ -19,6 +19,7 @@ from i2v.core.stages import Stage
 from i2v.jobs.model import Claim, Job, JsonObject, Progress
 from i2v.jobs.store import JobStore
 from i2v.media.checkpoints import count_segments
+from i2v.media.latents import SUFFIX as LATENTS
 from i2v.media.outputs import OutputFile, sweep_parts
 from i2v.media.unpublished import KEEP_DAYS, FrameRecorder, find_kept, kept_notice, remove_kept, sweep
 from i2v.pipeline.delivery import publish_kept
@@ -31,6 +32,7 @@ _OF_AN_ATTEMPT = (
     "ladder.",
     "unpublished.",
     "story.resumed",
+    "denoise.resumed",
     "plan.other_device",
     "plan.made_again",
     "plan.device_gone",
@@ -92,8 +94,11 @@ class Attempt:
         if segments := count_segments(folder, name):
             total = len(self._claim.generation.segments)
             return Notice("story.kept", {"segments": segments, "total": total, "days": KEEP_DAYS})
-        kept = find_kept(folder, name)
-        return kept_notice() if kept is not None else self._recorder.notice
+        if find_kept(folder, name) is not None:
+            return kept_notice()
+        if self._recorder.notice is None and (folder / f"{name}{LATENTS}").exists():
+            return Notice("denoise.kept", {"days": KEEP_DAYS})
+        return self._recorder.notice
 
     def _publish(self, job: Job, generation: Generation) -> Result:
         """Publish what an earlier attempt has computed, or else compute it."""
@@ -133,7 +138,7 @@ class Attempt:
     def _note(self, notices: tuple[Notice, ...]) -> None:
         """Have `notices` stand in the job from what is said next."""
         self._notices += notices
-        self._has_new_notices = True
+        self._has_new_notices |= bool(notices)
 
     def _say(self, progress: Progress | None) -> None:
         """Tell how far the job is, if that is known; raise `Cancelled` or `JobLost` if it is to end."""

@@ -24,6 +24,7 @@ from i2v.jobs.model import JsonObject, Progress, is_sound
 from i2v.media.checkpoints import Checkpoints
 from i2v.media.decoder import read_picture
 from i2v.media.image import Picture
+from i2v.media.latents import KeptLatents
 from i2v.media.outputs import OutputFile
 from i2v.media.unpublished import FrameRecorder
 from i2v.memory import allocator
@@ -123,15 +124,17 @@ class LocalMaker:
         meter, watch = Meter(order.generation), Stopwatch()
         checkpoints = Checkpoints(recorder.path.parent, recorder.path.stem)
         track = next((path for path in order.inputs if is_sound(path.name)), None)
-        output = Output(OutputFile(order.output), recorder, checkpoints, {JOB_TAG: order.tag}, track)
+        seconds = self._settings.worker.keep_latents_seconds
+        latents = KeptLatents(recorder.path.parent, recorder.path.stem, seconds)
+        target, tags = OutputFile(order.output), {JOB_TAG: order.tag}
+        output = Output(target, recorder, checkpoints, latents, tags, track)
         with watch.phase(Stage.PICTURE):
             pictures = [_read_picture(path) for path in order.inputs if path != track]
         plan = self._plan(order)
         reports.note(plan.notices)
 
         def show(event: ClipEvent) -> None:
-            if isinstance(event, SteppedDown):
-                reports.note(event.notices)
+            reports.note(_said_at_once(event))
             reports.say(meter.read(event))
 
         with recorder, checkpoints:
@@ -159,6 +162,13 @@ class LocalMaker:
             return plan
         gone = Notice("plan.device_gone", {"wanted": order.wanted_device, "device": self._device.id})
         return replace(plan, notices=(gone, *plan.notices))
+
+
+def _said_at_once(event: ClipEvent) -> tuple[Notice, ...]:
+    """Return what a job is to say while its clip is being made; the rest it says of the finished one."""
+    if isinstance(event, SteppedDown):
+        return event.notices
+    return tuple(notice for notice in event.notices if notice.code == "denoise.resumed")
 
 
 def _enhance(order: Order, reports: Reports) -> Result:

@@ -61,6 +61,7 @@ class Meter:
         self._segment = SegmentBegun(0, 1, generation.total_frames)
         self._segment_began = self._started
         self._decoded = 0
+        self._skipped: int | None = None  # steps that an earlier attempt has done
         self._last = at_start(Stage.LOAD)
 
     def read(self, event: ClipEvent) -> Progress:
@@ -69,6 +70,7 @@ class Meter:
             return replace(self._last, preview=None)
         if isinstance(event, SegmentBegun):
             self._segment, self._segment_began, self._decoded = event, self._clock(), 0
+            self._skipped = None
             self._phase_began = self._segment_began
             return replace(self._last, preview=None)
         progress = self._read(event)
@@ -99,7 +101,11 @@ class Meter:
             total = evaluations(asked.speed, asked.num_inference_steps, asked.strength)
             return _within(Stage.DENOISE, 0, total) if total else self._decoding(frames)
         if isinstance(event, Denoised):
-            left = self._seconds_each(event.step) * (event.total - event.step + _TAIL * event.total)
+            if self._skipped is None:
+                self._skipped = event.step - 1
+            left = self._seconds_each(event.step - self._skipped) * (
+                event.total - event.step + _TAIL * event.total
+            )
             # of the whole story, as far as it is this segment's
             later = upscale.guessed_seconds(self._generation) + interpolation.guessed_seconds(
                 self._generation

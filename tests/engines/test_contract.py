@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,7 @@ from _pytest.mark import ParameterSet
 from PIL import Image, ImageOps
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.errors import InsufficientMemory
+from i2v.core.errors import InsufficientMemory, Notice
 from i2v.core.results import Result
 from i2v.core.schedules import evaluations
 from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, MemoryPlan
@@ -32,8 +33,10 @@ from i2v.engines.base import (
     SteppedDown,
     engine_class,
 )
+from i2v.engines.diffusion.engine import DiffusionEngine
 from i2v.jobs.forecast import Forecast
 from i2v.media.image import Picture
+from i2v.media.latents import KeptLatents
 from i2v.media.outputs import OutputFile
 from i2v.media.provenance import Provenance
 from i2v.media.unpublished import FrameRecorder, read_kept
@@ -284,6 +287,30 @@ def test_a_clip_goes_on_where_memory_ran_out(subject: Subject, stage: Stage, sha
     assert [type(event) for event in rest].count(Conditioned) == 1
     assert frames_of(rest).shape == plain.shape
     assert np.abs(frames_of(rest) - plain).max() <= 2
+
+
+@pytest.mark.parametrize("left", [1, pytest.param(0, marks=pytest.mark.slow)])
+def test_a_clip_that_was_cut_off_goes_on_from_the_latents_that_were_kept(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    """With so many steps `left`: with none, decoding begins. The frames are the same to the bit."""
+    monkeypatch.setattr("i2v.engines.diffusion.resume.SHARE", float("inf"))  # each step is kept
+    generation = asked(subject.spec)
+    kept = KeptLatents(tmp_path, "clip", 0, "key")
+    inputs = replace(inputs_for(subject.spec, generation, subject.photo), latents=kept)
+    with closing(subject.engine.generate(generation, inputs)) as events:
+        for event in events:
+            if isinstance(event, Denoised) and event.total - event.step == left:
+                break
+    assert kept.path.exists() == isinstance(subject.engine, DiffusionEngine)
+    if not kept.path.exists():
+        return
+    rest = list(subject.engine.generate(generation, inputs))
+    reached = [(event.step, event.total) for event in rest if isinstance(event, Denoised)]
+    total = evaluations(generation.speed, generation.num_inference_steps)
+    assert reached == [(total, total)] * left
+    assert Notice("denoise.resumed", {"step": total - left, "total": total}) in rest[0].notices
+    assert np.array_equal(frames_of(rest), frames_of(subject.plain))
 
 
 # --- through the pipeline

@@ -75,6 +75,7 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             "models.directory": folder / "models",
             "engine.device": "cpu",
             "worker.idle_seconds": 60,
+            "worker.keep_latents_seconds": 0.001,
         }
     )
     engines, store = {spec.name: spec}, JobStore(settings.database)
@@ -130,6 +131,27 @@ def test_a_job_whose_worker_was_killed_is_made_by_the_next_one(stage: Stage) -> 
     assert job.status == "succeeded", job.error
     assert endings(job) == ["died", "succeeded"]
     assert probe(Path(job.output)).num_frames == 5
+
+
+def test_a_clip_whose_worker_was_killed_goes_on_after_the_last_step_that_it_kept(stage: Stage) -> None:
+    """With the frames of a clip that nobody killed, where the plan after a death computes none otherwise."""
+    unguided = {} if stage.spec is SVD else {"guidance_scale": 1.0}
+    asked = stage.asked(num_inference_steps=60, **unguided)
+    whole = wait(stage.service, stage.service.submit(asked, picture()), is_over)
+    job = stage.service.submit(asked, picture())
+    unpublished = stage.models.parent / "data" / "unpublished"
+    wait(stage.service, job, lambda found: any(unpublished.glob("*.latents")) or is_over(found))
+    (worker,) = find_workers(os.getpid())
+    worker.kill()
+    job = wait(stage.service, job, is_over)
+    assert job.status == "succeeded", job.error
+    assert endings(job) == ["died", "succeeded"]
+    (resumed,) = (notice for notice in job.notices if notice.code == "denoise.resumed")
+    assert 0 < resumed.params["step"] <= resumed.params["total"] == 60
+    assert not any(unpublished.iterdir())
+    frames, expected = (read_frames(Path(each.output)).astype(int) for each in (job, whole))
+    rounding = 4 if stage.spec is SVD else 0  # whose guided step has two rows, and one after the other then
+    assert np.abs(frames - expected).max() <= rounding
 
 
 def test_a_story_whose_worker_was_killed_goes_on_with_the_same_frames(stage: Stage) -> None:

@@ -60,6 +60,15 @@ def test_a_job_goes_forward_through_its_phases(generation: Generation, chunks: l
     assert {progress.phase for progress in reported} == set(PHASES.values())
 
 
+def test_steps_of_an_earlier_attempt_say_nothing_of_the_time_that_is_left(generation: Generation) -> None:
+    clock = Clock()
+    meter = Meter(replace(generation, num_inference_steps=40), clock)
+    meter.read(Conditioned())
+    clock.now += 10
+    progress = meter.read(Denoised(38, 40, lambda: FRAME))
+    assert progress.eta_seconds == pytest.approx(10 * (2 + 0.1 * 40))
+
+
 def test_a_clip_without_steps_goes_forward_through_its_frames(generation: Generation) -> None:
     progress = read(replace(generation, num_inference_steps=0), Clock(), [1, 1, 2], pace=1)
     assert [each.phase for each in progress] == ["decoding"] * 3 + ["encoding"]

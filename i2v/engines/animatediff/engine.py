@@ -13,12 +13,13 @@ from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.animatediff.components import Components, load_components
 from i2v.engines.animatediff.conditioning import Conditioning, condition
 from i2v.engines.animatediff.options import AnimateDiffOptions, options_of
-from i2v.engines.animatediff.sampling import State, Step, denoise, initial_state
+from i2v.engines.animatediff.sampling import denoise, initial_state
 from i2v.engines.animatediff.weights import prepare
 from i2v.engines.base import NO_LADDER, Decoded, Event, Inputs, Ladder
 from i2v.engines.diffusion.decode import decode_frames
 from i2v.engines.diffusion.engine import DiffusionClip, DiffusionEngine
 from i2v.engines.diffusion.shortage import out_of_memory
+from i2v.engines.diffusion.state import State, Step
 from i2v.engines.recovery import recovering
 
 
@@ -36,7 +37,7 @@ class AnimateDiffEngine(DiffusionEngine[Components]):
         return recovering(_Clip(self, generation, inputs), self.plan, ladder, out_of_memory)
 
 
-class _Clip(DiffusionClip[Components, Conditioning, State]):
+class _Clip(DiffusionClip[Components, Conditioning]):
     @property
     def options(self) -> AnimateDiffOptions:
         return options_of(self.generation)

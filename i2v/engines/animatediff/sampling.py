@@ -8,7 +8,6 @@ knows no pixels and never waits for the device.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 
@@ -21,25 +20,7 @@ from i2v.engines.animatediff.samplers import sampler_for
 from i2v.engines.animatediff.unet import predict
 from i2v.engines.diffusion.feed_forward import set_chunk_tokens
 from i2v.engines.diffusion.solvers import Hold, unheld
-
-
-@dataclass(frozen=True)
-class State:
-    """Where a clip stands between two steps: `step` of them are done; latents (1, C, F, h, w).
-
-    From a state, denoising goes on as if it had not stopped, under any memory plan.
-    """
-
-    step: int
-    latents: torch.Tensor
-
-
-@dataclass(frozen=True)
-class Step:
-    """`state` after this step, and `denoised`, the clip as predicted from here, (1, C, F, h, w)."""
-
-    state: State
-    denoised: torch.Tensor
+from i2v.engines.diffusion.state import State, Step
 
 
 def initial_state(

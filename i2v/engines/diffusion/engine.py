@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Generic, Protocol, Self, TypeVar, cast
+from typing import ClassVar, Generic, Self, TypeVar, cast
 
 import numpy as np
 import torch
@@ -30,38 +30,14 @@ from i2v.engines.diffusion.camera_path import CameraFrames, camera_frames
 from i2v.engines.diffusion.held import Held
 from i2v.engines.diffusion.pixels import pixels_of
 from i2v.engines.diffusion.placement import PlacedParts
+from i2v.engines.diffusion.resume import StateKeeper
 from i2v.engines.diffusion.shortage import out_of_memory
+from i2v.engines.diffusion.state import State, Step
 from i2v.engines.diffusion.vae import encode
 from i2v.engines.preview import preview_of
 
-
-class Progress(Protocol):
-    """Where a clip stands between two steps: `step` of them are done.
-
-    From it, denoising goes on as if it had not stopped, under any memory plan.
-    """
-
-    @property
-    def step(self) -> int: ...
-
-    @property
-    def latents(self) -> torch.Tensor: ...
-
-
 Parts = TypeVar("Parts", bound=PlacedParts)
-State = TypeVar("State", bound=Progress)
-StateOut = TypeVar("StateOut", bound=Progress, covariant=True)
 Given = TypeVar("Given")
-
-
-class StepDone(Protocol[StateOut]):
-    """`state` after a step, and `denoised`, the clip as predicted from there."""
-
-    @property
-    def state(self) -> StateOut: ...
-
-    @property
-    def denoised(self) -> torch.Tensor: ...
 
 
 class DiffusionEngine(ABC, Generic[Parts]):
@@ -102,10 +78,10 @@ class DiffusionEngine(ABC, Generic[Parts]):
         self.plan = replace(plan, threads=self.plan.threads)
 
 
-class DiffusionClip(ABC, Generic[Parts, Given, State]):
+class DiffusionClip(ABC, Generic[Parts, Given]):
     """One clip in the making: what is finished outlives a lack of memory (`i2v.engines.recovery.Work`).
 
-    `Given` is what the conditioning makes, `State` where denoising stands.
+    `Given` is what the conditioning makes.
     """
 
     frames_axis: ClassVar[int] = 2  # of latents: (1, C, F, h, w)
@@ -117,8 +93,10 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
         self.inputs = inputs
         self.stage: Stage | None = Stage.CONDITION
         self._given: Given | None = None
+        self._said: tuple[Notice, ...] = ()  # of the conditioning
         self.held = Held(self.frames_axis, generation.overlap if generation.loop else 0)
         self._state: State | None = None
+        self._keeper = StateKeeper(inputs.latents)
         self._begun = 0  # the step that denoising begins with
         self.decoded = 0  # frames
 
@@ -162,7 +140,7 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
         """The number of steps of the schedule; a clip that begins with frames leaves out the first ones."""
 
     @abstractmethod
-    def steps(self, given: Given, start: State, plan: MemoryPlan) -> Iterator[StepDone[State]]:
+    def steps(self, given: Given, start: State, plan: MemoryPlan) -> Iterator[Step]:
         """Denoise from `start` on, each prediction `held`; `denoisers` are on the device."""
 
     def left(self, latents: torch.Tensor) -> torch.Tensor:
@@ -185,28 +163,41 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
         self.engine.adopt(plan)
         components.settle(plan.offload)  # here, where running out of memory is provided for
         if self._given is None:
-            self.prepare()
-            camera = self._camera()
-            inputs = self.inputs
-            if camera is not None and not inputs.earlier:
-                inputs = replace(inputs, image=camera.first)
-            with components.on_device(*self.conditioners):
-                if self.engine.spec.capabilities.holds_frames:
-                    self.held.earlier = self._encoded(inputs.earlier)
-                if camera is not None:
-                    self._follow(camera)
-                self._given, said = self.condition(inputs)
-            said += () if camera is None else camera.notices
-            components.wait()
-            self.stage = Stage.DENOISE
-            yield Conditioned(said)
+            self._given = self._conditioned()
         if self._state is None:
-            self._state = self.begin(self.held.path)
-            self._begun = self._state.step
-            self.held.wrap(self._state.latents)
+            self._state, resumed = self._start()
+            components.wait()
+            self.stage = Stage.DENOISE if self._state.step < self.total else Stage.DECODE
+            yield Conditioned((*self._said, *resumed))
         if self.stage is Stage.DENOISE:
             yield from self._denoise(self._given, self._state, plan)
         yield from self._decode(self._state, plan)
+
+    def _conditioned(self) -> Given:
+        self.prepare()
+        camera = self._camera()
+        inputs = self.inputs
+        if camera is not None and not inputs.earlier:
+            inputs = replace(inputs, image=camera.first)
+        with self.components.on_device(*self.conditioners):
+            if self.engine.spec.capabilities.holds_frames:
+                self.held.earlier = self._encoded(inputs.earlier)
+            if camera is not None:
+                self._follow(camera)
+            given, self._said = self.condition(inputs)
+        self._said += () if camera is None else camera.notices
+        return given
+
+    def _start(self) -> tuple[State, tuple[Notice, ...]]:
+        """Return where denoising begins: where an earlier attempt had come to, if that was kept."""
+        start = self.begin(self.held.path)
+        self._begun = start.step
+        self.held.wrap(start.latents)
+        kept = self._keeper.begin(start)
+        if kept is None:
+            return start, ()
+        done, of = kept.step - self._begun, self.total - self._begun
+        return kept, (Notice("denoise.resumed", {"step": done, "total": of}),)
 
     @torch.inference_mode()
     def _encoded(self, pictures: Sequence[Image]) -> list[torch.Tensor]:
@@ -228,6 +219,7 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
         with self.components.on_device(*self.denoisers):
             for step in self.steps(given, start, plan):
                 self._state = step.state
+                self._keeper.offer(step.state, self.components.wait)
                 if step.state.step == self.total:
                     self.components.wait()
                     self.stage = Stage.DECODE

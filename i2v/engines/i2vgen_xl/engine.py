@@ -15,12 +15,13 @@ from i2v.engines.base import NO_LADDER, Decoded, Event, Inputs, Ladder
 from i2v.engines.diffusion.decode import decode_frames
 from i2v.engines.diffusion.engine import DiffusionClip, DiffusionEngine
 from i2v.engines.diffusion.shortage import out_of_memory
+from i2v.engines.diffusion.state import State, Step
 from i2v.engines.i2vgen_xl.compiled import Forward
 from i2v.engines.i2vgen_xl.components import Components, load_components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning, condition
 from i2v.engines.i2vgen_xl.graph import CudaGraphs, GraphForward, Graphs
 from i2v.engines.i2vgen_xl.options import I2VGenXLOptions, options_of
-from i2v.engines.i2vgen_xl.sampling import State, Step, denoise, initial_state, schedule_for
+from i2v.engines.i2vgen_xl.sampling import denoise, initial_state, schedule_for
 from i2v.engines.kernels.plain import PLAIN, Operations
 from i2v.engines.kernels.self_check import checked_operations
 from i2v.engines.recovery import recovering
@@ -78,7 +79,7 @@ class I2VGenXLEngine(DiffusionEngine[Components]):
             yield graph
 
 
-class _Clip(DiffusionClip[Components, Conditioning, State]):
+class _Clip(DiffusionClip[Components, Conditioning]):
     def __init__(self, engine: I2VGenXLEngine, generation: Generation, inputs: Inputs) -> None:
         super().__init__(engine, generation, inputs)
         self._ours = engine

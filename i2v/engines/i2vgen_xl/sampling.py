@@ -8,7 +8,6 @@ device.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
@@ -16,6 +15,7 @@ import torch
 from i2v.core.schedules import Schedule, ddim, evaluations, fast
 from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.diffusion.solvers import Hold, Solver, unheld
+from i2v.engines.diffusion.state import State, Step
 from i2v.engines.i2vgen_xl.compiled import Forward
 from i2v.engines.i2vgen_xl.components import Components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning
@@ -27,27 +27,6 @@ CHUNK_TOKENS = 2**14
 
 # What computes a prediction: UNet, latents, timestep, the clip's context, tokens at a time (`UNet.forward`).
 Predict: TypeAlias = Callable[[UNet, torch.Tensor, torch.Tensor, ClipContext, int], torch.Tensor]
-
-
-@dataclass(frozen=True)
-class State:
-    """Where a clip stands between two steps: `step` of them are done; latents (1, C, F, h, w).
-
-    `history`: what a multistep solver keeps of earlier steps. From a state, denoising goes on as if it had
-    not stopped, under any memory plan.
-    """
-
-    step: int
-    latents: torch.Tensor
-    history: tuple[torch.Tensor, ...] = ()
-
-
-@dataclass(frozen=True)
-class Step:
-    """`state` after this step, and `denoised`, the clip as predicted from here, (1, C, F, h, w)."""
-
-    state: State
-    denoised: torch.Tensor
 
 
 def initial_state(

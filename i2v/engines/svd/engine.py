@@ -13,12 +13,13 @@ from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.base import NO_LADDER, Decoded, Event, Inputs, Ladder
 from i2v.engines.diffusion.engine import DiffusionClip, DiffusionEngine
 from i2v.engines.diffusion.shortage import out_of_memory
+from i2v.engines.diffusion.state import State, Step
 from i2v.engines.recovery import recovering
 from i2v.engines.svd.components import Components, load_components
 from i2v.engines.svd.conditioning import Conditioning, condition, encode_frame
 from i2v.engines.svd.decode import decode_frames
 from i2v.engines.svd.options import SVDOptions, options_of
-from i2v.engines.svd.sampling import State, Step, denoise, initial_state
+from i2v.engines.svd.sampling import denoise, initial_state
 
 
 class SVDEngine(DiffusionEngine[Components]):
@@ -35,7 +36,7 @@ class SVDEngine(DiffusionEngine[Components]):
         return recovering(_Clip(self, generation, inputs), self.plan, ladder, out_of_memory)
 
 
-class _Clip(DiffusionClip[Components, Conditioning, State]):
+class _Clip(DiffusionClip[Components, Conditioning]):
     frames_axis = 1
 
     @property

@@ -17,6 +17,7 @@ from i2v.core.schedules import evaluations
 from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.diffusion.feed_forward import set_chunk_tokens
 from i2v.engines.diffusion.solvers import Hold, unheld
+from i2v.engines.diffusion.state import State, Step
 from i2v.engines.svd.components import Components
 from i2v.engines.svd.conditioning import Conditioning, draw_noise
 from i2v.engines.svd.options import options_of
@@ -30,25 +31,6 @@ class Schedule:
     sigmas: tuple[float, ...]
     timesteps: torch.Tensor
     initial: float  # the noise's standard deviation at the start
-
-
-@dataclass(frozen=True)
-class State:
-    """Where a clip stands between two steps: `step` of them are done; latents (1, F, C, h, w).
-
-    From a state, denoising goes on as if it had not stopped, under any memory plan.
-    """
-
-    step: int
-    latents: torch.Tensor
-
-
-@dataclass(frozen=True)
-class Step:
-    """`state` after this step, and `denoised`, the clip as predicted from here, (1, F, C, h, w)."""
-
-    state: State
-    denoised: torch.Tensor
 
 
 def schedule_for(components: Components, generation: Generation) -> Schedule:

@@ -14,12 +14,13 @@ from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.base import NO_LADDER, Decoded, Event, Inputs, Ladder
 from i2v.engines.diffusion.engine import DiffusionClip, DiffusionEngine
 from i2v.engines.diffusion.shortage import out_of_memory
+from i2v.engines.diffusion.state import State, Step
 from i2v.engines.recovery import recovering
 from i2v.engines.wan.components import Components, load_components
 from i2v.engines.wan.conditioning import Conditioning, condition, statistics
 from i2v.engines.wan.decode import decode_frames
 from i2v.engines.wan.options import options_of
-from i2v.engines.wan.sampling import State, Step, denoise, initial_state
+from i2v.engines.wan.sampling import denoise, initial_state
 
 
 class WanEngine(DiffusionEngine[Components]):
@@ -36,7 +37,7 @@ class WanEngine(DiffusionEngine[Components]):
         return recovering(_Clip(self, generation, inputs), self.plan, ladder, out_of_memory)
 
 
-class _Clip(DiffusionClip[Components, Conditioning, State]):
+class _Clip(DiffusionClip[Components, Conditioning]):
     conditioners = ()  # the text encoder and the VAE come one after the other
     denoisers = ()  # so do experts
 

@@ -8,40 +8,19 @@ is on the device for these alone. The loop knows no pixels and never waits for t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from diffusers import WanTransformer3DModel
 
 from i2v.core.schema import Generation, MemoryPlan
+from i2v.engines.diffusion.state import State, Step
 from i2v.engines.wan.components import Components
 from i2v.engines.wan.conditioning import Conditioning
 from i2v.engines.wan.options import WanOptions
 from i2v.engines.wan.schedule import first_steps
-from i2v.engines.wan.solver import FlowSolver, History
+from i2v.engines.wan.solver import FlowSolver
 from i2v.engines.wan.transformer import predict
-
-
-@dataclass(frozen=True)
-class State:
-    """Where a clip stands between two steps: `step` of them are done; latents (1, C, F, h, w) float32.
-
-    `history`: what the solver keeps of earlier steps. From a state, denoising goes on as if it had not
-    stopped, under any memory plan.
-    """
-
-    step: int
-    latents: torch.Tensor
-    history: History = ()
-
-
-@dataclass(frozen=True)
-class Step:
-    """`state` after this step, and `denoised`, the clip as predicted from here, (1, C, F, h, w)."""
-
-    state: State
-    denoised: torch.Tensor
 
 
 def initial_state(components: Components, generation: Generation) -> State:

@@ -192,5 +192,6 @@ def _settings(shared: Shared) -> Settings:
     own = load_settings(environ=os.environ)
     kept = {name: getattr(shared, name) for name in ("embeddings_megabytes", "embeddings_days")}
     service = own.service.model_copy(update=kept)
-    parts = {"engine": shared.engine, "output": shared.output, "worker": shared.worker, "service": service}
+    worker = shared.worker.model_copy(update={"keep_latents_seconds": 0.0})  # no other attempt asks for them
+    parts = {"engine": shared.engine, "output": shared.output, "worker": worker, "service": service}
     return own.model_copy(update=parts)

@@ -12,11 +12,12 @@ import torch
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.base import Denoised, Inputs
+from i2v.engines.diffusion.state import State
 from i2v.engines.i2vgen_xl.compiled import Forward
 from i2v.engines.i2vgen_xl.components import load_components
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.i2vgen_xl.graph import CudaGraphs, Graph, GraphForward
-from i2v.engines.i2vgen_xl.sampling import State, denoise
+from i2v.engines.i2vgen_xl.sampling import denoise
 from i2v.engines.i2vgen_xl.unet import ClipContext
 from i2v.media.image import fit_picture
 from tests.engines.i2vgen_xl.test_unet import conditions, noise

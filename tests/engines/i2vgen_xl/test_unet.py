@@ -15,10 +15,11 @@ from torch import nn
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.schema import Generation, MemoryPlan
+from i2v.engines.diffusion.state import State
 from i2v.engines.i2vgen_xl.attention import CrossAttention
 from i2v.engines.i2vgen_xl.components import Components, load_components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning
-from i2v.engines.i2vgen_xl.sampling import State, denoise
+from i2v.engines.i2vgen_xl.sampling import denoise
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.engines.i2vgen_xl.unet import UNet
 from i2v.weights import EMBEDDED_FOLDER

@@ -13,7 +13,6 @@ from pydantic import Field
 from i2v.core.engine_spec import Corners, Options
 from i2v.core.errors import Notice
 from i2v.core.schema import Generation, MotionMask, Within
-from i2v.core.story import scene_frames
 from i2v.engines.camera.move import Easing, Move
 from i2v.engines.camera.path import plan_path
 from i2v.engines.camera.phrases import read_prompt
@@ -86,6 +85,10 @@ class CameraOptions(Options):
         """Have the camera come back to where it began."""
         return self.model_copy(update={"loop": True})
 
+    def anew(self) -> Self:
+        """Have another prompt say where the camera goes."""
+        return self.model_copy(update=dict.fromkeys(_MOVE))
+
     def views(self, num_frames: int, picture: tuple[int, int], size: tuple[int, int]) -> list[Corners]:
         """See `Options.views`: nothing where the camera stands still."""
         if any(getattr(self, name) is None for name in _MOVE) or self.move.is_still:
@@ -148,10 +151,10 @@ class CameraPathOptions(CameraOptions):
         """
         if not generation.story:
             return ((self.move, generation.total_frames if generation.loop else generation.num_frames),)
-        counts = scene_frames([scene.seconds for scene in generation.story], generation.fps)
-        scenes = zip(generation.story, counts, strict=True)
-        return tuple((self._move_of(scene.prompt, count, generation), count) for scene, count in scenes)
+        return tuple(
+            (self._move_of(scene.prompt, count, generation), count) for scene, count in generation.new_scenes
+        )
 
     def _move_of(self, prompt: str, num_frames: int, generation: Generation) -> Move:
-        scene = replace(generation, prompt=prompt, num_frames=num_frames, story=(), made_frames=0)
+        scene = replace(generation, prompt=prompt, num_frames=num_frames, story=(), made_frames=0, extends=0)
         return CameraOptions.completed(self, scene)[0].move

@@ -49,6 +49,12 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     )
     parser.add_argument("--scale", help=f"sides times this, up to {MAX_SCALE}")
     parser.add_argument("--upscaler", help=f"what enlarges frames: {', '.join(get_args(Upscaling))}")
+    add_output_flags(parser)
+    return parser
+
+
+def add_output_flags(parser: argparse.ArgumentParser) -> None:
+    """Add what says where the clip goes that is made of another one."""
     parser.add_argument(
         "--output", metavar="FILE", help="path of the video (default: outputs/video_DATE_TIME.mp4)"
     )
@@ -60,7 +66,6 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="read settings from FILE instead of config.yaml"
     )
-    return parser
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -71,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     fields = {name: value for name, value in given.items() if value is not None}
     request = EnhanceRequest.parse(fields)
     if re.fullmatch(r"[0-9a-f]{32}", arguments.clip) and not Path(arguments.clip).exists():
-        _submit(arguments, settings, fields)
+        submit("enhance", arguments, settings, fields)
         return 0
     from i2v.media.outputs import OutputFile, OutputName
 
@@ -84,7 +89,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _submit(arguments: argparse.Namespace, settings: Settings, fields: dict[str, object]) -> None:
+def submit(act: str, arguments: argparse.Namespace, settings: Settings, fields: dict[str, object]) -> None:
+    """Have a server make the job: `act` ("enhance", "extend") is done to the clip of another one."""
     from i2v.cli.remote import Server
 
     if arguments.output is not None:
@@ -92,7 +98,7 @@ def _submit(arguments: argparse.Namespace, settings: Settings, fields: dict[str,
         value = shown(arguments.output)
         raise InvalidRequest("request.invalid", field="--output", value=value, allowed=allowed)
     server = Server.find(settings, arguments.server)
-    job = server.ask("POST", f"/jobs/{quote(arguments.clip, safe='')}/enhance", fields)
+    job = server.ask("POST", f"/jobs/{quote(arguments.clip, safe='')}/{act}", fields)
     print(json.dumps(job) if arguments.json else job["id"])
 
 

@@ -19,6 +19,7 @@ from i2v.cli import (
     doctor,
     enhance,
     export,
+    extend,
     finish,
     generate,
     import_jobs,
@@ -40,8 +41,8 @@ from i2v.core.messages import hint
 from i2v.core.signals import stopping
 
 COMMANDS = (
-    generate, batch, enhance, finish, serve, worker, jobs, mcp, plan, info, models, doctor, bench, backup,
-    restore, export, import_jobs, completion,
+    generate, batch, enhance, extend, finish, serve, worker, jobs, mcp, plan, info, models, doctor, bench,
+    backup, restore, export, import_jobs, completion,
 )  # fmt: skip
 
 

@@ -126,6 +126,10 @@ class Options(BaseModel):
         """Return the options of a clip that is to be a loop."""
         return self
 
+    def anew(self) -> Self:
+        """Return the options of a clip that goes on by another prompt, without what the first one filled."""
+        return self
+
     @property
     def denoising_strength(self) -> float:
         """See `Generation.strength`."""

@@ -20,25 +20,10 @@ from i2v.core.schema import (
 MAX_SCALE = 4
 
 
-class EnhanceRequest(BaseModel):
-    """What a person wants of a clip that is there. `upscaler`: `None` means as the settings have it."""
+class ClipRequest(BaseModel):
+    """Base of what can be asked of a finished clip."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-    output_fps: Annotated[int, Within(1, MAX_OUTPUT_FPS)] | None = Field(
-        default=None, description="frames a second, more than the clip has: frames between are computed"
-    )
-    interpolation: Interpolation = Field(default="auto", description="how frames between are computed")
-    scale: Annotated[float, Within(1, MAX_SCALE)] = Field(default=1, description="its sides times this")
-    upscaler: Upscaling | None = Field(
-        default=None, description="what enlarges the frames; none: as the server is set"
-    )
-
-    @model_validator(mode="after")
-    def _asks_for_something(self) -> Self:
-        if self.output_fps is None and self.scale == 1:
-            raise InvalidRequest("request.nothing_to_enhance")
-        return self
 
     @classmethod
     def parse(cls, fields: object) -> Self:
@@ -56,3 +41,22 @@ class EnhanceRequest(BaseModel):
             return cls.model_validate(fields)
         except ValidationError as error:
             raise invalid_field(error) from None
+
+
+class EnhanceRequest(ClipRequest):
+    """What a person wants of a clip that is there. `upscaler`: `None` means as the settings have it."""
+
+    output_fps: Annotated[int, Within(1, MAX_OUTPUT_FPS)] | None = Field(
+        default=None, description="frames a second, more than the clip has: frames between are computed"
+    )
+    interpolation: Interpolation = Field(default="auto", description="how frames between are computed")
+    scale: Annotated[float, Within(1, MAX_SCALE)] = Field(default=1, description="its sides times this")
+    upscaler: Upscaling | None = Field(
+        default=None, description="what enlarges the frames; none: as the server is set"
+    )
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> Self:
+        if self.output_fps is None and self.scale == 1:
+            raise InvalidRequest("request.nothing_to_enhance")
+        return self

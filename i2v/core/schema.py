@@ -508,9 +508,10 @@ class Generation:
     once; without an `overlap` it goes there and back. Of both, `made_frames` are shown. With `interpolation`,
     the video has `output_fps`: frames between those that are generated are computed
     (`i2v.media.interpolation`). With `source`, the SHA-256 of a clip's file, its frames are taken instead of
-    generated ones: all else says how those were generated. `sound` is how the sound file is used that came
-    with the request, `None` where none did; `narration` what is spoken. The words of the `style` are in both
-    prompts.
+    generated ones: all else says how those were generated. Unless it `extends` that clip: then the first
+    scenes of the `story` are its own, so many frames at `fps`, and only those that follow are made. `sound`
+    is how the sound file is used that came with the request, `None` where none did; `narration` what is
+    spoken. The words of the `style` are in both prompts.
     """
 
     prompt: str
@@ -545,12 +546,18 @@ class Generation:
     output_fps: int | None = None
     interpolation: InterpolationName | None = None
     source: str = ""
+    extends: int = 0
     style: StyleName | None = None
 
     @property
     def total_frames(self) -> int:
-        """How many frames are made and shown, in all segments together."""
+        """How many frames are shown, in all segments together, with those that are there already."""
         return self.made_frames or self.num_frames
+
+    @property
+    def fresh_frames(self) -> int:
+        """How many of them are not there yet."""
+        return self.total_frames - self.extends
 
     @property
     def seconds(self) -> float:
@@ -558,12 +565,28 @@ class Generation:
         return self.total_frames / self.fps
 
     @property
+    def is_enhanced(self) -> bool:
+        """Whether the frames are those of a finished clip alone, and no engine is at work."""
+        return bool(self.source) and not self.extends
+
+    @property
+    def new_scenes(self) -> tuple[tuple[Scene, int], ...]:
+        """The scenes of a story that are made, with the frames of each: all, unless it extends a clip."""
+        counts = scene_frames([scene.seconds for scene in self.story], self.fps)
+        begin, found = 0, list[tuple[Scene, int]]()
+        for scene, count in zip(self.story, counts, strict=True):
+            if begin >= self.extends:
+                found.append((scene, count))
+            begin += count
+        return tuple(found)
+
+    @property
     def segments(self) -> tuple[Segment, ...]:
-        """The segments of a story; of any other clip, the one that it is."""
+        """The segments of a story that are made; of any other clip, the one that it is."""
         if not self.story:
             return (Segment(0, 0, 0, self.num_frames),)
-        scenes = scene_frames([scene.seconds for scene in self.story], self.fps)
-        return segments_of(scenes, self.num_frames, self.overlap)
+        counts = [count for _, count in self.new_scenes]
+        return segments_of(counts, self.num_frames, self.overlap, self.extends)
 
     @property
     def video_fps(self) -> int:

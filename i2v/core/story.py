@@ -37,7 +37,9 @@ def scene_frames(seconds: Sequence[float], fps: int) -> list[int]:
     return [end - start for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def segments_of(scenes: Sequence[int], num_frames: int, overlap: int) -> tuple[Segment, ...]:
+def segments_of(
+    scenes: Sequence[int], num_frames: int, overlap: int, extends: int = 0
+) -> tuple[Segment, ...]:
     """Return the segments of a story whose scenes have so many frames, each at least `overlap`.
 
     A scene begins with a segment of its own, and its last one is cut where the scene ends.
@@ -45,16 +47,17 @@ def segments_of(scenes: Sequence[int], num_frames: int, overlap: int) -> tuple[S
     Args:
         num_frames: that the engine makes at once.
         overlap: frames that neighbours have in common, 1 to `num_frames` - 1.
+        extends: frames that are there before the first of these scenes.
     """
     if not 1 <= overlap < num_frames or min(scenes, default=0) < overlap:
         raise ValueError(
             f"scenes of {overlap} frames and segments of more are needed: {scenes}, {num_frames}"
         )
-    found, end = list[Segment](), 0
+    found, end = list[Segment](), extends
     for scene, wanted in enumerate(scenes):
         left = wanted
         while left:
-            lies_over = overlap if found else 0
+            lies_over = overlap if end else 0
             fresh = min(num_frames - lies_over, left)
             found.append(Segment(len(found), scene, end - lies_over, lies_over + fresh))
             end, left = end + fresh, left - fresh

@@ -41,9 +41,9 @@ class Inputs:
     whose spec names `text_parts`. `latents`: where denoising keeps how far it is, and looks before it
     begins.
 
-    A segment of a story begins with its frame `start`. `earlier` are the frames that it has in common with
-    the segment before, the first of which is `image`; empty for the first one. An engine that `holds_frames`
-    keeps to them, the less the later they are.
+    A segment of a story begins with its frame `start`, below 0 where it begins before a camera moves.
+    `earlier` are the frames that it has in common with the segment before, the first of which is `image`;
+    empty for the first one. An engine that `holds_frames` keeps to them, the less the later they are.
     """
 
     image: Image

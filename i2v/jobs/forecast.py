@@ -84,7 +84,7 @@ class Forecast:
         if phases is None:
             return None
         seconds = sum(phases.values())
-        if generation.source:
+        if generation.is_enhanced:
             return Expected(seconds, seconds / _UNKNOWN_SPREAD, seconds * _UNKNOWN_SPREAD)
         extra = sum(phases.get(name, 0.0) for name in _EXTRA)
         totals = sorted(sum(run.values()) + extra for run in self._scaled(generation))
@@ -95,7 +95,7 @@ class Forecast:
 
     def phases(self, generation: Generation) -> dict[str, float] | None:
         """Return the seconds that each phase of `generation` should take, `None` as `seconds` does."""
-        if generation.source:  # no engine is at work
+        if generation.is_enhanced:  # no engine is at work
             return self._extra_phases(generation)
         scaled = self._scaled(generation)
         if not scaled:

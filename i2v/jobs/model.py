@@ -74,7 +74,7 @@ def is_sound(name: str) -> bool:
 
 
 def is_clip(name: str) -> bool:
-    """Tell whether a file of a job's inputs is a clip that is to be enhanced, by its name."""
+    """Tell whether a file of a job's inputs is a clip that another one is made of, by its name."""
     return name.endswith(CLIP_SUFFIX)
 
 
@@ -107,7 +107,8 @@ class Submission:
     Attributes:
         input: name of the picture's file, which lies in the service's folder of inputs already.
         other_inputs: the same of the pictures besides it, in the order of `Generation.inputs`; then of the
-            sound, if there is one. With `Generation.source`: of the clip that is enhanced, and nothing else.
+            sound, if there is one. With `Generation.source`: of the clip that is enhanced or made longer, and
+            nothing else.
         output: absolute path of the video, which belongs to this job from now on.
         fingerprint: digest of what was asked for, the picture included.
         plan: `None` where nobody has planned.

@@ -182,7 +182,8 @@ def _edges(side: int) -> list[int]:
 
 def new_frames(generation: Generation) -> int:
     """Return how many frames have to be computed, at the most."""
-    return max(0, generation.video_frames - generation.total_frames)
+    made = generation.fresh_frames
+    return max(0, -(-made * generation.video_fps // generation.fps) - made)
 
 
 def guessed_seconds(generation: Generation) -> float:
@@ -192,4 +193,4 @@ def guessed_seconds(generation: Generation) -> float:
         return 0.0
     pixels = generation.width * generation.height
     each = BETWEEN_SECONDS[method] * pixels * new_frames(generation)
-    return each + PAIR_SECONDS[method] * generation.total_frames
+    return each + PAIR_SECONDS[method] * generation.fresh_frames

@@ -53,6 +53,8 @@ class Provenance(BaseModel):
         kernels: whose kernels the network ran through when it was begun; `None` where that was not told.
         versions: of Python, of the packages that compute or encode, and of ffmpeg.
         visible_label: the language of the label in the picture, if it has one.
+        extended: of a clip that was made longer, what was run for each shorter one, the first one first, and
+            on which weights; all else is of its last part.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="allow")
@@ -72,6 +74,7 @@ class Provenance(BaseModel):
     kernels: str | None = None
     versions: dict[str, str]
     visible_label: str | None = None
+    extended: list[dict[str, JsonValue]] = []
 
     @classmethod
     def of(
@@ -88,14 +91,14 @@ class Provenance(BaseModel):
         """Describe a clip.
 
         asked: the fields of the request that were given. pictures: the image, then those of the
-        generation's `inputs`. packages: what computed the frames.
+        generation's `inputs`; none where it was made of a clip. packages: what computed the frames.
         """
         network = NETWORKS.get(generation.upscaler)
         used = ("i2v", *packages, "imageio-ffmpeg", *(network.packages if network else ()))
         return cls(
             generation=_content(generation),
             size={name: to_jsonable_python(value) for name, value in asked.items() if name in _SIZE_FIELDS},
-            picture_sha256=picture_digest(pictures[0]),
+            picture_sha256=picture_digest(pictures[0]) if pictures else "",
             inputs_sha256=[picture_digest(picture) for picture in pictures[1:]],
             weights_sha256=weights_sha256,
             plan=to_jsonable_python(plan),
@@ -115,16 +118,11 @@ class Provenance(BaseModel):
 
     def to_tag(self, with_prompts: bool) -> str:
         """Return one line of JSON."""
-        left_out = {} if with_prompts else self._silent_story() | dict.fromkeys((*_PROMPTS, "narration"))
-        content = self.model_dump() | {"generation": self.generation | left_out}
+        content: dict[str, JsonValue] = self.model_dump(exclude=set() if self.extended else {"extended"})
+        if not with_prompts:
+            content = _silent(content)
+            content |= {"extended": [_silent(each) for each in self.extended]} if self.extended else {}
         return json.dumps(content, ensure_ascii=False)
-
-    def _silent_story(self) -> dict[str, JsonValue]:
-        """Return the story without the prompts of its scenes."""
-        scenes = self.generation.get("story")
-        if not isinstance(scenes, list):
-            return {}
-        return {"story": [{**scene, "prompt": ""} for scene in scenes if isinstance(scene, dict)]}
 
     @classmethod
     def from_tags(cls, tags: Mapping[str, str], path: Path) -> Self:
@@ -220,6 +218,7 @@ class Provenance(BaseModel):
             "output_fps": None,  # the same
             "interpolation": None,  # the same
             "source": "",  # the same
+            "extends": 0,  # the same
             "style": None,  # the same
             **self.generation,
             "picture": f"sha256 {self.picture_sha256[:16]}",
@@ -241,6 +240,18 @@ def _content(generation: Generation) -> dict[str, JsonValue]:
     content: dict[str, JsonValue] = to_jsonable_python(generation)
     loras = [to_jsonable_python(lora, exclude_none=True) for lora in generation.loras]
     return {**content, "loras": loras}
+
+
+def _silent(content: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return it without what was asked for in words."""
+    generation = content.get("generation")
+    if not isinstance(generation, dict):
+        return content
+    scenes = generation.get("story")
+    left_out: dict[str, JsonValue] = dict.fromkeys((*_PROMPTS, "narration"))
+    if isinstance(scenes, list):
+        left_out["story"] = [{**scene, "prompt": ""} for scene in scenes if isinstance(scene, dict)]
+    return {**content, "generation": generation | left_out}
 
 
 def _names_of(kind: type[Generation] | type[MemoryPlan]) -> tuple[str, ...]:

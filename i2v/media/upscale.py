@@ -123,7 +123,7 @@ def bytes_of(generation: Generation) -> int:
 def guessed_seconds(generation: Generation) -> float:
     """Return about how long enlarging all frames of the clip takes."""
     network = NETWORKS.get(generation.upscaler)
-    return network.pixel_seconds * _pixels(generation) * generation.total_frames if network else 0.0
+    return network.pixel_seconds * _pixels(generation) * generation.fresh_frames if network else 0.0
 
 
 def _pixels(generation: Generation) -> int:

@@ -75,9 +75,10 @@ def _check_prompts(request: GenerationRequest, spec: EngineSpec) -> None:
 
 def _check_inputs(request: GenerationRequest, spec: EngineSpec) -> None:
     roles = [picture.role for picture in request.inputs]
-    if roles and request.story:
+    at_frames = [role for role in roles if role != "motion_mask"]  # which is of all frames
+    if at_frames and request.story:
         raise InvalidRequest("request.story_with_pictures")
-    if request.loop and (roles or request.story):
+    if request.loop and (at_frames or request.story):
         raise InvalidRequest("request.loop_alone")
     if request.loop and spec.capabilities.loop == "none":
         raise _not_supported("loop", "true", spec)

@@ -25,6 +25,7 @@ from i2v.media.sound import Sound
 from i2v.media.unpublished import Kept
 from i2v.media.upscale import Upscaler
 from i2v.media.video import Mp4Writer, VideoInfo
+from i2v.pipeline.beginning import Beginning
 from i2v.pipeline.stages import Stopwatch
 
 Content = NDArray[np.uint8] | Sound
@@ -44,11 +45,12 @@ def deliver(
     marks: Marks,
     output: OutputTarget,
     watch: Stopwatch,
+    beginning: Beginning | None = None,
 ) -> VideoInfo:
     """Publish `content`: frames, uint8 of shape (n, height, width, 3) each, and a sound if any.
 
-    It is taken one after another as it can be encoded. Returns what the video is, and where. Whatever is
-    raised, no file is left behind:
+    It is taken one after another as it can be encoded, after the `beginning` that it is joined to, if any.
+    Returns what the video is, and where. Whatever is raised, no file is left behind:
         EncodeError, InvalidRequest: see `Mp4Writer`.
         ModelUnavailable: the network that enlarges is gone; no frame was taken then.
         InsufficientMemory: `encode.out_of_memory`.
@@ -68,8 +70,13 @@ def deliver(
         def write(frames: NDArray[np.uint8]) -> None:
             with _booked(watch, Stage.ENCODE):
                 frames = resize_frames(frames, *size)
-                writer.append(label.draw(frames) if label else frames)
+                frames = label.draw(frames) if label else frames
+                writer.append(beginning.join(frames) if beginning else frames)
 
+        for frames in beginning.frames() if beginning else ():
+            with _booked(watch, Stage.ENCODE):
+                marked = label.draw(frames) if label else frames  # of the clip's first seconds, in any case
+                writer.append(frames if beginning and beginning.is_labelled else marked)
         sound: Sound | None = None
         for chunk in content:
             if isinstance(chunk, Sound):

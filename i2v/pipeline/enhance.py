@@ -72,7 +72,7 @@ def resolve_enhancement(
     Raises `InvalidRequest` where it would not be more than that one, or too large.
     """
     video, fps = source.video, round(source.video.fps)
-    made = replace(ran, source=source.sha256, output_fps=fps)
+    made = replace(ran, source=source.sha256, extends=0, output_fps=fps)
     if request.output_fps is not None:
         if request.output_fps <= fps:
             allowed = f"a whole number from {fps + 1} to {MAX_OUTPUT_FPS}"

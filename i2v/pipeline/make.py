@@ -33,9 +33,13 @@ from i2v.media.provenance import KEY, Provenance, picture_digest
 from i2v.media.sound import Sound
 from i2v.media.unpublished import About, FrameRecorder
 from i2v.media.video import check_ffmpeg, ffmpeg_version
+from i2v.media.video.frames import read_sound
 from i2v.pipeline.added import NOTHING_ADDED, Added, find_files
+from i2v.pipeline.beginning import Beginning
 from i2v.pipeline.delivery import Content, Marks, deliver, held_frames, publish_kept
 from i2v.pipeline.engines import EngineCache, LoadedEngine
+from i2v.pipeline.enhance import Source
+from i2v.pipeline.extend import described, read_before, taken_over
 from i2v.pipeline.ladder import MemoryLadder
 from i2v.pipeline.loops import looped
 from i2v.pipeline.plan import ClipPlan
@@ -79,8 +83,15 @@ class Loaded:
     notices: tuple[Notice, ...] = ()
 
 
+@dataclass(frozen=True)
+class FrameRead:
+    """A frame of the clip that is made longer was read."""
+
+    notices: tuple[Notice, ...] = ()
+
+
 Made = SegmentBegun | Event
-ClipEvent = Loaded | Made
+ClipEvent = Loaded | FrameRead | Made
 
 
 def make_clip(
@@ -91,16 +102,18 @@ def make_clip(
     settings: Settings,
     on_event: Callable[[ClipEvent], None] = lambda event: None,
     watch: Stopwatch | None = None,
+    source: Source | None = None,
 ) -> Result:
     """Make the clip and publish it under its final name.
 
-    `pictures` are the image and those of `Generation.inputs`, in their order.
+    `pictures` are the image and those of `Generation.inputs`, in their order; none are needed where a clip is
+    made longer, which is the `source` then.
 
     Raises whatever stops it; nothing is left behind then, but the frames in the recorder where only the end
     failed: all are decoded first, unless it failed before the engine began. `on_event` may raise to cancel.
     """
     watch = watch or Stopwatch()
-    check_output(output.target, plan.has_sound)
+    check_output(output.target, plan.has_sound or has_sound(source))
     output = _keeping_what_it_needs(output, plan.generation)
     ladder = MemoryLadder(plan.spec, plan.generation, plan.device, settings.engine)
     notices = [*plan.notices, *(notice for picture in pictures for notice in picture.notices)]
@@ -118,9 +131,15 @@ def make_clip(
                 handle(event)
             added = find_files(plan.generation, plan.spec, settings.models)
         provenance = describe(plan, pictures, cache.current(), settings.output, added, soundtrack)
+        if source is not None:
+            provenance = described(provenance, source)
         handle(Loaded(provenance))
+        before, fitting = None, tuple[Notice, ...]()
         with watch.phase(Stage.PICTURE):
-            inputs, fitting = fit_inputs(plan, pictures)
+            if source is not None:
+                before, inputs = read_before(source, plan.generation, lambda: handle(FrameRead()))
+            else:
+                inputs, fitting = fit_inputs(plan, pictures)
         embeddings = kept_embeddings(settings, cache.current())
         inputs = replace(inputs, checkpoint=added.checkpoint, loras=added.loras, embeddings=embeddings)
         notices.extend(fitting)
@@ -136,10 +155,17 @@ def make_clip(
             with closing(engine.generate(generation, inputs, ladder)) as events:
                 yield from looped(books.follow(events), generation)
 
-        with closing(story_events(plan.generation, inputs, run, output.checkpoints)) as events:
-            marks = mark(plan.spec, provenance, settings.output, output.tags)
-            clip = _Clip(plan, output, marks, books, watch, notices, engine, provenance.versions, soundtrack)
+        with closing(story_events(plan.generation, inputs, run, output.checkpoints, before)) as events:
+            taken = {} if source is None else taken_over(source)
+            marks = mark(plan.spec, provenance, settings.output, {**taken, **output.tags})
+            clip = _Clip(
+                plan, output, marks, books, watch, notices, engine, provenance.versions, soundtrack, source
+            )
             return clip.publish(events, handle)
+
+
+def has_sound(source: Source | None) -> bool:
+    return source is not None and source.video.sound is not None
 
 
 def _keeping_what_it_needs(output: Output, generation: Generation) -> Output:
@@ -271,18 +297,20 @@ class _Clip:
     engine: Engine
     versions: dict[str, str]
     soundtrack: Soundtrack
+    source: Source | None = None
     busy: BusyCpus = field(default_factory=BusyCpus)
     has_begun: bool = False
     is_whole: bool = False  # all that the engine makes has come
 
-    def publish(self, events: Iterator[Made], handle: Callable[[Made], None]) -> Result:
+    def publish(self, events: Iterator[Made], handle: Callable[[ClipEvent], None]) -> Result:
         """Encode what the engine makes as it comes. Where only that fails, it is kept for a retry."""
         recorder, generation = self.output.recorder, self.plan.generation
         sound_seconds = self.soundtrack.seconds if self.plan.has_sound else 0.0
         with recorder.begin(generation, sound_seconds) if recorder is not None else nullcontext():
             content = self._made(events, handle)
             try:
-                video = deliver(content, generation, self.marks, self.output.target, self.watch)
+                beginning = self._beginning(handle)
+                video = deliver(content, generation, self.marks, self.output.target, self.watch, beginning)
             except Exception as error:  # a defect in the delivery is no reason to lose frames either
                 if recorder is None or not self.has_begun or isinstance(error, Cancelled):
                     raise
@@ -296,6 +324,13 @@ class _Clip:
             self._made_with(),
             held_frames(video, generation),
         )
+
+    def _beginning(self, handle: Callable[[ClipEvent], None]) -> Beginning | None:
+        source = self.source
+        if source is None:
+            return None
+        is_labelled = source.provenance.visible_label is not None
+        return Beginning(source.video, is_labelled, self.plan.generation, lambda: handle(FrameRead()))
 
     def _made_with(self) -> MadeWith:
         """Return what has computed the clip: a kernel that failed on the way is not in use any more."""
@@ -317,6 +352,8 @@ class _Clip:
             elif isinstance(event, Sounded):
                 own = Sound(event.samples, event.sample_rate)
         sound = self.soundtrack.with_own(own)
+        if self.source is not None:
+            sound = read_sound(self.source.video)  # which silence follows
         if sound is not None:
             if self.output.recorder is not None:
                 self.output.recorder.append_sound(sound)

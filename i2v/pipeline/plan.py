@@ -11,14 +11,17 @@ from dataclasses import dataclass, replace
 
 from i2v.core.engine_spec import EngineSpec, Preset
 from i2v.core.errors import Notice
+from i2v.core.extension import ExtendRequest
 from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, PlannedMemory
 from i2v.core.settings import EngineSettings, Settings, load_presets
 from i2v.memory.plan import Planned, hold_plan, plan_memory
 from i2v.pipeline.added import add_style_lora, check_added, check_preset
 from i2v.pipeline.checks import check_request
 from i2v.pipeline.choice import CertificateCache, as_stored, choose_engine
+from i2v.pipeline.enhance import Source
+from i2v.pipeline.extend import resolve_extension
 from i2v.pipeline.ladder import MemoryLadder
-from i2v.pipeline.resolve import resolve
+from i2v.pipeline.resolve import draw_seed, resolve
 from i2v.pipeline.soundtrack import check_narration
 
 
@@ -67,6 +70,22 @@ class ClipPlanner:
         spec = choose_engine(request.engine, device, self._settings.models, self._engines)
         check_request(request, spec)
         return spec
+
+    def plan_extension(
+        self, request: ExtendRequest, source: Source, ran: Generation, device: DeviceInfo
+    ) -> ClipPlan:
+        """Return how a clip is made longer on `device`; `ran` is what was run for it.
+
+        Raises `InvalidRequest` as `plan_clip` and `resolve_extension` do.
+        """
+        models = self._settings.models
+        spec = as_stored(choose_engine(ran.engine, device, models, self._engines), models)
+        generation, notices = resolve_extension(request, source, ran, spec, draw_seed)
+        check_added(generation, spec, models)
+        memory = plan_memory(spec, generation, device, self._settings.engine)
+        if memory.fits is False:
+            notices += memory.notices
+        return ClipPlan(request.model_dump(exclude_none=True), spec, generation, device, memory, notices)
 
     def plan_clip(
         self,

@@ -26,8 +26,7 @@ def with_story(generation: Generation, request: GenerationRequest, spec: EngineS
     """
     if not request.story:
         return generation
-    share = _HELD_SHARE if spec.capabilities.holds_frames else _FADED_SHARE
-    overlap = max(1, generation.num_frames // share)
+    overlap = overlap_of(generation.num_frames, spec)
     look = STYLES[request.style].prompt if request.style else ""
     prompts = (scene.prompt if scene.prompt.strip() else request.prompt for scene in request.story)
     story = tuple(
@@ -52,6 +51,12 @@ def with_story(generation: Generation, request: GenerationRequest, spec: EngineS
         overlap=overlap,
         correct_drift=request.correct_drift,
     )
+
+
+def overlap_of(num_frames: int, spec: EngineSpec) -> int:
+    """Return how many frames neighbouring segments of `num_frames` have in common."""
+    share = _HELD_SHARE if spec.capabilities.holds_frames else _FADED_SHARE
+    return max(1, num_frames // share)
 
 
 def notices_on_story(generation: Generation, spec: EngineSpec) -> Iterator[Notice]:

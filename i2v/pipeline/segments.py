@@ -34,6 +34,20 @@ class SegmentBegun:
     notices: tuple[Notice, ...] = ()
 
 
+@dataclass(frozen=True)
+class Before:
+    """What a story goes on from where it makes a clip longer (`Generation.extends`).
+
+    Attributes:
+        frames: the last ones of that clip, as many as neighbouring segments have in common, (H, W, 3) uint8
+            of the size that is generated.
+        first: the look of its first frame.
+    """
+
+    frames: tuple[Frame, ...]
+    first: Look
+
+
 # Makes one clip of the generation from the inputs: the engine.
 Make = Callable[[Generation, Inputs], Generator[Event]]
 
@@ -41,17 +55,22 @@ _RESUMED = Notice("story.resumed", {})
 
 
 def story_events(
-    generation: Generation, inputs: Inputs, make: Make, checkpoints: Checkpoints | None = None
+    generation: Generation,
+    inputs: Inputs,
+    make: Make,
+    checkpoints: Checkpoints | None = None,
+    before: Before | None = None,
 ) -> Generator[SegmentBegun | Event]:
     """Yield the events of all segments, each after a `SegmentBegun`; `Decoded` has the story's own frames.
 
-    A clip that is no story is made as it is. A notice that was said of one segment is not said again.
+    A clip that is no story is made as it is. A notice that was said of one segment is not said again. Of a
+    story that makes a clip longer, the first frames are those that it has in common with `before`, made anew.
     """
     if not generation.story:
         yield from make(generation, inputs)
         return
     segments = generation.segments
-    joint, said = _Joint(generation), list[Notice]()
+    joint, said = _Joint(generation, before), list[Notice]()
     for segment in segments:
         asked, given = _asked(generation, segment), joint.inputs(inputs, segment)
         shape = (asked.num_frames, asked.generated_height, asked.generated_width, 3)
@@ -82,32 +101,37 @@ def story_events(
 
 def _asked(generation: Generation, segment: Segment) -> Generation:
     """Return what the engine is asked for: each segment has noise of its own."""
-    prompt = generation.story[segment.scene].prompt
+    prompt = generation.new_scenes[segment.scene][0].prompt
     return replace(generation, prompt=prompt, seed=(generation.seed + segment.number) % (MAX_SEED + 1))
 
 
 class _Joint:
     """Where one segment goes over into the next. Frames are uint8 (H, W, 3)."""
 
-    def __init__(self, generation: Generation) -> None:
+    def __init__(self, generation: Generation, before: Before | None) -> None:
         self._generation = generation
-        self._held: list[Frame] = []  # the last ones so far, which the next segment has too
+        # the last ones so far, which the next segment has too
+        self._held: list[Frame] = [] if before is None else list(before.frames)
         self._old: list[Frame] = []  # those of the segment before
         self._left = 0  # frames of the segment that have not come yet
-        self._first: Look | None = None
+        self._first: Look | None = None if before is None else before.first
+        # the frame at which what the engine gets begins: a camera moves on from the last one that is there
+        self._origin = max(0, generation.extends - 1)
 
     def inputs(self, inputs: Inputs, segment: Segment) -> Inputs:
         """Return what the segment is made from."""
         if not self._held:
-            return replace(inputs, start=segment.start)
+            return replace(inputs, start=segment.start - self._origin)
         frames = self._held
         if self._first is not None and self._generation.correct_drift:
             frames = corrected(frames, self._first)
         earlier = tuple(Image.fromarray(frame) for frame in frames)
-        return replace(inputs, image=earlier[0], earlier=earlier, start=segment.start)
+        return replace(inputs, image=earlier[0], earlier=earlier, start=segment.start - self._origin)
 
     def begin(self, segment: Segment) -> None:
-        self._old, self._held, self._left = self._held, [], segment.frames
+        # a clip that is made longer has its own frames at that place (`pipeline.extend`)
+        self._old = self._held if segment.number else []
+        self._held, self._left = [], segment.frames
 
     def brings(self, segment: Segment, is_last: bool) -> int:
         """Return how many frames come out of `add` for the segment, and of `end` after the last one."""

@@ -1,4 +1,4 @@
-"""Jobs that make something better of a finished clip: submitted by the id of the job that made it.
+"""Jobs that make something better or longer of a finished clip: submitted by the id of the job that made it.
 
 Owns what happens before such a job is in the queue: the clip is read, every number is settled, and the file
 is kept for the job beside the pictures of others, so that deleting the first job takes nothing from this one.
@@ -12,13 +12,16 @@ import logging
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from i2v.core.enhancement import EnhanceRequest
-from i2v.core.errors import EncodeError, InvalidRequest, not_stored
+from i2v.core.errors import EncodeError, InvalidRequest, Notice, not_stored
+from i2v.core.extension import ExtendRequest
 from i2v.core.file_names import facts_of
 from i2v.core.log_context import current_request_id
+from i2v.core.schema import Generation, PlannedMemory
 from i2v.core.settings import Settings
 from i2v.core.users import current_user
 from i2v.jobs.model import CLIP_SUFFIX, Job, JsonObject, Submission, new_job_id
@@ -29,23 +32,48 @@ from i2v.media.video import check_ffmpeg, read_poster
 from i2v.pipeline.enhance import Source, read_source, resolve_enhancement
 from i2v.service.inputs import Inputs, NewInput
 from i2v.service.job_files import check_video
+from i2v.service.models import Models
+from i2v.service.planning import Planner
 from i2v.service.readiness import Readiness
 from i2v.service.rights import check_role, quota_of
 
 # Of the first job's request, what the new one says by itself.
 _ANEW = ("inputs", *EnhanceRequest.model_fields)
 
+# The same of a request for a longer clip, which is made with all else that the clip was made with.
+_OF_OLD_PART = ("inputs", "story", "loop", "sound", "narration", *ExtendRequest.model_fields)
+
 Accept = Callable[[Submission, OutputName], Job]
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Settled:
+    """What is settled of a job that is made of a clip; see `Submission`."""
+
+    generation: Generation
+    notices: tuple[Notice, ...]
+    plan: PlannedMemory | None = None
+    wanted_device: str | None = None
+    needed_bytes: int | None = None
 
 
 class Enhancements:
     """For one service; threads share it."""
 
     def __init__(
-        self, settings: Settings, store: JobStore, inputs: Inputs, readiness: Readiness, accept: Accept
+        self,
+        settings: Settings,
+        store: JobStore,
+        inputs: Inputs,
+        readiness: Readiness,
+        planner: Planner,
+        models: Models,
+        accept: Accept,
     ) -> None:
+        self._planner = planner
+        self._models = models
         self._settings = settings
         self._store = store
         self._inputs = inputs
@@ -56,23 +84,55 @@ class Enhancements:
         """Accept a job for the clip of another one; see `Service.enhance`."""
         submitted = datetime.now()
         check_role("make")
-        request, user = EnhanceRequest.parse(fields), current_user()
+        request = EnhanceRequest.parse(fields)
+        job, source = self._find(job_id)
+        ran, upscaling = job.generation or source.generation, self._settings.output.upscaler
+        generation, notices = resolve_enhancement(request, source, ran, upscaling)
+        asked = {name: value for name, value in job.request.items() if name not in _ANEW}
+        asked |= request.model_dump(mode="json", exclude_none=True)
+        return self._queue(job, source, submitted, asked, _Settled(generation, notices))
+
+    def extend(self, job_id: str, fields: JsonObject) -> Job:
+        """Accept a job that makes the clip of another one longer; see `Service.extend`."""
+        submitted = datetime.now()
+        check_role("make")
+        request = ExtendRequest.parse(fields)
+        job, source = self._find(job_id)
+        plan = self._planner.plan_extension(request, source, job.generation or source.generation)
+        self._models.require(plan.spec)
+        asked = {name: value for name, value in job.request.items() if name not in _OF_OLD_PART}
+        asked |= request.model_dump(mode="json", exclude_none=True)
+        asked["prompt"] = plan.generation.story[-1].prompt
+        settled = _Settled(
+            plan.generation,
+            plan.notices,
+            PlannedMemory(plan.memory.plan, plan.device.type, plan.device.name),
+            request.device,
+            self._planner.needed_bytes(plan),
+        )
+        return self._queue(job, source, submitted, asked, settled)
+
+    def _find(self, job_id: str) -> tuple[Job, Source]:
+        """Return the job and its clip, if another job would be taken now."""
+        user = current_user()
         job = self._store.get(job_id)
         self._readiness.check()
         self._store.check_room(None if user is None else user.name, quota_of(user))
-        source = self._read(job)
-        upscaling = self._settings.output.upscaler
-        ran = job.generation or source.generation
-        generation, notices = resolve_enhancement(request, source, ran, upscaling)
+        return job, self._read(job)
+
+    def _queue(
+        self, job: Job, source: Source, submitted: datetime, asked: JsonObject, settled: _Settled
+    ) -> Job:
+        """Keep the clip for a job that is made of it, and accept that."""
         check_ffmpeg(source.video.sound is not None)
-        asked = {name: value for name, value in job.request.items() if name not in _ANEW}
-        asked |= request.model_dump(mode="json", exclude_none=True) | {"source_job": job.id}
+        user, asked = current_user(), {**asked, "source_job": job.id}
         new = self._keep(source)
         try:
             submission = Submission(
                 request=asked,
-                generation=generation,
-                notices=notices,
+                generation=settled.generation,
+                plan=settled.plan,
+                notices=settled.notices,
                 input=job.input,
                 other_inputs=(new.name,),
                 output="",
@@ -80,10 +140,12 @@ class Enhancements:
                 request_id=current_request_id() or None,
                 user=None if user is None else user.name,
                 quota=quota_of(user),
+                wanted_device=settled.wanted_device,
+                needed_bytes=settled.needed_bytes,
                 picture_name=job.picture_name,
             )
             names = OutputName.of(
-                self._settings.output, submitted, facts_of(generation, submission.picture_name)
+                self._settings.output, submitted, facts_of(settled.generation, submission.picture_name)
             )
             made = self._inputs.accept([new], lambda: self._accept(submission, names))
         finally:
@@ -122,6 +184,12 @@ class Enhancements:
 def enhancement_of(job: Job) -> JsonObject:
     """Return the fields of the `EnhanceRequest` that such a job was submitted with."""
     return {name: job.request[name] for name in EnhanceRequest.model_fields if name in job.request}
+
+
+def extension_of(job: Job) -> JsonObject:
+    """Return the fields of the `ExtendRequest` that such a job was submitted with, but for the seed."""
+    names = (name for name in ExtendRequest.model_fields if name != "seed")
+    return {name: job.request[name] for name in names if name in job.request}
 
 
 def _link_or_copy(path: Path, part: Path) -> None:

@@ -6,12 +6,13 @@ know files: of a picture, it is given the size.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 from i2v.core.engine_spec import EngineSpec, Preset
 from i2v.core.errors import InvalidRequest, Notice
-from i2v.core.schema import DeviceInfo, GenerationRequest
+from i2v.core.extension import ExtendRequest
+from i2v.core.schema import DeviceInfo, Generation, GenerationRequest
 from i2v.core.settings import Settings
 from i2v.jobs.batches import Batch
 from i2v.jobs.forecast import Expected, Forecast
@@ -22,6 +23,7 @@ from i2v.memory.model import denoising_work
 from i2v.memory.plan import least_bytes
 from i2v.pipeline.added import with_presets_there
 from i2v.pipeline.choice import choose_engine, explain_choice
+from i2v.pipeline.enhance import Source
 from i2v.pipeline.plan import ClipPlan, ClipPlanner
 from i2v.service.executor import Executor
 
@@ -111,7 +113,7 @@ class Planner:
     def check(self, fields: JsonObject) -> GenerationRequest:
         """Return the request, if its engine can do it; raises as `plan_clip` does, without a picture."""
         request = self._clips.parse(fields)
-        self._clips.spec_for(request, self._devices(request)[0])
+        self._clips.spec_for(request, self._devices(request.device)[0])
         return request
 
     def plan_clip(self, request: GenerationRequest, picture_size: tuple[int, int]) -> ClipPlan:
@@ -119,14 +121,13 @@ class Planner:
 
         Raises as `Executor.device` does, too, and `InvalidRequest` where there is no such device.
         """
-        devices = self._devices(request)
-        plans = (self._clips.plan_clip(request, picture_size, device) for device in devices)
-        tried = []
-        for plan in plans:
-            if plan.memory.fits is not False:
-                return plan
-            tried.append(plan)
-        return max(tried, key=lambda plan: _room(plan.device))
+        devices = self._devices(request.device)
+        return _fitting(self._clips.plan_clip(request, picture_size, device) for device in devices)
+
+    def plan_extension(self, request: ExtendRequest, source: Source, ran: Generation) -> ClipPlan:
+        """See `ClipPlanner.plan_extension`; the device is chosen as for any clip."""
+        devices = self._devices(request.device)
+        return _fitting(self._clips.plan_extension(request, source, ran, device) for device in devices)
 
     def needed_bytes(self, plan: ClipPlan) -> int | None:
         """Return what a GPU has to have free for the clip, in bytes; `None` on the CPU, or if not known."""
@@ -134,10 +135,9 @@ class Planner:
             return None
         return least_bytes(plan.spec, plan.generation, plan.device, self._settings.engine)
 
-    def _devices(self, request: GenerationRequest) -> list[DeviceInfo]:
-        """Return where the request may be run; of devices that are alike, the one with the most free."""
+    def _devices(self, wanted: str | None) -> list[DeviceInfo]:
+        """Return where it may be run, the `wanted` one if any; of like devices, that with the most free."""
         first, states = self._executor.device(), self._executor.devices()
-        wanted = request.device
         if wanted is not None and wanted not in [state.id for state in states]:
             allowed = f"auto or one of {', '.join(dict.fromkeys(state.id for state in states))}"
             raise InvalidRequest("request.invalid", field="device", value=wanted, allowed=allowed)
@@ -196,6 +196,16 @@ class Planner:
 
     def _forecast(self) -> Forecast:
         return Forecast(self._store.recent_runs(), denoising_work(self._engines))
+
+
+def _fitting(plans: Iterable[ClipPlan]) -> ClipPlan:
+    """Return the first plan that fits its device, or else that of the largest one."""
+    tried = []
+    for plan in plans:
+        if plan.memory.fits is not False:
+            return plan
+        tried.append(plan)
+    return max(tried, key=lambda plan: _room(plan.device))
 
 
 def _room(device: DeviceInfo) -> int:

@@ -117,7 +117,9 @@ class Service:
         )
         self.webhooks = Webhooks(settings, store.deliveries)
         self.metrics = Metrics(settings, store, executor, self.webhooks)
-        self._enhancements = Enhancements(settings, store, self._inputs, self._readiness, self._accept)
+        self._enhancements = Enhancements(
+            settings, store, self._inputs, self._readiness, self._planner, self.models, self._accept
+        )
         self._retention = Retention(
             settings.storage, store.owned, self._own_bytes, self._inputs.bytes_of, self.library.delete
         )
@@ -256,6 +258,15 @@ class Service:
         Raises `InvalidRequest` (`request.*`; `job.*` where there is no clip), and as `submit` does.
         """
         job = self._enhancements.submit(job_id, fields)
+        self._executor.wake()
+        return job
+
+    def extend(self, job_id: str, fields: JsonObject) -> Job:
+        """Accept a job that makes a longer clip of a finished one.
+
+        fields: of `ExtendRequest`. Raises as `enhance` and `submit` do.
+        """
+        job = self._enhancements.extend(job_id, fields)
         self._executor.wake()
         return job
 

@@ -17,7 +17,7 @@ from i2v.core.errors import I2VError, InvalidRequest
 from i2v.core.settings import Settings
 from i2v.jobs.model import Job, JsonObject
 from i2v.media.image import Inspection
-from i2v.service.enhancing import enhancement_of
+from i2v.service.enhancing import enhancement_of, extension_of
 from i2v.service.service import PlanSummary, Service
 from i2v.web.one_time import OneTime
 
@@ -90,16 +90,19 @@ class AppContext:
     async def submit_again(self, job_id: str, fields: JsonObject | None = None) -> Job:
         """Ask for what a job asked for, with a new seed, from the same pictures and sound.
 
-        fields: what differs from its own. Of a clip that was enhanced, they are for the one that it was made
-        of. A `prompt` is for all scenes of a story.
-        Raises as `submit` does, and `InvalidRequest` (`job.unknown`, `job.no_thumbnail`,
-        `job.sound_lost`).
+        fields: what differs from its own. Of a clip that was made of another one, they are for that
+        one. A `prompt` is for all scenes of a story.
+        Raises as `submit` does, and `InvalidRequest` (`job.unknown`, `job.no_thumbnail`, `job.sound_lost`,
+        `job.source_deleted`).
         """
         job = await run_sync(self.service.own, job_id)
         if job.generation is not None and job.generation.source:
             source = str(job.request.get("source_job", ""))
+            await run_sync(self._check_source, job.id, source)
             if fields:
                 return await self.submit_again(source, fields)
+            if job.generation.extends:
+                return await self.extend(source, extension_of(job))
             return await self.enhance(source, enhancement_of(job))
         pictures = []
         for name in job.pictures:
@@ -121,9 +124,21 @@ class AppContext:
             asked |= {"story": [{"seconds": scene.seconds} for scene in job.generation.story]}
         return await self.submit(asked, pictures[0], others=pictures[1:], picture_name=job.picture_name)
 
+    def _check_source(self, job_id: str, source: str) -> None:
+        try:
+            self.service.get(source)
+        except InvalidRequest as error:
+            if error.code != "job.unknown":
+                raise
+            raise InvalidRequest("job.source_deleted", id=job_id) from error
+
     async def enhance(self, job_id: str, fields: JsonObject) -> Job:
         """See `Service.enhance`."""
         return await _admitted(self._submissions, partial(self.service.enhance, job_id, fields))
+
+    async def extend(self, job_id: str, fields: JsonObject) -> Job:
+        """See `Service.extend`."""
+        return await _admitted(self._submissions, partial(self.service.extend, job_id, fields))
 
     async def submitted(self, call: Callable[[], Job]) -> Job:
         """Run what submits a job in another way."""

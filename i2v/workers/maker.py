@@ -59,7 +59,7 @@ class Order:
         tag: what the video says of its job.
         request, generation, plan, deaths, wanted_device: see `jobs.model.Job`.
         inputs: the files of the job, by the names that they have in the job's store: its pictures, the image
-            first, its sound, and the clip that it enhances.
+            first, its sound, and the clip that it makes something of.
         output: where the video goes.
     """
 
@@ -119,7 +119,7 @@ class LocalMaker:
         self._leaks = LeakDetector(round(settings.worker.creep_megabytes * 1e6))
 
     def make(self, order: Order, recorder: FrameRecorder, reports: Reports) -> Result:
-        if order.generation.source:
+        if order.generation.is_enhanced:
             return _enhance(order, reports)
         meter, watch = Meter(order.generation), Stopwatch()
         checkpoints = Checkpoints(recorder.path.parent, recorder.path.stem)
@@ -129,7 +129,9 @@ class LocalMaker:
         target, tags = OutputFile(order.output), {JOB_TAG: order.tag}
         output = Output(target, recorder, checkpoints, latents, tags, track)
         with watch.phase(Stage.PICTURE):
-            pictures = [_read_picture(path) for path in order.inputs if path != track]
+            source = source_of(order.inputs[-1]) if order.generation.extends else None
+            files = [] if source else [path for path in order.inputs if path != track]
+            pictures = [_read_picture(path) for path in files]
         plan = self._plan(order)
         reports.note(plan.notices)
 
@@ -138,7 +140,7 @@ class LocalMaker:
             reports.say(meter.read(event))
 
         with recorder, checkpoints:
-            return make_clip(plan, pictures, output, self._cache, self._settings, show, watch)
+            return make_clip(plan, pictures, output, self._cache, self._settings, show, watch, source)
 
     def drop(self) -> None:
         self._cache.drop()

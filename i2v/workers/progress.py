@@ -23,7 +23,7 @@ from i2v.engines.base import Conditioned, Decoded, Denoised, Sounded, SteppedDow
 from i2v.jobs.model import Phase, Progress
 from i2v.media import interpolation, upscale
 from i2v.media.preview import encode_preview
-from i2v.pipeline.make import ClipEvent, Loaded
+from i2v.pipeline.make import ClipEvent, FrameRead, Loaded
 from i2v.pipeline.segments import SegmentBegun
 
 LINE_SECONDS = 5.0  # between two lines of the log about one phase, at least
@@ -66,7 +66,8 @@ class Meter:
 
     def read(self, event: ClipEvent) -> Progress:
         """Return how far the job is; it never goes back."""
-        if isinstance(event, SteppedDown | Sounded):  # the one finishes nothing, the other comes at the end
+        # the first two finish nothing, the last one comes at the end
+        if isinstance(event, SteppedDown | FrameRead | Sounded):
             return replace(self._last, preview=None)
         if isinstance(event, SegmentBegun):
             self._segment, self._segment_began, self._decoded = event, self._clock(), 0

@@ -42,6 +42,9 @@ def test_a_clip_is_enhanced_here_and_by_its_server(
     assert made.request["source_job"] == job
     again = house.post(f"/jobs/{made.id}/rerun")
     assert (again.status_code, again.json()["request"]["source_job"]) == (202, job)
+    assert house.session.delete(f"{house.api}/jobs/{job}?purge=true", timeout=60).status_code < 300
+    gone = house.post(f"/jobs/{made.id}/rerun")
+    assert (gone.status_code, gone.json()["code"]) == (410, "job.source_deleted")
     named = run_here(environment, "enhance", job, *words, "--output", better, "--server", house.url)
     assert (named.returncode, "--output" in named.stderr) == (2, True)
 

@@ -16,7 +16,8 @@ from i2v.core.schema import Generation, Scene
 from i2v.core.story import scene_frames
 from i2v.engines.base import Conditioned, Decoded, Denoised, Event, Inputs
 from i2v.media.checkpoints import Checkpoints, count_segments
-from i2v.pipeline.segments import SegmentBegun, story_events
+from i2v.pipeline.drift import Look
+from i2v.pipeline.segments import Before, SegmentBegun, story_events
 
 SAID = Notice("prompt.truncated", {"limit": 77, "removed": "a"})
 
@@ -98,6 +99,29 @@ def test_drift_is_corrected_in_what_the_next_segment_begins_with_unless_that_is_
         return float(np.asarray(engine.asked[-1][1].image).mean())
 
     assert begun(True) < begun(False) - 5
+
+
+def test_a_longer_clip_goes_on_from_the_last_frames_of_the_one_that_is_there(
+    generation: Generation, inputs: Inputs, tmp_path: Path
+) -> None:
+    engine, frames = Engine(), tuple(np.full((64, 96, 3), level, np.uint8) for level in (60, 62))
+    asked = story(generation, Scene(1, "a"), Scene(1.5, "b"), extends=8)
+    before = Before(frames, Look.of(frames[0]))
+    events = list(story_events(asked, inputs, engine.make, before=before))
+    given = [(got.prompt, what.start, len(what.earlier)) for got, what in engine.asked]
+    assert given == [("b", -1, 2), ("b", 5, 2)], "the camera moves on from the last frame"
+    grey = frames_of(events).mean((1, 2, 3))
+    assert grey == pytest.approx(60 + 2 * np.arange(14), abs=1), "its last two frames are made anew"
+    begun = [event.frames for event in events if isinstance(event, SegmentBegun)]
+    assert begun == [6, 8]
+    with Checkpoints(tmp_path, "job") as checkpoints:
+        checkpoints.open("key")
+        with pytest.raises(KeyError):
+            list(story_events(asked, inputs, Engine(2).make, checkpoints, before))
+        rest = Engine()
+        again = list(story_events(asked, inputs, rest.make, checkpoints, before))
+    assert np.array_equal(frames_of(again), frames_of(events))
+    assert len(rest.asked) == 1, "a kill loses one segment at most"
 
 
 def test_a_clip_that_is_no_story_is_made_as_it_is(generation: Generation, inputs: Inputs) -> None:

@@ -14,7 +14,8 @@ from i2v.jobs.model import Job, Progress
 from i2v.jobs.store import JobStore
 from i2v.media.provenance import Provenance
 from i2v.media.video import probe, read_tags
-from i2v.service.enhancing import enhancement_of
+from i2v.pipeline.enhance import read_source
+from i2v.service.enhancing import enhancement_of, extension_of
 from i2v.service.service import Service
 from i2v.workers.attempt import Attempt
 from i2v.workers.cleanup import JOB_TAG, clean_up, tag_of
@@ -98,6 +99,30 @@ def test_it_is_cancelled_between_two_frames(
     assert [each.phase for each in said] == ["loading", "interpolating", "interpolating"]
     assert [each.fraction for each in said] == sorted(each.fraction for each in said)
     assert names(Path(job.output).parent) == [Path(finished.output).name]
+
+
+def test_a_longer_clip_is_made_also_where_the_first_attempt_fails(
+    service: Service, store: JobStore, settings: Settings, executor: Waiting, finished: Job
+) -> None:
+    job = service.extend(finished.id, {"seconds": "0.75", "prompt": "step 3: fail once", "seed": 3})
+    assert (job.request["source_job"], job.request["seconds"], executor.woken) == (finished.id, 0.75, 2)
+    assert extension_of(job) == {"seconds": 0.75, "prompt": "step 3: fail once", "correct_drift": True}
+    assert job.plan is not None
+    assert "seed" not in extension_of(job)
+    service.delete(finished.id)
+    failed = work(settings, store, job)
+    assert failed.status == "failed"
+    service.retry(job.id)
+    done = work(settings, store, job)
+    assert done.status == "succeeded", done.error
+    info, made = probe(Path(done.output)), read_source(Path(done.output))
+    assert (info.num_frames, info.fps) == (10, 8)
+    assert (made.generation.extends, made.generation.seed, len(made.provenance.extended)) == (4, 3, 1)
+    assert done.result is not None
+    assert done.result.held_frames == 0
+    larger = work(settings, store, service.enhance(done.id, {"scale": 2}))
+    assert larger.status == "succeeded", larger.error
+    assert read_source(Path(larger.output)).generation.extends == 0
 
 
 def test_a_source_that_is_lost_is_told(

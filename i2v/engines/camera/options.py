@@ -13,7 +13,6 @@ from pydantic import Field
 from i2v.core.engine_spec import Corners, Options
 from i2v.core.errors import Notice
 from i2v.core.schema import Generation, MotionMask, Within
-from i2v.core.story import scene_frames
 from i2v.engines.camera.move import Easing, Move
 from i2v.engines.camera.path import plan_path
 from i2v.engines.camera.phrases import read_prompt
@@ -86,6 +85,10 @@ class CameraOptions(Options):
         """Have the camera come back to where it began."""
         return self.model_copy(update={"loop": True})
 
+    def anew(self) -> Self:
+        """Have another prompt say where the camera goes."""
+        return self.model_copy(update=dict.fromkeys(_MOVE))
+
     def views(self, num_frames: int, picture: tuple[int, int], size: tuple[int, int]) -> list[Corners]:
         """See `Options.views`: nothing where the camera stands still."""
         if any(getattr(self, name) is None for name in _MOVE) or self.move.is_still:
@@ -127,18 +130,16 @@ class CameraPathOptions(CameraOptions):
 
     def completed(self, generation: Generation) -> tuple[Self, tuple[Notice, ...]]:
         """Return the whole move where there is one to follow, else that there is none."""
-        asked, given = self.camera_strength, self
-        if any(isinstance(picture, MotionMask) for picture in generation.inputs):
+        asked = self.camera_strength
+        if _has_mask(generation):
             asked = min(self.masked_strength, 1.0 if asked is None else asked)
-            if not self._distances and not read_prompt(generation.prompt, 1.0).names_motion:
-                given = self.model_copy(update={"zoom": 1.0})  # no move is asked for: the camera stays still
         elif asked is None and (self.follows_prompt or self._distances):
             asked = self.default_strength
         if asked is None or asked == 1:
             return self, ()
         if generation.story:  # each scene has a move of its own: see `moves`
             return self.model_copy(update={"camera_strength": asked}), ()
-        filled, notices = CameraOptions.completed(given, generation)
+        filled, notices = CameraOptions.completed(self._still(generation), generation)
         return filled.model_copy(update={"camera_strength": asked}), notices
 
     def moves(self, generation: Generation) -> tuple[tuple[Move, int], ...]:
@@ -148,10 +149,19 @@ class CameraPathOptions(CameraOptions):
         """
         if not generation.story:
             return ((self.move, generation.total_frames if generation.loop else generation.num_frames),)
-        counts = scene_frames([scene.seconds for scene in generation.story], generation.fps)
-        scenes = zip(generation.story, counts, strict=True)
-        return tuple((self._move_of(scene.prompt, count, generation), count) for scene, count in scenes)
+        return tuple(
+            (self._move_of(scene.prompt, count, generation), count) for scene, count in generation.new_scenes
+        )
 
     def _move_of(self, prompt: str, num_frames: int, generation: Generation) -> Move:
-        scene = replace(generation, prompt=prompt, num_frames=num_frames, story=(), made_frames=0)
-        return CameraOptions.completed(self, scene)[0].move
+        scene = replace(generation, prompt=prompt, num_frames=num_frames, story=(), made_frames=0, extends=0)
+        return CameraOptions.completed(self._still(scene), scene)[0].move
+
+    def _still(self, generation: Generation) -> Self:
+        """Have the camera stand still where a mask needs a path, and no move is asked for."""
+        is_named = self._distances or read_prompt(generation.prompt, 1.0).names_motion
+        return self if is_named or not _has_mask(generation) else self.model_copy(update={"zoom": 1.0})
+
+
+def _has_mask(generation: Generation) -> bool:
+    return any(isinstance(picture, MotionMask) for picture in generation.inputs)

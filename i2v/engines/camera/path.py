@@ -17,6 +17,8 @@ from i2v.engines.camera.move import Easing, Move
 _NOTEWORTHY_SHARE = 0.8
 # Of the picture's height that no frame needs, the part that is cut at the top: heads are near the top.
 _TOP_SHARE = 1 / 3
+# Of the last picture of a clip that is made longer, what a camera that pans on sees at the least.
+_LEAST_ROOM = 0.5
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,13 @@ class CameraPath:
     def part(self, start: int, num_frames: int, wraps: bool = False) -> CameraPath:
         """Return the path of so many frames from `start` on.
 
-        Where there is no more, the last view is held, or the first ones come again (`wraps`).
+        Before the path begins, its first view is held; where there is no more, the last one is, or the first
+        ones come again (`wraps`).
         """
+        if start < 0:
+            still = min(-start, num_frames)
+            views = (self.views[0],) * still + self.part(0, num_frames - still, wraps).views
+            return replace(self, views=views)
         views = (self.views * (1 + num_frames // len(self.views) if wraps else 1))[start : start + num_frames]
         return replace(self, views=(*views, *[self.views[-1]] * (num_frames - len(views))))
 
@@ -127,6 +134,36 @@ def plan_moves(
         share=max(scales) * size[0] / picture[0],
         still_share=still * size[0] / picture[0],
         enlargement=1 / min(scales),
+    )
+
+
+def plan_onward(
+    moves: Sequence[tuple[Move, int]], picture: tuple[int, int], size: tuple[int, int]
+) -> CameraPath:
+    """Return the path of several moves that begins with all of the picture, where a clip has ended.
+
+    There is nothing beyond it: the camera comes so much closer that it can pan or turn, and where it should
+    go back it stays. See `plan_moves` for the arguments.
+    """
+    whole = min(picture[0] / size[0], picture[1] / size[1])
+    views = [_inside(view, whole, picture, size) for view in _unit_views(moves, size)]
+    share = whole * size[0] / picture[0]
+    closest = min(view.scale for view in views)
+    return CameraPath(tuple(views), picture, size, share, share, enlargement=1 / closest)
+
+
+def _inside(view: View, whole: float, picture: tuple[int, int], size: tuple[int, int]) -> View:
+    """Return what comes near a view of scale 1 at (0, 0), in the picture; `whole`: the scale of all of it."""
+    room = max(_LEAST_ROOM, 1 - max(abs(view.x) / size[0], abs(view.y) / size[1]))
+    width, height = _half_box(size, view.roll)
+    upright = min(size[0] / (2 * width), size[1] / (2 * height))
+    scale = whole * min(view.scale, 1.0) * room * upright
+    across, down = scale * width, scale * height
+    return View(
+        x=min(max(picture[0] / 2 + whole * view.x, across), picture[0] - across),
+        y=min(max(picture[1] / 2 + whole * view.y, down), picture[1] - down),
+        scale=scale,
+        roll=view.roll,
     )
 
 

@@ -23,7 +23,7 @@ from i2v.core.errors import Notice
 from i2v.core.schema import Generation
 from i2v.engines.base import Inputs
 from i2v.engines.camera.options import CameraPathOptions
-from i2v.engines.camera.path import plan_moves
+from i2v.engines.camera.path import plan_moves, plan_onward
 from i2v.engines.camera.render import render
 
 
@@ -77,7 +77,8 @@ def camera_frames(
         return None
     picture = inputs.image if inputs.large is None else inputs.large
     size = (generation.generated_width, generation.generated_height)
-    whole = plan_moves(options.moves(generation), picture.size, size)
+    plan = plan_onward if generation.extends else plan_moves
+    whole = plan(options.moves(generation), picture.size, size)
     path = whole.part(inputs.start, generation.num_frames, wraps=generation.loop)
     cpus = threads or len(os.sched_getaffinity(0))
     frames = np.stack(list(render(picture, path, cpus)))

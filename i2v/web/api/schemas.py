@@ -15,6 +15,7 @@ from starlette.requests import Request
 
 from i2v.core.engine_spec import Capabilities, EngineSpec, Preset
 from i2v.core.enhancement import EnhanceRequest
+from i2v.core.extension import ExtendRequest
 from i2v.core.messages import hint
 from i2v.core.schema import MAX_FRAMES, MAX_INPUTS, MAX_LORAS, GenerationRequest, InputRole
 from i2v.core.story import MAX_SCENES, MAX_SECONDS
@@ -473,5 +474,9 @@ PLANNED: JsonSchema = {
 ENHANCEMENT: JsonSchema = {
     "required": True,
     "content": {JSON: {"schema": EnhanceRequest.model_json_schema()}},
+}
+EXTENSION: JsonSchema = {
+    "required": True,
+    "content": {JSON: {"schema": ExtendRequest.model_json_schema()}},
 }
 EVENT: JsonSchema = {"type": "object", "properties": {"event": _TEXT, "id": _TEXT, "data": _TEXT}}

@@ -21,6 +21,7 @@ from i2v.web.api.intake import read_json, read_submission
 from i2v.web.api.schemas import (
     ENHANCEMENT,
     EVENT,
+    EXTENSION,
     MAX_PICTURE_SIDE,
     PLANNED,
     SUBMISSION,
@@ -185,6 +186,19 @@ async def rerun_job(request: Request, response: Response, job_id: str) -> Accept
 async def enhance_job(request: Request, response: Response, job_id: str) -> AcceptedBody:
     """Make a new job of a finished clip: larger, with frames in between, or both. The clip itself stays."""
     job = await AppContext.of(request).enhance(job_id, await read_json(request))
+    return await accepted(job, request, response)
+
+
+@router.post(
+    "/jobs/{job_id}/extend",
+    status_code=202,
+    responses=problems(403, 404, 409, 410, 413, 415, 422, 429, 503, 507),
+    openapi_extra={"requestBody": EXTENSION},
+    tags=["jobs"],
+)
+async def extend_job(request: Request, response: Response, job_id: str) -> AcceptedBody:
+    """Make a new job of a finished clip: the clip, and so many seconds more. The clip itself stays."""
+    job = await AppContext.of(request).extend(job_id, await read_json(request))
     return await accepted(job, request, response)
 
 

@@ -5,8 +5,9 @@ What they would do is refused anyway (`service.rights`); this only says so befor
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.users import current_user
 from i2v.jobs.model import Job
 from i2v.service.rights import may_change
@@ -27,9 +28,22 @@ def allows(act: str, job: Job | None) -> bool:
         return True
     if act in _ADMINISTERS:
         return False
-    if act == "enhance":  # it makes another job, whosever the clip is
+    if act in ("enhance", "longer"):  # it makes another job, whosever the clip is
         return user.may("make")
     return act not in _CHANGES or (user.may("make") if job is None else may_change(job.user))
+
+
+def allows_by(engines: Mapping[str, EngineSpec]) -> Allows:
+    """Return `allows`, with "longer" for clips alone whose engine makes more of one."""
+
+    def allowed(act: str, job: Job | None) -> bool:
+        if act == "longer" and job is not None and job.generation is not None:
+            spec = engines.get(job.generation.engine)
+            if spec is None or not spec.capabilities.story:
+                return False
+        return allows(act, job)
+
+    return allowed
 
 
 def everything(act: str, job: Job | None) -> bool:

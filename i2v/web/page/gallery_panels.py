@@ -21,6 +21,7 @@ from i2v.web.texts import text
 
 SMOOTH_FPS = 60  # of a clip that is made smoother
 ENHANCEMENTS: Mapping[str, JsonObject] = {"smoother": {"output_fps": SMOOTH_FPS}, "larger": {"scale": 2}}
+LONGER: JsonObject = {"seconds": 4}
 MAX_TAGS = 40  # that have buttons
 NO_TAGS: Mapping[str, int] = MappingProxyType({})
 NO_PROBLEMS: Mapping[str, VideoProblem] = MappingProxyType({})
@@ -178,12 +179,13 @@ def _card(job: Job, language: Language, problem: VideoProblem | None, has_trash:
 
 
 def enhancements(job: Job, allows: Allows = everything) -> tuple[str, ...]:
-    """Return the names of `ENHANCEMENTS` that make a better clip of this one."""
+    """Return the names of what makes a better clip of this one: of `ENHANCEMENTS`, and "longer"."""
     ran = job.generation
     if ran is None or not allows("enhance", None):
         return ()
     is_of_use = {"smoother": ran.video_fps < SMOOTH_FPS, "larger": 2 * max(ran.width, ran.height) <= MAX_SIDE}
-    return tuple(name for name in ENHANCEMENTS if is_of_use[name])
+    better = tuple(name for name in ENHANCEMENTS if is_of_use[name])
+    return (*better, "longer") if allows("longer", job) else better
 
 
 def _tags_of(job: Job) -> str:

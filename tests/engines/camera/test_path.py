@@ -6,12 +6,13 @@ import itertools
 import math
 from typing import get_args
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from i2v.engines.camera.move import Easing, Move
-from i2v.engines.camera.path import CameraPath, View, plan_moves, plan_path, positions
+from i2v.engines.camera.path import CameraPath, View, plan_moves, plan_onward, plan_path, positions
 
 EASINGS = get_args(Easing)
 moves = st.builds(
@@ -182,3 +183,23 @@ def test_a_move_after_a_loop_begins_where_the_loop_did() -> None:
         [(Move(pan=0.4, loop=True), 8), (Move(pan=0.2, easing="linear"), 8)], (900, 600), (96, 64)
     )
     assert path.views[8].x - path.views[0].x == pytest.approx(0.2 / 8 * path.views[0].scale * 96)
+
+
+@pytest.mark.parametrize(
+    "move", [Move(pan=-0.3), Move(tilt=0.2, zoom=1.3), Move(zoom=0.5), Move(roll=40), Move(pan=1, roll=-90)]
+)
+def test_a_path_that_goes_on_begins_with_all_of_the_picture_and_stays_in_it(move: Move) -> None:
+    picture, size = (288, 192), (144, 96)
+    path = plan_onward([(move, 9), (Move(zoom=1.1), 9)], picture, size)
+    assert path.views[0] == View(144, 96, 2)
+    corners = np.array([view.corners(size) for view in path.views]).reshape(-1, 2)
+    assert (corners >= -1e-6).all()
+    assert (corners <= np.array(picture) + 1e-6).all()
+    steps = np.diff([(view.x, view.y, view.scale) for view in path.views], axis=0)
+    assert np.abs(steps).max() < 40, "and never jumps"
+
+
+def test_a_camera_stands_still_before_its_path_begins() -> None:
+    path = plan_path(Move(zoom=2), 6, (400, 300), (80, 60))
+    assert path.part(-2, 5).views == (path.views[0], path.views[0], *path.views[:3])
+    assert path.part(-9, 4).views == (path.views[0],) * 4

@@ -182,6 +182,28 @@ def test_where_only_the_camera_moves_the_model_changes_nothing(
     assert left <= 1 < right
 
 
+@pytest.mark.parametrize(
+    "longer", [{"loop": True}, {"story": ["2: waves", "2: pan left"], "fps": 8}], ids=str
+)
+def test_a_mask_is_of_a_whole_loop_and_a_whole_story(
+    longer: dict[str, object], large: Image.Image, tmp_path: Path
+) -> None:
+    engine = engine_class(I2VGEN_XL).load(I2VGEN_XL, write_weights(I2VGEN_XL, tmp_path / "model"), PLAN)
+    generation = asked(
+        I2VGEN_XL, num_inference_steps=3, guidance_scale=None, prompt="waves", inputs=MASK, **longer
+    )
+    options = CameraPathOptions.model_validate(generation.options)
+    assert options.moves(generation)[0][0].is_still, "no move is asked for"
+    size = (generation.generated_width, generation.generated_height)
+    inputs = Inputs(large.resize(size), large=large, motion_mask=masked(large))
+    shown = [
+        [event.preview() for event in engine.generate(replace(generation, seed=seed), inputs)
+         if isinstance(event, Denoised)][-1].astype(int)
+        for seed in (1, 2)
+    ]  # fmt: skip
+    assert np.abs(shown[0] - shown[1]).max() <= 1, "all of it is held"
+
+
 def test_a_segment_of_a_story_has_its_part_of_the_whole_path(photo: Image.Image, large: Image.Image) -> None:
     def seen(generation: Generation, start: int) -> CameraFrames:
         options = CameraPathOptions.model_validate(generation.options)

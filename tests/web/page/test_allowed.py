@@ -8,13 +8,15 @@ from dataclasses import replace
 import pytest
 from pydantic import SecretStr
 
+from i2v.core.engine_spec import Capabilities
 from i2v.core.users import Role, User, acting_as
 from i2v.jobs.model import JobPage
 from i2v.jobs.store import JobStore
 from i2v.service.service import Unfinished
 from i2v.web.page import gallery_panels, queue_panels
-from i2v.web.page.allowed import allows
+from i2v.web.page.allowed import allows, allows_by
 from tests.job_crew import ram_folder, result_of, submission
+from tests.rehearsal import ENGINES, REHEARSAL
 
 
 def buttons(html: str) -> list[str]:
@@ -52,3 +54,16 @@ def test_each_role_has_its_buttons(role: Role, whole: list[str], mine: list[str]
         gone = buttons(gallery_panels.trash(JobPage(page.jobs, None), "en", True, allows=allows))
         assert gone.count("restore") == gone.count("purge") == ended.count("delete")
         store.close()
+
+
+def test_a_clip_is_made_longer_where_its_engine_can() -> None:
+    with ram_folder() as folder:
+        store = JobStore(folder / "jobs.db")
+        job = store.submit(submission())
+        store.close()
+    assert job.generation is not None
+    job = replace(job, generation=replace(job.generation, engine=REHEARSAL.name))
+    assert allows_by(ENGINES)("longer", job)
+    assert not allows_by({})("longer", job)
+    no_story = replace(REHEARSAL, capabilities=Capabilities())
+    assert not allows_by({REHEARSAL.name: no_story})("longer", job)

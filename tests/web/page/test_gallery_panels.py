@@ -128,6 +128,7 @@ def test_deleting_asks_where_there_is_no_trash_or_a_star(
         ("open", CLIP.id, None),
         ("smoother", CLIP.id, None),
         ("larger", CLIP.id, None),
+        ("longer", CLIP.id, None),
         ("delete", CLIP.id, asks),
     ]
 
@@ -147,9 +148,10 @@ def test_a_clip_is_offered_to_be_better_as_far_as_it_can_be() -> None:
     assert CLIP.generation is not None
     smooth = replace(CLIP.generation, output_fps=60, interpolation="blend")
     large = replace(CLIP.generation, width=4096)
-    assert enhancements(CLIP) == ("smoother", "larger")
-    assert enhancements(replace(CLIP, generation=smooth)) == ("larger",)
-    assert enhancements(replace(CLIP, generation=large)) == ("smoother",)
+    assert enhancements(CLIP) == ("smoother", "larger", "longer")
+    assert enhancements(replace(CLIP, generation=smooth)) == ("larger", "longer")
+    assert enhancements(replace(CLIP, generation=large)) == ("smoother", "longer")
+    assert enhancements(CLIP, lambda act, job: act != "longer") == ("smoother", "larger")
     assert enhancements(replace(CLIP, generation=None)) == ()
     assert enhancements(CLIP, lambda act, job: False) == ()
     assert "smoother" not in clips(page(CLIP), "en", False, True, {CLIP.id: "missing"})
@@ -158,7 +160,7 @@ def test_a_clip_is_offered_to_be_better_as_far_as_it_can_be() -> None:
 def test_pages_are_turned_where_there_are_any() -> None:
     def turns(older: str | None, first: bool) -> list[tuple[str | None, str | None]]:
         buttons = Tags(clips(page(CLIP, older=older), "en", False, first)).of("button")
-        return [(each["data-act"], each["data-id"]) for each in buttons[len(PICKED) + 5 :]]
+        return [(each["data-act"], each["data-id"]) for each in buttons[len(PICKED) + 6 :]]
 
     assert turns(None, True) == []
     assert turns("123", True) == [("older", "123")]

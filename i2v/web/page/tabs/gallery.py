@@ -20,7 +20,7 @@ from i2v.core.schema import Language
 from i2v.jobs.model import Filters, SortOrder
 from i2v.service.job_files import video_problem
 from i2v.web.page import gallery_panels, panels
-from i2v.web.page.allowed import allows
+from i2v.web.page.allowed import allows_by
 from i2v.web.page.tabs.deleting import Undoable, said, undo
 from i2v.web.page.tabs.live import DISK_SECONDS, follow, live
 from i2v.web.page.tabs.widgets import (
@@ -141,6 +141,7 @@ class GalleryTab:
         self._shared = shared
         self._context = shared.context
         self._service = shared.context.service
+        self._allows = allows_by(self._service.engines)
         labels = shared.labels
         with gr.Row():
             with gr.Column(scale=3, min_width=280):
@@ -224,7 +225,7 @@ class GalleryTab:
         except I2VError as error:
             return {self.clips: panels.error(error.to_dict(), language)}
         if looking.show == "trash":
-            return {self.clips: gallery_panels.trash(page, language, not cursors, deletes, allows)}
+            return {self.clips: gallery_panels.trash(page, language, not cursors, deletes, self._allows)}
         problems = {job.id: problem for job in page.jobs if (problem := video_problem(job)) is not None}
         shown = gallery_panels.clips(
             page,
@@ -234,7 +235,7 @@ class GalleryTab:
             problems=problems,
             deletes=deletes,
             has_trash=storage.trash_days > 0,
-            allows=allows,
+            allows=self._allows,
             tags=self._service.library.tags(),
             tag=looking.tag,
         )
@@ -267,7 +268,7 @@ class GalleryTab:
             updates[self._shared.opened] = Opened(job=action.id)
         elif action.act == "rerun_picked":
             updates[self.message] = await self._rerun(action.picked, self._shared.language_of(values))
-        elif action.act in gallery_panels.ENHANCEMENTS:
+        elif action.act in (*gallery_panels.ENHANCEMENTS, "longer"):
             updates[self.message] = await self._enhance(action, self._shared.language_of(values))
         elif action.act == "tag":
             looking.tag, looking.cursors = "" if looking.tag == action.text else action.text, ()
@@ -323,7 +324,10 @@ class GalleryTab:
     async def _enhance(self, action: Action, language: Language) -> str:
         """Ask for a better clip of one; return what there is to say."""
         try:
-            await self._context.enhance(action.id, dict(gallery_panels.ENHANCEMENTS[action.act]))
+            if action.act == "longer":
+                await self._context.extend(action.id, dict(gallery_panels.LONGER))
+            else:
+                await self._context.enhance(action.id, dict(gallery_panels.ENHANCEMENTS[action.act]))
         except I2VError as error:
             return panels.error(error.to_dict(), language)
         return panels.plain(text("enhance.done", language))

@@ -7,7 +7,7 @@ browser saw last.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -17,10 +17,10 @@ from anyio.to_thread import run_sync
 from gradio.events import Dependency
 
 from i2v.core.errors import I2VError, InvalidRequest
-from i2v.jobs.model import JsonObject
+from i2v.jobs.model import Job, JsonObject
 from i2v.web.api.events import POLL_SECONDS, is_final
 from i2v.web.page import panels
-from i2v.web.page.gallery_panels import ENHANCEMENTS
+from i2v.web.page.gallery_panels import ENHANCEMENTS, LONGER
 from i2v.web.page.tabs.filling import Filling
 from i2v.web.page.tabs.form import NUMBERS, Form, draw_seed
 from i2v.web.page.tabs.live import DISK_SECONDS, follow
@@ -116,6 +116,7 @@ class GenerateTab:
             button.click(handler, everything, shared.remembered, **QUIET)
         screen.smoother.click(self.smoother, here, shared.remembered, **QUIET)
         screen.larger.click(self.larger, here, shared.remembered, **QUIET)
+        screen.longer.click(self.longer, here | {self.form.prompt}, shared.remembered, **QUIET)
         screen.takes.click(self.act_on_take, {self.view}, **QUIET)
         screen.status.click(self.star, {self.view}, **QUIET)
         screen.carry_on.click(self.carry_on, {self.view, self.form.picture}, self.form.picture, **QUIET)
@@ -360,17 +361,29 @@ class GenerateTab:
 
     async def smoother(self, values: Values) -> Any:
         """Ask for frames in between in a new clip of the one that is shown."""
-        return await self._enhance(values, "smoother")
+        return await self._enhance(
+            values, partial(self._context.enhance, fields=dict(ENHANCEMENTS["smoother"]))
+        )
 
     async def larger(self, values: Values) -> Any:
         """Ask for a larger clip of the one that is shown."""
-        return await self._enhance(values, "larger")
+        return await self._enhance(
+            values, partial(self._context.enhance, fields=dict(ENHANCEMENTS["larger"]))
+        )
 
-    async def _enhance(self, values: Values, name: str) -> Any:
+    async def longer(self, values: Values) -> Any:
+        """Ask for more of the clip that is shown; what happens there, the prompt in the form says."""
+        job, fields = await self.filling.find(values[self.view].job), dict(LONGER)
+        prompt = str(values[self.form.prompt] or "")
+        if job is not None and prompt.strip() and prompt != job.request.get("prompt"):
+            fields["prompt"] = prompt
+        return await self._enhance(values, partial(self._context.extend, fields=fields))
+
+    async def _enhance(self, values: Values, ask: Callable[[str], Awaitable[Job]]) -> Any:
         """Turn to the job that makes the better clip; return what the browser is to keep."""
         view: Showing = values[self.view]
         try:
-            job = await self._context.enhance(view.job, dict(ENHANCEMENTS[name]))
+            job = await ask(view.job)
         except I2VError as error:  # the clip was deleted, or the queue is full
             view.turn_to(view.job, error=error.to_dict())
             return gr.skip()

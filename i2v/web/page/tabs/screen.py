@@ -16,7 +16,7 @@ from i2v.jobs.model import Job
 from i2v.service.job_files import video_problem
 from i2v.web.api.events import is_final
 from i2v.web.page import panels, takes_panels
-from i2v.web.page.allowed import allows
+from i2v.web.page.allowed import allows_by
 from i2v.web.page.framing import Framing, first_frame
 from i2v.web.page.gallery_panels import enhancements
 from i2v.web.page.tabs.widgets import UNPLAYABLE, Labels, Updates, acting_html
@@ -28,6 +28,7 @@ class Screen:
 
     def __init__(self, labels: Labels, engines: Mapping[str, EngineSpec]) -> None:
         self._engines = engines
+        self._allows = allows_by(engines)
         with gr.Column(elem_id="i2v-now"):  # what has to be in sight together
             self.frame = gr.HTML(panels.idle("en"), elem_id="i2v-frame", js_on_load=UNPLAYABLE)
             with gr.Row(elem_id="i2v-state", equal_height=True):
@@ -43,13 +44,15 @@ class Screen:
                 gr.Button(min_width=100, elem_id="i2v-smoother"), value="enhance.smoother"
             )
             self.larger = labels.of(gr.Button(min_width=100, elem_id="i2v-larger"), value="enhance.larger")
+            self.longer = labels.of(gr.Button(min_width=100, elem_id="i2v-longer"), value="enhance.longer")
             self.carry_on = labels.of(gr.Button(min_width=100, elem_id="i2v-carry-on"), value="carry_on")
         self.takes = acting_html("i2v-takes")
         self.result = gr.HTML(elem_id="i2v-result")
 
     def widgets(self) -> list[Any]:
-        again = [self.again, self.same_seed, self.variation, self.smoother, self.larger, self.carry_on]
-        return [self.frame, self.status, self.cancel, *again, self.takes, self.result]
+        again = [self.again, self.same_seed, self.variation, self.carry_on]
+        better = [self.smoother, self.larger, self.longer]
+        return [self.frame, self.status, self.cancel, *again, *better, self.takes, self.result]
 
     def of(self, job: Job | None, language: Language, framing: Framing | None = None) -> Updates:
         """Return the widgets as they stand for a job, or for none: then for the picture in the form."""
@@ -62,7 +65,7 @@ class Screen:
         problem = video_problem(job) if done else None
         spec = None if job.generation is None else self._engines.get(job.generation.engine)
         is_there = done and problem is None
-        better = enhancements(job, allows) if is_there else ()
+        better = enhancements(job, self._allows) if is_there else ()
         seeds = gr.update(visible=spec is None or spec.capabilities.seed)
         return self._with(
             {
@@ -70,6 +73,7 @@ class Screen:
                 self.variation: seeds,
                 self.smoother: gr.update(visible="smoother" in better),
                 self.larger: gr.update(visible="larger" in better),
+                self.longer: gr.update(visible="longer" in better),
                 self.carry_on: gr.update(visible=is_there),
                 self.frame: panels.video(job, language, problem) if done else panels.given(job),
                 self.status: panels.ending(job, language, problem),

@@ -75,16 +75,17 @@ def _check_prompts(request: GenerationRequest, spec: EngineSpec) -> None:
 
 def _check_inputs(request: GenerationRequest, spec: EngineSpec) -> None:
     roles = [picture.role for picture in request.inputs]
-    if roles and request.story:
+    of_frames = [role for role in roles if role != "style_image"]
+    if of_frames and request.story:
         raise InvalidRequest("request.story_with_pictures")
-    if request.loop and (roles or request.story):
+    if request.loop and (of_frames or request.story):
         raise InvalidRequest("request.loop_alone")
     if request.loop and spec.capabilities.loop == "none":
         raise _not_supported("loop", "true", spec)
     for role in roles:
         if role not in spec.capabilities.inputs:
             raise _not_supported("inputs", role, spec)
-    for role in ("last_image", "motion_mask"):
+    for role in ("last_image", "motion_mask", "style_image"):
         if roles.count(role) > 1:
             raise _invalid("inputs", ", ".join(roles), f"one {role} at most")
     frames = [picture.frame for picture in request.inputs if isinstance(picture, Keyframe)]

@@ -7,19 +7,21 @@ import math
 
 import pytest
 
-from i2v.engines.animatediff.specs import ANIMATEDIFF, ANIMATEDIFF_LIGHTNING, ANIMATELCM
+from i2v.engines.animatediff.specs import ANIMATEDIFF, ANIMATEDIFF_LIGHTNING, ANIMATELCM, IP_ADAPTER
 from i2v.weights.tensors import published_shapes
-from scripts.full_size.animatediff import DISTILLED_SIZE, PUBLISHED_SIZES
+from scripts.full_size.animatediff import DISTILLED_SIZE, PUBLISHED_SIZES, STYLE_SIZES
 
 TABLE = published_shapes(ANIMATEDIFF)
-_BYTES = {"F16": 2, "I64": 8}
+_BYTES = {"F16": 2, "F32": 4, "I64": 8}
 
 
-def file_size(shapes: dict[str, tuple[int, ...]], others: dict[str, tuple[int, ...]] | None = None) -> int:
+def file_size(
+    shapes: dict[str, tuple[int, ...]], others: dict[str, tuple[int, ...]] | None = None, of: str = "F16"
+) -> int:
     """Return the bytes of a safetensors file, as diffusers and transformers write it; `others` are int64."""
     rows: dict[str, object] = {"__metadata__": {"format": "pt"}}
     end = 0
-    for dtype, tensors in (("I64", others or {}), ("F16", shapes)):
+    for dtype, tensors in (("I64", others or {}), (of, shapes)):
         for name, shape in tensors.items():
             start, end = end, end + _BYTES[dtype] * math.prod(shape)
             rows[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
@@ -55,6 +57,16 @@ def test_the_distilled_motion_modules_have_the_size_that_their_pages_say() -> No
     }
     assert published_shapes(ANIMATELCM) == distilled
     assert ANIMATEDIFF_LIGHTNING.published[1].size == 2 * DISTILLED_SIZE == 2 * ANIMATELCM.published[1].size
+
+
+def test_ip_adapters_files_have_these_tensors_and_its_repository_says_their_size() -> None:
+    shapes = published_shapes(IP_ADAPTER)
+    positions = {"vision_model.embeddings.position_ids": (1, 257)}
+    encoder = file_size(shapes["models/image_encoder"], positions, "F32")
+    assert encoder == STYLE_SIZES["models/image_encoder"]
+    adapter = file_size(shapes["models"])
+    assert adapter == pytest.approx(STYLE_SIZES["models"], rel=0.002)
+    assert IP_ADAPTER.published_bytes == pytest.approx(encoder + adapter, rel=0.001)
 
 
 def test_the_built_parts_have_the_tables_names_and_shapes() -> None:

@@ -13,7 +13,7 @@ from i2v.engines.animatediff.specs import ANIMATEDIFF_LIGHTNING, ANIMATELCM
 from i2v.weights import EMBEDDED_FOLDER
 from scripts.full_size.animatediff import CONFIGS, MODEL_INDEX
 from tests.tiny_loras import base_layers, write_kohya
-from tests.tiny_model import tiny_text_encoder, tiny_vae
+from tests.tiny_model import tiny_image_encoder, tiny_text_encoder, tiny_vae
 
 _WIDTHS = (8, 16)
 
@@ -57,6 +57,22 @@ def _write_distilled(folder: Path) -> None:
     write_kohya(
         folder / lora, {name: each for name, each in layers.items() if name.startswith("unet.")}, alpha=1.0
     )
+
+
+def write_tiny_style_model(folder: Path, seed: int = 0) -> None:
+    """Write random weights of IP-Adapter for `tiny_unet`, in the layout of its repository."""
+    from diffusers import UNetMotionModel
+
+    from i2v.engines.animatediff.ip_adapter import Adapter
+
+    torch.manual_seed(seed)
+    encoder = tiny_image_encoder()
+    adapter = Adapter(UNetMotionModel.from_unet2d(tiny_unet(), tiny_adapter()), encoder.config.projection_dim)
+    place = folder / "models/image_encoder"
+    place.mkdir(parents=True)
+    (place / "config.json").write_text(encoder.config.to_json_string(use_diff=False))
+    save_file(encoder.state_dict(), place / "model.safetensors", metadata={"format": "pt"})
+    save_file(halves(adapter), folder / "models/ip-adapter_sd15.safetensors", metadata={"format": "pt"})
 
 
 def halves(model: nn.Module) -> dict[str, torch.Tensor]:

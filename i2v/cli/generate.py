@@ -61,6 +61,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     add_request_flags(parser)
     parser.add_argument("--last-image", help=argparse.SUPPRESS)  # told with the engines that take one
     parser.add_argument("--motion-mask", help=argparse.SUPPRESS)  # likewise
+    parser.add_argument("--style-image", help=argparse.SUPPRESS)
     parser.add_argument("--keyframe", action="append", metavar="FRAME=FILE", help=argparse.SUPPRESS)
     add_sound_flags(parser)
     parser.add_argument(
@@ -199,7 +200,7 @@ def given_fields(arguments: argparse.Namespace) -> dict[str, object]:
 def _other_pictures(arguments: argparse.Namespace) -> list[tuple[dict[str, object], Path]]:
     """Return what the request says of each picture besides the image, and where it is."""
     pictures: list[tuple[dict[str, object], Path]] = []
-    for role in ("last_image", "motion_mask"):
+    for role in ("last_image", "motion_mask", "style_image"):
         if (file := getattr(arguments, role)) is not None:
             pictures.append(({"role": role}, local_path(file)))
     for text in arguments.keyframe or ():

@@ -13,8 +13,8 @@ from i2v.cli import weights
 from i2v.cli.parsers import Commands, Parser
 
 if TYPE_CHECKING:
-    from i2v.core.engine_spec import EngineSpec
     from i2v.core.errors import I2VError, Notice
+    from i2v.core.model_spec import ModelSpec
     from i2v.core.settings import ModelSettings, Settings
     from i2v.weights.folders import ModelFolder
 
@@ -68,12 +68,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace, settings: Settings) -> int:
-    from i2v.engines.registry import engines
+    from i2v.engines.registry import engines, models_of
     from i2v.weights.folders import locate
 
     rows: list[dict[str, object]] = []
     lines: list[str] = []
-    for spec in engines().values():
+    for spec in {**engines(), **models_of(engines())}.values():
         if not spec.files:
             rows.append(_without_files(spec))
             lines.append(f"{spec.name} ({spec.title}): installed, nothing needs to be downloaded")
@@ -107,7 +107,7 @@ def _list_added(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _digest(spec: EngineSpec, folder: ModelFolder, models: ModelSettings) -> str | None:
+def _digest(spec: ModelSpec, folder: ModelFolder, models: ModelSettings) -> str | None:
     from i2v.weights.records import records_folder, weights_digest
 
     if folder.missing is not None:
@@ -130,13 +130,13 @@ def _auto(settings: Settings) -> tuple[str | None, Notice | I2VError]:
     return chosen.name, explain_choice(device, settings.models, engines())
 
 
-def _without_files(spec: EngineSpec) -> dict[str, object]:
+def _without_files(spec: ModelSpec) -> dict[str, object]:
     """Return the fields of an engine that has no model: always available, and nowhere in particular."""
     nowhere = dict.fromkeys(("path", "origin", "missing"))
     return {"name": spec.name, "title": spec.title, "available": True, **nowhere, "bytes": 0, "sha256": None}
 
 
-def _fields(spec: EngineSpec, folder: ModelFolder, digest: str | None) -> dict[str, object]:
+def _fields(spec: ModelSpec, folder: ModelFolder, digest: str | None) -> dict[str, object]:
     return {
         "name": spec.name,
         "title": spec.title,
@@ -149,7 +149,7 @@ def _fields(spec: EngineSpec, folder: ModelFolder, digest: str | None) -> dict[s
     }
 
 
-def _lines(spec: EngineSpec, folder: ModelFolder, digest: str | None) -> list[str]:
+def _lines(spec: ModelSpec, folder: ModelFolder, digest: str | None) -> list[str]:
     size = f"{folder.size / 1e6:.1f} MB in {folder.path}"
     if folder.missing is None:
         state = f"installed, {size}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 from i2v.cli.parsers import Commands
 
 if TYPE_CHECKING:
-    from i2v.core.engine_spec import EngineSpec
+    from i2v.core.model_spec import ModelSpec
     from i2v.core.settings import Settings
     from i2v.weights.conversion import Converted
     from i2v.weights.download import DownloadPlan, PartPlan
@@ -116,7 +116,7 @@ def _convert(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _converted(spec: EngineSpec, settings: Settings, remove_originals: bool) -> Converted:
+def _converted(spec: ModelSpec, settings: Settings, remove_originals: bool) -> Converted:
     from i2v.core.errors import Cancelled
     from i2v.weights.conversion import convert
 
@@ -134,7 +134,7 @@ def _licence_question(plan: DownloadPlan) -> str:
     return f"Do you accept the licence ({names})?"
 
 
-def _plan_lines(spec: EngineSpec, plan: DownloadPlan) -> list[str]:
+def _plan_lines(spec: ModelSpec, plan: DownloadPlan) -> list[str]:
     from i2v.weights.licences import licence_url
 
     begun = f", {plan.begun / 1e9:.2f} GB already downloaded" if plan.begun else ""
@@ -151,7 +151,7 @@ def _plan_lines(spec: EngineSpec, plan: DownloadPlan) -> list[str]:
     ]
 
 
-def _conversion_lines(spec: EngineSpec) -> list[str]:
+def _conversion_lines(spec: ModelSpec) -> list[str]:
     """Return what can be made smaller afterwards, and the space that it takes."""
     size = sum(conversion.size for conversion in spec.conversions) / 1e9
     if not size:
@@ -188,11 +188,11 @@ def _verify(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _add(arguments: argparse.Namespace, settings: Settings) -> int:
-    from i2v.engines.registry import engines
+    from i2v.engines.registry import engines, models_of
     from i2v.weights.added import add_folder, which_fits
 
     named = arguments.name is not None
-    spec = _spec(arguments.name) if named else which_fits(engines().values(), arguments.folder)
+    spec = _spec(arguments.name) if named else which_fits(models_of(engines()).values(), arguments.folder)
     print(add_folder(spec, settings.models, arguments.folder))
     return 0
 
@@ -220,10 +220,10 @@ def _confirm(question: str) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _spec(name: str) -> EngineSpec:
-    from i2v.engines.registry import find_spec
+def _spec(name: str) -> ModelSpec:
+    from i2v.engines.registry import find_model
 
-    return find_spec(name)
+    return find_model(name)
 
 
 class _Line:

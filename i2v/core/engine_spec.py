@@ -14,6 +14,9 @@ from typing import Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict
 
 from i2v.core.errors import Notice
+from i2v.core.model_spec import Conversion as Conversion  # for those who import it from here
+from i2v.core.model_spec import ModelSpec
+from i2v.core.model_spec import Repository as Repository
 from i2v.core.schema import Fit, Generation, InputRole, Language, Lora, PresetName, StorageDtype
 
 # x and y of four corners, in pixels of a picture: of a frame's top left, and on clockwise.
@@ -163,55 +166,11 @@ class Preset:
     options: dict[str, float | str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Repository:
-    """One repository that a model's files come from, whole or in part.
+@dataclass(frozen=True, kw_only=True)
+class EngineSpec(ModelSpec):
+    """What must be known about a model before it is loaded, besides its files.
 
     Attributes:
-        repo: on the Hugging Face hub, "owner/name".
-        revision: its commit; other commits are not asked for.
-        modelscope: ids under which ModelScope may have the same files.
-        size: bytes of what the engine reads of it, about: for what is said before any hub was asked.
-        licence: as the repository states it.
-        folder: the sub-folder of the model's folder that holds the repository's files, "" for the model's
-            folder itself. A file belongs to the repository with the deepest folder above it.
-        variant: which variant of a weights file is preferred where there is one; "" for none.
-        must_accept: a person must accept the licence before anything is downloaded.
-        licence_url: its text; empty: the repository's page.
-    """
-
-    repo: str
-    revision: str
-    modelscope: tuple[str, ...]
-    size: int
-    licence: str
-    folder: str = ""
-    variant: str = "fp16"
-    must_accept: bool = False
-    licence_url: str = ""
-
-
-@dataclass(frozen=True)
-class Conversion:
-    """A file that is published in float32, and may be kept in bfloat16 (`i2v.weights.conversion`).
-
-    Attributes:
-        file: one of `EngineSpec.files`, whose repository's variant is "bf16": what is read where it is there.
-        size: bytes in bfloat16, about.
-        in_float32: parts of the names of tensors that stay as they are.
-    """
-
-    file: str
-    size: int
-    in_float32: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class EngineSpec:
-    """What must be known about a model before it is loaded.
-
-    Attributes:
-        summary: what it makes, in a few words, for whoever chooses an engine.
         implementation: the `Engine` (`i2v.engines.base`), "module:Class"; importing it may load torch.
         memory: what it takes and how it can take less, a `MemoryModel` (`i2v.memory.model`),
             "module:attribute"; imports no torch. Empty: it was not measured.
@@ -228,27 +187,15 @@ class EngineSpec:
         cuda_dtype: what it computes in on a CUDA device, unless the settings say otherwise; float32 on a CPU.
         preview_factors: the linear map from latent channels, one row each, and a constant, the last row, to
             RGB in [0, 1]; empty where there are no latents.
-        files: what is read of the model's folder; empty where there are no weights. A .safetensors may be
-            there as its variant or in shards with an index (`i2v.weights.shards`). The first one makes a
-            folder the model's: it is fetched last, and folders without it are not looked at.
-        optional_files: what is read too where it is there.
-        gguf_files: those of `files` in whose place a .gguf file in their folder can be.
         stored_bytes: by the part of the model, what such a file has, where one is there: filled in by
             `i2v.pipeline.choice.as_stored`.
-        pipelines: what `_class_name` in model_index.json may be; empty: it is not looked at.
         is_generative: its clips are AI-generated content, and labelled as that.
-        tensor_table: the name of the table of its published tensors in `i2v/weights`, where it is not the
-            model's own: models of one architecture share one.
         lora_parts: by the part that a LoRA's tensors name, the folders of the model with that part's weights.
             "transformer_2" is a second expert, which no tensor names: a LoRA is for the one, or both.
         lora_source: where the LoRAs of its presets are published.
         text_parts: the folders of the model whose files decide over a prompt's embedding, where embeddings
             are worth keeping on disk (`Inputs.embeddings`).
         packages: what computes its frames: their versions are written into the clip.
-        embedded: the weights ship inside the package.
-        published: the repositories that the weights can be had from, each with a folder of its own; the
-            first one has the first of `files`. Empty: they are published nowhere.
-        conversions: what of `files` is kept smaller where a person wants that.
         max_prompt_tokens: tokens the text encoder reads, start and end included.
         languages: that prompts may be written in.
         motions: phrases for all that it can do, where that is little; empty where it knows the world.
@@ -256,24 +203,17 @@ class EngineSpec:
         motion_kinds: regular expressions for kinds of motion of which a clip has one at a time; empty where
             there is no such limit.
         max_guidance: above it, clips get worse: distorted, or unlike anything that the model was made for.
+        input_models: models of their own files that pictures of some roles need to be there too.
         offered: the presets that people choose from: those that differ in what comes out. All can be asked
             for.
     """
 
-    name: str
-    title: str
     implementation: str
     multiple: int
     trained_frames: tuple[int, int]
     trained_fps: tuple[int, int]
-    summary: str = ""
     preview_factors: tuple[tuple[float, float, float], ...] = ()
-    files: tuple[str, ...] = ()
-    optional_files: tuple[str, ...] = ()
-    gguf_files: tuple[str, ...] = ()
     stored_bytes: dict[str, int] = field(default_factory=dict)
-    pipelines: tuple[str, ...] = ()
-    tensor_table: str = ""
     lora_parts: dict[str, tuple[str, ...]] = field(default_factory=dict)
     lora_source: str = ""
     text_parts: tuple[str, ...] = ()
@@ -296,10 +236,8 @@ class EngineSpec:
     max_guidance: float = 16
     is_generative: bool = True
     packages: tuple[str, ...] = ("torch", "diffusers", "transformers")
-    embedded: bool = False
-    published: tuple[Repository, ...] = ()
-    conversions: tuple[Conversion, ...] = ()
     presets: dict[str, Preset] = field(default_factory=dict)
+    input_models: dict[InputRole, ModelSpec] = field(default_factory=dict)
     offered: tuple[PresetName, ...] = get_args(PresetName)
 
     @property
@@ -311,8 +249,3 @@ class EngineSpec:
     def takes_style(self) -> bool:
         """Tell whether words about a look mean something to it."""
         return self.is_generative and self.capabilities.prompt != "none" and not self.motions
-
-    @property
-    def published_bytes(self) -> int:
-        """What all of `published` has, about."""
-        return sum(part.size for part in self.published)

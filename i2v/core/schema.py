@@ -42,7 +42,7 @@ StorageDtype = Literal["auto", "float8_e4m3fn"]
 Offload = Literal["none", "encoders", "model"]
 Switch = Literal["auto", "off"]
 Speed = Literal["auto", "exact", "fast"]
-InputRole = Literal["image", "last_image", "keyframe", "motion_mask"]
+InputRole = Literal["image", "last_image", "keyframe", "motion_mask", "style_image"]
 UpscalerName = Literal["lanczos", "span", "real-esrgan"]
 Upscaling = Literal["auto", UpscalerName]
 InterpolationName = Literal["motion", "blend"]
@@ -177,9 +177,21 @@ class MotionMask:
     role: Literal["motion_mask"]
 
 
+@dataclass(frozen=True)
+class StyleImage:
+    """A picture whose look the clip is to have; of any size, and of no frame."""
+
+    role: Literal["style_image"]
+
+
 # A picture that comes with a request besides `image`, the first frame; its bytes travel beside this.
-InputPicture = Annotated[LastImage | Keyframe | MotionMask, Field(discriminator="role")]
-_PARTS = {"last_image": ("role",), "keyframe": ("role", "frame"), "motion_mask": ("role",)}
+InputPicture = Annotated[LastImage | Keyframe | MotionMask | StyleImage, Field(discriminator="role")]
+_PARTS = {
+    "last_image": ("role",),
+    "keyframe": ("role", "frame"),
+    "motion_mask": ("role",),
+    "style_image": ("role",),
+}
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,8 @@ class Inputs:
     number of their frame, which is at least 1. `large`: the image fitted alike, but a whole number of times
     that size, as far as it has the pixels; where `Generation.strength` is below 1, for a camera that moves
     over it. `motion_mask`: of the size of `large`, white where the model acts and black where only the camera
-    moves. `checkpoint` and `loras` are the files that `Generation` names, for engines whose `Capabilities`
+    moves. `style_image`: of any size, and `style_model` the folder of the model that reads it. `checkpoint`
+    and `loras` are the files that `Generation` names, for engines whose `Capabilities`
     say that they take some. `embeddings`: those of prompts that are kept on disk, if any are, for engines
     whose spec names `text_parts`. `latents`: where denoising keeps how far it is, and looks before it
     begins.
@@ -51,6 +52,8 @@ class Inputs:
     keyframes: Mapping[int, Image] = field(default_factory=dict)
     large: Image | None = None
     motion_mask: Image | None = None
+    style_image: Image | None = None
+    style_model: Path | None = None
     checkpoint: Path | None = None
     loras: tuple[LoraFile, ...] = ()
     start: int = 0

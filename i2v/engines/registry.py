@@ -14,6 +14,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InvalidRequest
+from i2v.core.model_spec import ModelSpec
 from i2v.core.schema import shown
 
 GROUP = "i2v.engines"
@@ -61,6 +62,21 @@ def collect(ours: Iterable[EntryPoint], others: Iterable[EntryPoint]) -> dict[st
         else:
             found[spec.name] = spec
     return found
+
+
+def models_of(known: Mapping[str, EngineSpec]) -> dict[str, ModelSpec]:
+    """Return by name what has files: engines that do, and the models that their pictures need."""
+    found: dict[str, ModelSpec] = {spec.name: spec for spec in known.values() if spec.files}
+    for spec in known.values():
+        for model in spec.input_models.values():
+            found.setdefault(model.name, model)
+    return found
+
+
+def find_model(name: str, known: Mapping[str, EngineSpec] | None = None) -> ModelSpec:
+    """Return the model called `name`, also one that only some pictures need; raises as `find_spec` does."""
+    known = engines() if known is None else known
+    return models_of(known).get(name) or find_spec(name, known)
 
 
 def find_spec(name: str, known: Mapping[str, EngineSpec] | None = None) -> EngineSpec:

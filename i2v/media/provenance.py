@@ -47,6 +47,7 @@ class Provenance(BaseModel):
         weights_sha256: of the model's files.
         sound_sha256: of the decoded sound that came with the request, "" where none did.
         synthetic_speech: which program and voice spoke the narration, with versions; "" where nobody speaks.
+        style_model_sha256: of the files of the model that reads the style picture, "" where there is none.
         checkpoint_sha256, loras_sha256: of the files that `Generation` names; of a folder, of its files' own.
         plan, device: how and where it was begun; the job tells where it went on by a lesser plan, or
             could not compile.
@@ -69,6 +70,7 @@ class Provenance(BaseModel):
     weights_sha256: str
     checkpoint_sha256: str = ""
     loras_sha256: list[str] = []
+    style_model_sha256: str = ""
     plan: dict[str, JsonValue]
     device: str
     kernels: str | None = None
@@ -114,7 +116,8 @@ class Provenance(BaseModel):
     def of_frames(self) -> str:
         """Return what the frames follow from, but for the way they were computed: the same, the same clip."""
         parts = ("generation", "picture_sha256", "inputs_sha256", "weights_sha256", "checkpoint_sha256")
-        return self.model_dump_json(include={*parts, "loras_sha256"})
+        later = {"style_model_sha256"} if self.style_model_sha256 else set()  # as before there were any
+        return self.model_dump_json(include={*parts, "loras_sha256", *later})
 
     def to_tag(self, with_prompts: bool) -> str:
         """Return one line of JSON."""
@@ -225,6 +228,7 @@ class Provenance(BaseModel):
             "other pictures": ", ".join(f"sha256 {digest[:16]}" for digest in self.inputs_sha256),
             "checkpoint file": f"sha256 {self.checkpoint_sha256[:16]}" if self.checkpoint_sha256 else "",
             "LoRA files": ", ".join(f"sha256 {digest[:16]}" for digest in self.loras_sha256),
+            "style model": f"sha256 {self.style_model_sha256[:16]}" if self.style_model_sha256 else "",
             "weights": f"sha256 {self.weights_sha256[:16]}",
             "compile": False,  # what there was before it could be asked for
             **{name: value for name, value in self.plan.items() if name != "cuda_graph"},  # the same kernels

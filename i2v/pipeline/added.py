@@ -1,4 +1,7 @@
-"""The LoRAs and the checkpoint that a clip is made with: found by name, held to the model, and hashed."""
+"""The LoRAs and the checkpoint that a clip is made with, and the model that reads its style picture.
+
+All are found, held to what they must be, and hashed.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +13,29 @@ from pathlib import Path
 
 from i2v.core.engine_spec import EngineSpec, Preset
 from i2v.core.errors import InvalidRequest, Notice
-from i2v.core.schema import MAX_LORAS, Generation, Lora, PresetName, shown
+from i2v.core.model_spec import ModelSpec
+from i2v.core.schema import MAX_LORAS, Generation, Lora, PresetName, StyleImage, shown
 from i2v.core.settings import ModelSettings
 from i2v.core.styles import LORA_STRENGTH, lora_of
 from i2v.weights.added_files import added_files, find_added
 from i2v.weights.checkpoints import check_checkpoint, checkpoint_files
-from i2v.weights.folders import locate
+from i2v.weights.folders import locate, require_weights
 from i2v.weights.loras import LoraFile, check_lora
-from i2v.weights.records import RECORDS, Digests, hash_file
+from i2v.weights.records import RECORDS, Digests, hash_file, records_folder, weights_digest
 
 
 @dataclass(frozen=True)
 class Added:
-    """What comes to the model's own weights, each with its SHA-256 in hexadecimal."""
+    """What comes to the model's own weights, each with its SHA-256 in hexadecimal.
+
+    style_model: the folder of the model that reads the style picture; `None` where there is no such picture.
+    """
 
     checkpoint: Path | None = None
     loras: tuple[LoraFile, ...] = ()
     checkpoint_sha256: str = ""
+    style_model: Path | None = None
+    style_model_sha256: str = ""
 
 
 NOTHING_ADDED = Added()
@@ -64,8 +73,11 @@ def check_preset(spec: EngineSpec, name: PresetName, models: ModelSettings) -> N
 def check_added(generation: Generation, spec: EngineSpec, models: ModelSettings) -> None:
     """Raise `InvalidRequest` where a named file is not there, or does not fit the model, with what it is.
 
-    Reads headers only.
+    Reads headers only. Raises `ModelUnavailable` where the model that reads its style picture is not there.
     """
+    style = _style_model(generation, spec)
+    if style is not None:
+        require_weights(style, models)
     if not generation.checkpoint and not generation.loras:
         return
     folder = locate(spec, models).path
@@ -91,11 +103,12 @@ def add_style_lora(
 
 
 def find_files(generation: Generation, spec: EngineSpec, models: ModelSettings) -> Added:
-    """Return the files, with digests that are computed once for each; raises `InvalidRequest`.
+    """Return the files, with digests that are computed once for each; raises as `check_added` does.
 
     They are checked once more: since the job was submitted, a file may have been removed or replaced.
     """
-    if not generation.checkpoint and not generation.loras:
+    style = _style_model(generation, spec)
+    if not generation.checkpoint and not generation.loras and style is None:
         return NOTHING_ADDED
     check_added(generation, spec, models)
     digests, loras = Digests(models.directory / RECORDS), list[LoraFile]()
@@ -109,7 +122,18 @@ def find_files(generation: Generation, spec: EngineSpec, models: ModelSettings) 
         with _reading("checkpoint.unreadable", generation.checkpoint):
             digest = _digest_of_all(checkpoint_files(checkpoint), digests)
     digests.save()
-    return Added(checkpoint, tuple(loras), digest)
+    added = Added(checkpoint, tuple(loras), digest)
+    if style is None:
+        return added
+    folder = require_weights(style, models)
+    style_digest = weights_digest(style, folder, records_folder(folder, models))
+    return replace(added, style_model=folder, style_model_sha256=style_digest)
+
+
+def _style_model(generation: Generation, spec: EngineSpec) -> ModelSpec | None:
+    """Return the model that reads the clip's style picture, `None` where there is none."""
+    has_style = any(isinstance(picture, StyleImage) for picture in generation.inputs)
+    return spec.input_models["style_image"] if has_style else None
 
 
 @contextmanager

@@ -75,7 +75,7 @@ def _check_prompts(request: GenerationRequest, spec: EngineSpec) -> None:
 
 def _check_inputs(request: GenerationRequest, spec: EngineSpec) -> None:
     roles = [picture.role for picture in request.inputs]
-    at_frames = [role for role in roles if role != "motion_mask"]  # which is of all frames
+    at_frames = [role for role in roles if role not in ("motion_mask", "style_image")]  # of all frames
     if at_frames and request.story:
         raise InvalidRequest("request.story_with_pictures")
     if request.loop and (at_frames or request.story):
@@ -85,7 +85,7 @@ def _check_inputs(request: GenerationRequest, spec: EngineSpec) -> None:
     for role in roles:
         if role not in spec.capabilities.inputs:
             raise _not_supported("inputs", role, spec)
-    for role in ("last_image", "motion_mask"):
+    for role in ("last_image", "motion_mask", "style_image"):
         if roles.count(role) > 1:
             raise _invalid("inputs", ", ".join(roles), f"one {role} at most")
     frames = [picture.frame for picture in request.inputs if isinstance(picture, Keyframe)]

@@ -19,7 +19,7 @@ from pydantic_core import to_jsonable_python
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Cancelled, I2VError, Notice
 from i2v.core.results import MadeWith, Result
-from i2v.core.schema import Generation, Keyframe, Language, MemoryPlan, MotionMask
+from i2v.core.schema import Generation, Keyframe, Language, MemoryPlan, MotionMask, StyleImage
 from i2v.core.settings import OutputSettings, Settings
 from i2v.core.stages import Stage
 from i2v.engines.base import Decoded, Engine, Event, Inputs, Sounded
@@ -141,7 +141,13 @@ def make_clip(
             else:
                 inputs, fitting = fit_inputs(plan, pictures)
         embeddings = kept_embeddings(settings, cache.current())
-        inputs = replace(inputs, checkpoint=added.checkpoint, loras=added.loras, embeddings=embeddings)
+        inputs = replace(
+            inputs,
+            checkpoint=added.checkpoint,
+            loras=added.loras,
+            style_model=added.style_model,
+            embeddings=embeddings,
+        )
         notices.extend(fitting)
         engine = cache.current().engine
         books = StageBooks(plan.spec, plan.generation, engine.plan, watch)
@@ -208,6 +214,7 @@ def describe(
     more = {
         "checkpoint_sha256": added.checkpoint_sha256,
         "loras_sha256": loras,
+        "style_model_sha256": added.style_model_sha256,
         "sound_sha256": soundtrack.track_sha256,
         "synthetic_speech": soundtrack.speaker,
     }
@@ -264,6 +271,8 @@ def fit_inputs(plan: ClipPlan, pictures: Sequence[Picture]) -> tuple[Inputs, tup
         elif isinstance(given, MotionMask):
             mask = picture.image.resize(whole.size, Image.Resampling.BILINEAR)
             inputs = replace(inputs, motion_mask=_fit_large(mask, generation))
+        elif isinstance(given, StyleImage):
+            inputs = replace(inputs, style_image=picture.image)
         else:
             inputs = replace(inputs, last_image=fit(picture.image))
     return inputs, tuple(notices)

@@ -25,6 +25,7 @@ from i2v.core.schema import (
     InterpolationName,
     Lora,
     MotionMask,
+    StyleImage,
     Upscaling,
 )
 from i2v.core.styles import STYLES, joined
@@ -122,7 +123,7 @@ def _with_options(
         # along a path each segment begins with frames of the photograph, and its colours change as that does
         correct_drift=generation.correct_drift and strength == 1,
     )
-    has_later = any(not isinstance(picture, MotionMask) for picture in generation.inputs)
+    has_later = any(not isinstance(picture, MotionMask | StyleImage) for picture in generation.inputs)
     if has_later and strength < 1:
         raise InvalidRequest("request.path_with_pictures")
     return generation, understood

@@ -16,9 +16,10 @@ from typing import Literal
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Cancelled, I2VError, InvalidRequest, ModelUnavailable, Notice
+from i2v.core.model_spec import ModelSpec
 from i2v.core.schema import shown
 from i2v.core.settings import ModelSettings
-from i2v.engines.registry import find_spec
+from i2v.engines.registry import find_model, models_of
 from i2v.media.speech.voices import voice_names
 from i2v.service.rights import check_role
 from i2v.weights.added import add_folder, can_be_added, refuse_own, removable, remove_folder, which_fits
@@ -28,11 +29,10 @@ from i2v.weights.conversion import ConversionPlan, convert, plan_conversion
 from i2v.weights.converted import with_converted
 from i2v.weights.download import DownloadPlan, download, plan_download, settle_licences
 from i2v.weights.fetching import checked_notice, unwritable
-from i2v.weights.folders import ModelFolder, find_weights, is_available, locate
+from i2v.weights.folders import ModelFolder, is_available, locate, require_weights
 from i2v.weights.parts import published_of
 from i2v.weights.progress import TransferProgress
 from i2v.weights.records import Digests, merged, read_listing, records_folder
-from i2v.weights.shards import missing_file
 
 STOP_SECONDS = 10  # that a task may take to end with the service
 
@@ -83,7 +83,7 @@ class Model:
         conversion: what storing it in bfloat16 would be; `None` where nothing of it is in float32.
     """
 
-    spec: EngineSpec
+    spec: ModelSpec
     folder: ModelFolder
     plan: DownloadPlan | None
     checked: Notice | None
@@ -114,7 +114,11 @@ class Models:
 
     def all(self) -> list[Model]:
         """Return those that have files: an engine without any needs nothing of what is done here."""
-        return [self._model(spec) for spec in self._engines.values() if spec.files]
+        return [self._model(spec) for spec in models_of(self._engines).values()]
+
+    def can_be_added(self) -> list[ModelSpec]:
+        """Return those that a folder can be added as."""
+        return [spec for spec in models_of(self._engines).values() if can_be_added(spec)]
 
     def loras(self) -> list[AddedFile]:
         """Return the LoRAs that a request can name."""
@@ -143,10 +147,8 @@ class Models:
 
     def require(self, spec: EngineSpec) -> None:
         """Raise `ModelUnavailable` where files of `spec` are not here: a job would only fail for it later."""
-        missing = locate(spec, self._settings).missing if spec.files else None
-        if missing is not None:
-            find_weights(spec, self._settings)  # it says more where there is nothing at all
-            raise missing_file(spec, missing)
+        if spec.files:
+            require_weights(spec, self._settings)
 
     def get(self, name: str) -> Model:
         return self._model(self._known(name))
@@ -220,7 +222,7 @@ class Models:
             raise ModelUnavailable("weights.no_folder", path=shown(folder))
         try:
             place = Path(folder.strip()).expanduser()
-            spec = spec or which_fits(self._engines.values(), place)
+            spec = spec or which_fits(models_of(self._engines).values(), place)
             return add_folder(spec, self._settings, place)
         except (OSError, ValueError, RuntimeError) as error:  # a name that no file can have, somebody's home
             reason = getattr(error, "strerror", None) or str(error)
@@ -251,12 +253,12 @@ class Models:
 
     # --- how
 
-    def _known(self, name: str) -> EngineSpec:
-        spec = find_spec(name, self._engines)
+    def _known(self, name: str) -> ModelSpec:
+        spec = find_model(name, self._engines)
         refuse_own(spec)
         return spec
 
-    def _model(self, spec: EngineSpec) -> Model:
+    def _model(self, spec: ModelSpec) -> Model:
         folder = locate(spec, self._settings)
         run = self._runs.get(spec.name)
         task = None if run is None else run.seen()
@@ -272,7 +274,7 @@ class Models:
         conversion = plan_conversion(spec, self._settings)
         return Model(spec, folder, plan, checked, _removable(spec, self._settings), task, conversion)
 
-    def _start(self, spec: EngineSpec, kind: TaskKind, work: Work) -> Model:
+    def _start(self, spec: ModelSpec, kind: TaskKind, work: Work) -> Model:
         with self._lock:
             self._refuse_if_busy(spec)
             run = _Run(spec, kind, work)
@@ -280,7 +282,7 @@ class Models:
             run.thread.start()
         return self._model(spec)
 
-    def _refuse_if_busy(self, spec: EngineSpec) -> None:
+    def _refuse_if_busy(self, spec: ModelSpec) -> None:
         run = self._runs.get(spec.name)
         if run is not None and run.is_under_way:
             raise InvalidRequest("models.busy", title=spec.title)
@@ -289,7 +291,7 @@ class Models:
 class _Run:
     """A task and its thread, which alone changes `task`."""
 
-    def __init__(self, spec: EngineSpec, kind: TaskKind, work: Work) -> None:
+    def __init__(self, spec: ModelSpec, kind: TaskKind, work: Work) -> None:
         self.task = Task(kind)
         self.cancelled = threading.Event()
         self._work = work
@@ -323,14 +325,14 @@ class _Run:
         self.task = replace(self.task, progress=progress)
 
 
-def _removable(spec: EngineSpec, settings: ModelSettings) -> ModelFolder | None:
+def _removable(spec: ModelSpec, settings: ModelSettings) -> ModelFolder | None:
     try:
         return removable(spec, settings)
     except InvalidRequest:  # nothing, or nothing of ours
         return None
 
 
-def _how_checked(spec: EngineSpec, settings: ModelSettings, folder: ModelFolder) -> Notice | None:
+def _how_checked(spec: ModelSpec, settings: ModelSettings, folder: ModelFolder) -> Notice | None:
     """Return what the records say that the files as they are now were held to; reads no weights."""
     records = records_folder(folder.path, settings)
     listing = with_converted(merged(spec, lambda part: read_listing(records, part)), records)

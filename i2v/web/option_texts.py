@@ -50,6 +50,10 @@ _ANIMATEDIFF = {
     "controlnet_conditioning_scale.help": (
         "视频跟随图片与关键帧的程度：1 为常用值，调低则给提示词更多余地，0 为忽略图片。"
     ),
+    "ip_adapter_scale": "风格参考图强度",
+    "ip_adapter_scale.help": (
+        "视频采用参考图风格的程度：留空为 0.6，1 会盖过提示词，0 为忽略。没有风格参考图时不起作用。"
+    ),
 }
 _ANIMATEDIFFS = ("animatediff", "animatediff-lightning", "animatelcm")
 

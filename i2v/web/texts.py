@@ -31,6 +31,7 @@ _SUMMARIES = {
     "Five seconds as the prompt says, in English or Chinese": "按中文或英文提示词生成五秒视频",
     "Five seconds from a first to a last picture, by two large experts": "由两个专家模型从首帧到末帧生成五秒",
     "Moves what is in the picture, by itself: no prompt": "自动让画面动起来，不用提示词",
+    "Reads style pictures for AnimateDiff and its relatives": "为 AnimateDiff 系列读取风格参考图",
     "Pans, zooms and turns the photo itself, sharp at any size": "平移、缩放、旋转原图，任何尺寸都清晰",
 }
 
@@ -214,6 +215,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "pictures.mask": (
         "Motion mask, any size: white moves by itself, black only with the camera.",
         "运动蒙版，尺寸不限：白色区域自行运动，黑色区域只随镜头移动。",
+    ),
+    "pictures.style": (
+        "Style picture, any size: the clip takes on its look. Needs IP-Adapter (System tab).",
+        "风格参考图，尺寸不限：视频采用它的风格。需要 IP-Adapter（“系统”标签页）。",
     ),
     "sound.label": ("Sound", "声音"),
     "sound.file": ("Sound file (MP3, M4A, WAV, FLAC, Ogg)", "声音文件（MP3、M4A、WAV、FLAC、Ogg）"),

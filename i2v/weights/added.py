@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
-from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Cancelled, InvalidRequest, ModelUnavailable
+from i2v.core.model_spec import ModelSpec
 from i2v.core.schema import shown
 from i2v.core.settings import ModelSettings
 from i2v.weights.check import check_folder, fits_class
@@ -30,12 +30,12 @@ from i2v.weights.sharing import hand_over
 _GGUF_BEGINS = b"GGUF"
 
 
-def can_be_added(spec: EngineSpec) -> bool:
+def can_be_added(spec: ModelSpec) -> bool:
     """Tell whether the model has files, and not inside i2v."""
     return bool(spec.files) and not spec.embedded
 
 
-def refuse_own(spec: EngineSpec) -> None:
+def refuse_own(spec: ModelSpec) -> None:
     """Raise `InvalidRequest` for a model whose files nobody can add or remove."""
     if not spec.files:
         raise InvalidRequest("weights.none_needed", title=spec.title)
@@ -43,7 +43,7 @@ def refuse_own(spec: EngineSpec) -> None:
         raise InvalidRequest("weights.not_published", title=spec.title)
 
 
-def add_folder(spec: EngineSpec, models: ModelSettings, folder: Path) -> Path:
+def add_folder(spec: ModelSpec, models: ModelSettings, folder: Path) -> Path:
     """Have the model read from `folder`, where it stays; return where in it the model is.
 
     `folder` may also be a Hugging Face cache, ComfyUI's, one of several models, or a file (`add_gguf`).
@@ -62,7 +62,7 @@ def add_folder(spec: EngineSpec, models: ModelSettings, folder: Path) -> Path:
     return model.absolute()
 
 
-def add_gguf(spec: EngineSpec, models: ModelSettings, file: Path) -> Path:
+def add_gguf(spec: ModelSpec, models: ModelSettings, file: Path) -> Path:
     """Have a file in GGUF read in the place of the weights that the model has it for; return the link to it.
 
     The link is in our own folder, where the rest of the model is or will be downloaded to. An earlier one is
@@ -103,7 +103,7 @@ def add_gguf(spec: EngineSpec, models: ModelSettings, file: Path) -> Path:
     return target
 
 
-def which_fits(specs: Iterable[EngineSpec], folder: Path) -> EngineSpec:
+def which_fits(specs: Iterable[ModelSpec], folder: Path) -> ModelSpec:
     """Return the model that `folder` is of, where nobody has named it.
 
     With one model that can be added it is that one, whatever the folder holds: `add_folder` says what is
@@ -125,7 +125,7 @@ def which_fits(specs: Iterable[EngineSpec], folder: Path) -> EngineSpec:
     return fitting[0]
 
 
-def removable(spec: EngineSpec, models: ModelSettings) -> ModelFolder:
+def removable(spec: ModelSpec, models: ModelSettings) -> ModelFolder:
     """Return what `remove_folder` would delete or forget; raises `InvalidRequest` where there is nothing."""
     refuse_own(spec)
     added = added_folder(spec, models)
@@ -140,7 +140,7 @@ def removable(spec: EngineSpec, models: ModelSettings) -> ModelFolder:
     raise InvalidRequest("weights.nothing_to_remove", title=spec.title, path=str(own))
 
 
-def remove_folder(spec: EngineSpec, models: ModelSettings) -> ModelFolder:
+def remove_folder(spec: ModelSpec, models: ModelSettings) -> ModelFolder:
     """Forget the added folder, which stays as it is, or delete our own; return what it was.
 
     Files of our own that other models link to are not deleted: they become these models' own.

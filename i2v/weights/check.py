@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from i2v.core.engine_spec import EngineSpec, Repository
 from i2v.core.errors import ModelUnavailable, Notice
+from i2v.core.model_spec import ModelSpec, Repository
 from i2v.core.schema import shown
 from i2v.core.settings import ModelSettings
 from i2v.weights.converted import with_converted
@@ -59,7 +59,7 @@ class Verified:
         return all(file.is_right for file in self.files)
 
 
-def check_folder(spec: EngineSpec, folder: Path) -> None:
+def check_folder(spec: ModelSpec, folder: Path) -> None:
     """Raise `ModelUnavailable` naming file and tensor, unless `folder` holds what the engine reads.
 
     Reads headers of weights, not their values.
@@ -81,7 +81,7 @@ def check_folder(spec: EngineSpec, folder: Path) -> None:
             check_tensors(spec, next(iter(here.files)), shapes.get(name.rpartition("/")[0]))
 
 
-def fits_class(spec: EngineSpec, folder: Path) -> bool:
+def fits_class(spec: ModelSpec, folder: Path) -> bool:
     """Tell whether the folder says of itself that it is of a pipeline of the spec's."""
     try:
         return str(_read_json(spec, folder / INDEX).get("_class_name")) in spec.pipelines
@@ -89,14 +89,14 @@ def fits_class(spec: EngineSpec, folder: Path) -> bool:
         return False
 
 
-def _check_class(spec: EngineSpec, index: Path) -> None:
+def _check_class(spec: ModelSpec, index: Path) -> None:
     found, expected = str(_read_json(spec, index).get("_class_name")), " or ".join(spec.pipelines)
     if found not in spec.pipelines:
         raise ModelUnavailable("weights.wrong_class", path=str(index), found=shown(found), expected=expected)
 
 
 def verify(
-    spec: EngineSpec,
+    spec: ModelSpec,
     models: ModelSettings,
     on_progress: Callable[[TransferProgress], None] = lambda progress: None,
     cancelled: Callable[[], bool] = lambda: False,
@@ -131,7 +131,7 @@ def verify(
 
 
 def _check(
-    spec: EngineSpec,
+    spec: ModelSpec,
     path: Path,
     size: int,
     folder: ModelFolder,
@@ -157,7 +157,7 @@ def _check(
     return FileCheck(name, expected.how, is_right)
 
 
-def _is_whole(spec: EngineSpec, path: Path) -> bool:
+def _is_whole(spec: ModelSpec, path: Path) -> bool:
     try:
         read_shapes(spec, path)
     except ModelUnavailable:
@@ -165,13 +165,13 @@ def _is_whole(spec: EngineSpec, path: Path) -> bool:
     return True
 
 
-def _missing(spec: EngineSpec, folder: ModelFolder) -> list[str]:
+def _missing(spec: ModelSpec, folder: ModelFolder) -> list[str]:
     found = (stored(spec, folder.path, name).missing for name in spec.files)
     return [path.relative_to(folder.path).as_posix() for path in found if path is not None]
 
 
 def _listing_of(
-    spec: EngineSpec, models: ModelSettings, folder: ModelFolder, meter: TransferMeter
+    spec: ModelSpec, models: ModelSettings, folder: ModelFolder, meter: TransferMeter
 ) -> Listing | None:
     """Return what hubs say of the folder's files, kept or asked for; `None` where that cannot be had."""
     listing = merged(spec, lambda part: _part_listing(spec, part, models, folder, meter))
@@ -179,7 +179,7 @@ def _listing_of(
 
 
 def _part_listing(
-    spec: EngineSpec, part: Repository, models: ModelSettings, folder: ModelFolder, meter: TransferMeter
+    spec: ModelSpec, part: Repository, models: ModelSettings, folder: ModelFolder, meter: TransferMeter
 ) -> Listing | None:
     records = records_folder(folder.path, models)
     listing = read_listing(records, part) or _kept_by_hub(spec, part, folder)
@@ -190,7 +190,7 @@ def _part_listing(
     return listing
 
 
-def _kept_by_hub(spec: EngineSpec, part: Repository, folder: ModelFolder) -> Listing | None:
+def _kept_by_hub(spec: ModelSpec, part: Repository, folder: ModelFolder) -> Listing | None:
     """Return what huggingface_hub noted when it fetched the files: in its cache, or beside the files.
 
     https://huggingface.co/docs/huggingface_hub/guides/manage-cache: a file in the cache is a link to a blob
@@ -218,7 +218,7 @@ def _noted_etag(folder: Path, name: str) -> str:
         return ""
 
 
-def _refuse_pickles(spec: EngineSpec, folder: Path) -> None:
+def _refuse_pickles(spec: ModelSpec, folder: Path) -> None:
     """Say what is wrong with a folder that holds the model in a form that is not read: VGen's, pickles."""
     if not folder.is_dir():
         raise ModelUnavailable("weights.no_folder", path=shown(str(folder), limit=300))
@@ -238,7 +238,7 @@ def _refuse_pickles(spec: EngineSpec, folder: Path) -> None:
                     raise ModelUnavailable("weights.pickle", path=pickled, name=spec.name)
 
 
-def _read_json(spec: EngineSpec, path: Path) -> Mapping[str, object]:
+def _read_json(spec: ModelSpec, path: Path) -> Mapping[str, object]:
     try:
         content: Mapping[str, object] = json.loads(path.read_text(encoding="utf-8"))
         return content

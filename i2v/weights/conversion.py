@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from i2v.core.engine_spec import Conversion, EngineSpec
 from i2v.core.errors import Cancelled, InvalidRequest, ModelUnavailable, Notice
+from i2v.core.model_spec import Conversion, ModelSpec
 from i2v.core.settings import ModelSettings
 from i2v.weights.bfloat16 import Layout, compare, lay_out, write
 from i2v.weights.converted import record, target_of
@@ -72,7 +72,7 @@ class Converted:
     notice: Notice
 
 
-def plan_conversion(spec: EngineSpec, models: ModelSettings) -> ConversionPlan | None:
+def plan_conversion(spec: ModelSpec, models: ModelSettings) -> ConversionPlan | None:
     """Return what is left to do; `None` where nothing of the model is kept in float32, or not in our folder.
 
     Reads no file.
@@ -89,7 +89,7 @@ def plan_conversion(spec: EngineSpec, models: ModelSettings) -> ConversionPlan |
 
 
 def convert(
-    spec: EngineSpec,
+    spec: ModelSpec,
     models: ModelSettings,
     on_progress: Callable[[TransferProgress], None] = lambda progress: None,
     cancelled: Callable[[], bool] = lambda: False,
@@ -134,7 +134,7 @@ class _Converting:
     """One run, under the model's lock."""
 
     def __init__(
-        self, spec: EngineSpec, models: ModelSettings, meter: TransferMeter, plan: ConversionPlan
+        self, spec: ModelSpec, models: ModelSettings, meter: TransferMeter, plan: ConversionPlan
     ) -> None:
         self.spec = spec
         self.meter = meter

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from i2v.core.engine_spec import Conversion, EngineSpec
+from i2v.core.model_spec import Conversion, ModelSpec
 from i2v.core.settings import ModelSettings
 from i2v.weights.folders import own_folder
 from i2v.weights.parts import gguf_in
@@ -26,7 +26,7 @@ def target_of(folder: Path, conversion: Conversion) -> Path:
     return path.with_name(f"{path.name.removesuffix(WEIGHTS)}.{VARIANT}{WEIGHTS}")
 
 
-def converted_files(spec: EngineSpec, models: ModelSettings) -> dict[str, int]:
+def converted_files(spec: ModelSpec, models: ModelSettings) -> dict[str, int]:
     """Return the bytes of each of the spec's files that is there in another type, by the spec's name."""
     folder = own_folder(spec, models)
     paths = {each.file: target_of(folder, each) for each in spec.conversions}

@@ -13,8 +13,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from i2v.core.engine_spec import EngineSpec, Repository
 from i2v.core.errors import ModelUnavailable, Notice
+from i2v.core.model_spec import ModelSpec, Repository
 from i2v.core.settings import ModelSettings
 from i2v.weights.fetching import (
     Downloaded,
@@ -95,7 +95,7 @@ class DownloadPlan:
         return tuple(part.published for part in self.parts if part.is_fetched and not part.is_accepted)
 
 
-def plan_download(spec: EngineSpec, models: ModelSettings) -> DownloadPlan:
+def plan_download(spec: ModelSpec, models: ModelSettings) -> DownloadPlan:
     """Return size, space, licences and origin. Touches no network. Raises `InvalidRequest`."""
     parts = tuple(_plan_part(spec, part, models) for part in published_of(spec))
     target = own_folder(spec, models)
@@ -115,7 +115,7 @@ def plan_download(spec: EngineSpec, models: ModelSettings) -> DownloadPlan:
 
 
 def download(
-    spec: EngineSpec,
+    spec: ModelSpec,
     models: ModelSettings,
     on_progress: Callable[[TransferProgress], None] = lambda progress: None,
     cancelled: Callable[[], bool] = lambda: False,
@@ -153,7 +153,7 @@ def download(
         raise unwritable(models.directory, error.strerror or str(error)) from error
 
 
-def settle_licences(spec: EngineSpec, models: ModelSettings, accept_licences: bool) -> None:
+def settle_licences(spec: ModelSpec, models: ModelSettings, accept_licences: bool) -> None:
     """Record that a person accepts what is to be accepted before a download, or refuse.
 
     Raises `InvalidRequest` (`weights.licence`), and `OSError` where it cannot be recorded.
@@ -165,7 +165,7 @@ def settle_licences(spec: EngineSpec, models: ModelSettings, accept_licences: bo
         refuse_unless_accepted(spec, pending, models)
 
 
-def _plan_part(spec: EngineSpec, part: Repository, models: ModelSettings) -> PartPlan:
+def _plan_part(spec: ModelSpec, part: Repository, models: ModelSettings) -> PartPlan:
     own = own_folder(spec, models)
     names = (name_in_model(part, name) for name in needed_files(spec, part))
     is_here = all(stored(spec, own, name).missing is None for name in names)
@@ -173,7 +173,7 @@ def _plan_part(spec: EngineSpec, part: Repository, models: ModelSettings) -> Par
     return PartPlan(part, is_here, copy, is_accepted(part, models))
 
 
-def _linked_only(spec: EngineSpec, models: ModelSettings, meter: TransferMeter) -> Downloaded:
+def _linked_only(spec: ModelSpec, models: ModelSettings, meter: TransferMeter) -> Downloaded:
     """Return the folder if copies on this machine complete it; raise `ModelUnavailable`."""
     if any(part.copy for part in plan_download(spec, models).parts):
         with alone(spec, models, meter):
@@ -184,13 +184,13 @@ def _linked_only(spec: EngineSpec, models: ModelSettings, meter: TransferMeter) 
     return Downloaded(found, 0, None, linked_notice(spec, len(linked_files(spec, models))))
 
 
-def _nothing_fetched(spec: EngineSpec, found: ModelFolder) -> Downloaded:
+def _nothing_fetched(spec: ModelSpec, found: ModelFolder) -> Downloaded:
     notice = Notice("weights.already_there", {"title": spec.title, "path": shown_path(found.path)})
     return Downloaded(found, 0, None, notice)
 
 
 @contextmanager
-def alone(spec: EngineSpec, models: ModelSettings, meter: TransferMeter) -> Iterator[int]:
+def alone(spec: ModelSpec, models: ModelSettings, meter: TransferMeter) -> Iterator[int]:
     """Hold the model's lock, so that two processes do not fetch the same; yield its file's number."""
     models.directory.mkdir(parents=True, exist_ok=True)
     with (models.directory / f".{spec.name}.lock").open("a") as file:

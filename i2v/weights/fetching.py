@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from i2v.core.engine_spec import EngineSpec, Repository
 from i2v.core.errors import ModelUnavailable, Notice
+from i2v.core.model_spec import ModelSpec, Repository
 from i2v.core.schema import shown
 from i2v.core.settings import ModelSettings
 from i2v.weights.converted import converted_files
@@ -63,7 +63,7 @@ class Fetching:
     """One download. `order`: the sources, that which did best first; it changes as they fail."""
 
     def __init__(
-        self, spec: EngineSpec, models: ModelSettings, meter: TransferMeter, lock: int, stack: ExitStack
+        self, spec: ModelSpec, models: ModelSettings, meter: TransferMeter, lock: int, stack: ExitStack
     ) -> None:
         self.spec = spec
         self.models = models
@@ -273,14 +273,14 @@ class Fetching:
         )
 
 
-def checked_notice(spec: EngineSpec, hows: set[How], hash_source: str | None) -> Notice:
+def checked_notice(spec: ModelSpec, hows: set[How], hash_source: str | None) -> Notice:
     """Return the sentence on what the files were held to."""
     if "size" in hows or hash_source is None:
         return Notice("weights.size_only", {"title": spec.title})
     return Notice("weights.checked", {"title": spec.title, "source": hash_source})
 
 
-def linked_notice(spec: EngineSpec, count: int) -> Notice:
+def linked_notice(spec: ModelSpec, count: int) -> Notice:
     """Return the sentence on files that were here before and are used where they are."""
     return Notice("weights.linked", {"title": spec.title, "count": count, "name": spec.name})
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from i2v.core.engine_spec import EngineSpec, Repository
 from i2v.core.errors import ModelUnavailable
+from i2v.core.model_spec import ModelSpec, Repository
 from i2v.core.schema import shown
 from i2v.core.settings import ModelSettings
 from i2v.weights.parts import parts_of, stored
@@ -71,7 +71,7 @@ class ModelFolder:
         return {path.relative_to(self.path).as_posix(): path for path in self.files}
 
 
-def locate(spec: EngineSpec, models: ModelSettings) -> ModelFolder:
+def locate(spec: ModelSpec, models: ModelSettings) -> ModelFolder:
     """Return the folder with the weights of `spec`, the first complete one; else the one to say more about.
 
     That is the added one if there is one, else our own, with what is missing.
@@ -93,7 +93,7 @@ def locate(spec: EngineSpec, models: ModelSettings) -> ModelFolder:
     return own[0]
 
 
-def find_weights(spec: EngineSpec, models: ModelSettings) -> Path:
+def find_weights(spec: ModelSpec, models: ModelSettings) -> Path:
     """Return the folder with the weights of `spec`, or raise `ModelUnavailable` with the way to get them.
 
     One that a download stopped half-way is returned too: who loads it names what is missing.
@@ -107,12 +107,20 @@ def find_weights(spec: EngineSpec, models: ModelSettings) -> Path:
     return found.path
 
 
-def is_available(spec: EngineSpec, models: ModelSettings) -> bool:
+def require_weights(spec: ModelSpec, models: ModelSettings) -> Path:
+    """Return the folder with all weights of `spec`; raises as `find_weights` does, and for a missing file."""
+    folder, missing = find_weights(spec, models), locate(spec, models).missing
+    if missing is not None:
+        raise missing_file(spec, missing)
+    return folder
+
+
+def is_available(spec: ModelSpec, models: ModelSettings) -> bool:
     """Tell whether every file that the engine reads is there: a download may have stopped half-way."""
     return locate(spec, models).missing is None
 
 
-def inspect_folder(spec: EngineSpec, folder: Path, origin: Origin) -> ModelFolder:
+def inspect_folder(spec: ModelSpec, folder: Path, origin: Origin) -> ModelFolder:
     """Return what of `spec` is in `folder`. Reads no file's content."""
     files: dict[Path, int] = {}
     missing: Path | None = None
@@ -125,12 +133,12 @@ def inspect_folder(spec: EngineSpec, folder: Path, origin: Origin) -> ModelFolde
     return ModelFolder(folder, files, missing, origin)
 
 
-def own_folder(spec: EngineSpec, models: ModelSettings) -> Path:
+def own_folder(spec: ModelSpec, models: ModelSettings) -> Path:
     """Return the folder that downloads go to."""
     return models.directory / spec.name
 
 
-def layouts(spec: EngineSpec, place: Path) -> Iterator[Path]:
+def layouts(spec: ModelSpec, place: Path) -> Iterator[Path]:
     """Yield each folder below `place` that holds the model's first file and may be the model's."""
     yield from _layouts(spec.name, parts_of(spec)[0], place, spec.files[0])
 
@@ -150,7 +158,7 @@ def _layouts(name: str, part: Repository, place: Path, first: str) -> Iterator[P
                 yield candidate
 
 
-def added_folder(spec: EngineSpec, models: ModelSettings) -> Path | None:
+def added_folder(spec: ModelSpec, models: ModelSettings) -> Path | None:
     """Return the folder that `register` recorded, if any."""
     try:
         stored = json.loads(_registration(spec, models).read_text(encoding="utf-8"))
@@ -159,7 +167,7 @@ def added_folder(spec: EngineSpec, models: ModelSettings) -> Path | None:
         return None
 
 
-def register(spec: EngineSpec, models: ModelSettings, folder: Path) -> None:
+def register(spec: ModelSpec, models: ModelSettings, folder: Path) -> None:
     """Remember `folder` as the model's, before all others. Raises `OSError`."""
     models.directory.mkdir(parents=True, exist_ok=True)
     path = _registration(spec, models)
@@ -168,16 +176,16 @@ def register(spec: EngineSpec, models: ModelSettings, folder: Path) -> None:
     part.replace(path)
 
 
-def forget(spec: EngineSpec, models: ModelSettings) -> None:
+def forget(spec: ModelSpec, models: ModelSettings) -> None:
     """Undo `register`. Raises `OSError`."""
     _registration(spec, models).unlink(missing_ok=True)
 
 
-def _registration(spec: EngineSpec, models: ModelSettings) -> Path:
+def _registration(spec: ModelSpec, models: ModelSettings) -> Path:
     return models.directory / f"{spec.name}.added.json"
 
 
-def way_to_get(spec: EngineSpec) -> str:
+def way_to_get(spec: ModelSpec) -> str:
     """Return what to do where the model is not there."""
     if spec.embedded:
         return "i2v is not completely installed: run bash scripts/setup.sh."

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from i2v.core.engine_spec import EngineSpec, Repository
 from i2v.core.errors import InvalidRequest
+from i2v.core.model_spec import ModelSpec, Repository
 from i2v.core.settings import ModelSettings
 from i2v.weights.parts import origin_of
 from i2v.weights.records import RECORDS, write_json
@@ -39,7 +39,7 @@ def accept(parts: Iterable[Repository], models: ModelSettings) -> None:
         write_json(_file(models), {**_answers(models), **new})
 
 
-def refuse_unless_accepted(spec: EngineSpec, parts: Iterable[Repository], models: ModelSettings) -> None:
+def refuse_unless_accepted(spec: ModelSpec, parts: Iterable[Repository], models: ModelSettings) -> None:
     """Raise `InvalidRequest` (`weights.licence`) naming the licences that nobody has accepted yet."""
     pending = [part for part in parts if not is_accepted(part, models)]
     if pending:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import ModelUnavailable
+from i2v.core.model_spec import ModelSpec
 
 # The attention of a VAE as diffusers wrote it before 0.17 (June 2023), which files copied since still have.
 _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
@@ -36,7 +36,7 @@ def match_tensors(path: Path, found: Mapping[str, Shape], expected: Mapping[str,
     return {name: old for name, old in names.items() if name in expected}
 
 
-def unreadable(spec: EngineSpec, path: Path, reason: str) -> ModelUnavailable:
+def unreadable(spec: ModelSpec, path: Path, reason: str) -> ModelUnavailable:
     short = " ".join(reason.split())[:300]
     return ModelUnavailable("weights.unreadable", title=spec.title, path=str(path), reason=short)
 

@@ -8,19 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from i2v.core.engine_spec import EngineSpec, Repository
 from i2v.core.errors import InvalidRequest
+from i2v.core.model_spec import ModelSpec, Repository
 from i2v.weights.shards import GGUF, WEIGHTS, Stored, is_file, size_of, stored_files
 
 HUB = "https://huggingface.co"  # whose word on hashes goes before that of its mirrors
 
 
-def parts_of(spec: EngineSpec) -> tuple[Repository, ...]:
+def parts_of(spec: ModelSpec) -> tuple[Repository, ...]:
     """Return the repositories; one without a place for a model that is published nowhere."""
     return spec.published or (Repository(f"/{spec.name}", "", (), 0, ""),)
 
 
-def published_of(spec: EngineSpec) -> tuple[Repository, ...]:
+def published_of(spec: ModelSpec) -> tuple[Repository, ...]:
     """Return where `spec` is published; raises `InvalidRequest` where it is not."""
     if not spec.files:
         raise InvalidRequest("weights.none_needed", title=spec.title)
@@ -31,23 +31,23 @@ def published_of(spec: EngineSpec) -> tuple[Repository, ...]:
     return spec.published
 
 
-def part_of(spec: EngineSpec, name: str) -> Repository:
+def part_of(spec: ModelSpec, name: str) -> Repository:
     """Return the repository of a file of the model's folder: the one with the deepest folder above it."""
     above = [part for part in parts_of(spec) if not part.folder or name.startswith(f"{part.folder}/")]
     return max(above, key=lambda part: len(part.folder), default=parts_of(spec)[0])
 
 
-def needed_files(spec: EngineSpec, part: Repository) -> list[str]:
+def needed_files(spec: ModelSpec, part: Repository) -> list[str]:
     """Return which of `spec.files` are the part's, as its repository names them."""
     return list(_names(spec, part, spec.files))
 
 
-def optional_files(spec: EngineSpec, part: Repository) -> list[str]:
+def optional_files(spec: ModelSpec, part: Repository) -> list[str]:
     """Return which of `spec.optional_files` are the part's, as its repository names them."""
     return list(_names(spec, part, spec.optional_files))
 
 
-def mark_of(spec: EngineSpec, part: Repository) -> str:
+def mark_of(spec: ModelSpec, part: Repository) -> str:
     """Return the file that shows that a folder or a listing is of the repository, as that names it."""
     names = [*needed_files(spec, part), *optional_files(spec, part)]
     return next((name for name in names if not name.endswith(WEIGHTS)), names[0])
@@ -58,7 +58,7 @@ def name_in_model(part: Repository, name: str) -> str:
     return f"{part.folder}/{name}" if part.folder else name
 
 
-def stored(spec: EngineSpec, folder: Path, name: str) -> Stored:
+def stored(spec: ModelSpec, folder: Path, name: str) -> Stored:
     """Return what stands for the file `name` of the spec in the model's folder; see `stored_files`.
 
     A .gguf goes first where there can be one: only a person puts it there.
@@ -69,7 +69,7 @@ def stored(spec: EngineSpec, folder: Path, name: str) -> Stored:
     return stored_files(folder, name, part_of(spec, name).variant)
 
 
-def gguf_in(spec: EngineSpec, folder: Path, name: str) -> Path | None:
+def gguf_in(spec: ModelSpec, folder: Path, name: str) -> Path | None:
     """Return the .gguf file that stands for `name`: of several the first by name."""
     if name not in spec.gguf_files:
         return None
@@ -81,6 +81,6 @@ def origin_of(part: Repository) -> str:
     return f"{HUB}/{part.repo}/tree/{part.revision}"
 
 
-def _names(spec: EngineSpec, part: Repository, names: tuple[str, ...]) -> Iterator[str]:
+def _names(spec: ModelSpec, part: Repository, names: tuple[str, ...]) -> Iterator[str]:
     below = f"{part.folder}/" if part.folder else ""
     return (name.removeprefix(below) for name in names if part_of(spec, name) == part)

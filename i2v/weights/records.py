@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from i2v.core.engine_spec import EngineSpec, Repository
 from i2v.core.errors import ModelUnavailable
+from i2v.core.model_spec import ModelSpec, Repository
 from i2v.core.settings import ModelSettings
 from i2v.weights.model_files import unreadable
 from i2v.weights.parts import name_in_model, parts_of, stored
@@ -150,7 +150,7 @@ class Digests:
 
 
 def weights_digest(
-    spec: EngineSpec, folder: Path, records: Path | None = None, parts: Collection[str] = ()
+    spec: ModelSpec, folder: Path, records: Path | None = None, parts: Collection[str] = ()
 ) -> str:
     """Return one SHA-256, in hexadecimal, over all files of `folder` that the engine reads.
 
@@ -175,7 +175,7 @@ def weights_digest(
     return whole.hexdigest()
 
 
-def known_digest(spec: EngineSpec, folder: Path, records: Path) -> str | None:
+def known_digest(spec: ModelSpec, folder: Path, records: Path) -> str | None:
     """Return `weights_digest` where that takes no reading of large files, else `None`."""
     digests = Digests(records)
     try:
@@ -187,7 +187,7 @@ def known_digest(spec: EngineSpec, folder: Path, records: Path) -> str | None:
         return None
 
 
-def _read_files(spec: EngineSpec, folder: Path) -> Iterator[tuple[str, Path]]:
+def _read_files(spec: ModelSpec, folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield what the engine reads, by the names that a digest has; raises `ModelUnavailable`."""
     for name in (*spec.files, *spec.optional_files):
         found = stored(spec, folder, name)
@@ -232,7 +232,7 @@ def write_listing(records: Path, listing: Listing, part: Repository | None = Non
     write_json(records / (part.folder if part else "") / "listing.json", listing.to_dict())
 
 
-def merged(spec: EngineSpec, find: Callable[[Repository], Listing | None]) -> Listing | None:
+def merged(spec: ModelSpec, find: Callable[[Repository], Listing | None]) -> Listing | None:
     """Return one listing of all repositories, by names in the model's folder; `None` if there is none.
 
     `find` has that of one repository. Files of one without a listing are not in it.

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 
-from i2v.core.engine_spec import EngineSpec, Repository
+from i2v.core.model_spec import ModelSpec, Repository
 from i2v.core.settings import ModelSettings
 from i2v.weights.parts import HUB, mark_of, name_in_model, needed_files, optional_files
 from i2v.weights.progress import TransferMeter
@@ -33,7 +33,7 @@ class Item:
 
 
 def select_files(
-    spec: EngineSpec, part: Repository, listing: Listing, linked: Collection[str] = ()
+    spec: ModelSpec, part: Repository, listing: Listing, linked: Collection[str] = ()
 ) -> list[str]:
     """Return which of the listed files the engine reads, but for the `linked` ones, by their place.
 
@@ -53,7 +53,7 @@ def select_files(
 
 
 def list_files(
-    spec: EngineSpec, part: Repository, models: ModelSettings, meter: TransferMeter
+    spec: ModelSpec, part: Repository, models: ModelSettings, meter: TransferMeter
 ) -> Listing | None:
     """Return the repository's files as the first source lists them that answers, `None` if none does."""
     for name in sorted(fetch_order(models), key=lambda name: name != HUB):

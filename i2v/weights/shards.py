@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import ModelUnavailable
+from i2v.core.model_spec import ModelSpec
 
 WEIGHTS = ".safetensors"
 GGUF = ".gguf"
@@ -103,7 +103,7 @@ def weight_map(index: Path) -> dict[str, str]:
     return found
 
 
-def missing_file(spec: EngineSpec, path: Path) -> ModelUnavailable:
+def missing_file(spec: ModelSpec, path: Path) -> ModelUnavailable:
     """Return what is wrong with `path`, a `missing` file: an index that cannot be followed, or not there."""
     try:
         if is_index(path.name) and is_file(path):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from i2v.core.engine_spec import EngineSpec, Repository
+from i2v.core.model_spec import ModelSpec, Repository
 from i2v.core.settings import ModelSettings
 from i2v.weights.folders import files_below, own_folder, repository_layouts
 from i2v.weights.parts import mark_of, name_in_model, needed_files, optional_files, stored
@@ -21,7 +21,7 @@ from i2v.weights.records import RECORDS, Listing, hash_file, read_listing, write
 from i2v.weights.shards import size_of, stored_files
 
 
-def find_copy(spec: EngineSpec, part: Repository, models: ModelSettings) -> Path | None:
+def find_copy(spec: ModelSpec, part: Repository, models: ModelSettings) -> Path | None:
     """Return a complete folder of the repository that another model or program has; `None` if there is none.
 
     Its files are known by their names, as everywhere; `verify` holds them to hashes.
@@ -38,7 +38,7 @@ def find_copy(spec: EngineSpec, part: Repository, models: ModelSettings) -> Path
     return None
 
 
-def link_copies(spec: EngineSpec, models: ModelSettings, meter: TransferMeter) -> None:
+def link_copies(spec: ModelSpec, models: ModelSettings, meter: TransferMeter) -> None:
     """Link what is missing in the model's own folder and is in a copy. Raises `OSError`, and `Cancelled`.
 
     Where it is known what the hub says of a file, as it is after `verify`, a wrong one is not linked. Where
@@ -65,7 +65,7 @@ def link_copies(spec: EngineSpec, models: ModelSettings, meter: TransferMeter) -
             write_listing(own / RECORDS, listing, part)
 
 
-def linked_files(spec: EngineSpec, models: ModelSettings) -> dict[str, int]:
+def linked_files(spec: ModelSpec, models: ModelSettings) -> dict[str, int]:
     """Return the bytes of each of the spec's files that is complete in the own folder by links; by name."""
     if len(spec.published) < 2:
         return {}
@@ -98,7 +98,7 @@ def hand_over(folder: Path, models: ModelSettings) -> None:
             moved[source] = link.absolute()
 
 
-def _candidates(spec: EngineSpec, part: Repository, models: ModelSettings) -> Iterator[Path]:
+def _candidates(spec: ModelSpec, part: Repository, models: ModelSettings) -> Iterator[Path]:
     mark = mark_of(spec, part)
     for records in _records(models.directory):
         listing = read_listing(records)

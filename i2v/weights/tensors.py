@@ -14,8 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import ModelUnavailable
+from i2v.core.model_spec import ModelSpec
 from i2v.weights.model_files import Shape, match_tensors, unreadable
 from i2v.weights.shards import is_index, missing_file, weight_map
 
@@ -26,7 +26,7 @@ _TYPES = {  # bytes a value
 }  # fmt: skip
 
 
-def published_shapes(spec: EngineSpec) -> dict[str, dict[str, Shape]]:
+def published_shapes(spec: ModelSpec) -> dict[str, dict[str, Shape]]:
     """Return the shape of every published tensor by part and name; nothing where there is no table."""
     path = Path(__file__).with_name(f"{spec.tensor_table or spec.name}.tsv")
     table: dict[str, dict[str, Shape]] = {}
@@ -37,7 +37,7 @@ def published_shapes(spec: EngineSpec) -> dict[str, dict[str, Shape]]:
     return table
 
 
-def check_tensors(spec: EngineSpec, path: Path, expected: Mapping[str, Shape] | None) -> None:
+def check_tensors(spec: ModelSpec, path: Path, expected: Mapping[str, Shape] | None) -> None:
     """Raise `ModelUnavailable` where the file is damaged, or as `match_tensors` does.
 
     `path`: a safetensors file or the index of shards. `expected`: `None` where there is no table.
@@ -47,7 +47,7 @@ def check_tensors(spec: EngineSpec, path: Path, expected: Mapping[str, Shape] | 
         match_tensors(path, found, expected)
 
 
-def _read_sharded(spec: EngineSpec, index: Path) -> dict[str, Shape]:
+def _read_sharded(spec: ModelSpec, index: Path) -> dict[str, Shape]:
     """Return the shapes of all tensors that the index has, each from its shard."""
     try:
         shard_of = weight_map(index)
@@ -66,7 +66,7 @@ def _read_sharded(spec: EngineSpec, index: Path) -> dict[str, Shape]:
     return shapes
 
 
-def read_shapes(spec: EngineSpec, path: Path) -> dict[str, Shape]:
+def read_shapes(spec: ModelSpec, path: Path) -> dict[str, Shape]:
     """Return the shape of each tensor in a safetensors file, all of whose bytes are there.
 
     The format: https://github.com/huggingface/safetensors. Raises `ModelUnavailable`.

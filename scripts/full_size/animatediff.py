@@ -1,6 +1,6 @@
 """AnimateDiff with SparseCtrl as it is published, as data: parts, configurations, tensor names and shapes.
 
-    python -m scripts.full_size.animatediff         # makes i2v/weights/animatediff.tsv and -distilled.tsv
+    python -m scripts.full_size.animatediff   # i2v/weights/animatediff.tsv, -distilled.tsv, ip-adapter.tsv
 
 The sizes of Stable Diffusion 1.5's three published fp16 files follow from it to the byte (`PUBLISHED_SIZES`;
 tests/test_full_size_animatediff.py). The motion adapter is built from its published config.json; SparseCtrl
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 TABLE = WEIGHTS / "animatediff.tsv"
 DISTILLED_TABLE = WEIGHTS / "animatediff-distilled.tsv"
+STYLE_TABLE = WEIGHTS / "ip-adapter.tsv"
 # Bytes of the fp16 motion modules of AnimateDiff-Lightning and AnimateLCM, as the hub's pages have them:
 # rounded to a million.
 DISTILLED_SIZE = 908_000_000
@@ -26,6 +27,26 @@ DISTILLED_SIZE = 908_000_000
 # Bytes of the fp16 files of stable-diffusion-v1-5/stable-diffusion-v1-5 at revision
 # 451f4fe16113bff5a5d2269ed5ad43b0592e9a14.
 PUBLISHED_SIZES = {"unet": 1_719_125_304, "vae": 167_335_342, "text_encoder": 246_144_864}
+
+# Bytes of the files of h94/IP-Adapter at revision 018e402774aeeddd60609b4ecdb7e298259dc729: of the image
+# encoder, in float32, to the byte; of the adapter, in float16, as the hub's page has it.
+STYLE_SIZES = {"models/image_encoder": 2_528_373_448, "models": 44_600_000}
+
+# models/image_encoder/config.json of that repository.
+IMAGE_ENCODER: dict[str, object] = {
+    "architectures": ["CLIPVisionModelWithProjection"],
+    "model_type": "clip_vision_model",
+    "hidden_act": "gelu",
+    "hidden_size": 1280,
+    "image_size": 224,
+    "intermediate_size": 5120,
+    "layer_norm_eps": 1e-5,
+    "num_attention_heads": 16,
+    "num_channels": 3,
+    "num_hidden_layers": 32,
+    "patch_size": 14,
+    "projection_dim": 1024,
+}
 
 MODEL_INDEX = {
     "_class_name": "StableDiffusionPipeline",
@@ -140,12 +161,26 @@ def build(*, distilled: bool = False) -> dict[str, nn.Module]:
     }
 
 
+def build_style_model() -> dict[str, nn.Module]:
+    """Return IP-Adapter and its image encoder by the folders of their files, as `build` does."""
+    import diffusers
+    import transformers
+
+    from i2v.engines.animatediff.ip_adapter import Adapter
+
+    parts = build()
+    moving = diffusers.UNetMotionModel.from_unet2d(parts["unet"], parts["motion_adapter"], False)
+    encoder = transformers.CLIPVisionModelWithProjection(transformers.CLIPVisionConfig(**IMAGE_ENCODER))
+    return {"models": Adapter(moving, encoder.config.projection_dim), "models/image_encoder": encoder}
+
+
 def main() -> None:
     import torch
 
     with torch.device("meta"):
         write_table(TABLE, build(), "scripts/full_size/animatediff.py")
         write_table(DISTILLED_TABLE, build(distilled=True), "scripts/full_size/animatediff.py")
+        write_table(STYLE_TABLE, build_style_model(), "scripts/full_size/animatediff.py")
 
 
 if __name__ == "__main__":

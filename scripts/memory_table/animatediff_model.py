@@ -8,13 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, SparseControlNetModel, UNetMotionModel
+from PIL import Image
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from i2v.engines.animatediff.conditioning import Conditioning
+from i2v.engines.animatediff.ip_adapter import NUM_TOKENS, Adapter, StyleModel
 from i2v.engines.animatediff.unet import predict
 from i2v.engines.diffusion.decode import _decode, _decode_in_tiles
 from i2v.engines.diffusion.feed_forward import set_chunk_tokens, use_chunked_feed_forward
@@ -26,12 +30,16 @@ SCALE = 8  # pixels a latent, in each direction
 
 @dataclass(frozen=True)
 class Model:
-    """The parts as published, and as they run: `moving` is the base's UNet with the motion adapter."""
+    """The parts as published, and as they run: `moving` is the base's UNet with the motion adapter.
+
+    `style` reads style pictures, and its numbers are not among the `weights`.
+    """
 
     parts: dict[str, nn.Module]
     moving: UNetMotionModel
     controlnet: SparseControlNetModel
     vae: AutoencoderKL
+    style: StyleModel
 
     def weights(self) -> dict[str, int]:
         """Return how many numbers each part holds."""
@@ -39,6 +47,11 @@ class Model:
             name: sum(tensor.numel() for tensor in part.state_dict(keep_vars=True).values())
             for name, part in self.parts.items()
         }
+
+    def style_weights(self) -> dict[str, int]:
+        """Return how many numbers there are more where there is a style picture."""
+        parts = {"image_encoder": self.style.image_encoder, "ip_adapter": self.style.adapter}
+        return {name: sum(t.numel() for t in part.state_dict().values()) for name, part in parts.items()}
 
     def step(
         self,
@@ -49,14 +62,21 @@ class Model:
         passes: int,
         chunk: int = 0,
         as_stock: bool = False,
+        with_style: bool = False,
     ) -> Cost:
-        """Run one denoising step at `height` x `width` latents."""
+        """Run one denoising step at `height` x `width` latents.
+
+        with_style: with the tokens of a style picture, through IP-Adapter's keys and values.
+        """
         latents = torch.empty(1, 4, num_frames, height, width)
         given = Conditioning(
             torch.empty(rows, PROMPT_TOKENS, 768),
             torch.empty(1, 4, num_frames, height, width),
             torch.empty(1, 1, num_frames, height, width),
+            torch.empty(rows, NUM_TOKENS, 768) if with_style else None,
         )
+        if with_style:
+            self.style.attach(1.0)
         if not as_stock:
             for part in (self.moving, self.controlnet):
                 set_chunk_tokens(part, chunk)
@@ -69,6 +89,14 @@ class Model:
                 ]
             )
             del prediction
+        if with_style:
+            self.style.detach()
+        return counted[0]
+
+    def encode_style(self) -> Cost:
+        """Read a style picture."""
+        with counting() as counted:
+            self.style.tokens(Image.new("RGB", (224, 224)), torch.device("cpu"), torch.get_default_dtype())
         return counted[0]
 
     def encode(self, height: int, width: int) -> Cost:
@@ -105,11 +133,14 @@ def build(
     torch.set_default_dtype(dtype)
     try:
         with FakeTensorMode(), torch.inference_mode():
+            unet = UNetMotionModel.from_config(moving.config).eval()
+            encoder = CLIPVisionModelWithProjection(CLIPVisionConfig(**animatediff.IMAGE_ENCODER)).eval()
             model = Model(
                 parts,
-                UNetMotionModel.from_config(moving.config).eval(),
+                unet,
                 SparseControlNetModel.from_config(animatediff.CONFIGS["controlnet/config.json"]).eval(),
                 AutoencoderKL.from_config(animatediff.CONFIGS["vae/config.json"]).eval(),
+                StyleModel(Path(), encoder, Adapter(unet, encoder.config.projection_dim), unet),
             )
             if as_the_engine:
                 use_chunked_feed_forward(model.moving)

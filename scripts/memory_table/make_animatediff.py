@@ -54,6 +54,7 @@ def table_of(model: Model) -> dict[str, object]:
             "encode": fitted(areas, [cost.flops for _, cost in encodings]),
             "decode": fitted(areas, [cost.flops for _, cost in decodings]),
         },
+        "style": {**model.style_weights(), "flops": model.encode_style().flops},
     }
 
 

@@ -71,6 +71,7 @@ def test_an_error_is_about_the_flag_that_a_field_is_given_by() -> None:
         ("narration.voice", "../x"): "--narration-voice",
         ("sound.fade_in", "-1"): "--sound-fade-in",
         ("inputs", "motion_mask"): "--motion-mask",
+        ("inputs", "style_image"): "--style-image",
         ("inputs", "last_image"): "--last-image",
         ("inputs", "keyframe"): "--keyframe",
         ("inputs.frame", "0"): "--keyframe",

@@ -63,7 +63,7 @@ def test_json_is_one_line_with_every_engine_and_the_choice_of_auto(
     assert embedded["path"] == str(EMBEDDED_FOLDER)
     assert embedded["bytes"] > 10**7
     assert (camera_move["name"], camera_move["available"]) == ("camera-move", True)
-    names = "svd svd-xt animatediff animatediff-lightning animatelcm wan-ti2v-5b wan-i2v-a14b"
+    names = "svd svd-xt animatediff animatediff-lightning animatelcm wan-ti2v-5b wan-i2v-a14b ip-adapter"
     assert [(other["name"], other["available"]) for other in others] == [
         (name, False) for name in names.split()
     ]
@@ -97,6 +97,7 @@ def test_each_state_of_a_folder_is_a_plain_line(models: Path, capsys: pytest.Cap
             ("animatelcm", "AnimateLCM"),
             ("wan-ti2v-5b", "Wan 2.2 TI2V-5B"),
             ("wan-i2v-a14b", "Wan 2.2 I2V-A14B"),
+            ("ip-adapter", "IP-Adapter"),
         )
     ]
     assert auto.startswith("auto selects the demo model: there is no CUDA GPU")

@@ -110,8 +110,8 @@ def test_a_folder_is_added_where_it_is_and_forgotten(models: Path, tmp_path: Pat
     assert (tmp_path / "usb" / "i2vgen-xl" / "model_index.json").is_file()
     assert main(["models", "add", str(tmp_path / "models")]) == 2
     assert (
-        "i2vgen-xl, svd, svd-xt, animatediff, animatediff-lightning, animatelcm, wan-ti2v-5b, wan-i2v-a14b"
-        in capsys.readouterr().err
+        "i2vgen-xl, svd, svd-xt, animatediff, animatediff-lightning, animatelcm, wan-ti2v-5b, wan-i2v-a14b,"
+        " ip-adapter" in capsys.readouterr().err
     )
     assert main(["models", "add", "i2vgen-xl", str(tmp_path / "models")]) == 1
     assert "it has no model_index.json" in capsys.readouterr().err

@@ -14,8 +14,9 @@ import pytest
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InvalidRequest
 from i2v.core.schema import GenerationRequest, PresetName
+from i2v.engines.animatediff.specs import IP_ADAPTER
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
-from i2v.engines.registry import BUILT_IN, GROUP, collect, engines, find_spec
+from i2v.engines.registry import BUILT_IN, GROUP, collect, engines, find_model, find_spec, models_of
 
 HEAVY = ("torch", "diffusers", "transformers", "accelerate", "safetensors")
 
@@ -48,6 +49,14 @@ def test_each_engine_is_found_by_its_name() -> None:
     }  # fmt: skip
     assert [find_spec(name) for name in ("i2vgen-xl", "embedded")] == [I2VGEN_XL, EMBEDDED]
     assert all(name == spec.name for name, spec in engines().items())
+
+
+def test_a_model_that_only_some_pictures_need_is_one_of_the_models_and_no_engine() -> None:
+    assert find_model("ip-adapter") is models_of(engines())["ip-adapter"] is IP_ADAPTER
+    assert find_model("svd") is engines()["svd"]
+    assert models_of({"embedded": EMBEDDED}) == {"embedded": EMBEDDED}
+    with pytest.raises(InvalidRequest, match="i2vgen-xl"):
+        find_spec("ip-adapter")
 
 
 @pytest.mark.parametrize("name", ["", "I2VGen-XL", "SVD", "../embedded", "x" * 5000, "\ud800", "\x1b[31m"])

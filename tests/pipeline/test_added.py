@@ -11,14 +11,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from i2v.core.errors import InvalidRequest
-from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, Lora
+from i2v.core.errors import InvalidRequest, ModelUnavailable
+from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, Lora, StyleImage
 from i2v.core.settings import Settings, load_settings
-from i2v.engines.animatediff.specs import ANIMATEDIFF
+from i2v.engines.animatediff.specs import ANIMATEDIFF, IP_ADAPTER
 from i2v.engines.wan.specs import WAN_I2V_A14B
 from i2v.pipeline import added
 from i2v.pipeline.added import NOTHING_ADDED, find_files
 from i2v.pipeline.plan import ClipPlanner
+from i2v.weights.records import weights_digest
 from tests.tiny_animatediff import write_tiny_animatediff
 from tests.tiny_loras import base_layers, write_kohya, write_single_file
 from tests.tiny_wan import tiny_expert
@@ -89,6 +90,28 @@ def test_files_come_with_their_digests(settings: Settings) -> None:
 def test_without_any_nothing_is_looked_for(settings: Settings) -> None:
     without = replace(submitted(settings), checkpoint="", loras=())
     assert find_files(without, ANIMATEDIFF, settings.models) is NOTHING_ADDED
+
+
+def test_the_model_of_a_style_picture_is_required_and_comes_with_its_digest(settings: Settings) -> None:
+    planner = ClipPlanner(settings, {"animatediff": ANIMATEDIFF})
+    fields = {"prompt": "x", "engine": "animatediff", "inputs": [{"role": "style_image"}]}
+    request = GenerationRequest.parse(fields)
+    with pytest.raises(
+        ModelUnavailable, match=r"IP-Adapter is not installed.*i2v models download ip-adapter"
+    ):
+        planner.plan_clip(request, (64, 64), CPU)
+    folder = settings.models.directory / "ip-adapter"
+    for name in IP_ADAPTER.files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(name.encode())
+    generation = planner.plan_clip(request, (64, 64), CPU).generation
+    assert generation.inputs == (StyleImage("style_image"),)
+    found = find_files(generation, ANIMATEDIFF, settings.models)
+    assert found.style_model == folder
+    assert found.style_model_sha256 == weights_digest(IP_ADAPTER, folder)
+    (folder / IP_ADAPTER.files[1]).unlink()
+    with pytest.raises(ModelUnavailable, match=r"image_encoder/config\.json"):
+        find_files(generation, ANIMATEDIFF, settings.models)
 
 
 @pytest.mark.parametrize(

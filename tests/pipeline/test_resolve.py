@@ -335,3 +335,23 @@ def test_a_clip_that_follows_a_path_makes_the_last_steps_exactly() -> None:
     fields = {"prompt": "x", "options": {"camera_strength": 1}}
     alone, _ = resolve(GenerationRequest.parse(fields), EMBEDDED, {}, (512, 512), certificates=[PROVEN])
     assert (alone.strength, alone.speed) == (1, "fast")
+
+
+@pytest.mark.parametrize("fields", [{"options": {"pan": 0.1}}, {"loop": True}, {"story": ["2: zoom in"]}])
+def test_a_style_picture_is_of_no_frame_and_goes_with_paths_loops_and_stories(
+    fields: dict[str, object],
+) -> None:
+    generation, _ = settle(ANIMATEDIFF, prompt="x", inputs=[{"role": "style_image"}], **fields)
+    assert [picture.role for picture in generation.inputs] == ["style_image"]
+    assert generation.options["ip_adapter_scale"] == 0.6
+
+
+def test_there_is_one_style_picture_and_only_where_an_engine_takes_one() -> None:
+    style = {"role": "style_image"}
+    for spec, inputs, code in (
+        (ANIMATEDIFF, [style, style], "request.invalid"),
+        (EMBEDDED, [style], "request.not_supported"),
+    ):
+        with pytest.raises(InvalidRequest) as caught:
+            settle(spec, prompt="the camera pans left", inputs=inputs)
+        assert (caught.value.code, caught.value.params["field"]) == (code, "inputs")

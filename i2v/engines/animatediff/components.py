@@ -24,6 +24,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.schema import MemoryPlan
 from i2v.engines.animatediff.facts import facts_of
+from i2v.engines.animatediff.ip_adapter import StyleModel
 from i2v.engines.animatediff.weights import build_adapter, fill_base, fill_motion, motion_file
 from i2v.engines.diffusion.feed_forward import use_chunked_feed_forward
 from i2v.engines.diffusion.folder import Folder
@@ -59,11 +60,12 @@ class Components(PlacedParts):
     source: Folder
     filled: dict[str, object]  # with what (`weights.prepare`); empty where that is not certain
     loras: AppliedLoras = field(default_factory=AppliedLoras)
+    style: StyleModel | None = None  # of the last clip, if that has a style picture
     is_settled: bool = True
 
     @property
     def encoders(self) -> tuple[nn.Module, ...]:
-        return (self.text_encoder,)
+        return (self.text_encoder, *(self.style.encoders if self.style is not None else ()))
 
     @property
     def denoisers(self) -> tuple[nn.Module, ...]:

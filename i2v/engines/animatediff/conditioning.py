@@ -30,15 +30,23 @@ class Conditioning:
         prompt_embeds: (B, 77, D), first the unconditional row (if guided), then the conditional: B is 2 or 1.
         pictures: (1, C, F, h, w): each picture's latents at its frame, zeros elsewhere.
         mask: (1, 1, F, h, w): 1 where there is a picture.
+        style: (B, 4, D): the style picture's tokens, in the unconditional row those of none; `None` where
+            there is no such picture.
     """
 
     prompt_embeds: torch.Tensor
     pictures: torch.Tensor
     mask: torch.Tensor
+    style: torch.Tensor | None = None
 
     def split(self, passes: int) -> list[Conditioning]:
         """Return the rows in at most `passes` parts, in order; the tensors are views."""
-        return [Conditioning(rows, self.pictures, self.mask) for rows in self.prompt_embeds.chunk(passes)]
+        prompts = self.prompt_embeds.chunk(passes)
+        styles = [None] * len(prompts) if self.style is None else self.style.chunk(passes)
+        return [
+            Conditioning(prompt, self.pictures, self.mask, style)
+            for prompt, style in zip(prompts, styles, strict=True)
+        ]
 
 
 def pictures_by_frame(inputs: Inputs, num_frames: int) -> dict[int, Image.Image]:
@@ -70,7 +78,12 @@ def condition(
     pictures, mask = place_pictures(
         components, by_frame, generation.num_frames, facts_of(spec).sample_posterior
     )
-    return Conditioning(torch.cat([states for states, _ in encoded]), pictures, mask), notices
+    prompt_embeds = torch.cat([states for states, _ in encoded])
+    style = None
+    if inputs.style_image is not None and components.style is not None:
+        tokens = components.style.tokens(inputs.style_image, components.device, components.dtype)
+        style = tokens[-len(prompt_embeds) :]
+    return Conditioning(prompt_embeds, pictures, mask, style), notices
 
 
 def place_pictures(

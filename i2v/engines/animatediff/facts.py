@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from i2v.core.engine_spec import EngineSpec
+from i2v.core.model_spec import ModelSpec
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class Facts:
 AS_STOCK = Facts(sample_posterior=True)
 
 
-def facts_of(spec: EngineSpec) -> Facts:
+def facts_of(spec: ModelSpec) -> Facts:
     """Return the facts of a spec of this family."""
-    if not isinstance(spec.facts, Facts):
-        raise TypeError(f"{spec.name} has no facts of AnimateDiff's family: {spec.facts!r}")
+    if not isinstance(spec, EngineSpec) or not isinstance(spec.facts, Facts):
+        raise TypeError(f"{spec.name} has no facts of AnimateDiff's family")
     return spec.facts

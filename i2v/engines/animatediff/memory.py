@@ -17,7 +17,7 @@ from typing import TypedDict, get_args
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.schedules import evaluations
-from i2v.core.schema import Generation, MemoryPlan, Offload
+from i2v.core.schema import Generation, MemoryPlan, Offload, StyleImage
 from i2v.core.stages import Stage
 from i2v.engines.diffusion.estimates import (
     ITEM_BYTES,
@@ -36,12 +36,22 @@ ARCHITECTURES = ("animatediff", "animatediff-distilled")
 FEW_TOKENS = 4096  # that a feed-forward layer takes at a time, where its own number is too many
 _ENCODERS = ("text_encoder",)
 _DENOISERS = ("unet", "motion_adapter", "controlnet")
+# With a style picture. A step takes up to 0.3 % more memory then, and 0.4 % more operations: not counted.
+_STYLE_ENCODERS, _STYLE_DENOISERS = (*_ENCODERS, "image_encoder"), (*_DENOISERS, "ip_adapter")
 
 
 class _Flops(TypedDict):
     step: list[float]  # of one row: latents x frames, latents squared x frames, latents x frames squared, 1
     encode: list[float]  # of pixels, pixels squared
     decode: list[float]  # of one frame
+
+
+class _Style(TypedDict):
+    """Numbers of the weights that a style picture needs, and operations of its encoding."""
+
+    image_encoder: int
+    ip_adapter: int
+    flops: float
 
 
 class _Table(TypedDict):
@@ -58,6 +68,7 @@ class _Table(TypedDict):
     decode: float
     decode_tiled: float
     flops: _Flops
+    style: _Style
 
 
 class AnimateDiffMemory:
@@ -106,11 +117,16 @@ MEMORY = AnimateDiffMemory()
 def _estimate(generation: Generation, plan: MemoryPlan, counts: dict[str, int]) -> Estimate:
     table, item = _table(), ITEM_BYTES[plan.dtype]
     pixels, frames = generation.generated_width * generation.generated_height, generation.num_frames
-    flops = table["flops"]
+    flops, style = table["flops"], table["style"]
+    has_style = any(isinstance(picture, StyleImage) for picture in generation.inputs)
+    encoded = 1 + len(generation.inputs) - has_style
+    encoders, denoisers = (_STYLE_ENCODERS, _STYLE_DENOISERS) if has_style else (_ENCODERS, _DENOISERS)
+    if has_style:
+        counts = {**counts, "image_encoder": style["image_encoder"], "ip_adapter": style["ip_adapter"]}
     figures = {
         Stage.CONDITION: (
             int(table["encode"] * pixels * item),
-            of_pixels(flops["encode"], pixels) * (1 + len(generation.inputs)),
+            of_pixels(flops["encode"], pixels) * encoded + style["flops"] * has_style,
         ),
         Stage.DENOISE: (
             _step_numbers(table, generation, plan) * item,
@@ -123,8 +139,8 @@ def _estimate(generation: Generation, plan: MemoryPlan, counts: dict[str, int]) 
         ),
     }
     weights = {part: count * item for part, count in counts.items()}
-    resident = resident_parts(plan, _ENCODERS, _DENOISERS)
-    return estimated(figures, resident, _ENCODERS, weights, plan, generation)
+    resident = resident_parts(plan, encoders, denoisers)
+    return estimated(figures, resident, encoders, weights, plan, generation)
 
 
 def _area(table: _Table, generation: Generation) -> int:

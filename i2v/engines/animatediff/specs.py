@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from i2v.core.engine_spec import Capabilities, EngineSpec, FrameCounts, Preset, Repository
+from i2v.core.engine_spec import Capabilities, EngineSpec, FrameCounts, Preset
+from i2v.core.model_spec import ModelSpec, Repository
 from i2v.engines.animatediff.facts import AS_STOCK, Facts
 from i2v.engines.animatediff.options import AnimateDiffOptions
 
@@ -17,7 +18,7 @@ from i2v.engines.animatediff.options import AnimateDiffOptions
 _WINDOW = 16
 _CAPABILITIES = Capabilities(
     target_fps=False,  # nothing tells the model how fast frames follow each other
-    inputs=("image", "last_image", "keyframe", "motion_mask"),
+    inputs=("image", "last_image", "keyframe", "motion_mask", "style_image"),
     num_frames=FrameCounts(least=4, most=32),
     fps=(1, 30),
     checkpoint=True,
@@ -118,6 +119,28 @@ _LCM = Repository(
 _LCM_LORA = replace(_LCM, size=135_000_000, folder="lora", variant="")
 _LCM_LORA_FILE = "lora/AnimateLCM_sd15_t2v_lora.safetensors"
 
+# What reads style pictures, one for all three. Its image encoder is OpenCLIP's ViT-H/14, in float32.
+IP_ADAPTER = ModelSpec(
+    name="ip-adapter",
+    title="IP-Adapter",
+    summary="Reads style pictures for AnimateDiff and its relatives",
+    files=(
+        "models/ip-adapter_sd15.safetensors",
+        "models/image_encoder/config.json",
+        "models/image_encoder/model.safetensors",
+    ),
+    published=(
+        Repository(
+            repo="h94/IP-Adapter",
+            revision="018e402774aeeddd60609b4ecdb7e298259dc729",
+            modelscope=(),
+            size=2_573_000_000,
+            licence="Apache-2.0",
+            variant="",
+        ),
+    ),
+)
+
 
 def _presets(numbers: dict[str, tuple[int, int]], guidance_scale: float) -> dict[str, Preset]:
     """`numbers`: side and steps of each."""
@@ -149,6 +172,7 @@ ANIMATEDIFF = EngineSpec(
     tensor_table="animatediff",
     lora_parts=_LORA_PARTS,
     pipelines=("StableDiffusionPipeline",),
+    input_models={"style_image": IP_ADAPTER},
     published=(_BASE, _ADAPTER, _SPARSE),
     presets=_presets(
         {"quick": (384, 15), "standard": (512, 25), "high": (512, 40), "extreme": (768, 50)}, 7.5

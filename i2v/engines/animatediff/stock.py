@@ -50,6 +50,7 @@ class StockEngine(Stock[AnimateDiffSparseControlNetPipeline]):
         return load_stock(folder, dtype, facts_of(spec))
 
     def frames(self, generation: Generation, inputs: Inputs) -> NDArray[np.uint8]:
+        use_stock_style(self.pipeline, inputs.style_model)
         return run_stock(self.pipeline, generation, inputs)[1]
 
 
@@ -106,6 +107,16 @@ def _adapter_of_file(folder: Path, stem: str) -> MotionAdapter:
     return adapter
 
 
+def use_stock_style(pipeline: AnimateDiffSparseControlNetPipeline, folder: Path | None) -> None:
+    """Have IP-Adapter loaded from `folder`, or none, by diffusers' own loader."""
+    if pipeline.image_encoder is not None:
+        pipeline.unload_ip_adapter()
+    if folder is not None:
+        pipeline.load_ip_adapter(
+            folder, subfolder="models", weight_name="ip-adapter_sd15.safetensors", local_files_only=True
+        )
+
+
 @torch.inference_mode()
 def run_stock(
     pipeline: AnimateDiffSparseControlNetPipeline, generation: Generation, inputs: Inputs
@@ -116,6 +127,9 @@ def run_stock(
     latents visible and costs nothing.
     """
     pictures = pictures_by_frame(inputs, generation.num_frames)
+    options = options_of(generation)
+    if inputs.style_image is not None:
+        pipeline.set_ip_adapter_scale(options.ip_adapter_scale)
     latents = pipeline(
         prompt=generation.prompt,
         negative_prompt=generation.negative_prompt,
@@ -127,7 +141,8 @@ def run_stock(
         generator=torch.Generator("cpu").manual_seed(generation.seed),
         conditioning_frames=list(pictures.values()),
         controlnet_frame_indices=list(pictures),
-        controlnet_conditioning_scale=float(options_of(generation).controlnet_conditioning_scale),
+        controlnet_conditioning_scale=float(options.controlnet_conditioning_scale),
+        ip_adapter_image=inputs.style_image,
         output_type="latent",
         return_dict=False,
     )[0]

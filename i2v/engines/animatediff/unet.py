@@ -38,10 +38,13 @@ def predict(
         conditioning_scale=conditioning_scale,
         return_dict=False,
     )
+    seen: torch.Tensor | tuple[torch.Tensor, list[torch.Tensor]] = context
+    if rows.style is not None:  # in the form that `IPAdapterAttnProcessor2_0` takes them
+        seen = (context, [rows.style.repeat_interleave(num_frames, dim=0)])
     prediction: torch.Tensor = unet(
         given,
         timestep,
-        encoder_hidden_states=context,
+        encoder_hidden_states=seen,
         down_block_additional_residuals=down,
         mid_block_additional_residual=middle,
         return_dict=False,

@@ -22,6 +22,8 @@ from torch import nn
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.schema import Generation
 from i2v.engines.animatediff.facts import Facts, facts_of
+from i2v.engines.animatediff.ip_adapter import use_style
+from i2v.engines.animatediff.options import options_of
 from i2v.engines.base import Inputs
 from i2v.engines.diffusion.folder import Folder, assign, read_tensors
 from i2v.weights.checkpoints import PARTS, checkpoint_files
@@ -104,6 +106,10 @@ def prepare(components: Components, spec: EngineSpec, generation: Generation, in
     own = tuple(LoraFile(components.source.path / name, strength) for name, strength in facts.own_loras)
     modules = {"unet": components.unet, "text_encoder": components.text_encoder}
     components.loras.use(spec, modules, (*own, *inputs.loras))
+    if (inputs.style_image is None) != (inputs.style_model is None):
+        raise ValueError("a style picture and the model that reads it come together")
+    scale = options_of(generation).ip_adapter_scale or 0.0
+    use_style(components, spec.input_models["style_image"], inputs.style_model, scale)
 
 
 def _state_of(checkpoint: Path | None) -> tuple[tuple[Path, int], ...] | None:

@@ -17,8 +17,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import ModelUnavailable
+from i2v.core.model_spec import ModelSpec
 from i2v.engines.diffusion.float8 import Packed, pack, take
 from i2v.weights.model_files import Shape, match_tensors, unreadable
 from i2v.weights.parts import stored
@@ -52,7 +52,7 @@ class Scheduler(Protocol):
 class Folder:
     """A model folder, and the words for what is wrong with it."""
 
-    def __init__(self, spec: EngineSpec, path: Path) -> None:
+    def __init__(self, spec: ModelSpec, path: Path) -> None:
         self.spec = spec
         self.path = path
 
@@ -167,7 +167,7 @@ class Folder:
         return unreadable(self.spec, path, str(reason))
 
 
-def read_tensors(spec: EngineSpec, path: Path) -> dict[str, torch.Tensor]:
+def read_tensors(spec: ModelSpec, path: Path) -> dict[str, torch.Tensor]:
     """Return the mapped tensors of a safetensors file; raises `ModelUnavailable`."""
     try:
         with safe_open(str(path), framework="pt") as file:

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import ModelUnavailable
+from i2v.core.model_spec import ModelSpec
 from i2v.weights.model_files import Shape, match_tensors, unreadable
 
 
@@ -64,7 +64,7 @@ def unpacked(rows: torch.Tensor, kind: int) -> torch.Tensor:
     return cast("torch.Tensor", values.reshape(len(rows), -1))
 
 
-def read_gguf(spec: EngineSpec, path: Path) -> dict[str, Quantized]:
+def read_gguf(spec: ModelSpec, path: Path) -> dict[str, Quantized]:
     """Return the tensors of a file; those in blocks are mapped, not read.
 
     Raises `ModelUnavailable`: the package is missing (`weights.no_gguf`), or the file cannot be used.

@@ -19,6 +19,7 @@ from torch import nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, UMT5Config, UMT5EncoderModel
 
 from i2v.core.engine_spec import EngineSpec
+from i2v.core.model_spec import ModelSpec
 from i2v.core.schema import MemoryPlan, StorageDtype
 from i2v.engines.diffusion.float8 import linear_weights
 from i2v.engines.diffusion.folder import Folder
@@ -183,7 +184,7 @@ def _load_transformer(
 
 
 def fill_from_gguf(
-    spec: EngineSpec, transformer: WanTransformer3DModel, path: Path, home: torch.device, dtype: torch.dtype
+    spec: ModelSpec, transformer: WanTransformer3DModel, path: Path, home: torch.device, dtype: torch.dtype
 ) -> None:
     """Give the transformer, built without values, those of a GGUF file; raises `ModelUnavailable`.
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 PICTURE = "image"
 SOUND = "sound_file"
 KEYFRAMES = {f"keyframe_{frame}": frame for frame in range(1, MAX_FRAMES)}  # by the names of their parts
-FILES = frozenset({PICTURE, "last_image", "motion_mask", SOUND, *KEYFRAMES})  # parts that are files
+# parts that are files
+FILES = frozenset({PICTURE, "last_image", "motion_mask", "style_image", SOUND, *KEYFRAMES})
 MAX_PARTS = 64  # the request has some fifteen fields
 MAX_TEXT = 2**20  # bytes of all texts together
 

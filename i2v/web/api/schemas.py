@@ -408,6 +408,11 @@ _OTHER_FILES: dict[str, JsonSchema] = {
         "description": "the file of the motion_mask, for models that take one: white where the model acts,"
         " black where only the camera moves",
     },
+    "style_image": {
+        **IMAGE_FILE,
+        "description": "the file of the style_image, for models that take one: a picture whose look the clip"
+        " is to have",
+    },
     "sound_file": {**IMAGE_FILE, "description": _SOUND_WORDS},
 }
 _KEYFRAME_FILES: JsonSchema = {

@@ -50,7 +50,7 @@ def missing(model: Model, language: Language) -> str:
     line = escape(text("engine.missing", language, title=title))
     facts, buttons = models_panels.to_fetch(model, language), "".join(models_panels.buttons(model, language))
     prompt = ""
-    if model.spec.capabilities.prompt == "none":
+    if isinstance(model.spec, EngineSpec) and model.spec.capabilities.prompt == "none":
         prompt = _subdued(text("engine.no_prompt", language, title=title))
     return (
         f'<div class="i2v-engine"><p class="i2v-error">{line}</p>{facts}'

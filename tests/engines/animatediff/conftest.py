@@ -11,13 +11,20 @@ from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.animatediff.engine import AnimateDiffEngine
 from i2v.engines.animatediff.specs import ANIMATEDIFF
 from i2v.engines.base import Inputs
-from tests.tiny_animatediff import write_tiny_animatediff
+from tests.tiny_animatediff import write_tiny_animatediff, write_tiny_style_model
 
 
 @pytest.fixture(scope="session")
 def animatediff_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("animatediff")
     write_tiny_animatediff(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def style_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ip-adapter")
+    write_tiny_style_model(folder)
     return folder
 
 

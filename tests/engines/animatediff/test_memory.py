@@ -13,10 +13,10 @@ from itertools import pairwise
 
 import pytest
 
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.schema import Generation, MemoryPlan, StyleImage
 from i2v.core.stages import Stage
 from i2v.engines.animatediff.memory import FEW_TOKENS, MEMORY, _table
-from i2v.engines.animatediff.specs import ANIMATEDIFF
+from i2v.engines.animatediff.specs import ANIMATEDIFF, IP_ADAPTER
 from i2v.engines.diffusion.estimates import frames_decoded_together
 from i2v.engines.diffusion.feed_forward import CHUNK_TOKENS
 from i2v.memory.model import Estimate, StageEstimate
@@ -56,6 +56,27 @@ def test_the_table_has_the_published_weights_and_the_engines_constants() -> None
     counts = {part: sum(map(math.prod, tensors.values())) for part, tensors in shapes.items()}
     assert _table()["weights"] == counts
     assert _table()["chunk_tokens"] == CHUNK_TOKENS
+
+
+def test_a_style_picture_brings_its_weights_and_nearly_nothing_else() -> None:
+    encoder, adapter = _table()["style"]["image_encoder"], _table()["style"]["ip_adapter"]
+    shapes = published_shapes(IP_ADAPTER)
+    assert encoder == sum(map(math.prod, shapes["models/image_encoder"].values()))
+    assert adapter == sum(map(math.prod, shapes["models"].values()))
+    styled = replace(STANDARD, inputs=(StyleImage("style_image"),))
+    for offload, more in (("none", encoder + adapter), ("encoders", adapter), ("model", adapter)):
+        plan = replace(HALF, offload=offload)
+        before, after = (stage(Stage.DENOISE, asked, plan) for asked in (STANDARD, styled))
+        assert after.bytes - before.bytes == 2 * more, offload
+        assert after.flops == before.flops
+
+
+@pytest.mark.slow
+def test_a_style_picture_makes_a_step_no_more_than_a_percent_larger(published: Model) -> None:
+    plain, styled = (published.step(24, 40, 8, 1, 1, with_style=has) for has in (False, True))
+    assert plain.elements <= styled.elements <= 1.01 * plain.elements
+    assert plain.flops < styled.flops <= 1.01 * plain.flops
+    assert published.style_weights().items() <= _table()["style"].items()
 
 
 def test_another_architecture_is_not_estimated() -> None:

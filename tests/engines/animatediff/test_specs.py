@@ -7,7 +7,7 @@ import pytest
 from i2v.core.errors import InvalidRequest
 from i2v.core.schema import GenerationRequest
 from i2v.core.settings import load_presets
-from i2v.engines.animatediff.specs import ANIMATEDIFF
+from i2v.engines.animatediff.specs import ANIMATEDIFF, ANIMATEDIFF_LIGHTNING, ANIMATELCM, IP_ADAPTER
 from i2v.pipeline.resolve import resolve
 from i2v.weights.parts import needed_files, part_of
 
@@ -56,3 +56,12 @@ def test_three_repositories_form_the_model_and_every_licence_is_accepted_first()
     for part in ANIMATEDIFF.published:
         assert part.must_accept
         assert len(part.revision) == 40
+
+
+def test_one_ip_adapter_reads_the_style_pictures_of_all_three() -> None:
+    for spec in (ANIMATEDIFF, ANIMATEDIFF_LIGHTNING, ANIMATELCM):
+        assert "style_image" in spec.capabilities.inputs
+        assert spec.input_models == {"style_image": IP_ADAPTER}
+    (repository,) = IP_ADAPTER.published
+    assert needed_files(IP_ADAPTER, repository) == list(IP_ADAPTER.files)
+    assert (repository.licence, repository.must_accept, len(repository.revision)) == ("Apache-2.0", False, 40)

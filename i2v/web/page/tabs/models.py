@@ -19,7 +19,6 @@ from i2v.web.page import models_panels, panels
 from i2v.web.page.tabs.live import View, follow, live
 from i2v.web.page.tabs.widgets import QUIET, Action, Shared, Updates, Values, acting_html
 from i2v.web.texts import text
-from i2v.weights.added import can_be_added
 
 POLL_SECONDS = 0.5
 
@@ -41,7 +40,7 @@ class ModelsSection:
         labels = shared.labels
         self.progress = gr.HTML(elem_id="i2v-models-progress")
         self.list = acting_html("i2v-models")
-        specs = [spec for spec in shared.context.service.engines.values() if can_be_added(spec)]
+        specs = self._models.can_be_added()
         example = f"/mnt/usb/{specs[0].name}" if specs else ""
         with gr.Row(elem_id="i2v-models-add", visible=bool(specs), equal_height=True):
             self.model = labels.of(

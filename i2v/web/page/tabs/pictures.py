@@ -1,4 +1,4 @@
-"""Fields for pictures besides the first one, for engines that take them: keyframes, last frame, motion mask.
+"""Fields for pictures besides the first one, for engines that take them: keyframes, last frame, mask, style.
 
 Owns the widgets and how they become a request's `inputs`. Which frames a clip has is not known here.
 """
@@ -51,14 +51,18 @@ class MorePictures:
                 with gr.Column(min_width=120) as self._mask_column:
                     self._mask = picture_field(110, "i2v-motion-mask", ("upload",), "+")
                     labels.of(gr.HTML(elem_id="i2v-motion-mask-label"), value="pictures.mask")
-        self._single = {"last_image": self._last, "motion_mask": self._mask}
+                with gr.Column(min_width=120) as self._style_column:
+                    self._style = picture_field(110, "i2v-style-image", ("upload",), "+")
+                    labels.of(gr.HTML(elem_id="i2v-style-image-label"), value="pictures.style")
+        self._single = {"last_image": self._last, "motion_mask": self._mask, "style_image": self._style}
 
     def widgets(self) -> list[Any]:
         return [*self._single.values(), *(widget for pair in self._keyframes for widget in pair)]
 
     def groups(self) -> list[Any]:
         """Return the widgets that `shown` changes: none of the pictures, which must stay as they are."""
-        return [self._group, self._help, *self._columns, self._last_column, self._mask_column]
+        columns = [self._last_column, self._mask_column, self._style_column]
+        return [self._group, self._help, *self._columns, *columns]
 
     def shown(self, spec: EngineSpec) -> Updates:
         """Return the updates with which only what `spec` takes is shown."""
@@ -68,6 +72,7 @@ class MorePictures:
             self._help: gr.update(visible=not {"last_image", "keyframe"}.isdisjoint(takes)),
             self._last_column: gr.update(visible="last_image" in takes),
             self._mask_column: gr.update(visible="motion_mask" in takes),
+            self._style_column: gr.update(visible="style_image" in takes),
             **{column: gr.update(visible="keyframe" in takes) for column in self._columns},
         }
 

@@ -40,10 +40,10 @@ def values(pictures: MorePictures, **changed: object) -> dict[Any, object]:
 @pytest.mark.parametrize(
     ("spec", "shown"),
     [
-        (WAN_TI2V_5B, [False] * 7),
-        (FAKE, [True, True, False, False, False, True, False]),
-        (SVD, [True, False, False, False, False, False, True]),
-        (ANIMATEDIFF, [True] * 7),
+        (WAN_TI2V_5B, [False] * 8),
+        (FAKE, [True, True, False, False, False, True, False, False]),
+        (SVD, [True, False, False, False, False, False, True, False]),
+        (ANIMATEDIFF, [True] * 8),
     ],
     ids=["one picture", "a last one too", "a mask", "all"],
 )
@@ -71,6 +71,9 @@ def test_pictures_are_a_requests_inputs_with_their_files_in_the_same_order(
     assert pictures.files(given, SVD) == ()
     masked = values(pictures, motion_mask=str(tmp_path / "last"))
     assert pictures.given(masked, SVD) == [{"role": "motion_mask"}]
+    styled = values(pictures, style_image=str(tmp_path / "last"))
+    assert pictures.given(styled, ANIMATEDIFF) == [{"role": "style_image"}]
+    assert pictures.given(styled, SVD) == []
     assert pictures.given(values(pictures), CONTRARY) == []
 
 

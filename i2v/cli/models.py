@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from i2v.cli import weights
 from i2v.cli.parsers import Commands, Parser
@@ -83,11 +84,36 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
         rows.append(_fields(spec, folder, digest))
         lines += _lines(spec, folder, digest)
     engine, reason = _auto(settings)
+    machines = _machines(settings)
     if arguments.json:
-        print(json.dumps({"engines": rows, "auto": {"engine": engine, **reason.to_dict()}}))
+        there = {} if machines is None else {"devices": machines}
+        print(json.dumps({"engines": rows, "auto": {"engine": engine, **reason.to_dict()}, **there}))
     else:
-        print("\n".join([*lines, reason.message]))
+        print("\n".join([*lines, *map(_machine_line, machines or []), reason.message]))
     return 0
+
+
+def _machines(settings: Settings) -> list[dict[str, Any]] | None:
+    """Return what the server that runs here says of its cluster's devices; `None` where there is none."""
+    if settings.worker.executor != "ray":
+        return None
+    from i2v.cli.remote import Server
+    from i2v.core.errors import I2VError
+
+    try:
+        found = Server.find(settings, None).ask("GET", "/devices")
+    except I2VError as error:
+        print(error.message, file=sys.stderr)
+        return None
+    return cast("list[dict[str, Any]]", found["devices"])
+
+
+def _machine_line(device: dict[str, Any]) -> str:
+    line = f"{device['id']}: weights of {', '.join(device['models'] or ()) or 'no engine'}"
+    if fetch := device["fetch"]:
+        done, total = fetch["done_bytes"] / 1e9, fetch["total_bytes"] / 1e9
+        line += f"; gets {fetch['engine']}, {done:.2f} of {total:.2f} GB"
+    return line
 
 
 def _list_added(arguments: argparse.Namespace, settings: Settings) -> int:

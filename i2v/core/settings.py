@@ -153,6 +153,13 @@ class RaySettings(_Section):
     head_host: Annotated[str, BeforeValidator(kinds.machine)]
     head_port: Annotated[int, Within(1, 65535)]
     max_devices: Annotated[int, Within(0, 10_000)]
+    fetch_weights: bool
+    weights: Annotated[tuple[str, ...], BeforeValidator(kinds.each(kinds.text))]
+
+    @property
+    def joined(self) -> str:
+        """The address (HOST:PORT) at which machines join."""
+        return self.address or f"{self.head_host}:{self.head_port}"
 
 
 class ServerSettings(_Section):

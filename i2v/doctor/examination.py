@@ -122,6 +122,7 @@ def _examine_with(
     slow = [*check_device(card, settings.engine), *check_devices(cards, settings)]
     if used is None:
         slow.append(check_threads(settings.engine, environ, len(os.sched_getaffinity(0))))
+    cluster = check_executor(settings.worker, settings.ray)
     return {
         "out_of_memory": [check_memory(spec, used, memory.available, memory.total)],
         "no_response": [
@@ -129,5 +130,5 @@ def _examine_with(
             *([reading] if reading else []),
         ],
         "slow": slow,
-        "set_up": [check_output(settings.output), *check_executor(settings.worker)],
+        "set_up": [check_output(settings.output), *([cluster] if cluster else [])],
     }

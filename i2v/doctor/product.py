@@ -18,6 +18,7 @@ from i2v.core.schema import shown
 from i2v.core.settings import (
     ModelSettings,
     OutputSettings,
+    RaySettings,
     Settings,
     WorkerSettings,
     find_user_file,
@@ -28,6 +29,7 @@ from i2v.engines.registry import find_spec
 from i2v.media.outputs import OutputName, prepare_output
 from i2v.media.video import prove_ffmpeg
 from i2v.weights.folders import find_weights, locate
+from i2v.workers.cluster.look import look
 
 READ_BYTES, READ_SECONDS = 2**26, 0.3  # reading is tried for as much or as long, whatever ends first
 SLOW_SECONDS = 60  # what users were told that the first clip may wait for the model
@@ -63,10 +65,23 @@ def check_output(output: OutputSettings) -> Finding:
     return Finding("ok", Notice("doctor.output_ok", {"path": _shown(folder), "free": free}))
 
 
-def check_executor(worker: WorkerSettings) -> Iterator[Finding]:
-    """Tell what is missing to run jobs where the settings want it."""
-    if worker.executor == "ray" and find_package("ray") is None:
-        yield Finding("problem", I2VError("cluster.no_ray"))
+def check_executor(worker: WorkerSettings, ray: RaySettings) -> Finding | None:
+    """Tell which machines the Ray cluster has, where the settings want one; `None` where they do not."""
+    if worker.executor != "ray":
+        return None
+    if find_package("ray") is None:
+        return Finding("problem", I2VError("cluster.no_ray"))
+    try:
+        nodes = look(ray.joined)
+    except I2VError as error:
+        if ray.address:
+            return Finding("problem", error)
+        found = Notice("doctor.cluster_none", {"address": ray.joined, "reason": str(error.params["reason"])})
+        return Finding("info", found)
+    able = [f"{node.name} ({node.gpus:g} GPU, {node.cpus:g} CPU)" for node in nodes if node.gpus or node.cpus]
+    if not able:
+        return Finding("warning", I2VError("cluster.no_device", address=ray.joined))
+    return Finding("ok", Notice("doctor.cluster", {"address": ray.joined, "nodes": ", ".join(able)}))
 
 
 def check_logs(folder: Path) -> Finding:

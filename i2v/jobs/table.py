@@ -45,15 +45,16 @@ SELECT = """SELECT *, CASE status WHEN 'queued' THEN
 # Which jobs a worker on `:device` may take (NULL: all): those that want it; and those that want none, or one
 # that is not there, if they fit there, or else nowhere. What is free is known where a worker has looked. In a
 # cluster, a job goes where its engine's weights are, unless they are on no device that it fits: that is
-# known once all have been looked at.
+# known once all have been looked at. One that enhances a clip needs no engine.
 _ENGINE = "iif(json_valid(generation), json_extract(generation, '$.engine'), NULL)"
+_IS_ENHANCEMENT = "ifnull(iif(json_valid(generation), json_extract(generation, '$.source'), ''), '') != ''"
 CLAIMABLE = f"""status = 'queued' AND NOT (SELECT paused FROM queue) AND (:device IS NULL
     OR wanted_device = :device
     OR (wanted_device IS NULL OR wanted_device NOT IN (SELECT id FROM devices)) AND (needed_bytes IS NULL
         OR needed_bytes <= (SELECT free_bytes FROM devices WHERE id = :device)
         OR ifnull((SELECT free_bytes FROM devices WHERE id = :device)
             >= (SELECT max(free_bytes) FROM devices), 1))
-        AND ((SELECT count(*) FROM device_models) = 0
+        AND ((SELECT count(*) FROM device_models) = 0 OR {_IS_ENHANCEMENT}
             OR EXISTS (SELECT 1 FROM device_models WHERE device = :device AND engine = {_ENGINE})
             OR NOT EXISTS (SELECT 1 FROM device_models AS there JOIN devices ON devices.id = there.device
                 WHERE there.engine IN ({_ENGINE}, '{UNKNOWN}')

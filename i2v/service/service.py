@@ -212,7 +212,8 @@ class Service:
             pictures = [picture, *others[: len(request.inputs)]]
             new = [parts.enter_context(closing(self._decode(each))) for each in pictures]
             plan = self._planner.plan_clip(request, new[0].decoded.size)
-            self.models.require(plan.spec)
+            if plan.spec.name not in (plan.device.models or ()):
+                self.models.require(plan.spec)
             check_ffmpeg(plan.has_sound)
             files: list[NewInput | NewSound] = [*new]
             if request.sound is not None:

@@ -573,6 +573,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "device.leaving": ("leaving the cluster", "正在离开集群"),
     "device.models": ("weights: {models}", "权重：{models}"),
+    "device.fetch": ("getting {engine}: {done} of {total} GB", "正在获取 {engine}：{done} / {total} GB"),
+    "device.fetch_begins": ("getting {engine}", "正在获取 {engine}"),
     "queue.now": ("Running and waiting", "运行中和排队中"),
     "queue.counts": ("{running} running, {waiting} waiting", "{running} 个运行中，{waiting} 个排队中"),
     "queue.nothing": (

@@ -9,7 +9,7 @@ import errno
 import fcntl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from i2v.weights.progress import TransferMeter, TransferProgress
 from i2v.weights.selection import fetch_order
 from i2v.weights.shards import size_of
 from i2v.weights.sharing import find_copy, link_copies, linked_files
-from i2v.weights.sources import TICK_SECONDS
+from i2v.weights.sources import TICK_SECONDS, Fetches, Source
 
 
 @dataclass(frozen=True)
@@ -146,11 +146,40 @@ def download(
             if found.missing is None:  # meanwhile, by another process
                 return _nothing_fetched(spec, found)
             with ExitStack() as stack:
-                return Fetching(spec, models, meter, lock, stack).run()
+                sources = [
+                    stack.enter_context(closing(Source(name, models, lock))) for name in fetch_order(models)
+                ]
+                return Fetching(spec, models, meter, sources).run()
     except OSError as error:
-        if error.filename is None and error.errno != errno.ENOSPC:  # of no file: a caller's own
-            raise
-        raise unwritable(models.directory, error.strerror or str(error)) from error
+        raise _of_disk(error, models) from error
+
+
+def download_from(
+    source: Fetches,
+    spec: EngineSpec,
+    models: ModelSettings,
+    on_progress: Callable[[TransferProgress], None],
+    cancelled: Callable[[], bool],
+) -> Downloaded:
+    """Do as `download`, from one source alone, which has the files and nothing else; also of a model that is
+    published nowhere. Licences are not asked for: who has the files has answered.
+    """
+    meter = TransferMeter(on_progress, cancelled)
+    try:
+        with alone(spec, models, meter):
+            found = locate(spec, models)
+            if found.missing is None:
+                return _nothing_fetched(spec, found)
+            return Fetching(spec, models, meter, [source], takes_all=True).run()
+    except OSError as error:
+        raise _of_disk(error, models) from error
+
+
+def _of_disk(error: OSError, models: ModelSettings) -> ModelUnavailable:
+    """Return what an error of a file means; raise one that is a caller's own."""
+    if error.filename is None and error.errno != errno.ENOSPC:
+        raise error
+    return unwritable(models.directory, error.strerror or str(error))
 
 
 def settle_licences(spec: ModelSpec, models: ModelSettings, accept_licences: bool) -> None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Collection
-from contextlib import ExitStack
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,7 @@ from i2v.core.settings import ModelSettings
 from i2v.weights.converted import converted_files
 from i2v.weights.folders import ModelFolder, locate, own_folder
 from i2v.weights.hubs import part_file
-from i2v.weights.parts import HUB, mark_of, name_in_model, needed_files, published_of
+from i2v.weights.parts import HUB, mark_of, name_in_model, needed_files, parts_of
 from i2v.weights.progress import TransferMeter
 from i2v.weights.records import (
     RECORDS,
@@ -33,10 +32,10 @@ from i2v.weights.records import (
     read_listing,
     write_listing,
 )
-from i2v.weights.selection import Item, fetch_order, select_files
+from i2v.weights.selection import Item, select_all, select_files
 from i2v.weights.shards import WEIGHTS, is_file, is_index, shard_names, size_of
 from i2v.weights.sharing import link_copies, linked_files
-from i2v.weights.sources import TICK_SECONDS, DiskFailed, Source, SourceFailed
+from i2v.weights.sources import TICK_SECONDS, DiskFailed, Fetches, SourceFailed
 from i2v.weights.tensors import read_shapes
 
 PAUSES = (1, 2, 4, 8)  # seconds, while no source sends anything
@@ -63,8 +62,14 @@ class Fetching:
     """One download. `order`: the sources, that which did best first; it changes as they fail."""
 
     def __init__(
-        self, spec: ModelSpec, models: ModelSettings, meter: TransferMeter, lock: int, stack: ExitStack
+        self,
+        spec: ModelSpec,
+        models: ModelSettings,
+        meter: TransferMeter,
+        sources: Sequence[Fetches],
+        takes_all: bool = False,
     ) -> None:
+        """`takes_all`: the sources have nothing but what is wanted, and their word is the only one."""
         self.spec = spec
         self.models = models
         self.meter = meter
@@ -72,9 +77,9 @@ class Fetching:
         self.records = self.folder / RECORDS
         self.staging = self.records / "fetching"
         self.digests = Digests(self.records)
-        self.order = [Source(name, models, lock) for name in fetch_order(models)]
-        for source in self.order:
-            stack.callback(source.close)
+        self.order = list(sources)
+        self.takes_all = takes_all
+        self.select = select_all if takes_all else select_files
         self.listings: dict[tuple[str, str], Listing] = {}  # by source and folder
         self.hash_source: dict[str, str] = {}  # by the part's folder
         self.fetched = 0
@@ -83,7 +88,7 @@ class Fetching:
         link_copies(self.spec, self.models, self.meter)
         linked = linked_files(self.spec, self.models)
         here = linked | converted_files(self.spec, self.models)
-        items = [item for part in published_of(self.spec) for item in self._find_out(part, here)]
+        items = [item for part in parts_of(self.spec) for item in self._find_out(part, here)]
         items.sort(key=lambda item: item.place == self.spec.files[0])  # which makes a folder a model
         self.meter.settled = sum(here.values())
         self.meter.total = self.meter.settled + sum(item.expected.size for item in items)
@@ -107,12 +112,12 @@ class Fetching:
         listing = self._expected_files(part)
         self.hash_source[part.folder] = listing.hash_source
         write_listing(self.records, listing, part)
-        names = select_files(self.spec, part, listing, here)
+        names = self.select(self.spec, part, listing, here)
         return [Item(part, name, listing.files[name]) for name in names]
 
     def _expected_files(self, part: Repository) -> Listing:
         """Return what the files must be: as the hub says or once said, else the first mirror that answers."""
-        kept = read_listing(self.records, part)
+        kept = None if self.takes_all else read_listing(self.records, part)
         if kept and (kept.hash_source, kept.revision) == (HUB, part.revision) and self._has_all(part, kept):
             return kept
         reasons: dict[str, SourceFailed] = {}
@@ -130,12 +135,12 @@ class Fetching:
         except SourceFailed:  # it was kept by a version that read fewer files
             return False
 
-    def _listing(self, source: Source, part: Repository) -> Listing:
+    def _listing(self, source: Fetches, part: Repository) -> Listing:
         key = (source.name, part.folder)
         if key not in self.listings:
             asking = partial(self.meter.report, "asking", source.name)
             listing = source.list_files(part, mark_of(self.spec, part), asking)
-            names = select_files(self.spec, part, listing)
+            names = self.select(self.spec, part, listing)
             # of one repository of several, files may be links that have another form than the chosen one
             self.listings[key] = listing.only(names) if len(self.spec.published) == 1 else listing
         return self.listings[key]
@@ -190,7 +195,7 @@ class Fetching:
             self._pause(pause)
         raise self._no_source(item.place, reasons)
 
-    def _fetch_from(self, source: Source, item: Item) -> None:
+    def _fetch_from(self, source: Fetches, item: Item) -> None:
         expected = item.expected
         offered = self._listing(source, item.part).files.get(item.name)
         if offered is None:
@@ -220,7 +225,7 @@ class Fetching:
         self.fetched += expected.size - begun
         self.meter.settled += expected.size
 
-    def _put_last(self, source: Source) -> None:
+    def _put_last(self, source: Fetches) -> None:
         """Have the others asked first from here on."""
         self.order.remove(source)
         self.order.append(source)

@@ -52,6 +52,13 @@ def select_files(
     return names
 
 
+def select_all(
+    spec: EngineSpec, part: Repository, listing: Listing, linked: Collection[str] = ()
+) -> list[str]:
+    """Return all listed files but for the `linked` ones: of somebody who lists what an engine reads there."""
+    return [name for name in listing.files if name_in_model(part, name) not in linked]
+
+
 def list_files(
     spec: ModelSpec, part: Repository, models: ModelSettings, meter: TransferMeter
 ) -> Listing | None:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Protocol
 
 from i2v.core.engine_spec import Repository
 from i2v.core.settings import ROOT, ModelSettings
@@ -60,6 +61,19 @@ class DiskFailed(Exception):
         self.reason = reason
         self.is_full = is_full
         super().__init__(reason)
+
+
+class Fetches(Protocol):
+    """A source of weights; see `Source`."""
+
+    @property
+    def name(self) -> str: ...
+
+    def list_files(self, part: Repository, first: str, tick: Callable[[], None]) -> Listing: ...
+
+    def fetch(
+        self, part: Repository, name: str, size: int, staging: Path, tick: Callable[[int], None]
+    ) -> None: ...
 
 
 class Source:

@@ -36,6 +36,7 @@ _OF_AN_ATTEMPT = (
     "plan.other_device",
     "plan.made_again",
     "plan.device_gone",
+    "cluster.",
 )  # notices
 
 log = logging.getLogger(__name__)

@@ -57,6 +57,15 @@ class Slot:
 
 
 @dataclass(frozen=True)
+class Fetch:
+    """How far a machine is with an engine's weights, in bytes; `total` is 0 until it is known."""
+
+    engine: str
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
 class DeviceState:
     """A worker's device at one moment; devices with several workers are there several times.
 
@@ -69,6 +78,7 @@ class DeviceState:
         job_id: what it is at.
         problem: why it takes no job now.
         models: the engines whose weights its machine has; `None` where it is this one.
+        fetch: the weights that it gets for its machine now.
     """
 
     id: str
@@ -78,10 +88,12 @@ class DeviceState:
     job_id: str | None = None
     problem: I2VError | None = None
     models: tuple[str, ...] | None = None
+    fetch: Fetch | None = None
 
 
-def cuda_id(index: int) -> str:
-    return f"cuda:{index}"
+def cuda_id(index: int | str) -> str:
+    """Return the id of a GPU. One that CUDA_VISIBLE_DEVICES names by its UUID keeps the UUID's beginning."""
+    return f"cuda:{str(index)[:12]}"
 
 
 def device_type(device: str | None) -> Literal["cpu", "cuda"] | None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from i2v.cli.main import main
+from i2v.cli.remote import Server
 from i2v.core.schema import DeviceInfo
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.engines.registry import engines
@@ -172,3 +173,21 @@ def test_loras_are_listed_with_what_they_say_of_themselves(
     assert (row["name"], row["path"], row["trigger_words"]) == ("ink", str(path), ["inkwash"])
     assert main(["models", "checkpoints", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"checkpoints": []}
+
+
+def test_a_server_with_a_cluster_is_asked_which_machine_has_what(
+    models: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("I2V_WORKER__EXECUTOR", "ray")
+    monkeypatch.setenv("I2V_SERVICE__DATA_DIR", str(models.parent / "data"))
+    assert main(["models"]) == 0
+    assert "No server" in capsys.readouterr().err
+    fetch = {"engine": "svd", "done_bytes": 10**9, "total_bytes": 4 * 10**9}
+    devices = [{"id": "studio/cuda:0", "models": ["i2vgen-xl"], "fetch": fetch}]
+    monkeypatch.setattr(Server, "find", lambda settings, url: Server("http://127.0.0.1:1"))
+    monkeypatch.setattr(Server, "ask", lambda self, method, path: {"devices": devices})
+    assert main(["models"]) == 0
+    said = capsys.readouterr().out
+    assert "studio/cuda:0: weights of i2vgen-xl; gets svd, 1.00 of 4.00 GB" in said
+    assert main(["models", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["devices"] == devices

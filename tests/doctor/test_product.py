@@ -8,6 +8,7 @@ from pathlib import Path
 import imageio_ffmpeg
 import pytest
 
+from i2v.core.errors import I2VError
 from i2v.core.settings import ROOT, OutputSettings, load_settings
 from i2v.doctor import product
 from i2v.doctor.findings import Finding, Status
@@ -24,6 +25,7 @@ from i2v.doctor.product import (
 from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from i2v.engines.svd.specs import SVD, SVD_XT
 from i2v.weights import EMBEDDED_FOLDER
+from i2v.workers.cluster.places import Node
 from tests.models import models_in
 
 DEFAULTS = ROOT / "configs" / "default.yaml"
@@ -194,6 +196,33 @@ def test_proxies_and_mirrors_are_shown_without_passwords() -> None:
 
 def test_a_missing_ray_is_a_problem_only_where_it_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(product, "find_package", lambda name: None)
-    assert list(check_executor(load_settings().worker)) == []
-    (found,) = check_executor(load_settings(flags={"worker.executor": "ray"}).worker)
-    assert (found.status, found.found.code) == ("problem", "cluster.no_ray")
+    assert cluster_finding(executor="process") is None
+    assert cluster_finding() == ("problem", "cluster.no_ray")
+
+
+def test_the_cluster_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(product, "find_package", lambda name: object())
+    nodes = [Node("1", "head", 0, 0), Node("2", "studio", 16, 2)]
+    monkeypatch.setattr(product, "look", lambda address: nodes)
+    flags = {"worker.executor": "ray", "ray.address": "10.0.0.1:6379"}
+    settings = load_settings(flags=flags)
+    found = check_executor(settings.worker, settings.ray)
+    assert found is not None
+    assert "10.0.0.1:6379" in found.found.message
+    assert "studio (2 GPU, 16 CPU)" in found.found.message
+    assert "head" not in found.found.message
+    nodes.pop()
+    assert cluster_finding() == ("warning", "cluster.no_device")
+
+    def fail(address: str) -> list[Node]:
+        raise I2VError("cluster.unreachable", address=address, reason="no answer")
+
+    monkeypatch.setattr(product, "look", fail)
+    assert cluster_finding() == ("info", "doctor.cluster_none"), "the server starts it"
+    assert cluster_finding(address="10.0.0.1:6379") == ("problem", "cluster.unreachable")
+
+
+def cluster_finding(executor: str = "ray", address: str = "") -> tuple[str, str] | None:
+    settings = load_settings(flags={"worker.executor": executor, "ray.address": address})
+    found = check_executor(settings.worker, settings.ray)
+    return None if found is None else outcome(found)

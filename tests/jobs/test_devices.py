@@ -26,10 +26,17 @@ class Queue:
         self.store.devices.measured("cuda:1", 8 * GIB)
         self._names: dict[str, str] = {}
 
-    def submit(self, name: str, device: str | None = None, gib: int | None = None) -> None:
+    def submit(self, name: str, device: str | None = None, gib: int | None = None, source: str = "") -> None:
         accept = self.store.submit
         needed = None if gib is None else gib * GIB
-        self.store.submit = lambda new: accept(replace(new, wanted_device=device, needed_bytes=needed))  # type: ignore[method-assign]
+        self.store.submit = lambda new: accept(  # type: ignore[method-assign]
+            replace(
+                new,
+                wanted_device=device,
+                needed_bytes=needed,
+                generation=replace(new.generation, source=source),
+            )
+        )
         self._names[submit(self.store, self._settings).id] = name
         self.store.submit = accept  # type: ignore[method-assign]
 
@@ -122,3 +129,10 @@ def test_a_job_goes_where_the_weights_of_its_engine_are(queue: Queue) -> None:
     assert queue.claim("cuda:0") is None, "somebody may have them"
     queue.store.devices.have_models("cuda:2", [])
     assert queue.claim("cuda:0") == "last", "nobody has them"
+
+
+def test_a_clip_is_enhanced_wherever_there_is_a_device(queue: Queue) -> None:
+    queue.store.devices.have_models("cuda:1", ["rehearsal"])
+    queue.store.devices.have_models("cuda:0", [UNKNOWN])
+    queue.submit("enhance", source="a" * 64)
+    assert queue.claim("cuda:0") == "enhance"

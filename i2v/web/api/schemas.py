@@ -92,6 +92,14 @@ class AcceptedBody(JobBody):
     expected_start_seconds: float | None = Field(description="until it starts; null where it is not known")
 
 
+class FetchBody(BaseModel):
+    """Weights that a machine gets now."""
+
+    engine: str
+    done_bytes: int
+    total_bytes: int = Field(description="0 until it is known")
+
+
 class DeviceBody(BaseModel):
     """A worker's device as it is now."""
 
@@ -107,6 +115,7 @@ class DeviceBody(BaseModel):
     job_id: str | None = Field(description="what it is at")
     problem: str | None = Field(description="why it takes no job now")
     models: list[str] | None = Field(description="whose weights its machine has; null: the server's own")
+    fetch: FetchBody | None = Field(description="the weights that its machine gets now")
 
     @classmethod
     def of(cls, state: DeviceState) -> DeviceBody:
@@ -121,6 +130,11 @@ class DeviceBody(BaseModel):
             job_id=state.job_id,
             problem=None if state.problem is None else state.problem.message,
             models=None if state.models is None else list(state.models),
+            fetch=None
+            if state.fetch is None
+            else FetchBody(
+                engine=state.fetch.engine, done_bytes=state.fetch.done, total_bytes=state.fetch.total
+            ),
         )
 
 

@@ -10,9 +10,10 @@ from html import escape
 
 from i2v.core.schema import Language
 from i2v.web.texts import text, translate
-from i2v.workers.devices import DeviceState
+from i2v.workers.devices import DeviceState, Fetch
 
 GIB = 2**30
+GB = 10**9  # as downloads are counted
 
 
 def idle(states: Sequence[DeviceState], language: Language) -> str:
@@ -48,8 +49,17 @@ def facts(states: Sequence[DeviceState], titles: Mapping[str, str], language: La
         doing = titles.get(state.job_id or "") or _activity(state, language)
         if state.models:
             doing += f" · {text('device.models', language, models=', '.join(state.models))}"
+        if state.fetch is not None:
+            doing += f" · {_fetch(state.fetch, language)}"
         rows.append(_row(name, doing))
     return f'<ul class="i2v-devices">{"".join(rows)}</ul>'
+
+
+def _fetch(fetch: Fetch, language: Language) -> str:
+    if not fetch.total:
+        return text("device.fetch_begins", language, engine=fetch.engine)
+    done, total = (f"{size / GB:.2f}" for size in (fetch.done, fetch.total))
+    return text("device.fetch", language, engine=fetch.engine, done=done, total=total)
 
 
 def _name(state: DeviceState, states: Sequence[DeviceState], language: Language) -> str:

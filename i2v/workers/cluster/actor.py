@@ -29,10 +29,26 @@ from i2v.media.unpublished import FrameRecorder, find_kept
 from i2v.media.video.failures import write_error
 from i2v.memory import allocator
 from i2v.memory.plan import probe_device
+from i2v.weights.download import download, download_from
 from i2v.weights.folders import is_available
+from i2v.weights.progress import TransferProgress
 from i2v.workers.cluster.node import leaving, note_actor
-from i2v.workers.cluster.wire import FileFacts, Introduction, Made, Message, NotMade, Said, Shared, Versions
-from i2v.workers.devices import CPU, cuda_id
+from i2v.workers.cluster.server_source import ServerSource
+from i2v.workers.cluster.wire import (
+    Answer,
+    Errand,
+    Fetched,
+    FileFacts,
+    Introduction,
+    LastWord,
+    Made,
+    Message,
+    NotMade,
+    Said,
+    Shared,
+    Versions,
+)
+from i2v.workers.devices import CPU, Fetch, cuda_id
 from i2v.workers.maker import LocalMaker, Order, Reports
 
 MAKING, CONTROL = "making", "control"  # Ray's groups of methods that run at the same time
@@ -47,7 +63,8 @@ class Actor:
     Args:
         name: of its machine.
         kind, share: as `memory.plan.probe_device` has them.
-        gpu: the number of the GPU that Ray gave it.
+        gpu: the number of the GPU that Ray gave it, or its UUID.
+        threads: for what it computes on the CPU beside its GPU: Ray leaves such a worker one.
     """
 
     def __init__(
@@ -57,9 +74,12 @@ class Actor:
         share: int,
         shared: Shared,
         engines: Mapping[str, EngineSpec],
-        gpu: int | None,
+        gpu: str | None,
+        threads: int | None = None,
     ) -> None:
         os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # before torch is there: nvidia-smi's
+        if threads is not None and os.environ.get("OMP_NUM_THREADS", "1") == "1":  # else a person's choice
+            os.environ["OMP_NUM_THREADS"] = str(threads)
         allocator.configure()
         note_actor(os.environ)
         self._id = f"{name}/{CPU if gpu is None else cuda_id(gpu)}"
@@ -72,6 +92,7 @@ class Actor:
         self._threads = ThreadPoolExecutor(1, "clip")  # the same for all clips: CUDA is slow with new ones
         self._maker: LocalMaker | None = None
         self._stopped = ""  # the order that nobody waits for any more
+        self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
 
     def look(self) -> Introduction:
         """Look at the device, and say who is here. Raises `InsufficientMemory` where it cannot be used."""
@@ -92,14 +113,24 @@ class Actor:
         """Make the clip, whose files stay here until the next one; the last message says what came of it."""
         messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._threads.submit(self._make, order, inputs, messages)
-        while True:
-            message = messages.get()
-            yield message
-            if not isinstance(message, Said):
-                return
+        yield from _told(messages)
+
+    def fetch(self, errand: Errand) -> Generator[Message]:
+        """Get an engine's weights for this machine; the last message says what came of it."""
+        messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._answers = queue.SimpleQueue()
+        self._threads.submit(self._fetch, errand, messages)
+        yield from _told(messages)
+
+    def give(self, answer: Answer) -> None:
+        """Take what the last `Wanted` has asked for."""
+        self._answers.put(answer)
 
     def stop(self, job_id: str) -> None:
-        """Let the clip of this order end at its next step; other attempts at the job have another id."""
+        """Let the clip of this order end at its next step; other attempts at the job have another id.
+
+        Of an errand, that is its ticket.
+        """
         self._stopped = job_id
 
     def read(self, kind: Literal["video", "frames"], offset: int, size: int) -> bytes:
@@ -116,6 +147,30 @@ class Actor:
     def end(self) -> None:
         """Remove all that is left; the actor is killed then."""
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _fetch(self, errand: Errand, messages: queue.SimpleQueue[Message]) -> None:
+        spec, models = self._engines[errand.engine], self._settings.models
+
+        def tell(progress: TransferProgress) -> None:
+            messages.put(Said(fetch=Fetch(errand.engine, progress.done, progress.total)))
+
+        def is_stopped() -> bool:
+            return self._stopped == errand.ticket
+
+        ended: LastWord
+        try:
+            if errand.from_server:
+                source = ServerSource(spec, messages.put, self._answers)
+                download_from(source, spec, models, tell, is_stopped)
+            else:
+                download(spec, models, tell, is_stopped, accept_licences=errand.is_accepted)
+            ended = Fetched(self.models())
+        except I2VError as error:
+            ended = NotMade(error)
+        except Exception as error:  # a defect: whoever waits has to hear of it
+            log.exception("the weights of %s", errand.engine)
+            ended = NotMade(_reported(error))
+        messages.put(ended)
 
     def _make(self, order: Order, inputs: Sequence[bytes], messages: queue.SimpleQueue[Message]) -> None:
         self.forget()
@@ -173,6 +228,15 @@ class Actor:
 _FOLDER = "i2v-actor-"
 _KEPT = "clip"
 _FILES: Mapping[Literal["video", "frames"], str] = {"video": "clip.mp4", "frames": f"{_KEPT}.frames"}
+
+
+def _told(messages: queue.SimpleQueue[Message]) -> Generator[Message]:
+    """Yield them up to the last word."""
+    while True:
+        message = messages.get()
+        yield message
+        if isinstance(message, LastWord):
+            return
 
 
 def _reported(error: Exception) -> I2VError:

@@ -28,6 +28,7 @@ from i2v.workers.cluster.lane import Lane, Setup
 from i2v.workers.cluster.member import reach
 from i2v.workers.cluster.node import environment
 from i2v.workers.cluster.places import Nodes, Place, find_places
+from i2v.workers.cluster.shelf import Shelf
 from i2v.workers.cluster.wire import Introduction
 from i2v.workers.devices import CPU, DeviceState, is_needed
 from i2v.workers.executors.entry import LogLine, begin_process
@@ -87,7 +88,8 @@ def dispatch(
         from i2v.workers.cluster.ray_handle import RayHandle
 
         store = JobStore(settings.database, create=False)
-        setup = Setup(settings, store, engines, owner, threading.Event(), RayHandle)
+        shelf = Shelf(settings.models, engines) if settings.ray.fetch_weights else None
+        setup = Setup(settings, store, engines, owner, threading.Event(), RayHandle, shelf)
         Dispatcher(setup, send, partial(request_devices, settings)).run(ray.nodes)
     except KeyboardInterrupt:
         return

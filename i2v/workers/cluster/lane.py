@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.errors import I2VError, InsufficientMemory
+from i2v.core.errors import I2VError, InsufficientMemory, ModelUnavailable
 from i2v.core.schema import DeviceInfo
 from i2v.core.settings import Settings
 from i2v.jobs.model import Claim
@@ -23,9 +23,10 @@ from i2v.jobs.store import JobStore
 from i2v.workers.cleanup import clean_up
 from i2v.workers.cluster.places import Place
 from i2v.workers.cluster.remote import Handle, RemoteMaker
+from i2v.workers.cluster.shelf import Shelf
 from i2v.workers.cluster.wire import Introduction, Shared, Versions, mismatch
-from i2v.workers.devices import Activity, DeviceState
-from i2v.workers.maker import GivenBack, WorkerLost
+from i2v.workers.devices import Activity, DeviceState, Fetch
+from i2v.workers.maker import GivenBack, Reports, WorkerLost
 from i2v.workers.worker import Beat, Worker
 
 POLL_SECONDS = 0.2  # between two looks at the queue
@@ -51,7 +52,10 @@ class StartedHandle(Handle, Protocol):
 
 @dataclass(frozen=True)
 class Setup:
-    """What the lanes of a dispatcher have in common. `owner`: how the owners of their jobs begin."""
+    """What the lanes of a dispatcher have in common.
+
+    `owner`: how the owners of their jobs begin; `shelf`: `None` has machines fetch no weights.
+    """
 
     settings: Settings
     store: JobStore
@@ -59,6 +63,7 @@ class Setup:
     owner: str
     stopping: threading.Event
     start_actor: Callable[[Place, Shared, Mapping[str, EngineSpec]], StartedHandle]
+    shelf: Shelf | None = None
 
 
 class Crew(Protocol):
@@ -89,6 +94,7 @@ class Lane:
         info: what its actor has found; `None` until one has looked.
         deaths: how many actors were lost.
         models: the engines whose weights its machine has.
+        fetch: those that it gets now.
         is_starting: an actor is decided on, or there is one.
         is_leaving: its machine takes no more jobs.
     """
@@ -101,6 +107,7 @@ class Lane:
         self.is_starting = self.is_set_aside = self.is_leaving = False
         self.job_id: str | None = None
         self.models: tuple[str, ...] = ()
+        self.fetch: Fetch | None = None
         self._setup = setup
         self._crew = crew
         self._retired = threading.Event()
@@ -123,7 +130,27 @@ class Lane:
 
     @property
     def takes_a_job(self) -> bool:
-        return self.is_starting and self.job_id is None and not self._failed_starts
+        return self.is_starting and self.job_id is None and self.fetch is None and not self._failed_starts
+
+    @property
+    def name(self) -> str:
+        return self.place.node.name
+
+    @property
+    def is_stopping(self) -> bool:
+        return self._setup.stopping.is_set()
+
+    def show(self, fetch: Fetch | None) -> None:
+        self.fetch = fetch
+        self._crew.changed()
+
+    def give_away(self, error: I2VError) -> bool:
+        """Set the place aside, where others take jobs; see `remote.Host`."""
+        if not self._crew.has_others(self):
+            return False
+        self._note_problem(error)
+        self._failed_starts = FAILED_STARTS
+        return True
 
     def state(self) -> DeviceState:
         activity: Activity = "starting" if self.info is None else "ready"
@@ -142,6 +169,7 @@ class Lane:
             job_id=self.job_id,
             problem=problem,
             models=self.models,
+            fetch=self.fetch,
         )
 
     def _run(self) -> None:
@@ -224,7 +252,7 @@ class Lane:
         device = introduction.device
         if not self._retired.is_set():
             self._setup.store.devices.measured(device.id, device.free_memory)
-        self._note_models(introduction.models)
+        self.note_models(introduction.models)
         self._failed_starts, self.is_set_aside, self._problem = 0, False, None
         self.info = device
         self._crew.changed()
@@ -234,7 +262,8 @@ class Lane:
         """Give the actor one job after another, until there was none for long, or it should end."""
         setup = self._setup
         options = setup.settings.worker
-        maker = RemoteMaker(actor, options, setup.stopping.is_set)
+        maker = RemoteMaker(actor, options, self, setup.shelf)
+        self._stock_up(maker)
         worker = Worker(setup.settings, setup.store, setup.engines, device, owner, self._note_job, maker)
         idle_since = looked_at = time.monotonic()
         asked_at = 0.0
@@ -243,11 +272,11 @@ class Lane:
                 asked_at = time.monotonic()
                 if actor.leaving():
                     self.is_leaving = True
-                    self._note_models(())
+                    self.note_models(())
                     return
             if time.monotonic() - looked_at > MODELS_SECONDS:
                 looked_at = time.monotonic()
-                self._note_models(actor.models())
+                self.note_models(actor.models())
             if setup.store.queue.claimable(device.id, 1) and worker.run_next():
                 idle_since = time.monotonic()
             elif time.monotonic() - idle_since > options.idle_seconds:
@@ -255,7 +284,15 @@ class Lane:
             else:
                 setup.stopping.wait(POLL_SECONDS)
 
-    def _note_models(self, models: tuple[str, ...]) -> None:
+    def _stock_up(self, maker: RemoteMaker) -> None:
+        """Have the machine get the weights that the settings want on all."""
+        for engine in self._setup.settings.ray.weights:
+            try:
+                maker.fetch(engine, Reports(lambda notices: None, lambda progress: None))
+            except ModelUnavailable as error:  # it takes jobs of others
+                self._note_problem(error)
+
+    def note_models(self, models: tuple[str, ...]) -> None:
         """Let the queue know whose weights are here; none where it takes no jobs."""
         self.models = models
         if not self._retired.is_set():  # else its device is forgotten
@@ -287,7 +324,7 @@ class Lane:
     def _set_aside(self) -> None:
         if not self.is_set_aside:
             self.is_set_aside = True
-            self._note_models(())  # no job has to wait for it
+            self.note_models(())  # no job has to wait for it
             message = self._problem.message if self._problem else "its worker did not start"
             log.error("%s is set aside and tried again later: %s", self.device, message)
             self._crew.changed()

@@ -42,8 +42,9 @@ class Place:
 
     @property
     def cpus(self) -> int:
-        """How many CPUs are its own, where it works on these: Ray gives a worker as many threads."""
-        return max(1, int(self.node.cpus) // self.share)
+        """How many CPUs are its own: a worker has as many threads."""
+        devices = 1 if self.kind == "cpu" else max(1, int(self.node.gpus))
+        return max(1, int(self.node.cpus) // (devices * self.share))
 
     @property
     def device(self) -> str:

@@ -16,7 +16,7 @@ from i2v.core.errors import I2VError
 from i2v.workers.cluster.actor import CONTROL, GROUPS, MAKING, Actor
 from i2v.workers.cluster.node import Leaving
 from i2v.workers.cluster.places import Place
-from i2v.workers.cluster.wire import Introduction, Message, Shared
+from i2v.workers.cluster.wire import Answer, Errand, Introduction, Message, Shared
 from i2v.workers.maker import Order, WorkerLost
 
 CALL_SECONDS = 30.0  # that a call may take which does nothing that takes time
@@ -37,7 +37,12 @@ class RayHandle:
         strategy = NodeAffinitySchedulingStrategy(place.node.id, soft=False)
         with _lost():
             self._actor: ActorHandle = remote.options(scheduling_strategy=strategy).remote(
-                place.node.name, place.kind, place.share, shared, engines
+                place.node.name,
+                place.kind,
+                place.share,
+                shared,
+                engines,
+                place.cpus if on_gpu else None,
             )
 
     def look(self, seconds: float) -> Introduction:
@@ -48,6 +53,14 @@ class RayHandle:
         with _lost():
             method = self._actor.make.options(num_returns="streaming", concurrency_group=MAKING)
             return RayCall(method.remote(order, inputs))
+
+    def fetch(self, errand: Errand) -> RayCall:
+        with _lost():
+            method = self._actor.fetch.options(num_returns="streaming", concurrency_group=MAKING)
+            return RayCall(method.remote(errand))
+
+    def give(self, answer: Answer) -> None:
+        self._call("give", answer)
 
     def stop(self, job_id: str) -> None:
         self._call("stop", job_id)
@@ -101,11 +114,11 @@ class _RayActor(Actor):
         share: int,
         shared: Shared,
         engines: Mapping[str, EngineSpec],
+        threads: int | None,
     ) -> None:
-        gpus = ray.get_gpu_ids()
-        super().__init__(
-            name, "cuda" if kind == "cuda" else "cpu", share, shared, engines, int(gpus[0]) if gpus else None
-        )
+        gpus = ray.get_gpu_ids()  # numbers, or what CUDA_VISIBLE_DEVICES has in their place
+        gpu = str(gpus[0]) if gpus else None
+        super().__init__(name, "cuda" if kind == "cuda" else "cpu", share, shared, engines, gpu, threads)
 
 
 @contextmanager

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import logging
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Protocol
 
-from i2v.core.errors import Cancelled, InvalidRequest, Notice
+from i2v.core.errors import Cancelled, EncodeError, I2VError, InvalidRequest, ModelUnavailable, Notice
 from i2v.core.results import Result
 from i2v.core.settings import WorkerSettings
 from i2v.jobs.model import JobLost, is_sound
@@ -25,11 +26,27 @@ from i2v.media.outputs import OutputFile, part_path, prepare_output, publish
 from i2v.media.unpublished import FrameRecorder
 from i2v.media.video.failures import write_error
 from i2v.workers.cluster.node import Leaving
-from i2v.workers.cluster.wire import PIECE_BYTES, FileFacts, Made, Message, NotMade, Said
+from i2v.workers.cluster.shelf import Shelf
+from i2v.workers.cluster.wire import (
+    PIECE_BYTES,
+    Answer,
+    Errand,
+    Fetched,
+    FileFacts,
+    LastWord,
+    Made,
+    Message,
+    NotMade,
+    Wanted,
+)
+from i2v.workers.devices import Fetch
 from i2v.workers.maker import GivenBack, Order, Reports, WorkerLost
 
 TICK_SECONDS = 0.2  # how late a cancel, or the end of the service, is noticed, at most
+DISK_FULL_CODES = ("encode.no_space", "output.no_space", "weights.disk_full", "sound.no_space")
 ASK_SECONDS = 1.0  # between two looks at the job and at the actor's machine, while no event comes
+
+log = logging.getLogger(__name__)
 
 
 class Call(Protocol):
@@ -48,6 +65,12 @@ class Handle(Protocol):
 
     def make(self, order: Order, inputs: list[bytes]) -> Call: ...
 
+    def models(self) -> tuple[str, ...]: ...
+
+    def fetch(self, errand: Errand) -> Call: ...
+
+    def give(self, answer: Answer) -> None: ...
+
     def stop(self, job_id: str) -> None: ...
 
     def read(self, kind: str, offset: int, size: int) -> bytes: ...
@@ -57,16 +80,46 @@ class Handle(Protocol):
     def leaving(self) -> Leaving: ...
 
 
-class RemoteMaker:
-    """A `workers.maker.Maker` whose clips an actor makes. `is_stopping`: the service ends."""
+class Host(Protocol):
+    """Whoever sees to the actor's machine, as `lane` does.
 
-    def __init__(self, handle: Handle, options: WorkerSettings, is_stopping: Callable[[], bool]) -> None:
+    Attributes:
+        name: of the machine.
+        is_stopping: the service ends.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def is_stopping(self) -> bool: ...
+
+    def show(self, fetch: Fetch | None) -> None:
+        """Weights are fetched there now, `None`: none."""
+        ...
+
+    def note_models(self, models: tuple[str, ...]) -> None:
+        """The machine has these engines' weights."""
+        ...
+
+    def give_away(self, error: I2VError) -> bool:
+        """Tell whether another machine can take the job, since the disk of this one is full."""
+        ...
+
+
+class RemoteMaker:
+    """A `workers.maker.Maker` whose clips an actor makes. `shelf`: `None` has it fetch no weights."""
+
+    def __init__(self, handle: Handle, options: WorkerSettings, host: Host, shelf: Shelf | None) -> None:
         self._handle = handle
         self._options = options
-        self._is_stopping = is_stopping
+        self._host = host
+        self._shelf = shelf
         self._is_fit = True
 
     def make(self, order: Order, recorder: FrameRecorder, reports: Reports) -> Result:
+        if not order.generation.source:
+            self.fetch(order.generation.engine, reports)
         inputs = [_read(path, order) for path in order.inputs]
         sent = replace(
             order,
@@ -75,18 +128,43 @@ class RemoteMaker:
             output=Path("clip.mp4"),
         )
         call = self._handle.make(sent, inputs)
-        try:
-            ended = self._follow(call, reports)
-        except (Cancelled, JobLost):
-            self._stop(call, sent.job_id)
-            raise
-        self._is_fit &= ended.is_fit
+        ended = self._followed(call, sent.job_id, reports)
         if isinstance(ended, NotMade):
+            self._is_fit &= ended.is_fit
             self._keep(ended, recorder)
-            raise ended.error
+            raise self._of_machine(ended.error)
+        assert isinstance(ended, Made), "what was asked for"
+        self._is_fit &= ended.is_fit
         self._publish(ended, order.output, reports)
         self._handle.forget()
         return replace(ended.result, path=order.output)
+
+    def fetch(self, engine: str, reports: Reports) -> None:
+        """Have the machine get the engine's weights if it lacks them and there is a way.
+
+        Raises `ModelUnavailable` (`cluster.not_fetched`), and as `make` does.
+        """
+        if self._shelf is None or engine in self._handle.models():
+            return
+        errand = self._shelf.errand(engine)
+        if errand is None:
+            return  # the engine will say what is missing
+        title = self._shelf.title(engine)
+        log.info("%s gets the weights of %s", self._host.name, title)
+        reports.note((Notice("cluster.fetching", {"node": self._host.name, "title": title}),))
+        self._host.show(Fetch(engine))
+        try:
+            ended = self._followed(self._handle.fetch(errand), errand.ticket, reports)
+        finally:
+            self._host.show(None)
+        if isinstance(ended, NotMade):
+            error = self._of_machine(ended.error)
+            if error is not ended.error:
+                raise error
+            about = {"node": self._host.name, "title": title, "reason": error.message}
+            raise ModelUnavailable("cluster.not_fetched", **about) from error
+        assert isinstance(ended, Fetched), "what was asked for"
+        self._host.note_models(ended.models)
 
     def drop(self) -> None:
         self._is_fit = False
@@ -94,16 +172,41 @@ class RemoteMaker:
     def rest(self) -> bool:
         return self._is_fit
 
-    def _follow(self, call: Call, reports: Reports) -> Made | NotMade:
+    def _of_machine(self, error: I2VError) -> I2VError:
+        """Return the error, named by the machine where its disk is full.
+
+        Raises `GivenBack` where another machine can take the job then.
+        """
+        if error.code not in DISK_FULL_CODES:
+            return error
+        full = EncodeError("cluster.disk_full", node=self._host.name, reason=error.message)
+        if self._host.give_away(full):
+            raise GivenBack(full.message) from error
+        return full
+
+    def _followed(self, call: Call, ticket: str, reports: Reports) -> LastWord:
+        """Follow the actor to its last word, and stop it where nobody waits for that any more."""
+        try:
+            return self._follow(call, reports)
+        except (Cancelled, JobLost):
+            self._stop(call, ticket)
+            raise
+
+    def _follow(self, call: Call, reports: Reports) -> LastWord:
         """Pass on what the actor says until its last word, which is returned."""
         heard = asked = time.monotonic()
         while True:
             message = _next(call)
             now = time.monotonic()
-            if isinstance(message, Made | NotMade):
+            if isinstance(message, LastWord):
                 return message
-            if message is not None:
+            if isinstance(message, Wanted):
+                self._give(message, reports)
+                heard = asked = time.monotonic()
+            elif message is not None:
                 heard = asked = now
+                if message.fetch is not None:
+                    self._host.show(message.fetch)
                 if message.notices:
                     reports.note(message.notices)
                 reports.say(message.progress)
@@ -114,8 +217,21 @@ class RemoteMaker:
                 reports.say(None)
                 if self._handle.leaving() == "now":
                     raise GivenBack("the machine leaves")
-            if self._is_stopping():
+            if self._host.is_stopping:
                 raise GivenBack("the service ends")
+
+    def _give(self, wanted: Wanted, reports: Reports) -> None:
+        """Send what the actor asks for of the server's weights."""
+        assert self._shelf is not None, "it was sent on an errand"
+        said = time.monotonic()
+
+        def tick() -> None:
+            nonlocal said
+            if time.monotonic() - said > ASK_SECONDS:
+                said = time.monotonic()
+                reports.say(None)
+
+        self._handle.give(self._shelf.answer(wanted, tick))
 
     def _stop(self, call: Call, job_id: str) -> None:
         """Have the actor stop; one that does not is not fit for another clip."""
@@ -124,8 +240,8 @@ class RemoteMaker:
             self._handle.stop(job_id)
             while time.monotonic() < end:
                 message = _next(call)
-                if isinstance(message, Made | NotMade):
-                    self._is_fit &= message.is_fit
+                if isinstance(message, LastWord):
+                    self._is_fit &= isinstance(message, Fetched) or message.is_fit
                     return
         self._is_fit = False
 
@@ -184,7 +300,7 @@ class RemoteMaker:
             yield piece
 
 
-def _next(call: Call) -> Said | Made | NotMade | None:
+def _next(call: Call) -> Message | None:
     try:
         return call.next(TICK_SECONDS)
     except StopIteration:

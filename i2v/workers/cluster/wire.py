@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +18,8 @@ from i2v.core.results import Result
 from i2v.core.schema import DeviceInfo
 from i2v.core.settings import EngineSettings, OutputSettings, Settings, WorkerSettings
 from i2v.jobs.model import Progress
+from i2v.weights.records import Expected
+from i2v.workers.devices import Fetch
 
 PIECE_BYTES = 2**22  # of a file, at a time
 
@@ -84,10 +87,59 @@ class Introduction:
 
 @dataclass(frozen=True)
 class Said:
-    """On the way: how far the clip is, and notices that stand in the job from now on."""
+    """On the way: how far the clip is, and notices that stand in the job from now on.
+
+    `fetch`: how far the weights are, where they are fetched.
+    """
 
     progress: Progress | None = None
     notices: tuple[Notice, ...] = ()
+    fetch: Fetch | None = None
+
+
+@dataclass(frozen=True)
+class Errand:
+    """An actor is to get an engine's weights for its machine.
+
+    Attributes:
+        engine: its name.
+        ticket: what `stop` calls it.
+        from_server: the server has them, and is asked by `Wanted`; else they come from the hubs that the
+            machine's own settings name.
+        is_accepted: a person has accepted their licences on the server.
+    """
+
+    engine: str
+    ticket: str
+    from_server: bool
+    is_accepted: bool
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What an actor asks of the server meanwhile: a piece of a file, or with no `name` the list of all."""
+
+    engine: str
+    name: str = ""
+    offset: int = 0
+    size: int = 0
+
+
+@dataclass(frozen=True)
+class Files:
+    """The answer to the latter: the server's files by their names in the model's folder."""
+
+    files: Mapping[str, Expected]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The server cannot give what is wanted."""
+
+    reason: str
+
+
+Answer = Files | bytes | Refused
 
 
 @dataclass(frozen=True)
@@ -124,4 +176,12 @@ class NotMade:
     is_fit: bool = True
 
 
-Message = Said | Made | NotMade
+@dataclass(frozen=True)
+class Fetched:
+    """The last word on an errand: the weights are there. `models`: see `Introduction`."""
+
+    models: tuple[str, ...]
+
+
+LastWord = Made | NotMade | Fetched
+Message = Said | Wanted | LastWord

@@ -32,6 +32,7 @@ from i2v.core.signals import children_out_of_reach
 from i2v.host.network import resolve
 from i2v.jobs.model import Claim, Job
 from i2v.jobs.store import JobStore
+from i2v.weights.folders import is_available
 from i2v.workers.cleanup import clean_up
 from i2v.workers.cluster.dispatcher import LOG_NAME, Message, Report, Unable, dispatch
 from i2v.workers.cluster.member import end, reach, reason_of
@@ -68,7 +69,7 @@ class RayExecutor:
         self._store = store
         self._engines = engines
         self._logs = logs
-        self._address = settings.ray.address or f"{settings.ray.head_host}:{settings.ray.head_port}"
+        self._address = settings.ray.joined
         self._stopping = threading.Event()
         self._has_device = threading.Event()
         self._report = Report((), 0)
@@ -230,7 +231,7 @@ class RayExecutor:
         if isinstance(message, Unable):
             self._problem = message.error
             return False
-        self._report, self._problem = replace(message, states=_with_all_models(message.states)), None
+        self._report, self._problem = replace(message, states=self._with_all_models(message.states)), None
         if any(state.info is not None for state in message.states):
             self._has_device.set()
         return True
@@ -253,11 +254,14 @@ class RayExecutor:
         for job in jobs:
             clean_up(job, self._settings.unpublished)
 
-
-def _with_all_models(states: tuple[DeviceState, ...]) -> tuple[DeviceState, ...]:
-    """Let plans count on the weights of all machines: a job goes where its engine's are."""
-    models = tuple(sorted({name for state in states for name in state.models or ()}))
-    return tuple(
-        state if state.info is None else replace(state, info=replace(state.info, models=models))
-        for state in states
-    )
+    def _with_all_models(self, states: tuple[DeviceState, ...]) -> tuple[DeviceState, ...]:
+        """Let plans count on all machines' weights: a job goes where its engine's are, or they to it."""
+        found = {name for state in states for name in state.models or ()}
+        if self._settings.ray.fetch_weights:
+            models = self._settings.models
+            found |= {spec.name for spec in self._engines.values() if is_available(spec, models)}
+        names = tuple(sorted(found))
+        return tuple(
+            state if state.info is None else replace(state, info=replace(state.info, models=names))
+            for state in states
+        )

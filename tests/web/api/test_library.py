@@ -111,7 +111,7 @@ def test_a_paused_queue_says_so_and_is_no_fault(house: House) -> None:
 
 def test_each_device_is_there_with_its_job(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     device = {"id": "cpu", "worker": 1, "type": "cpu", "name": "CPU", "memory_bytes": 2**33}
-    free = {**device, "state": "ready", "job_id": None, "problem": None, "models": None}
+    free = {**device, "state": "ready", "job_id": None, "problem": None, "models": None, "fetch": None}
     assert house.get("/devices").json() == {"devices": [free]}
     card = DeviceInfo("cuda", "RTX 4090", 24 * 2**30, id="cuda:0")
     states = (

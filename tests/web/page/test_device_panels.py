@@ -5,7 +5,7 @@ from __future__ import annotations
 from i2v.core.errors import I2VError, InsufficientMemory
 from i2v.core.schema import DeviceInfo
 from i2v.web.page import device_panels
-from i2v.workers.devices import DeviceState
+from i2v.workers.devices import DeviceState, Fetch
 from tests.web.page.test_panels import HOSTILE
 
 CARD = DeviceInfo("cuda", "NVIDIA H100", 80 * 2**30)
@@ -55,3 +55,11 @@ def test_a_machine_of_a_cluster_says_which_weights_it_has_and_that_it_leaves() -
     assert "studio/cuda:0 · NVIDIA H100, 80.0 GB of memory · free · weights: i2vgen-xl, svd" in markup
     assert "<li>attic/cpu · leaving the cluster</li>" in markup
     assert "权重：i2vgen-xl, svd" in device_panels.facts([studio], {}, "zh-CN")
+
+
+def test_a_machine_that_gets_weights_says_how_far_it_is() -> None:
+    fetch = Fetch("i2vgen-xl", 1_000_000_000, 4_980_000_000)
+    studio = DeviceState("studio/cuda:0", 1, CARD, "ready", models=(), fetch=fetch)
+    assert "getting i2vgen-xl: 1.00 of 4.98 GB" in device_panels.facts([studio], {}, "en")
+    begins = DeviceState("studio/cuda:0", 1, CARD, "ready", models=(), fetch=Fetch("svd"))
+    assert "正在获取 svd" in device_panels.facts([begins], {}, "zh-CN")

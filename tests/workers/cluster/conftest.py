@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+import math
+from collections.abc import Iterator
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from i2v.core.errors import I2VError
 from i2v.core.schema import DeviceInfo
 from i2v.core.settings import Settings
 from i2v.jobs.model import Job
@@ -16,7 +18,9 @@ from i2v.workers.cluster import wire
 from i2v.workers.cluster.actor import Actor
 from i2v.workers.cluster.node import Leaving
 from i2v.workers.cluster.remote import RemoteMaker
-from i2v.workers.cluster.wire import Introduction, Message, Shared
+from i2v.workers.cluster.shelf import Shelf
+from i2v.workers.cluster.wire import Answer, Errand, Introduction, Message, Shared
+from i2v.workers.devices import Fetch
 from i2v.workers.maker import Order, WorkerLost
 from i2v.workers.worker import Worker
 from tests.rehearsal import ENGINES, stage, submit
@@ -37,6 +41,9 @@ class DirectHandle:
         self.cut: int | None = None
         self.damaged = False
         self.orders: list[Order] = []
+        self.errands: list[Errand] = []
+        self.given = 0  # bytes of weights
+        self.lost_at = math.inf
         self.says: Leaving = ""
 
     def look(self, seconds: float) -> Introduction:
@@ -48,6 +55,17 @@ class DirectHandle:
     def make(self, order: Order, inputs: list[bytes]) -> DirectCall:
         self.orders.append(order)
         return DirectCall(self.actor.make(order, inputs), self.cut)
+
+    def fetch(self, errand: Errand) -> DirectCall:
+        self.errands.append(errand)
+        return DirectCall(self.actor.fetch(errand), self.cut)
+
+    def give(self, answer: Answer) -> None:
+        if self.given >= self.lost_at:
+            self.actor.stop(self.errands[-1].ticket)  # as a process ends: its lock and its thread with it
+            raise WorkerLost("rehearsed")
+        self.given += len(answer) if isinstance(answer, bytes) else 0
+        self.actor.give(bytes(len(answer)) if self.damaged and isinstance(answer, bytes) else answer)
 
     def stop(self, job_id: str) -> None:
         self.actor.stop(job_id)
@@ -67,7 +85,7 @@ class DirectHandle:
 
 
 class DirectCall:
-    def __init__(self, stream: Generator[Message], cut: int | None) -> None:
+    def __init__(self, stream: Iterator[Message], cut: int | None) -> None:
         self._stream = stream
         self._left = cut
 
@@ -80,7 +98,9 @@ class DirectCall:
 
 
 class Lab:
-    """A store, and a worker whose clips an actor makes."""
+    """A store, and a worker whose clips an actor makes; see `remote.Host` too."""
+
+    name = "studio"
 
     def __init__(self, folder: Path) -> None:
         self.settings: Settings = stage(folder)
@@ -88,8 +108,20 @@ class Lab:
         actor = Actor("studio", "cpu", 1, Shared.of(self.settings), ENGINES, None)
         self.handle = DirectHandle(actor)
         self.is_stopping = False
+        self.has_others = False
+        self.fetches: list[Fetch | None] = []
         self.device: DeviceInfo = actor.look().device
-        self.maker = RemoteMaker(self.handle, self.settings.worker, lambda: self.is_stopping)
+        shelf = Shelf(self.settings.models, ENGINES)
+        self.maker = RemoteMaker(self.handle, self.settings.worker, self, shelf)
+
+    def show(self, fetch: Fetch | None) -> None:
+        self.fetches.append(fetch)
+
+    def note_models(self, models: tuple[str, ...]) -> None:
+        self.noted = models
+
+    def give_away(self, error: I2VError) -> bool:
+        return self.has_others
 
     def worker(self, owner: str = "owner") -> Worker:
         send, device = (lambda beat: None), self.device

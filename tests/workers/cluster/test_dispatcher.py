@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.errors import InsufficientMemory
+from i2v.core.errors import EncodeError, InsufficientMemory
 from i2v.core.settings import Settings
 from i2v.jobs.devices import UNKNOWN
 from i2v.jobs.model import Job
@@ -21,11 +21,12 @@ from i2v.workers.cluster.actor import Actor
 from i2v.workers.cluster.dispatcher import Dispatcher
 from i2v.workers.cluster.lane import Setup
 from i2v.workers.cluster.places import Node, Place
-from i2v.workers.cluster.wire import Introduction, Shared, Versions
+from i2v.workers.cluster.shelf import Shelf
+from i2v.workers.cluster.wire import Introduction, NotMade, Shared, Versions
 from i2v.workers.devices import DeviceState
 from tests.house import wait_until
-from tests.rehearsal import ENGINES, stage, submit
-from tests.workers.cluster.conftest import DirectHandle
+from tests.rehearsal import ENGINES, REHEARSAL, stage, submit
+from tests.workers.cluster.conftest import DirectCall, DirectHandle
 
 
 class Cluster:
@@ -227,3 +228,34 @@ def test_machines_with_the_weights_have_time_to_be_back(
     with pytest.raises(KeyboardInterrupt):
         cluster.dispatcher.run(rows)
     assert len(cluster.store.queue.claimable("attic/cpu", 1)) == expected
+
+
+def test_machines_get_the_weights_that_all_should_have(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("I2V_MODELS__DIRECTORY", str(tmp_path / "there"))
+    ray = cluster.settings.ray.model_copy(update={"weights": (REHEARSAL.name,)})
+    settings = cluster.settings.model_copy(update={"ray": ray})
+    cluster.dispatcher._setup.__dict__["settings"] = settings
+    cluster.dispatcher._setup.__dict__["shelf"] = Shelf(settings.models, ENGINES)
+    cluster.have("studio")
+    wait_until(lambda: "studio/cpu" in cluster.states)
+    wait_until(lambda: cluster.states["studio/cpu"].models == (REHEARSAL.name,))
+    assert cluster.finish(submit(cluster.store, cluster.settings)).status == "succeeded"
+    assert (tmp_path / "there" / REHEARSAL.name / "model_index.json").exists()
+
+
+def test_a_job_goes_on_elsewhere_when_a_disk_is_full(cluster: Cluster) -> None:
+    def fill_the_first(handle: DirectHandle, place: Place) -> None:
+        if place.node.name == "attic":
+            full = EncodeError("encode.no_space", path="/tmp", reason="No space left on device")
+            handle.make = lambda order, inputs: DirectCall(iter([NotMade(full)]), None)  # type: ignore[method-assign]
+
+    cluster.ready = fill_the_first
+    cluster.have("attic", "studio")
+    wait_until(lambda: ids(cluster) == {"attic/cpu", "studio/cpu"})
+    jobs = [cluster.finish(submit(cluster.store, cluster.settings, "step 1: sleep 0.3")) for _ in range(2)]
+    jobs += [cluster.finish(submit(cluster.store, cluster.settings))]
+    assert {job.status for job in jobs} == {"succeeded"}
+    assert {job.device for job in jobs} == {"studio/cpu"}
+    assert "died" not in {attempt.ending for job in jobs for attempt in job.history}

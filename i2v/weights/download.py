@@ -156,7 +156,7 @@ def download(
 
 def download_from(
     source: Fetches,
-    spec: EngineSpec,
+    spec: ModelSpec,
     models: ModelSettings,
     on_progress: Callable[[TransferProgress], None],
     cancelled: Callable[[], bool],

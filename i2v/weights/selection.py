@@ -53,7 +53,7 @@ def select_files(
 
 
 def select_all(
-    spec: EngineSpec, part: Repository, listing: Listing, linked: Collection[str] = ()
+    spec: ModelSpec, part: Repository, listing: Listing, linked: Collection[str] = ()
 ) -> list[str]:
     """Return all listed files but for the `linked` ones: of somebody who lists what an engine reads there."""
     return [name for name in listing.files if name_in_model(part, name) not in linked]

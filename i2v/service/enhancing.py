@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +19,6 @@ from pathlib import Path
 from i2v.core.enhancement import EnhanceRequest
 from i2v.core.errors import EncodeError, InvalidRequest, Notice, not_stored
 from i2v.core.extension import ExtendRequest
-from i2v.core.file_names import facts_of
 from i2v.core.log_context import current_request_id
 from i2v.core.schema import Generation, PlannedMemory
 from i2v.core.settings import Settings
@@ -27,15 +26,15 @@ from i2v.core.users import current_user
 from i2v.jobs.model import CLIP_SUFFIX, Job, JsonObject, Submission, new_job_id
 from i2v.jobs.store import JobStore
 from i2v.media.decoder import DecodedFile, thumbnail_of
-from i2v.media.outputs import OutputName
 from i2v.media.video import check_ffmpeg, read_poster
 from i2v.pipeline.enhance import Source, read_source, resolve_enhancement
-from i2v.service.inputs import Inputs, NewInput
+from i2v.service.inputs import NewInput
 from i2v.service.job_files import check_video
 from i2v.service.models import Models
 from i2v.service.planning import Planner
 from i2v.service.readiness import Readiness
 from i2v.service.rights import check_role, quota_of
+from i2v.service.submission import planned_memory
 
 # Of the first job's request, what the new one says by itself.
 _ANEW = ("inputs", *EnhanceRequest.model_fields)
@@ -43,7 +42,7 @@ _ANEW = ("inputs", *EnhanceRequest.model_fields)
 # The same of a request for a longer clip, which is made with all else that the clip was made with.
 _OF_OLD_PART = ("inputs", "story", "loop", "sound", "narration", *ExtendRequest.model_fields)
 
-Accept = Callable[[Submission, OutputName], Job]
+Queue = Callable[[Submission, Sequence[NewInput], datetime], Job]  # `Submissions.queue`
 
 log = logging.getLogger(__name__)
 
@@ -66,19 +65,17 @@ class Enhancements:
         self,
         settings: Settings,
         store: JobStore,
-        inputs: Inputs,
         readiness: Readiness,
         planner: Planner,
         models: Models,
-        accept: Accept,
+        queue: Queue,
     ) -> None:
         self._planner = planner
         self._models = models
         self._settings = settings
         self._store = store
-        self._inputs = inputs
         self._readiness = readiness
-        self._accept = accept
+        self._queue = queue
 
     def submit(self, job_id: str, fields: JsonObject) -> Job:
         """Accept a job for the clip of another one; see `Service.enhance`."""
@@ -90,7 +87,7 @@ class Enhancements:
         generation, notices = resolve_enhancement(request, source, ran, upscaling)
         asked = {name: value for name, value in job.request.items() if name not in _ANEW}
         asked |= request.model_dump(mode="json", exclude_none=True)
-        return self._queue(job, source, submitted, asked, _Settled(generation, notices))
+        return self._submit(job, source, submitted, asked, _Settled(generation, notices))
 
     def extend(self, job_id: str, fields: JsonObject) -> Job:
         """Accept a job that makes the clip of another one longer; see `Service.extend`."""
@@ -106,11 +103,11 @@ class Enhancements:
         settled = _Settled(
             plan.generation,
             plan.notices,
-            PlannedMemory(plan.memory.plan, plan.device.type, plan.device.name),
+            planned_memory(plan),
             request.device,
             self._planner.needed_bytes(plan),
         )
-        return self._queue(job, source, submitted, asked, settled)
+        return self._submit(job, source, submitted, asked, settled)
 
     def _find(self, job_id: str) -> tuple[Job, Source]:
         """Return the job and its clip, if another job would be taken now."""
@@ -120,7 +117,7 @@ class Enhancements:
         self._store.check_room(None if user is None else user.name, quota_of(user))
         return job, self._read(job)
 
-    def _queue(
+    def _submit(
         self, job: Job, source: Source, submitted: datetime, asked: JsonObject, settled: _Settled
     ) -> Job:
         """Keep the clip for a job that is made of it, and accept that."""
@@ -144,10 +141,7 @@ class Enhancements:
                 needed_bytes=settled.needed_bytes,
                 picture_name=job.picture_name,
             )
-            names = OutputName.of(
-                self._settings.output, submitted, facts_of(settled.generation, submission.picture_name)
-            )
-            made = self._inputs.accept([new], lambda: self._accept(submission, names))
+            made = self._queue(submission, [new], submitted)
         finally:
             new.close()
         log.info("job %s: accepted, of the clip of job %s", made.id, job.id)

@@ -1,26 +1,19 @@
 """All that the front ends know: submit a picture and a request, follow the job, fetch what came of it.
 
-Owns what happens between a request and the queue: the picture is decoded elsewhere and kept, every number is
-settled, the video gets a name that no other job has, and only then the job is accepted. Deliberately does not
-know HTTP or pages, nor how jobs are run; torch is never imported here.
+Owns the parts that do it, starts and stops them. Deliberately does not know HTTP or pages, nor how jobs are
+run; torch is never imported here.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from i2v.core.engine_spec import EngineSpec, Preset
 from i2v.core.errors import I2VError, InvalidRequest, Notice
-from i2v.core.file_names import facts_of
-from i2v.core.file_names import picture_name as picture_name_of
-from i2v.core.log_context import current_request_id
-from i2v.core.schema import DeviceInfo, GenerationRequest, PlannedMemory
+from i2v.core.schema import DeviceInfo
 from i2v.core.settings import Settings
 from i2v.core.users import NO_QUOTA, current_user
 from i2v.host import data_folder
@@ -32,30 +25,23 @@ from i2v.jobs.model import (
     JobPage,
     JobStatus,
     JsonObject,
-    OutputTaken,
     OwnedFiles,
     Place,
     StatusFilter,
-    Submission,
 )
 from i2v.jobs.store import JobStore
-from i2v.media.audio.files import SoundLimits
 from i2v.media.decoder import examine_bytes, inspect_bytes
 from i2v.media.image import ImageLimits, Inspection
-from i2v.media.outputs import OutputName
 from i2v.media.picture_facts import PictureFacts
 from i2v.media.unpublished import kept_bytes, remove_kept, sweep
-from i2v.media.video import check_ffmpeg, read_last_frame, read_poster, read_tags
+from i2v.media.video import read_last_frame, read_poster, read_tags
 from i2v.media.video.animation import MAX_FRAMES, AnimationFormat, read_animation
-from i2v.pipeline.soundtrack import check_start
-from i2v.service.advice import limits
 from i2v.service.batches import Batches
 from i2v.service.clip_settings import ClipSettings, settings_of
 from i2v.service.enhancing import Enhancements
 from i2v.service.executor import Executor
-from i2v.service.fingerprints import fingerprint
 from i2v.service.fitted import fitted_picture
-from i2v.service.inputs import Inputs, NewInput, NewSound
+from i2v.service.inputs import Inputs
 from i2v.service.job_files import check_video, read_from_video, video_bytes
 from i2v.service.library import Deleted, Library
 from i2v.service.metrics import Metrics
@@ -65,17 +51,16 @@ from i2v.service.planning import Planner, PlanSummary, Unfinished
 from i2v.service.queue import Queue
 from i2v.service.readiness import Readiness
 from i2v.service.retention import Retention
-from i2v.service.rights import check_owner, check_role, quota_of
+from i2v.service.rights import check_owner, quota_of
+from i2v.service.submission import Submissions, turn
 from i2v.service.webhooks import Webhooks
 from i2v.workers.cleanup import JOB_TAG, clean_up, tag_of_id
 from i2v.workers.devices import DeviceState
 
 __all__ = ["Deleted", "Executor", "PlanSummary", "Service", "Unfinished"]
 
-DECODERS = 2  # pictures of jobs that are decoded at the same time: each may take gigabytes
-LOOKERS = 2  # so many more are looked at meanwhile: for advice, and to show one again
+LOOKERS = 2  # pictures that are looked at while others are decoded: for advice, and to show one again
 HEADERS = 4  # of so many the header is read
-PATIENCE = 30.0  # seconds that a picture waits for its turn
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +86,6 @@ class Service:
         self._planner = Planner(settings, store, executor, engines)
         self._inputs = Inputs(settings.inputs, store.has_input)
         self._readiness = Readiness(settings, store)
-        self._decoding = threading.Semaphore(DECODERS)
         self._looking = threading.Semaphore(LOOKERS)
         self._inspecting = threading.Semaphore(HEADERS)
         self.engines = engines
@@ -117,8 +101,11 @@ class Service:
         )
         self.webhooks = Webhooks(settings, store.deliveries)
         self.metrics = Metrics(settings, store, executor, self.webhooks)
+        self._submissions = Submissions(
+            settings, store, self._inputs, self._readiness, self._planner, self.models, self.webhooks
+        )
         self._enhancements = Enhancements(
-            settings, store, self._inputs, self._readiness, self._planner, self.models, self._accept
+            settings, store, self._readiness, self._planner, self.models, self._submissions.queue
         )
         self._retention = Retention(
             settings.storage, store.owned, self._own_bytes, self._inputs.bytes_of, self.library.delete
@@ -199,56 +186,7 @@ class Service:
             ModelUnavailable: `weights.*`; files of the engine are missing.
             I2VError: `image.decoder*`; the picture could not be read now, whatever is in it.
         """
-        submitted = datetime.now()
-        check_role("make")
-        user = current_user()
-        webhook = self.webhooks.parse(fields.get("webhook"))
-        request = self._planner.check({name: fields[name] for name in fields if name != "webhook"})
-        _check_count(request, others)
-        self._readiness.check()
-        if idempotency_key is None:  # with one, it may be there already
-            self._store.check_room(None if user is None else user.name, quota_of(user))
-        with ExitStack() as parts:
-            pictures = [picture, *others[: len(request.inputs)]]
-            new = [parts.enter_context(closing(self._decode(each))) for each in pictures]
-            plan = self._planner.plan_clip(request, new[0].decoded.size)
-            if plan.spec.name not in (plan.device.models or ()):
-                self.models.require(plan.spec)
-            check_ffmpeg(plan.has_sound)
-            files: list[NewInput | NewSound] = [*new]
-            if request.sound is not None:
-                sound = parts.enter_context(closing(self._decode_sound(others[-1])))
-                check_start(request.sound, sound.seconds)
-                files.append(sound)
-            submission = Submission(
-                request=dict(plan.asked),
-                generation=plan.generation,
-                plan=PlannedMemory(plan.memory.plan, plan.device.type, plan.device.name),
-                notices=(
-                    *plan.notices,
-                    *(notice for each in new for notice in each.decoded.notices),
-                    *limits(plan.generation, plan.spec),
-                ),
-                input=new[0].name,
-                other_inputs=tuple(each.name for each in files[1:]),
-                output="",
-                fingerprint=fingerprint(request, picture, others, webhook),
-                idempotency_key=idempotency_key,
-                place=place,
-                webhook=None if webhook is None else webhook.model_dump_json(),
-                request_id=current_request_id() or None,
-                user=None if user is None else user.name,
-                quota=quota_of(user),
-                wanted_device=request.device,
-                needed_bytes=self._planner.needed_bytes(plan),
-                picture_name=picture_name_of(picture_name or ("" if place is None else place.name)),
-            )
-            facts = facts_of(plan.generation, submission.picture_name)
-            names = OutputName.of(self._settings.output, submitted, facts)
-            job = self._inputs.accept(files, lambda: self._accept(submission, names))
-        if job.id == submission.id:  # and not the idempotency key's earlier job
-            log.info("job %s: accepted", job.id)
-            data_folder.empty_trash(self._settings.service.data_dir)
+        job = self._submissions.submit(fields, picture, idempotency_key, others, place, picture_name)
         self._executor.wake()
         return job
 
@@ -270,14 +208,6 @@ class Service:
         job = self._enhancements.extend(job_id, fields)
         self._executor.wake()
         return job
-
-    def _decode(self, picture: bytes) -> NewInput:
-        with _turn(self._decoding):
-            return self._inputs.decode(picture, ImageLimits.of(self._settings.image))
-
-    def _decode_sound(self, sound: bytes) -> NewSound:
-        with _turn(self._decoding):
-            return self._inputs.decode_sound(sound, SoundLimits.of(self._settings.sound))
 
     def get(self, job_id: str) -> Job:
         """Return the job as it is now; raise `InvalidRequest` (`job.unknown`), as all that take an id do."""
@@ -368,7 +298,7 @@ class Service:
 
         name: of another one of `Job.inputs`. Raises `I2VError` (`image.*`) if it cannot be read now.
         """
-        with _turn(self._looking):
+        with turn(self._looking):
             return self._inputs.png(name or job.input)
 
     def sound(self, job: Job) -> bytes | None:
@@ -382,7 +312,7 @@ class Service:
         read now.
         """
         job = self._store.get(job_id)
-        with _turn(self._looking):
+        with turn(self._looking):
             picture = self._inputs.picture(job.input)
         if picture is None or job.generation is None:
             raise InvalidRequest("job.no_thumbnail", id=job.id)
@@ -429,12 +359,12 @@ class Service:
 
     def examine(self, picture: bytes) -> PictureFacts:
         """Return what is found in a picture that may be submitted; raises as `submit` does because of it."""
-        with _turn(self._looking):
+        with turn(self._looking):
             return examine_bytes(picture, ImageLimits.of(self._settings.image))
 
     def inspect(self, picture: bytes) -> Inspection:
         """Return what the picture's header tells; raises what `submit` would raise because of it."""
-        with _turn(self._inspecting):
+        with turn(self._inspecting):
             return inspect_bytes(picture, ImageLimits.of(self._settings.image))
 
     def explain_choice(self) -> Notice | None:
@@ -457,33 +387,3 @@ class Service:
     def _own_bytes(self, job: OwnedFiles) -> int:
         """Return how much the job takes besides its picture."""
         return video_bytes(job) + kept_bytes(self._settings.unpublished, job.id)
-
-    def _accept(self, new: Submission, names: OutputName) -> Job:
-        """Put the job into the queue under the first name that neither a file nor another job has."""
-        for path in names.candidates():
-            if path.exists():
-                continue
-            try:
-                return self._store.submit(replace(new, output=str(path.absolute())))
-            except OutputTaken:
-                continue
-        raise AssertionError("names do not end")
-
-
-@contextmanager
-def _turn(slots: threading.Semaphore) -> Iterator[None]:
-    """Hold one of the `slots`; raise `I2VError` (`image.decoders_busy`) where none gets free in time."""
-    if not slots.acquire(timeout=PATIENCE):
-        raise I2VError("image.decoders_busy")
-    try:
-        yield
-    finally:
-        slots.release()
-
-
-def _check_count(request: GenerationRequest, others: Sequence[bytes]) -> None:
-    names = [*(picture.role for picture in request.inputs), *(["sound_file"] if request.sound else [])]
-    if len(others) < len(names):
-        raise InvalidRequest("request.missing_field", field=names[len(others)])
-    if len(others) > len(names):
-        raise ValueError(f"{len(others)} files, but the request names {len(names)}")

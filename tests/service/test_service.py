@@ -78,7 +78,7 @@ def test_a_name_tells_what_the_pattern_asks_for_and_letters_of_another_case_are_
     fields = {**FIELDS, "seed": 7}
     for sent, name in (("C:\\photos\\Cat 1.JPG", "Cat_1_7"), ("cat_1.png", "cat_1_7_2"), ("", "picture_7")):
         output = settings.output.model_copy(update={"prefix": "", "name": "{picture}_{seed}"})
-        service._settings = settings.model_copy(update={"output": output})
+        service._submissions._settings = settings.model_copy(update={"output": output})
         job = service.submit(fields, picture(), picture_name=sent)
         assert Path(job.output).name == f"{name}.mp4"
         assert job.picture_name == sent.rpartition("\\")[2]
@@ -269,7 +269,7 @@ def test_headers_and_advice_do_not_wait_for_submissions_and_submissions_not_for_
         raise InvalidRequest("image.too_slow", allowed=1)
 
     monkeypatch.setattr("i2v.service.inputs.decode_to_file", decode)
-    monkeypatch.setattr("i2v.service.service.PATIENCE", 0.2)
+    monkeypatch.setattr("i2v.service.submission.PATIENCE", 0.2)
     with ThreadPoolExecutor(2) as pool:
         stuck = [pool.submit(service.submit, FIELDS, picture()) for _ in range(2)]
         for _ in stuck:

@@ -115,6 +115,7 @@ def test_the_packages_for_another_machine_say_what_i2v_needs(tmp_path: Path) -> 
     assert found.metadata["Requires-Python"] == own.metadata["Requires-Python"]
 
 
+@pytest.mark.slow
 def test_without_a_card_it_runs_to_its_end(tmp_path: Path) -> None:
     """The parts that take seconds on a CPU; the slow test below runs all of them."""
     rows = run_check(tmp_path, "environment,faults")

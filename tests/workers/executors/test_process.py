@@ -73,6 +73,7 @@ def test_a_worker_that_dies_takes_nothing_from_the_others(tmp_path: Path) -> Non
         assert {house.finish(job).attempt for job in others} == {1}
 
 
+@pytest.mark.slow
 def test_cancelling_one_job_leaves_the_others(tmp_path: Path) -> None:
     with open_house(tmp_path, **THREE) as house:
         jobs = [start(house), start(house)]
@@ -158,6 +159,7 @@ def test_cards_that_differ_get_the_jobs_that_fit_them(
         assert {house.finish(job).device for job in large} == {"cuda:0"}
 
 
+@pytest.mark.slow
 def test_a_card_that_does_not_start_is_set_aside_and_comes_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -201,6 +203,7 @@ def test_where_no_card_starts_none_is_set_aside_and_all_are_tried_soon(
     house.executor.stop()
 
 
+@pytest.mark.slow
 def test_what_the_first_worker_counts_has_workers_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -108,8 +108,17 @@ def generation() -> Generation:
     )
 
 
+# Files with tests of many seconds.
+LONG = {"test_faults.py", "test_generate.py", "test_serve.py", "test_survival.py"}
+
+
+def takes_long(item: pytest.Item) -> bool:
+    return item.path.name in LONG or "browser" in getattr(item, "fixturenames", ())
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs a card where there is none."""
+    """Begin with what takes longest, lest all wait for it at the end; skip what needs a card without one."""
+    items.sort(key=lambda item: not takes_long(item))
     needing = [item for item in items if item.get_closest_marker("cuda")]
     if needing:
         import torch

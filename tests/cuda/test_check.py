@@ -56,7 +56,7 @@ def test_a_part_that_takes_too_long_is_ended_with_all_that_it_started(
         task.rows.unlink(missing_ok=True)
         start = time.monotonic()
         run_part(Task(**{**vars(task), "seconds": seconds}))
-        assert time.monotonic() - start < 30
+        assert time.monotonic() - start < 120  # of 300
         (row,) = read_rows(task.rows)
         assert (row.status, row.detail) == ("failed", f"ended at its limit of {seconds:.0f} s, after 0 rows")
         if (tmp_path / "pid").exists():

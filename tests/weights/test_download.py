@@ -157,7 +157,13 @@ def test_a_slow_line_is_not_taken_for_a_stall(make_hub: MakeHub, make_models: Ma
     assert any(0 < each.file_bytes < each.file_size for each in steps), "the file is seen to grow"
 
 
-@pytest.mark.parametrize("fault", [Fault(redirects=3), Fault(ignores_ranges=True, cut=200_000, times=1)])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(Fault(redirects=3), marks=pytest.mark.slow),
+        Fault(ignores_ranges=True, cut=200_000, times=1),
+    ],
+)
 def test_redirects_and_a_hub_that_ignores_ranges_do_no_harm(
     make_hub: MakeHub, make_models: MakeModels, fault: Fault
 ) -> None:
@@ -509,7 +515,8 @@ def test_a_proxy_of_the_environment_is_used(
     assert all(path.startswith("http://hub.invalid/") for path in seen)
 
 
-@pytest.mark.parametrize("portal", ["page", pytest.param("redirect", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("portal", ["page", "redirect"])
 def test_a_download_where_the_network_asks_to_log_in_says_so(
     make_hub: MakeHub, make_models: MakeModels, portal: str
 ) -> None:

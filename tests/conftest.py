@@ -108,8 +108,16 @@ def generation() -> Generation:
     )
 
 
+LONG = {"test_faults.py", "test_generate.py", "test_serve.py", "test_survival.py"}  # tests of many seconds
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs a card where there is none."""
+    """Begin with what takes longest, lest all wait for it at the end; skip what needs a card without one.
+
+    Files stay whole: while a browser is open, no other test of its process can run a loop.
+    """
+    first = {item.path for item in items if "browser" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: item.path not in first and item.path.name not in LONG)
     needing = [item for item in items if item.get_closest_marker("cuda")]
     if needing:
         import torch

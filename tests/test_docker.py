@@ -122,6 +122,7 @@ def health_check(port: int) -> list[str]:
     return [sys.executable, *(each.replace(":7860/", f":{port}/") for each in arguments)]
 
 
+@pytest.mark.slow
 def test_the_health_check_tells_a_server_that_answers_from_none(tmp_path: Path) -> None:
     port = free_port()
     environment = environment_in(tmp_path) | {"http_proxy": "http://127.0.0.1:9"}

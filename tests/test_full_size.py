@@ -70,6 +70,7 @@ def test_an_image_encoder_of_its_class_has_the_size_of_a_file_of_that_winter() -
     assert file_size(TABLE["image_encoder"]) == 1_264_217_240
 
 
+@pytest.mark.slow
 def test_the_loader_takes_every_published_name_and_shape(empty_model: Path) -> None:
     components = load_components(I2VGEN_XL, empty_model, NO_VALUES)
     for part, shapes in TABLE.items():

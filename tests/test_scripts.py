@@ -323,6 +323,7 @@ def test_a_second_run_has_nothing_to_do_and_says_where_python_is(place: Place, v
     assert place.plan("train")["todo"] == "install"
 
 
+@pytest.mark.slow
 def test_whatever_changed_is_noticed(place: Place, venv: Path) -> None:
     def change_constraints() -> None:
         with (place.repo / "constraints.txt").open("a") as file:
@@ -358,13 +359,19 @@ def test_two_set_ups_at_once_install_once(place: Place, venv: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "fix"),
     [
-        ("ERROR: Could not install packages: [Errno 28] No space left on device", "free 3 GB"),
+        pytest.param(
+            "ERROR: Could not install packages: [Errno 28] No space left on device",
+            "free 3 GB",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             "WARNING: Retrying after connection broken by 'ReadTimeoutError: timed out'",
             "PIP_INDEX_URL",
             marks=pytest.mark.slow,
         ),
-        ("ERROR: No matching distribution found for torch", "PIP_INDEX_URL"),
+        pytest.param(
+            "ERROR: No matching distribution found for torch", "PIP_INDEX_URL", marks=pytest.mark.slow
+        ),
         ("ERROR: something new\nnotice", "pip failed: ERROR: something new"),
     ],
 )

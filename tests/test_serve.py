@@ -83,6 +83,7 @@ def test_what_a_stranger_says_of_a_proxy_is_ignored(server: Server, picture: Pat
     assert job.headers["Location"].startswith(f"{server.url}/api/v1/jobs/")
 
 
+@pytest.mark.slow
 def test_the_web_process_never_loads_torch_while_its_worker_does(tmp_path: Path) -> None:
     with launched([*APP, "--port", "0"], tmp_path, page=True) as server:
         check_for_torch(server)
@@ -196,7 +197,8 @@ def test_a_browser_stays_logged_in_over_a_restart_until_the_token_is_another(
         assert "/login" in browser.get(f"{third.url}/api/v1/jobs", timeout=30).url
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", pytest.param("127.0.0.1", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1"])
 def test_a_token_of_the_settings_is_asked_for_and_never_said(tmp_path: Path, start: Start, host: str) -> None:
     server = start(["env", f"I2V_SECURITY__TOKEN={TOKEN}", *APP, "--host", host, "--port", "0"])
     assert requests.get(f"{server.url}/docs", timeout=30).status_code == 401
@@ -268,6 +270,7 @@ def test_a_port_that_is_taken_is_said_and_nothing_is_touched(
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.slow
 def test_a_host_that_is_another_machine_is_refused(environment: dict[str, str], tmp_path: Path) -> None:
     code, said = refused(environment, "--host", "192.0.2.77", "--port", "0")
     assert (code, "192.0.2.77" in said, "0.0.0.0 for the network" in said) == (2, True, True)
@@ -295,6 +298,7 @@ def test_a_bad_flag_is_named(environment: dict[str, str], flags: tuple[str, ...]
     assert (code, named in said) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_second_server_on_the_same_folder_is_refused(
     start: Start, environment: dict[str, str], picture: Path, tmp_path: Path
 ) -> None:
@@ -435,6 +439,7 @@ def test_without_a_free_descriptor_no_job_runs_for_ever(start: Start, picture: P
 # --- few descriptors
 
 
+@pytest.mark.slow
 def test_silent_connections_do_not_make_a_server_with_few_descriptors_deaf(tmp_path: Path) -> None:
     limit = (
         "import os, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64));"
@@ -452,6 +457,7 @@ def test_silent_connections_do_not_make_a_server_with_few_descriptors_deaf(tmp_p
         assert len(server.log.read_text().splitlines()) < 300
 
 
+@pytest.mark.slow
 def test_metrics_have_a_port_of_their_own_where_the_settings_name_one(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -464,6 +470,7 @@ def test_metrics_have_a_port_of_their_own_where_the_settings_name_one(tmp_path: 
 # --- several users
 
 
+@pytest.mark.slow
 def test_users_of_the_settings_come_in_and_commands_of_this_machine_do_too(tmp_path: Path) -> None:
     (tmp_path / "alice").write_text(f"{TOKEN}\n")
     config = tmp_path / "config.yaml"
@@ -483,6 +490,7 @@ def test_users_of_the_settings_come_in_and_commands_of_this_machine_do_too(tmp_p
         assert done.stdout == "The queue is paused: 0 running, 0 waiting.\n", done.stderr
 
 
+@pytest.mark.slow
 def test_two_users_with_one_token_in_their_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "token").write_text(f"{TOKEN}\n")
     config = tmp_path / "config.yaml"

@@ -68,6 +68,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
         log.unlink(missing_ok=True)
 
 
+@pytest.mark.slow
 def test_start_logs_status_restart_and_stop(machine: Machine) -> None:
     machine.environment["I2V_SERVER__PAGE"] = "true"
     code, said, complaints = machine.call("--port", str(machine.port))

@@ -33,6 +33,7 @@ def test_a_fault_is_listed_and_what_is_refused_is_not() -> None:
     assert tally.faults == ["GET /: 500", "GET /: 502"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads what Linux says of a process")
 def test_an_attack_is_measured_on_a_real_server(tmp_path: Path) -> None:
     chosen = dict(attacks(0.005))

@@ -45,6 +45,7 @@ def counted(bench: Bench, case: Case, sampler: Sampler) -> tuple[np.ndarray, int
     return clip.latents, pictures["out"] // 2, pictures["middle"] // 2
 
 
+@pytest.mark.slow
 def test_adaptive_diffusion_reuses_nothing_at_threshold_zero_and_all_it_may_at_a_large_one(
     bench: Bench, case: Case
 ) -> None:
@@ -74,6 +75,7 @@ def test_a_prediction_is_reused_where_the_third_order_difference_is_a_hundredth_
     assert Adaptive(threshold=0.01).is_even(changes) is is_even
 
 
+@pytest.mark.slow
 def test_deep_cache_computes_the_whole_unet_at_every_third_step(bench: Bench, case: Case) -> None:
     latents, evaluations, whole = counted(bench, case, DeepCache(STEPS, 3))
     assert (evaluations, whole) == (2 * STEPS, 2 * STEPS // 3)

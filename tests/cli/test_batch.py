@@ -151,6 +151,7 @@ def start(tmp_path: Path, pictures: Path, prompt: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_in_order_and_the_next_one_goes_on(tmp_path: Path, pictures: Path) -> None:
     wait = tmp_path / "go on"
     with start(tmp_path, pictures, f"step: sleep 0.05; frame 2: wait {wait} once") as process:

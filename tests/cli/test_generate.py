@@ -211,6 +211,7 @@ def test_another_picture_is_reported(
     assert differing == {"picture", "decode_chunk"}
 
 
+@pytest.mark.slow
 def test_settings_are_taken_over_between_a_camera_move_and_a_model(
     environment: dict[str, str], picture: Path, tmp_path: Path
 ) -> None:
@@ -279,6 +280,7 @@ def test_a_last_image_that_the_model_does_not_take_is_refused_before_anything_el
     assert "last_image" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_clip_that_cannot_be_repeated_says_why(
     environment: dict[str, str], picture: Path, tmp_path: Path
 ) -> None:

@@ -70,6 +70,7 @@ def test_the_tools_of_a_running_server_are_passed_on(
     assert requests.get(clip["video_url"], timeout=30).headers["content-type"] == "video/mp4"
 
 
+@pytest.mark.slow
 def test_where_no_server_runs_one_is_started_and_ended(environment: dict[str, str]) -> None:
     data = Path(environment["I2V_DATA_DIR"])
     environment["I2V_SERVER__PAGE"] = "false"  # Gradio takes seconds to load

@@ -40,7 +40,7 @@ OF_SERVER |= {"uvicorn"}
 OF_CLIPS = {"imageio", "imageio-ffmpeg", "numpy", "pillow", "psutil", "pydantic", "pyyaml", "torch"}
 OF_CLIPS |= {"accelerate", "diffusers", "huggingface-hub", "safetensors", "transformers"}
 # Of those that are asked for in different places: by every command, by the server, by its page, by clips.
-OFTEN = {"fastapi", "gradio", "numpy", "pydantic", "pyyaml", "torch"}
+OFTEN = {"gradio", "pydantic", "torch"}
 
 
 def without(environment: dict[str, str], package: str, is_old: bool = False) -> dict[str, str]:
@@ -117,6 +117,7 @@ def test_the_server_ends_with_a_sentence_or_runs_without_the_package(
         assert (code, "i2v listens at" in said) == (0, True), said
 
 
+@pytest.mark.slow
 def test_with_its_page_the_server_ends_with_a_sentence_where_gradio_is_missing(
     environment: dict[str, str],
 ) -> None:

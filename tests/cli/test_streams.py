@@ -62,7 +62,11 @@ FIX = "Redirect it to a file that can be written, then run the command again."
 
 @pytest.mark.parametrize("arguments", [("generate", "--help"), PLAN], ids=" ".join)
 @pytest.mark.parametrize(
-    ("redirection", "reason"), [(">&-", "it is closed"), (">/dev/full", "No space left on device")]
+    ("redirection", "reason"),
+    [
+        (">/dev/full", "No space left on device"),
+        pytest.param(">&-", "it is closed", marks=pytest.mark.slow),
+    ],
 )
 def test_a_result_that_cannot_be_written_is_a_failure_that_is_said(
     environment: dict[str, str], redirection: str, reason: str, arguments: tuple[str, ...]
@@ -146,7 +150,7 @@ def test_no_file_gets_the_number_of_a_closed_stream(environment: dict[str, str])
     ("redirection", "more", "code"),
     [
         (">/dev/full", ("--json",), 1),
-        ("2>/dev/full", (), 0),
+        pytest.param("2>/dev/full", (), 0, marks=pytest.mark.slow),
         pytest.param(">&-", (), 1, marks=pytest.mark.slow),
         pytest.param("| head -0", (), 1, marks=pytest.mark.slow),
         pytest.param(">&- 2>&-", (), 1, marks=pytest.mark.slow),
@@ -173,6 +177,7 @@ def test_a_video_is_kept_and_its_path_said_where_that_is_possible(
         assert f"i2v: The video was saved to {path}." in done.stderr.splitlines()
 
 
+@pytest.mark.slow
 def test_a_server_answers_and_ends_in_order_without_streams(tmp_path: Path) -> None:
     port = free_port()
     script = 'exec "$@" 0<&- >/dev/full 2>&-'

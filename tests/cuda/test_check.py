@@ -56,7 +56,7 @@ def test_a_part_that_takes_too_long_is_ended_with_all_that_it_started(
         task.rows.unlink(missing_ok=True)
         start = time.monotonic()
         run_part(Task(**{**vars(task), "seconds": seconds}))
-        assert time.monotonic() - start < 30
+        assert time.monotonic() - start < 120  # of 300
         (row,) = read_rows(task.rows)
         assert (row.status, row.detail) == ("failed", f"ended at its limit of {seconds:.0f} s, after 0 rows")
         if (tmp_path / "pid").exists():
@@ -115,6 +115,7 @@ def test_the_packages_for_another_machine_say_what_i2v_needs(tmp_path: Path) -> 
     assert found.metadata["Requires-Python"] == own.metadata["Requires-Python"]
 
 
+@pytest.mark.slow
 def test_without_a_card_it_runs_to_its_end(tmp_path: Path) -> None:
     """The parts that take seconds on a CPU; the slow test below runs all of them."""
     rows = run_check(tmp_path, "environment,faults")

@@ -123,7 +123,7 @@ def test_a_loaded_engine_says_what_it_is_and_how_it_works(subject: Subject) -> N
     assert subject.engine.plan == replace(PLAN, threads=subject.engine.plan.threads)
 
 
-@pytest.mark.parametrize("more", [0, 5])
+@pytest.mark.parametrize("more", [pytest.param(0, marks=pytest.mark.slow), 5])
 def test_events_come_in_order_with_the_sizes_and_counts_asked_for(subject: Subject, more: int) -> None:
     can = subject.spec.capabilities
     wanted = can.num_frames.nearest(asked(subject.spec).num_frames + more)
@@ -165,7 +165,9 @@ def test_a_sound_is_one_that_can_be_encoded(subject: Subject) -> None:
         assert 8_000 <= sound.sample_rate <= 192_000
 
 
-@pytest.mark.parametrize("kind", [pytest.param(Conditioned, marks=pytest.mark.slow), Denoised, Decoded])
+@pytest.mark.parametrize(
+    "kind", [Denoised, *(pytest.param(kind, marks=pytest.mark.slow) for kind in (Conditioned, Decoded))]
+)
 def test_closing_the_stream_stops_the_work_and_the_next_clip_is_as_ever(
     subject: Subject, kind: type[Event]
 ) -> None:
@@ -255,7 +257,9 @@ def test_another_plan_is_adopted_without_moving_anything_and_makes_the_same_clip
     assert np.abs(frames_of(subject.run(generation)) - plain).max() <= 2, "by the last of them"
 
 
-@pytest.mark.parametrize("stage", [Stage.CONDITION, Stage.DENOISE, Stage.DECODE])
+@pytest.mark.parametrize(
+    "stage", [pytest.param(Stage.CONDITION, marks=pytest.mark.slow), Stage.DENOISE, Stage.DECODE]
+)
 @pytest.mark.parametrize("share", [pytest.param(0.0, marks=pytest.mark.slow), 0.5])
 def test_a_clip_goes_on_where_memory_ran_out(subject: Subject, stage: Stage, share: float) -> None:
     """At the first call into the engine's code of each stage, and in the middle.
@@ -363,6 +367,7 @@ def test_a_request_becomes_a_video_that_says_how_it_was_made(subject: Subject, t
     assert set(spec.packages) <= provenance.versions.keys()
 
 
+@pytest.mark.slow
 def test_what_only_failed_to_be_encoded_is_published_later_with_its_sound(
     subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

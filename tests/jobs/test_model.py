@@ -417,4 +417,4 @@ class StoreAgainstModel(RuleBasedStateMachine):
 
 
 TestTheStoreAgainstAModel = StoreAgainstModel.TestCase
-TestTheStoreAgainstAModel.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
+TestTheStoreAgainstAModel.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)

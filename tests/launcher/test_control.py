@@ -41,6 +41,7 @@ def a_server_that_does_not_answer_is_not_called_well(launcher: Launcher, capsys:
     assert Path(str(holder.log)).name in said
 
 
+@pytest.mark.slow
 def test_stop_puts_the_running_job_back_and_the_next_start_goes_on_with_it(
     launcher: Launcher, tmp_path: Path, capsys: Captured
 ) -> None:

@@ -69,6 +69,7 @@ def test_without_a_house_there_is_nothing_to_keep(tmp_path: Path) -> None:
     assert caught.value.code == "backup.nothing"
 
 
+@pytest.mark.slow
 def test_a_backup_of_a_service_at_work_becomes_a_service_that_answers(tmp_path: Path) -> None:
     """Over real sockets and processes: a clip is done, one is being made, one waits, a batch too."""
     here, there, gate = tmp_path / "here", tmp_path / "there", tmp_path / "gate"

@@ -92,6 +92,7 @@ def test_a_static_clip_is_right_only_where_stillness_was_asked(texture: torch.Te
     assert not mark(film(texture, clip_for("pan_left")), clip_for()).right
 
 
+@pytest.mark.slow
 def test_a_clip_is_right_for_its_own_motion_only(texture: torch.Tensor) -> None:
     for shown, others in (("pan_left", ("pan_right", "tilt_up")), ("zoom_in", ("zoom_out", "rotate_ccw"))):
         frames = film(texture, clip_for(shown))

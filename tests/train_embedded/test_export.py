@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -13,6 +14,7 @@ from scripts.train_embedded.export import export, preview_factors, restore
 from scripts.train_embedded.vae import new_vae
 
 
+@pytest.mark.slow
 def test_restored_checkpoints_export_to_the_same_weights(tmp_path: Path) -> None:
     restore(FOLDER, tmp_path / "checkpoints")
     export(tmp_path / "checkpoints", tmp_path / "model", averaged=True)

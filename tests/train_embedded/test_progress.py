@@ -63,6 +63,7 @@ def test_clips_that_a_perfect_network_makes_are_the_true_ones(probe: Probe, eval
     assert torch.allclose(latents, probe.batch.x0, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_they_are_judged_so(probe: Probe, conditions: Conditions, tmp_path: Path) -> None:
     found = judged(Knowing(probe.batch.x0), conditions, probe, 2)  # type: ignore[arg-type]
     assert found.frames.shape == (2, 8, 64, 64, 3)

@@ -103,6 +103,7 @@ def test_an_encoder_that_takes_over_starts_where_the_other_was_and_can_be_kept_t
     assert tokenizer.backend_tokenizer.model.dropout is None, "only while it learns"
 
 
+@pytest.mark.slow
 def test_a_token_keeps_its_embedding_in_another_vocabulary(tmp_path: Path, tokenizer: CLIPTokenizer) -> None:
     build_tokenizer(tmp_path, vocabulary=540)
     smaller = CLIPTokenizer.from_pretrained(tmp_path)

@@ -96,6 +96,7 @@ def test_low_precision_is_taken_only_where_its_gradients_are_right(
     assert (found["bits"], trainer.stepper.dtype) == (32, torch.float32)
 
 
+@pytest.mark.slow
 def test_a_larger_design_starts_from_what_the_smaller_one_learned(
     checkpoints: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,6 +84,7 @@ def outside(
             yield f"http://127.0.0.1:{port}/i2v", house
 
 
+@pytest.mark.slow
 def test_a_program_follows_the_addresses_that_it_gets(outside: tuple[str, House]) -> None:
     url, house = outside
     with requests.Session() as session:

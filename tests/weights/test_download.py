@@ -128,6 +128,7 @@ def test_a_line_that_is_cut_again_and_again_gets_there_without_fetching_anything
     assert hub.bytes_of(UNET) < 1.5 * len(hub.files[UNET]), "what was on its way may be lost"
 
 
+@pytest.mark.slow
 def test_a_source_that_stalls_is_left_for_the_next_one_which_goes_on_with_the_file(
     make_hub: MakeHub, make_models: MakeModels
 ) -> None:
@@ -156,7 +157,13 @@ def test_a_slow_line_is_not_taken_for_a_stall(make_hub: MakeHub, make_models: Ma
     assert any(0 < each.file_bytes < each.file_size for each in steps), "the file is seen to grow"
 
 
-@pytest.mark.parametrize("fault", [Fault(redirects=3), Fault(ignores_ranges=True, cut=200_000, times=1)])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(Fault(redirects=3), marks=pytest.mark.slow),
+        Fault(ignores_ranges=True, cut=200_000, times=1),
+    ],
+)
 def test_redirects_and_a_hub_that_ignores_ranges_do_no_harm(
     make_hub: MakeHub, make_models: MakeModels, fault: Fault
 ) -> None:
@@ -196,6 +203,7 @@ def test_a_source_that_is_dead_or_silent_is_passed_over(make_hub: MakeHub, make_
     assert done.hash_source == alive.address
 
 
+@pytest.mark.slow
 def test_where_no_source_has_it_each_ones_reason_is_reported(
     make_hub: MakeHub, make_models: MakeModels
 ) -> None:
@@ -248,6 +256,7 @@ def test_a_mirror_that_lists_right_and_sends_wrong_is_found_out(
     assert {UNET, "unet/config.json"} & good.names()
 
 
+@pytest.mark.slow
 def test_a_file_without_end_is_not_waited_for(make_hub: MakeHub, make_models: MakeModels) -> None:
     first = make_hub(faults={UNET: Fault(extra=20_000_000)}, speed=1_000_000)
     second = make_hub()
@@ -257,6 +266,7 @@ def test_a_file_without_end_is_not_waited_for(make_hub: MakeHub, make_models: Ma
     assert first.bytes_of(UNET) < 5_000_000
 
 
+@pytest.mark.slow
 def test_a_beginning_that_was_bad_does_not_spoil_a_good_source(
     make_hub: MakeHub, make_models: MakeModels
 ) -> None:
@@ -295,6 +305,7 @@ def test_a_file_that_a_person_has_put_there_is_not_lost(make_hub: MakeHub, make_
     assert contents(models) == {**wanted(hub.files), f"{UNET}.replaced": b"my own training"}
 
 
+@pytest.mark.slow
 def test_without_hashes_the_result_says_that_only_sizes_were_checked(
     make_hub: MakeHub, make_models: MakeModels
 ) -> None:
@@ -304,6 +315,7 @@ def test_without_hashes_the_result_says_that_only_sizes_were_checked(
     assert contents(models) == wanted(hub.files)
 
 
+@pytest.mark.slow
 def test_without_hashes_a_file_that_is_no_safetensors_is_still_refused(
     make_hub: MakeHub, make_models: MakeModels
 ) -> None:
@@ -315,6 +327,7 @@ def test_without_hashes_a_file_that_is_no_safetensors_is_still_refused(
     assert UNET not in contents(models)
 
 
+@pytest.mark.slow
 def test_what_the_hub_told_once_holds_when_only_a_mirror_can_be_reached(
     make_hub: MakeHub, make_models: MakeModels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -328,6 +341,7 @@ def test_what_the_hub_told_once_holds_when_only_a_mirror_can_be_reached(
     assert read_listing(done.folder.path / ".i2v").hash_source == hub.address
 
 
+@pytest.mark.slow
 def test_the_hubs_word_is_asked_before_its_mirrors_and_the_chosen_mirror_sends(
     make_hub: MakeHub, make_models: MakeModels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -438,6 +452,7 @@ def test_offline_nothing_is_fetched(make_hub: MakeHub, make_models: MakeModels) 
 # --- other ways
 
 
+@pytest.mark.slow
 def test_modelscope_is_a_source_too_and_goes_on_with_what_another_began(
     make_hub: MakeHub, make_models: MakeModels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -500,7 +515,8 @@ def test_a_proxy_of_the_environment_is_used(
     assert all(path.startswith("http://hub.invalid/") for path in seen)
 
 
-@pytest.mark.parametrize("portal", ["page", pytest.param("redirect", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("portal", ["page", "redirect"])
 def test_a_download_where_the_network_asks_to_log_in_says_so(
     make_hub: MakeHub, make_models: MakeModels, portal: str
 ) -> None:

@@ -74,11 +74,10 @@ def test_a_download_that_is_killed_goes_on_where_it_was(
     make_hub: MakeHub, environment: dict[str, str]
 ) -> None:
     """SIGKILL, which nobody can prepare for; the process that talks to the hub must end, too."""
-    hub = make_hub(files=make_files(800_000), speed=400_000)
+    hub = make_hub(files=make_files(800_000), faults={UNET: Fault(times=1, stall=300_000)})
     environment["I2V_MODELS__SOURCES"] = hub.address
     first = start(environment, "download", "i2vgen-xl")
     wait_until(lambda: size(part(environment)) > 200_000)
-    hub.speed = 20_000  # so that it cannot end before it is killed, however slow this machine is
     children = psutil.Process(first.pid).children()
     assert len(children) == 1
     first.kill()
@@ -86,7 +85,6 @@ def test_a_download_that_is_killed_goes_on_where_it_was(
     assert psutil.wait_procs(children, timeout=60)[1] == []
     kept = size(part(environment))
     assert kept > 200_000
-    hub.speed = 0
     code, _, err = run(environment, "download", "i2vgen-xl")
     assert code == 0, err
     assert is_complete(hub, environment)
@@ -107,6 +105,7 @@ def test_two_processes_at_once_fetch_once(make_hub: MakeHub, environment: dict[s
     assert any("another process that is downloading" in err for _, _, err in ends)
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_at_once_and_says_that_the_rest_is_kept(
     make_hub: MakeHub, environment: dict[str, str]
 ) -> None:

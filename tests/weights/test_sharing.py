@@ -90,10 +90,14 @@ def test_a_shared_part_stays_when_the_model_that_has_it_is_removed(hub: Hub, mak
     [
         *(
             pytest.param(place, marks=pytest.mark.slow)
-            for place in ("base", "diffusers/base", f"models--someone--base/snapshots/{REVISION}")
+            for place in (
+                "base",
+                "diffusers/base",
+                "someone/base",
+                "models/diffusers/base",
+                f"models--someone--base/snapshots/{REVISION}",
+            )
         ),
-        "someone/base",
-        "models/diffusers/base",
         f"hub/models--someone--base/snapshots/{REVISION}",
     ],
 )
@@ -111,6 +115,7 @@ def test_a_base_of_another_program_is_found_in_its_layouts_and_left_alone(
     assert (theirs / HALF).read_bytes() == base_repository()[HALF]
 
 
+@pytest.mark.slow
 def test_full_precision_that_is_here_is_taken_before_half_is_fetched(
     hub: Hub, make_models: MakeModels, tmp_path: Path
 ) -> None:
@@ -144,6 +149,7 @@ def test_a_base_that_goes_away_is_named_and_fetched(
     assert not any(path.is_symlink() for path in done.folder.path.rglob("*"))
 
 
+@pytest.mark.slow
 def test_a_damaged_base_of_another_program_is_found_by_verify_and_replaced_in_ours_alone(
     hub: Hub, make_models: MakeModels, tmp_path: Path
 ) -> None:
@@ -177,6 +183,7 @@ def test_offline_what_is_here_is_linked(hub: Hub, make_models: MakeModels, tmp_p
     assert hub.requests == []
 
 
+@pytest.mark.slow
 def test_where_nothing_can_be_linked_it_is_fetched(
     hub: Hub, make_models: MakeModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,7 +56,7 @@ def result_of(job: Job) -> Result:
 @pytest.mark.parametrize(
     ("prompt", "stage"),
     [
-        ("condition: memory once", "condition"),
+        pytest.param("condition: memory once", "condition", marks=pytest.mark.slow),
         pytest.param("step 1: memory once", "denoise", marks=pytest.mark.slow),
         ("step 2: memory once", "denoise"),
         pytest.param("step 4: memory once", "denoise", marks=pytest.mark.slow),
@@ -97,8 +97,11 @@ def test_a_model_that_does_not_fit_is_loaded_by_the_next_plan(
 @pytest.mark.parametrize(
     "place",
     [
-        *("condition", "step 2", "frame 2"),
-        *(pytest.param(place, marks=pytest.mark.slow) for place in ("step 1", "frame 1")),
+        "step 2",
+        *(
+            pytest.param(place, marks=pytest.mark.slow)
+            for place in ("condition", "step 1", "frame 1", "frame 2")
+        ),
     ],
 )
 def test_at_the_bottom_the_job_fails_and_all_that_was_tried_is_reported(
@@ -186,6 +189,7 @@ def test_where_the_machine_is_short_of_memory_a_job_takes_less_at_its_next_step(
     assert rungs(job.notices) == rungs(result_of(job).notices) == expected
 
 
+@pytest.mark.slow
 def test_a_job_of_which_a_worker_died_begins_at_the_bottom_without_other_frames(tmp_path: Path) -> None:
     with open_house(tmp_path) as house:
         job = house.run("step 2: kill once")

@@ -46,9 +46,11 @@ def with_pictures(inputs: Inputs, *frames: int) -> Inputs:
     ("keyframes", "changes", "plan"),
     [
         pytest.param((), {}, {}, id="guided"),
-        pytest.param((3,), {"guidance_scale": 1.0}, {"decode_chunk": 2}, id="unguided, two pictures"),
+        pytest.param((3,), {"guidance_scale": 1.0}, {"decode_chunk": 2}, id="unguided, two pictures",
+                     marks=pytest.mark.slow),
         pytest.param((4, 2), {"num_frames": 6, "options": {"controlnet_conditioning_scale": 0.6}},
-                     {"cfg_passes": 2, "chunk_tokens": 50, "decode_chunk": 1}, id="three, least memory"),
+                     {"cfg_passes": 2, "chunk_tokens": 50, "decode_chunk": 1}, id="three, least memory",
+                     marks=pytest.mark.slow),
     ],
 )  # fmt: skip
 def test_same_weights_seed_and_settings_give_stocks_frames(
@@ -137,6 +139,7 @@ def test_stopping_stops_at_the_step(engine: AnimateDiffEngine, clip: Generation,
     assert len(calls) == 2
 
 
+@pytest.mark.slow
 def test_all_that_is_asked_for_bears_on_the_clip(
     engine: AnimateDiffEngine, clip: Generation, inputs: Inputs
 ) -> None:

@@ -48,7 +48,7 @@ def load(animatediff_folder: Path) -> Load:
     [
         (ANIMATEDIFF_LIGHTNING, 4, 1.0),
         pytest.param(ANIMATEDIFF_LIGHTNING, 8, 1.0, marks=pytest.mark.slow),
-        (ANIMATELCM, 4, 2.0),
+        pytest.param(ANIMATELCM, 4, 2.0, marks=pytest.mark.slow),
         pytest.param(ANIMATELCM, 6, 1.0, marks=pytest.mark.slow),
     ],
     ids=lambda value: getattr(value, "name", str(value)),
@@ -75,6 +75,7 @@ def test_same_weights_seed_and_settings_give_stocks_frames(
     assert np.abs(frames - stock_frames.astype(int)).max() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", [ANIMATEDIFF_LIGHTNING, ANIMATELCM], ids=lambda spec: spec.name)
 def test_a_clip_goes_on_from_any_step_as_if_it_had_not_stopped(
     load: Load, clip: Generation, inputs: Inputs, spec: EngineSpec

@@ -71,7 +71,10 @@ def test_a_checkpoint_in_one_file_is_read_as_diffusers_reads_it(
         assert all(torch.equal(found[name], expected[name].float()) for name in expected), part
 
 
-@pytest.mark.parametrize("form", ["file", "file without a VAE", "folder"])
+@pytest.mark.parametrize(
+    "form",
+    ["file", *(pytest.param(form, marks=pytest.mark.slow) for form in ("file without a VAE", "folder"))],
+)
 def test_another_base_is_as_if_the_model_had_it(
     own_engine: AnimateDiffEngine, other: Path, animatediff_folder: Path, clip: Generation, inputs: Inputs,
     tmp_path: Path, form: str,
@@ -109,6 +112,7 @@ def test_a_checkpoint_that_lacks_a_tensor_is_named_and_the_next_clip_is_whole(
     assert same(values(own_engine), plain)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Already found a `peft_config`")  # diffusers' own, for the second one
 def test_loras_of_both_kinds_together_give_diffusers_own_frames(
     own_engine: AnimateDiffEngine, animatediff_folder: Path, clip: Generation, inputs: Inputs, tmp_path: Path

@@ -34,7 +34,7 @@ def film(
     return list(render(picture, plan_path(move, num_frames, picture.size, size), cpus))
 
 
-@pytest.mark.parametrize("scale", [0.5, 0.8, 1.0, 1.3, 2.1, 3.0])
+@pytest.mark.parametrize("scale", [0.5, 0.8, 1.0, 1.3, 2.1, pytest.param(3.0, marks=pytest.mark.slow)])
 def test_rings_pan_by_parts_of_a_pixel_as_by_definition(scale: float) -> None:
     views = [View(CENTRE[0] + scale * part / 8, CENTRE[1] + scale * part / 16, scale) for part in range(5)]
     assert min(errors(views)) > BOUND
@@ -169,7 +169,8 @@ def test_a_still_clip_is_one_frame_again_and_again_each_its_own_array() -> None:
     assert frames[1].any()
 
 
-@pytest.mark.parametrize("move", [Move(zoom=1.01), pytest.param(Move(roll=1), marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("move", [Move(zoom=1.01), Move(roll=1)])
 def test_ten_times_the_frames_take_no_more_memory(move: Move) -> None:
     picture = noise(800, 600)
 

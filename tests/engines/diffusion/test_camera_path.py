@@ -106,7 +106,9 @@ def test_a_clip_begins_with_them_noised_as_diffusers_adds_noise(
 
 
 @pytest.mark.parametrize(
-    "spec", [pytest.param(ANIMATEDIFF, marks=pytest.mark.slow), I2VGEN_XL, SVD], ids=lambda spec: spec.name
+    "spec",
+    [I2VGEN_XL, *(pytest.param(spec, marks=pytest.mark.slow) for spec in (ANIMATEDIFF, SVD))],
+    ids=lambda spec: spec.name,
 )
 def test_the_last_steps_are_made_and_counted(spec: EngineSpec, large: Image.Image, tmp_path: Path) -> None:
     engine = engine_class(spec).load(spec, write_weights(spec, tmp_path / "model"), PLAN)
@@ -158,7 +160,11 @@ def test_a_mask_alone_holds_the_camera_still() -> None:
     assert CameraPathOptions.model_validate(panned.options).move.pan < 0
 
 
-@pytest.mark.parametrize("spec", [ANIMATEDIFF, I2VGEN_XL, SVD], ids=lambda spec: spec.name)
+@pytest.mark.parametrize(
+    "spec",
+    [I2VGEN_XL, *(pytest.param(spec, marks=pytest.mark.slow) for spec in (ANIMATEDIFF, SVD))],
+    ids=lambda spec: spec.name,
+)
 def test_where_only_the_camera_moves_the_model_changes_nothing(
     spec: EngineSpec, large: Image.Image, tmp_path: Path
 ) -> None:

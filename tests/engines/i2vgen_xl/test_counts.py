@@ -38,7 +38,7 @@ def conditioned(components: Components, asked: Generation, photo: Image.Image) -
 
 @pytest.mark.parametrize(
     ("speed", "guidance_scale", "evaluations", "rows"),
-    [("exact", 1.0, 25, 1), ("fast", 1.0, 11, 1), ("fast", 2.5, 11, 2)],
+    [pytest.param("exact", 1.0, 25, 1, marks=pytest.mark.slow), ("fast", 1.0, 11, 1), ("fast", 2.5, 11, 2)],
 )
 def test_a_clip_asks_the_network_so_often_and_projects_its_context_once(
     components: Components,

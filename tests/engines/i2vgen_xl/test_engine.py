@@ -50,7 +50,7 @@ def last_latents(engine: I2VGenXLEngine, generation: Generation, image: Image.Im
     [
         pytest.param(96, 64, {}, marks=pytest.mark.slow),
         pytest.param(64, 96, {}, marks=pytest.mark.slow),
-        (64, 64, {"guidance_scale": 1.0}),
+        pytest.param(64, 64, {"guidance_scale": 1.0}, marks=pytest.mark.slow),
         pytest.param(
             *(96, 64, {"num_frames": 7, "num_inference_steps": 5, "target_fps": 16, "seed": 2**32 - 1}),
             marks=pytest.mark.slow,
@@ -134,6 +134,7 @@ def test_image_gain_equals_stock_with_the_features_added_twice(
     )
 
 
+@pytest.mark.slow
 def test_events_come_in_order_and_frames_sum_up(
     engine: I2VGenXLEngine, generation: Generation, photo: Image.Image
 ) -> None:
@@ -179,6 +180,7 @@ def test_the_same_seed_gives_the_same_frames_and_another_seed_others(
     assert not np.array_equal(first, other)
 
 
+@pytest.mark.slow
 def test_the_prompt_the_negative_prompt_and_the_guidance_matter(
     engine: I2VGenXLEngine, generation: Generation, photo: Image.Image
 ) -> None:
@@ -196,6 +198,7 @@ def test_the_prompt_the_negative_prompt_and_the_guidance_matter(
         assert (one - two).abs().max() > 1e-4
 
 
+@pytest.mark.slow
 def test_closing_the_stream_stops_the_work(
     engine: I2VGenXLEngine, generation: Generation, photo: Image.Image
 ) -> None:

@@ -146,7 +146,7 @@ def test_what_a_step_raises_lets_go_of_the_graph(engine: I2VGenXLEngine) -> None
     ("changes", "captures"),
     [
         ({}, 1),
-        ({"offload": "model"}, 0),
+        pytest.param({"offload": "model"}, 0, marks=pytest.mark.slow),
         pytest.param({"offload": "encoders"}, 0, marks=pytest.mark.slow),
         pytest.param({"cfg_passes": 2}, 0, marks=pytest.mark.slow),
         pytest.param({"cuda_graph": "off"}, 0, marks=pytest.mark.slow),

@@ -126,15 +126,20 @@ def modules(components: Components) -> dict[str, torch.nn.Module]:
 @pytest.mark.parametrize(
     ("where", "call", "stage"),
     [
-        ("text", 1, "condition"),
         ("picture", 1, "condition"),
-        ("first frame", 1, "condition"),
-        ("step", 1, "denoise"),
         ("step", 2, "denoise"),
-        ("step", STEPS, "denoise"),
-        ("chunk", 1, "decode"),
         ("chunk", 2, "decode"),
-        ("chunk", 3, "decode"),
+        *(
+            pytest.param(*place, marks=pytest.mark.slow)
+            for place in (
+                ("text", 1, "condition"),
+                ("first frame", 1, "condition"),
+                ("step", 1, "denoise"),
+                ("step", STEPS, "denoise"),
+                ("chunk", 1, "decode"),
+                ("chunk", 3, "decode"),
+            )
+        ),
     ],
 )
 def test_out_of_memory_at_any_stage_ends_in_the_plain_runs_frames(
@@ -165,7 +170,10 @@ def test_out_of_memory_at_any_stage_ends_in_the_plain_runs_frames(
 
 
 @pytest.mark.parametrize("asked", [1], indirect=True)
-@pytest.mark.parametrize(("where", "call"), [("text", 1), ("step", 1), ("chunk", 2)])
+@pytest.mark.parametrize(
+    ("where", "call"),
+    [("step", 1), *(pytest.param(*place, marks=pytest.mark.slow) for place in (("text", 1), ("chunk", 2)))],
+)
 def test_every_rung_is_tried_down_to_the_bottom(
     engine: I2VGenXLEngine,
     asked: Generation,
@@ -223,8 +231,9 @@ class Away:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", [2], indirect=True)
-@pytest.mark.parametrize(("where", "call"), [("step", 2), pytest.param("chunk", 2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("where", "call"), [("step", 2), ("chunk", 2)])
 def test_parts_leave_the_device_where_memory_ran_out_and_come_back_for_their_phase(
     tiny_spec: EngineSpec,
     tiny_folder: Path,

@@ -238,6 +238,7 @@ def check_step(model: Model, spec: EngineSpec, case: tuple[int, int, int, float,
     assert abs(flops) <= NEAR
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", SMALL_STEPS, ids=str)
 def test_small_steps_are_as_simulated(
     published: Model, case: tuple[int, int, int, float, dict[str, int]]

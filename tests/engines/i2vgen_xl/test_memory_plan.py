@@ -74,10 +74,15 @@ def plain_runs() -> dict[float, Run]:
 @pytest.mark.parametrize(
     ("guidance_scale", "changes"),
     [
-        (4.0, {"cfg_passes": 2}),
-        (4.0, {"chunk_tokens": 100}),
-        (4.0, {"offload": "encoders", "chunk_tokens": 1000}),
-        (4.0, {"offload": "model", "decode_chunk": 3}),
+        *(
+            pytest.param(4.0, options, marks=pytest.mark.slow)
+            for options in (
+                {"cfg_passes": 2},
+                {"chunk_tokens": 100},
+                {"offload": "encoders", "chunk_tokens": 1000},
+                {"offload": "model", "decode_chunk": 3},
+            )
+        ),
         (4.0, {"cfg_passes": 2, "chunk_tokens": 500, "decode_chunk": 1, "offload": "model"}),
         (1.0, {"cfg_passes": 2, "decode_chunk": 99, "offload": "model"}),
     ],
@@ -100,6 +105,7 @@ def test_the_options_together_give_the_plain_plans_frames(
 # --- dtypes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dtype", "mean", "most"),
     [("float16", 0.2, 2), pytest.param("bfloat16", 1.5, 12, marks=pytest.mark.slow)],
@@ -220,6 +226,7 @@ def test_a_part_that_is_not_moved_would_be_noticed(
         condition(offloading.components, offloading.spec, generation, image)
 
 
+@pytest.mark.slow
 def test_parts_whose_move_ran_out_of_memory_are_moved_by_the_next_plan(
     offloading: I2VGenXLEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,7 +57,7 @@ def test_guidance_is_the_unconditional_prediction_and_a_multiple_of_the_differen
     assert torch.allclose(first(conditioning, 4.0), expected, atol=1e-4)
 
 
-@pytest.mark.parametrize(("passes", "batches"), [(1, [2]), (2, [1, 1])])
+@pytest.mark.parametrize(("passes", "batches"), [pytest.param(1, [2], marks=pytest.mark.slow), (2, [1, 1])])
 def test_guidance_runs_the_unet_in_as_many_passes_as_asked_for(
     tiny_spec: EngineSpec,
     tiny_folder: Path,
@@ -80,6 +80,7 @@ def test_guidance_runs_the_unet_in_as_many_passes_as_asked_for(
     assert torch.allclose(step.denoised, in_one.denoised, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_runs_do_not_share_state(
     components: Components, conditioning: Conditioning, generation: Generation
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
@@ -14,6 +15,7 @@ from i2v.engines.base import Decoded, Inputs
 from i2v.engines.i2vgen_xl.stock import StockEngine, load_stock, run_stock
 
 
+@pytest.mark.slow
 def test_it_makes_what_the_pipeline_makes_when_a_person_calls_it(
     tiny_spec: EngineSpec, tiny_folder: Path, generation: Generation, photo: Image.Image
 ) -> None:

@@ -60,5 +60,6 @@ def test_ours_takes_about_half_of_it(peaks: dict[str, float]) -> None:
     assert peaks["all at once"] < 0.55 * peaks["diffusers"]
 
 
+@pytest.mark.slow
 def test_two_passes_and_chunks_take_a_quarter_of_it(peaks: dict[str, float]) -> None:
     assert peaks["options"] < 0.25 * peaks["diffusers"]

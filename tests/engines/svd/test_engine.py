@@ -45,9 +45,10 @@ OTHER = {"motion_bucket_id": 200, "noise_aug_strength": 0.3, "min_guidance_scale
     ("options", "changes", "plan"),
     [
         pytest.param({}, {}, {}, id="guided"),
-        pytest.param(UNGUIDED, {}, {"decode_chunk": 2}, id="without guidance, two frames at a time"),
+        pytest.param(UNGUIDED, {}, {"decode_chunk": 2}, id="without guidance, two frames at a time",
+                     marks=pytest.mark.slow),
         pytest.param(OTHER, {"target_fps": 12, "seed": 2**32 - 1}, {"cfg_passes": 2, "chunk_tokens": 50},
-                     id="least memory"),
+                     id="least memory", marks=pytest.mark.slow),
         pytest.param({"max_guidance_scale": 1.0, "min_guidance_scale": 1.0}, {"num_frames": 4},
                      {"decode_chunk": 3}, id="a last chunk of one frame", marks=pytest.mark.slow),
     ],
@@ -71,7 +72,8 @@ def test_same_weights_seed_and_settings_give_stocks_frames(
     assert np.abs(frames - stock_frames.astype(int)).max() <= 1
 
 
-@pytest.mark.parametrize("offload", [pytest.param("encoders", marks=pytest.mark.slow), "model"])
+@pytest.mark.slow
+@pytest.mark.parametrize("offload", ["encoders", "model"])
 def test_offloaded_parts_come_to_the_device_for_their_stage_and_make_stocks_frames(
     stock: StableVideoDiffusionPipeline, svd_folder: Path, clip: Generation, image: Image.Image, offload: str
 ) -> None:
@@ -91,7 +93,10 @@ def test_offloaded_parts_come_to_the_device_for_their_stage_and_make_stocks_fram
     assert np.abs(frames_of(events) - expected.astype(int)).max() <= 1
 
 
-@pytest.mark.parametrize(("part", "stage"), [("conv_in", Stage.DENOISE), ("decoder", Stage.DECODE)])
+@pytest.mark.parametrize(
+    ("part", "stage"),
+    [("conv_in", Stage.DENOISE), pytest.param("decoder", Stage.DECODE, marks=pytest.mark.slow)],
+)
 def test_a_clip_goes_on_from_the_step_it_had_reached(
     engine: SVDEngine, clip: Generation, image: Image.Image, part: str, stage: Stage
 ) -> None:

@@ -158,9 +158,8 @@ SMALL = [(192, 320, 8, UNGUIDED, {"chunk_tokens": 1024})]
 Case = tuple[int, int, int, dict[str, object], dict[str, int]]
 
 
-@pytest.mark.parametrize(
-    "case", [*SMALL, *(pytest.param(case, marks=pytest.mark.slow) for case in STEPS)], ids=str
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [*SMALL, *STEPS], ids=str)
 def test_steps_are_as_simulated(published: Model, case: Case) -> None:
     height, width, frames, options, changes = case
     plan, asked = replace(HALF, **changes), clip(height, width, frames, options)

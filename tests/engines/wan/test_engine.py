@@ -43,7 +43,8 @@ def last_latents(engine: WanEngine, clip: Generation, image: Image.Image) -> tor
     ("changes", "plan"),
     [
         pytest.param({"num_frames": 17, "generated_width": 128, "generated_height": 96}, {}, id="guided"),
-        pytest.param({"guidance_scale": 1.0, "num_inference_steps": 3}, {}, id="without guidance"),
+        pytest.param({"guidance_scale": 1.0, "num_inference_steps": 3}, {}, id="without guidance",
+                     marks=pytest.mark.slow),
         pytest.param({"seed": 2**32 - 1, "prompt": "镜头向左，猫", "options": {"flow_shift": 3.0}},
                      {"cfg_passes": 2, "chunk_tokens": 5}, id="least memory, in Chinese"),
     ],
@@ -79,7 +80,7 @@ def test_in_bfloat16_what_diffusers_keeps_in_float32_is_kept_and_frames_are_near
     assert (latents - expected).abs().mean() <= 1.5 * (exact - expected).abs().mean()
 
 
-@pytest.mark.parametrize("offload", ["encoders", "model"])
+@pytest.mark.parametrize("offload", [pytest.param("encoders", marks=pytest.mark.slow), "model"])
 def test_offloaded_parts_come_to_the_device_block_by_block_and_make_stocks_frames(
     stock: WanImageToVideoPipeline, wan_folder: Path, clip: Generation, image: Image.Image, offload: str
 ) -> None:
@@ -166,7 +167,8 @@ def test_every_option_bears_on_the_clip(engine: WanEngine, clip: Generation, ima
         assert (other - plain).abs().max() > 1e-4, changes
 
 
-@pytest.mark.parametrize("offload", ["none", "model"])
+@pytest.mark.slow
+@pytest.mark.parametrize("offload", [pytest.param("none", marks=pytest.mark.slow), "model"])
 def test_in_float8_frames_are_near_and_the_same_wherever_the_weights_are(
     engine: WanEngine, wan_folder: Path, clip: Generation, image: Image.Image, offload: str
 ) -> None:

@@ -51,10 +51,11 @@ def last_latents(engine: WanEngine, clip: Generation, inputs: Inputs) -> torch.T
     [
         pytest.param({}, {}, False, id="guided"),
         pytest.param({"options": {"guidance_scale_2": 2.0}}, {"cfg_passes": 2, "chunk_tokens": 5}, True,
-                     id="each its guidance, an end frame, least memory"),
+                     id="each its guidance, an end frame, least memory", marks=pytest.mark.slow),
         pytest.param({"guidance_scale": 1.0, "num_inference_steps": 3}, {}, True, id="without guidance"),
         pytest.param({"options": {"boundary_ratio": 1.0, "flow_shift": 3.0}}, {}, False, id="second alone"),
-        pytest.param({"options": {"boundary_ratio": 0.0}}, {}, False, id="the first alone"),
+        pytest.param({"options": {"boundary_ratio": 0.0}}, {}, False, id="the first alone",
+                     marks=pytest.mark.slow),
     ],
 )  # fmt: skip
 def test_same_weights_seed_and_settings_give_stocks_frames(
@@ -77,7 +78,9 @@ def test_same_weights_seed_and_settings_give_stocks_frames(
     assert np.abs(frames - expected.astype(int)).max() <= 1
 
 
-@pytest.mark.parametrize("offload", ["none", "encoders", "model"])
+@pytest.mark.parametrize(
+    "offload", ["model", *(pytest.param(offload, marks=pytest.mark.slow) for offload in ("none", "encoders"))]
+)
 def test_only_one_expert_is_on_the_device_and_stocks_frames_come_out(
     stock: WanImageToVideoPipeline,
     a14b_folder: Path,
@@ -145,6 +148,7 @@ def test_stopping_leaves_the_expert_at_home(
         assert list(map(resident, engine.components.transformers)) == [0, 0]
 
 
+@pytest.mark.slow
 def test_float8_loras_and_kept_prompts_go_together(
     a14b_folder: Path, small_clip: Generation, small_inputs: Inputs, tmp_path: Path
 ) -> None:

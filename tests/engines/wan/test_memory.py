@@ -194,9 +194,8 @@ LARGE = [
 SMALL = [(256, 448, 25, 5.0, {})]
 
 
-@pytest.mark.parametrize(
-    "case", [*SMALL, *(pytest.param(case, marks=pytest.mark.slow) for case in LARGE)], ids=str
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [*SMALL, *LARGE], ids=str)
 def test_steps_are_as_simulated(published: Model, case: tuple[int, int, int, float, dict[str, int]]) -> None:
     height, width, frames, scale, changes = case
     plan, asked = replace(BRAIN, **changes), clip(height, width, frames, scale)  # type: ignore[arg-type]
@@ -210,7 +209,8 @@ def test_steps_are_as_simulated(published: Model, case: tuple[int, int, int, flo
     assert abs(flops) <= NEAR
 
 
-@pytest.mark.parametrize(("height", "width"), [(192, 320), pytest.param(704, 1280, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("height", "width"), [(192, 320), (704, 1280)])
 def test_encoding_and_decoding_are_as_simulated(published: Model, height: int, width: int) -> None:
     asked = clip(height, width, 21, 1.0)
     found, read = stage(Stage.CONDITION, asked), published.read(1)

@@ -157,6 +157,7 @@ def test_steps_are_as_simulated(published: Model, case: tuple[int, int, int, flo
     assert estimate.activations == pytest.approx(cost.elements, rel=NEAR)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case", [(256, 256, 5, 1.0), pytest.param((720, 1280, 81, 3.5), marks=pytest.mark.slow)], ids=str
 )
@@ -170,6 +171,7 @@ def test_in_float8_steps_are_as_simulated(case: tuple[int, int, int, float]) -> 
     assert estimate.activations == pytest.approx(cost.elements, rel=NEAR)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("height", "width"), [(192, 320), pytest.param(720, 1280, marks=pytest.mark.slow)])
 def test_encoding_and_decoding_are_as_simulated(published: Model, height: int, width: int) -> None:
     asked = clip(height, width, 21)

@@ -15,7 +15,8 @@ pytest.importorskip("espeakng_loader")
 
 
 @pytest.mark.parametrize(
-    ("language", "text"), [("en", "A quiet morning by the lake."), ("cmn", "湖边宁静的早晨。")]
+    ("language", "text"),
+    [pytest.param("en", "A quiet morning by the lake.", marks=pytest.mark.slow), ("cmn", "湖边宁静的早晨。")],
 )
 def test_a_text_is_spoken_and_faster_where_that_is_asked_for(language: str, text: str) -> None:
     usual, fast = speak(Voice(language), text), speak(Voice(language), text, 1.5)
@@ -34,7 +35,9 @@ def test_a_text_is_nothing_else(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "voice", [Voice("nobody's"), Voice("en", Path("/nowhere/x.onnx"))], ids=["espeak", "piper"]
+    "voice",
+    [Voice("nobody's"), pytest.param(Voice("en", Path("/nowhere/x.onnx")), marks=pytest.mark.slow)],
+    ids=["espeak", "piper"],
 )
 def test_a_voice_that_cannot_speak_is_an_error(voice: Voice) -> None:
     with pytest.raises(EncodeError) as caught:

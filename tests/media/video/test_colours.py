@@ -92,6 +92,7 @@ def test_clips_of_earlier_versions_keep_their_colours(tmp_path: Path) -> None:
         assert np.abs(pixels.mean((0, 1)) - QUADRANTS[0]).max() <= LEVELS + 1
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_a_browser_shows_the_colours(tmp_path: Path) -> None:
     with open_browser() as browser:

@@ -132,6 +132,7 @@ def test_a_machine_with_another_version_is_refused(cluster: Cluster, monkeypatch
     assert cluster.store.get(job.id).attempt == 0
 
 
+@pytest.mark.slow
 def test_a_device_that_cannot_be_used_is_set_aside(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(handle: DirectHandle, seconds: float) -> Introduction:
         raise InsufficientMemory("device.no_cuda")
@@ -142,6 +143,7 @@ def test_a_device_that_cannot_be_used_is_set_aside(cluster: Cluster, monkeypatch
     assert len(cluster.handles) == lane.FAILED_STARTS
 
 
+@pytest.mark.slow
 def test_an_idle_actor_ends_and_the_next_job_starts_one(cluster: Cluster) -> None:
     worker = cluster.settings.worker.model_copy(update={"idle_seconds": 0.1})
     cluster.dispatcher._setup.__dict__["settings"] = cluster.settings.model_copy(update={"worker": worker})
@@ -153,6 +155,7 @@ def test_an_idle_actor_ends_and_the_next_job_starts_one(cluster: Cluster) -> Non
     assert len(cluster.handles) == started + 1
 
 
+@pytest.mark.slow
 def test_a_job_goes_where_its_weights_are(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     def introduce(handle: DirectHandle, seconds: float) -> Introduction:
         introduction = handle.actor.look()

@@ -146,6 +146,7 @@ def service(lab: Lab) -> Service:
     return Service(lab.settings, lab.store, Waiting(), ENGINES)
 
 
+@pytest.mark.slow
 def test_a_sound_goes_with_the_job(lab: Lab, service: Service) -> None:
     asked = FIELDS | {"num_frames": 8, "sound": {"start": 0.5}}
     job = service.submit(asked, picture(), others=[sound_file()])
@@ -159,6 +160,7 @@ def test_a_sound_goes_with_the_job(lab: Lab, service: Service) -> None:
     assert lab.left_there == []
 
 
+@pytest.mark.slow
 def test_a_finished_clip_is_enhanced_there(lab: Lab, service: Service) -> None:
     first = service.submit(dict(FIELDS), picture())
     assert lab.worker().run_next()
@@ -172,6 +174,7 @@ def test_a_finished_clip_is_enhanced_there(lab: Lab, service: Service) -> None:
     assert lab.left_there == []
 
 
+@pytest.mark.slow
 def test_the_segments_of_a_story_go_with_the_attempt(lab: Lab) -> None:
     scenes = [{"seconds": 1}, {"seconds": 1, "prompt": "step 2: refuse once"}]
     job = submit(lab.store, lab.settings, story=scenes)
@@ -204,6 +207,7 @@ def test_which_file_is_gone_is_said(lab: Lab, service: Service, what: str) -> No
     assert error["code"] == f"job.{what}_lost"
 
 
+@pytest.mark.slow
 def test_a_job_that_was_stopped_may_come_again(lab: Lab) -> None:
     lab.store.at["denoising", 1] = lambda claim: lab.store.cancel(claim.job.id)
     job = lab.run("step 2: sleep 0.05")

@@ -84,12 +84,14 @@ def test_worker_and_ffmpeg_die_with_a_killed_service(tmp_path: Path) -> None:
 # --- the log
 
 
+@pytest.mark.slow
 def test_logs_that_cannot_be_written_stop_nobody(tmp_path: Path) -> None:
     (tmp_path / "logs").write_text("a file")
     with open_house(tmp_path) as house:
         assert house.run().status == "succeeded"
 
 
+@pytest.mark.slow
 def test_a_long_log_is_put_aside(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "worker.log").write_bytes(b"old\n" * 1_500_000)
@@ -99,6 +101,7 @@ def test_a_long_log_is_put_aside(tmp_path: Path) -> None:
         assert (tmp_path / "logs" / "worker.1.log").stat().st_size == 6_000_000
 
 
+@pytest.mark.slow
 def test_a_job_s_lines_name_its_request_in_both_logs(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

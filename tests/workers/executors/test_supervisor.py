@@ -71,6 +71,7 @@ def test_a_job_under_which_the_worker_died_twice_fails_and_the_next_one_runs(hou
     assert house.files(job) == ["JOB.mp4"]
 
 
+@pytest.mark.slow
 def test_it_is_known_how_a_worker_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     house = House(tmp_path)
     ends: list[tuple[bool, bool]] = []
@@ -123,7 +124,7 @@ def test_deaths_in_a_row_make_the_next_start_later(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("prompt", "code"),
     [
-        ("frame 2: memory", "ladder.exhausted"),
+        pytest.param("frame 2: memory", "ladder.exhausted", marks=pytest.mark.slow),
         ("frame 2: fail", "job.internal"),
         pytest.param("step 1: refuse", "weights.missing_file", marks=pytest.mark.slow),
     ],
@@ -193,6 +194,7 @@ def test_what_keeps_the_worker_from_starting_is_reported(tmp_path: Path) -> None
     house.executor.stop()
 
 
+@pytest.mark.slow
 def test_a_worker_that_ends_before_its_first_word_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,6 +235,7 @@ def test_an_idle_worker_ends_and_the_next_job_starts_another(tmp_path: Path) -> 
     house.executor.stop()
 
 
+@pytest.mark.slow
 def test_a_paused_queue_starts_no_worker_until_it_goes_on(tmp_path: Path) -> None:
     with open_house(tmp_path, worker__idle_seconds=0.2) as house:
         house.executor.device()
@@ -327,7 +330,8 @@ def test_whatever_goes_wrong_is_reported_once_and_the_next_try_is_made(
     house.executor.stop()
 
 
-@pytest.mark.parametrize("idle_seconds", [0.1, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("idle_seconds", [0.1, 60])
 def test_trouble_is_over_when_the_database_is_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, idle_seconds: float
 ) -> None:
@@ -374,6 +378,7 @@ def test_a_job_is_settled_though_nothing_else_can_be_done(
         assert house.finish(job).status == "succeeded"
 
 
+@pytest.mark.slow
 def test_no_worker_is_left_without_its_watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read = Watch._read
 
@@ -405,6 +410,7 @@ def claim_as_ghost(house: House, owner: str) -> Job:
     return job
 
 
+@pytest.mark.slow
 def test_a_job_that_nobody_works_on_is_found_while_nothing_else_happens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -415,7 +421,7 @@ def test_a_job_that_nobody_works_on_is_found_while_nothing_else_happens(
         assert (job.status, endings(job)) == ("succeeded", ["died", "succeeded"])
 
 
-@pytest.mark.parametrize("owner", ["gone", "the worker itself"])
+@pytest.mark.parametrize("owner", ["gone", pytest.param("the worker itself", marks=pytest.mark.slow)])
 def test_a_job_that_nobody_works_on_is_found_beside_a_busy_worker_which_keeps_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: str
 ) -> None:
@@ -432,6 +438,7 @@ def test_a_job_that_nobody_works_on_is_found_beside_a_busy_worker_which_keeps_it
         assert (house.finish(own).attempt, house.finish(ghost).attempt) == (1, 2)
 
 
+@pytest.mark.slow
 def test_the_job_of_a_worker_that_is_stopped_for_a_while_is_left_to_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

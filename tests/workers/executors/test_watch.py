@@ -19,6 +19,7 @@ from tests.rehearsal import write_model
 # --- death and hang
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_noticed_at_once(tmp_path: Path) -> None:
     with open_house(tmp_path) as house:
         job = house.submit("step 2: hang once")
@@ -102,7 +103,7 @@ def test_a_worker_that_does_not_start_in_time_is_killed(
     [
         ("step: sleep 0.1", 600, 600),  # the flag, at the next step
         pytest.param("step 2: hang", 0.2, 600, marks=pytest.mark.slow),  # SIGTERM after `cancel_seconds`
-        ("frame 2: hang", 0.2, 600),  # with ffmpeg at work
+        pytest.param("frame 2: hang", 0.2, 600, marks=pytest.mark.slow),  # with ffmpeg at work
         ("step 2: stuck", 0.2, 0.2),  # SIGKILL after `kill_seconds` more
     ],
 )
@@ -125,6 +126,7 @@ def test_a_cancelled_job_ends_in_its_time(tmp_path: Path, prompt: str, cancel: f
         assert house.run().status == "succeeded"
 
 
+@pytest.mark.slow
 def test_a_job_is_cancelled_while_its_model_is_loaded(tmp_path: Path) -> None:
     with open_house(tmp_path, worker__cancel_seconds=0.2, worker__kill_seconds=600) as house:
         write_model(tmp_path, load="load: hang once")
@@ -137,6 +139,7 @@ def test_a_job_is_cancelled_while_its_model_is_loaded(tmp_path: Path) -> None:
         assert house.run().status == "succeeded"
 
 
+@pytest.mark.slow
 def test_each_cancelled_job_has_its_full_time(tmp_path: Path, clock: Clock) -> None:
     """Two in a row: the second one's time does not begin with the first one's."""
     with open_house(tmp_path, worker__cancel_seconds=600) as house:
@@ -159,8 +162,8 @@ def test_each_cancelled_job_has_its_full_time(tmp_path: Path, clock: Clock) -> N
     [
         ("step 2: hang", "", 600),
         pytest.param("frame 3: hang", "", 600, marks=pytest.mark.slow),
-        ("nothing", "load: hang once", 600),
-        ("step 2: stuck", "", 0.2),
+        pytest.param("nothing", "load: hang once", 600, marks=pytest.mark.slow),
+        pytest.param("step 2: stuck", "", 0.2, marks=pytest.mark.slow),
     ],
 )
 def test_a_stop_gives_the_job_back(tmp_path: Path, prompt: str, load: str, kill: float) -> None:
@@ -190,6 +193,7 @@ def is_deaf(worker: psutil.Process) -> bool:
     return ignored is not None and bool(int(ignored[1], 16) >> (signal.SIGTERM - 1) & 1)
 
 
+@pytest.mark.slow
 def test_a_stop_does_not_wait_for_a_worker_that_is_starting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

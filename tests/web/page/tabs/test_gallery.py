@@ -385,11 +385,10 @@ def a_tag_is_typed_given_looked_for_and_taken_away(page: Page, house: House, cli
 
 
 @needs_chromium
-def test_a_clip_is_tagged_one_deleted_by_pressing_twice_and_a_new_one_comes_by_itself_and_is_dropped(
-    visit: Visit, house: House, clips: tuple[str, str]
+def test_a_clip_is_deleted_and_brought_back_and_one_with_a_star_is_asked_about(
+    visit: Visit, house: House
 ) -> None:
     page = visit("gallery")
-    a_tag_is_typed_given_looked_for_and_taken_away(page, house, clips)
     job = house.store.get(make(house, "to be deleted"))
     delete = card(page, job.id).locator("[data-act=delete]")
     delete.click()
@@ -411,6 +410,14 @@ def test_a_clip_is_tagged_one_deleted_by_pressing_twice_and_a_new_one_comes_by_i
     delete.click()
     expect(card(page, job.id)).to_have_count(0)
 
+
+@pytest.mark.slow
+@needs_chromium
+def test_a_clip_is_tagged_and_a_new_one_comes_by_itself_and_is_dropped(
+    visit: Visit, house: House, clips: tuple[str, str]
+) -> None:
+    page = visit("gallery")
+    a_tag_is_typed_given_looked_for_and_taken_away(page, house, clips)
     fields = {"seed": 4242, "num_frames": 9, "fps": 5, "fit": "pad", "negative_prompt": "blur"}
     job_id = make(house, "the moon rises", **fields)
     expect(card(page, job_id)).to_be_visible()

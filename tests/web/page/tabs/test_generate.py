@@ -410,7 +410,8 @@ def serious(page: Page) -> dict[str, list[str]]:
     return found
 
 
-@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious_on_any_tab_and_none_shifts_what_all_share(
     visit: Visit, house: House, scheme: str
 ) -> None:

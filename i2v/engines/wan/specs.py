@@ -27,6 +27,7 @@ _CAPABILITIES = Capabilities(
     story=True,
     loop="back",
     loras=True,
+    inputs=("image", "motion_mask"),
 )
 
 # The linear map of latents to colours, from -1 to 1, as published with ComfyUI (`latent_formats.py`, Wan22).
@@ -192,7 +193,7 @@ WAN_I2V_A14B = replace(
     trained_fps=(16, 16),
     capabilities=replace(
         _CAPABILITIES,
-        inputs=("image", "last_image"),
+        inputs=("image", "last_image", "motion_mask"),
         num_frames=FrameCounts(least=5, most=81, step=4),
         step_counts=FrameCounts(1, 100),
     ),

@@ -15,7 +15,8 @@ from i2v.core.schema import DeviceInfo, Generation, Lora, MemoryPlan, StorageDty
 from i2v.core.settings import load_settings
 from i2v.core.stages import Stage
 from i2v.engines.wan.decode import TILE
-from i2v.engines.wan.memory import MEMORY_A14B, _table
+from i2v.engines.wan.figures import read_table
+from i2v.engines.wan.memory import MEMORY_A14B
 from i2v.engines.wan.specs import WAN_I2V_A14B
 from i2v.memory.model import Estimate
 from i2v.memory.plan import plan_memory
@@ -26,7 +27,7 @@ BRAIN = MemoryPlan("cuda", "bfloat16")
 FLOAT8: StorageDtype = "float8_e4m3fn"
 GIB = 2**30
 NEAR = 0.05
-TABLE = _table("memory_a14b.json")
+TABLE = read_table("memory_a14b.json")
 EXPERT = 2 * TABLE["weights"]["transformer"]  # bytes
 
 

@@ -21,7 +21,7 @@ from i2v.engines.diffusion.estimates import ITEM_BYTES, interpolated, of_pixels
 _SCALE_BYTES = 4  # of each row that is kept in float8
 _UNPACKING = 8  # bytes a number of the largest layer in GGUF, as it is unpacked: Q5_K, which takes most, 7.2
 # What of a part's peak is there while its largest layer computes, by simulations of 512 to 65,536 tokens.
-_BESIDE_LAYER = {"transformer": 0.72, "text_encoder": 0.42}
+_BESIDE_LAYER = {"transformer": 0.72, "transformer_2": 0.72, "text_encoder": 0.42}
 _VAE_ITEM = 4  # it is in float32, whatever the plan says
 _PIXEL_BYTES = 12  # of a clip that is decoded in tiles, in CPU memory
 _FRAMES_OF_A_LATENT = 4
@@ -151,7 +151,7 @@ def computing(
             steps.rows * flops["read"] + encoding,
         ),
         Stage.DENOISE: (
-            _beside_layer(table, plan, "transformer", step, in_gguf),
+            max(_beside_layer(table, plan, part, step, in_gguf) for part in steps.experts),
             step_flops(table, steps, generation) * made,
         ),
         Stage.DECODE: (

@@ -95,7 +95,7 @@ def _estimate(
     away = {"none": (), "encoders": _ENCODERS, "model": tuple(weights)}[plan.offload]
     kept = {part: weights[part] for part in weights if part not in away}
     if len(steps.experts) > 1 and plan.device == "cuda":  # each comes for its steps alone
-        first, *_ = steps.experts
+        first = max(steps.experts, key=weights.__getitem__)
         kept = {part: count for part, count in kept.items() if part not in steps.experts}
         resident = {
             stage: tuple(
@@ -115,7 +115,7 @@ def _estimate(
     found = estimated(figures, resident, _ENCODERS, weights, plan, generation, streamed)
     if plan.device == "cpu":
         return found
-    expert = weights[steps.experts[0]]
+    expert = max(weights[part] for part in steps.experts)
     moved, ram = found.moved_bytes, found.ram_bytes + clip_bytes(table, generation, plan)
     if plan.offload == "model":  # each is in it once
         moved += (steps.evaluations(plan.cfg_passes) - len(steps.experts)) * expert

@@ -201,7 +201,9 @@ WAN_I2V_A14B = replace(
     facts=Facts("WanImageToVideoPipeline", ("transformer", "transformer_2"), False, boundary_ratio=0.9),
     preview_factors=_preview(_COLOURS_21, _GREY_21),
     files=(*_FILES, *_EXPERT_FILES),
-    gguf_files=(),  # of two experts, nothing says yet which file is whose
+    gguf_files=tuple(  # that of high noise first
+        f"{part}/diffusion_pytorch_model.safetensors" for part in ("transformer", "transformer_2")
+    ),
     tensor_table="wan-i2v-a14b",
     lora_parts={part: (part,) for part in ("transformer", "transformer_2")},
     lora_source="https://huggingface.co/lightx2v/Wan2.2-Distill-Loras",

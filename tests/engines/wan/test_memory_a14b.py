@@ -56,6 +56,21 @@ def weights(stage: Stage, **changes: object) -> int:
     return found.weights
 
 
+def test_experts_in_gguf_take_what_their_files_do_also_one_alone() -> None:
+    plain = figures(LARGE, offload="model")
+    sizes = {"transformer": 10 * GIB, "transformer_2": 9 * GIB}
+    for stored in (sizes, {"transformer_2": 9 * GIB}):
+        spec = replace(WAN_I2V_A14B, stored_bytes=stored)
+        found = MEMORY_A14B.estimate(spec, LARGE, replace(BRAIN, offload="model"))
+        assert found is not None
+        saved = sum(EXPERT - size for size in stored.values())
+        assert plain.ram_bytes - found.ram_bytes == pytest.approx(saved, rel=0.05)
+        step = found.stage(Stage.DENOISE)
+        assert step is not None
+        assert step.bytes <= 1.1 * plain.stage(Stage.DENOISE).bytes  # type: ignore[union-attr]
+    assert found.moved_bytes == pytest.approx(plain.moved_bytes, rel=0.03), "the larger expert counts"
+
+
 def test_weights_are_those_of_the_published_files() -> None:
     for part, tensors in published_shapes(WAN_I2V_A14B).items():
         assert TABLE["weights"][part] == sum(math.prod(shape) for shape in tensors.values())

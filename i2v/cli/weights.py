@@ -43,8 +43,9 @@ def add_parsers(actions: Commands) -> None:
     adding.set_defaults(act=_add)
     adding.add_argument("name", metavar="NAME", nargs="?", help="the model, if FOLDER does not say which")
     adding.add_argument(
-        "folder", metavar="FOLDER", type=Path, help="the model's folder, or one above it, or a GGUF file"
-    )
+        "folders", metavar="FOLDER", type=Path, nargs="+",
+        help="the model's folder, or one above it, or a GGUF file; of a model with two experts, both files",
+    )  # fmt: skip
     removing = actions.add_parser("remove", help="delete a downloaded model, or stop using an added folder")
     removing.set_defaults(act=_remove)
     removing.add_argument("--yes", action="store_true", help="do not ask for confirmation")
@@ -189,11 +190,15 @@ def _verify(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _add(arguments: argparse.Namespace, settings: Settings) -> int:
     from i2v.engines.registry import engines, models_of
-    from i2v.weights.added import add_folder, which_fits
+    from i2v.weights.added import add_folder, is_gguf, which_fits
 
-    named = arguments.name is not None
-    spec = _spec(arguments.name) if named else which_fits(models_of(engines()).values(), arguments.folder)
-    print(add_folder(spec, settings.models, arguments.folder))
+    name: str = arguments.name or ""
+    folders: list[Path] = arguments.folders
+    if is_gguf(Path(name)):  # several files, and no model
+        name, folders = "", [Path(name), *folders]
+    for folder in folders:
+        spec = _spec(name) if name else which_fits(models_of(engines()).values(), folder)
+        print(add_folder(spec, settings.models, folder))
     return 0
 
 

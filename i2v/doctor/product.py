@@ -29,6 +29,7 @@ from i2v.engines.registry import find_spec
 from i2v.media.outputs import OutputName, prepare_output
 from i2v.media.video import prove_ffmpeg
 from i2v.weights.folders import find_weights, locate
+from i2v.weights.parts import check_reader
 from i2v.workers.cluster.look import look
 
 READ_BYTES, READ_SECONDS = 2**26, 0.3  # reading is tried for as much or as long, whatever ends first
@@ -120,6 +121,10 @@ def check_weights(
 
 def _check_files(spec: EngineSpec, models: ModelSettings) -> Finding:
     folder = locate(spec, models)
+    try:
+        check_reader(spec, folder.path)
+    except ModelUnavailable as error:
+        return Finding("problem", error)
     if folder.missing is None:
         return Finding("ok", Notice("doctor.weights_ok", {"title": spec.title, "path": _shown(folder.path)}))
     try:

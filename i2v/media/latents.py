@@ -58,6 +58,11 @@ class KeptLatents:
         """Say that what is there is not used."""
         log.warning("the latents in %s are not used: %s", self.path, reason)
 
+    def remove(self) -> None:
+        """Remove what was written, if anything."""
+        with suppress(OSError):  # it stays then until its job goes
+            self.path.unlink(missing_ok=True)
+
     def write(self, content: bytes) -> None:
         """Have this in the place of what was written before."""
         part = self.path.with_name(f".{self.path.stem}.{secrets.token_hex(6)}.part")

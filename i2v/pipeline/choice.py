@@ -12,7 +12,7 @@ from i2v.core.settings import ModelSettings
 from i2v.engines.registry import find_spec
 from i2v.weights.certificates import Certificate, certificates_of
 from i2v.weights.folders import is_available, locate
-from i2v.weights.parts import gguf_in
+from i2v.weights.parts import check_reader, gguf_in
 from i2v.weights.records import known_digest, records_folder
 from i2v.weights.shards import size_of
 
@@ -35,10 +35,14 @@ def choose_engine(
 
 
 def as_stored(spec: EngineSpec, models: ModelSettings) -> EngineSpec:
-    """Return `spec` with the sizes of weights that are there in GGUF: they decide over the memory."""
+    """Return `spec` with the sizes of weights that are there in GGUF: they decide over the memory.
+
+    Raises `ModelUnavailable` where these cannot be read here (`weights.no_gguf`).
+    """
     if not spec.gguf_files:
         return spec
     folder = locate(spec, models).path
+    check_reader(spec, folder)
     found = {name: gguf_in(spec, folder, name) for name in spec.gguf_files}
     sizes = {name.partition("/")[0]: size_of(path) for name, path in found.items() if path is not None}
     return replace(spec, stored_bytes=sizes)

@@ -5,7 +5,6 @@ Pure but for the seed that is drawn. How the device is used is `plan`'s business
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -35,6 +34,7 @@ from i2v.pipeline.checks import check_keyframes, check_request
 from i2v.pipeline.loops import notices_on_loop, with_loop
 from i2v.pipeline.scenes import notices_on_story, with_story
 from i2v.weights.certificates import Certificate
+from i2v.weights.parts import expert_in
 
 
 def draw_seed() -> int:
@@ -140,10 +140,6 @@ def _crop(request: GenerationRequest, picture_size: tuple[int, int]) -> Crop | N
     return crop
 
 
-# How files for one of two experts are called: "wan2.2_i2v_A14b_high_noise_lora_...", "..._LOW_fp16".
-_FOR_EXPERT = re.compile(r"(?i:high|low)[-_ ]?(?i:noise)|(?<![A-Za-z])(?:HIGH|LOW)(?![A-Za-z])")
-
-
 def _loras(request: GenerationRequest, spec: EngineSpec, preset: Preset) -> tuple[Lora, ...]:
     """Return the preset's and the request's, each with what it does in each expert where there are two."""
     named = {lora.name for lora in request.loras}
@@ -157,12 +153,10 @@ def _loras(request: GenerationRequest, spec: EngineSpec, preset: Preset) -> tupl
 def _of_experts(lora: Lora) -> Lora:
     if lora.strength_2 is not None:
         return lora
-    found = _FOR_EXPERT.search(lora.name)
-    if found is None:
+    expert = expert_in(lora.name)
+    if expert is None:
         return replace(lora, strength_2=lora.strength)
-    if found[0].lower().startswith("high"):
-        return replace(lora, strength_2=0.0)
-    return replace(lora, strength=0.0, strength_2=lora.strength)
+    return replace(lora, strength=0.0, strength_2=lora.strength) if expert else replace(lora, strength_2=0.0)
 
 
 def _negative_prompt(request: GenerationRequest, spec: EngineSpec) -> str:

@@ -63,7 +63,8 @@ _WAN = {
         "各步在强噪声处停留多久，运动和构图在那里形成：5 为模型发布时的值，小尺寸视频约用 3，越大动得越多。"
     ),
 }
-_CAMERA_ENGINES = (*_ANIMATEDIFFS, "camera-move", "embedded", "i2vgen-xl", "svd", "svd-xt")
+_WANS = ("wan-ti2v-5b", "wan-i2v-a14b")
+_CAMERA_ENGINES = (*_ANIMATEDIFFS, *_WANS, "camera-move", "embedded", "i2vgen-xl", "svd", "svd-xt")
 
 CHINESE: dict[str, str] = {
     **{
@@ -74,9 +75,7 @@ CHINESE: dict[str, str] = {
     },
     **{f"option.{name}.{key}": said for name in _ANIMATEDIFFS for key, said in _ANIMATEDIFF.items()},
     **{f"option.{name}.{key}": said for name in ("svd", "svd-xt") for key, said in _SVD.items()},
-    **{
-        f"option.{name}.{key}": said for name in ("wan-ti2v-5b", "wan-i2v-a14b") for key, said in _WAN.items()
-    },
+    **{f"option.{name}.{key}": said for name in _WANS for key, said in _WAN.items()},
     "option.wan-i2v-a14b.guidance_scale_2": "低噪声引导强度",
     "option.wan-i2v-a14b.guidance_scale_2.help": "第二个专家（负责细节）的引导强度。留空：与第一个相同。",
     "option.wan-i2v-a14b.boundary_ratio": "专家分界",

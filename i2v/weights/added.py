@@ -23,6 +23,7 @@ from i2v.weights.folders import (
     own_folder,
     register,
 )
+from i2v.weights.parts import expert_in
 from i2v.weights.progress import TransferMeter
 from i2v.weights.shards import GGUF, is_file
 from i2v.weights.sharing import hand_over
@@ -50,7 +51,7 @@ def add_folder(spec: ModelSpec, models: ModelSettings, folder: Path) -> Path:
     Raises `InvalidRequest` and, as `check_folder` does, `ModelUnavailable`.
     """
     refuse_own(spec)
-    if folder.suffix == GGUF and is_file(folder):
+    if is_gguf(folder):
         return add_gguf(spec, models, folder)
     model = next(layouts(spec, folder), folder)
     check_folder(spec, model)
@@ -62,17 +63,27 @@ def add_folder(spec: ModelSpec, models: ModelSettings, folder: Path) -> Path:
     return model.absolute()
 
 
+def is_gguf(path: Path) -> bool:
+    return path.suffix == GGUF and is_file(path)
+
+
 def add_gguf(spec: ModelSpec, models: ModelSettings, file: Path) -> Path:
     """Have a file in GGUF read in the place of the weights that the model has it for; return the link to it.
 
     The link is in our own folder, where the rest of the model is or will be downloaded to. An earlier one is
-    replaced. Raises `InvalidRequest`: the model has no such weights (`weights.gguf_unfit`), it is another
+    replaced. Of two experts, the file's name says which one it is. Raises `InvalidRequest`: the model has no
+    such weights (`weights.gguf_unfit`), the name says nothing of an expert where there are two
+    (`weights.gguf_whose`), or something where there are none (`weights.gguf_of_an_expert`), it is another
     kind of file (`weights.not_gguf`), or the model is in somebody else's folder (`weights.gguf_elsewhere`);
     `ModelUnavailable`: the package that reads it is missing (`weights.no_gguf`), or the link cannot be made.
     """
     name = shown(str(file), limit=300)
     if not spec.gguf_files:
         raise InvalidRequest("weights.gguf_unfit", path=name, title=spec.title)
+    expert = expert_in(file.name)
+    if (expert is None) == (len(spec.gguf_files) > 1):
+        code = "weights.gguf_whose" if expert is None else "weights.gguf_of_an_expert"
+        raise InvalidRequest(code, path=name, title=spec.title)
     if find_spec("gguf") is None:
         raise ModelUnavailable("weights.no_gguf", path=name)
     try:
@@ -89,7 +100,7 @@ def add_gguf(spec: ModelSpec, models: ModelSettings, file: Path) -> Path:
         raise InvalidRequest(
             "weights.gguf_elsewhere", title=spec.title, path=shown(str(found.path), limit=300)
         )
-    folder = (own / spec.gguf_files[0]).parent
+    folder = (own / spec.gguf_files[expert or 0]).parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for link in folder.glob(f"*{GGUF}"):
@@ -112,7 +123,8 @@ def which_fits(specs: Iterable[ModelSpec], folder: Path) -> ModelSpec:
     """
     known = [spec for spec in specs if can_be_added(spec)]
     if folder.suffix == GGUF:
-        known = [spec for spec in known if spec.gguf_files]
+        of_two = expert_in(folder.name) is not None
+        known = [spec for spec in known if spec.gguf_files and (len(spec.gguf_files) > 1) == of_two]
     if len(known) == 1:
         return known[0]
     found = [(spec, model) for spec in known if (model := next(layouts(spec, folder), None)) is not None]

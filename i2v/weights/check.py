@@ -15,7 +15,7 @@ from i2v.weights.converted import with_converted
 from i2v.weights.fetching import checked_notice
 from i2v.weights.folders import INDEX, ModelFolder, locate, way_to_get
 from i2v.weights.model_files import unreadable
-from i2v.weights.parts import gguf_in, name_in_model, part_of, stored
+from i2v.weights.parts import check_reader, gguf_in, name_in_model, part_of, stored
 from i2v.weights.progress import TransferMeter, TransferProgress
 from i2v.weights.records import (
     Digests,
@@ -73,6 +73,7 @@ def check_folder(spec: ModelSpec, folder: Path) -> None:
             raise unreadable(spec, folder / name, "it holds no table")
     if spec.pipelines:
         _check_class(spec, folder / INDEX)
+    check_reader(spec, folder)
     shapes = published_shapes(spec)
     for name, here in found.items():
         if gguf_in(spec, folder, name) is not None:

@@ -5,13 +5,18 @@ Pure names. Where the files are is `folders`' business, how they come `fetching`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
-from i2v.core.errors import InvalidRequest
+from i2v.core.errors import InvalidRequest, ModelUnavailable
 from i2v.core.model_spec import ModelSpec, Repository
+from i2v.core.schema import shown
 from i2v.weights.shards import GGUF, WEIGHTS, Stored, is_file, size_of, stored_files
 
+# How files for one of two experts are called: "wan2.2_i2v_A14b_high_noise_lora_...", "..._LOW_fp16".
+_FOR_EXPERT = re.compile(r"(?i:high|low)[-_ ]?(?i:noise)|(?<![A-Za-z])(?:HIGH|LOW)(?![A-Za-z])")
 HUB = "https://huggingface.co"  # whose word on hashes goes before that of its mirrors
 
 
@@ -74,6 +79,19 @@ def gguf_in(spec: ModelSpec, folder: Path, name: str) -> Path | None:
     if name not in spec.gguf_files:
         return None
     return next(iter(sorted(path for path in (folder / name).parent.glob(f"*{GGUF}") if is_file(path))), None)
+
+
+def check_reader(spec: ModelSpec, folder: Path) -> None:
+    """Raise `ModelUnavailable` where the folder has a .gguf, and the package that reads those is missing."""
+    found = next((path for name in spec.gguf_files if (path := gguf_in(spec, folder, name))), None)
+    if found is not None and find_spec("gguf") is None:
+        raise ModelUnavailable("weights.no_gguf", path=shown(str(found), limit=300))
+
+
+def expert_in(name: str) -> int | None:
+    """Return which of two experts a file is for by its name: 0, that of high noise, or 1; `None`: any."""
+    found = _FOR_EXPERT.search(name)
+    return None if found is None else int(found[0].lower().startswith("low"))
 
 
 def origin_of(part: Repository) -> str:

@@ -29,7 +29,8 @@ def lines(engine: str, ram: float, storage: str = "auto", gguf: float = 0) -> It
     """Yield a line of a table in Markdown for each card."""
     known = dict(engines())
     if gguf:
-        stored = {"transformer": round(gguf * 10**9)}
+        parts = [name.partition("/")[0] for name in known[engine].gguf_files]
+        stored = dict.fromkeys(parts, round(gguf * 10**9))
         known[engine] = replace(known[engine], gguf_files=(), stored_bytes=stored)
     planner = ClipPlanner(load_settings(flags={"engine.storage_dtype": storage}), known)
     presets = find_spec(engine).presets
@@ -68,7 +69,7 @@ def main() -> None:
     parser.add_argument("engine")
     parser.add_argument("--ram", type=float, default=32, help="GiB that are free")
     parser.add_argument("--storage", default="auto", help="engine.storage_dtype")
-    parser.add_argument("--gguf", type=float, default=0, help="GB of a transformer in GGUF")
+    parser.add_argument("--gguf", type=float, default=0, help="GB of each transformer in GGUF")
     asked = parser.parse_args()
     print("\n".join(lines(asked.engine, asked.ram, asked.storage, asked.gguf)))
 

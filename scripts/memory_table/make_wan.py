@@ -16,6 +16,7 @@ The form of the model, found by simulating (`wan_model`):
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ import torch
 from i2v.engines.wan.decode import TILE
 from i2v.engines.wan.transformer import CHUNK_TOKENS
 from scripts.memory_table.make import fitted, printed
+from scripts.memory_table.simulate import Cost
 from scripts.memory_table.wan_model import Model, build
 
 FOLDER = Path(__file__).parents[2] / "i2v/engines/wan"
@@ -40,9 +42,7 @@ def table_of(model: Model) -> dict[str, Any]:
     """Return what does not depend on the type, and is no step's."""
     areas = [[side**2, side**4] for side in SIDES]
     encodings = [model.encode(side, side) for side in SIDES]
-    whole_clips = (
-        [model.encode(side, side, LATENT_FRAMES) for side in SIDES] if model.experts > 1 else encodings
-    )
+    whole_clips = [model.encode_clip(side, side, LATENT_FRAMES) for side in SIDES]
     first = [model.decode(side, side, 1) for side in SIDES]
     more = [model.decode(side, side, LATENT_FRAMES) for side in SIDES]
     encoding, decoding = (
@@ -59,16 +59,22 @@ def table_of(model: Model) -> dict[str, Any]:
         "tile": TILE,
         "chunk_tokens": CHUNK_TOKENS,
         "tokens": TOKENS,
-        "encode": max(cost.elements / side**2 for side, cost in zip(SIDES, whole_clips, strict=True)),
-        "decode": max(cost.elements / side**2 for side, cost in zip(SIDES, more, strict=True)),
+        "encode": most(whole_clips if model.experts > 1 else encodings),
+        "encode_clip": most(whole_clips),
+        "decode": most(more),
         "flops": {
             "read": model.read(1).flops,
             "encode": fitted(areas, [cost.flops for cost in encodings]),
-            "encode_more": fitted(areas, encoding) if any(encoding) else [0.0, 0.0],
+            "encode_more": fitted(areas, encoding),
             "decode_first": fitted(areas, [cost.flops for cost in first]),
             "decode": fitted(areas, decoding),
         },
     }
+
+
+def most(costs: Sequence[Cost]) -> float:
+    """Return the bytes of a pixel, of a square of each of `SIDES`."""
+    return max(cost.elements / side**2 for side, cost in zip(SIDES, costs, strict=True))
 
 
 def shape_of(tokens: int) -> tuple[int, int, int]:

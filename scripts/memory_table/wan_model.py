@@ -166,12 +166,17 @@ class Model:
 
     def encode(self, height: int, width: int, frames: int = 1) -> Cost:
         """Encode a picture of `height` x `width` pixels; with two experts a clip of so many `frames`."""
+        if self.experts > 1:
+            return self.encode_clip(height, width, frames)
+        with counting_bytes() as counted:
+            self.vae.encode(torch.empty(1, 3, 1, height, width)).latent_dist.mode()
+        return counted[0]
+
+    def encode_clip(self, height: int, width: int, frames: int) -> Cost:
+        """Encode a clip of so many latent frames, whose other frames are grey but for the last one."""
         with counting_bytes() as counted:
             picture = torch.empty(1, 3, 1, height, width)
-            if self.experts == 1:
-                self.vae.encode(picture).latent_dist.mode()
-            else:
-                encode_groups(self.vae, picture, picture, frames - 1)
+            encode_groups(self.vae, picture, picture, frames - 1)
         return counted[0]
 
     def decode(self, height: int, width: int, frames: int) -> Cost:

@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 
 from i2v.core.errors import InvalidRequest, ModelUnavailable
+from i2v.doctor.product import check_weights
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.engines.wan.specs import WAN_I2V_A14B, WAN_TI2V_5B
+from i2v.pipeline.choice import as_stored
 from i2v.weights import EMBEDDED_FOLDER
 from i2v.weights.added import add_folder, can_be_added, removable, remove_folder, which_fits
+from i2v.weights.check import check_folder
 from i2v.weights.converted import converted_files
 from i2v.weights.folders import find_weights, locate, own_folder, register
 from scripts.full_size.layout import read_table
@@ -144,9 +147,8 @@ def test_a_gguf_file_is_linked_to_and_stands_for_the_weights(tmp_path: Path) -> 
     comfy.mkdir(parents=True)
     for name in ("Q8.gguf", "Q4.gguf"):
         (comfy / name).write_bytes(b"GGUF")
-    for spec in (I2VGEN_XL, WAN_I2V_A14B):
-        with pytest.raises(InvalidRequest, match="no weights that can be read from one"):
-            add_folder(spec, models, comfy / "Q8.gguf")
+    with pytest.raises(InvalidRequest, match="no weights that can be read from one"):
+        add_folder(I2VGEN_XL, models, comfy / "Q8.gguf")
     link = tmp_path / "models/wan-ti2v-5b/transformer/Q4.gguf"
     for name in ("Q8.gguf", "Q4.gguf"):
         add_folder(WAN_TI2V_5B, models, comfy / name)
@@ -156,6 +158,41 @@ def test_a_gguf_file_is_linked_to_and_stands_for_the_weights(tmp_path: Path) -> 
     assert which_fits([I2VGEN_XL, WAN_TI2V_5B, WAN_I2V_A14B], comfy / "Q4.gguf") is WAN_TI2V_5B
     remove_folder(WAN_TI2V_5B, models)
     assert (comfy / "Q4.gguf").exists()
+
+
+def test_of_two_experts_the_name_says_whose_a_gguf_file_is(tmp_path: Path) -> None:
+    models, folder = models_in(tmp_path / "models"), tmp_path / "models" / WAN_I2V_A14B.name
+    for name in ("Wan2.2-I2V-A14B-HighNoise-Q4_K_M.gguf", "wan2.2_i2v_LOW_Q8.gguf", "Q4.gguf"):
+        (tmp_path / name).write_bytes(b"GGUF")
+    high, low, neither = tmp_path.glob("*High*"), tmp_path.glob("*LOW*"), tmp_path / "Q4.gguf"
+    for part, (file,) in (("transformer", high), ("transformer_2", low)):
+        assert which_fits([I2VGEN_XL, WAN_TI2V_5B, WAN_I2V_A14B], file) is WAN_I2V_A14B
+        assert add_folder(WAN_I2V_A14B, models, file) == folder / part / file.name
+        with pytest.raises(InvalidRequest) as of_one:
+            add_folder(WAN_TI2V_5B, models, file)
+        assert of_one.value.code == "weights.gguf_of_an_expert"
+    assert list(converted_files(WAN_I2V_A14B, models)) == list(WAN_I2V_A14B.gguf_files), "not to be fetched"
+    with pytest.raises(InvalidRequest) as unknown:
+        add_folder(WAN_I2V_A14B, models, neither)
+    assert unknown.value.code == "weights.gguf_whose"
+
+
+def test_without_the_package_a_gguf_is_said_before_a_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models, spec = models_in(tmp_path), WAN_TI2V_5B
+    folder = tmp_path / spec.name
+    folder.mkdir()
+    write_tiny_wan(folder)
+    (folder / "transformer/Q4.gguf").write_bytes(b"GGUF")
+    assert as_stored(spec, models).stored_bytes == {"transformer": 4}
+    monkeypatch.setattr("i2v.weights.parts.find_spec", lambda name: None)
+    for check in (lambda: check_folder(spec, folder), lambda: as_stored(spec, models)):
+        with pytest.raises(ModelUnavailable) as caught:
+            check()
+        assert caught.value.code == "weights.no_gguf"
+    (finding,) = check_weights([spec], models, spec.name, "warning")
+    assert finding.found.code == "weights.no_gguf"
 
 
 def test_what_is_no_gguf_or_cannot_be_read_here_is_refused_and_nothing_is_linked(

@@ -183,7 +183,7 @@ class DiffusionClip(ABC, Generic[Parts, Given]):
             if self.engine.spec.capabilities.holds_frames:
                 self.held.earlier = self._encoded(inputs.earlier)
             if camera is not None:
-                self._follow(camera)
+                self.follow(camera)
             given, self._said = self.condition(inputs)
         self._said += () if camera is None else camera.notices
         return given
@@ -208,7 +208,7 @@ class DiffusionClip(ABC, Generic[Parts, Given]):
             return None
         return camera_frames(self.options, self.generation, self.inputs, self.engine.plan.threads)
 
-    def _follow(self, camera: CameraFrames) -> None:
+    def follow(self, camera: CameraFrames) -> None:
         """Encode the frames along the path, and what of them is held."""
         frames = camera.encode(self.encode)
         mask = camera.held_latents(frames)
@@ -233,6 +233,7 @@ class DiffusionClip(ABC, Generic[Parts, Given]):
                 self.decoded += len(part.frames)
                 if self.decoded == self.generation.num_frames:
                     self.stage = None
+                    self._keeper.end()
                 yield replace(part, notices=(*part.notices, *self.notices()))
 
     def _preview(self, latents: torch.Tensor) -> NDArray[np.uint8]:

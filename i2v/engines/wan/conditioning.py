@@ -19,9 +19,10 @@ from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
 from i2v.core.schema import Generation
 from i2v.engines.base import Inputs
+from i2v.engines.diffusion.camera_path import CameraFrames
 from i2v.engines.diffusion.embeddings import states_of
 from i2v.engines.wan.components import Components
-from i2v.engines.wan.encode import encode_groups, encode_in_tiles
+from i2v.engines.wan.encode import encode_groups, encode_in_tiles, encode_video
 from i2v.engines.wan.facts import facts_of
 from i2v.engines.wan.options import options_of
 from i2v.host.embedding_cache import KeptEmbeddings
@@ -146,6 +147,23 @@ def encode_ends(components: Components, inputs: Inputs, num_frames: int, tiling:
     if last is not None:
         mask[:, -1, -1] = 1
     return torch.cat([mask, latents], dim=1)
+
+
+@torch.inference_mode()
+def encode_path(
+    components: Components, camera: CameraFrames, tiling: bool = False
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Return a camera path's (1, C, F, h, w) float32 latents, and how far each is held, (1, 1, F, h, w).
+
+    The VAE is on the device. `tiling`: the frames are encoded in tiles, which is not exact.
+    """
+    path = _scaled(components, encode_video(components.vae, camera.frames, tiling))
+    held = camera.held_latents(path[0].transpose(0, 1))
+    if held is None:
+        return path, None
+    group = components.vae.config.scale_factor_temporal
+    grouped = torch.cat([held[:1], *(part.mean(0, keepdim=True) for part in torch.split(held[1:], group))])
+    return path, grouped.transpose(0, 1)[None]
 
 
 def _pixels(components: Components, image: Image.Image) -> torch.Tensor:

@@ -12,14 +12,15 @@ from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
 from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.base import NO_LADDER, Decoded, Event, Inputs, Ladder
+from i2v.engines.diffusion.camera_path import CameraFrames
 from i2v.engines.diffusion.engine import DiffusionClip, DiffusionEngine
 from i2v.engines.diffusion.shortage import out_of_memory
 from i2v.engines.diffusion.state import State, Step
 from i2v.engines.recovery import recovering
 from i2v.engines.wan.components import Components, load_components
-from i2v.engines.wan.conditioning import Conditioning, condition, statistics
+from i2v.engines.wan.conditioning import Conditioning, condition, encode_path, statistics
 from i2v.engines.wan.decode import decode_frames
-from i2v.engines.wan.options import options_of
+from i2v.engines.wan.options import WanOptions, options_of
 from i2v.engines.wan.sampling import denoise, initial_state
 
 
@@ -41,6 +42,10 @@ class _Clip(DiffusionClip[Components, Conditioning]):
     conditioners = ()  # the text encoder and the VAE come one after the other
     denoisers = ()  # so do experts
 
+    @property
+    def options(self) -> WanOptions:
+        return options_of(self.engine.spec, self.generation)
+
     def prepare(self) -> None:
         self.components.use_loras(self.engine.spec, self.inputs.loras)
 
@@ -48,16 +53,20 @@ class _Clip(DiffusionClip[Components, Conditioning]):
         tiling = self.engine.plan.vae_tiling
         return condition(self.components, self.engine.spec, self.generation, inputs, tiling)
 
+    def follow(self, camera: CameraFrames) -> None:
+        with self.components.on_device(self.components.vae):
+            path = encode_path(self.components, camera, self.engine.plan.vae_tiling)
+        self.held.path, self.held.mask = path
+
     def begin(self, reference: torch.Tensor | None) -> State:
-        return initial_state(self.components, self.generation)
+        return initial_state(self.components, self.generation, self.options, reference)
 
     @property
     def total(self) -> int:
         return self.generation.num_inference_steps
 
     def steps(self, given: Conditioning, start: State, plan: MemoryPlan) -> Iterator[Step]:
-        options = options_of(self.engine.spec, self.generation)
-        return denoise(self.components, given, start, self.generation, options, plan)
+        return denoise(self.components, given, start, self.generation, self.options, plan, self.held)
 
     def left(self, latents: torch.Tensor) -> torch.Tensor:
         return latents  # a frame cannot be decoded without those before it

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from i2v.core.engine_spec import EngineSpec, Options
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
 from i2v.core.schema import Generation, Within
+from i2v.engines.camera.options import CameraPathOptions
 
 
-class WanOptions(Options):
-    """How the steps are spread over the noise."""
+class WanOptions(CameraPathOptions):
+    """How the steps are spread over the noise, and where the camera goes."""
+
+    # At flow_shift 5, two fifths of the steps begin at as much noise as 0.7 of the other models' do: three
+    # times as much as signal.
+    default_strength: ClassVar[float] = 0.4
 
     flow_shift: Annotated[float, Within(1, 20)] = Field(
         default=5.0,
@@ -73,8 +78,9 @@ class WanExpertOptions(WanOptions):
         return (guidance_scale, guidance_scale if second is None else second)
 
     def completed(self, generation: Generation) -> tuple[Self, tuple[Notice, ...]]:
+        filled, notices = super().completed(generation)
         scale = self.scales(generation.guidance_scale)[1]
-        return self.model_copy(update={"guidance_scale_2": scale}), ()
+        return filled.model_copy(update={"guidance_scale_2": scale}), notices
 
 
 def options_of(spec: EngineSpec, generation: Generation) -> WanOptions:

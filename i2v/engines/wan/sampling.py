@@ -13,7 +13,9 @@ from itertools import pairwise
 import torch
 from diffusers import WanTransformer3DModel
 
+from i2v.core.schedules import evaluations
 from i2v.core.schema import Generation, MemoryPlan
+from i2v.engines.diffusion.solvers import Hold, unheld
 from i2v.engines.diffusion.state import State, Step
 from i2v.engines.wan.components import Components
 from i2v.engines.wan.conditioning import Conditioning
@@ -23,8 +25,16 @@ from i2v.engines.wan.solver import FlowSolver
 from i2v.engines.wan.transformer import predict
 
 
-def initial_state(components: Components, generation: Generation) -> State:
-    """Draw noise as stock does: on the CPU, so that a seed means the same on every device."""
+def initial_state(
+    components: Components,
+    generation: Generation,
+    options: WanOptions,
+    reference: torch.Tensor | None = None,
+) -> State:
+    """Return noise, or with a `reference`, (1, C, F, h, w), that clip noised as far as `strength` says.
+
+    It is drawn as stock does: on the CPU, so that a seed means the same on every device.
+    """
     factor, config = components.vae_scale_factor, components.vae.config
     shape = (
         1,
@@ -34,7 +44,14 @@ def initial_state(components: Components, generation: Generation) -> State:
         generation.generated_width // factor,
     )
     generator = torch.Generator("cpu").manual_seed(generation.seed)
-    return State(0, torch.randn(shape, generator=generator).to(components.device))
+    noise = torch.randn(shape, generator=generator).to(components.device)
+    if reference is None:
+        return State(0, noise)
+    scheduler, total = components.scheduler(options.flow_shift), generation.num_inference_steps
+    scheduler.set_timesteps(total)
+    begun = total - evaluations("exact", total, generation.strength)
+    sigma = float(scheduler.sigmas[begun])
+    return State(begun, (1 - sigma) * reference + sigma * noise)
 
 
 def denoise(
@@ -44,6 +61,7 @@ def denoise(
     generation: Generation,
     options: WanOptions,
     plan: MemoryPlan,
+    hold: Hold = unheld,
 ) -> Iterator[Step]:
     """Yield one `Step` for each of the schedule's steps from `start` on; stop iterating to stop.
 
@@ -68,7 +86,7 @@ def denoise(
             for step in range(max(begin, start.step), end):
                 with torch.inference_mode():
                     velocity = _velocity(transformer, conditioning, latents, timesteps[step], scale, plan)
-                    denoised = solver.denoised(step, latents, velocity)
+                    denoised = hold(solver.denoised(step, latents, velocity))
                     latents, history = solver.advance(step, latents, denoised, history)
                     if step + 1 == len(timesteps):
                         latents = conditioning.placed(latents)

@@ -27,6 +27,7 @@ _CAPABILITIES = Capabilities(
     story=True,
     loop="back",
     loras=True,
+    inputs=("image", "motion_mask"),
 )
 
 # The linear map of latents to colours, from -1 to 1, as published with ComfyUI (`latent_formats.py`, Wan22).
@@ -192,7 +193,7 @@ WAN_I2V_A14B = replace(
     trained_fps=(16, 16),
     capabilities=replace(
         _CAPABILITIES,
-        inputs=("image", "last_image"),
+        inputs=("image", "last_image", "motion_mask"),
         num_frames=FrameCounts(least=5, most=81, step=4),
         step_counts=FrameCounts(1, 100),
     ),
@@ -200,7 +201,9 @@ WAN_I2V_A14B = replace(
     facts=Facts("WanImageToVideoPipeline", ("transformer", "transformer_2"), False, boundary_ratio=0.9),
     preview_factors=_preview(_COLOURS_21, _GREY_21),
     files=(*_FILES, *_EXPERT_FILES),
-    gguf_files=(),  # of two experts, nothing says yet which file is whose
+    gguf_files=tuple(  # that of high noise first
+        f"{part}/diffusion_pytorch_model.safetensors" for part in ("transformer", "transformer_2")
+    ),
     tensor_table="wan-i2v-a14b",
     lora_parts={part: (part,) for part in ("transformer", "transformer_2")},
     lora_source="https://huggingface.co/lightx2v/Wan2.2-Distill-Loras",

@@ -13,7 +13,7 @@ from torch import nn
 
 from i2v.core.errors import ModelUnavailable
 from i2v.engines.diffusion.gguf import GGUFLinear, assign_gguf, read_gguf, unpacked
-from i2v.engines.wan.memory import _UNPACKING
+from i2v.engines.wan.figures import _UNPACKING
 from i2v.engines.wan.specs import WAN_TI2V_5B
 from tests.peak_memory import PeakMemory
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKLWan
 
-from i2v.engines.wan.encode import encode_groups, encode_in_tiles
+from i2v.engines.wan.encode import encode_groups, encode_in_tiles, encode_video
 from tests.peak_memory import PeakMemory
-from tests.tiny_wan import tiny_vae_21
+from tests.tiny_wan import tiny_vae, tiny_vae_21
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +40,22 @@ def test_the_latents_are_diffusers_own(vae: AutoencoderKLWan) -> None:
     first, last = pictures(32, 48)
     for end in (None, last):
         assert torch.equal(encode_groups(vae, first, end, 2), as_stock(vae, first, end, 2))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("make", [tiny_vae, tiny_vae_21])
+def test_a_video_is_encoded_as_diffusers_does_and_in_tiles_nearly_so(
+    make: Callable[[], AutoencoderKLWan],
+) -> None:
+    torch.manual_seed(3)
+    vae = make().eval()
+    video = np.random.default_rng(1).integers(0, 256, (9, 32, 288, 3), np.uint8)
+    pixels = torch.from_numpy(video).permute(3, 0, 1, 2)[None] / 127.5 - 1
+    expected = vae.encode(pixels).latent_dist.mode()
+    torch.testing.assert_close(encode_video(vae, video), expected, rtol=1e-5, atol=1e-5)
+    tiled = encode_video(vae, video, tiling=True)
+    assert tiled.shape == expected.shape
+    assert 0 < (tiled - expected).abs().mean() < 0.5 * expected.abs().mean()
 
 
 @torch.inference_mode()

@@ -33,8 +33,8 @@ def stock(wan_folder: Path) -> WanImageToVideoPipeline:
 
 def last_latents(engine: WanEngine, clip: Generation, image: Image.Image) -> torch.Tensor:
     conditioning, _ = condition(engine.components, WAN_TI2V_5B, clip, Inputs(image))
-    start = initial_state(engine.components, clip)
     options = options_of(WAN_TI2V_5B, clip)
+    start = initial_state(engine.components, clip, options)
     *_, last = denoise(engine.components, conditioning, start, clip, options, engine.plan)
     return last.state.latents
 

@@ -41,7 +41,8 @@ def stock(a14b_folder: Path) -> WanImageToVideoPipeline:
 
 def last_latents(engine: WanEngine, clip: Generation, inputs: Inputs) -> torch.Tensor:
     given, _ = condition(engine.components, WAN_I2V_A14B, clip, inputs)
-    start, options = initial_state(engine.components, clip), options_of(WAN_I2V_A14B, clip)
+    options = options_of(WAN_I2V_A14B, clip)
+    start = initial_state(engine.components, clip, options)
     *_, last = denoise(engine.components, given, start, clip, options, engine.plan)
     return last.state.latents
 

@@ -14,11 +14,12 @@ from gguf import GGMLQuantizationType, quants
 from PIL import Image
 from safetensors.torch import save_file
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.base import Inputs
 from i2v.engines.diffusion.gguf import GGUFLinear, unpacked
 from i2v.engines.wan.engine import WanEngine
-from i2v.engines.wan.specs import WAN_TI2V_5B
+from i2v.engines.wan.specs import WAN_I2V_A14B, WAN_TI2V_5B
 from i2v.pipeline.choice import as_stored
 from i2v.weights.converted import converted_files
 from i2v.weights.folders import locate
@@ -66,29 +67,54 @@ def folders(wan_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
         text_dim=TEXT_WIDTH, freq_dim=16, ffn_dim=64, num_layers=2, rope_max_seq_len=64,
     )  # fmt: skip
     folder = tmp_path_factory.mktemp("gguf")
-    packed, plain = {}, {}
-    for name, tensor in model.state_dict().items():
-        values = tensor.numpy()
-        plain[name], packed[original(name)] = tensor.contiguous(), (values, None)
-        if name.startswith("blocks") and name.endswith(".weight") and values.ndim == 2:
-            rows = quants.quantize(values, KIND)
-            packed[original(name)] = (rows, KIND)
-            plain[name] = unpacked(torch.from_numpy(rows), int(KIND)).float()
     for kind in ("quantized", "plain"):
         shutil.copytree(wan_folder, folder / kind / WAN_TI2V_5B.name)
-        transformer = folder / kind / WAN_TI2V_5B.name / "transformer"
-        model.save_config(transformer)
-        (transformer / WEIGHTS).unlink()
-        if kind == "quantized":
-            write(transformer / "Wan2.2-TI2V-5B-Q8_0.gguf", packed)
-        else:
-            save_file(plain, transformer / WEIGHTS)
-    return folder / "quantized", folder / "plain"
+    both = folder / "quantized", folder / "plain"
+    put_into(*(each / WAN_TI2V_5B.name / "transformer" for each in both), model, "Wan2.2-TI2V-5B-Q8_0")
+    return both
 
 
-def made(folder: Path, plan: MemoryPlan, clip: Generation, image: Image.Image) -> np.ndarray:
-    engine = WanEngine.load(WAN_TI2V_5B, folder / WAN_TI2V_5B.name, plan)
+def put_into(quantized: Path, plain: Path, model: WanTransformer3DModel, name: str) -> None:
+    """Put the model's weights into one folder in GGUF, and the numbers that come out of it into the other."""
+    packed, unpacked_again = {}, {}
+    for tensor_name, tensor in model.state_dict().items():
+        values = tensor.numpy()
+        unpacked_again[tensor_name], packed[original(tensor_name)] = tensor.contiguous(), (values, None)
+        if tensor_name.startswith("blocks") and tensor_name.endswith(".weight") and values.ndim == 2:
+            rows = quants.quantize(values, KIND)
+            packed[original(tensor_name)] = (rows, KIND)
+            unpacked_again[tensor_name] = unpacked(torch.from_numpy(rows), int(KIND)).float()
+    for folder in (quantized, plain):
+        model.save_config(folder)
+        (folder / WEIGHTS).unlink()
+    write(quantized / f"{name}.gguf", packed)
+    save_file(unpacked_again, plain / WEIGHTS)
+
+
+def made(
+    folder: Path, plan: MemoryPlan, clip: Generation, image: Image.Image, spec: EngineSpec = WAN_TI2V_5B
+) -> np.ndarray:
+    engine = WanEngine.load(spec, folder / spec.name, plan)
     return frames_of(list(engine.generate(clip, Inputs(image)))).astype(int)
+
+
+def test_each_of_two_experts_is_read_from_its_own_file(
+    a14b_folder: Path, tmp_path: Path, small_clip: Generation, small_inputs: Inputs
+) -> None:
+    folders = tmp_path / "quantized", tmp_path / "plain"
+    for folder in folders:
+        shutil.copytree(a14b_folder, folder / WAN_I2V_A14B.name)
+    torch.manual_seed(4)
+    for part, name in (("transformer", "HighNoise"), ("transformer_2", "LowNoise")):
+        model = WanTransformer3DModel(
+            patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=16, in_channels=36,
+            out_channels=16, text_dim=TEXT_WIDTH, freq_dim=16, ffn_dim=64, num_layers=2, rope_max_seq_len=64,
+        )  # fmt: skip
+        put_into(*(folder / WAN_I2V_A14B.name / part for folder in folders), model, name)
+    spec = as_stored(WAN_I2V_A14B, models_in(folders[0]))
+    assert list(spec.stored_bytes) == ["transformer", "transformer_2"]
+    found, expected = (made(folder, PLAN, small_clip, small_inputs.image, spec) for folder in folders)
+    assert np.abs(found - expected).max() <= 1
 
 
 def test_the_clip_is_that_of_the_numbers_in_the_file(

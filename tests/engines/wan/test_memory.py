@@ -17,7 +17,8 @@ from i2v.core.schema import DeviceInfo, Generation, MemoryPlan, StorageDtype
 from i2v.core.settings import load_settings
 from i2v.core.stages import Stage
 from i2v.engines.wan.decode import TILE
-from i2v.engines.wan.memory import MEMORY, _table
+from i2v.engines.wan.figures import read_table
+from i2v.engines.wan.memory import MEMORY
 from i2v.engines.wan.specs import WAN_TI2V_5B
 from i2v.engines.wan.transformer import CHUNK_TOKENS
 from i2v.memory.model import Estimate, StageEstimate
@@ -58,8 +59,13 @@ def stage(name: Stage, asked: Generation, plan: MemoryPlan = BRAIN) -> StageEsti
 
 def test_weights_are_those_of_the_published_files() -> None:
     for part, tensors in published_shapes(WAN_TI2V_5B).items():
-        assert _table("memory.json")["weights"][part] == sum(math.prod(shape) for shape in tensors.values())
-    assert (_table("memory.json")["chunk_tokens"], _table("memory.json")["tile"]) == (CHUNK_TOKENS, TILE)
+        assert read_table("memory.json")["weights"][part] == sum(
+            math.prod(shape) for shape in tensors.values()
+        )
+    assert (read_table("memory.json")["chunk_tokens"], read_table("memory.json")["tile"]) == (
+        CHUNK_TOKENS,
+        TILE,
+    )
 
 
 def test_another_architecture_is_not_estimated() -> None:
@@ -76,6 +82,16 @@ def test_more_frames_and_more_pixels_never_take_less(plan: MemoryPlan) -> None:
             small, large = figures(before, plan), figures(after, plan)
             assert small.device_bytes <= large.device_bytes
             assert small.flops < large.flops
+
+
+def test_a_path_takes_a_whole_clip_through_the_vae_and_leaves_out_steps() -> None:
+    path = replace(PUBLISHED, strength=0.5)
+    encoding, alone = (stage(Stage.CONDITION, asked) for asked in (path, PUBLISHED))
+    assert encoding.bytes > alone.bytes + 3 * GIB
+    assert stage(Stage.CONDITION, path, replace(BRAIN, vae_tiling=True)).bytes < encoding.bytes - 4 * GIB
+    offloaded = replace(BRAIN, offload="model")
+    assert figures(path, offloaded).moved_bytes < 0.55 * figures(PUBLISHED, offloaded).moved_bytes
+    assert figures(path).flops < figures(PUBLISHED).flops
 
 
 def test_each_option_takes_less_of_its_stage() -> None:
@@ -101,7 +117,7 @@ def test_in_float8_a_weight_takes_a_byte_and_each_row_a_scale() -> None:
             for name, shape in shapes[part].items()
             if name.startswith(place) and len(shape) == 2 and "relative_attention_bias" not in name
         ]
-        packed = _table("memory.json")["float8"][part]
+        packed = read_table("memory.json")["float8"][part]
         assert packed["numbers"] == sum(math.prod(shape) for shape in kept)
         assert packed["rows"] == sum(shape[0] for shape in kept)
         assert packed["layer"] == max(math.prod(shape) for shape in kept)
@@ -116,7 +132,7 @@ def test_in_float8_a_weight_takes_a_byte_and_each_row_a_scale() -> None:
 
 
 def test_offloaded_blocks_are_copied_for_every_step_and_pass() -> None:
-    transformer = 2 * _table("memory.json")["weights"]["transformer"]
+    transformer = 2 * read_table("memory.json")["weights"]["transformer"]
     once, twice = (
         figures(PUBLISHED, replace(BRAIN, offload="model", cfg_passes=passes)).moved_bytes
         for passes in (1, 2)

@@ -15,7 +15,8 @@ from i2v.core.schema import DeviceInfo, Generation, Lora, MemoryPlan, StorageDty
 from i2v.core.settings import load_settings
 from i2v.core.stages import Stage
 from i2v.engines.wan.decode import TILE
-from i2v.engines.wan.memory import MEMORY_A14B, _table
+from i2v.engines.wan.figures import read_table
+from i2v.engines.wan.memory import MEMORY_A14B
 from i2v.engines.wan.specs import WAN_I2V_A14B
 from i2v.memory.model import Estimate
 from i2v.memory.plan import plan_memory
@@ -26,7 +27,7 @@ BRAIN = MemoryPlan("cuda", "bfloat16")
 FLOAT8: StorageDtype = "float8_e4m3fn"
 GIB = 2**30
 NEAR = 0.05
-TABLE = _table("memory_a14b.json")
+TABLE = read_table("memory_a14b.json")
 EXPERT = 2 * TABLE["weights"]["transformer"]  # bytes
 
 
@@ -53,6 +54,21 @@ def weights(stage: Stage, **changes: object) -> int:
     found = figures(LARGE, **changes).stage(stage)
     assert found is not None
     return found.weights
+
+
+def test_experts_in_gguf_take_what_their_files_do_also_one_alone() -> None:
+    plain = figures(LARGE, offload="model")
+    sizes = {"transformer": 10 * GIB, "transformer_2": 9 * GIB}
+    for stored in (sizes, {"transformer_2": 9 * GIB}):
+        spec = replace(WAN_I2V_A14B, stored_bytes=stored)
+        found = MEMORY_A14B.estimate(spec, LARGE, replace(BRAIN, offload="model"))
+        assert found is not None
+        saved = sum(EXPERT - size for size in stored.values())
+        assert plain.ram_bytes - found.ram_bytes == pytest.approx(saved, rel=0.05)
+        step = found.stage(Stage.DENOISE)
+        assert step is not None
+        assert step.bytes <= 1.1 * plain.stage(Stage.DENOISE).bytes  # type: ignore[union-attr]
+    assert found.moved_bytes == pytest.approx(plain.moved_bytes, rel=0.03), "the larger expert counts"
 
 
 def test_weights_are_those_of_the_published_files() -> None:

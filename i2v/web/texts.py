@@ -449,7 +449,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "gallery.none": ("No clip matches your search.", "没有符合搜索条件的作品。"),
     "enhance.smoother": ("Smoother (60 fps)", "更流畅（60 帧）"),
     "enhance.larger": ("Larger (2×)", "放大 2 倍"),
-    "enhance.longer": ("Longer (+4 s)", "延长 4 秒"),
+    "enhance.longer": ("Longer (+4\u00a0s)", "延长 4 秒"),
     "enhance.done": (
         "In the queue: a new clip is made of this one, which stays.",
         "已加入队列：将由这段视频生成一段新视频，原视频保留。",

@@ -55,17 +55,20 @@ def run(arguments: argparse.Namespace) -> int:
 def read_clip(path: Path) -> dict[str, str]:
     """Return the metadata of a video that a person named.
 
-    Raises `InvalidRequest` (`clip.unreadable`) if it is none.
+    Raises `InvalidRequest` (`clip.missing`, `clip.unreadable`) if it is none.
     """
     from i2v.media.video import read_tags
 
+    name = shown(str(path), limit=300)
+    if not path.exists():
+        raise InvalidRequest("clip.missing", path=name, folder=shown(str(Path.cwd()), limit=300))
     try:
         return read_tags(path)
     except EncodeError as error:
         if error.code != "encode.broken":
             raise
         reason = error.params["reason"]
-        raise InvalidRequest("clip.unreadable", path=shown(str(path), limit=300), reason=reason) from error
+        raise InvalidRequest("clip.unreadable", path=name, reason=reason) from error
 
 
 def _video_fields(video: VideoInfo) -> dict[str, object]:

@@ -129,6 +129,11 @@ class Options(BaseModel):
         """Return the options of a clip that is to be a loop."""
         return self
 
+    @property
+    def loops(self) -> bool:
+        """Whether options that are `completed` make a clip that ends where it begins."""
+        return False
+
     def anew(self) -> Self:
         """Return the options of a clip that goes on by another prompt, without what the first one filled."""
         return self

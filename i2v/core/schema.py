@@ -516,9 +516,10 @@ class Generation:
     instead of noise (diffusers' name for it). `checkpoint` and `loras` are names in the folders of such files
     (`i2v.weights.added_files`); empty: the model's own weights. `story`: the scenes of a clip that is longer
     than the engine makes at once, each with its prompt. It is made in `segments` of `num_frames`, neighbours
-    of which have `overlap` frames in common. A `loop` has so many frames twice, at both ends, and shows them
-    once; without an `overlap` it goes there and back. Of both, `made_frames` are shown. With `interpolation`,
-    the video has `output_fps`: frames between those that are generated are computed
+    of which have `overlap` frames in common. A `loop` has so many frames twice, at both ends, and shows
+    them once; without an `overlap` it goes there and back, unless it is the engine's own, without
+    `made_frames`. Of both, `made_frames` are shown. With `interpolation`, the video has `output_fps`: frames
+    between those that are generated are computed
     (`i2v.media.interpolation`). With `source`, the SHA-256 of a clip's file, its frames are taken instead of
     generated ones: all else says how those were generated. Unless it `extends` that clip: then the first
     scenes of the `story` are its own, so many frames at `fps`, and only those that follow are made. `sound`

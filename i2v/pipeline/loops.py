@@ -32,7 +32,7 @@ def with_loop(generation: Generation, request: GenerationRequest, spec: EngineSp
 
 def notices_on_loop(generation: Generation) -> Iterator[Notice]:
     """Yield how a loop is made, and what that does to its length."""
-    if generation.loop:
+    if generation.loop and generation.made_frames:
         code = "loop.wrapped" if generation.overlap else "loop.back"
         made, shown = generation.num_frames, generation.made_frames
         yield Notice(code, {"num_frames": made, "video_frames": shown})
@@ -40,7 +40,7 @@ def notices_on_loop(generation: Generation) -> Iterator[Notice]:
 
 def looped(events: Iterator[Event], generation: Generation) -> Generator[Event]:
     """Pass the events of a clip on, those of a loop with the frames that it shows."""
-    if not generation.loop:
+    if not generation.loop or not generation.made_frames:  # the second: its frames are a loop as they are
         yield from events
         return
     left, kept = generation.made_frames, list[NDArray[np.uint8]]()

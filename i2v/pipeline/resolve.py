@@ -120,6 +120,7 @@ def _with_options(
         generation,
         options=options.model_dump(mode="json", exclude_none=True),
         strength=strength,
+        loop=generation.loop or (spec.capabilities.loop == "own" and options.loops),
         # along a path each segment begins with frames of the photograph, and its colours change as that does
         correct_drift=generation.correct_drift and strength == 1,
     )

@@ -52,7 +52,7 @@ def test_a_clip_is_enhanced_here_and_by_its_server(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--scale", "2"), "none.mp4"),
+        (("--scale", "2"), "none.mp4: there is no such file"),
         ((), "Nothing to enhance"),
         (("--scale", "9"), "scale must be a number from 1 to 4 (got 9)"),
     ],

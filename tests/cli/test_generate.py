@@ -290,7 +290,7 @@ def test_a_clip_that_cannot_be_repeated_says_why(
     for clip, words in (
         (silent, "was saved without its prompt. Pass --prompt"),
         (foreign, "has no generation settings in it"),
-        (tmp_path / "none.mp4", "No such file"),
+        (tmp_path / "none.mp4", "no such file"),
         (picture, "cannot be read as a video"),
     ):
         done = run_here(environment, "generate", picture, "--like", clip)

@@ -43,7 +43,9 @@ def test_each_engine_says_how_it_makes_a_loop() -> None:
     assert (made.loop, made.overlap, made.total_frames) == (True, 0, 32)
     assert Notice("loop.back", {"num_frames": 17, "video_frames": 32}) in notices
     made, _ = settle(CAMERA_MOVE)
-    assert (made.loop, made.options["loop"], made.total_frames) == (False, True, made.num_frames)
+    assert (made.loop, made.options["loop"], made.total_frames) == (True, True, made.num_frames)
+    assert settle(CAMERA_MOVE, loop=False, prompt="pan left in a loop")[0].loop, "as its prompt says"
+    assert not settle(CAMERA_MOVE, loop=False)[0].loop
     made, _ = settle(EMBEDDED, num_frames=8)
     assert made.options["loop"], "the camera comes back as well"
     made, _ = settle(I2VGEN_XL, loop=False, num_frames=16)
@@ -56,6 +58,7 @@ def test_a_loop_shows_its_frames_once_or_there_and_back(generation: Generation) 
     back = replace(generation, loop=True, num_frames=8, made_frames=14)
     assert shown(back) == [0, 1, 2, 3, 4, 5, 6, 7, 6, 5, 4, 3, 2, 1]
     assert shown(replace(generation, num_frames=8)) == list(range(8))
+    assert shown(replace(generation, num_frames=8, loop=True)) == list(range(8)), "the engine's own"
 
 
 @pytest.mark.parametrize("others", [{"story": ["2"]}, {"inputs": [{"role": "last_image"}]}])

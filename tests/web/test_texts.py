@@ -21,6 +21,8 @@ from i2v.jobs.model import FinalStatus, Phase, SortOrder
 from i2v.media.video.animation import AnimationFormat
 from i2v.service.job_files import VideoProblem
 from i2v.service.models import State
+from i2v.web.page.mask_drawing import ACTS as MASK_ACTS
+from i2v.web.page.mask_drawing import TOOLS as MASK_TOOLS
 from i2v.web.page.starting_points import MOTIONS, PACES
 from i2v.web.page.tabs.cropping import CORNERS
 from i2v.web.texts import LANGUAGES, TEXTS, preferred_language, text, translate
@@ -67,6 +69,7 @@ def test_every_text_is_used_and_every_used_one_is_there() -> None:
         "helper": ("subject", "subject.example", "motion", "motion.example", "camera", "pace"),
         "upload": ("drop", "upload", "webcam", "paste", "remove"),
         "crop": CORNERS,
+        "mask": ("open", "no_picture", "title", "help", "canvas", *MASK_TOOLS, "size", *MASK_ACTS),
         "cut": ("left", "top", "right", "bottom"),
         "status": (*(phase for phase in get_args(Phase) if phase != "queued"), "cancelled", "succeeded"),
         "queue": (*QUEUE_BUTTONS, *get_args(FinalStatus)),

@@ -85,6 +85,10 @@ class CameraOptions(Options):
         """Have the camera come back to where it began."""
         return self.model_copy(update={"loop": True})
 
+    @property
+    def loops(self) -> bool:
+        return bool(self.loop)
+
     def anew(self) -> Self:
         """Have another prompt say where the camera goes."""
         return self.model_copy(update=dict.fromkeys(_MOVE))

@@ -29,7 +29,16 @@ MAX_UPLOAD_BYTES = 2e9  # of all visitors together
 _CSS = [Path(__file__).with_name(name) for name in ("page.css", "studio.css")]
 _SCRIPTS = [
     Path(__file__).with_name(name)
-    for name in ("page.js", "studio.js", "crop.js", "camera.js", "prompts.js", "helper.js", "notify.js")
+    for name in (
+        "page.js",
+        "studio.js",
+        "crop.js",
+        "camera.js",
+        "prompts.js",
+        "helper.js",
+        "notify.js",
+        "mask.js",
+    )
 ]
 # A tab that is longer than the window is as wide as one that is not.
 _STYLE = "<style>html { scrollbar-gutter: stable; }</style>"

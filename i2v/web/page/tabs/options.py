@@ -35,7 +35,7 @@ class OptionWidgets:
         self._widgets: dict[str, dict[str, Any]] = {}  # by engine and field
         self._fields: dict[str, tuple[OptionField, ...]] = {}
         for name, spec in engines.items():
-            fields = option_fields(spec.options_model)
+            fields = tuple(each for each in option_fields(spec.options_model) if _is_shown(each, spec))
             if not fields:
                 continue
             self._fields[name] = fields
@@ -66,6 +66,11 @@ class OptionWidgets:
             widgets[field.name]: _written(field, given.get(field.name))
             for field in self._fields.get(spec.name, ())
         }
+
+
+def _is_shown(field: OptionField, spec: EngineSpec) -> bool:
+    """Tell whether the option has a widget here: not where the form's own "Seamless loop" does it too."""
+    return field.name != "loop" or spec.capabilities.loop not in ("wrapped", "back")
 
 
 def _control(field: OptionField) -> Control:

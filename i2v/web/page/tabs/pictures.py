@@ -16,6 +16,7 @@ from gradio.processing_utils import save_bytes_to_cache
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.schema import Language
 from i2v.jobs.model import JsonObject
+from i2v.web.page.mask_drawing import mask_drawing
 from i2v.web.page.tabs.picture_field import picture_field
 from i2v.web.page.tabs.widgets import Labels, Updates, Values
 from i2v.web.page.uploads import read_upload
@@ -51,6 +52,7 @@ class MorePictures:
                 with gr.Column(min_width=120) as self._mask_column:
                     self._mask = picture_field(110, "i2v-motion-mask", ("upload",), "+")
                     labels.of(gr.HTML(elem_id="i2v-motion-mask-label"), value="pictures.mask")
+                    labels.follow(gr.HTML(elem_id="i2v-motion-mask-draw"), mask_drawing)
                 with gr.Column(min_width=120) as self._style_column:
                     self._style = picture_field(110, "i2v-style-image", ("upload",), "+")
                     labels.of(gr.HTML(elem_id="i2v-style-image-label"), value="pictures.style")

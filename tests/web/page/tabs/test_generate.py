@@ -327,7 +327,7 @@ def test_at_1440_the_button_is_above_the_fold_and_a_portrait_leaves_room_for_can
     heights = page.eval_on_selector_all(
         ".i2v-download, #i2v-again button", "all => all.map(one => Math.round(one.offsetHeight))"
     )
-    assert len(heights) == 9
+    assert len(heights) == 10
     assert len(set(heights)) == 1
     tops = page.eval_on_selector_all("#i2v-again button", "all => all.map(one => Math.round(one.offsetTop))")
     assert len(set(tops)) == 1, "one row"

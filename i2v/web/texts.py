@@ -17,7 +17,11 @@ from i2v.web.allowed_values import in_chinese
 LANGUAGES: dict[Language, str] = {"en": "English", "zh-CN": "简体中文"}
 
 # Titles of models that are no proper names, in Chinese.
-_TITLES = {"Demo model": "演示模型", "Camera move, no AI": "运镜（不用 AI）"}
+_TITLES = {
+    "Demo model": "演示模型",
+    "Camera move, no AI": "运镜（不用 AI）",
+    "IP-Adapter (style pictures)": "IP-Adapter（风格参考图）",
+}
 
 _LICENCES = {"see its page": "见其页面"}  # others are proper names
 

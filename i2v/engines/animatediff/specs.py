@@ -123,7 +123,6 @@ _LCM_LORA_FILE = "lora/AnimateLCM_sd15_t2v_lora.safetensors"
 IP_ADAPTER = ModelSpec(
     name="ip-adapter",
     title="IP-Adapter (style pictures)",
-    summary="Reads style pictures for AnimateDiff and its relatives",
     files=(
         "models/ip-adapter_sd15.safetensors",
         "models/image_encoder/config.json",

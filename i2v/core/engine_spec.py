@@ -176,6 +176,7 @@ class EngineSpec(ModelSpec):
     """What must be known about a model before it is loaded, besides its files.
 
     Attributes:
+        summary: what it makes, in a few words, for whoever chooses an engine.
         implementation: the `Engine` (`i2v.engines.base`), "module:Class"; importing it may load torch.
         memory: what it takes and how it can take less, a `MemoryModel` (`i2v.memory.model`),
             "module:attribute"; imports no torch. Empty: it was not measured.
@@ -217,6 +218,7 @@ class EngineSpec(ModelSpec):
     multiple: int
     trained_frames: tuple[int, int]
     trained_fps: tuple[int, int]
+    summary: str = ""
     preview_factors: tuple[tuple[float, float, float], ...] = ()
     stored_bytes: dict[str, int] = field(default_factory=dict)
     lora_parts: dict[str, tuple[str, ...]] = field(default_factory=dict)

@@ -42,7 +42,7 @@ class Conversion:
     """A file that is published in float32, and may be kept in bfloat16 (`i2v.weights.conversion`).
 
     Attributes:
-        file: one of `EngineSpec.files`, whose repository's variant is "bf16": what is read where it is there.
+        file: one of `ModelSpec.files`, whose repository's variant is "bf16": what is read where it is there.
         size: bytes in bfloat16, about.
         in_float32: parts of the names of tensors that stay as they are.
     """
@@ -57,7 +57,6 @@ class ModelSpec:
     """A model's files.
 
     Attributes:
-        summary: what it makes, or is for, in a few words.
         files: what is read of the model's folder; empty where there are no weights. A .safetensors may be
             there as its variant or in shards with an index (`i2v.weights.shards`). The first one makes a
             folder the model's: it is fetched last, and folders without it are not looked at.
@@ -74,7 +73,6 @@ class ModelSpec:
 
     name: str
     title: str
-    summary: str = ""
     files: tuple[str, ...] = ()
     optional_files: tuple[str, ...] = ()
     gguf_files: tuple[str, ...] = ()

@@ -17,7 +17,11 @@ from i2v.web.allowed_values import in_chinese
 LANGUAGES: dict[Language, str] = {"en": "English", "zh-CN": "简体中文"}
 
 # Titles of models that are no proper names, in Chinese.
-_TITLES = {"Demo model": "演示模型", "Camera move, no AI": "运镜（不用 AI）"}
+_TITLES = {
+    "Demo model": "演示模型",
+    "Camera move, no AI": "运镜（不用 AI）",
+    "IP-Adapter (style pictures)": "IP-Adapter（风格参考图）",
+}
 
 _LICENCES = {"see its page": "见其页面"}  # others are proper names
 
@@ -31,7 +35,6 @@ _SUMMARIES = {
     "Five seconds as the prompt says, in English or Chinese": "按中文或英文提示词生成五秒视频",
     "Five seconds from a first to a last picture, by two large experts": "由两个专家模型从首帧到末帧生成五秒",
     "Moves what is in the picture, by itself: no prompt": "自动让画面动起来，不用提示词",
-    "Reads style pictures for AnimateDiff and its relatives": "为 AnimateDiff 系列读取风格参考图",
     "Pans, zooms and turns the photo itself, sharp at any size": "平移、缩放、旋转原图，任何尺寸都清晰",
 }
 

@@ -98,7 +98,7 @@ def test_each_state_of_a_folder_is_a_plain_line(models: Path, capsys: pytest.Cap
             ("animatelcm", "AnimateLCM"),
             ("wan-ti2v-5b", "Wan 2.2 TI2V-5B"),
             ("wan-i2v-a14b", "Wan 2.2 I2V-A14B"),
-            ("ip-adapter", "IP-Adapter"),
+            ("ip-adapter", "IP-Adapter (style pictures)"),
         )
     ]
     assert auto.startswith("auto selects the demo model: there is no CUDA GPU")

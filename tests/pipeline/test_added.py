@@ -97,7 +97,7 @@ def test_the_model_of_a_style_picture_is_required_and_comes_with_its_digest(sett
     fields = {"prompt": "x", "engine": "animatediff", "inputs": [{"role": "style_image"}]}
     request = GenerationRequest.parse(fields)
     with pytest.raises(
-        ModelUnavailable, match=r"IP-Adapter is not installed.*i2v models download ip-adapter"
+        ModelUnavailable, match=r"style pictures.* is not installed.*i2v models download ip-adapter"
     ):
         planner.plan_clip(request, (64, 64), CPU)
     folder = settings.models.directory / "ip-adapter"

@@ -122,8 +122,7 @@ _LCM_LORA_FILE = "lora/AnimateLCM_sd15_t2v_lora.safetensors"
 # What reads style pictures, one for all three. Its image encoder is OpenCLIP's ViT-H/14, in float32.
 IP_ADAPTER = ModelSpec(
     name="ip-adapter",
-    title="IP-Adapter",
-    summary="Reads style pictures for AnimateDiff and its relatives",
+    title="IP-Adapter (style pictures)",
     files=(
         "models/ip-adapter_sd15.safetensors",
         "models/image_encoder/config.json",

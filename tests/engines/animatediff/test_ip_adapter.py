@@ -15,16 +15,17 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPImageProcessorPil
 
 from i2v.core.errors import ModelUnavailable
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.schema import Generation, MemoryPlan, Offload
 from i2v.engines.animatediff.conditioning import condition
 from i2v.engines.animatediff.engine import AnimateDiffEngine
-from i2v.engines.animatediff.ip_adapter import clip_pixels
+from i2v.engines.animatediff.ip_adapter import attentions_to_prompt, clip_pixels
 from i2v.engines.animatediff.sampling import denoise, initial_state
 from i2v.engines.animatediff.specs import ANIMATEDIFF
 from i2v.engines.animatediff.stock import load_stock, run_stock, use_stock_style
 from i2v.engines.animatediff.weights import prepare
-from i2v.engines.base import Inputs
+from i2v.engines.base import Denoised, Event, Inputs
 from tests.engines.subjects import frames_of
+from tests.second_device import DEVICE, second_device
 
 PLAN = MemoryPlan("cpu", "float32")
 AS_STOCK = replace(ANIMATEDIFF, facts=ANIMATEDIFF.stock_facts)
@@ -101,6 +102,29 @@ def test_without_a_style_picture_the_clip_is_as_if_there_had_never_been_one(
     assert torch.equal(last_latents(engine, short, inputs), plain)
     assert engine.components.unet.state_dict().keys() == tensors
     assert len(engine.components.encoders) == 1, "its memory is free again"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("offload", ["encoders", "model"])
+def test_offloaded_it_comes_to_the_device_for_its_stage_and_makes_the_same_frames(
+    engine: AnimateDiffEngine, animatediff_folder: Path, clip: Generation, styled: Inputs, offload: Offload
+) -> None:
+    asked = with_scale(clip, 0.8)
+    expected = frames_of(list(engine.generate(asked, styled)))
+    with second_device():
+        other = AnimateDiffEngine.load(
+            ANIMATEDIFF, animatediff_folder, MemoryPlan(DEVICE.type, "float32", offload=offload)
+        )
+        parts, events = other.components, list[Event]()
+        for event in other.generate(asked, styled):
+            events.append(event)
+            if isinstance(event, Denoised) and parts.style is not None:
+                assert parts.style.image_encoder.device.type == "cpu"
+                attention = parts.unet.get_submodule(attentions_to_prompt(parts.unet)[0])
+                assert attention.processor.to_k_ip[0].weight.device == DEVICE
+        at_home = {tensor.device.type for tensor in parts.unet.parameters()}
+    assert at_home == ({"cpu"} if offload == "model" else {DEVICE.type})
+    assert np.abs(frames_of(events) - expected).max() <= 1
 
 
 @pytest.mark.parametrize("size", [(301, 200), (97, 130), (64, 64)])

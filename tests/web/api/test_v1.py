@@ -605,6 +605,7 @@ def test_a_last_image_by_form_or_json_ends_the_clip_and_goes_with_its_job(both_h
     ([{"role": "keyframe", "frame": 24}], "request.missing_field", "keyframe"),
     ([{"role": "last_image", "frame": 3}], "request.unknown_field", "inputs.frame"),
     ([{"role": "last_image"}] * 2, "request.invalid", "inputs"),
+    ([{"role": "style_image", "image": "AAAA"}], "request.not_supported", "inputs"),
     (["last_image"], "request.invalid", "inputs"), ("last_image", "request.invalid", "inputs"),
     (7, "request.invalid", "inputs"), ([{"role": "last_image"}] * 17, "request.invalid", "inputs"),
 ])  # fmt: skip

@@ -35,6 +35,7 @@ MODELS_SECONDS = 20.0  # between two questions which weights there are: one may 
 FIRST_BACK_OFF, LAST_BACK_OFF = 0.5, 30.0  # seconds between a death and the next start
 FAILED_STARTS = 3  # in a row set a place aside
 SET_ASIDE_SECONDS = 300.0
+STEP_BYTES = 2**26
 RETRY_SECONDS = 1.0  # between two requests to a database that cannot be used
 
 log = logging.getLogger(__name__)
@@ -71,6 +72,10 @@ class Crew(Protocol):
 
     def take_turn(self, lane: Lane) -> bool:
         """Tell whether there is a job for it that no other one takes, which has an actor and no job."""
+        ...
+
+    def lets_claim(self, lane: Lane) -> bool:
+        """Tell whether there seems to be a job for it, and not for too many at once."""
         ...
 
     def has_others(self, lane: Lane) -> bool:
@@ -131,6 +136,11 @@ class Lane:
     @property
     def takes_a_job(self) -> bool:
         return self.is_starting and self.job_id is None and self.fetch is None and not self._failed_starts
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What is equal for lanes that may take the same jobs (`jobs.table.CLAIMABLE`)."""
+        return (self.models, None if self.info is None else _rounded(self.info.free_memory))
 
     @property
     def name(self) -> str:
@@ -251,7 +261,7 @@ class Lane:
         self._crew.introduced(self, introduction)
         device = introduction.device
         if not self._retired.is_set():
-            self._setup.store.devices.measured(device.id, device.free_memory)
+            self._setup.store.devices.measured(device.id, _rounded(device.free_memory))
         self.note_models(introduction.models)
         self._failed_starts, self.is_set_aside, self._problem = 0, False, None
         self.info = device
@@ -277,7 +287,7 @@ class Lane:
             if time.monotonic() - looked_at > MODELS_SECONDS:
                 looked_at = time.monotonic()
                 self.note_models(actor.models())
-            if setup.store.queue.claimable(device.id, 1) and worker.run_next():
+            if self._crew.lets_claim(self) and worker.run_next():
                 idle_since = time.monotonic()
             elif time.monotonic() - idle_since > options.idle_seconds:
                 return
@@ -309,7 +319,7 @@ class Lane:
         while True:
             try:
                 if ended_well:
-                    held = [job for job in store.unfinished() if job.owner == owner]
+                    held = [job for job in store.running() if job.owner == owner]
                     jobs = [store.release(Claim(job, owner)) for job in held]
                 else:
                     jobs = store.recover(owner)
@@ -334,3 +344,8 @@ class Lane:
             log.error("%s: %s", self.device, problem.message)
         self._problem = problem
         self._crew.changed()
+
+
+def _rounded(free: int | None) -> int | None:
+    """Return the memory in steps, so that machines of one kind are alike."""
+    return None if free is None else free // STEP_BYTES * STEP_BYTES

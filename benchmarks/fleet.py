@@ -39,8 +39,8 @@ from i2v.core.schema import DeviceInfo
 from i2v.core.settings import Settings, load_settings
 from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from i2v.jobs.store import JobStore
+from i2v.workers.cluster.crew import Setup
 from i2v.workers.cluster.dispatcher import Dispatcher, Report
-from i2v.workers.cluster.lane import Setup
 from i2v.workers.cluster.node import Leaving
 from i2v.workers.cluster.places import Place
 from i2v.workers.cluster.wire import Answer, Errand, FileFacts, Introduction, Made, Message, Shared, Versions
@@ -55,7 +55,7 @@ class Ended(Exception):
 
 
 class Pretender:
-    """An actor that has made the clip already; see `lane.StartedHandle`. `seconds`: until it says so."""
+    """An actor that has made the clip already; see `handles.StartedHandle`. `seconds`: until it says so."""
 
     def __init__(
         self, seconds: float, place: Place, shared: Shared, engines: Mapping[str, EngineSpec]
@@ -134,6 +134,12 @@ class Fleet:
             raise Ended
         return self._rows
 
+    def want(self, device: str | None) -> None:
+        """Have all waiting jobs ask for this device."""
+        with closing(sqlite3.connect(self.settings.database)) as db:
+            db.execute("UPDATE jobs SET wanted_device = ? WHERE status = 'queued'", [device])
+            db.commit()
+
     def cpu_over(self, seconds: float) -> tuple[float, int]:
         """Return the CPU seconds of this process, and how many jobs it finished meanwhile."""
         done, cpu = self.store.counts()["succeeded"], time.process_time()
@@ -152,13 +158,11 @@ def measure(folder: Path, workers: int, queued: int, seconds: float, rate: float
     fleet = Fleet(folder, workers, queued, workers / rate)
     with closing(fleet.store):
         idle, _ = fleet.cpu_over(seconds)
-        with closing(sqlite3.connect(fleet.settings.database)) as db:
-            db.execute("UPDATE jobs SET wanted_device = 'busy' WHERE status = 'queued'")
-            db.commit()
+        fleet.want("busy")
         fleet.store.devices.add(["busy"])
         fleet.store.queue.pause(False)
         blocked, _ = fleet.cpu_over(seconds)
-        fleet.store.devices.remove("busy")
+        fleet.want(None)
         while fleet.store.counts()["running"] < 0.9 * workers:
             time.sleep(0.1)
         busy, done = fleet.cpu_over(seconds)
@@ -209,7 +213,7 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--workers", type=int, nargs="+", default=[10, 100, 1000])
-    parser.add_argument("--queued", type=int, nargs="+", default=[1000, 100_000])
+    parser.add_argument("--queued", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--rate", type=float, default=10.0)
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)

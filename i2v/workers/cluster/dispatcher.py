@@ -24,8 +24,9 @@ from i2v.core.settings import Settings
 from i2v.jobs.devices import UNKNOWN
 from i2v.jobs.store import JobStore
 from i2v.workers.cleanup import clean_up
+from i2v.workers.cluster.crew import Setup
 from i2v.workers.cluster.gate import Gate
-from i2v.workers.cluster.lane import Lane, Setup
+from i2v.workers.cluster.lane import Lane
 from i2v.workers.cluster.member import reach
 from i2v.workers.cluster.node import environment
 from i2v.workers.cluster.places import Nodes, Place, find_places
@@ -123,7 +124,7 @@ def request_devices(settings: Settings, devices: int) -> None:
 
 
 class Dispatcher:
-    """See `lane.Crew`."""
+    """See `crew.Crew`."""
 
     def __init__(
         self,
@@ -228,6 +229,9 @@ class Dispatcher:
 
     def lets_claim(self, lane: Lane) -> bool:
         return self._gate.lets_pass(lane.device, lane.kind)
+
+    def has_claimed(self) -> None:
+        self._gate.leave()
 
     def has_others(self, lane: Lane) -> bool:
         others = [other for other in self._all() if other is not lane]

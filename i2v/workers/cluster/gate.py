@@ -10,17 +10,15 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import TypeVar
 
 from i2v.jobs.queue import Queue
-
-T = TypeVar("T")
 
 FRESH_SECONDS = 0.1  # that an answer holds
 SHARE = (
     0.25  # of the time, that is spent on asking, at most: a long queue that fits nobody is read to its end
 )
-LIMIT = 8  # lanes that are let through by one answer: each claim waits for the disk
+WANTED_SHARE = 0.05  # the same for the question which devices are asked for: it reads the whole queue
+LIMIT = 8  # lanes that are inside at a time: claims come one after another, and wait for the disk
 
 
 @dataclass
@@ -39,20 +37,27 @@ class Gate:
         self._clock = clock
         self._lock = threading.Lock()
         self._answers: dict[Hashable, _Answer] = {}
+        self._inside = 0
         self._wanted: frozenset[str] = frozenset()
         self._wanted_until = self._next = float("-inf")  # when may be asked again
 
     def lets_pass(self, device: str, kind: Hashable) -> bool:
-        """Tell whether a lane of this device should try to claim a job.
+        """Tell whether a lane of this device should try to claim a job; it says by `leave` when it has.
 
         kind: equal for devices that may take the same jobs, but for those that ask for one of them.
         """
         with self._lock:
             answer = self._answer(device, kind)
-            if answer is None or not answer.left:
+            if answer is None or not answer.left or self._inside >= LIMIT:
                 return False
             answer.left -= 1
+            self._inside += 1
             return True
+
+    def leave(self) -> None:
+        """A lane that was let through has a job, or has found none."""
+        with self._lock:
+            self._inside -= 1
 
     def has_work(self, device: str, kind: Hashable) -> bool:
         """Tell whether there seems to be a job for it."""
@@ -61,20 +66,18 @@ class Gate:
             return answer is not None and answer.left > 0
 
     def _answer(self, device: str, kind: Hashable) -> _Answer | None:
-        if self._clock() >= max(self._wanted_until, self._next):
-            self._wanted, self._wanted_until = self._timed(self._queue.wanted_devices)
-        key = device if device in self._wanted else kind
-        answer = self._answers.get(key)
-        is_old = answer is None or self._clock() >= answer.until
-        if is_old and self._clock() >= self._next:
-            found, until = self._timed(lambda: len(self._queue.claimable(device, LIMIT)))
-            answer = self._answers[key] = _Answer(found, until)
+        answer, began = self._answers.get(self._key(device, kind)), self._clock()
+        if began < self._next or (answer is not None and began < answer.until):
+            return answer
+        if began >= self._wanted_until:
+            self._wanted = self._queue.wanted_devices()
+            asked, began = began, self._clock()
+            self._wanted_until = began + max(FRESH_SECONDS, (began - asked) / WANTED_SHARE)
+        found, ended = len(self._queue.claimable(device, LIMIT)), self._clock()
+        self._next = ended + (ended - began) * (1 / SHARE - 1)
+        answer = _Answer(found, max(self._next, ended + FRESH_SECONDS))
+        self._answers[self._key(device, kind)] = answer
         return answer
 
-    def _timed(self, ask: Callable[[], T]) -> tuple[T, float]:
-        """Return the answer, and until when it holds."""
-        began = self._clock()
-        found = ask()
-        ended = self._clock()
-        self._next = max(self._next, ended + (ended - began) * (1 / SHARE - 1))
-        return found, max(self._next, ended + FRESH_SECONDS)
+    def _key(self, device: str, kind: Hashable) -> Hashable:
+        return device if device in self._wanted else kind

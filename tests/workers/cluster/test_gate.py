@@ -34,7 +34,10 @@ class Bench:
         return self._ask(device, limit)
 
     def passing(self, lanes: int, kind: str = "alike") -> list[int]:
-        return [lane for lane in range(lanes) if self.gate.lets_pass(f"node{lane}/cpu", kind)]
+        passed = [lane for lane in range(lanes) if self.gate.lets_pass(f"node{lane}/cpu", kind)]
+        for _ in passed:
+            self.gate.leave()
+        return passed
 
 
 @pytest.fixture
@@ -62,6 +65,17 @@ def test_of_a_long_queue_some_pass_at_a_time(bench: Bench) -> None:
     assert len(bench.passing(100)) == gate.LIMIT
 
 
+def test_no_more_are_inside_at_a_time(bench: Bench) -> None:
+    for _ in range(2 * gate.LIMIT):
+        submit(bench.store, bench.settings)
+    for second in range(3):
+        bench.now = float(second)
+        inside = [lane for lane in range(100) if bench.gate.lets_pass(f"node{lane}/cpu", "alike")]
+        assert len(inside) == (0 if second else gate.LIMIT)
+    bench.gate.leave()
+    assert bench.gate.lets_pass("node9/cpu", "alike")
+
+
 def test_a_lane_whose_device_is_asked_for_is_told_for_itself(bench: Bench) -> None:
     submit(bench.store, bench.settings, device="node7/cpu")
     bench.store.devices.replace(["node7/cpu"])
@@ -74,3 +88,11 @@ def test_asking_takes_a_share_of_the_time_at_most(bench: Bench) -> None:
         bench.now = max(bench.now, float(second))
         bench.passing(5, kind=f"kind {second}")
     assert bench.asked <= 100 * gate.SHARE + 1
+
+
+def test_a_queue_that_takes_long_to_read_keeps_nobody_waiting_for_ever(bench: Bench) -> None:
+    bench.took = 1.0
+    assert bench.passing(3) == []
+    submit(bench.store, bench.settings)
+    bench.now += 10
+    assert len(bench.passing(3)) == 1

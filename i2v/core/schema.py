@@ -84,7 +84,8 @@ Seed = Annotated[
 ]
 
 
-_DEVICE = r"([A-Za-z0-9][A-Za-z0-9._-]{0,69}/)?(cpu|cuda:[0-9]{1,2})"  # with the machine's name in a cluster
+# With the machine's name in a cluster, where a GPU may be named by the beginning of its UUID.
+_DEVICE = r"([A-Za-z0-9][A-Za-z0-9._-]{0,69}/)?(cpu|cuda:([0-9]{1,2}|(GPU|MIG)-[0-9a-f]{8}))"
 
 
 def _named_device(name: object) -> object:

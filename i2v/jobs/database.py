@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -19,6 +20,7 @@ from i2v.core.errors import I2VError
 from i2v.core.schema import shown
 from i2v.jobs.upgrade import Migration, keep_copy, migrate
 
+MAX_IDLE = 8  # connections that are kept: each has a cache of its own
 BUSY_SECONDS = 10.0  # how long a writer waits for another one; a transaction takes milliseconds
 QUIET_SECONDS = 60.0  # an error is logged again once it has not been seen for so long
 SMALL_BYTES = 8 * 2**20  # a database of this size is read whole in some 10 ms
@@ -54,6 +56,7 @@ class Database:
         self._idle: list[sqlite3.Connection] = []
         self._files: dict[Path, tuple[int, int] | None] = {}  # and which file each path led to
         self._is_open = False
+        self._turn = threading.Lock()  # SQLite's own waiting is by sleeps: of many threads, some starve
         self._seen: dict[str, float] = {}  # when an error was raised last, by its code
         try:
             if create:
@@ -103,7 +106,7 @@ class Database:
         Writers come one at a time. Durable: it returns when the disk has it. If not, a power cut may undo it
         (a killed process does not), but only with all that came later: the file stays whole.
         """
-        with self._explained(), self._connection() as connection:
+        with self._explained(), self._my_turn(), self._connection() as connection:
             # For this connection alone; in WAL, NORMAL syncs at checkpoints only (sqlite.org/pragma.html).
             connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             connection.execute("BEGIN IMMEDIATE")
@@ -141,6 +144,15 @@ class Database:
                 fresh.execute("ROLLBACK")
 
     @contextmanager
+    def _my_turn(self) -> Iterator[None]:
+        if not self._turn.acquire(timeout=BUSY_SECONDS):
+            raise sqlite3.OperationalError("database is locked")
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         self._check_identity()
         try:
@@ -150,7 +162,10 @@ class Database:
         try:
             yield connection
         finally:
-            self._idle.append(connection)
+            if len(self._idle) < MAX_IDLE:
+                self._idle.append(connection)
+            else:
+                connection.close()
 
     def _connect(self) -> sqlite3.Connection:
         """Open one more connection, to the very file: SQLite itself makes none here."""

@@ -16,6 +16,8 @@ UNKNOWN = "*"  # in the place of engines: nobody has looked yet whose weights ar
 class Devices:
     """The part of a `JobStore` that knows devices by their ids; threads share it.
 
+    Commits do not wait for the disk: each start of a service writes all of it anew.
+
     Every method may raise `I2VError` (`database.*`) if the file cannot be used.
     """
 
@@ -24,19 +26,19 @@ class Devices:
 
     def replace(self, ids: Iterable[str]) -> None:
         """Forget all devices but these, of which nothing is known yet: for the start of a service."""
-        with self._database.write() as db:
+        with self._database.write(durable=False) as db:
             db.execute("DELETE FROM devices")
             db.execute("DELETE FROM device_models")
             db.executemany("INSERT INTO devices (id) VALUES (?)", [[each] for each in dict.fromkeys(ids)])
 
     def add(self, ids: Iterable[str]) -> None:
         """Let jobs wait for these devices too, before anything is known of them."""
-        with self._database.write() as db:
+        with self._database.write(durable=False) as db:
             db.executemany("INSERT OR IGNORE INTO devices (id) VALUES (?)", [[each] for each in ids])
 
     def remove(self, device: str) -> None:
         """Let no job wait for this device any more: it is gone."""
-        with self._database.write() as db:
+        with self._database.write(durable=False) as db:
             db.execute("DELETE FROM devices WHERE id = ?", [device])
             db.execute("DELETE FROM device_models WHERE device = ?", [device])
 
@@ -46,12 +48,12 @@ class Devices:
         Without a note for any device, nobody looks at weights. With no engines it takes no such jobs. With
         `UNKNOWN`, jobs whose weights nobody else has wait until it is known.
         """
-        with self._database.write() as db:
+        with self._database.write(durable=False) as db:
             db.execute("DELETE FROM device_models WHERE device = ?", [device])
             rows = [[each, device] for each in engines]
             db.executemany("INSERT INTO device_models (engine, device) VALUES (?, ?)", rows)
 
     def measured(self, device: str, free_bytes: int | None) -> None:
         """Note what a worker has found free; `None` where it cannot tell."""
-        with self._database.write() as db:
+        with self._database.write(durable=False) as db:
             db.execute("INSERT OR REPLACE INTO devices VALUES (?, ?)", [device, free_bytes])

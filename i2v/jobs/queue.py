@@ -42,6 +42,15 @@ class Queue:
             )
             return [row["id"] for row in found]
 
+    def wanted_devices(self) -> frozenset[str]:
+        """Return the devices that queued jobs ask for."""
+        with self._database.read() as db:
+            found = db.execute(
+                """SELECT DISTINCT wanted_device FROM jobs
+                   WHERE status = 'queued' AND wanted_device IS NOT NULL"""
+            )
+            return frozenset(row["wanted_device"] for row in found)
+
     def move(self, job_id: str, position: int) -> Job:
         """Let a queued job wait at another place; the others keep their order.
 

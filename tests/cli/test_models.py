@@ -181,7 +181,7 @@ def test_a_server_with_a_cluster_is_asked_which_machine_has_what(
     monkeypatch.setenv("I2V_WORKER__EXECUTOR", "ray")
     monkeypatch.setenv("I2V_SERVICE__DATA_DIR", str(models.parent / "data"))
     assert main(["models"]) == 0
-    assert "No server" in capsys.readouterr().err
+    assert "No i2v server" in capsys.readouterr().err
     fetch = {"engine": "svd", "done_bytes": 10**9, "total_bytes": 4 * 10**9}
     devices = [{"id": "studio/cuda:0", "models": ["i2vgen-xl"], "fetch": fetch}]
     monkeypatch.setattr(Server, "find", lambda settings, url: Server("http://127.0.0.1:1"))

@@ -24,7 +24,9 @@ from i2v.core.settings import Settings
 from i2v.jobs.devices import UNKNOWN
 from i2v.jobs.store import JobStore
 from i2v.workers.cleanup import clean_up
-from i2v.workers.cluster.lane import Lane, Setup
+from i2v.workers.cluster.crew import Setup
+from i2v.workers.cluster.gate import Gate
+from i2v.workers.cluster.lane import Lane
 from i2v.workers.cluster.member import reach
 from i2v.workers.cluster.node import environment
 from i2v.workers.cluster.places import Nodes, Place, find_places
@@ -39,6 +41,7 @@ REPORT_SECONDS = 1.0  # between two reports to the service, at most
 ORPHAN_SECONDS = 60.0  # a running job that no lane has been at for so long is given to another one
 GATHER_SECONDS = 60.0  # for machines to be back; before, no job is run where it has no weights
 COMING = "*"  # in the place of a device: these machines
+MAX_TAKERS = 64  # lanes that have an actor and no job yet: before, no other one is started for a job
 END_SECONDS = 5.0  # for lanes to give back what they hold
 
 log = logging.getLogger(__name__)
@@ -121,7 +124,7 @@ def request_devices(settings: Settings, devices: int) -> None:
 
 
 class Dispatcher:
-    """See `lane.Crew`."""
+    """See `crew.Crew`."""
 
     def __init__(
         self,
@@ -134,6 +137,7 @@ class Dispatcher:
         self._requested = 0
         self._setup = setup
         self._store = setup.store
+        self._gate = Gate(setup.store.queue)
         self._send = send
         self._lanes: dict[tuple[str, str, int], Lane] = {}
         self._retired: list[Lane] = []  # that end their last job, perhaps
@@ -165,7 +169,7 @@ class Dispatcher:
         finally:
             self._setup.stopping.set()
             end = time.monotonic() + END_SECONDS
-            for lane in [*self._lanes.values(), *self._retired]:
+            for lane in [*self._all(), *self._retired]:
                 lane.join(max(0.0, end - time.monotonic()))
 
     def update(self, places: Sequence[Place]) -> None:
@@ -173,7 +177,7 @@ class Dispatcher:
         wanted = {place.key: place for place in places}
         for key in self._lanes.keys() - wanted.keys():
             lane = self._lanes[key]
-            if lane.device not in [other.device for other in self._lanes.values() if other is not lane]:
+            if lane.device not in [other.device for other in self._all() if other is not lane]:
                 self._store.devices.remove(lane.device)
             log.warning("%s is gone", lane.device)
             lane.retire()
@@ -181,7 +185,7 @@ class Dispatcher:
             self._changed.set()
         for key in wanted.keys() - self._lanes.keys():
             lane = Lane(wanted[key], self._setup, self)
-            if lane.device not in [other.device for other in self._lanes.values()]:
+            if lane.device not in [other.device for other in self._all()]:
                 self._store.devices.add([lane.device])
                 self._store.devices.have_models(lane.device, [UNKNOWN])
             log.info("%s has joined", lane.device)
@@ -207,37 +211,49 @@ class Dispatcher:
             self._requested = wanted
 
     def report(self) -> Report:
-        lanes = sorted(self._lanes.values(), key=lambda lane: (lane.device, lane.place.number))
+        lanes = sorted(self._all(), key=lambda lane: (lane.device, lane.place.number))
         deaths = self._deaths + sum(lane.deaths for lane in [*lanes, *self._retired])
         return Report(tuple(lane.state() for lane in lanes), deaths)
 
     # --- what lanes ask
 
     def take_turn(self, lane: Lane) -> bool:
+        if not self._gate.has_work(lane.device, lane.kind):
+            return False
         with self._turns:
-            takers = [
-                other.device for other in self._lanes.values() if other is not lane and other.takes_a_job
-            ]
+            takers = [other.device for other in self._all() if other is not lane and other.takes_a_job]
+            if len(takers) >= MAX_TAKERS:
+                return False
             lane.is_starting = is_needed(lane.device, takers, self._store.queue.claimable)
             return lane.is_starting
 
+    def lets_claim(self, lane: Lane) -> bool:
+        return self._gate.lets_pass(lane.device, lane.kind)
+
+    def has_claimed(self) -> None:
+        self._gate.leave()
+
     def has_others(self, lane: Lane) -> bool:
-        others = [other for other in self._lanes.values() if other is not lane]
+        others = [other for other in self._all() if other is not lane]
         return any(not (other.is_set_aside or other.is_leaving or other.info is None) for other in others)
 
     def introduced(self, lane: Lane, introduction: Introduction) -> None:
         with self._turns:  # Ray has given it another GPU than before: the lane that had that one has its now
-            for other in self._lanes.values():
+            for other in self._all():
                 if other.device == introduction.device.id and other.place.share == 1:
                     other.device = lane.device
             before, lane.device = lane.device, introduction.device.id
-            if before not in [other.device for other in self._lanes.values()]:  # it was a guess
+            if before not in [other.device for other in self._all()]:  # it was a guess
                 self._store.devices.remove(before)
 
     def changed(self) -> None:
         self._changed.set()
 
     # --- how
+
+    def _all(self) -> list[Lane]:
+        """Return the lanes as they are now; another thread may add some meanwhile."""
+        return list(self._lanes.values())
 
     def _is_late(self) -> bool:
         return time.monotonic() - self._reported_at > REPORT_SECONDS
@@ -252,7 +268,7 @@ class Dispatcher:
         if time.monotonic() - self._swept_at < ORPHAN_SECONDS / 2:
             return
         self._swept_at = time.monotonic()
-        held = {lane.job_id for lane in [*self._lanes.values(), *self._retired]}
+        held = {lane.job_id for lane in [*self._all(), *self._retired]}
         for job in self._store.recover_orphans({job for job in held if job is not None}, ORPHAN_SECONDS):
             log.error("job %s: it was running, but no worker is at it; it is %s now", job.id, job.status)
             clean_up(job, self._setup.settings.unpublished)

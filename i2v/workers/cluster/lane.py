@@ -10,21 +10,16 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Protocol
 
-from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import I2VError, InsufficientMemory, ModelUnavailable
 from i2v.core.schema import DeviceInfo
-from i2v.core.settings import Settings
 from i2v.jobs.model import Claim
-from i2v.jobs.store import JobStore
 from i2v.workers.cleanup import clean_up
+from i2v.workers.cluster.crew import Crew, Setup
+from i2v.workers.cluster.handles import StartedHandle
 from i2v.workers.cluster.places import Place
-from i2v.workers.cluster.remote import Handle, RemoteMaker
-from i2v.workers.cluster.shelf import Shelf
-from i2v.workers.cluster.wire import Introduction, Shared, Versions, mismatch
+from i2v.workers.cluster.remote import RemoteMaker
+from i2v.workers.cluster.wire import Shared, Versions, mismatch
 from i2v.workers.devices import Activity, DeviceState, Fetch
 from i2v.workers.maker import GivenBack, Reports, WorkerLost
 from i2v.workers.worker import Beat, Worker
@@ -35,55 +30,10 @@ MODELS_SECONDS = 20.0  # between two questions which weights there are: one may 
 FIRST_BACK_OFF, LAST_BACK_OFF = 0.5, 30.0  # seconds between a death and the next start
 FAILED_STARTS = 3  # in a row set a place aside
 SET_ASIDE_SECONDS = 300.0
+STEP_BYTES = 2**26
 RETRY_SECONDS = 1.0  # between two requests to a database that cannot be used
 
 log = logging.getLogger(__name__)
-
-
-class StartedHandle(Handle, Protocol):
-    """A handle that can be asked who it is, and ended."""
-
-    def look(self, seconds: float) -> Introduction: ...
-
-    def models(self) -> tuple[str, ...]: ...
-
-    def end(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What the lanes of a dispatcher have in common.
-
-    `owner`: how the owners of their jobs begin; `shelf`: `None` has machines fetch no weights.
-    """
-
-    settings: Settings
-    store: JobStore
-    engines: Mapping[str, EngineSpec]
-    owner: str
-    stopping: threading.Event
-    start_actor: Callable[[Place, Shared, Mapping[str, EngineSpec]], StartedHandle]
-    shelf: Shelf | None = None
-
-
-class Crew(Protocol):
-    """All lanes, as one of them asks about the others."""
-
-    def take_turn(self, lane: Lane) -> bool:
-        """Tell whether there is a job for it that no other one takes, which has an actor and no job."""
-        ...
-
-    def has_others(self, lane: Lane) -> bool:
-        """Tell whether others take jobs."""
-        ...
-
-    def introduced(self, lane: Lane, introduction: Introduction) -> None:
-        """Its actor has said who it is."""
-        ...
-
-    def changed(self) -> None:
-        """What `Lane.state` returns is another."""
-        ...
 
 
 class Lane:
@@ -110,6 +60,7 @@ class Lane:
         self.fetch: Fetch | None = None
         self._setup = setup
         self._crew = crew
+        self._is_claiming = False
         self._retired = threading.Event()
         self._problem: I2VError | None = None
         self._failed_starts = 0
@@ -133,6 +84,11 @@ class Lane:
         return self.is_starting and self.job_id is None and self.fetch is None and not self._failed_starts
 
     @property
+    def kind(self) -> tuple[object, ...]:
+        """What is equal for lanes that may take the same jobs (`jobs.table.CLAIMABLE`)."""
+        return (self.models, None if self.info is None else _rounded(self.info.free_memory))
+
+    @property
     def name(self) -> str:
         return self.place.node.name
 
@@ -145,7 +101,7 @@ class Lane:
         self._crew.changed()
 
     def give_away(self, error: I2VError) -> bool:
-        """Set the place aside, where others take jobs; see `remote.Host`."""
+        """Set the place aside, where others take jobs; see `handles.Host`."""
         if not self._crew.has_others(self):
             return False
         self._note_problem(error)
@@ -251,7 +207,7 @@ class Lane:
         self._crew.introduced(self, introduction)
         device = introduction.device
         if not self._retired.is_set():
-            self._setup.store.devices.measured(device.id, device.free_memory)
+            self._setup.store.devices.measured(device.id, _rounded(device.free_memory))
         self.note_models(introduction.models)
         self._failed_starts, self.is_set_aside, self._problem = 0, False, None
         self.info = device
@@ -277,12 +233,24 @@ class Lane:
             if time.monotonic() - looked_at > MODELS_SECONDS:
                 looked_at = time.monotonic()
                 self.note_models(actor.models())
-            if setup.store.queue.claimable(device.id, 1) and worker.run_next():
+            if self._crew.lets_claim(self) and self._run_next(worker):
                 idle_since = time.monotonic()
             elif time.monotonic() - idle_since > options.idle_seconds:
                 return
             else:
                 setup.stopping.wait(POLL_SECONDS)
+
+    def _run_next(self, worker: Worker) -> bool:
+        self._is_claiming = True
+        try:
+            return worker.run_next()
+        finally:
+            self._end_claim()
+
+    def _end_claim(self) -> None:
+        if self._is_claiming:
+            self._is_claiming = False
+            self._crew.has_claimed()
 
     def _stock_up(self, maker: RemoteMaker) -> None:
         """Have the machine get the weights that the settings want on all."""
@@ -300,6 +268,7 @@ class Lane:
 
     def _note_job(self, beat: Beat) -> None:
         if beat.job_id != self.job_id:
+            self._end_claim()
             self.job_id = beat.job_id
             self._crew.changed()
 
@@ -309,7 +278,7 @@ class Lane:
         while True:
             try:
                 if ended_well:
-                    held = [job for job in store.unfinished() if job.owner == owner]
+                    held = [job for job in store.running() if job.owner == owner]
                     jobs = [store.release(Claim(job, owner)) for job in held]
                 else:
                     jobs = store.recover(owner)
@@ -334,3 +303,8 @@ class Lane:
             log.error("%s: %s", self.device, problem.message)
         self._problem = problem
         self._crew.changed()
+
+
+def _rounded(free: int | None) -> int | None:
+    """Return the memory in steps, so that machines of one kind are alike."""
+    return None if free is None else free // STEP_BYTES * STEP_BYTES

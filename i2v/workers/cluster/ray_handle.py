@@ -23,7 +23,7 @@ CALL_SECONDS = 30.0  # that a call may take which does nothing that takes time
 
 
 class RayHandle:
-    """See `remote.Handle`. The actor is started when this is made, and killed by `end`."""
+    """See `handles.Handle`. The actor is started when this is made, and killed by `end`."""
 
     def __init__(self, place: Place, shared: Shared, engines: Mapping[str, EngineSpec]) -> None:
         on_gpu = place.kind == "cuda"
@@ -91,7 +91,7 @@ class RayHandle:
 
 
 class RayCall:
-    """See `remote.Call`."""
+    """See `handles.Call`."""
 
     def __init__(self, stream: Iterator[object]) -> None:
         self._stream = stream

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 from i2v.core.errors import Cancelled, EncodeError, I2VError, InvalidRequest, ModelUnavailable, Notice
 from i2v.core.results import Result
@@ -25,12 +25,10 @@ from i2v.jobs.model import JobLost, is_sound
 from i2v.media.outputs import OutputFile, part_path, prepare_output, publish
 from i2v.media.unpublished import FrameRecorder
 from i2v.media.video.failures import write_error
-from i2v.workers.cluster.node import Leaving
+from i2v.workers.cluster.handles import Call, Handle, Host
 from i2v.workers.cluster.shelf import Shelf
 from i2v.workers.cluster.wire import (
     PIECE_BYTES,
-    Answer,
-    Errand,
     Fetched,
     FileFacts,
     LastWord,
@@ -47,64 +45,6 @@ DISK_FULL_CODES = ("encode.no_space", "output.no_space", "weights.disk_full", "s
 ASK_SECONDS = 1.0  # between two looks at the job and at the actor's machine, while no event comes
 
 log = logging.getLogger(__name__)
-
-
-class Call(Protocol):
-    """An actor's `make` under way."""
-
-    def next(self, seconds: float) -> Message | None:
-        """Return its next message, `None` where none has come in time.
-
-        Raises `WorkerLost`, and `StopIteration` at the end of the stream.
-        """
-        ...
-
-
-class Handle(Protocol):
-    """An actor, as `ray_handle` has it; every method raises `WorkerLost` where it cannot be reached."""
-
-    def make(self, order: Order, inputs: list[bytes]) -> Call: ...
-
-    def models(self) -> tuple[str, ...]: ...
-
-    def fetch(self, errand: Errand) -> Call: ...
-
-    def give(self, answer: Answer) -> None: ...
-
-    def stop(self, job_id: str) -> None: ...
-
-    def read(self, kind: str, offset: int, size: int) -> bytes: ...
-
-    def forget(self) -> None: ...
-
-    def leaving(self) -> Leaving: ...
-
-
-class Host(Protocol):
-    """Whoever sees to the actor's machine, as `lane` does.
-
-    Attributes:
-        name: of the machine.
-        is_stopping: the service ends.
-    """
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def is_stopping(self) -> bool: ...
-
-    def show(self, fetch: Fetch | None) -> None:
-        """Weights are fetched there now, `None`: none."""
-        ...
-
-    def note_models(self, models: tuple[str, ...]) -> None:
-        """The machine has these engines' weights."""
-        ...
-
-    def give_away(self, error: I2VError) -> bool:
-        """Tell whether another machine can take the job, since the disk of this one is full."""
-        ...
 
 
 class RemoteMaker:

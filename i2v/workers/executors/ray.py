@@ -240,7 +240,7 @@ class RayExecutor:
         """Put back what was held by the lanes of a process that has ended: its actors end with it."""
         while True:
             try:
-                running = self._store.unfinished()
+                running = self._store.running()
                 jobs = [job for job in running if job.owner is not None and job.owner.startswith(owner)]
                 released = [self._store.release(Claim(job, job.owner or "")) for job in jobs]
                 break

@@ -34,7 +34,7 @@ def _ray_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class DirectHandle:
-    """See `remote.Handle`. `cut`: the stream ends after so many messages, as one whose node was removed."""
+    """See `handles.Handle`. `cut`: the stream ends after so many messages, as one whose node was removed."""
 
     def __init__(self, actor: Actor) -> None:
         self.actor = actor
@@ -98,7 +98,7 @@ class DirectCall:
 
 
 class Lab:
-    """A store, and a worker whose clips an actor makes; see `remote.Host` too."""
+    """A store, and a worker whose clips an actor makes; see `handles.Host` too."""
 
     name = "studio"
 

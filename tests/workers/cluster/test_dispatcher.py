@@ -18,8 +18,8 @@ from i2v.jobs.model import Job
 from i2v.jobs.store import JobStore
 from i2v.workers.cluster import dispatcher, lane
 from i2v.workers.cluster.actor import Actor
+from i2v.workers.cluster.crew import Setup
 from i2v.workers.cluster.dispatcher import Dispatcher
-from i2v.workers.cluster.lane import Setup
 from i2v.workers.cluster.places import Node, Place
 from i2v.workers.cluster.shelf import Shelf
 from i2v.workers.cluster.wire import Introduction, NotMade, Shared, Versions

@@ -81,9 +81,11 @@ def add_gguf(spec: ModelSpec, models: ModelSettings, file: Path) -> Path:
     if not spec.gguf_files:
         raise InvalidRequest("weights.gguf_unfit", path=name, title=spec.title)
     expert = expert_in(file.name)
-    if (expert is None) == (len(spec.gguf_files) > 1):
-        code = "weights.gguf_whose" if expert is None else "weights.gguf_of_an_expert"
-        raise InvalidRequest(code, path=name, title=spec.title)
+    has_experts = len(spec.gguf_files) > 1
+    if has_experts and expert is None:
+        raise InvalidRequest("weights.gguf_whose", path=name, title=spec.title)
+    if expert is not None and not has_experts:
+        raise InvalidRequest("weights.gguf_of_an_expert", path=name, title=spec.title)
     if find_spec("gguf") is None:
         raise ModelUnavailable("weights.no_gguf", path=name)
     try:

@@ -37,7 +37,7 @@ def test_the_json_has_the_generation_beside_what_came_of_it() -> None:
         "crop": None, "strength": 1.0, "speed": "fast", "upscaler": "lanczos", "inputs": [], "options": {},
             "checkpoint": "", "loras": [], "output_fps": None, "interpolation": None,
         "source": "", "style": None, "sound": None, "narration": None,
-        "story": [], "made_frames": 0, "overlap": 0, "correct_drift": False, "loop": False,
+        "story": [], "made_frames": 0, "overlap": 0, "extends": 0, "correct_drift": False, "loop": False,
         "video_fps": 8, "video_frames": 8, "held_frames": 0,
         "solver": fast(25).solver,
         "unet_evaluations": evaluations("fast", 25), "seconds": {"denoise": 1.235, "encode": 0.5},

@@ -160,6 +160,8 @@ def make_clip(
                 inputs = replace(inputs, latents=output.latents.of(key))
             with closing(engine.generate(generation, inputs, ladder)) as events:
                 yield from looped(books.follow(events), generation)
+            if inputs.latents is not None and output.checkpoints is not None:
+                inputs.latents.remove()  # the segment's frames are there
 
         with closing(story_events(plan.generation, inputs, run, output.checkpoints, before)) as events:
             taken = {} if source is None else taken_over(source)

@@ -34,7 +34,7 @@ PARTS = (
     Part("clips", 120),
     Part("kernels", 30),
     Part("presets", 60),
-    Part("wan", 60),
+    Part("wan", 120),
     Part("compiled", 120),
 )
 USUAL_SECONDS = 480.0

@@ -204,6 +204,19 @@ def test_a_folder_is_added_by_name_or_where_it_is_clear_whose_it_is(
     assert main(["models", "add", "embedded", str(tmp_path)]) == 2
 
 
+@pytest.mark.parametrize("name", [[], ["wan-i2v-a14b"]], ids=["unnamed", "named"])
+def test_both_experts_are_added_at_once_and_each_finds_its_place(
+    models: Path, tmp_path: Path, capsys: Shown, name: list[str]
+) -> None:
+    files = [tmp_path / f"A14B-{noise}Noise-Q4_K_M.gguf" for noise in ("High", "Low")]
+    for file in files:
+        file.write_bytes(b"GGUF")
+    assert main(["models", "add", *name, *map(str, files)]) == 0
+    folders = (models / "wan-i2v-a14b" / part for part in ("transformer", "transformer_2"))
+    links = [str(folder / file.name) for folder, file in zip(folders, files, strict=True)]
+    assert capsys.readouterr().out.split() == links
+
+
 def test_float32_weights_are_converted_and_the_space_is_said_before(models: Path, capsys: Shown) -> None:
     assert main(["models", "download", "wan-ti2v-5b", "--dry-run"]) == 0
     assert "10.10 GB less in the end, 10.10 GB more while it does" in capsys.readouterr().err

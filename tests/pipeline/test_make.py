@@ -23,6 +23,7 @@ from i2v.engines.base import Decoded, Denoised
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.media.image import Picture, fit_picture
 from i2v.media.label import AIGC
+from i2v.media.latents import KeptLatents
 from i2v.media.outputs import OutputName
 from i2v.media.provenance import Provenance
 from i2v.media.unpublished import FrameRecorder
@@ -50,6 +51,7 @@ def make(
     folder: Path,
     on_event: Callable[[ClipEvent], None] = lambda event: None,
     recorder: FrameRecorder | None = None,
+    latents: KeptLatents | None = None,
     **flags: object,
 ) -> Result:
     """Make the clip with an engine that is loaded already, into `folder`."""
@@ -58,7 +60,8 @@ def make(
     cache = EngineCache(settings.models)
     cache.loaded = LoadedEngine(engine, CPU, "0" * 64)
     plan = ClipPlan({}, engine.spec, generation, CPU, Planned(engine.plan))
-    return make_clip(plan, [picture], Output(OutputName(folder, WHEN), recorder), cache, settings, on_event)
+    output = Output(OutputName(folder, WHEN), recorder, latents=latents)
+    return make_clip(plan, [picture], output, cache, settings, on_event)
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +85,39 @@ def test_a_picture_becomes_a_video_with_every_frame_and_phase(
     assert set(result.seconds) == {"picture", "load", "condition", "denoise", "decode", "encode"}
     assert all(spent > 0 for spent in result.seconds.values())
     assert result.to_dict()["seed"] == 7
+
+
+def test_a_clip_that_was_killed_goes_on_from_its_kept_latents_and_another_one_does_not(
+    engine: I2VGenXLEngine,
+    generation: Generation,
+    picture: Picture,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("i2v.engines.diffusion.resume.SHARE", float("inf"))  # each step is kept
+    steps: list[int] = []
+
+    def run(asked: Generation, image: Picture, dies: bool = True, seconds: float = 1e-9) -> Result:
+        def note(event: ClipEvent) -> None:
+            if isinstance(event, Denoised):
+                steps.append(event.step)
+                if dies:
+                    raise SystemExit
+
+        latents = KeptLatents(tmp_path / "kept", "job", seconds)
+        return make(engine, asked, image, tmp_path, note, latents=latents)
+
+    asked = replace(generation, num_frames=4, num_inference_steps=2)
+    with pytest.raises(SystemExit):
+        run(asked, picture)
+    other = replace(picture, image=picture.image.rotate(180))
+    for changed in ((replace(asked, seed=8), picture, 1e5), (asked, other, 1e5), (asked, picture, 0)):
+        with pytest.raises(SystemExit):
+            run(*changed[:2], seconds=changed[2])
+    result = run(asked, picture, dies=False)
+    assert steps == [1, 1, 1, 1, 2], "the last one alone goes on"
+    (notice,) = (each for each in result.notices if each.code == "denoise.resumed")
+    assert notice.params == {"step": 1, "total": 2}
 
 
 def test_frames_are_scaled_to_the_videos_size_without_changing_the_pictures_shape(

@@ -233,7 +233,6 @@ class DiffusionClip(ABC, Generic[Parts, Given]):
                 self.decoded += len(part.frames)
                 if self.decoded == self.generation.num_frames:
                     self.stage = None
-                    self._keeper.end()
                 yield replace(part, notices=(*part.notices, *self.notices()))
 
     def _preview(self, latents: torch.Tensor) -> NDArray[np.uint8]:

@@ -60,11 +60,6 @@ class StateKeeper:
         ended = self._clock()
         self._due = ended + max(self._kept.seconds, (ended - began) / SHARE)
 
-    def end(self) -> None:
-        """Keep nothing any more: the clip, or the segment of a story, is there."""
-        if self._kept is not None:
-            self._kept.remove()
-
 
 @torch.inference_mode()
 def to_bytes(state: State) -> bytes | None:

@@ -72,9 +72,10 @@ def test_ip_adapters_files_have_these_tensors_and_its_repository_says_their_size
 def test_the_built_parts_have_the_tables_names_and_shapes() -> None:
     import torch
 
-    from scripts.full_size.animatediff import build
+    from scripts.full_size.animatediff import build, build_style_model
 
     with torch.device("meta"):
-        parts = build()
+        parts = build() | build_style_model()
+    table = TABLE | published_shapes(IP_ADAPTER)
     for part, model in parts.items():
-        assert {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()} == TABLE[part]
+        assert {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()} == table[part]

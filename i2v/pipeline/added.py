@@ -131,9 +131,9 @@ def find_files(generation: Generation, spec: EngineSpec, models: ModelSettings) 
 
 
 def _style_model(generation: Generation, spec: EngineSpec) -> ModelSpec | None:
-    """Return the model that reads the clip's style picture, `None` where there is none."""
+    """Return the model that reads the clip's style picture; `None` without one, or where the engine does."""
     has_style = any(isinstance(picture, StyleImage) for picture in generation.inputs)
-    return spec.input_models["style_image"] if has_style else None
+    return spec.input_models.get("style_image") if has_style else None
 
 
 @contextmanager

@@ -141,7 +141,7 @@ class Models:
         path = added_files(kind, self._settings).get(name)
         return None if path is None else described(kind, name, path)
 
-    def missing(self, spec: EngineSpec) -> bool:
+    def missing(self, spec: ModelSpec) -> bool:
         """Tell whether files of `spec` are not here, so that no clip can be made with it now."""
         return not is_available(spec, self._settings)
 

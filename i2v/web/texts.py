@@ -220,8 +220,12 @@ TEXTS: dict[str, tuple[str, str]] = {
         "运动蒙版，尺寸不限：白色区域自行运动，黑色区域只随镜头移动。",
     ),
     "pictures.style": (
-        "Style picture, any size: the clip takes on its look. Needs IP-Adapter (System tab).",
-        "风格参考图，尺寸不限：视频采用它的风格。需要 IP-Adapter（“系统”标签页）。",
+        "Style picture, any size: the clip takes on its look.",
+        "风格参考图，尺寸不限：视频采用它的风格。",
+    ),
+    "pictures.style.missing": (
+        "A style picture needs {title}, which is not installed here. Download it, or remove the picture.",
+        "风格参考图需要 {title}，本机尚未安装。请先下载，或移除该图片。",
     ),
     "mask.open": ("Draw on the picture", "在图片上绘制"),
     "mask.no_picture": ("Put in a picture first.", "请先放入图片。"),

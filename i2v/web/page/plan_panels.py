@@ -45,9 +45,13 @@ def about(spec: EngineSpec, best: EngineSpec | None, reason: Notice | None, lang
 
 
 def missing(model: Model, language: Language) -> str:
-    """Return that the chosen model is not here, what a download would be, and the buttons for it."""
+    """Return that a model is not here, what a download would be, and the buttons for it.
+
+    It is the chosen engine, or what a style picture needs.
+    """
     title = model_title(model.spec.title, language)
-    line = escape(text("engine.missing", language, title=title))
+    key = "engine.missing" if isinstance(model.spec, EngineSpec) else "pictures.style.missing"
+    line = escape(text(key, language, title=title))
     facts, buttons = models_panels.to_fetch(model, language), "".join(models_panels.buttons(model, language))
     prompt = ""
     if isinstance(model.spec, EngineSpec) and model.spec.capabilities.prompt == "none":

@@ -20,10 +20,11 @@ from i2v.engines.animatediff.conditioning import condition
 from i2v.engines.animatediff.engine import AnimateDiffEngine
 from i2v.engines.animatediff.ip_adapter import attentions_to_prompt, clip_pixels
 from i2v.engines.animatediff.sampling import denoise, initial_state
-from i2v.engines.animatediff.specs import ANIMATEDIFF
+from i2v.engines.animatediff.specs import ANIMATEDIFF, IP_ADAPTER
 from i2v.engines.animatediff.stock import load_stock, run_stock, use_stock_style
 from i2v.engines.animatediff.weights import prepare
 from i2v.engines.base import Denoised, Event, Inputs
+from i2v.weights.check import check_folder
 from tests.engines.subjects import frames_of
 from tests.second_device import DEVICE, second_device
 
@@ -134,6 +135,12 @@ def test_clip_sees_the_centre_square_as_transformers_makes_it(
     picture = photo.resize(size)
     theirs = CLIPImageProcessorPil(size=56, crop_size=56)(picture, return_tensors="pt").pixel_values
     assert (clip_pixels(picture, 56) - theirs).abs().max() < 1e-5
+
+
+def test_a_folder_that_is_added_is_held_to_the_published_shapes(style_folder: Path) -> None:
+    with pytest.raises(ModelUnavailable, match=r"ip-adapter_sd15\.safetensors") as caught:
+        check_folder(IP_ADAPTER, style_folder)
+    assert caught.value.code == "weights.missing_tensor"
 
 
 def test_a_file_of_another_adapter_is_refused_by_its_tensor(

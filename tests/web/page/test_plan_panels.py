@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from i2v.core.errors import Notice
+from i2v.engines.animatediff.specs import ANIMATEDIFF
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.engines.svd.specs import SVD
 from i2v.service.models import Models
@@ -30,6 +31,14 @@ def test_a_model_that_is_missing_is_said_with_what_a_download_would_be(tmp_path:
     ):
         assert words in message
     assert "许可证" in missing(model, "zh-CN")
+
+
+def test_a_model_that_only_a_style_picture_needs_is_offered_as_that(tmp_path: Path) -> None:
+    model = Models(stage(tmp_path).models, {ANIMATEDIFF.name: ANIMATEDIFF}).get("ip-adapter")
+    message = missing(model, "en")
+    for words in ("A style picture needs IP-Adapter", "2.57 GB", "Apache-2.0", 'data-id="ip-adapter"'):
+        assert words in message
+    assert "需要 IP-Adapter（风格参考图）" in missing(model, "zh-CN")
 
 
 def test_where_a_larger_model_could_run_there_is_a_way_to_it() -> None:

@@ -96,7 +96,7 @@ class Outlook:
             name = self._form.engine_named(values)
             spec = await self._context.engine(name)
             said[self._form.motions] = chips(spec, language)
-            said |= await self._of_engine(view, spec, is_named=name != "auto", language=language)
+            said |= await self._of_engine(values, view, spec, is_named=name != "auto", language=language)
             if view.shaped not in (None, spec.name):
                 view.reshapes += 1
                 said[self.reshapes] = view.reshapes
@@ -114,7 +114,8 @@ class Outlook:
             wrong = error.to_dict()
             is_of_field = place_of(wrong) in self._form.errors()
             view.noticed, view.framing = wrong if is_of_field else None, None
-            line = "" if is_of_field else panels.error(wrong, language)
+            is_said = bool(view.wanted) and str(wrong["code"]).startswith("weights.missing_")
+            line = "" if is_of_field or is_said else panels.error(wrong, language)
             return said | {self.plan: line, self.advice: "", self._form.cut: ""}
         view.noticed = None
         guidance, fps = (cast("float", plan.options[name]) for name in ("guidance_scale", "fps"))
@@ -154,14 +155,19 @@ class Outlook:
         return {"crop": None if crop is None else str(crop)}
 
     async def _of_engine(
-        self, view: Showing, spec: EngineSpec, is_named: bool, language: Language
+        self, values: Values, view: Showing, spec: EngineSpec, is_named: bool, language: Language
     ) -> Updates:
-        """Return what there is to say of the engine that would run, and why it is that one."""
+        """Return what there is to say of the engine that would run, and why it is that one.
+
+        Of models that are missing, its own or one that a picture needs, only the first is offered.
+        """
         models = self._service.models
-        missing = await self._context.heavy(lambda: models.missing(spec))
-        view.wanted = spec.name if missing else ""
+        roles = [picture["role"] for picture in self._form.pictures.given(values, spec)]
+        needed = [spec, *(model for role, model in spec.input_models.items() if role in roles)]
+        missing = await self._context.heavy(lambda: next(filter(models.missing, needed), None))
+        view.wanted = missing.name if missing else ""
         if missing:
-            model = await self._context.heavy(lambda: models.get(spec.name))
+            model = await self._context.heavy(lambda: models.get(missing.name))
             return {self.missing: plan_panels.missing(model, language), self.about: ""}
         reason = None if is_named else await self._context.heavy(self._service.explain_choice)
         best = best_engine(self._service.engines)

@@ -40,7 +40,7 @@ OF_SERVER |= {"uvicorn"}
 OF_CLIPS = {"imageio", "imageio-ffmpeg", "numpy", "pillow", "psutil", "pydantic", "pyyaml", "torch"}
 OF_CLIPS |= {"accelerate", "diffusers", "huggingface-hub", "safetensors", "transformers"}
 # Of those that are asked for in different places: by every command, by the server, by its page, by clips.
-OFTEN = {"gradio", "pydantic", "torch"}
+OFTEN = {"pydantic", "torch"}
 
 
 def without(environment: dict[str, str], package: str, is_old: bool = False) -> dict[str, str]:

@@ -197,6 +197,7 @@ def test_a_clip_is_made_again_from_what_it_says_of_itself(
     assert {name: value for name, value in now.items() if then[name] != value} == {"seed": 8}
 
 
+@pytest.mark.slow
 def test_another_picture_is_reported(
     environment: dict[str, str], picture: Path, photo: Image.Image, tmp_path: Path
 ) -> None:

@@ -39,8 +39,8 @@ OF_SERVER = {
 OF_SERVER |= {"uvicorn"}
 OF_CLIPS = {"imageio", "imageio-ffmpeg", "numpy", "pillow", "psutil", "pydantic", "pyyaml", "torch"}
 OF_CLIPS |= {"accelerate", "diffusers", "huggingface-hub", "safetensors", "transformers"}
-# Of those that are asked for in different places: by every command, by the server, by its page, by clips.
-OFTEN = {"gradio", "pydantic", "torch"}
+# By default, one that every command asks for and one that only clips do.
+OFTEN = {"pydantic", "torch"}
 
 
 def without(environment: dict[str, str], package: str, is_old: bool = False) -> dict[str, str]:
@@ -98,7 +98,7 @@ def test_doctor_names_a_package_that_is_too_old(environment: dict[str, str], pac
 
 
 CASES = [(package, is_old) for is_old in (False, True) for package in MODULES]
-RARE = [(package, is_old) for package, is_old in CASES if is_old or package not in OFTEN - {"torch", "numpy"}]
+RARE = [(package, is_old) for package, is_old in CASES if is_old or package not in OFTEN - {"torch"}]
 
 
 @pytest.mark.parametrize(

@@ -232,6 +232,7 @@ def test_a_story_goes_on_from_the_frames_before_in_latents_where_the_engine_says
     assert np.array_equal(one, two) is not can.holds_frames
 
 
+@pytest.mark.slow
 def test_a_loop_jumps_no_more_from_its_last_frame_to_its_first_than_between_neighbours(
     subject: Subject,
 ) -> None:
@@ -258,7 +259,11 @@ def test_another_plan_is_adopted_without_moving_anything_and_makes_the_same_clip
 
 
 @pytest.mark.parametrize(
-    "stage", [pytest.param(Stage.CONDITION, marks=pytest.mark.slow), Stage.DENOISE, Stage.DECODE]
+    "stage",
+    [
+        Stage.DENOISE,
+        *(pytest.param(stage, marks=pytest.mark.slow) for stage in (Stage.CONDITION, Stage.DECODE)),
+    ],
 )
 @pytest.mark.parametrize("share", [pytest.param(0.0, marks=pytest.mark.slow), 0.5])
 def test_a_clip_goes_on_where_memory_ran_out(subject: Subject, stage: Stage, share: float) -> None:

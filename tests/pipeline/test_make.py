@@ -328,6 +328,7 @@ def test_prompts_stay_out_of_the_file_where_the_settings_say_so(
     assert "the camera" not in "".join(tags.values())
 
 
+@pytest.mark.slow
 def test_a_visible_label_is_on_the_first_two_seconds_of_the_video(
     engine: I2VGenXLEngine, generation: Generation, picture: Picture, tmp_path: Path
 ) -> None:

@@ -126,6 +126,7 @@ def fetchers() -> list[psutil.Process]:
     return found
 
 
+@pytest.mark.slow
 def test_a_cancelled_download_leaves_no_process_and_the_next_one_goes_on_with_it(
     models: Models, hub: Hub
 ) -> None:

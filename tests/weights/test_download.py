@@ -115,6 +115,7 @@ def test_the_embedded_model_is_not_downloaded(make_models: MakeModels) -> None:
 # --- a bad line
 
 
+@pytest.mark.slow
 def test_a_line_that_is_cut_again_and_again_gets_there_without_fetching_anything_twice(
     make_hub: MakeHub, make_models: MakeModels
 ) -> None:

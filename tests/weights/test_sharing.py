@@ -135,6 +135,7 @@ def test_half_a_base_is_no_base(hub: Hub, make_models: MakeModels, tmp_path: Pat
     assert not any(path.is_symlink() for path in folder.rglob("*"))
 
 
+@pytest.mark.slow
 def test_a_base_that_goes_away_is_named_and_fetched(
     hub: Hub, make_models: MakeModels, tmp_path: Path
 ) -> None:

@@ -65,6 +65,7 @@ def test_a_process_that_dies_is_a_failure_and_the_next_question_starts_another(
     assert (tmp_path / UNET).read_bytes() == hub.files[UNET]
 
 
+@pytest.mark.slow
 def test_a_silent_hub_is_given_up_in_time(hub: Hub, make_models: MakeModels) -> None:
     hub.is_silent = True
     source = Source(hub.address, make_models(hub, probe_seconds=2), lock=None)
@@ -130,6 +131,7 @@ def test_a_network_that_asks_to_log_in_is_named_as_one(
     assert (tmp_path / UNET).read_bytes() == hub.files[UNET]
 
 
+@pytest.mark.slow
 def test_modelscope_behind_such_a_network_is_named_too(
     hub: Hub, make_models: MakeModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -430,6 +430,7 @@ def test_inline_runs_all_there_is_before_it_returns(settings: Settings, store: W
     executor.stop()
 
 
+@pytest.mark.slow
 def test_inline_runs_one_job_at_a_time(settings: Settings, store: WatchedStore) -> None:
     executor = InlineExecutor(settings, store, ENGINES)
     for _ in range(2):

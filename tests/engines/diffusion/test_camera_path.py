@@ -162,7 +162,7 @@ def test_a_mask_alone_holds_the_camera_still() -> None:
 
 @pytest.mark.parametrize(
     "spec",
-    [I2VGEN_XL, *(pytest.param(spec, marks=pytest.mark.slow) for spec in (ANIMATEDIFF, SVD))],
+    [SVD, *(pytest.param(spec, marks=pytest.mark.slow) for spec in (ANIMATEDIFF, I2VGEN_XL))],
     ids=lambda spec: spec.name,
 )
 def test_where_only_the_camera_moves_the_model_changes_nothing(

@@ -128,6 +128,7 @@ def test_the_clip_is_that_of_the_numbers_in_the_file(
         assert np.abs(made(quantized, away, clip, image) - expected).max() <= 1
 
 
+@pytest.mark.slow
 def test_loras_stay_beside_weights_in_blocks(
     folders: tuple[Path, Path], clip: Generation, image: Image.Image, tmp_path: Path
 ) -> None:

@@ -111,6 +111,7 @@ def test_one_window_has_so_many_events_under_way_and_others_are_served(house: Ho
     assert first_word(house, "modest")["success"] is True
 
 
+@pytest.mark.slow
 def test_events_whose_answers_nobody_fetches_make_room_for_others(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,6 +63,7 @@ def test_each_worker_has_its_part_of_memory_and_threads(tmp_path: Path) -> None:
         assert device.threads >= 1
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_takes_nothing_from_the_others(tmp_path: Path) -> None:
     with open_house(tmp_path, **THREE) as house:
         others = [start(house), start(house)]

@@ -172,6 +172,7 @@ def test_a_disk_that_fills_up_under_the_database_too_loses_no_job(small_disk: Pa
 # --- start, idle, stop
 
 
+@pytest.mark.slow
 def test_what_keeps_the_worker_from_starting_is_reported(tmp_path: Path) -> None:
     """At once, not after `start_seconds`; and when it is put right, the next try finds out."""
     house = House(tmp_path)
@@ -210,6 +211,7 @@ def test_a_worker_that_ends_before_its_first_word_is_reported(
     house.executor.stop()
 
 
+@pytest.mark.slow
 def test_an_idle_worker_ends_and_the_next_job_starts_another(tmp_path: Path) -> None:
     waits: list[float | None] = []
 

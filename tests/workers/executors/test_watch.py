@@ -101,7 +101,7 @@ def test_a_worker_that_does_not_start_in_time_is_killed(
 @pytest.mark.parametrize(
     ("prompt", "cancel", "kill"),  # the seconds that end it; the others are longer than the test
     [
-        ("step: sleep 0.1", 600, 600),  # the flag, at the next step
+        pytest.param("step: sleep 0.1", 600, 600, marks=pytest.mark.slow),  # the flag, at the next step
         pytest.param("step 2: hang", 0.2, 600, marks=pytest.mark.slow),  # SIGTERM after `cancel_seconds`
         pytest.param("frame 2: hang", 0.2, 600, marks=pytest.mark.slow),  # with ffmpeg at work
         ("step 2: stuck", 0.2, 0.2),  # SIGKILL after `kill_seconds` more

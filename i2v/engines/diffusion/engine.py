@@ -193,6 +193,8 @@ class DiffusionClip(ABC, Generic[Parts, Given, State]):
             with components.on_device(*self.conditioners):
                 if self.engine.spec.capabilities.holds_frames:
                     self.held.earlier = self._encoded(inputs.earlier)
+                if self.engine.spec.capabilities.blends_ends and inputs.last_image is not None:
+                    [self.held.last] = self._encoded([inputs.last_image])
                 if camera is not None:
                     self._follow(camera)
                 self._given, said = self.condition(inputs)

@@ -85,6 +85,8 @@ class Capabilities:
             "back": its frames are played there and back; "none": not at all.
         holds_frames: it denoises towards the first few frames where they are known (`Inputs.earlier`);
             else such frames are only faded into those that it makes.
+        blends_ends: it was not trained on a `last_image`: each step is predicted from either picture, from
+            the last one with time running backwards, and the two are blended (`diffusion.both_ends`).
     """
 
     prompt: Literal["required", "optional", "none"] = "required"
@@ -108,6 +110,7 @@ class Capabilities:
     story: bool = False
     loop: Literal["none", "own", "wrapped", "back"] = "none"
     holds_frames: bool = False
+    blends_ends: bool = False
 
     @property
     def unused(self) -> frozenset[str]:

@@ -15,7 +15,7 @@ from typing import Protocol, cast
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.schedules import evaluations
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.schema import Generation, LastImage, MemoryPlan
 from i2v.core.stages import Stage
 
 GIB = 2**30
@@ -141,7 +141,9 @@ def denoising_work(engines: Mapping[str, EngineSpec]) -> Callable[[Generation], 
         spec = engines.get(generation.engine)  # a finished job's may be gone
         step = (Unmeasured() if spec is None else memory_model(spec)).step_flops(generation)
         steps = evaluations(generation.speed, generation.num_inference_steps, generation.strength)
-        return step * max(1, steps)
+        is_blended = spec is not None and spec.capabilities.blends_ends
+        has_last = any(isinstance(picture, LastImage) for picture in generation.inputs)
+        return step * max(1, steps) * (2 if is_blended and has_last else 1)  # from either picture
 
     return work
 

@@ -22,6 +22,7 @@ from i2v.core.schema import (
     Generation,
     GenerationRequest,
     InterpolationName,
+    LastImage,
     Lora,
     MotionMask,
     StyleImage,
@@ -195,15 +196,21 @@ def _speed(
     """Settle the speed: fast where it is proven, or where it is asked for and known to the engine."""
     if request.speed == "exact" or not spec.capabilities.speed:
         return "exact", ()
-    if request.speed == "auto" and generation.strength < 1:
-        return "exact", ()  # the fast way is proven from noise alone
-    if generation.strength == 1 and any(each.covers(generation) for each in certificates or ()):
+    # the fast way is proven from noise alone, and of one picture
+    is_other = generation.strength < 1 or (spec.capabilities.blends_ends and _has_last(generation))
+    if request.speed == "auto" and is_other:
+        return "exact", ()
+    if not is_other and any(each.covers(generation) for each in certificates or ()):
         return "fast", ()
     if request.speed == "fast":
         return "fast", (Notice("speed.unproven", {}),)
     if evaluations("fast", generation.num_inference_steps) == generation.num_inference_steps:
         return "exact", ()  # as few as they get
     return "exact", () if certificates is None else (Notice("speed.not_measured", {}),)
+
+
+def _has_last(generation: Generation) -> bool:
+    return any(isinstance(picture, LastImage) for picture in generation.inputs)
 
 
 def _sizes(
@@ -272,6 +279,8 @@ def _resolve_notices(
             yield Notice("request.upscaled", {"title": spec.title, "upscaler": network.title, **sizes})
     elif (generation.width, generation.height) != (generation.generated_width, generation.generated_height):
         yield Notice("request.size_rounded", {"multiple": spec.multiple, **sizes})
+    if spec.capabilities.blends_ends and _has_last(generation):
+        yield Notice("request.last_image_blended", {"title": spec.title})
     if request.gradient_checkpointing:
         yield Notice("request.gradient_checkpointing", {})
     yield from notices_on_story(generation, spec)

@@ -30,7 +30,15 @@ from i2v.service.executor import Executor
 # Of the time that is expected: jobs that differ by more are told as a range.
 MAX_SPREAD = 0.4
 # Which notices are shown before a clip is made, beside what it takes.
-SAID_BEFORE = ("speed.", "request.size_", "request.untrained_", "camera.", "story.", "loop.")
+SAID_BEFORE = (
+    "speed.",
+    "request.size_",
+    "request.untrained_",
+    "camera.",
+    "story.",
+    "loop.",
+    "request.last_image_",
+)
 
 
 @dataclass(frozen=True)

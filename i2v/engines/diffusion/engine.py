@@ -182,6 +182,8 @@ class DiffusionClip(ABC, Generic[Parts, Given]):
         with self.components.on_device(*self.conditioners):
             if self.engine.spec.capabilities.holds_frames:
                 self.held.earlier = self._encoded(inputs.earlier)
+            if self.engine.spec.capabilities.blends_ends and inputs.last_image is not None:
+                [self.held.last] = self._encoded([inputs.last_image])
             if camera is not None:
                 self.follow(camera)
             given, self._said = self.condition(inputs)

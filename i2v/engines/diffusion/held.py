@@ -19,6 +19,7 @@ class Held:
     Attributes:
         wrapped: so many frames at the end are those at the beginning; 0: the clip is no loop.
         earlier: latents of the first frames, (C, h, w) each: those that a story has made already.
+        last: latents of the last frame, (C, h, w), where a clip that is no loop ends with a picture.
         path: the latents of frames along the camera's path, of the shape of the clip.
         mask: how much of each latent is that of `path`, from 0 to 1; `None`: nothing.
     """
@@ -26,6 +27,7 @@ class Held:
     axis: int
     wrapped: int = 0
     earlier: Sequence[torch.Tensor] = ()
+    last: torch.Tensor | None = None
     path: torch.Tensor | None = None
     mask: torch.Tensor | None = None
 
@@ -39,6 +41,10 @@ class Held:
             denoised = torch.lerp(denoised, self.path.to(denoised.dtype), self.mask.to(denoised.dtype))
         if self.wrapped:
             return self._wrapped(denoised)
+        if self.last is not None:
+            last = self.last[None].unsqueeze(self.axis).to(denoised)
+            rest = denoised.narrow(self.axis, 0, denoised.shape[self.axis] - 1)
+            denoised = torch.cat([rest, last], self.axis)
         if not self.earlier:
             return denoised
         known = torch.stack(list(self.earlier))[None].to(denoised).movedim(1, self.axis)

@@ -29,6 +29,7 @@ class Conditioning:
         image_latents: (B, C, F, h, w): the first frame's latents, then for frame k a constant k / (F - 1).
         fps: (B,).
         notices: what of the prompts was cut off.
+        backwards: that of the clip run backwards, which begins with the picture that it is to end with.
     """
 
     prompt_embeds: torch.Tensor
@@ -36,6 +37,7 @@ class Conditioning:
     image_latents: torch.Tensor
     fps: torch.Tensor
     notices: tuple[Notice, ...]
+    backwards: Conditioning | None = None
 
     def split(self, passes: int) -> list[Conditioning]:
         """Return the rows in at most `passes` parts, in order; the tensors are views."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -63,16 +64,17 @@ class I2VGenXLEngine(DiffusionEngine[Components]):
         return recovering(_Clip(self, generation, inputs), self.plan, ladder, out_of_memory)
 
     @contextmanager
-    def forward(self, plan: MemoryPlan) -> Iterator[Forward | GraphForward]:
+    def forward(self, plan: MemoryPlan, has_one_context: bool = True) -> Iterator[Forward | GraphForward]:
         """Have what predicts the steps of one clip.
 
-        A graph holds the memory of a whole step: not where it is short.
+        A graph holds the memory of a whole step: not where it is short. It is of one context: a clip that is
+        predicted from both ends has two.
         """
         forward = Forward(operations=self.operations)
         if plan.compile:
             forward = self._compiled = self._compiled or Forward(True, self.operations)
         is_short = plan.offload != "none" or plan.cfg_passes > 1
-        if self.graphs is None or plan.cuda_graph == "off" or is_short:
+        if self.graphs is None or plan.cuda_graph == "off" or is_short or not has_one_context:
             yield forward
             return
         with GraphForward(forward, self.graphs) as graph:
@@ -92,7 +94,10 @@ class _Clip(DiffusionClip[Components, Conditioning]):
         return options_of(self.generation)
 
     def condition(self, inputs: Inputs) -> tuple[Conditioning, tuple[Notice, ...]]:
-        made = condition(self.components, self.engine.spec, self.generation, inputs.image)
+        spec, last = self.engine.spec, inputs.last_image
+        made = condition(self.components, spec, self.generation, inputs.image)
+        if spec.capabilities.blends_ends and last is not None:
+            made = replace(made, backwards=condition(self.components, spec, self.generation, last))
         return made, made.notices
 
     def begin(self, reference: torch.Tensor | None) -> State:
@@ -103,7 +108,7 @@ class _Clip(DiffusionClip[Components, Conditioning]):
         return len(self._schedule.timesteps)
 
     def steps(self, given: Conditioning, start: State, plan: MemoryPlan) -> Iterator[Step]:
-        with self._ours.forward(plan) as forward:
+        with self._ours.forward(plan, has_one_context=given.backwards is None) as forward:
             for step in denoise(
                 self.components, given, start, self.generation, plan, self._schedule, forward, self.held
             ):

@@ -14,6 +14,7 @@ import torch
 
 from i2v.core.schedules import Schedule, ddim, evaluations, fast
 from i2v.core.schema import Generation, MemoryPlan
+from i2v.engines.diffusion.both_ends import blended
 from i2v.engines.diffusion.solvers import Hold, Solver, unheld
 from i2v.engines.diffusion.state import State, Step
 from i2v.engines.i2vgen_xl.compiled import Forward
@@ -88,15 +89,27 @@ def denoise(
     chunk_tokens = plan.chunk_tokens or (0 if plan.device == "cuda" else CHUNK_TOKENS)
     with torch.inference_mode():
         timesteps = torch.tensor(schedule.timesteps).to(components.device)
-        passes = [unet.encode_context(rows) for rows in conditioning.split(plan.cfg_passes)]
+        ways = (conditioning, conditioning.backwards)
+        first, *others = [
+            [unet.encode_context(rows) for rows in way.split(plan.cfg_passes)]
+            for way in ways
+            if way is not None
+        ]
+
+    def predicted(step: int, latents: torch.Tensor, passes: list[ClipContext]) -> torch.Tensor:
+        prediction = torch.cat(
+            [forward(unet, latents, timesteps[step], rows, chunk_tokens) for rows in passes]
+        )
+        if len(prediction) == 2:
+            unconditional, conditional = prediction.chunk(2)
+            prediction = unconditional + generation.guidance_scale * (conditional - unconditional)
+        return solver.denoised(step, latents, prediction)
+
     for step in range(start.step, len(timesteps)):
         with torch.inference_mode():
-            prediction = torch.cat(
-                [forward(unet, latents, timesteps[step], rows, chunk_tokens) for rows in passes]
-            )
-            if len(prediction) == 2:
-                unconditional, conditional = prediction.chunk(2)
-                prediction = unconditional + generation.guidance_scale * (conditional - unconditional)
-            denoised = hold(solver.denoised(step, latents, prediction))
+            denoised = predicted(step, latents, first)
+            for backwards in others:
+                denoised = blended(denoised, predicted(step, latents.flip(2), backwards), axis=2)
+            denoised = hold(denoised)
             latents, history = solver.advance(step, latents, denoised, history)
         yield Step(State(step + 1, latents, history), denoised)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from i2v.core.engine_spec import Capabilities, EngineSpec, Preset, Repository
 from i2v.engines.i2vgen_xl.facts import AS_STOCK, Facts
 from i2v.engines.i2vgen_xl.options import DemoOptions, I2VGenXLOptions
@@ -53,7 +55,8 @@ I2VGEN_XL = EngineSpec(
     multiple=64,
     trained_frames=(16, 32),
     trained_fps=(8, 16),
-    capabilities=_CAPABILITIES,
+    # not of the demo model, whose frames dissolve between the two (docs/measurements.md)
+    capabilities=replace(_CAPABILITIES, inputs=("image", "last_image", "motion_mask"), blends_ends=True),
     memory=_MEMORY,
     options_model=I2VGenXLOptions,
     facts=Facts(image_gain=2.0),

@@ -27,11 +27,13 @@ class Conditioning:
         image_embeddings: (B, 1, D).
         image_latents: (B, C, h, w), the same for every frame.
         added_time_ids: (B, 3): frame rate less 1, motion_bucket_id, noise_aug_strength.
+        backwards: that of the clip run backwards, which begins with the picture that it is to end with.
     """
 
     image_embeddings: torch.Tensor
     image_latents: torch.Tensor
     added_time_ids: torch.Tensor
+    backwards: Conditioning | None = None
 
     def split(self, passes: int) -> list[Conditioning]:
         """Return the rows in at most `passes` parts, in order; the tensors are views."""

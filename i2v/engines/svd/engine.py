@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -44,7 +45,10 @@ class _Clip(DiffusionClip[Components, Conditioning]):
         return options_of(self.generation)
 
     def condition(self, inputs: Inputs) -> tuple[Conditioning, tuple[Notice, ...]]:
-        return condition(self.components, self.generation, inputs.image), ()
+        made, last = condition(self.components, self.generation, inputs.image), inputs.last_image
+        if self.engine.spec.capabilities.blends_ends and last is not None:
+            made = replace(made, backwards=condition(self.components, self.generation, last))
+        return made, ()
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         return encode_frame(self.components, pixels)

@@ -15,6 +15,7 @@ import torch
 
 from i2v.core.schedules import evaluations
 from i2v.core.schema import Generation, MemoryPlan
+from i2v.engines.diffusion.both_ends import blended
 from i2v.engines.diffusion.feed_forward import set_chunk_tokens
 from i2v.engines.diffusion.solvers import Hold, unheld
 from i2v.engines.diffusion.state import State, Step
@@ -72,16 +73,25 @@ def denoise(
     with torch.inference_mode():
         timesteps = schedule.timesteps.to(components.device)
         guidance = guidance_scales(generation, latents)
-        passes = conditioning.split(plan.cfg_passes)
+        ways = (conditioning, conditioning.backwards)
+        first, *others = [way.split(plan.cfg_passes) for way in ways if way is not None]
+
+    def predicted(step: int, latents: torch.Tensor, passes: list[Conditioning]) -> torch.Tensor:
+        sigma = schedule.sigmas[step]
+        scaled = latents / math.hypot(sigma, 1)
+        prediction = torch.cat([predict(unet, scaled, timesteps[step], rows) for rows in passes])
+        if len(prediction) == 2:
+            unconditional, conditional = prediction.chunk(2)
+            prediction = unconditional + guidance * (conditional - unconditional)
+        return denoised_of(latents.float(), prediction.float(), sigma)
+
     for step in range(start.step, len(timesteps)):
         sigma, following = schedule.sigmas[step : step + 2]
         with torch.inference_mode():
-            scaled = latents / math.hypot(sigma, 1)
-            prediction = torch.cat([predict(unet, scaled, timesteps[step], rows) for rows in passes])
-            if len(prediction) == 2:
-                unconditional, conditional = prediction.chunk(2)
-                prediction = unconditional + guidance * (conditional - unconditional)
-            denoised = hold(denoised_of(latents.float(), prediction.float(), sigma))
+            denoised = predicted(step, latents, first)
+            for backwards in others:
+                denoised = blended(denoised, predicted(step, latents.flip(1), backwards), axis=1)
+            denoised = hold(denoised)
             slope = (latents.float() - denoised) / sigma
             latents = (latents.float() + slope * (following - sigma)).to(components.dtype)
         yield Step(State(step + 1, latents), denoised)

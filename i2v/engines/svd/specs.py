@@ -12,7 +12,8 @@ from i2v.engines.svd.options import SVDOptions
 # The UNet has no limit of its own, but twice what the larger model was trained on is far out already.
 _CAPABILITIES = Capabilities(
     prompt="none",
-    inputs=("image", "motion_mask"),
+    inputs=("image", "last_image", "motion_mask"),
+    blends_ends=True,
     negative_prompt=False,
     guidance_scale=False,  # each frame has its own: min_guidance_scale to max_guidance_scale
     num_frames=FrameCounts(least=4, most=50),

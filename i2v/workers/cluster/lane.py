@@ -278,8 +278,7 @@ class Lane:
         while True:
             try:
                 if ended_well:
-                    held = [job for job in store.running() if job.owner == owner]
-                    jobs = [store.release(Claim(job, owner)) for job in held]
+                    jobs = [store.release(Claim(job, owner)) for job in store.running(owner)]
                 else:
                     jobs = store.recover(owner)
                 break

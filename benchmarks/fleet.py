@@ -8,7 +8,8 @@ progress, publishing and the database, in one process. For each number of worker
 
 - `idle_cpu`: the share of one core that the workers take while no job may be taken: the queue is paused;
 - `blocked_cpu`: the same while all waiting jobs ask for a device that takes none;
-- `busy_cpu`: the same while all work, and look once a second whether their job is to go on;
+- `running`, `busy_cpu`: how many work then, and the same share: each looks once a second whether its job is
+  to go on;
 - `cpu_ms_per_job`: that, for each job that was finished, and `jobs_per_second`;
 - `megabytes`: the process' memory, workers and all, at its peak.
 """
@@ -47,6 +48,7 @@ from i2v.workers.cluster.wire import Answer, Errand, FileFacts, Introduction, Ma
 from i2v.workers.maker import Order, WorkerLost
 
 VIDEO = b"video"
+FILL_SECONDS = 60.0  # until as many run as may
 ENGINES = {I2VGEN_XL.name: I2VGEN_XL}
 
 
@@ -163,15 +165,18 @@ def measure(folder: Path, workers: int, queued: int, seconds: float, rate: float
         fleet.store.queue.pause(False)
         blocked, _ = fleet.cpu_over(seconds)
         fleet.want(None)
-        while fleet.store.counts()["running"] < 0.9 * workers:
+        end = time.monotonic() + FILL_SECONDS
+        while fleet.store.counts()["running"] < 0.9 * workers and time.monotonic() < end:
             time.sleep(0.1)
         busy, done = fleet.cpu_over(seconds)
+        running = fleet.store.counts()["running"]
         fleet.close()
     return {
         "workers": workers,
         "queued": queued,
         "idle_cpu": round(idle / seconds, 3),
         "blocked_cpu": round(blocked / seconds, 3),
+        "running": running,
         "busy_cpu": round(busy / seconds, 3),
         "jobs_per_second": round(done / seconds, 1),
         "cpu_ms_per_job": round(1000 * busy / max(1, done), 1),
@@ -213,9 +218,9 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--workers", type=int, nargs="+", default=[10, 100, 1000])
-    parser.add_argument("--queued", type=int, nargs="+", default=[10_000, 100_000])
+    parser.add_argument("--queued", type=int, nargs="+", default=[1000, 100_000])
     parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--rate", type=float, default=10.0)
+    parser.add_argument("--rate", type=float, default=5.0)
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.one:

@@ -4,7 +4,7 @@
     python -m benchmarks.scaling --ray       the same with each worker on a node of a Ray cluster at 127.0.0.1
 
 The engine does nothing but wait, as a CPU does while a GPU computes. What is measured is the rest: claims,
-progress, encoding, publishing and the database of one service with 1, 2 and 4 workers. All jobs are queued
+progress, encoding, publishing and the database of one service with 1, 2, 4 and 8 workers. All jobs are queued
 while the queue is paused, and all workers have loaded the engine; the clock runs from the moment the queue
 goes on to the end of the last job. `overhead_seconds` is what a job takes besides its sleep; `linear` is a
 worker's throughput beside that of the only one, 1 at best.
@@ -112,7 +112,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--jobs", type=int, default=8, help="of each worker")
     parser.add_argument("--seconds", type=float, default=8.0, help="that a job sleeps")
     parser.add_argument("--repeats", type=int, default=3)

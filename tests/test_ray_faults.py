@@ -129,16 +129,3 @@ def test_a_slow_node_keeps_its_job_and_others_go_on(house: RayHouse, add: ExitSt
         actor.resume()
     ended = house.finish(slow)
     assert [attempt.ending for attempt in ended.history] == ["succeeded"]
-
-
-def test_a_node_with_another_version_is_refused(house: RayHouse, add: ExitStack, tmp_path: Path) -> None:
-    about = tmp_path / "older" / "i2v-9.9.9.dist-info"
-    about.mkdir(parents=True)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: i2v\nVersion: 9.9.9\n")
-    join(house, add, "older", PYTHONPATH=f"{about.parent}:{Path(__file__).resolve().parents[1]}")
-    wait_until(lambda: (state := state_of(house, "older")) is not None and state.activity == "set_aside")
-    state = state_of(house, "older")
-    assert state is not None
-    assert state.problem is not None
-    assert (state.problem.code, "9.9.9" in state.problem.message) == ("cluster.other_version", True)
-    assert house.finish(house.submit()).device == "node1/cpu"

@@ -217,10 +217,10 @@ class JobStore:
         with self._database.read() as db:
             return get_unfinished(db)
 
-    def running(self) -> list[Job]:
-        """Return the running jobs in the order of their submission."""
+    def running(self, owner: str | None = None) -> list[Job]:
+        """Return the running jobs in the order of their submission; `owner`: those that he holds."""
         with self._database.read() as db:
-            return get_running(db)
+            return get_running(db, owner)
 
     def counts(self) -> dict[JobStatus, int]:
         """Return how many jobs there are of each status; the trash is not counted."""
@@ -368,7 +368,7 @@ class JobStore:
     def recover(self, owner: str) -> list[Job]:
         """Put back a dead owner's running jobs; return them: they are queued, failed or cancelled now."""
         with self._write() as db:
-            return [self._put_back(db, job, "died") for job in get_running(db) if job.owner == owner]
+            return [self._put_back(db, job, "died") for job in get_running(db, owner)]
 
     def recover_orphans(self, held: Collection[str], seconds: float) -> list[Job]:
         """Do the same with running jobs that were missing in `held` in all calls of the last `seconds`.

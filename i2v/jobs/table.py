@@ -105,9 +105,12 @@ def get_unfinished(db: sqlite3.Connection) -> list[Job]:
     return [job_of(row) for row in rows.fetchall()]
 
 
-def get_running(db: sqlite3.Connection) -> list[Job]:
-    """Return the running jobs in the order of their submission."""
-    rows = db.execute(f"{SELECT} WHERE status = 'running' ORDER BY seq")
+def get_running(db: sqlite3.Connection, owner: str | None = None) -> list[Job]:
+    """Return the running jobs in the order of their submission; `owner`: his alone."""
+    rows = db.execute(
+        f"{SELECT} WHERE status = 'running' AND (:owner IS NULL OR owner = :owner) ORDER BY seq",
+        {"owner": owner},
+    )
     return [job_of(row) for row in rows.fetchall()]
 
 

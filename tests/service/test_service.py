@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from i2v.core.errors import I2VError, InvalidRequest, ModelUnavailable, QueueFull
+from i2v.core.schema import DeviceInfo
 from i2v.core.settings import ROOT, Settings
 from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from i2v.jobs.store import JobStore
@@ -442,6 +443,15 @@ def test_a_job_whose_model_is_not_installed_is_refused_at_once(settings: Setting
     assert "feature_extractor" in incomplete.value.message
     assert service.counts()["queued"] == 0
     assert inputs(settings) == []
+    service.stop()
+
+
+def test_a_job_whose_model_another_machine_has_is_accepted(settings: Settings) -> None:
+    engines = {**ENGINES, I2VGEN_XL.name: I2VGEN_XL}
+    device = DeviceInfo("cpu", "CPU", 2**33, models=(I2VGEN_XL.name,))
+    service = Service(settings, JobStore(settings.database), Waiting(device_info=device), engines)
+    service.start()
+    assert service.submit({**FIELDS, "engine": I2VGEN_XL.name}, picture()).status == "queued"
     service.stop()
 
 

@@ -11,7 +11,7 @@ import secrets
 import threading
 import time
 
-from i2v.core.errors import I2VError, InsufficientMemory, ModelUnavailable
+from i2v.core.errors import EncodeError, I2VError, InsufficientMemory, ModelUnavailable
 from i2v.core.schema import DeviceInfo
 from i2v.jobs.model import Claim
 from i2v.workers.cleanup import clean_up
@@ -257,8 +257,8 @@ class Lane:
         for engine in self._setup.settings.ray.weights:
             try:
                 maker.fetch(engine, Reports(lambda notices: None, lambda progress: None))
-            except ModelUnavailable as error:  # it takes jobs of others
-                self._note_problem(error)
+            except (ModelUnavailable, EncodeError) as error:  # it takes jobs of other engines
+                log.error("%s: %s", self.device, error.message)
 
     def note_models(self, models: tuple[str, ...]) -> None:
         """Let the queue know whose weights are here; none where it takes no jobs."""
@@ -278,8 +278,7 @@ class Lane:
         while True:
             try:
                 if ended_well:
-                    held = [job for job in store.running() if job.owner == owner]
-                    jobs = [store.release(Claim(job, owner)) for job in held]
+                    jobs = [store.release(Claim(job, owner)) for job in store.running(owner)]
                 else:
                     jobs = store.recover(owner)
                 break

@@ -59,7 +59,10 @@ class RemoteMaker:
 
     def make(self, order: Order, recorder: FrameRecorder, reports: Reports) -> Result:
         if not order.generation.source:
-            self.fetch(order.generation.engine, reports)
+            try:
+                self.fetch(order.generation.engine, reports)
+            except EncodeError as full:
+                raise self._unless_elsewhere(full) from full
         inputs = [_read(path, order) for path in order.inputs]
         sent = replace(
             order,
@@ -72,7 +75,7 @@ class RemoteMaker:
         if isinstance(ended, NotMade):
             self._is_fit &= ended.is_fit
             self._keep(ended, recorder)
-            raise self._of_machine(ended.error)
+            raise self._unless_elsewhere(self._of_machine(ended.error))
         assert isinstance(ended, Made), "what was asked for"
         self._is_fit &= ended.is_fit
         self._publish(ended, order.output, reports)
@@ -82,7 +85,7 @@ class RemoteMaker:
     def fetch(self, engine: str, reports: Reports) -> None:
         """Have the machine get the engine's weights if it lacks them and there is a way.
 
-        Raises `ModelUnavailable` (`cluster.not_fetched`), and as `make` does.
+        Raises `ModelUnavailable` (`cluster.not_fetched`), `EncodeError` (`cluster.disk_full`), and as `make`.
         """
         if self._shelf is None or engine in self._handle.models():
             return
@@ -113,16 +116,16 @@ class RemoteMaker:
         return self._is_fit
 
     def _of_machine(self, error: I2VError) -> I2VError:
-        """Return the error, named by the machine where its disk is full.
-
-        Raises `GivenBack` where another machine can take the job then.
-        """
+        """Return the error, named by the machine where that one's disk is full."""
         if error.code not in DISK_FULL_CODES:
             return error
-        full = EncodeError("cluster.disk_full", node=self._host.name, reason=error.message)
-        if self._host.give_away(full):
-            raise GivenBack(full.message) from error
-        return full
+        return EncodeError("cluster.disk_full", node=self._host.name, reason=error.message)
+
+    def _unless_elsewhere(self, error: I2VError) -> I2VError:
+        """Return a job's error; raise `GivenBack` where it is a full disk and others can take the job."""
+        if error.code == "cluster.disk_full" and self._host.give_away(error):
+            raise GivenBack(error.message) from error
+        return error
 
     def _followed(self, call: Call, ticket: str, reports: Reports) -> LastWord:
         """Follow the actor to its last word, and stop it where nobody waits for that any more."""

@@ -121,10 +121,9 @@ class Provenance(BaseModel):
 
     def to_tag(self, with_prompts: bool) -> str:
         """Return one line of JSON."""
-        content: dict[str, JsonValue] = self.model_dump(exclude=set() if self.extended else {"extended"})
+        content: dict[str, JsonValue] = self.model_dump()
         if not with_prompts:
-            content = _silent(content)
-            content |= {"extended": [_silent(each) for each in self.extended]} if self.extended else {}
+            content = _silent(content) | {"extended": [_silent(each) for each in self.extended]}
         return json.dumps(content, ensure_ascii=False)
 
     @classmethod

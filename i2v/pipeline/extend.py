@@ -45,9 +45,8 @@ def resolve_extension(
         raise InvalidRequest("extend.engine", title=spec.title)
     if can.prompt == "none" and (request.prompt or "").strip():
         raise InvalidRequest("request.not_supported", field="prompt", value=request.prompt, title=spec.title)
-    prompt = request.prompt
-    if prompt is None or not prompt.strip():
-        prompt = ran.story[-1].prompt if ran.story else ran.prompt
+    own = ran.story[-1].prompt if ran.story else ran.prompt
+    prompt = request.prompt if request.prompt and request.prompt.strip() else own
     if can.prompt == "required" and not prompt.strip():
         raise InvalidRequest("request.missing_field", field="prompt")
     fps, frames = round(video.fps), video.num_frames * ran.fps // round(video.fps)
@@ -80,8 +79,7 @@ def resolve_extension(
         source=source.sha256,
         extends=frames,
     )
-    is_new = request.prompt is not None and prompt != ran.prompt
-    made, notices = _with_options(made, spec.options_model.model_validate(ran.options), is_new)
+    made, notices = _with_options(made, spec.options_model.model_validate(ran.options), prompt != own)
     said = Notice("extend.seam", {"segments": len(made.segments), "overlap": overlap})
     return made, (said, *notices)
 
@@ -100,13 +98,11 @@ def _scenes_of(ran: Generation, frames: int, spec: EngineSpec) -> tuple[Scene, .
 def _with_options(
     generation: Generation, options: Options, is_new: bool
 ) -> tuple[Generation, tuple[Notice, ...]]:
+    """Return it with the options for the new part; say where a camera moves in that."""
     options, notices = (options.anew() if is_new else options).completed(generation)
-    kept = options.model_dump(mode="json", exclude_none=True)
-    follows = Notice("extend.path", {})
-    return replace(generation, options=kept), (
-        *notices,
-        *((follows,) if generation.strength < 1 else ()),
-    )
+    if generation.strength < 1:
+        notices = (*notices, Notice("extend.path", {}))
+    return replace(generation, options=options.model_dump(mode="json", exclude_none=True)), notices
 
 
 def read_before(
@@ -157,5 +153,6 @@ def described(provenance: Provenance, source: Source) -> Provenance:
 
 
 def taken_over(source: Source) -> dict[str, str]:
-    """Return the tags that a longer clip has from the one that is there: the label of generated content."""
+    """Return the tags that a longer clip has from the one that is there: the label of generated content,
+    unless it gets one of its own."""
     return {AIGC: source.tags[AIGC]} if AIGC in source.tags else {}

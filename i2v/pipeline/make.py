@@ -164,8 +164,9 @@ def make_clip(
                 inputs.latents.remove()  # the segment's frames are there
 
         with closing(story_events(plan.generation, inputs, run, output.checkpoints, before)) as events:
-            taken = {} if source is None else taken_over(source)
-            marks = mark(plan.spec, provenance, settings.output, {**taken, **output.tags})
+            marks = mark(plan.spec, provenance, settings.output, output.tags)
+            if source is not None:
+                marks = replace(marks, tags={**taken_over(source), **marks.tags})
             clip = _Clip(
                 plan, output, marks, books, watch, notices, engine, provenance.versions, soundtrack, source
             )

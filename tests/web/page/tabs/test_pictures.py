@@ -11,8 +11,8 @@ import pytest
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.engines.animatediff.specs import ANIMATEDIFF
-from i2v.engines.svd.specs import SVD
-from i2v.engines.wan.specs import WAN_TI2V_5B
+from i2v.engines.camera_move.specs import CAMERA_MOVE
+from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.web.page.tabs.pictures import MorePictures
 from i2v.web.page.tabs.widgets import Labels
 from tests.contrary import CONTRARY
@@ -40,9 +40,9 @@ def values(pictures: MorePictures, **changed: object) -> dict[Any, object]:
 @pytest.mark.parametrize(
     ("spec", "shown"),
     [
-        (WAN_TI2V_5B, [False] * 8),
+        (CAMERA_MOVE, [False] * 8),
         (FAKE, [True, True, False, False, False, True, False, False]),
-        (SVD, [True, False, False, False, False, False, True, False]),
+        (EMBEDDED, [True, False, False, False, False, False, True, False]),
         (ANIMATEDIFF, [True] * 8),
     ],
     ids=["one picture", "a last one too", "a mask", "all"],
@@ -67,13 +67,13 @@ def test_pictures_are_a_requests_inputs_with_their_files_in_the_same_order(
     assert pictures.given(given, CONTRARY) == [{"role": "keyframe", "frame": "12"}, {"role": "last_image"}]
     assert pictures.files(given, CONTRARY) == (b"second", b"last")
     assert pictures.given(given, FAKE) == [{"role": "last_image"}]
-    assert pictures.given(given, SVD) == []
-    assert pictures.files(given, SVD) == ()
+    assert pictures.given(given, EMBEDDED) == []
+    assert pictures.files(given, EMBEDDED) == ()
     masked = values(pictures, motion_mask=str(tmp_path / "last"))
-    assert pictures.given(masked, SVD) == [{"role": "motion_mask"}]
+    assert pictures.given(masked, EMBEDDED) == [{"role": "motion_mask"}]
     styled = values(pictures, style_image=str(tmp_path / "last"))
     assert pictures.given(styled, ANIMATEDIFF) == [{"role": "style_image"}]
-    assert pictures.given(styled, SVD) == []
+    assert pictures.given(styled, EMBEDDED) == []
     assert pictures.given(values(pictures), CONTRARY) == []
 
 

@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from i2v.jobs.queue import Queue
 
 FRESH_SECONDS = 0.1  # that an answer holds
-SHARE = (
-    0.25  # of the time, that is spent on asking, at most: a long queue that fits nobody is read to its end
-)
+SHARE = 0.25  # of the time that is spent on asking, at most: a queue that fits nobody is read to its end
 WANTED_SHARE = 0.05  # the same for the question which devices are asked for: it reads the whole queue
 LIMIT = 8  # lanes that are inside at a time: claims come one after another, and wait for the disk
 

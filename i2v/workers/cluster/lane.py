@@ -30,7 +30,7 @@ MODELS_SECONDS = 20.0  # between two questions which weights there are: one may 
 FIRST_BACK_OFF, LAST_BACK_OFF = 0.5, 30.0  # seconds between a death and the next start
 FAILED_STARTS = 3  # in a row set a place aside
 SET_ASIDE_SECONDS = 300.0
-STEP_BYTES = 2**26
+STEP_BYTES = 2**26  # of free memory: smaller differences between machines are none
 RETRY_SECONDS = 1.0  # between two requests to a database that cannot be used
 
 log = logging.getLogger(__name__)

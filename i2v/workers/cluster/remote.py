@@ -62,7 +62,7 @@ class RemoteMaker:
             try:
                 self.fetch(order.generation.engine, reports)
             except EncodeError as full:
-                raise self._unless_elsewhere(full) from full
+                raise self._unless_elsewhere(full, order) from full
         inputs = [_read(path, order) for path in order.inputs]
         sent = replace(
             order,
@@ -75,7 +75,7 @@ class RemoteMaker:
         if isinstance(ended, NotMade):
             self._is_fit &= ended.is_fit
             self._keep(ended, recorder)
-            raise self._unless_elsewhere(self._of_machine(ended.error))
+            raise self._unless_elsewhere(self._of_machine(ended.error), order)
         assert isinstance(ended, Made), "what was asked for"
         self._is_fit &= ended.is_fit
         self._publish(ended, order.output, reports)
@@ -121,9 +121,10 @@ class RemoteMaker:
             return error
         return EncodeError("cluster.disk_full", node=self._host.name, reason=error.message)
 
-    def _unless_elsewhere(self, error: I2VError) -> I2VError:
-        """Return a job's error; raise `GivenBack` where it is a full disk and others can take the job."""
-        if error.code == "cluster.disk_full" and self._host.give_away(error):
+    def _unless_elsewhere(self, error: I2VError, order: Order) -> I2VError:
+        """Return the job's error; raise `GivenBack` where it is a full disk and others can take the job."""
+        is_free = order.wanted_device is None  # to go elsewhere
+        if error.code == "cluster.disk_full" and is_free and self._host.give_away(error):
             raise GivenBack(error.message) from error
         return error
 

@@ -25,8 +25,9 @@ from PIL import Image
 
 from benchmarks.cases import Case, Clip
 from benchmarks.sides import POSTERIOR_SEED, SPEC
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.core.schedules import Schedule
-from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.diffusion.decode import decode_frames
 from i2v.engines.i2vgen_xl.components import Components, load_components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning, condition

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from i2v.core.schema import Generation
+from i2v.core.generation import Generation
 from i2v.core.settings import ROOT
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.media.image import fit_picture

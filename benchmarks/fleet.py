@@ -35,9 +35,10 @@ from pathlib import Path
 
 from benchmarks.jobs import fill
 from i2v.core.engine_spec import EngineSpec
+from i2v.core.memory_plan import DeviceInfo
 from i2v.core.results import Result
-from i2v.core.schema import DeviceInfo
-from i2v.core.settings import Settings, load_settings
+from i2v.core.settings import Settings
+from i2v.core.settings_sources import load_settings
 from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from i2v.jobs.store import JobStore
 from i2v.workers.cluster.crew import Setup

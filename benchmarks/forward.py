@@ -19,7 +19,7 @@ from diffusers import AutoencoderKL, I2VGenXLUNet
 from numpy.typing import NDArray
 
 from benchmarks.stock import compare, spread
-from i2v.core.schema import MemoryPlan
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.diffusion.decode import decode_frames
 from i2v.engines.diffusion.estimates import CHUNK_PIXELS
 from i2v.engines.diffusion.pixels import to_uint8

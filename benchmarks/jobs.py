@@ -23,8 +23,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from i2v.core.errors import Notice
+from i2v.core.generation import Generation
 from i2v.core.results import Result
-from i2v.core.schema import Generation
 from i2v.jobs.database import Database
 from i2v.jobs.migrations import MIGRATIONS
 from i2v.jobs.model import Claim, Progress, Submission, new_job_id

@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from i2v.core.schema import GenerationRequest, MemoryPlan
-from i2v.core.settings import load_presets
+from i2v.core.memory_plan import MemoryPlan
+from i2v.core.schema import GenerationRequest
+from i2v.core.settings_sources import load_presets
 from i2v.engines.base import Decoded, Inputs
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.i2vgen_xl.specs import EMBEDDED

@@ -25,8 +25,10 @@ from typing import get_args
 import torch
 from diffusers import I2VGenXLPipeline
 
-from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, MemoryPlan, PresetName
-from i2v.core.settings import load_presets, load_settings
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import DeviceInfo, MemoryPlan
+from i2v.core.schema import GenerationRequest, PresetName
+from i2v.core.settings_sources import load_presets, load_settings
 from i2v.core.stages import Stage
 from i2v.engines.diffusion.estimates import CONTEXT_BYTES, CUDA_CHUNK_PIXELS
 from i2v.engines.i2vgen_xl.memory import ALL_TOKENS, MEMORY

@@ -29,8 +29,8 @@ from benchmarks.cases import References, cases
 from benchmarks.measure import alone as measured_alone
 from benchmarks.measure import clock, peak_rss, time_load
 from benchmarks.sides import Ours, Probe, Reading, Run, Setting, Side, Stock, between
+from i2v.core.generation import Generation
 from i2v.core.schedules import ddim, evaluations
-from i2v.core.schema import Generation
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.media.outputs import OutputFile
 from i2v.media.video import Mp4Writer

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.core.settings import ROOT
 from i2v.engines.base import Conditioned, Decoded, Inputs
 from i2v.engines.i2vgen_xl.specs import EMBEDDED

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from i2v.core.errors import InsufficientMemory
-from i2v.core.schema import DeviceInfo, Generation, MemoryPlan
-from i2v.core.settings import load_settings
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import DeviceInfo, MemoryPlan
+from i2v.core.settings_sources import load_settings
 from i2v.engines.base import NO_LADDER, Decoded, Inputs, Ladder, SteppedDown
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.i2vgen_xl.specs import EMBEDDED

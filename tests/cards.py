@@ -17,7 +17,7 @@ import pytest
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InsufficientMemory
-from i2v.core.schema import DeviceInfo
+from i2v.core.memory_plan import DeviceInfo
 from i2v.core.settings import Settings
 from i2v.workers import attempt
 from i2v.workers.devices import Slot

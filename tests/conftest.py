@@ -28,7 +28,7 @@ import pytest
 from PIL import Image
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import Generation
+from i2v.core.generation import Generation
 from i2v.engines.i2vgen_xl.facts import AS_STOCK, Facts
 from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from tests.tiny_model import write_tiny_model

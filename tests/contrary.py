@@ -12,8 +12,10 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field
 
+from i2v.core.bounds import Within
 from i2v.core.engine_spec import Capabilities, Corners, EngineSpec, FrameCounts, Options, Preset
-from i2v.core.schema import Generation, MemoryPlan, Within
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.base import NO_LADDER, Conditioned, Decoded, Event, Inputs, Ladder
 
 

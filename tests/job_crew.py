@@ -20,8 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from i2v.core.errors import Notice
+from i2v.core.generation import Generation
 from i2v.core.results import Result
-from i2v.core.schema import Generation
 from i2v.jobs.model import JobLost, Progress, Submission, new_job_id
 from i2v.jobs.store import JobStore
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from i2v.core.settings import ModelSettings, load_settings
+from i2v.core.settings import ModelSettings
+from i2v.core.settings_sources import load_settings
 
 
 def models_in(folder: Path, **flags: object) -> ModelSettings:

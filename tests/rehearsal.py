@@ -31,9 +31,12 @@ from PIL import Image
 
 from i2v.core.engine_spec import Capabilities, EngineSpec, Preset
 from i2v.core.errors import InsufficientMemory, ModelUnavailable, Notice
+from i2v.core.generation import Generation
 from i2v.core.log_context import current_request_id
-from i2v.core.schema import Generation, GenerationRequest, MemoryPlan
-from i2v.core.settings import Settings, load_settings
+from i2v.core.memory_plan import MemoryPlan
+from i2v.core.schema import GenerationRequest
+from i2v.core.settings import Settings
+from i2v.core.settings_sources import load_settings
 from i2v.core.stages import Stage
 from i2v.engines.base import NO_LADDER, Conditioned, Decoded, Denoised, Event, Inputs, Ladder
 from i2v.engines.recovery import recovering

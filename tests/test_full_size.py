@@ -23,7 +23,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from i2v.core.errors import ModelUnavailable
-from i2v.core.schema import MemoryPlan
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.i2vgen_xl.components import load_components
 from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from scripts.full_size.layout import FILES, PUBLISHED_SIZES, Shapes, read_table

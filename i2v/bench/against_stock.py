@@ -13,7 +13,9 @@ from i2v.bench.clips import Frames, compare_frames
 from i2v.bench.report import Figures, Row
 from i2v.bench.trials import Trial, time_clip
 from i2v.core.errors import Notice
-from i2v.core.schema import Generation, MemoryPlan, Offload, PresetName
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan, Offload
+from i2v.core.schema import PresetName
 from i2v.memory.plan import Planned
 
 # diffusers' own pipeline behind the contract of engines, by what it is compared with.

@@ -14,7 +14,9 @@ from i2v.bench.apart import MeasureFailed, failure_of
 from i2v.bench.report import Figures, Row
 from i2v.bench.trials import OnProgress, Trial
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import Generation, MemoryPlan, PresetName, Speed
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
+from i2v.core.schema import PresetName, Speed
 from i2v.memory.plan import Planned
 
 QUICK_STEPS = 4  # of a preset that is not run to its end

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 
 from i2v.bench.report import Figures
 from i2v.core.errors import Notice
-from i2v.core.schema import Generation
+from i2v.core.generation import Generation
 from i2v.engines.base import NO_LADDER, Conditioned, Decoded, Denoised, Engine, Inputs, Ladder, SteppedDown
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import torch
 
-from i2v.core.schema import DeviceInfo
+from i2v.core.memory_plan import DeviceInfo
 from i2v.memory import allocator
 from i2v.memory.usage import PeakMeter
 

@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Literal
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 
 SCHEMA = 1
 

@@ -19,7 +19,9 @@ from i2v.bench.presets import check_presets, work_of_presets
 from i2v.bench.report import Figures, Private, Report, Row
 from i2v.bench.trials import Trial, look
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, PresetName, Speed
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import DeviceInfo
+from i2v.core.schema import GenerationRequest, PresetName, Speed
 from i2v.core.settings import Settings
 from i2v.doctor.graphics import find_graphics
 from i2v.engines.registry import engines

@@ -27,7 +27,8 @@ from i2v.bench.clips import (
 )
 from i2v.bench.report import Figures
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import DeviceInfo, Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import DeviceInfo, MemoryPlan
 from i2v.core.settings import Settings
 from i2v.engines.base import Decoded, Denoised, Engine, Event, Inputs, Ladder, SteppedDown, engine_class
 from i2v.media.image import Picture

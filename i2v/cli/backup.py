@@ -24,7 +24,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from i2v.core.settings import load_settings
+    from i2v.core.settings_sources import load_settings
     from i2v.service.backup import back_up
 
     settings = load_settings(arguments.config, os.environ)

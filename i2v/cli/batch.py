@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     from i2v.core.packages import refuse_old_packages
 
     refuse_old_packages()
-    from i2v.core.settings import load_settings
+    from i2v.core.settings_sources import load_settings
     from i2v.engines.registry import engines
 
     return run_batch(arguments, load_settings(arguments.config, os.environ), engines())

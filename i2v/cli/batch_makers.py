@@ -24,7 +24,7 @@ from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Re
 from pydantic import BaseModel
 
 from i2v.core.errors import I2VError, InvalidRequest, QueueFull
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 from i2v.jobs.batches import RowStatus
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from pathlib import Path
 from string import Formatter
 
 from i2v.core.errors import InvalidRequest
+from i2v.core.fields import shown
 from i2v.core.file_names import cleaned
-from i2v.core.schema import shown
 from i2v.media.outputs import MAX_NAME_BYTES
 
 FROM_RESULT = ("seed", "engine", "width", "height", "num_frames", "fps")

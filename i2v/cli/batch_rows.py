@@ -15,7 +15,8 @@ from pathlib import Path
 
 from i2v.cli.picture_files import read_picture
 from i2v.core.errors import I2VError, InvalidRequest
-from i2v.core.schema import GenerationRequest, shown
+from i2v.core.fields import shown
+from i2v.core.schema import GenerationRequest
 from i2v.media.image import ImageLimits, inspect_picture
 from i2v.service.batch_files import FILES, parse_rows
 

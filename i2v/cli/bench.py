@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, get_args
 
 from i2v.cli.parsers import Commands
 from i2v.core.errors import Cancelled, InvalidRequest
-from i2v.core.schema import Switch, shown
+from i2v.core.fields import shown
+from i2v.core.memory_plan import Switch
 
 if TYPE_CHECKING:
     from i2v.bench.report import Row
@@ -66,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     from i2v.bench.report import check_target
     from i2v.bench.run import NAMES, Asked, Bench
     from i2v.bench.table import heading
-    from i2v.core.settings import load_settings
+    from i2v.core.settings_sources import load_settings
 
     flags = {"engine.kernels": arguments.kernels, "engine.cuda_graph": arguments.cuda_graph}
     settings = load_settings(arguments.config, os.environ, flags)

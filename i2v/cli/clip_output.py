@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 
 from i2v.cli.streams import why_lost
 from i2v.core.errors import Notice
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 
 if TYPE_CHECKING:
     from i2v.core.results import Result

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, get_args
 
 from i2v.core.engine_spec import ANY_STEPS, OPTIONAL_FIELDS
-from i2v.core.schema import GenerationRequest, InputRole
+from i2v.core.inputs import InputRole
+from i2v.core.schema import GenerationRequest
 
 if TYPE_CHECKING:
     from i2v.core.engine_spec import EngineSpec

@@ -17,7 +17,8 @@ from i2v.cli.info import read_clip
 from i2v.cli.parsers import Commands, local_path
 from i2v.core.enhancement import MAX_SCALE, EnhanceRequest
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import MAX_OUTPUT_FPS, Interpolation, Upscaling, shown
+from i2v.core.fields import shown
+from i2v.core.schema import MAX_OUTPUT_FPS, Interpolation, Upscaling
 
 if TYPE_CHECKING:
     from i2v.core.results import Result
@@ -69,7 +70,7 @@ def add_output_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from i2v.core.settings import load_settings
+    from i2v.core.settings_sources import load_settings
 
     settings = load_settings(arguments.config, os.environ)
     given = {name: getattr(arguments, name) for name in EnhanceRequest.model_fields}

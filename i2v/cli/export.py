@@ -27,7 +27,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     from i2v.core.errors import InvalidRequest
-    from i2v.core.settings import load_settings
+    from i2v.core.settings_sources import load_settings
     from i2v.service.transfer import export_jobs
 
     if bool(arguments.jobs) == arguments.all:

@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     from i2v.core.packages import refuse_old_packages
 
     refuse_old_packages()
-    from i2v.core.settings import load_settings
+    from i2v.core.settings_sources import load_settings
     from i2v.media.outputs import OutputFile, OutputName
     from i2v.memory import allocator
 

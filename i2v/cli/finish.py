@@ -35,7 +35,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     from i2v.core.file_names import facts_of
-    from i2v.core.settings import load_settings
+    from i2v.core.settings_sources import load_settings
     from i2v.media.outputs import OutputFile, OutputName
     from i2v.media.unpublished import read_kept
     from i2v.pipeline.delivery import publish_kept

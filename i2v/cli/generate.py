@@ -21,12 +21,9 @@ from i2v.cli.picture_files import read_picture
 from i2v.cli.request_flags import add_request_flags
 from i2v.cli.sound_flags import add_sound_flags, kept_sound, sound_fields
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import (
-    GenerationRequest,
-    InputPicture,
-    Keyframe,
-    shown,
-)
+from i2v.core.fields import shown
+from i2v.core.inputs import InputPicture, Keyframe
+from i2v.core.schema import GenerationRequest
 
 if TYPE_CHECKING:
     from i2v.core.results import Result
@@ -92,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     from i2v.core.packages import refuse_old_packages
 
     refuse_old_packages()
-    from i2v.core.settings import load_settings
+    from i2v.core.settings_sources import load_settings
     from i2v.memory import allocator
 
     allocator.configure()  # before torch is there

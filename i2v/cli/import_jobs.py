@@ -23,7 +23,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from i2v.core.settings import load_settings
+    from i2v.core.settings_sources import load_settings
     from i2v.service.transfer import import_jobs
 
     settings = load_settings(arguments.config, os.environ)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from i2v.cli.parsers import Commands, local_path
 from i2v.core.errors import EncodeError, InvalidRequest, printable
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 
 if TYPE_CHECKING:
     from i2v.media.video import VideoInfo

@@ -74,7 +74,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     from i2v.cli.remote import Server
-    from i2v.core.settings import load_settings
+    from i2v.core.settings_sources import load_settings
 
     server = Server.find(load_settings(arguments.config, os.environ), arguments.server)
     act: Act = arguments.act

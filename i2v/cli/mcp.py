@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise I2VError("cli.no_mcp_package")
     from i2v.cli.mcp_bridge import bridge
     from i2v.cli.remote import Server
-    from i2v.core.settings import load_settings
+    from i2v.core.settings_sources import load_settings
 
     settings = load_settings(arguments.config, os.environ)
     if arguments.server is not None:

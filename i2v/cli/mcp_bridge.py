@@ -19,7 +19,7 @@ from mcp.server.stdio import stdio_server
 
 from i2v.cli.remote import Server
 from i2v.core.errors import I2VError
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 
 CONNECT_SECONDS = 30.0
 READ_SECONDS = (

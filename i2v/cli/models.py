@@ -62,7 +62,7 @@ def _add_flags(parser: argparse.ArgumentParser, default: object) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from i2v.core.settings import load_settings
+    from i2v.core.settings_sources import load_settings
 
     code: int = arguments.act(arguments, load_settings(arguments.config, os.environ))
     return code

@@ -10,7 +10,7 @@ from typing import NoReturn, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 

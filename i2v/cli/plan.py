@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, get_args
 from i2v.cli.parsers import Commands
 from i2v.core.durations import duration
 from i2v.core.errors import I2VError, InvalidRequest
-from i2v.core.schema import GenerationRequest, PresetName, shown
+from i2v.core.fields import shown
+from i2v.core.schema import GenerationRequest, PresetName
 
 if TYPE_CHECKING:
     from i2v.core.engine_spec import EngineSpec
-    from i2v.core.schema import DeviceInfo, Generation
+    from i2v.core.generation import Generation
+    from i2v.core.memory_plan import DeviceInfo
     from i2v.core.settings import Settings
     from i2v.jobs.forecast import Forecast
     from i2v.memory.plan import Planned
@@ -61,7 +63,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from i2v.core.settings import load_settings
+    from i2v.core.settings_sources import load_settings
     from i2v.engines.registry import engines
     from i2v.pipeline.choice import best_engine, choose_engine
     from i2v.pipeline.plan import ClipPlanner
@@ -101,7 +103,7 @@ def _bytes(flag: str, value: str | None) -> int | None:
 
 
 def _device(settings: Settings, vram: int | None, ram: int | None) -> DeviceInfo:
-    from i2v.core.schema import DeviceInfo
+    from i2v.core.memory_plan import DeviceInfo
     from i2v.memory.plan import probe_device
 
     if vram is not None:

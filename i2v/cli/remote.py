@@ -15,7 +15,7 @@ from email.message import Message
 from typing import IO, TYPE_CHECKING
 
 from i2v.core.errors import I2VError, InvalidRequest
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 
 if TYPE_CHECKING:
     from i2v.core.settings import Settings

@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     from i2v.core.packages import refuse_old_packages
 
     refuse_old_packages()  # before they are loaded
-    from i2v.core.settings import load_settings
+    from i2v.core.settings_sources import load_settings
     from i2v.serve import serve
 
     flags = {"server.host": arguments.host, "server.port": arguments.port}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from i2v.cli.parsers import local_path
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 
 if TYPE_CHECKING:
     from i2v.core.settings import Settings

@@ -14,10 +14,14 @@ from typing import Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict
 
 from i2v.core.errors import Notice
+from i2v.core.generation import Generation
+from i2v.core.inputs import InputRole
+from i2v.core.loras import Lora
+from i2v.core.memory_plan import StorageDtype
 from i2v.core.model_spec import Conversion as Conversion  # for those who import it from here
 from i2v.core.model_spec import ModelSpec
 from i2v.core.model_spec import Repository as Repository
-from i2v.core.schema import Fit, Generation, InputRole, Language, Lora, PresetName, StorageDtype
+from i2v.core.schema import Fit, Language, PresetName
 
 # x and y of four corners, in pixels of a picture: of a frame's top left, and on clockwise.
 Corners = tuple[float, ...]

@@ -6,16 +6,10 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from i2v.core.bounds import Within
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import (
-    MAX_OUTPUT_FPS,
-    Interpolation,
-    Upscaling,
-    Within,
-    invalid_field,
-    nearest_name,
-    shown,
-)
+from i2v.core.fields import nearest_name, shown
+from i2v.core.schema import MAX_OUTPUT_FPS, Interpolation, Upscaling, invalid_field
 
 MAX_SCALE = 4
 

@@ -6,8 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 
+from i2v.core.bounds import Within
 from i2v.core.enhancement import ClipRequest
-from i2v.core.schema import DeviceId, Seed, Text, Within
+from i2v.core.fields import Text
+from i2v.core.schema import DeviceId, Seed
 from i2v.core.story import MAX_SECONDS
 
 

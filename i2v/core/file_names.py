@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
 
-from i2v.core.schema import Generation
+from i2v.core.generation import Generation
 
 DEFAULT = "{date}_{time}"
 PLACEHOLDERS = ("picture", "prompt", "seed", "engine", "date", "time")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from i2v.core.errors import Notice
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 
 SHOWN = 3  # pieces that are named
 

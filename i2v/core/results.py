@@ -14,8 +14,8 @@ from typing import Self
 from pydantic_core import to_jsonable_python
 
 from i2v.core.errors import Notice, read_notices
+from i2v.core.generation import Generation
 from i2v.core.schedules import evaluations, fast
-from i2v.core.schema import Generation
 from i2v.core.stored import read_as
 
 

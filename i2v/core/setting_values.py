@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from i2v.core.fields import clean_text, shown
 from i2v.core.file_names import check_pattern
-from i2v.core.schema import clean_text, shown
 
 # What addresses of ours begin with; a prefix that does so too could not be told from them.
 OWN_SEGMENTS = frozenset(

@@ -18,7 +18,8 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, model_validator
 
 from i2v.core import setting_values as kinds
-from i2v.core.schema import Within, shown
+from i2v.core.bounds import Within
+from i2v.core.fields import shown
 from i2v.core.webhook import from_text
 
 Role = Literal["view", "make", "administer"]

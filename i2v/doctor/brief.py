@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import psutil
 
-from i2v.core.schema import DeviceInfo
+from i2v.core.memory_plan import DeviceInfo
 from i2v.core.settings import Settings
 from i2v.doctor.device import check_device, find_card
 from i2v.doctor.findings import Finding

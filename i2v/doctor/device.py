@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from i2v.core.errors import InsufficientMemory, Notice
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 from i2v.core.settings import EngineSettings, Settings
 from i2v.doctor.findings import Finding
 from i2v.doctor.graphics import Card, Graphics

@@ -13,7 +13,7 @@ import psutil
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
-from i2v.core.schema import DeviceInfo
+from i2v.core.memory_plan import DeviceInfo
 from i2v.core.settings import ROOT, Settings
 from i2v.doctor.device import check_device, check_devices, check_threads, find_card, visible_cards
 from i2v.doctor.findings import Finding, Status

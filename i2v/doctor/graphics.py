@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 
 PCI_DEVICES = Path("/sys/bus/pci/devices")
 PATIENCE = 5  # seconds; nvidia-smi hangs where a driver does

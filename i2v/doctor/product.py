@@ -14,16 +14,9 @@ from pathlib import Path
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import EncodeError, I2VError, InvalidRequest, ModelUnavailable, Notice
-from i2v.core.schema import shown
-from i2v.core.settings import (
-    ModelSettings,
-    OutputSettings,
-    RaySettings,
-    Settings,
-    WorkerSettings,
-    find_user_file,
-    load_settings,
-)
+from i2v.core.fields import shown
+from i2v.core.settings import ModelSettings, OutputSettings, RaySettings, Settings, WorkerSettings
+from i2v.core.settings_sources import find_user_file, load_settings
 from i2v.doctor.findings import Finding, Status
 from i2v.engines.registry import find_spec
 from i2v.media.outputs import OutputName, prepare_output

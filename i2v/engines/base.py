@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Protocol, Self, cast
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.core.stages import Stage
 from i2v.host.embedding_cache import KeptEmbeddings
 from i2v.media.latents import KeptLatents

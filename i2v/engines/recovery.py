@@ -13,7 +13,7 @@ from contextlib import closing
 from typing import Protocol
 
 from i2v.core.errors import InsufficientMemory, Notice
-from i2v.core.schema import MemoryPlan
+from i2v.core.memory_plan import MemoryPlan
 from i2v.core.stages import Stage
 from i2v.engines.base import Event, Ladder, SteppedDown
 from i2v.memory import allocator

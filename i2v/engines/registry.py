@@ -14,8 +14,8 @@ from importlib.metadata import EntryPoint, entry_points
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InvalidRequest
+from i2v.core.fields import shown
 from i2v.core.model_spec import ModelSpec
-from i2v.core.schema import shown
 
 GROUP = "i2v.engines"
 

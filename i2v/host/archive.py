@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from i2v.core.errors import EncodeError, InvalidRequest
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 from i2v.core.stored import parse_json, read_as
 
 MANIFEST = "manifest.json"

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from i2v.core.errors import I2VError
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 
 INPUTS, TRASH, EMBEDDINGS = "inputs", "trash", "embeddings"
 FOLDERS = (INPUTS, TRASH, "batches", "page", "unpublished", EMBEDDINGS, "restore.part", "restore.ready")

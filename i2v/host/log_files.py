@@ -18,7 +18,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from i2v.core.errors import I2VError, Notice
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 from i2v.host import error_output
 from i2v.host.log_formats import JsonFormatter, TextFormatter
 from i2v.host.log_limits import RepetitionLimit

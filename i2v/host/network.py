@@ -12,7 +12,7 @@ import socket
 import psutil
 
 from i2v.core.errors import I2VError, InvalidRequest
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 
 
 def resolve(host: str) -> str:

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import h11
 
 from i2v.core.errors import I2VError, InvalidRequest
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 from i2v.core.webhook import host_of
 
 MAX_ANSWER = 65_536  # bytes of an answer that are read, headers and body; of what stands there none is kept

@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 
 from i2v.core.errors import I2VError
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 from i2v.host.data_folder import unusable
 
 NAME = "service.lock"

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from i2v.core.errors import I2VError
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 from i2v.core.setting_values import check_token
 
 BYTES = 32  # of randomness

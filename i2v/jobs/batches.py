@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from i2v.core.errors import I2VError, InvalidRequest
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 from i2v.jobs.model import JobStatus, JsonObject, Place, key_of, new_job_id
 from i2v.jobs.outbox import record_batch
 

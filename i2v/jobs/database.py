@@ -17,7 +17,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from i2v.core.errors import I2VError
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 from i2v.jobs.upgrade import Migration, keep_copy, migrate
 
 MAX_IDLE = 8  # connections that are kept: each has a cache of its own

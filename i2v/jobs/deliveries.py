@@ -20,7 +20,7 @@ from typing import Literal, get_args
 from pydantic import ValidationError
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 from i2v.core.stored import parse_json, read_as
 from i2v.core.webhook import (
     BatchWebhook,

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from i2v.core.generation import Generation
 from i2v.core.results import Result
-from i2v.core.schema import Generation
 from i2v.jobs.model import Job
 from i2v.media import interpolation, upscale
 

@@ -18,8 +18,9 @@ from typing import cast
 
 from i2v.core.errors import InvalidRequest, read_notices
 from i2v.core.file_names import picture_name
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import PlannedMemory
 from i2v.core.results import Result
-from i2v.core.schema import Generation, PlannedMemory
 from i2v.core.stored import read_as
 from i2v.core.users import MAX_NAME
 from i2v.jobs.database import Database

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import PROMPT_LIMIT, clean_text, shown
+from i2v.core.fields import PROMPT_LIMIT, clean_text, shown
 from i2v.jobs.database import Database
 from i2v.jobs.model import ALL, Filters, Job, JobPage, SortOrder, StatusFilter
 from i2v.jobs.rows import dump, job_of

@@ -39,8 +39,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from i2v.core.errors import Notice
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import PlannedMemory
 from i2v.core.results import Result
-from i2v.core.schema import Generation, PlannedMemory
 from i2v.core.users import NO_QUOTA, Quota
 
 FinalStatus = Literal["succeeded", "failed", "cancelled"]

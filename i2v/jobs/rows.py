@@ -16,8 +16,10 @@ from functools import lru_cache, partial
 from typing import TypeVar, get_args
 
 from i2v.core.errors import Notice, read_notices
+from i2v.core.fields import shown
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import PlannedMemory
 from i2v.core.results import Result
-from i2v.core.schema import Generation, PlannedMemory, shown
 from i2v.core.stored import parse_json, read_as
 from i2v.jobs.model import Job, JsonObject, OwnedFiles, PastAttempt, Phase
 

@@ -29,8 +29,9 @@ from pathlib import Path
 from typing import get_args
 
 from i2v.core.errors import I2VError, InvalidRequest, Notice, QueueFull
+from i2v.core.fields import shown
+from i2v.core.generation import Generation
 from i2v.core.results import Result
-from i2v.core.schema import Generation, shown
 from i2v.core.users import NO_QUOTA, Quota
 from i2v.jobs.batches import BatchStore, join
 from i2v.jobs.database import Database

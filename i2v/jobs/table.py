@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 
 from i2v.core.errors import InvalidRequest, Notice
+from i2v.core.fields import shown
 from i2v.core.results import Result
-from i2v.core.schema import shown
 from i2v.core.stored import parse_json
 from i2v.jobs.batches import join, note_end
 from i2v.jobs.database import Database

@@ -18,7 +18,7 @@ from itertools import count
 from pathlib import Path
 
 from i2v.core.errors import I2VError
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from i2v.core.errors import EncodeError
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 
 SUFFIX = ".story"
 

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from i2v.core.schema import Generation, InterpolationName
+from i2v.core.generation import Generation
+from i2v.core.schema import InterpolationName
 from i2v.media.optical_flow import Flow, estimate_flow
 
 Frame = NDArray[np.uint8]  # (height, width, 3), RGB

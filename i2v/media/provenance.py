@@ -22,7 +22,10 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic_core import to_jsonable_python
 
 from i2v.core.errors import InvalidRequest, Notice
-from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, Language, MemoryPlan, shown
+from i2v.core.fields import shown
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import DeviceInfo, MemoryPlan
+from i2v.core.schema import GenerationRequest, Language
 from i2v.media.upscale import NETWORKS
 
 KEY = "i2v"  # the metadata key

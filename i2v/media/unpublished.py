@@ -31,8 +31,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from i2v.core.errors import EncodeError, InvalidRequest, Notice, read_notices
+from i2v.core.fields import shown
+from i2v.core.generation import Generation
 from i2v.core.results import MadeWith, StageUse
-from i2v.core.schema import Generation, Language, shown
+from i2v.core.schema import Language
 from i2v.core.stored import parse_json, read_as
 from i2v.media.checkpoints import SUFFIX, checkpoint_bytes, is_being_made, remove_checkpoints
 from i2v.media.latents import SPARE_BYTES

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from i2v.core.errors import ModelUnavailable, Notice
-from i2v.core.schema import Generation, UpscalerName, Upscaling
+from i2v.core.generation import Generation
+from i2v.core.schema import UpscalerName, Upscaling
 
 MIB = 2**20
 TIMES = 4  # both networks' factor

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 
 from i2v.core.engine_spec import EngineSpec
+from i2v.core.generation import Generation
+from i2v.core.inputs import LastImage
+from i2v.core.memory_plan import MemoryPlan
 from i2v.core.schedules import evaluations
-from i2v.core.schema import Generation, LastImage, MemoryPlan
 from i2v.core.stages import Stage
 
 GIB = 2**30

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from i2v.core.errors import Notice
-from i2v.core.schema import MemoryPlan
+from i2v.core.memory_plan import MemoryPlan
 
 _NAMES = ("offload", "cfg_passes", "decode_chunk", "chunk_tokens", "storage_dtype")
 

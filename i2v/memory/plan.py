@@ -18,7 +18,9 @@ import psutil
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InsufficientMemory, Notice
-from i2v.core.schema import DeviceInfo, Generation, MemoryPlan, Offload, Resolution
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import DeviceInfo, MemoryPlan, Offload
+from i2v.core.schema import Resolution
 from i2v.core.settings import EngineSettings
 from i2v.core.stages import Stage
 from i2v.memory.model import GIB, Estimate, guessed_rate, memory_model

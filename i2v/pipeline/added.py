@@ -13,8 +13,12 @@ from pathlib import Path
 
 from i2v.core.engine_spec import EngineSpec, Preset
 from i2v.core.errors import InvalidRequest, Notice
+from i2v.core.fields import shown
+from i2v.core.generation import Generation
+from i2v.core.inputs import StyleImage
+from i2v.core.loras import MAX_LORAS, Lora
 from i2v.core.model_spec import ModelSpec
-from i2v.core.schema import MAX_LORAS, Generation, Lora, PresetName, StyleImage, shown
+from i2v.core.schema import PresetName
 from i2v.core.settings import ModelSettings
 from i2v.core.styles import LORA_STRENGTH, lora_of
 from i2v.weights.added_files import added_files, find_added

@@ -11,7 +11,7 @@ from contextlib import closing
 import numpy as np
 from numpy.typing import NDArray
 
-from i2v.core.schema import Generation
+from i2v.core.generation import Generation
 from i2v.media.video.frames import read_frames
 from i2v.media.video.reading import VideoInfo
 

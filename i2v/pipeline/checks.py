@@ -6,17 +6,12 @@ from pydantic import ValidationError
 
 from i2v.core.engine_spec import ADDED_FIELDS, OPTIONAL_FIELDS, EngineSpec, Options
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import (
-    Generation,
-    GenerationRequest,
-    Keyframe,
-    LastImage,
-    Lora,
-    Scene,
-    invalid_field,
-    nearest_name,
-    shown,
-)
+from i2v.core.fields import nearest_name, shown
+from i2v.core.generation import Generation
+from i2v.core.inputs import Keyframe, LastImage
+from i2v.core.loras import Lora
+from i2v.core.scenes import Scene
+from i2v.core.schema import GenerationRequest, invalid_field
 
 
 def check_request(request: GenerationRequest, spec: EngineSpec) -> Options:

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import ModelUnavailable, Notice
-from i2v.core.schema import DeviceInfo, shown
+from i2v.core.fields import shown
+from i2v.core.memory_plan import DeviceInfo
 from i2v.core.settings import ModelSettings
 from i2v.engines.registry import find_spec
 from i2v.weights.certificates import Certificate, certificates_of

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from i2v.core.errors import InsufficientMemory, Notice
+from i2v.core.generation import Generation
 from i2v.core.results import Result
-from i2v.core.schema import Generation, Language
+from i2v.core.schema import Language
 from i2v.core.stages import Stage
 from i2v.media.image import resize_frames
 from i2v.media.interpolation import Interpolator

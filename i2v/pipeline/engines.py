@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InsufficientMemory
-from i2v.core.schema import DeviceInfo, MemoryPlan
+from i2v.core.memory_plan import DeviceInfo, MemoryPlan
 from i2v.core.settings import ModelSettings
 from i2v.core.stages import Stage
 from i2v.engines.base import Engine, Event, Ladder, engine_class

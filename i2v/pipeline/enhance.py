@@ -17,8 +17,10 @@ from pydantic_core import to_jsonable_python
 
 from i2v.core.enhancement import EnhanceRequest
 from i2v.core.errors import EncodeError, InvalidRequest, Notice
+from i2v.core.fields import shown
+from i2v.core.generation import Generation
 from i2v.core.results import MadeWith, Result
-from i2v.core.schema import MAX_OUTPUT_FPS, Generation, Upscaling, shown
+from i2v.core.schema import MAX_OUTPUT_FPS, Upscaling
 from i2v.core.stored import read_as
 from i2v.engines.base import Decoded
 from i2v.media.label import AIGC

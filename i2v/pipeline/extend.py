@@ -18,7 +18,8 @@ from pydantic_core import to_jsonable_python
 from i2v.core.engine_spec import EngineSpec, Options
 from i2v.core.errors import InvalidRequest, Notice
 from i2v.core.extension import ExtendRequest
-from i2v.core.schema import Generation, Scene
+from i2v.core.generation import Generation
+from i2v.core.scenes import Scene
 from i2v.core.story import MAX_SCENES, MAX_SECONDS, scene_frames
 from i2v.engines.base import Inputs
 from i2v.media.image import resize_frames

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InsufficientMemory, Notice
-from i2v.core.schema import DeviceInfo, Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import DeviceInfo, MemoryPlan
 from i2v.core.settings import EngineSettings
 from i2v.core.stages import Stage
 from i2v.engines.recovery import changes

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
-from i2v.core.schema import Generation, GenerationRequest
+from i2v.core.generation import Generation
+from i2v.core.schema import GenerationRequest
 from i2v.engines.base import Decoded, Event
 
 _SHARE = 4  # of a clip, the part that it has twice

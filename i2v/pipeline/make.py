@@ -18,8 +18,11 @@ from pydantic_core import to_jsonable_python
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Cancelled, I2VError, Notice
+from i2v.core.generation import Generation
+from i2v.core.inputs import Keyframe, MotionMask, StyleImage
+from i2v.core.memory_plan import MemoryPlan
 from i2v.core.results import MadeWith, Result
-from i2v.core.schema import Generation, Keyframe, Language, MemoryPlan, MotionMask, StyleImage
+from i2v.core.schema import Language
 from i2v.core.settings import OutputSettings, Settings
 from i2v.core.stages import Stage
 from i2v.engines.base import Decoded, Engine, Event, Inputs, Sounded

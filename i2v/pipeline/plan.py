@@ -12,8 +12,11 @@ from dataclasses import dataclass, replace
 from i2v.core.engine_spec import EngineSpec, Preset
 from i2v.core.errors import Notice
 from i2v.core.extension import ExtendRequest
-from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, PlannedMemory
-from i2v.core.settings import EngineSettings, Settings, load_presets
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import DeviceInfo, PlannedMemory
+from i2v.core.schema import GenerationRequest
+from i2v.core.settings import EngineSettings, Settings
+from i2v.core.settings_sources import load_presets
 from i2v.memory.plan import Planned, hold_plan, plan_memory
 from i2v.pipeline.added import add_style_lora, check_added, check_preset
 from i2v.pipeline.checks import check_request

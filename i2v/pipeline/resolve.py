@@ -13,21 +13,12 @@ from typing import Literal
 from i2v.core.crop import Crop, kept_size, settled
 from i2v.core.engine_spec import EngineSpec, Options, Preset
 from i2v.core.errors import InvalidRequest, Notice
+from i2v.core.generation import Generation
+from i2v.core.inputs import LastImage, MotionMask, StyleImage
+from i2v.core.loras import MAX_LORAS, Lora
 from i2v.core.prompt_syntax import notices_on_syntax
 from i2v.core.schedules import evaluations
-from i2v.core.schema import (
-    MAX_LORAS,
-    MAX_OUTPUT_FPS,
-    MAX_SEED,
-    Generation,
-    GenerationRequest,
-    InterpolationName,
-    LastImage,
-    Lora,
-    MotionMask,
-    StyleImage,
-    Upscaling,
-)
+from i2v.core.schema import MAX_OUTPUT_FPS, MAX_SEED, GenerationRequest, InterpolationName, Upscaling
 from i2v.core.styles import STYLES, joined
 from i2v.media.image import DEFAULT_LIMITS, fit_size
 from i2v.media.upscale import NETWORKS, choose_upscaler

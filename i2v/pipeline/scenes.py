@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InvalidRequest, Notice
-from i2v.core.schema import Generation, GenerationRequest
+from i2v.core.generation import Generation
+from i2v.core.schema import GenerationRequest
 from i2v.core.story import scene_frames
 from i2v.core.styles import STYLES, joined
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from i2v.core.errors import Notice
-from i2v.core.schema import MAX_SEED, Generation
+from i2v.core.generation import Generation
+from i2v.core.schema import MAX_SEED
 from i2v.core.story import Segment
 from i2v.engines.base import Decoded, Event, Inputs
 from i2v.media.checkpoints import Checkpoints

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from i2v.core.errors import InvalidRequest, Notice
-from i2v.core.schema import Generation
+from i2v.core.generation import Generation
 from i2v.core.settings import ModelSettings
 from i2v.core.sound import Narration, Track
 from i2v.media.audio.files import file_digest

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from i2v.core.engine_spec import EngineSpec
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.core.results import StageUse
-from i2v.core.schema import Generation, MemoryPlan
 from i2v.core.stages import Stage
 from i2v.engines.base import Conditioned, Decoded, Denoised, Event, Sounded, SteppedDown
 from i2v.memory.model import memory_model

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
+from i2v.core.generation import Generation
 from i2v.core.prompt_syntax import notices_on_syntax
-from i2v.core.schema import Generation
 from i2v.media.picture_facts import SIDE, PictureFacts
 
 MAX_ACTIONS = 3

@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from i2v.core.errors import I2VError
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 from i2v.core.settings import Settings
 from i2v.host.archive import writing
 from i2v.host.data_folder import SECRETS

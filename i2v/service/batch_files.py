@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import GenerationRequest, nearest_name, shown
+from i2v.core.fields import nearest_name, shown
+from i2v.core.schema import GenerationRequest
 
 FILES = (".csv", ".jsonl", ".ndjson")
 PICTURE = "image"  # the column that every row has

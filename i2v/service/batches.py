@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from i2v.core.errors import I2VError, InvalidRequest, QueueFull, not_stored
-from i2v.core.schema import GenerationRequest, clean_text, shown
+from i2v.core.fields import clean_text, shown
+from i2v.core.schema import GenerationRequest
 from i2v.core.users import User, acting_as, current_user
 from i2v.core.webhook import BatchWebhook
 from i2v.jobs.batches import Batch, BatchStore, NewRow, Row

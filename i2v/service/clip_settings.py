@@ -8,7 +8,8 @@ from pathlib import Path
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import EncodeError, InvalidRequest, Notice
-from i2v.core.schema import GenerationRequest, shown
+from i2v.core.fields import shown
+from i2v.core.schema import GenerationRequest
 from i2v.engines.registry import find_spec
 from i2v.jobs.model import JsonObject
 from i2v.media.provenance import Provenance

@@ -19,8 +19,9 @@ from pathlib import Path
 from i2v.core.enhancement import EnhanceRequest
 from i2v.core.errors import EncodeError, InvalidRequest, Notice, not_stored
 from i2v.core.extension import ExtendRequest
+from i2v.core.generation import Generation
 from i2v.core.log_context import current_request_id
-from i2v.core.schema import Generation, PlannedMemory
+from i2v.core.memory_plan import PlannedMemory
 from i2v.core.settings import Settings
 from i2v.core.users import current_user
 from i2v.jobs.model import CLIP_SUFFIX, Job, JsonObject, Submission, new_job_id

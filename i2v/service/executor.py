@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from i2v.core.errors import I2VError
-from i2v.core.schema import DeviceInfo
+from i2v.core.memory_plan import DeviceInfo
 from i2v.workers.devices import DeviceState
 
 

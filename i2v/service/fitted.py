@@ -9,7 +9,7 @@ import io
 
 from PIL import Image
 
-from i2v.core.schema import Generation
+from i2v.core.generation import Generation
 from i2v.media.image import cropped, fit_picture
 
 MIME_TYPE = "image/jpeg"

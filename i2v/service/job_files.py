@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from i2v.core.errors import EncodeError, I2VError, InvalidRequest
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 from i2v.jobs.model import Job, OwnedFiles
 from i2v.workers.cleanup import is_published, tag_of, tag_of_id
 

@@ -16,8 +16,8 @@ from typing import Literal
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Cancelled, I2VError, InvalidRequest, ModelUnavailable, Notice
+from i2v.core.fields import shown
 from i2v.core.model_spec import ModelSpec
-from i2v.core.schema import shown
 from i2v.core.settings import ModelSettings
 from i2v.engines.registry import find_model, models_of
 from i2v.media.speech.voices import voice_names

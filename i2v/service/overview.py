@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from i2v.core.errors import I2VError, Notice
-from i2v.core.schema import DeviceInfo
+from i2v.core.memory_plan import DeviceInfo
 from i2v.core.settings import Settings
 from i2v.engines.registry import engines
 from i2v.pipeline.choice import explain_choice

@@ -12,7 +12,9 @@ from dataclasses import asdict, dataclass
 from i2v.core.engine_spec import EngineSpec, Preset
 from i2v.core.errors import InvalidRequest, Notice
 from i2v.core.extension import ExtendRequest
-from i2v.core.schema import DeviceInfo, Generation, GenerationRequest
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import DeviceInfo
+from i2v.core.schema import GenerationRequest
 from i2v.core.settings import Settings
 from i2v.jobs.batches import Batch
 from i2v.jobs.forecast import Expected, Forecast

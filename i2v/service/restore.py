@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from i2v.core.errors import I2VError, InvalidRequest
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 from i2v.core.settings import Settings
 from i2v.host import data_folder, restored
 from i2v.host.archive import OnBytes, Reader, reading

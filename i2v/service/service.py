@@ -13,7 +13,7 @@ from pathlib import Path
 
 from i2v.core.engine_spec import EngineSpec, Preset
 from i2v.core.errors import I2VError, InvalidRequest, Notice
-from i2v.core.schema import DeviceInfo
+from i2v.core.memory_plan import DeviceInfo
 from i2v.core.settings import Settings
 from i2v.core.users import NO_QUOTA, current_user
 from i2v.host import data_folder

@@ -17,7 +17,8 @@ from i2v.core.errors import I2VError, InvalidRequest, Notice
 from i2v.core.file_names import facts_of
 from i2v.core.file_names import picture_name as picture_name_of
 from i2v.core.log_context import current_request_id
-from i2v.core.schema import GenerationRequest, PlannedMemory
+from i2v.core.memory_plan import PlannedMemory
+from i2v.core.schema import GenerationRequest
 from i2v.core.settings import Settings
 from i2v.core.users import current_user
 from i2v.host import data_folder

@@ -17,8 +17,8 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from i2v.core.errors import I2VError, InvalidRequest, Param, QueueFull
+from i2v.core.fields import shown
 from i2v.core.messages import catalogue, hint
-from i2v.core.schema import shown
 from i2v.jobs.model import JsonObject
 
 MEDIA_TYPE = "application/problem+json"

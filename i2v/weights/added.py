@@ -8,8 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from i2v.core.errors import Cancelled, InvalidRequest, ModelUnavailable
+from i2v.core.fields import shown
 from i2v.core.model_spec import ModelSpec
-from i2v.core.schema import shown
 from i2v.core.settings import ModelSettings
 from i2v.weights.check import check_folder, fits_class
 from i2v.weights.download import alone

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import nearest_name, shown
+from i2v.core.fields import nearest_name, shown
 from i2v.core.settings import ModelSettings
 from i2v.weights import checkpoints, loras
 from i2v.weights.folders import INDEX

@@ -12,8 +12,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from i2v.core.generation import Generation
 from i2v.core.schedules import fast
-from i2v.core.schema import Generation
 
 Range = tuple[float, float]  # both ends are in it
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from i2v.core.errors import ModelUnavailable, Notice
+from i2v.core.fields import shown
 from i2v.core.model_spec import ModelSpec, Repository
-from i2v.core.schema import shown
 from i2v.core.settings import ModelSettings
 from i2v.weights.converted import with_converted
 from i2v.weights.fetching import checked_notice

@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 
 from i2v.core.errors import ModelUnavailable, Notice
+from i2v.core.fields import shown
 from i2v.core.model_spec import ModelSpec, Repository
-from i2v.core.schema import shown
 from i2v.core.settings import ModelSettings
 from i2v.weights.converted import converted_files
 from i2v.weights.folders import ModelFolder, locate, own_folder

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Literal
 
 from i2v.core.errors import ModelUnavailable
+from i2v.core.fields import shown
 from i2v.core.model_spec import ModelSpec, Repository
-from i2v.core.schema import shown
 from i2v.core.settings import ModelSettings
 from i2v.weights.parts import parts_of, stored
 from i2v.weights.shards import is_file, missing_file

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 from i2v.weights.architectures import of_lora
 from i2v.weights.model_files import Shape
 from i2v.weights.parts import stored

@@ -11,8 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from i2v.core.errors import InvalidRequest, ModelUnavailable
+from i2v.core.fields import shown
 from i2v.core.model_spec import ModelSpec, Repository
-from i2v.core.schema import shown
 from i2v.weights.shards import GGUF, WEIGHTS, Stored, is_file, size_of, stored_files
 
 # How files for one of two experts are called: "wan2.2_i2v_A14b_high_noise_lora_...", "..._LOW_fp16".

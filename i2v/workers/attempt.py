@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from i2v.core.errors import Cancelled, EncodeError, I2VError, InvalidRequest, Notice
+from i2v.core.generation import Generation
 from i2v.core.results import Result
-from i2v.core.schema import Generation
 from i2v.core.settings import Settings
 from i2v.core.stages import Stage
 from i2v.jobs.model import Claim, Job, JsonObject, Progress

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from i2v.core.errors import I2VError
-from i2v.core.schema import DeviceInfo
+from i2v.core.memory_plan import DeviceInfo
 from i2v.core.settings import Settings
 
 CPU = "cpu"

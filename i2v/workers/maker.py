@@ -14,8 +14,9 @@ from typing import Protocol
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InvalidRequest, Notice
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import DeviceInfo, PlannedMemory
 from i2v.core.results import Result
-from i2v.core.schema import DeviceInfo, Generation, PlannedMemory
 from i2v.core.settings import Settings
 from i2v.core.stages import Stage
 from i2v.engines.base import SteppedDown

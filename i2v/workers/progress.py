@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from i2v.core.generation import Generation
 from i2v.core.schedules import evaluations
-from i2v.core.schema import Generation
 from i2v.core.stages import Stage
 from i2v.engines.base import Conditioned, Decoded, Denoised, Sounded, SteppedDown
 from i2v.jobs.model import Phase, Progress

@@ -16,8 +16,8 @@ from typing import TypeVar
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Cancelled, I2VError, InsufficientMemory
 from i2v.core.log_context import about_request
+from i2v.core.memory_plan import DeviceInfo
 from i2v.core.packages import package_error
-from i2v.core.schema import DeviceInfo
 from i2v.core.settings import Settings
 from i2v.jobs.model import Claim, Job, JobLost
 from i2v.jobs.store import JobStore

@@ -13,7 +13,7 @@ from typing import cast
 
 from i2v.bench.apart import run_apart
 from i2v.bench.trials import Trial, time_clip
-from i2v.core.schema import MemoryPlan
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.diffusion.estimates import CONTEXT_BYTES
 from i2v.memory.model import Estimate
 from scripts.cuda_check.rows import Figures, Task

@@ -18,7 +18,7 @@ from diffusers import I2VGenXLUNet
 
 from benchmarks.forward import conditions, stock_prediction
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import MemoryPlan
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.i2vgen_xl.conditioning import Conditioning
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from scripts.cuda_check.rows import Skipped, Task

@@ -8,8 +8,11 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import DeviceInfo, Generation, GenerationRequest
-from i2v.core.settings import Settings, load_settings
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import DeviceInfo
+from i2v.core.schema import GenerationRequest
+from i2v.core.settings import Settings
+from i2v.core.settings_sources import load_settings
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.engines.registry import engines
 from i2v.memory.plan import Planned, plan_memory, probe_device

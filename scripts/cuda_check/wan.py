@@ -23,8 +23,10 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import Generation, GenerationRequest, MemoryPlan, StorageDtype
-from i2v.core.settings import load_presets
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan, StorageDtype
+from i2v.core.schema import GenerationRequest
+from i2v.core.settings_sources import load_presets
 from i2v.core.stages import Stage
 from i2v.engines.base import Decoded, Inputs
 from i2v.engines.diffusion.placement import copied

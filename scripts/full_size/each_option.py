@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from i2v.core.schema import MemoryPlan
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.diffusion.decode import decode_frames
 from i2v.engines.i2vgen_xl.conditioning import Conditioning, condition
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine

@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import get_args
 
-from i2v.core.schema import DeviceInfo, GenerationRequest, MemoryPlan, PresetName
-from i2v.core.settings import load_settings
+from i2v.core.memory_plan import DeviceInfo, MemoryPlan
+from i2v.core.schema import GenerationRequest, PresetName
+from i2v.core.settings_sources import load_settings
 from i2v.engines.registry import engines, find_spec
 from i2v.pipeline.plan import ClipPlanner
 

@@ -20,8 +20,10 @@ from typing import get_args
 from benchmarks.memory import activations
 from benchmarks.memory import stock as stock_peaks
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import Generation, GenerationRequest, MemoryPlan, PresetName
-from i2v.core.settings import load_presets
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
+from i2v.core.schema import GenerationRequest, PresetName
+from i2v.core.settings_sources import load_presets
 from i2v.core.stages import Stage
 from i2v.engines.animatediff.specs import ANIMATEDIFF, ANIMATEDIFF_LIGHTNING, ANIMATELCM
 from i2v.engines.diffusion.estimates import frames_decoded_together

@@ -19,8 +19,9 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.core.schedules import evaluations
-from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.base import Decoded, Inputs
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.i2vgen_xl.specs import EMBEDDED

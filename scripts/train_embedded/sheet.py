@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from i2v.core.schema import MemoryPlan
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.media.image import fit_picture, resize_frames

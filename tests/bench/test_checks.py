@@ -18,8 +18,10 @@ from i2v.bench.report import Figures, Row
 from i2v.bench.trials import Trial
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
-from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, MemoryPlan, PresetName, Speed
-from i2v.core.settings import load_presets, load_settings
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import DeviceInfo, MemoryPlan
+from i2v.core.schema import GenerationRequest, PresetName, Speed
+from i2v.core.settings_sources import load_presets, load_settings
 from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from i2v.memory.plan import Planned, plan_memory
 from i2v.pipeline.resolve import resolve

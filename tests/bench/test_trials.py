@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from i2v.bench.trials import Trial, make_video, stop_clips, time_clip
-from i2v.core.schema import DeviceInfo, Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import DeviceInfo, MemoryPlan
 from i2v.media.video import probe
 from tests.rehearsal import REHEARSAL, Script, stage
 

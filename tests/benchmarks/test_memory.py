@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.memory import CARDS, Ours, Row, card, measure, plans, sizes, table
-from i2v.core.schema import MemoryPlan
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.diffusion.estimates import CONTEXT_BYTES
 from i2v.memory.model import GIB
 

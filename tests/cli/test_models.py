@@ -12,7 +12,7 @@ import torch
 
 from i2v.cli.main import main
 from i2v.cli.remote import Server
-from i2v.core.schema import DeviceInfo
+from i2v.core.memory_plan import DeviceInfo
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.engines.registry import engines
 from i2v.pipeline.choice import choose_engine, explain_choice

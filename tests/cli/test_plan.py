@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from i2v.cli.main import main
-from i2v.core.settings import load_settings
+from i2v.core.settings_sources import load_settings
 from i2v.engines.registry import engines
 from i2v.jobs.store import JobStore
 from tests.contrary import CONTRARY

@@ -10,7 +10,7 @@ import pytest
 from i2v.cli.sound_flags import add_sound_flags, kept_sound, sound_fields
 from i2v.core.errors import InvalidRequest
 from i2v.core.schema import GenerationRequest
-from i2v.core.settings import load_settings
+from i2v.core.settings_sources import load_settings
 from i2v.core.sound import Narration, Track
 from i2v.media.video import probe
 from tests.cli.running import run_here

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from i2v.core.errors import Notice
+from i2v.core.generation import Generation
 from i2v.core.results import MadeWith, Result, StageUse
 from i2v.core.schedules import evaluations, fast
-from i2v.core.schema import Generation
 
 RAN = Generation("p", "n", 96, 64, 48, 32, "keep", 8, 8, 8, 25, 9.0, seed=4, engine="embedded", speed="fast")
 RESULT = Result(

@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from i2v.core.errors import I2VError, InvalidRequest
-from i2v.core.schema import MAX_SEED, PROMPT_LIMIT, GenerationRequest, Lora, Scene, nearest_name, shown
+from i2v.core.fields import PROMPT_LIMIT, nearest_name, shown
+from i2v.core.loras import Lora
+from i2v.core.scenes import Scene
+from i2v.core.schema import MAX_SEED, GenerationRequest
 
 PROMPT = "the camera pans left"
 WHOLE = {

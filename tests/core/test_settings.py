@@ -18,7 +18,8 @@ from i2v.core import settings
 from i2v.core.engine_spec import Preset
 from i2v.core.errors import InvalidRequest
 from i2v.core.file_names import ALLOWED, DEFAULT
-from i2v.core.settings import Settings, load_presets, load_settings
+from i2v.core.settings import Settings
+from i2v.core.settings_sources import load_presets, load_settings
 
 REPOSITORY = Path(__file__).parents[2]
 DEFAULTS = REPOSITORY / "configs" / "default.yaml"

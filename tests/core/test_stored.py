@@ -7,7 +7,8 @@ from typing import Literal
 
 import pytest
 
-from i2v.core.schema import Generation, MemoryPlan, PlannedMemory
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan, PlannedMemory
 from i2v.core.stored import parse_json, read_as
 
 

@@ -7,7 +7,8 @@ from typing import get_args
 import pytest
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import PROMPT_LIMIT, GenerationRequest
+from i2v.core.fields import PROMPT_LIMIT
+from i2v.core.schema import GenerationRequest
 from i2v.core.styles import STYLES, StyleName, joined
 from i2v.web.texts import TEXTS
 

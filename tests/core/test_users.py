@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.settings import load_settings
+from i2v.core.settings_sources import load_settings
 from i2v.core.users import acting_as, current_user
 
 TOKEN = "a-token-of-more-than-sixteen-letters"

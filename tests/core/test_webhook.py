@@ -8,7 +8,7 @@ import json
 import pytest
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.settings import load_settings
+from i2v.core.settings_sources import load_settings
 from i2v.core.webhook import ENDINGS, Webhook, host_of, origin_of, secret_bytes
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.base import Decoded, Engine, Inputs
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.i2vgen_xl.specs import EMBEDDED

@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from i2v.core.settings import load_settings
+from i2v.core.settings_sources import load_settings
 from i2v.doctor.brief import examine_briefly
 
 

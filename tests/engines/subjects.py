@@ -21,8 +21,10 @@ from PIL import Image
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import Generation, GenerationRequest, MemoryPlan
-from i2v.core.settings import load_presets
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
+from i2v.core.schema import GenerationRequest
+from i2v.core.settings_sources import load_presets
 from i2v.core.stages import Stage
 from i2v.engines.base import NO_LADDER, Conditioned, Decoded, Denoised, Engine, Event, Inputs, Ladder
 from i2v.engines.registry import BUILT_IN, GROUP, collect

@@ -17,10 +17,13 @@ from PIL import Image, ImageOps
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InsufficientMemory, Notice
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import DeviceInfo, MemoryPlan
 from i2v.core.results import Result
 from i2v.core.schedules import evaluations
-from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, MemoryPlan
-from i2v.core.settings import Settings, load_presets, load_settings
+from i2v.core.schema import GenerationRequest
+from i2v.core.settings import Settings
+from i2v.core.settings_sources import load_presets, load_settings
 from i2v.core.stages import Stage
 from i2v.engines.base import (
     Conditioned,

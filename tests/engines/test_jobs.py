@@ -14,7 +14,7 @@ import pytest
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InvalidRequest
-from i2v.core.settings import load_settings
+from i2v.core.settings_sources import load_settings
 from i2v.engines.animatediff.specs import ANIMATEDIFF
 from i2v.engines.svd.options import SVDOptions
 from i2v.engines.svd.specs import SVD

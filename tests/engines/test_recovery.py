@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from i2v.core.errors import InsufficientMemory
-from i2v.core.schema import MemoryPlan
+from i2v.core.memory_plan import MemoryPlan
 from i2v.core.stages import Stage
 from i2v.engines.base import NO_LADDER, Conditioned, Decoded, Denoised, Event, SteppedDown
 from i2v.engines.recovery import changes, recovering

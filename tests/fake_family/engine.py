@@ -16,7 +16,8 @@ from torch import nn
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InsufficientMemory
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.core.stages import Stage
 from i2v.engines.base import NO_LADDER, Conditioned, Decoded, Denoised, Event, Inputs, Ladder, Sounded
 from i2v.engines.preview import preview_of

@@ -7,7 +7,8 @@ from dataclasses import replace
 from itertools import product
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.core.stages import Stage
 from i2v.memory.model import Estimate, StageEstimate
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from i2v.core.bounds import Within
 from i2v.core.engine_spec import Options
-from i2v.core.schema import Within
 
 
 class FakeOptions(Options):

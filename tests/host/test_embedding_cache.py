@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from i2v.core.settings import load_settings
+from i2v.core.settings_sources import load_settings
 from i2v.host.data_folder import EMBEDDINGS
 from i2v.host.embedding_cache import EmbeddingCache
 

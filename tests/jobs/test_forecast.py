@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from i2v.core.errors import Notice
+from i2v.core.generation import Generation
 from i2v.core.results import MadeWith, Result
-from i2v.core.schema import Generation
 from i2v.jobs.forecast import Forecast as AnyForecast
 from i2v.jobs.model import Progress
 from i2v.jobs.store import JobStore

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from i2v.core.errors import I2VError
-from i2v.core.schema import DeviceInfo
+from i2v.core.memory_plan import DeviceInfo
 from i2v.core.settings import Settings
 from i2v.jobs.migrations import MIGRATIONS
 from i2v.jobs.store import JobStore

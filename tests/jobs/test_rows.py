@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from i2v.core.schema import MemoryPlan, PlannedMemory
+from i2v.core.memory_plan import MemoryPlan, PlannedMemory
 from i2v.jobs.forecast import Forecast
 from i2v.jobs.model import Job
 from i2v.jobs.store import JobStore

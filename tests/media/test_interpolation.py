@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from i2v.core.schema import Generation, InterpolationName
+from i2v.core.generation import Generation
+from i2v.core.schema import InterpolationName
 from i2v.media.interpolation import CutGuard, Interpolator, blend, guessed_seconds, motion, new_frames
 
 SIZE = (96, 72)

@@ -13,8 +13,10 @@ from PIL import Image
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, MemoryPlan
-from i2v.core.settings import load_presets
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import DeviceInfo, MemoryPlan
+from i2v.core.schema import GenerationRequest
+from i2v.core.settings_sources import load_presets
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.media.provenance import KEY, Provenance, picture_digest
 from i2v.pipeline.resolve import resolve

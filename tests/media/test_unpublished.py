@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from i2v.core.errors import EncodeError, InvalidRequest, Notice
+from i2v.core.generation import Generation
 from i2v.core.results import StageUse
-from i2v.core.schema import Generation
 from i2v.media import unpublished
 from i2v.media.unpublished import (
     SOUND_BYTES,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from i2v.core.errors import ModelUnavailable
-from i2v.core.schema import Generation
+from i2v.core.generation import Generation
 from i2v.media import upscale
 from i2v.media.image import resize_frames
 from i2v.media.upscale import NETWORKS, Upscaler, is_installed

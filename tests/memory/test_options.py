@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from i2v.core.errors import Notice
-from i2v.core.schema import MemoryPlan
+from i2v.core.memory_plan import MemoryPlan
 from i2v.memory.options import explain, set_by_hand
 
 CARD = MemoryPlan("cuda", "float16")

@@ -15,8 +15,11 @@ import torch
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InsufficientMemory
-from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, MemoryPlan
-from i2v.core.settings import EngineSettings, load_presets, load_settings
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import DeviceInfo, MemoryPlan
+from i2v.core.schema import GenerationRequest
+from i2v.core.settings import EngineSettings
+from i2v.core.settings_sources import load_presets, load_settings
 from i2v.core.stages import Stage
 from i2v.engines.i2vgen_xl.memory import FEW_TOKENS, MANY_TOKENS, MEMORY, _tables
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL

@@ -12,8 +12,13 @@ import torch
 from safetensors.torch import save_file
 
 from i2v.core.errors import InvalidRequest, ModelUnavailable
-from i2v.core.schema import DeviceInfo, Generation, GenerationRequest, Lora, StyleImage
-from i2v.core.settings import Settings, load_settings
+from i2v.core.generation import Generation
+from i2v.core.inputs import StyleImage
+from i2v.core.loras import Lora
+from i2v.core.memory_plan import DeviceInfo
+from i2v.core.schema import GenerationRequest
+from i2v.core.settings import Settings
+from i2v.core.settings_sources import load_settings
 from i2v.engines.animatediff.specs import ANIMATEDIFF, IP_ADAPTER
 from i2v.engines.wan.specs import WAN_I2V_A14B
 from i2v.pipeline import added

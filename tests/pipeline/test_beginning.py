@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from i2v.core.schema import Generation, Scene
+from i2v.core.generation import Generation
+from i2v.core.scenes import Scene
 from i2v.media.outputs import OutputFile
 from i2v.media.video import Mp4Writer, VideoInfo
 from i2v.pipeline.beginning import Beginning

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import pytest
 
+from i2v.core.bounds import Within
 from i2v.core.engine_spec import Capabilities, EngineSpec, FrameCounts, Options
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import GenerationRequest, Within
+from i2v.core.schema import GenerationRequest
 from i2v.engines.i2vgen_xl.options import I2VGenXLOptions
 from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from i2v.pipeline.checks import OPTIONAL_FIELDS, check_request

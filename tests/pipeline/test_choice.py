@@ -10,7 +10,7 @@ import pytest
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InvalidRequest, ModelUnavailable
-from i2v.core.schema import DeviceInfo
+from i2v.core.memory_plan import DeviceInfo
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.engines.registry import engines
 from i2v.pipeline.choice import CertificateCache, choose_engine, explain_choice

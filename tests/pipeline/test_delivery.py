@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from i2v.core.errors import EncodeError, InsufficientMemory
-from i2v.core.schema import Generation
+from i2v.core.generation import Generation
 from i2v.core.sound import Narration
 from i2v.media.outputs import OutputFile
 from i2v.media.unpublished import About, FrameRecorder, Kept

@@ -11,8 +11,9 @@ import pytest
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InsufficientMemory, ModelUnavailable
-from i2v.core.schema import DeviceInfo, Generation, MemoryPlan, Offload
-from i2v.core.settings import load_settings
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import DeviceInfo, MemoryPlan, Offload
+from i2v.core.settings_sources import load_settings
 from i2v.core.stages import Stage
 from i2v.engines.base import NO_LADDER, Ladder, SteppedDown
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine

@@ -11,7 +11,9 @@ from PIL import Image
 
 from i2v.core.enhancement import EnhanceRequest
 from i2v.core.errors import Cancelled, EncodeError, InvalidRequest
-from i2v.core.schema import DeviceInfo, Generation, MemoryPlan, Scene
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import DeviceInfo, MemoryPlan
+from i2v.core.scenes import Scene
 from i2v.media.label import AIGC
 from i2v.media.outputs import OutputFile
 from i2v.media.provenance import KEY, Provenance

@@ -11,7 +11,10 @@ from PIL import Image
 
 from i2v.core.errors import Cancelled, InvalidRequest
 from i2v.core.extension import ExtendRequest
-from i2v.core.schema import DeviceInfo, Generation, Lora, MemoryPlan, Scene
+from i2v.core.generation import Generation
+from i2v.core.loras import Lora
+from i2v.core.memory_plan import DeviceInfo, MemoryPlan
+from i2v.core.scenes import Scene
 from i2v.engines.camera_move.specs import CAMERA_MOVE
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.media.label import AIGC

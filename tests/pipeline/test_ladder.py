@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from i2v.core.errors import InsufficientMemory, ModelUnavailable
-from i2v.core.schema import DeviceInfo, Generation, MemoryPlan
-from i2v.core.settings import load_settings
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import DeviceInfo, MemoryPlan
+from i2v.core.settings_sources import load_settings
 from i2v.engines.i2vgen_xl.memory import MEMORY
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.memory.model import GIB

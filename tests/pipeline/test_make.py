@@ -15,9 +15,11 @@ from PIL import Image
 from i2v.core.crop import Crop
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Cancelled, I2VError, InsufficientMemory, ModelUnavailable
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import DeviceInfo, MemoryPlan
 from i2v.core.results import Result
-from i2v.core.schema import DeviceInfo, Generation, MemoryPlan
-from i2v.core.settings import OutputSettings, load_settings
+from i2v.core.settings import OutputSettings
+from i2v.core.settings_sources import load_settings
 from i2v.core.sound import Narration
 from i2v.engines.base import Decoded, Denoised
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import DeviceInfo, GenerationRequest, PlannedMemory
-from i2v.core.settings import load_settings
+from i2v.core.memory_plan import DeviceInfo, PlannedMemory
+from i2v.core.schema import GenerationRequest
+from i2v.core.settings_sources import load_settings
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.engines.registry import engines
 from i2v.memory.model import GIB

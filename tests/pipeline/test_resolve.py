@@ -8,8 +8,9 @@ import pytest
 
 from i2v.core.engine_spec import Capabilities, EngineSpec
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import Generation, GenerationRequest, Upscaling
-from i2v.core.settings import load_presets
+from i2v.core.generation import Generation
+from i2v.core.schema import GenerationRequest, Upscaling
+from i2v.core.settings_sources import load_presets
 from i2v.core.styles import STYLES
 from i2v.engines.animatediff.specs import ANIMATEDIFF
 from i2v.engines.camera_move.specs import CAMERA_MOVE

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from i2v.core.errors import Notice
-from i2v.core.schema import Generation, Scene
+from i2v.core.generation import Generation
+from i2v.core.scenes import Scene
 from i2v.core.story import scene_frames
 from i2v.engines.base import Conditioned, Decoded, Denoised, Event, Inputs
 from i2v.media.checkpoints import Checkpoints, count_segments

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import Generation
-from i2v.core.settings import ModelSettings, load_settings
+from i2v.core.generation import Generation
+from i2v.core.settings import ModelSettings
+from i2v.core.settings_sources import load_settings
 from i2v.core.sound import Narration, Track
 from i2v.media.audio.files import SoundLimits, keep_sound
 from i2v.media.audio.loudness import TARGET

@@ -10,7 +10,8 @@ from typing import cast
 import numpy as np
 import pytest
 
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.core.stages import Stage
 from i2v.engines.base import Conditioned, Decoded, Denoised, Event, SteppedDown
 from i2v.engines.i2vgen_xl.memory import MEMORY

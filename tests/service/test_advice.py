@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import Generation, Scene
+from i2v.core.generation import Generation
+from i2v.core.scenes import Scene
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.media.picture_facts import PictureFacts
 from i2v.service.advice import advise, limits, prompts_of

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import DeviceInfo
+from i2v.core.memory_plan import DeviceInfo
 from i2v.core.settings import Settings
 from i2v.core.users import acting_as
 from i2v.jobs.model import Job, Progress

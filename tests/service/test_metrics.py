@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from i2v.core.errors import I2VError
-from i2v.core.schema import DeviceInfo
+from i2v.core.memory_plan import DeviceInfo
 from i2v.core.settings import Settings
 from i2v.jobs.store import JobStore
 from i2v.service.metrics import Metrics, bytes_in

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from i2v.core.errors import Cancelled, I2VError, InvalidRequest, ModelUnavailable, Notice
-from i2v.core.schema import DeviceInfo
+from i2v.core.memory_plan import DeviceInfo
 from i2v.core.settings import ModelSettings
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.engines.registry import engines

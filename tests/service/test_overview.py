@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from i2v.core.errors import InsufficientMemory
-from i2v.core.schema import DeviceInfo
+from i2v.core.memory_plan import DeviceInfo
 from i2v.service.overview import cpu_name, take_overview
 from tests.rehearsal import stage
 

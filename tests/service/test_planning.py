@@ -11,8 +11,8 @@ import pytest
 
 from i2v.core.durations import duration
 from i2v.core.errors import InvalidRequest
+from i2v.core.memory_plan import DeviceInfo
 from i2v.core.results import Result
-from i2v.core.schema import DeviceInfo
 from i2v.core.settings import Settings
 from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from i2v.jobs.forecast import Forecast

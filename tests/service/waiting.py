@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from i2v.core.schema import DeviceInfo
+from i2v.core.memory_plan import DeviceInfo
 from i2v.workers.devices import DeviceState
 
 FIELDS: dict[str, object] = {"prompt": "nothing"}

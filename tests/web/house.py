@@ -16,7 +16,7 @@ from fastapi import FastAPI
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import I2VError
-from i2v.core.schema import DeviceInfo
+from i2v.core.memory_plan import DeviceInfo
 from i2v.core.settings import Settings
 from i2v.jobs.store import JobStore
 from i2v.service.service import Service

@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import save_file
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.settings import ModelSettings, load_settings
+from i2v.core.settings import ModelSettings
+from i2v.core.settings_sources import load_settings
 from i2v.engines.animatediff.specs import ANIMATEDIFF
 from i2v.weights.added_files import added_files, describe_added, find_added
 from i2v.weights.checkpoints import check_checkpoint

@@ -10,7 +10,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from i2v.core.schema import DeviceInfo
+from i2v.core.memory_plan import DeviceInfo
 from i2v.core.settings import Settings
 from i2v.jobs.model import Claim, Job
 from i2v.jobs.store import JobStore

@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 import i2v.workers.progress
-from i2v.core.schema import Generation, Scene
+from i2v.core.generation import Generation
+from i2v.core.scenes import Scene
 from i2v.core.stages import Stage
 from i2v.engines.base import Conditioned, Decoded, Denoised, Event, Sounded
 from i2v.jobs.model import Progress

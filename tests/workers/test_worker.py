@@ -17,8 +17,8 @@ from PIL import Image
 
 from i2v.cli.main import main
 from i2v.core.errors import I2VError
+from i2v.core.memory_plan import DeviceInfo
 from i2v.core.results import Result
-from i2v.core.schema import DeviceInfo
 from i2v.core.settings import Settings
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.engines.registry import engines

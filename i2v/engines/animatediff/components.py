@@ -22,7 +22,7 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import MemoryPlan
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.animatediff.facts import facts_of
 from i2v.engines.animatediff.ip_adapter import StyleModel
 from i2v.engines.animatediff.weights import build_adapter, fill_base, fill_motion, motion_file

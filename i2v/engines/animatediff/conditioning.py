@@ -15,7 +15,7 @@ from PIL import Image
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
-from i2v.core.schema import Generation
+from i2v.core.generation import Generation
 from i2v.engines.animatediff.components import Components
 from i2v.engines.animatediff.facts import facts_of
 from i2v.engines.base import Inputs

@@ -9,7 +9,8 @@ import torch
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.animatediff.components import Components, load_components
 from i2v.engines.animatediff.conditioning import Conditioning, condition
 from i2v.engines.animatediff.options import AnimateDiffOptions, options_of

@@ -6,8 +6,10 @@ from typing import Annotated, Self
 
 from pydantic import Field
 
+from i2v.core.bounds import Within
 from i2v.core.errors import Notice
-from i2v.core.schema import Generation, StyleImage, Within
+from i2v.core.generation import Generation
+from i2v.core.inputs import StyleImage
 from i2v.engines.camera.options import CameraPathOptions
 
 _SCALE = 0.6  # of diffusers' guide to IP-Adapter, with a prompt

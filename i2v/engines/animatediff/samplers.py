@@ -18,8 +18,8 @@ from typing import Literal
 import torch
 from diffusers import DDIMScheduler
 
+from i2v.core.generation import Generation
 from i2v.core.schedules import Schedule, consistency, ddim, trailing
-from i2v.core.schema import Generation
 from i2v.engines.animatediff.components import Components
 from i2v.engines.animatediff.facts import facts_of
 from i2v.engines.diffusion.solvers import Level, Solver

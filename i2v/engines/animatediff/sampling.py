@@ -11,8 +11,9 @@ from collections.abc import Iterator
 
 import torch
 
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.core.schedules import evaluations
-from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.animatediff.components import Components
 from i2v.engines.animatediff.conditioning import Conditioning
 from i2v.engines.animatediff.options import options_of

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import Generation
+from i2v.core.generation import Generation
 from i2v.engines.animatediff.conditioning import pictures_by_frame
 from i2v.engines.animatediff.facts import AS_STOCK, Facts, facts_of
 from i2v.engines.animatediff.options import options_of

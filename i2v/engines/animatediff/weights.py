@@ -20,7 +20,7 @@ from diffusers.loaders.single_file_utils import (
 from torch import nn
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import Generation
+from i2v.core.generation import Generation
 from i2v.engines.animatediff.facts import Facts, facts_of
 from i2v.engines.animatediff.ip_adapter import use_style
 from i2v.engines.animatediff.options import options_of

@@ -10,9 +10,11 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field
 
+from i2v.core.bounds import Within
 from i2v.core.engine_spec import Corners, Options
 from i2v.core.errors import Notice
-from i2v.core.schema import Generation, MotionMask, Within
+from i2v.core.generation import Generation
+from i2v.core.inputs import MotionMask
 from i2v.engines.camera.move import Easing, Move
 from i2v.engines.camera.path import plan_path
 from i2v.engines.camera.phrases import read_prompt

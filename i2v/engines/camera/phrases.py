@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from i2v.core.errors import Notice
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 from i2v.engines.camera.move import Easing, Move
 from i2v.engines.camera.vocabulary import (
     ADVERB,

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Self
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.base import NO_LADDER, Conditioned, Decoded, Event, Inputs, Ladder
 from i2v.engines.camera.path import plan_path
 from i2v.engines.camera.render import render

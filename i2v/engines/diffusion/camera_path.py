@@ -20,7 +20,7 @@ from PIL import Image
 from torch.nn import functional
 
 from i2v.core.errors import Notice
-from i2v.core.schema import Generation
+from i2v.core.generation import Generation
 from i2v.engines.base import Inputs
 from i2v.engines.camera.options import CameraPathOptions
 from i2v.engines.camera.path import plan_moves, plan_onward

@@ -22,7 +22,8 @@ from torch import nn
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InsufficientMemory, Notice
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.core.stages import Stage
 from i2v.engines.base import Conditioned, Decoded, Denoised, Event, Inputs
 from i2v.engines.camera.options import CameraPathOptions

@@ -9,7 +9,8 @@ from bisect import bisect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.core.stages import Stage
 from i2v.media.upscale import bytes_of
 from i2v.memory.model import GIB, Estimate, StageEstimate

@@ -15,7 +15,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import nn
 
-from i2v.core.schema import Offload
+from i2v.core.memory_plan import Offload
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from transformers.utils import logging as transformers_logging
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.base import NO_LADDER, Decoded, Event, Inputs, Ladder
 from i2v.engines.diffusion.placement import DTYPES
 

@@ -22,7 +22,7 @@ from transformers import (
 )
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import MemoryPlan
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.diffusion.folder import Folder, PictureInput
 from i2v.engines.diffusion.placement import DTYPES, PlacedParts, homes
 from i2v.engines.diffusion.text import load_tokenizer

@@ -13,7 +13,7 @@ from PIL import Image
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
-from i2v.core.schema import Generation
+from i2v.core.generation import Generation
 from i2v.engines.diffusion.text import encode_text
 from i2v.engines.i2vgen_xl.components import Components
 from i2v.engines.i2vgen_xl.facts import facts_of

@@ -11,7 +11,7 @@ from functools import partial
 import torch
 
 from i2v.core.errors import I2VError
-from i2v.core.schema import Generation
+from i2v.core.generation import Generation
 from i2v.engines.base import NO_LADDER, Conditioned, Denoised, Event, Inputs, Ladder
 from i2v.engines.diffusion.decode import decode_frames
 from i2v.engines.diffusion.engine import preview

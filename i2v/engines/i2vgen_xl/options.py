@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from i2v.core.schema import Generation
+from i2v.core.generation import Generation
 from i2v.engines.camera.options import CameraPathOptions
 
 

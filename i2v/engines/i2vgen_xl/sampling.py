@@ -12,8 +12,9 @@ from typing import TypeAlias
 
 import torch
 
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.core.schedules import Schedule, ddim, evaluations, fast
-from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.diffusion.both_ends import blended
 from i2v.engines.diffusion.solvers import Hold, Solver, unheld
 from i2v.engines.diffusion.state import State, Step

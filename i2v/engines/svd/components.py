@@ -20,7 +20,7 @@ from torch import nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import MemoryPlan
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.diffusion.folder import Folder, PictureInput
 from i2v.engines.diffusion.placement import DTYPES, PlacedParts, homes
 from i2v.engines.svd.transformer import use_lean_transformers

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
-from i2v.core.schema import Generation
+from i2v.core.generation import Generation
 from i2v.engines.svd.components import Components
 from i2v.engines.svd.options import options_of
 

@@ -10,7 +10,8 @@ import torch
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.base import NO_LADDER, Decoded, Event, Inputs, Ladder
 from i2v.engines.diffusion.engine import DiffusionClip, DiffusionEngine
 from i2v.engines.diffusion.shortage import out_of_memory

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TypedDict, get_args
 
 from i2v.core.engine_spec import EngineSpec
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan, Offload
 from i2v.core.schedules import evaluations
-from i2v.core.schema import Generation, MemoryPlan, Offload
 from i2v.core.stages import Stage
 from i2v.engines.diffusion.estimates import (
     ITEM_BYTES,

@@ -6,8 +6,9 @@ from typing import Annotated, Self
 
 from pydantic import Field
 
+from i2v.core.bounds import Within
 from i2v.core.errors import Notice
-from i2v.core.schema import Generation, Within
+from i2v.core.generation import Generation
 from i2v.engines.camera.options import CameraPathOptions
 
 STRONG_MOTION = 180  # above this, clips are likely to fall apart

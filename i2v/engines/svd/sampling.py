@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import torch
 
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.core.schedules import evaluations
-from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.diffusion.both_ends import blended
 from i2v.engines.diffusion.feed_forward import set_chunk_tokens
 from i2v.engines.diffusion.solvers import Hold, unheld

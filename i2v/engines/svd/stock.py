@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import Generation
+from i2v.core.generation import Generation
 from i2v.engines.base import Inputs
 from i2v.engines.diffusion.stock import Stock, quiet_loaders, to_uint8
 from i2v.engines.svd.options import options_of

@@ -19,8 +19,8 @@ from torch import nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, UMT5Config, UMT5EncoderModel
 
 from i2v.core.engine_spec import EngineSpec
+from i2v.core.memory_plan import MemoryPlan, StorageDtype
 from i2v.core.model_spec import ModelSpec
-from i2v.core.schema import MemoryPlan, StorageDtype
 from i2v.engines.diffusion.float8 import linear_weights
 from i2v.engines.diffusion.folder import Folder
 from i2v.engines.diffusion.gguf import Quantized, assign_gguf, read_gguf

@@ -17,7 +17,7 @@ from PIL import Image
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
-from i2v.core.schema import Generation
+from i2v.core.generation import Generation
 from i2v.engines.base import Inputs
 from i2v.engines.diffusion.camera_path import CameraFrames
 from i2v.engines.diffusion.embeddings import states_of

@@ -13,8 +13,9 @@ from functools import cache
 from pathlib import Path
 from typing import TypedDict
 
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.core.schedules import evaluations
-from i2v.core.schema import Generation, MemoryPlan
 from i2v.core.stages import Stage
 from i2v.engines.diffusion.estimates import ITEM_BYTES, interpolated, of_pixels
 

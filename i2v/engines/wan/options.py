@@ -6,9 +6,10 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 
+from i2v.core.bounds import Within
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
-from i2v.core.schema import Generation, Within
+from i2v.core.generation import Generation
 from i2v.engines.camera.options import CameraPathOptions
 
 

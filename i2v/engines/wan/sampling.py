@@ -13,8 +13,9 @@ from itertools import pairwise
 import torch
 from diffusers import WanTransformer3DModel
 
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.core.schedules import evaluations
-from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.diffusion.solvers import Hold, unheld
 from i2v.engines.diffusion.state import State, Step
 from i2v.engines.wan.components import Components

@@ -14,7 +14,7 @@ from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanImageToVideo
 from numpy.typing import NDArray
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import Generation
+from i2v.core.generation import Generation
 from i2v.engines.base import Inputs
 from i2v.engines.diffusion.stock import Stock, quiet_loaders, to_uint8
 from i2v.engines.wan.options import options_of

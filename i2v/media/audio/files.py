@@ -22,7 +22,7 @@ from typing import Self
 import numpy as np
 
 from i2v.core.errors import DISK_FULL, EncodeError, InvalidRequest
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 from i2v.core.settings import SoundSettings
 from i2v.media.sound import Sound
 from i2v.media.video.program import Limits, run_ffmpeg

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 from i2v.core.settings import ModelSettings
 from i2v.core.sound import Narration
 

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 from i2v.service.service import Service
 from i2v.web.api.zip_stream import zip_stream
 from i2v.web.context import PREFIX, AppContext

@@ -12,7 +12,7 @@ import string
 from urllib.parse import quote, unquote
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 
 # Base64 has no colon and no dot. Of all pictures only JPEG (/9j/) and JPEG XL (/wo) begin with a slash.
 _ADDRESS = re.compile(r"(?!data:)(?:[a-z][\w+.-]*:|/(?!9j/|wo)|[^,]*(?:[.~]|\\(?![rn/])))", re.IGNORECASE)

@@ -22,7 +22,8 @@ from i2v.jobs.model import JsonObject
 from i2v.service.batches import MAX_NAME
 from i2v.web.api.charsets import check_query
 from i2v.web.api.intake import JSON, read_json, read_submission
-from i2v.web.api.schemas import SUBMISSION, AcceptedBody, JobError, JsonSchema, video_url
+from i2v.web.api.request_schemas import SUBMISSION, JsonSchema
+from i2v.web.api.schemas import AcceptedBody, JobError, video_url
 from i2v.web.api.v1 import MAX_KEY, accepted
 from i2v.web.api.zip_stream import zip_stream
 from i2v.web.context import PREFIX, AppContext

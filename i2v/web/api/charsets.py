@@ -9,7 +9,7 @@ from __future__ import annotations
 from urllib.parse import unquote_to_bytes
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 
 UTF_8 = ("utf-8", "utf8")
 # What libraries declare of themselves, whatever the text. Up to 127, their codes are those of UTF-8.

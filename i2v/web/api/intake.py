@@ -15,7 +15,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 from i2v.jobs.model import JsonObject
 from i2v.web.api.base64_picture import decode_base64
 from i2v.web.api.charsets import check_ascii, check_charset

@@ -11,7 +11,7 @@ import json
 from collections import Counter
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 from i2v.jobs.model import JsonObject
 
 MAX_DEPTH = 32

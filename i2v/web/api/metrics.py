@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from fastapi import APIRouter, Request, Response
 
 from i2v.core.errors import I2VError
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 from i2v.service.metrics import CONTENT_TYPE
 from i2v.web.context import AppContext
 from i2v.web.guard.security import LOOPBACK_NAMES, host_name

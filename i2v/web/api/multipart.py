@@ -16,7 +16,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import MAX_FRAMES, shown
+from i2v.core.fields import MAX_FRAMES, shown
 from i2v.web.api.charsets import check_charset, read_text
 
 if TYPE_CHECKING:

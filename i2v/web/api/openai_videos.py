@@ -16,12 +16,19 @@ from pydantic import BaseModel, Field
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 from i2v.jobs.model import Job, JobStatus, JsonObject
 from i2v.web.api.base64_picture import decode_base64
 from i2v.web.api.files import get_poster, get_video
 from i2v.web.api.intake import FORM, JSON, read_fields, read_json
-from i2v.web.api.schemas import IMAGE_FILE, WEBHOOK, WEBHOOK_TEXT, JsonSchema, body_schema, form_schema
+from i2v.web.api.request_schemas import (
+    IMAGE_FILE,
+    WEBHOOK,
+    WEBHOOK_TEXT,
+    JsonSchema,
+    body_schema,
+    form_schema,
+)
 from i2v.web.context import AppContext
 from i2v.web.problems import Problem, Refusal, openai_problems, problem_of
 from i2v.weights import is_available

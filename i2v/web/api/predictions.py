@@ -19,14 +19,15 @@ from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 from i2v.core.webhook import PredictionWebhook
 from i2v.jobs.messages import PREDICTION_STATUS, PredictionStatus, iso_time
 from i2v.jobs.model import Job, JsonObject
 from i2v.web.api.events import is_final, watch
 from i2v.web.api.intake import JSON, Submitted, read_json_as, take_pictures
 from i2v.web.api.json_body import parse_object
-from i2v.web.api.schemas import IMAGE_TEXT, INPUTS, SOUND_TEXT, JsonSchema, body_schema, video_url
+from i2v.web.api.request_schemas import IMAGE_TEXT, INPUTS, SOUND_TEXT, JsonSchema, body_schema
+from i2v.web.api.schemas import video_url
 from i2v.web.context import PREFIX, AppContext
 from i2v.web.problems import Refusal, problem_of, problems
 

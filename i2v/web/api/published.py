@@ -13,12 +13,13 @@ from fastapi import APIRouter, Request
 from starlette.requests import ClientDisconnect
 
 from i2v.core.errors import I2VError, InvalidRequest
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 from i2v.jobs.model import Job, JsonObject
 from i2v.web.api.base64_picture import decode_base64
 from i2v.web.api.events import watch
 from i2v.web.api.intake import FORM, JSON, Submitted, read_form, read_json
-from i2v.web.api.schemas import IMAGE_FILE, GenerateBody, JsonSchema, PredictBody, form_schema, video_url
+from i2v.web.api.request_schemas import IMAGE_FILE, JsonSchema, form_schema
+from i2v.web.api.schemas import GenerateBody, PredictBody, video_url
 from i2v.web.context import AppContext
 from i2v.web.problems import Problem, Refusal, problem_of, problem_of_job, problems
 

@@ -13,18 +13,13 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 
 from i2v.core.errors import I2VError, InvalidRequest
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 from i2v.jobs.model import Job
 from i2v.web.api.charsets import check_query
 from i2v.web.api.events import Seen, event_stream, is_final, watch
 from i2v.web.api.intake import read_json, read_submission
+from i2v.web.api.request_schemas import ENHANCEMENT, EVENT, EXTENSION, MAX_PICTURE_SIDE, PLANNED, SUBMISSION
 from i2v.web.api.schemas import (
-    ENHANCEMENT,
-    EVENT,
-    EXTENSION,
-    MAX_PICTURE_SIDE,
-    PLANNED,
-    SUBMISSION,
     AcceptedBody,
     DeletedBody,
     EngineBody,

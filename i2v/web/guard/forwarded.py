@@ -16,7 +16,7 @@ from starlette.datastructures import Headers
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 from i2v.core.setting_values import root_path
 
 _HEADER = re.compile(rb"x-forwarded-.*|forwarded|x-real-ip|x-gradio-server")

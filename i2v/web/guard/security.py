@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from i2v.core.errors import I2VError, InvalidRequest
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 from i2v.core.settings import Settings
 from i2v.host.network import is_loopback, machine_names, resolve
 from i2v.web.guard.answer_headers import AnswerHeaders, is_preflight

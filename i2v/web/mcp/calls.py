@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 from i2v.jobs.model import Job, JobStatus, JsonObject, Phase
 from i2v.service.rights import check_role
 from i2v.web.api.events import is_final, watch

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 from i2v.jobs.model import JsonObject
 from i2v.web.api.base64_picture import decode_base64
-from i2v.web.api.schemas import JsonSchema
+from i2v.web.api.request_schemas import JsonSchema
 from i2v.web.one_time import OneTime
 
 PICTURE: JsonSchema = {

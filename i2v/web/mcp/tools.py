@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from i2v.web.api.schemas import INPUTS, PICTURE_SIZE, EnginesBody, JsonSchema, PlanBody, body_schema
+from i2v.web.api.request_schemas import INPUTS, PICTURE_SIZE, JsonSchema, body_schema
+from i2v.web.api.schemas import EnginesBody, PlanBody
 from i2v.web.mcp import calls
 from i2v.web.mcp.calls import LONGEST_WAIT, USUAL_WAIT, Call, Clip, JobState, UploadOffer
 from i2v.web.mcp.pictures import PICTURE

@@ -12,7 +12,8 @@ from html import escape
 from pathlib import Path
 
 from i2v.core.durations import duration
-from i2v.core.schema import PROMPT_LIMIT, Language, shown
+from i2v.core.fields import PROMPT_LIMIT, shown
+from i2v.core.schema import Language
 from i2v.jobs.batches import Batch, Row
 from i2v.jobs.model import Job, JsonObject
 from i2v.web.page import panels

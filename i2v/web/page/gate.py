@@ -21,7 +21,7 @@ from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from i2v.core.errors import I2VError, InvalidRequest, not_stored
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 from i2v.web.guard.forwarded import path_of
 from i2v.web.page.requests import (
     MAX_BYTES,

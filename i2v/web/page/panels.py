@@ -16,10 +16,12 @@ from i2v.core.crop import Crop
 from i2v.core.durations import duration
 from i2v.core.engine_spec import Capabilities, EngineSpec
 from i2v.core.errors import Notice
+from i2v.core.generation import Generation
+from i2v.core.loras import Lora
 from i2v.core.option_fields import option_fields
 from i2v.core.results import Result
 from i2v.core.schedules import evaluations
-from i2v.core.schema import Generation, Language, Lora
+from i2v.core.schema import Language
 from i2v.core.settings import StorageSettings
 from i2v.jobs.model import Job
 from i2v.media.video.animation import MAX_FRAMES, AnimationFormat

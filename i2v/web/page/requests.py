@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 from python_multipart.multipart import parse_options_header
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 from i2v.jobs.model import JsonObject
 from i2v.web.api.charsets import check_charset
 from i2v.web.api.json_body import parse_object

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from i2v.core.schema import Generation, Language
+from i2v.core.generation import Generation
+from i2v.core.schema import Language
 from i2v.jobs.model import Job
 from i2v.web.page import panels
 from i2v.web.texts import text

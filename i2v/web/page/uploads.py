@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 
 
 def uploaded(path: object, folder: Path) -> Path:

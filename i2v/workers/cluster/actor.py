@@ -22,7 +22,8 @@ import psutil
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Cancelled, I2VError, InsufficientMemory, Notice
 from i2v.core.packages import package_error
-from i2v.core.settings import Settings, load_settings
+from i2v.core.settings import Settings
+from i2v.core.settings_sources import load_settings
 from i2v.jobs.model import Progress
 from i2v.media.checkpoints import SUFFIX
 from i2v.media.unpublished import FrameRecorder, find_kept

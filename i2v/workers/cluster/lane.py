@@ -12,7 +12,7 @@ import threading
 import time
 
 from i2v.core.errors import EncodeError, I2VError, InsufficientMemory, ModelUnavailable
-from i2v.core.schema import DeviceInfo
+from i2v.core.memory_plan import DeviceInfo
 from i2v.jobs.model import Claim
 from i2v.workers.cleanup import clean_up
 from i2v.workers.cluster.crew import Crew, Setup

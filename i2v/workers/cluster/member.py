@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from i2v.core.errors import I2VError, InvalidRequest
-from i2v.core.schema import shown
+from i2v.core.fields import shown
 from i2v.core.setting_values import address as checked_address
 from i2v.host.network import is_loopback, resolve
 from i2v.workers.cluster.node import FOLDER_VARIABLE, environment, has_actors, join_command, leave

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Literal
 
 from i2v.core.errors import I2VError, Notice
+from i2v.core.memory_plan import DeviceInfo
 from i2v.core.results import Result
-from i2v.core.schema import DeviceInfo
 from i2v.core.settings import EngineSettings, OutputSettings, Settings, WorkerSettings
 from i2v.jobs.model import Progress
 from i2v.weights.records import Expected

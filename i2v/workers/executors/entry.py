@@ -23,8 +23,8 @@ from types import FrameType
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import I2VError
 from i2v.core.log_context import request_id_of
+from i2v.core.memory_plan import DeviceInfo
 from i2v.core.packages import package_error
-from i2v.core.schema import DeviceInfo
 from i2v.core.settings import Settings
 from i2v.core.signals import die_with
 from i2v.host.log_formats import TextFormatter

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import DeviceInfo
+from i2v.core.memory_plan import DeviceInfo
 from i2v.core.settings import Settings
 from i2v.jobs.store import JobStore
 from i2v.memory.plan import probe_device

@@ -24,7 +24,8 @@ from typing import Protocol
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import I2VError, InsufficientMemory
-from i2v.core.schema import DeviceInfo, shown
+from i2v.core.fields import shown
+from i2v.core.memory_plan import DeviceInfo
 from i2v.core.settings import Settings
 from i2v.core.signals import children_out_of_reach
 from i2v.jobs.model import Claim, Job

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.animatediff.engine import AnimateDiffEngine
 from i2v.engines.animatediff.specs import ANIMATEDIFF
 from i2v.engines.base import Inputs

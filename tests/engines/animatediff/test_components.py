@@ -12,7 +12,7 @@ from diffusers import MotionAdapter, UNet2DConditionModel, UNetMotionModel
 from safetensors.torch import load_file, save_file
 
 from i2v.core.errors import ModelUnavailable
-from i2v.core.schema import MemoryPlan
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.animatediff.components import load_components
 from i2v.engines.animatediff.specs import ANIMATEDIFF
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from PIL import ImageOps
 
-from i2v.core.schema import Generation
+from i2v.core.generation import Generation
 from i2v.engines.animatediff.conditioning import condition, pictures_by_frame
 from i2v.engines.animatediff.engine import AnimateDiffEngine
 from i2v.engines.animatediff.specs import ANIMATEDIFF

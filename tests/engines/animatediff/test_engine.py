@@ -11,7 +11,8 @@ import torch
 from diffusers import AnimateDiffSparseControlNetPipeline
 from PIL import ImageOps
 
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.core.stages import Stage
 from i2v.engines.animatediff.conditioning import condition
 from i2v.engines.animatediff.engine import AnimateDiffEngine

@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPImageProcessorPil
 
 from i2v.core.errors import ModelUnavailable
-from i2v.core.schema import Generation, MemoryPlan, Offload
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan, Offload
 from i2v.engines.animatediff.conditioning import condition
 from i2v.engines.animatediff.engine import AnimateDiffEngine
 from i2v.engines.animatediff.ip_adapter import attentions_to_prompt, clip_pixels

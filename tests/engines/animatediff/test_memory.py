@@ -13,7 +13,9 @@ from itertools import pairwise
 
 import pytest
 
-from i2v.core.schema import Generation, MemoryPlan, StyleImage
+from i2v.core.generation import Generation
+from i2v.core.inputs import StyleImage
+from i2v.core.memory_plan import MemoryPlan
 from i2v.core.stages import Stage
 from i2v.engines.animatediff.memory import FEW_TOKENS, MEMORY, _table
 from i2v.engines.animatediff.specs import ANIMATEDIFF, IP_ADAPTER

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 from pydantic import ValidationError
 
-from i2v.core.schema import Generation, StyleImage
+from i2v.core.generation import Generation
+from i2v.core.inputs import StyleImage
 from i2v.engines.animatediff.options import AnimateDiffOptions, options_of
 
 

@@ -14,8 +14,10 @@ from diffusers import EulerDiscreteScheduler, LCMScheduler
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InvalidRequest
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.core.schedules import consistency, trailing
-from i2v.core.schema import Generation, GenerationRequest, MemoryPlan
+from i2v.core.schema import GenerationRequest
 from i2v.engines.animatediff.conditioning import condition
 from i2v.engines.animatediff.engine import AnimateDiffEngine
 from i2v.engines.animatediff.sampling import State, denoise, initial_state

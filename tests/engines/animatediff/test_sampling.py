@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from i2v.core.schema import Generation
+from i2v.core.generation import Generation
 from i2v.engines.animatediff.conditioning import condition
 from i2v.engines.animatediff.engine import AnimateDiffEngine
 from i2v.engines.animatediff.samplers import sampler_for

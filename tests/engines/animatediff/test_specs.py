@@ -6,7 +6,7 @@ import pytest
 
 from i2v.core.errors import InvalidRequest
 from i2v.core.schema import GenerationRequest
-from i2v.core.settings import load_presets
+from i2v.core.settings_sources import load_presets
 from i2v.engines.animatediff.specs import ANIMATEDIFF, ANIMATEDIFF_LIGHTNING, ANIMATELCM, IP_ADAPTER
 from i2v.pipeline.resolve import resolve
 from i2v.weights.parts import needed_files, part_of

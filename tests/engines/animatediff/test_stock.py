@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.animatediff.specs import ANIMATEDIFF
 from i2v.engines.animatediff.stock import StockEngine, load_stock, run_stock
 from i2v.engines.base import Decoded, Inputs

@@ -13,7 +13,8 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 
 from i2v.core.errors import ModelUnavailable
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.animatediff.engine import AnimateDiffEngine
 from i2v.engines.animatediff.specs import ANIMATEDIFF
 from i2v.engines.animatediff.stock import load_stock, run_stock

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from i2v.core.errors import Notice
-from i2v.core.schema import Generation
+from i2v.core.generation import Generation
 from i2v.engines.camera.move import Move, describe
 from i2v.engines.camera.options import CameraPathOptions
 from i2v.engines.camera_move.options import CameraMoveOptions

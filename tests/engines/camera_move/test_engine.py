@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import DeviceInfo, GenerationRequest, MemoryPlan
-from i2v.core.settings import load_presets, load_settings
+from i2v.core.memory_plan import DeviceInfo, MemoryPlan
+from i2v.core.schema import GenerationRequest
+from i2v.core.settings_sources import load_presets, load_settings
 from i2v.engines.base import Conditioned, Decoded, Inputs
 from i2v.engines.camera_move.engine import CameraMoveEngine
 from i2v.engines.camera_move.specs import CAMERA_MOVE

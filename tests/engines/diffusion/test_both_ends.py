@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import MemoryPlan
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.base import Denoised, Inputs, engine_class
 from i2v.engines.diffusion.both_ends import blended
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL

@@ -12,8 +12,9 @@ import torch
 from PIL import Image
 
 from i2v.core.engine_spec import EngineSpec
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.core.schedules import evaluations
-from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.animatediff import sampling as animatediff
 from i2v.engines.animatediff.specs import ANIMATEDIFF
 from i2v.engines.base import Conditioned, Decoded, Denoised, Inputs, engine_class

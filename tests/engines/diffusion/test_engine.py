@@ -9,7 +9,7 @@ import torch
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InsufficientMemory
-from i2v.core.schema import MemoryPlan
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.diffusion.engine import preview
 from i2v.engines.svd.components import Components
 from i2v.engines.svd.engine import SVDEngine

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.core.stages import Stage
 from i2v.engines.diffusion.estimates import (
     CONTEXT_BYTES,

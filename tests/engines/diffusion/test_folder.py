@@ -14,7 +14,7 @@ from torch import nn
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import ModelUnavailable
-from i2v.core.schema import MemoryPlan
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.diffusion.folder import assign
 from i2v.engines.i2vgen_xl.components import load_components
 

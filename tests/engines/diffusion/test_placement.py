@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from i2v.core.schema import Offload
+from i2v.core.memory_plan import Offload
 from i2v.engines.diffusion.placement import PlacedParts, copied, homes
 
 CPU, OTHER = torch.device("cpu"), torch.device("meta")

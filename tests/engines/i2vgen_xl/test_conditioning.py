@@ -12,7 +12,8 @@ from diffusers.pipelines.deprecated.i2vgen_xl.pipeline_i2vgen_xl import _center_
 from PIL import Image
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.i2vgen_xl.components import Components, load_components
 from i2v.engines.i2vgen_xl.conditioning import centre_crop, condition, encode_first_frame, encode_prompt
 

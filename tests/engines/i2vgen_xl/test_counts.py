@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.i2vgen_xl.components import Components, load_components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning, condition
 from i2v.engines.i2vgen_xl.sampling import denoise, initial_state

@@ -11,7 +11,8 @@ from PIL import Image
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import I2VError
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.base import Decoded, Denoised, Inputs
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.i2vgen_xl.finite import FiniteEngine

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.base import Denoised, Inputs
 from i2v.engines.diffusion.state import State
 from i2v.engines.i2vgen_xl.compiled import Forward

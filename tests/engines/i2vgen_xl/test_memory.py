@@ -15,7 +15,8 @@ import pytest
 import torch
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.diffusion.estimates import CHUNK_PIXELS
 from i2v.engines.i2vgen_xl.memory import FEW_TOKENS, MANY_TOKENS, MEMORY, _tables, step_flops
 from i2v.engines.i2vgen_xl.sampling import CHUNK_TOKENS

@@ -15,7 +15,8 @@ from PIL import Image
 
 from benchmarks.peers import load_stock, run_stock
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.base import Decoded, Denoised, Inputs
 from i2v.engines.diffusion.decode import decode_frames
 from i2v.engines.i2vgen_xl.components import Components

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.base import Inputs
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.i2vgen_xl.memory import MEMORY

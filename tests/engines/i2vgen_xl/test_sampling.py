@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 
 from i2v.core.engine_spec import EngineSpec
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.core.schedules import Schedule
-from i2v.core.schema import Generation, MemoryPlan
 from i2v.engines.i2vgen_xl.components import Components, load_components
 from i2v.engines.i2vgen_xl.conditioning import Conditioning, condition
 from i2v.engines.i2vgen_xl.sampling import denoise, initial_noise, initial_state

@@ -14,7 +14,8 @@ from diffusers import I2VGenXLUNet
 from torch import nn
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.diffusion.state import State
 from i2v.engines.i2vgen_xl.attention import CrossAttention
 from i2v.engines.i2vgen_xl.components import Components, load_components

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.svd.engine import SVDEngine
 from i2v.engines.svd.specs import SVD
 from tests.tiny_svd import write_tiny_svd

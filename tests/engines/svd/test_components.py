@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from i2v.core.errors import ModelUnavailable
-from i2v.core.schema import MemoryPlan
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.svd.components import load_components
 from i2v.engines.svd.specs import SVD
 

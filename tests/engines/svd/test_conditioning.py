@@ -11,7 +11,7 @@ from diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion 
 )
 from PIL import Image
 
-from i2v.core.schema import Generation
+from i2v.core.generation import Generation
 from i2v.engines.svd.conditioning import condition, draw_noise, smoothly_resized
 from i2v.engines.svd.engine import SVDEngine
 

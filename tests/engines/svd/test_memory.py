@@ -13,8 +13,9 @@ from itertools import pairwise
 
 import pytest
 
-from i2v.core.schema import DeviceInfo, Generation, MemoryPlan
-from i2v.core.settings import load_settings
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import DeviceInfo, MemoryPlan
+from i2v.core.settings_sources import load_settings
 from i2v.core.stages import Stage
 from i2v.engines.diffusion.feed_forward import CHUNK_TOKENS
 from i2v.engines.svd.memory import FEW_FRAMES, FEW_TOKENS, MEMORY, _table

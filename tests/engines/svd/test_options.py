@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from pydantic import ValidationError
 
-from i2v.core.schema import Generation
+from i2v.core.generation import Generation
 from i2v.engines.svd.options import SVDOptions, options_of
 
 LARGE = {"generated_width": 1024, "generated_height": 576}

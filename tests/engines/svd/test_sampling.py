@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from i2v.core.schema import Generation
+from i2v.core.generation import Generation
 from i2v.engines.svd.conditioning import condition
 from i2v.engines.svd.engine import SVDEngine
 from i2v.engines.svd.sampling import denoise, denoised_of, guidance_scales, initial_state, schedule_for

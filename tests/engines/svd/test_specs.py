@@ -6,7 +6,7 @@ import pytest
 
 from i2v.core.errors import InvalidRequest
 from i2v.core.schema import GenerationRequest
-from i2v.core.settings import load_presets
+from i2v.core.settings_sources import load_presets
 from i2v.engines.svd.specs import SVD, SVD_XT
 from i2v.pipeline.checks import check_request
 from i2v.pipeline.resolve import resolve

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.base import Decoded, Inputs
 from i2v.engines.svd.specs import SVD
 from i2v.engines.svd.stock import StockEngine, load_stock, run_stock

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.base import Inputs
 from i2v.engines.wan.engine import WanEngine
 from i2v.engines.wan.specs import WAN_TI2V_5B

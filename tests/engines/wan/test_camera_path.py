@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.base import Decoded, Denoised, Inputs
 from i2v.engines.diffusion.camera_path import CameraFrames
 from i2v.engines.wan.conditioning import encode_path

@@ -11,7 +11,7 @@ import torch
 from transformers import UMT5EncoderModel
 
 from i2v.core.errors import ModelUnavailable
-from i2v.core.schema import MemoryPlan
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.diffusion.float8 import Float8Linear
 from i2v.engines.wan.components import Components, load_components
 from i2v.engines.wan.specs import WAN_TI2V_5B

@@ -10,7 +10,8 @@ import torch
 from diffusers.pipelines.wan.pipeline_wan_i2v import prompt_clean
 from PIL import Image
 
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.base import Inputs
 from i2v.engines.wan.conditioning import cleaned, condition, embed
 from i2v.engines.wan.engine import WanEngine

@@ -11,7 +11,8 @@ import torch
 from diffusers import WanImageToVideoPipeline
 from PIL import Image
 
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.core.stages import Stage
 from i2v.engines.base import NO_LADDER, Conditioned, Decoded, Denoised, Event, Inputs, SteppedDown
 from i2v.engines.wan.conditioning import condition

@@ -11,7 +11,8 @@ import torch
 from diffusers import WanImageToVideoPipeline
 from PIL import Image
 
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.base import Denoised, Inputs, SteppedDown
 from i2v.engines.wan.conditioning import condition
 from i2v.engines.wan.engine import WanEngine

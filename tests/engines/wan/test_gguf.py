@@ -15,7 +15,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.base import Inputs
 from i2v.engines.diffusion.gguf import GGUFLinear, unpacked
 from i2v.engines.wan.engine import WanEngine

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.base import Inputs
 from i2v.engines.wan.engine import WanEngine
 from i2v.engines.wan.specs import WAN_I2V_A14B, WAN_TI2V_5B

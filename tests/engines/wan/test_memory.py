@@ -13,8 +13,9 @@ from itertools import pairwise
 
 import pytest
 
-from i2v.core.schema import DeviceInfo, Generation, MemoryPlan, StorageDtype
-from i2v.core.settings import load_settings
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import DeviceInfo, MemoryPlan, StorageDtype
+from i2v.core.settings_sources import load_settings
 from i2v.core.stages import Stage
 from i2v.engines.wan.decode import TILE
 from i2v.engines.wan.figures import read_table

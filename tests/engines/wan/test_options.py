@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from i2v.core.schema import Generation
+from i2v.core.generation import Generation
 from i2v.engines.wan.options import WanOptions, options_of
 from i2v.engines.wan.specs import WAN_TI2V_5B
 from scripts.full_size.wan import CONFIGS

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.schema import GenerationRequest, Lora
-from i2v.core.settings import load_presets
+from i2v.core.loras import Lora
+from i2v.core.schema import GenerationRequest
+from i2v.core.settings_sources import load_presets
 from i2v.engines.wan.schedule import first_steps, timesteps_of
 from i2v.engines.wan.specs import WAN_I2V_A14B, WAN_TI2V_5B
 from i2v.pipeline.checks import check_request

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from i2v.core.schema import Generation, MemoryPlan
+from i2v.core.generation import Generation
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.base import Decoded, Inputs
 from i2v.engines.wan.specs import WAN_TI2V_5B
 from i2v.engines.wan.stock import StockEngine, load_stock

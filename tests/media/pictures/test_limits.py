@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from i2v.core.settings import load_settings
+from i2v.core.settings_sources import load_settings
 from i2v.media.pictures.limits import KEPT_PIXELS, ImageLimits, reduced, reduction, scaled_down
 
 

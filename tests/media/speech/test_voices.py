@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from i2v.core.errors import InvalidRequest
-from i2v.core.settings import ModelSettings, load_settings
+from i2v.core.settings import ModelSettings
+from i2v.core.settings_sources import load_settings
 from i2v.core.sound import Narration
 from i2v.media.speech import voices
 from i2v.media.speech.voices import Voice, find_voice, has_espeak, voice_names

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from i2v.core.errors import InsufficientMemory
-from i2v.core.schema import DeviceInfo
+from i2v.core.memory_plan import DeviceInfo
 from i2v.workers.devices import DeviceState
 from tests.web.house import House
 

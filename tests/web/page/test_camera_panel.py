@@ -11,7 +11,7 @@ import pytest
 from i2v.core.crop import Crop
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.schema import GenerationRequest
-from i2v.core.settings import load_presets
+from i2v.core.settings_sources import load_presets
 from i2v.engines.registry import engines
 from i2v.pipeline.resolve import resolve
 from i2v.web.page.camera_panel import mark, seen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from i2v.core.errors import I2VError, InsufficientMemory
-from i2v.core.schema import DeviceInfo
+from i2v.core.memory_plan import DeviceInfo
 from i2v.web.page import device_panels
 from i2v.workers.devices import DeviceState, Fetch
 from tests.web.page.test_panels import HOSTILE

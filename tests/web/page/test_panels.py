@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from i2v.core.errors import Notice
+from i2v.core.generation import Generation
 from i2v.core.results import Result, StageUse
-from i2v.core.schema import Generation, Language
+from i2v.core.schema import Language
 from i2v.core.settings import StorageSettings
 from i2v.jobs.model import Job, Phase
 from i2v.service.job_files import VideoProblem

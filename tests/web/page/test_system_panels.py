@@ -8,7 +8,8 @@ from typing import get_args
 import pytest
 
 from i2v.core.errors import InsufficientMemory, Notice
-from i2v.core.schema import DeviceInfo, Language
+from i2v.core.memory_plan import DeviceInfo
+from i2v.core.schema import Language
 from i2v.doctor.examination import CASES
 from i2v.doctor.findings import Finding, Status
 from i2v.service.overview import Folder, Overview

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from i2v.core.errors import I2VError
-from i2v.core.schema import DeviceInfo
+from i2v.core.memory_plan import DeviceInfo
 from i2v.core.settings import Settings
 from i2v.jobs.model import Job
 from i2v.workers.cluster import wire

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from i2v.core.settings import load_settings
+from i2v.core.settings_sources import load_settings
 from i2v.workers.cluster.actor import Actor, _settings
 from i2v.workers.cluster.places import Node, Place
 from i2v.workers.cluster.wire import Shared

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from i2v.core.errors import I2VError
-from i2v.core.settings import load_settings
+from i2v.core.settings_sources import load_settings
 from i2v.workers.cluster import member
 from i2v.workers.cluster.member import Membership, check_address, joined
 from i2v.workers.cluster.node import (

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from i2v.core.settings import load_settings
+from i2v.core.settings_sources import load_settings
 from i2v.weights import fetching
 from i2v.weights.folders import locate
 from i2v.workers.cluster import server_source

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from i2v.core.errors import I2VError
-from i2v.core.schema import DeviceInfo
+from i2v.core.memory_plan import DeviceInfo
 from i2v.jobs.model import Job
 from i2v.jobs.store import JobStore
 from i2v.media.video import probe

@@ -13,7 +13,8 @@ from typing import Any
 import gradio as gr
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.schema import MAX_LORAS, Language
+from i2v.core.loras import MAX_LORAS
+from i2v.core.schema import Language
 from i2v.jobs.model import JsonObject
 from i2v.web.page.tabs.widgets import Dropdown, Labels, Slider, Updates, Values
 from i2v.web.texts import text

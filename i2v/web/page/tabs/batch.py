@@ -18,7 +18,8 @@ from anyio.to_thread import run_sync
 from gradio.events import Dependency
 
 from i2v.core.errors import I2VError, InvalidRequest
-from i2v.core.schema import GenerationRequest, shown
+from i2v.core.fields import shown
+from i2v.core.schema import GenerationRequest
 from i2v.jobs.batches import Batch
 from i2v.jobs.model import Job, JsonObject
 from i2v.service.batch_files import FILES, Listed, parse_rows

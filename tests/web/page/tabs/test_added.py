@@ -10,7 +10,8 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from i2v.core.schema import GenerationRequest, Lora
+from i2v.core.loras import Lora
+from i2v.core.schema import GenerationRequest
 from i2v.engines.animatediff.specs import ANIMATEDIFF
 from i2v.engines.svd.specs import SVD
 from i2v.engines.wan.specs import WAN_I2V_A14B

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from i2v.core.schema import DeviceInfo
+from i2v.core.memory_plan import DeviceInfo
 from i2v.engines.registry import engines
 from i2v.web.page.tabs.models import ModelsSection, ModelsView
 from i2v.weights.folders import own_folder

@@ -8,7 +8,8 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from i2v.core.schema import GenerationRequest, Scene
+from i2v.core.scenes import Scene
+from i2v.core.schema import GenerationRequest
 from i2v.engines.camera_move.specs import CAMERA_MOVE
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.web.page.tabs.story import StoryFields

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from i2v.core.errors import InsufficientMemory
-from i2v.core.schema import DeviceInfo
+from i2v.core.memory_plan import DeviceInfo
 from i2v.web.page.tabs.system import SystemTab, SystemView
 from tests.receivers import receiving, status
 from tests.rehearsal import REHEARSAL

@@ -40,8 +40,9 @@ from i2v.jobs.store import JobStore
 from i2v.media.image import decode_picture
 from i2v.media.outputs import OutputFile
 from i2v.memory.plan import probe_device
+from i2v.pipeline.clip import Output
 from i2v.pipeline.engines import EngineCache
-from i2v.pipeline.make import Output, make_clip
+from i2v.pipeline.make import make_clip
 from i2v.pipeline.plan import ClipPlanner
 from i2v.service.service import Service
 from i2v.workers.attempt import Attempt

@@ -35,9 +35,10 @@ from i2v.media.image import Picture
 from i2v.media.outputs import OutputFile
 from i2v.memory import allocator
 from i2v.memory.plan import Planned, probe_device
+from i2v.pipeline.clip import Output
 from i2v.pipeline.engines import EngineCache
 from i2v.pipeline.ladder import MemoryLadder
-from i2v.pipeline.make import Output, make_clip
+from i2v.pipeline.make import make_clip
 from i2v.pipeline.plan import ClipPlan
 
 if TYPE_CHECKING:

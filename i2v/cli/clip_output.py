@@ -20,7 +20,7 @@ from i2v.core.fields import shown
 if TYPE_CHECKING:
     from i2v.core.results import Result
     from i2v.media.provenance import Provenance
-    from i2v.pipeline.make import ClipEvent
+    from i2v.pipeline.clip import ClipEvent
 
 BAR_WIDTH = 30  # characters
 
@@ -60,7 +60,7 @@ class ClipProgress:
 
     def show(self, event: ClipEvent) -> None:
         from i2v.engines.base import Conditioned, Decoded, Denoised, SteppedDown
-        from i2v.pipeline.make import Loaded
+        from i2v.pipeline.clip import Loaded
         from i2v.pipeline.segments import SegmentBegun
 
         if isinstance(event, SteppedDown):

@@ -86,9 +86,10 @@ def _make(
     from i2v.engines.registry import engines
     from i2v.media.outputs import OutputName
     from i2v.memory.plan import probe_device
+    from i2v.pipeline.clip import Output
     from i2v.pipeline.engines import EngineCache
     from i2v.pipeline.enhance import read_source
-    from i2v.pipeline.make import Output, check_output, make_clip
+    from i2v.pipeline.make import check_output, make_clip
     from i2v.pipeline.plan import ClipPlanner
     from i2v.pipeline.stages import Stopwatch
     from i2v.workers.devices import device_type, environment

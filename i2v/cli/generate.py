@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from i2v.media.outputs import OutputTarget
     from i2v.media.provenance import Provenance
     from i2v.media.unpublished import FrameRecorder
-    from i2v.pipeline.make import Output
+    from i2v.pipeline.clip import Output
 
 EXAMPLES = """\
 examples:
@@ -113,7 +113,8 @@ def run(arguments: argparse.Namespace) -> int:
     images = [image, *(path for _, path in others)]
 
     from i2v.media.outputs import OutputFile, OutputName
-    from i2v.pipeline.make import Output, check_output
+    from i2v.pipeline.clip import Output
+    from i2v.pipeline.make import check_output
 
     target: OutputTarget = OutputName.of(settings.output, submitted)
     if output is not None:

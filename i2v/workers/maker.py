@@ -31,9 +31,10 @@ from i2v.media.unpublished import FrameRecorder
 from i2v.memory import allocator
 from i2v.memory.plan import measure_free, measure_held
 from i2v.pipeline.choice import as_stored
+from i2v.pipeline.clip import ClipEvent, Output
 from i2v.pipeline.engines import EngineCache
 from i2v.pipeline.enhance import delivered, enhance_clip, source_of
-from i2v.pipeline.make import ClipEvent, Output, check_output, make_clip
+from i2v.pipeline.make import check_output, make_clip
 from i2v.pipeline.plan import ClipPlan, plan_again
 from i2v.pipeline.stages import Stopwatch
 from i2v.workers.cleanup import JOB_TAG

@@ -23,7 +23,7 @@ from i2v.engines.base import Conditioned, Decoded, Denoised, Sounded, SteppedDow
 from i2v.jobs.model import Phase, Progress
 from i2v.media import interpolation, upscale
 from i2v.media.preview import encode_preview
-from i2v.pipeline.make import ClipEvent, FrameRead, Loaded
+from i2v.pipeline.clip import ClipEvent, FrameRead, Loaded
 from i2v.pipeline.segments import SegmentBegun
 
 LINE_SECONDS = 5.0  # between two lines of the log about one phase, at least

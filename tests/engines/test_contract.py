@@ -45,10 +45,11 @@ from i2v.media.provenance import Provenance
 from i2v.media.unpublished import FrameRecorder, read_kept
 from i2v.media.video import probe, read_tags
 from i2v.memory.model import denoising_work, memory_model
+from i2v.pipeline.clip import ClipEvent, Output
 from i2v.pipeline.delivery import publish_kept
 from i2v.pipeline.engines import EngineCache
 from i2v.pipeline.loops import looped
-from i2v.pipeline.make import ClipEvent, Output, make_clip
+from i2v.pipeline.make import make_clip
 from i2v.pipeline.plan import ClipPlanner
 from i2v.pipeline.resolve import resolve
 from i2v.pipeline.segments import SegmentBegun, story_events

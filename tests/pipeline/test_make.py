@@ -32,8 +32,11 @@ from i2v.media.unpublished import FrameRecorder
 from i2v.media.upscale import is_installed
 from i2v.media.video import probe, read_tags
 from i2v.memory.plan import Planned
+from i2v.pipeline.clip import ClipEvent, Loaded, Output
 from i2v.pipeline.engines import EngineCache, LoadedEngine
-from i2v.pipeline.make import ClipEvent, Loaded, Output, describe, fit_inputs, make_clip, mark
+from i2v.pipeline.fitting import fit_inputs
+from i2v.pipeline.make import make_clip
+from i2v.pipeline.marks import describe, mark
 from i2v.pipeline.plan import ClipPlan
 from i2v.pipeline.soundtrack import Soundtrack
 from tests.clips import WHEN, read_frames

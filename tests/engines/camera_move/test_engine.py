@@ -23,8 +23,9 @@ from i2v.media.outputs import OutputFile
 from i2v.media.provenance import Provenance
 from i2v.media.unpublished import FrameRecorder
 from i2v.media.video import probe, read_tags
+from i2v.pipeline.clip import Output
 from i2v.pipeline.engines import EngineCache
-from i2v.pipeline.make import Output, make_clip
+from i2v.pipeline.make import make_clip
 from i2v.pipeline.plan import ClipPlan, ClipPlanner
 from i2v.pipeline.resolve import resolve
 from tests.models import models_in

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from i2v.core.errors import I2VError, InvalidRequest
-from i2v.core.fields import PROMPT_LIMIT, nearest_name, shown
-from i2v.core.loras import Lora
-from i2v.core.scenes import Scene
+from i2v.core.errors import InvalidRequest
+from i2v.core.fields import PROMPT_LIMIT
 from i2v.core.schema import MAX_SEED, GenerationRequest
+from tests.core.requests import PROMPT, assert_readable, parse, refusal
 
-PROMPT = "the camera pans left"
 WHOLE = {
     "height": (64, 4096),
     "width": (64, 4096),
@@ -32,25 +28,6 @@ CHOICES = {
     "resolution": ("256p", "512p", "768p", "1024p"),
     "fit": ("keep", "crop", "pad"),
 }
-
-
-def parse(**fields: object) -> GenerationRequest:
-    other = {"height": {"width": 64}, "width": {"height": 64}}  # sides come in pairs
-    (first, *_) = [*fields, None]
-    return GenerationRequest.parse({"prompt": PROMPT, **other.get(str(first), {}), **fields})
-
-
-def refusal(**fields: object) -> InvalidRequest:
-    with pytest.raises(InvalidRequest) as caught:
-        parse(**fields)
-    return caught.value
-
-
-def assert_readable(error: I2VError) -> None:
-    """The message is one short line, and both it and the params go through UTF-8 and strict JSON."""
-    assert len(error.message) < 600
-    assert error.message.isprintable()
-    json.dumps(error.to_dict(), ensure_ascii=False, allow_nan=False).encode("utf-8")
 
 
 def test_gaps_stay_gaps_and_choices_have_the_published_defaults() -> None:
@@ -321,117 +298,3 @@ def test_whatever_comes_is_accepted_or_readably_refused(fields: dict[str, object
         GenerationRequest.parse(fields)
     except InvalidRequest as error:
         assert_readable(error)
-
-
-# --- words for messages
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ("8", "8"),
-        ("", "''"),
-        (" 8", "' 8'"),
-        ("x" * 61, "x" * 60 + "... (61 characters)"),
-        ("\ud800\0\n", "\\ud800\\x00\\n"),
-        (None, "None"),
-        (10**5000, "a number of over 60 digits"),
-        (list(range(99)), "[0, 1, 2, 3, 4, 5, ...]"),
-    ],
-    ids=lambda value: type(value).__name__,
-)
-def test_a_value_is_shown_short_and_printable(value: object, expected: str) -> None:
-    assert shown(value) == expected
-
-
-def test_a_list_within_itself_is_shown() -> None:
-    endless: list[object] = []
-    endless.append(endless)
-    assert len(shown(endless)) < 80
-
-
-def test_the_limit_of_what_is_shown_can_be_set() -> None:
-    assert shown("x" * 300, limit=300) == "x" * 300
-
-
-@pytest.mark.parametrize(
-    ("name", "known", "nearest"),
-    [
-        ("prefix", ["output", "output.prefix", "output.format"], "output.prefix"),
-        ("outptu", ["output", "engine"], "output"),
-        ("", ["b", "a"], "b"),
-        ("zzz", ["only"], "only"),
-    ],
-)
-def test_the_nearest_name_contains_the_given_one_or_resembles_it(
-    name: str, known: list[str], nearest: str
-) -> None:
-    assert nearest_name(name, known) == nearest
-
-
-@pytest.mark.parametrize(
-    "asked",
-    [
-        [{"name": "ink", "strength": 0.8}, {"name": "a:b"}], ["ink:0.8", {"name": "a:b"}],
-        '[{"name": "ink", "strength": "0.8"}, {"name": "a:b"}]',
-    ],
-    ids=str,
-)  # fmt: skip
-def test_loras_are_read_as_json_and_as_text(asked: object) -> None:
-    assert parse(loras=asked).loras == (Lora("ink", 0.8), Lora("a:b", 1.0))
-
-
-def test_loras_of_one_text_are_split_at_commas() -> None:
-    assert parse(loras="ink:0.8, styles/soft").loras == (Lora("ink", 0.8), Lora("styles/soft", 1.0))
-    assert parse(loras="").loras == ()
-
-
-@pytest.mark.parametrize(
-    ("asked", "code"),
-    [
-        (["ink:5"], "request.invalid"), (["ink", "ink:0.5"], "request.invalid"), ("[", "request.invalid"),
-        ([{"name": "a", "weight": 1}], "request.unknown_field"), ([7], "request.invalid"),
-        ([f"l{k}" for k in range(9)], "request.invalid"), ({"ink": 1}, "request.invalid"),
-        ([{"strength": 1}], "request.missing_field"),
-    ],
-    ids=str,
-)  # fmt: skip
-def test_what_is_no_list_of_loras_is_refused(asked: object, code: str) -> None:
-    error = refusal(loras=asked)
-    assert error.code == code
-    assert str(error.params["field"]).startswith("loras")
-    assert_readable(error)
-
-
-# --- stories
-
-
-@pytest.mark.parametrize(
-    "asked",
-    [
-        "4: pan left\n2.5: zoom in: slowly\n\n3", ["4: pan left", "2.5\uff1azoom in: slowly", "3"],
-        '[{"seconds": 4, "prompt": "pan left"}, "2.5: zoom in: slowly", {"seconds": "3"}]',
-    ],
-    ids=str,
-)  # fmt: skip
-def test_scenes_are_read_as_json_and_as_lines(asked: object) -> None:
-    assert parse(story=asked).story == (Scene(4, "pan left"), Scene(2.5, "zoom in: slowly"), Scene(3))
-    assert parse(story="").story == ()
-
-
-@pytest.mark.parametrize(
-    ("asked", "code"),
-    [
-        (["pan left"], "request.invalid"), (["0: a"], "request.invalid"), (["400", "201"], "request.invalid"),
-        ([{"seconds": 1, "text": "a"}], "request.unknown_field"),
-        ([{"prompt": "a"}], "request.missing_field"),
-        ("[", "request.invalid"), (["1"] * 51, "request.invalid"), (7, "request.invalid"),
-        ([{"seconds": True}], "request.invalid"), ([{"seconds": 1, "prompt": "\0"}], "request.invalid"),
-    ],
-    ids=str,
-)  # fmt: skip
-def test_what_are_no_scenes_is_refused(asked: object, code: str) -> None:
-    error = refusal(story=asked)
-    assert error.code == code
-    assert str(error.params["field"]).startswith("story")
-    assert_readable(error)

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from i2v.engines.camera.move import Move
 from i2v.engines.camera.path import plan_path
 from i2v.engines.camera.render import render

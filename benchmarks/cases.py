@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from i2v.core.generation import Generation
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.media.image import fit_picture
 from scripts.train_embedded import photos

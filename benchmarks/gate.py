@@ -36,7 +36,7 @@ from benchmarks.cases import COUNT, REFERENCES, SIDE, Case, References, cases
 from benchmarks.quality import Quality, Truth
 from i2v.core.schedules import Schedule
 from i2v.core.schedules import fast as sampled
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.weights import EMBEDDED_FOLDER, weights_digest
 

@@ -32,8 +32,8 @@ from typing import ParamSpec, TypeVar
 from unittest import mock
 
 from i2v.core.engine_spec import EngineSpec
-from i2v.core.settings import ROOT, Settings
-from i2v.core.settings_sources import load_settings
+from i2v.core.settings import Settings
+from i2v.core.settings_sources import ROOT, load_settings
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.jobs.model import Job, JsonObject
 from i2v.jobs.store import JobStore

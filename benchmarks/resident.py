@@ -24,7 +24,7 @@ from statistics import median
 import numpy as np
 
 from benchmarks.sides import STAGES, Ours, Reading, Setting, Side, Stock
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from i2v.memory.usage import PeakMeter
 
 MIB = 2**20

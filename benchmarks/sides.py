@@ -26,7 +26,7 @@ from torch import nn
 
 from i2v.core.generation import Generation
 from i2v.core.memory_plan import MemoryPlan
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from i2v.engines.base import Conditioned, Decoded, Inputs
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.media.image import fit_picture

@@ -37,7 +37,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
 
 if not __package__:  # run as a file, which has only its own folder on the path

@@ -30,8 +30,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
-from i2v.core.settings import ROOT
-from i2v.core.settings_sources import load_settings
+from i2v.core.settings_sources import ROOT, load_settings
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
 
 if not __package__:  # run as a file, which has only its own folder on the path

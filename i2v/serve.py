@@ -16,7 +16,8 @@ from pydantic import SecretStr
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InvalidRequest
-from i2v.core.settings import ROOT, Settings
+from i2v.core.settings import Settings
+from i2v.core.settings_sources import ROOT
 from i2v.core.users import check_users
 from i2v.core.webhook import HIDDEN
 from i2v.engines.registry import engines as all_engines

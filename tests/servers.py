@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 
 APP = [sys.executable, str(ROOT / "app.py")]
 

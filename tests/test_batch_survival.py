@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from i2v.cli.batch_makers import HOME
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from i2v.jobs.store import JobStore
 from i2v.media.video import probe, read_tags
 from i2v.workers.cleanup import JOB_TAG, tag_of

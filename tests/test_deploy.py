@@ -15,8 +15,7 @@ import pytest
 import yaml
 
 from i2v.cli.main import build_parser
-from i2v.core.settings import ROOT
-from i2v.core.settings_sources import load_settings
+from i2v.core.settings_sources import ROOT, load_settings
 
 DEPLOY = ROOT / "deploy"
 RULES = DEPLOY / "prometheus" / "i2v.rules.yaml"

@@ -20,8 +20,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from i2v.core.settings import ROOT
-from i2v.core.settings_sources import load_settings
+from i2v.core.settings_sources import ROOT, load_settings
 from i2v.launcher.main import build_parser
 from tests.launcher.conftest import free_port
 from tests.servers import environment_in

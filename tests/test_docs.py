@@ -15,8 +15,7 @@ import pytest
 
 from i2v.cli.main import build_parser
 from i2v.core.messages import catalogue
-from i2v.core.settings import ROOT
-from i2v.core.settings_sources import load_settings
+from i2v.core.settings_sources import ROOT, load_settings
 from i2v.core.webhook import WebhookEvent
 
 FOLDERS = (".", "docs", "benchmarks", "examples", "i2v/embedded", "scripts/train_embedded")

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from benchmarks.peers import load_stock, run_stock
 from i2v.core.generation import Generation
 from i2v.core.memory_plan import MemoryPlan
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from i2v.engines.base import Decoded, Inputs
 from i2v.engines.i2vgen_xl.engine import I2VGenXLEngine
 from i2v.engines.i2vgen_xl.specs import EMBEDDED

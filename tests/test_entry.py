@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from tests.cli.running import command
 from tests.servers import APP, environment_in
 

@@ -16,14 +16,14 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = ("modelscope", "upscale", "real-esrgan")
 TOOLS = ("pytest", "hypothesis", "requests")  # of the extra `test`: any version that fits
 CORE = (
     "tests/core/test_schema.py",
-    "tests/core/test_settings.py",
+    "tests/core/test_settings_sources.py",
     "tests/media/test_image.py",
     "tests/media/test_video.py",
     "tests/media/test_decoder.py",

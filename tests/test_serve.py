@@ -19,7 +19,7 @@ import psutil
 import pytest
 import requests
 
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from i2v.host.data_folder import FILES, FOLDERS
 from tests.servers import APP, Server, environment_in, launched, staged
 from tests.web.house import wait_for

@@ -14,7 +14,7 @@ import psutil
 import pytest
 import requests
 
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from i2v.host.service_lock import Holder, find_holder
 from tests.launcher.conftest import end_service, free_port
 from tests.servers import environment_in

@@ -45,8 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     refuse_old_packages()
     from i2v.core.errors import I2VError
-    from i2v.core.settings import ROOT
-    from i2v.core.settings_sources import load_settings
+    from i2v.core.settings_sources import ROOT, load_settings
     from i2v.workers.cluster.member import (
         Membership,
         check_address,

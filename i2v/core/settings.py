@@ -14,8 +14,6 @@ from i2v.core.schema import Language, Upscaling
 from i2v.core.users import MAX_USERS, User, check_users
 from i2v.core.webhook import Endpoint, check_endpoints, read_endpoints, read_secret
 
-ROOT = Path(__file__).resolve().parents[2]
-
 Text = Annotated[str, BeforeValidator(kinds.text)]
 Seconds = Annotated[float, Within(0.01, 1_000_000)]
 Folder = Annotated[Path, BeforeValidator(kinds.folder)]

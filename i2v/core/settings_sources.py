@@ -23,11 +23,12 @@ from i2v.core.engine_spec import Preset
 from i2v.core.errors import InvalidRequest
 from i2v.core.fields import nearest_name, shown
 from i2v.core.schema import invalid_field
-from i2v.core.settings import ROOT, Settings
+from i2v.core.settings import Settings
 from i2v.core.users import User, read_users
 from i2v.core.webhook import HIDDEN as SECRET
 from i2v.core.webhook import Endpoint
 
+ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT_PREFIX = "I2V_"
 # Read by scripts/setup.sh, `find_user_file` below or `workers.cluster.node`; not settings of the application.
 _OTHER_VARIABLES = frozenset(

@@ -14,7 +14,8 @@ import psutil
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Notice
 from i2v.core.memory_plan import DeviceInfo
-from i2v.core.settings import ROOT, Settings
+from i2v.core.settings import Settings
+from i2v.core.settings_sources import ROOT
 from i2v.doctor.device import check_device, check_devices, check_threads, find_card, visible_cards
 from i2v.doctor.findings import Finding, Status
 from i2v.doctor.graphics import Card, Graphics, find_graphics

@@ -19,8 +19,8 @@ from typing import IO
 
 import psutil
 
-from i2v.core.settings import ROOT, Settings
-from i2v.core.settings_sources import load_settings
+from i2v.core.settings import Settings
+from i2v.core.settings_sources import ROOT, load_settings
 from i2v.doctor.machine import check_port
 from i2v.engines.registry import find_spec
 from i2v.host.service_lock import Holder, find_holder

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Protocol
 
 from i2v.core.engine_spec import Repository
-from i2v.core.settings import ROOT, ModelSettings
+from i2v.core.settings import ModelSettings
+from i2v.core.settings_sources import ROOT
 from i2v.weights.hubs import part_file
 from i2v.weights.records import Listing
 from i2v.weights.shards import size_of

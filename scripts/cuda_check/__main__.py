@@ -18,7 +18,7 @@ from typing import Literal
 
 import torch
 
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from i2v.weights import EMBEDDED_FOLDER
 from scripts.cuda_check.parts import LEAST_SECONDS, PARTS, USUAL_SECONDS, end_group, run_part
 from scripts.cuda_check.report import line, table

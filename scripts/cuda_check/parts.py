@@ -13,7 +13,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from scripts.cuda_check.rows import Row, Task, read_rows
 
 

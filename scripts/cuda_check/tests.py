@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from scripts.cuda_check.rows import Row, Status, Task
 
 MARK = "pytest.mark.cuda"

@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 
 from i2v.core.packages import Requirement, read_requirements
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 
 TOOLS = ("pytest", "requests", "hypothesis")  # of the tests that are marked cuda, and their shared files
 # Left out where there is no room: HEIC pictures, then the page.

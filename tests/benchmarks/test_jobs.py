@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from benchmarks.jobs import fill, submission
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from i2v.jobs.store import JobStore
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 
 
 def test_every_kernel_is_in_the_table_and_near_the_plain_operation(tmp_path: Path) -> None:

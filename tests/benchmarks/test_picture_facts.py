@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import picture_facts
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 
 
 def test_motion_is_of_the_given_length_and_keeps_the_light() -> None:

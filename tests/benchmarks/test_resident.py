@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from benchmarks.resident import MIB, table
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 
 
 def peaks(**most: int) -> dict[str, int]:

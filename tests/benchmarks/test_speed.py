@@ -19,7 +19,7 @@ from benchmarks.race import Race
 from benchmarks.reports import write
 from benchmarks.speed_tables import STAGES, quality_rows
 from i2v.core.schedules import ddim
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.weights import EMBEDDED_FOLDER, weights_digest
 

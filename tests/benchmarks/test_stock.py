@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.stock import CANNOT_TELL, SIDES, STAGES, compare, exit_code, median_interval
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 
 STEPS = 2
 

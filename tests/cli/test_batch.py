@@ -17,7 +17,7 @@ import pytest
 from i2v.cli import batch_makers
 from i2v.cli.batch_makers import RemoteMaker
 from i2v.core.errors import I2VError
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from i2v.jobs.store import JobStore
 from i2v.media.video import probe
 from tests import batching

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from tests.cli.running import command, generate, run
 
 HIDDEN = Path(__file__).parents[1] / "hidden"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from i2v.media.video import probe
 from tests.cli.running import PROMPT, command
 from tests.launcher.conftest import free_port

@@ -31,7 +31,7 @@ def ray(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     monkeypatch.setattr(member, "join_command", lambda *_: [sys.executable, "-c", RAY])
     monkeypatch.setattr(member.Member, "wait", wait)
     monkeypatch.setattr(member.Member, "leave", lambda here, grace: done.append(f"left within {grace:g} s"))
-    monkeypatch.setattr("i2v.core.settings.ROOT", tmp_path)
+    monkeypatch.setattr("i2v.core.settings_sources.ROOT", tmp_path)
     return done
 
 

@@ -20,7 +20,7 @@ from i2v.core.packages import (
     read_requirements,
     refuse_old_packages,
 )
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 
 WRITTEN = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
 

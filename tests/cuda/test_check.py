@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from i2v.weights import EMBEDDED_FOLDER
 from scripts.cuda_check.parts import PARTS, run_part
 from scripts.cuda_check.report import table

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from tests.cli.running import command
 from tests.clips import read_frames
 from tests.cuda.devices import CUDA, DEVICES

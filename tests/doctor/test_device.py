@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from i2v.core.settings import ROOT, EngineSettings
-from i2v.core.settings_sources import load_settings
+from i2v.core.settings import EngineSettings
+from i2v.core.settings_sources import ROOT, load_settings
 from i2v.doctor.device import check_device, check_devices, check_threads, find_card, visible_cards
 from i2v.doctor.findings import Finding
 from i2v.doctor.graphics import Card, Graphics

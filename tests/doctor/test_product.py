@@ -9,8 +9,8 @@ import imageio_ffmpeg
 import pytest
 
 from i2v.core.errors import I2VError
-from i2v.core.settings import ROOT, OutputSettings
-from i2v.core.settings_sources import load_settings
+from i2v.core.settings import OutputSettings
+from i2v.core.settings_sources import ROOT, load_settings
 from i2v.doctor import product
 from i2v.doctor.findings import Finding, Status
 from i2v.doctor.product import (

@@ -17,8 +17,7 @@ from i2v.core.engine_spec import EngineSpec, Options
 from i2v.core.errors import InvalidRequest
 from i2v.core.memory_plan import DeviceInfo, MemoryPlan
 from i2v.core.schema import MAX_SEED, GenerationRequest, PresetName
-from i2v.core.settings import ROOT
-from i2v.core.settings_sources import load_settings
+from i2v.core.settings_sources import ROOT, load_settings
 from i2v.core.stages import Stage
 from i2v.engines.base import engine_class
 from i2v.memory.model import memory_model

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from i2v.engines.registry import GROUP
 from i2v.media.provenance import Provenance
 from i2v.media.video import probe, read_tags

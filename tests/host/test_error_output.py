@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 
 SCRIPT = """
 import faulthandler, logging, os, subprocess, sys, threading, traceback, warnings

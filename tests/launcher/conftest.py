@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from i2v.host.service_lock import find_holder
 from i2v.launcher.start import Launcher
 from i2v.launcher.terminal import Terminal

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from i2v.core.errors import EncodeError, I2VError, InvalidRequest
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from i2v.media.decoder import (
     Confines,
     decode_to_file,

@@ -11,7 +11,8 @@ import pytest
 import requests
 
 from i2v.core.errors import I2VError
-from i2v.core.settings import ROOT, Settings
+from i2v.core.settings import Settings
+from i2v.core.settings_sources import ROOT
 from i2v.host.archive import reading
 from i2v.service.backup import KIND, Backup, back_up
 from i2v.service.restore import restore

@@ -48,7 +48,7 @@ def test_the_processor_is_named_as_the_kernel_has_it() -> None:
 
 def test_no_torch_is_imported() -> None:
     code = (
-        "import sys; from i2v.core.settings import load_settings;"
+        "import sys; from i2v.core.settings_sources import load_settings;"
         "from i2v.service.overview import take_overview; take_overview(load_settings(), None);"
         "print({'torch', 'diffusers'} & sys.modules.keys())"
     )

@@ -18,7 +18,8 @@ from PIL import Image
 
 from i2v.core.errors import I2VError, InvalidRequest, ModelUnavailable, QueueFull
 from i2v.core.memory_plan import DeviceInfo
-from i2v.core.settings import ROOT, Settings
+from i2v.core.settings import Settings
+from i2v.core.settings_sources import ROOT
 from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from i2v.jobs.store import JobStore
 from i2v.media.decoder import DecodedFile, thumbnail_of

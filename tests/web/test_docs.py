@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from i2v.media.video import probe
 from tests.rehearsal import ENGINES

@@ -14,7 +14,7 @@ import pytest
 import requests
 from playwright.sync_api import expect
 
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from tests.web.browser import WAIT, needs_chromium, open_browser
 from tests.web.house import House, wait_for
 from tests.web.pages import QUICK, page_house

@@ -9,7 +9,7 @@ import pytest
 
 from i2v.core.generation import Generation
 from i2v.core.schedules import fast
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from i2v.weights import certificates
 from i2v.weights.certificates import Certificate, certificates_of
 

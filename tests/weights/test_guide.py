@@ -8,8 +8,7 @@ import shlex
 import pytest
 
 from i2v.cli.main import build_parser
-from i2v.core.settings import ROOT
-from i2v.core.settings_sources import load_settings
+from i2v.core.settings_sources import ROOT, load_settings
 from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from i2v.weights.tensors import published_shapes
 from scripts.full_size.write import file_size

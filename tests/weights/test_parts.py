@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from i2v.core.errors import ModelUnavailable
-from i2v.core.settings import ROOT, ModelSettings
+from i2v.core.settings import ModelSettings
+from i2v.core.settings_sources import ROOT
 from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from i2v.engines.registry import engines
 from i2v.weights import fetching

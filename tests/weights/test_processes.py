@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from tests.weights.conftest import MakeHub
 from tests.weights.hub import Fault, Hub, make_files, wanted
 
@@ -171,7 +171,7 @@ def test_a_download_needs_no_torch_in_its_process(make_hub: MakeHub, environment
     hub = make_hub()
     environment["I2V_MODELS__SOURCES"] = hub.address
     program = (
-        "import os, sys; from i2v.core.settings import load_settings;"
+        "import os, sys; from i2v.core.settings_sources import load_settings;"
         "from i2v.engines.i2vgen_xl.specs import I2VGEN_XL;"
         "from i2v.weights.check import verify; from i2v.weights.download import download;"
         "models = load_settings(None, os.environ).models; download(I2VGEN_XL, models);"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.schema import Language
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from i2v.web.texts import text
 
 _FOLDER = ROOT / "examples"

@@ -11,7 +11,7 @@ import sys
 from dataclasses import asdict
 
 from i2v.core.errors import I2VError
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from i2v.workers.cluster.member import reach, reason_of
 from i2v.workers.cluster.places import Node, Nodes
 

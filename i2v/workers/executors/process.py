@@ -14,7 +14,8 @@ from pathlib import Path
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import I2VError, InsufficientMemory
 from i2v.core.memory_plan import DeviceInfo
-from i2v.core.settings import ROOT, Settings
+from i2v.core.settings import Settings
+from i2v.core.settings_sources import ROOT
 from i2v.jobs.store import JobStore
 from i2v.workers.devices import DeviceState, Slot, first_slots, is_needed, slots_beside
 from i2v.workers.executors.supervisor import Setup, Supervisor

@@ -28,7 +28,8 @@ from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import I2VError
 from i2v.core.fields import shown
 from i2v.core.memory_plan import DeviceInfo
-from i2v.core.settings import ROOT, Settings
+from i2v.core.settings import Settings
+from i2v.core.settings_sources import ROOT
 from i2v.core.signals import children_out_of_reach
 from i2v.host.network import resolve
 from i2v.jobs.model import Claim, Job

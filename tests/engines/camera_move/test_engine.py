@@ -120,7 +120,7 @@ def test_it_needs_no_torch(tmp_path: Path, photo: Image.Image) -> None:
     code = """
 import sys
 from PIL import Image
-from i2v.core.schema import MemoryPlan
+from i2v.core.memory_plan import MemoryPlan
 from i2v.engines.base import Inputs, engine_class
 from i2v.engines.registry import find_spec
 spec = find_spec("camera-move")

@@ -15,7 +15,7 @@ from torch import nn
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import I2VError
 from i2v.core.memory_plan import MemoryPlan
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from i2v.engines.diffusion.decode import decode_frames
 from i2v.engines.diffusion.engine import preview
 from i2v.engines.diffusion.pixels import to_uint8

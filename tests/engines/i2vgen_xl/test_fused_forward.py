@@ -12,7 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from i2v.engines.kernels.fused import Kernels, load
 from i2v.engines.kernels.plain import PLAIN
 from tests.engines.i2vgen_xl.fused_forward import differences

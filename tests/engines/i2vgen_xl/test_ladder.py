@@ -22,8 +22,7 @@ from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InsufficientMemory
 from i2v.core.generation import Generation
 from i2v.core.memory_plan import DeviceInfo, MemoryPlan
-from i2v.core.settings import ROOT
-from i2v.core.settings_sources import load_settings
+from i2v.core.settings_sources import ROOT, load_settings
 from i2v.core.stages import Stage
 from i2v.engines.base import NO_LADDER, Decoded, Denoised, Event, Inputs, Ladder, SteppedDown
 from i2v.engines.i2vgen_xl.components import Components

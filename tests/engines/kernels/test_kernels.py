@@ -11,7 +11,7 @@ from itertools import product
 import pytest
 import torch
 
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 
 pytest.importorskip("triton", reason="Triton is not installed: bash scripts/setup.sh test kernels")
 

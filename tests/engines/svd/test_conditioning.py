@@ -12,8 +12,12 @@ from diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion 
 from PIL import Image
 
 from i2v.core.generation import Generation
-from i2v.engines.svd.conditioning import condition, draw_noise, smoothly_resized
+from i2v.engines.svd.conditioning import Conditioning, condition, draw_noise, smoothly_resized
 from i2v.engines.svd.engine import SVDEngine
+
+
+def rows(given: Conditioning) -> list[int]:
+    return [len(each) for each in (given.image_embeddings, given.image_latents, given.added_time_ids)]
 
 
 @pytest.mark.parametrize("size", [(64, 96), (576, 1024), (300, 225), (1024, 448)], ids=str)
@@ -27,7 +31,7 @@ def test_the_unguided_row_knows_nothing_of_the_picture(
     engine: SVDEngine, clip: Generation, image: Image.Image
 ) -> None:
     given = condition(engine.components, replace(clip, target_fps=9), image)
-    assert [len(tensor) for tensor in vars(given).values()] == [2, 2, 2]
+    assert rows(given) == [2, 2, 2]
     unconditional, conditional = given.split(2)
     assert not unconditional.image_embeddings.any()
     assert not unconditional.image_latents.any()
@@ -37,7 +41,7 @@ def test_the_unguided_row_knows_nothing_of_the_picture(
 
 def test_without_guidance_there_is_one_row(engine: SVDEngine, clip: Generation, image: Image.Image) -> None:
     given = condition(engine.components, replace(clip, options={"max_guidance_scale": 1.0}), image)
-    assert [len(tensor) for tensor in vars(given).values()] == [1, 1, 1]
+    assert rows(given) == [1, 1, 1]
 
 
 def test_a_seed_gives_both_noises(engine: SVDEngine, clip: Generation) -> None:

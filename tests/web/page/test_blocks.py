@@ -14,7 +14,7 @@ import gradio as gr
 import pytest
 from PIL import Image, ImageFilter
 
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from i2v.engines.i2vgen_xl.specs import EMBEDDED
 from i2v.engines.registry import engines
 from i2v.jobs.store import JobStore

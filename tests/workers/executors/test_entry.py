@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from i2v.core.log_context import about_request, request_id_of
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from tests.house import House, endings, is_gone, open_house, wait_until
 
 # --- signals
@@ -47,7 +47,7 @@ def check_the_unwinding(house: House) -> None:
 SERVICE = """
 import sys
 from pathlib import Path
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from tests.house import House
 if __name__ == "__main__":
     house = House(Path(sys.argv[1]))

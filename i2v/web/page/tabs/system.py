@@ -18,7 +18,7 @@ from gradio.events import Dependency
 
 from i2v.core.errors import I2VError
 from i2v.core.schema import Language
-from i2v.core.settings import ROOT
+from i2v.core.settings_sources import ROOT
 from i2v.core.users import current_user
 from i2v.doctor.examination import Report, examine_service
 from i2v.host.log_files import read_end

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from i2v.core import settings
+from i2v.core import settings_sources
 from i2v.core.engine_spec import Preset
 from i2v.core.errors import InvalidRequest
 from i2v.core.file_names import ALLOWED, DEFAULT
@@ -30,7 +30,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of configs/ without anybody's config.yaml, and a working folder that is another one."""
     root = tmp_path / "repository"
     shutil.copytree(REPOSITORY / "configs", root / "configs")
-    monkeypatch.setattr(settings, "ROOT", root)
+    monkeypatch.setattr(settings_sources, "ROOT", root)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     return root

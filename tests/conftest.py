@@ -23,6 +23,9 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+# Half a million objects are made while tests are collected and libraries imported, all of which stay.
+gc.set_threshold(100_000, 50, 100)
+
 import numpy as np
 import pytest
 from PIL import Image

@@ -71,6 +71,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
+@pytest.mark.slow
 def test_what_a_stranger_says_of_a_proxy_is_ignored(server: Server, picture: Path) -> None:
     said = {"X-Forwarded-Proto": "https", "X-Forwarded-Prefix": "/i2v", "X-Forwarded-Host": "localhost"}
     job = requests.post(
@@ -285,6 +286,7 @@ def test_a_token_that_others_can_read_is_refused(environment: dict[str, str], tm
     assert (code, "chmod 600" in said, "correct" in said) == (1, True, False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "named"),
     [
@@ -320,6 +322,7 @@ def test_a_damaged_database_is_said(environment: dict[str, str], tmp_path: Path)
     assert (code, "is damaged" in said) == (1, True)
 
 
+@pytest.mark.slow
 def test_what_is_in_the_way_is_said_in_a_sentence(environment: dict[str, str], tmp_path: Path) -> None:
     path = tmp_path / "data" / "inputs"
     path.parent.mkdir()

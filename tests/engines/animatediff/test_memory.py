@@ -164,6 +164,7 @@ def test_steps_are_as_simulated(published: Model, case: Case) -> None:
     assert abs(flops) <= NEAR
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("height", "width", "frames"), [(192, 320, 5), pytest.param(512, 512, 16, marks=pytest.mark.slow)]
 )

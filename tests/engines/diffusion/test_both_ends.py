@@ -34,7 +34,9 @@ def test_each_prediction_counts_the_more_the_nearer_its_picture_is() -> None:
     )
 
 
-@pytest.mark.parametrize("spec", [I2VGEN_XL, SVD], ids=lambda spec: spec.name)
+@pytest.mark.parametrize(
+    "spec", [pytest.param(I2VGEN_XL, marks=pytest.mark.slow), SVD], ids=lambda spec: spec.name
+)
 def test_a_clip_ends_with_its_last_picture_which_bears_on_the_frames_before(
     spec: EngineSpec, photo: Image.Image, tmp_path: Path
 ) -> None:

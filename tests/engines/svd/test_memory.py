@@ -174,6 +174,7 @@ def test_steps_are_as_simulated(published: Model, case: Case) -> None:
     assert abs(flops) <= NEAR
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("height", "width", "frames"),
     [(192, 320, 5), pytest.param(576, 1024, 14, marks=pytest.mark.slow),

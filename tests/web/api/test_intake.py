@@ -229,7 +229,7 @@ def odd_request(chance: random.Random, picture: bytes) -> tuple[str, bytes, byte
     return path, declared.encode("latin-1"), body
 
 
-@pytest.mark.parametrize("number", [40, pytest.param(4000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [20, pytest.param(4000, marks=pytest.mark.slow)])
 def test_whatever_is_sent_is_answered_and_never_with_500(
     start_house: Callable[..., AbstractContextManager[House]], number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -120,6 +120,7 @@ def test_a_remix_is_the_same_picture_with_another_prompt(house: House, videos: A
         videos.delete(job.id)
 
 
+@pytest.mark.slow
 def test_a_remix_of_a_story_or_of_a_clip_made_better_has_the_other_prompt(house: House, videos: Any) -> None:
     scenes = [{"seconds": 0.5, "prompt": "nothing"}, {"seconds": 1}]
     first = house.service.submit({"prompt": "nothing", "story": scenes}, house.picture)

@@ -20,6 +20,7 @@ from tests.house import House, endings, is_gone, open_house, wait_until
 # --- signals
 
 
+@pytest.mark.slow
 def test_a_terminals_ctrl_c_does_not_reach_the_worker_nor_a_second_signal_its_unwinding(
     tmp_path: Path,
 ) -> None:

@@ -193,6 +193,7 @@ def row(page: Page, prompt: str) -> Locator:
     return page.locator(".i2v-job", has_text=prompt)
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_a_job_is_watched_and_others_are_cancelled_retried_and_opened_also_with_the_keyboard(
     visit: Visit, house: House, gates: Gates

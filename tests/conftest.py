@@ -23,9 +23,6 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-# Half a million objects are made while tests are collected and libraries imported, all of which stay.
-gc.set_threshold(100_000, 50, 100)
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -35,6 +32,11 @@ from i2v.core.generation import Generation
 from i2v.engines.i2vgen_xl.facts import AS_STOCK, Facts
 from i2v.engines.i2vgen_xl.specs import I2VGEN_XL
 from tests.tiny_model import write_tiny_model
+
+
+def pytest_configure() -> None:
+    """Look for garbage seldom: while tests are collected and libraries imported, all that is made stays."""
+    gc.set_threshold(100_000, 50, 100)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -126,6 +126,11 @@ def test_every_script_that_is_named_is_there() -> None:
     assert {name for name in named if not (ROOT / name).exists()} == set()
 
 
+def test_every_test_that_is_named_is_there() -> None:
+    named = {name for text in TEXTS.values() for name in re.findall(r"tests/[\w/]+(?:\.py)?", text)}
+    assert {name for name in named if not (ROOT / name).exists()} == set()
+
+
 def test_every_setting_and_code_is_one_that_i2v_has(tmp_path: Path) -> None:
     settings = load_settings().model_dump()
     known = {f"{section}.{key}" for section in settings for key in settings[section]}

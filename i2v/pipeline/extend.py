@@ -93,7 +93,9 @@ def _options_of(ran: Generation, source: Source, spec: EngineSpec) -> Options:
     possible = {
         "num_frames": can.num_frames.allows(ran.num_frames),
         "fps": can.fps[0] <= ran.fps <= can.fps[1],
-        "generated_width, generated_height": all(
+        "num_inference_steps": not can.num_inference_steps or can.step_counts.allows(ran.num_inference_steps),
+        "strength": 0 <= ran.strength <= 1,
+        "generated_width or generated_height": all(
             0 < side <= can.largest_side and side % spec.multiple == 0 for side in sides
         ),
         "frames per second": source.video.fps >= 1,

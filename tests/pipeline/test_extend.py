@@ -131,6 +131,8 @@ def test_a_story_that_was_cut_is_one_scene(source: Source, ran: Generation) -> N
     ("field", "value"),
     [
         ("fps", 0),
+        ("num_inference_steps", 0),
+        ("strength", -1.0),
         ("num_frames", 1),
         ("generated_width", 47),
         ("options", {"pan": 9}),

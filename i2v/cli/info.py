@@ -62,6 +62,8 @@ def read_clip(path: Path) -> dict[str, str]:
     name = shown(str(path), limit=300)
     if not path.exists():
         raise InvalidRequest("clip.missing", path=name, folder=shown(str(Path.cwd()), limit=300))
+    if path.is_dir():
+        raise InvalidRequest("clip.unreadable", path=name, reason="it is a folder")
     try:
         return read_tags(path)
     except EncodeError as error:

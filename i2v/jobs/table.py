@@ -47,7 +47,8 @@ SELECT = """SELECT *, CASE status WHEN 'queued' THEN
 # cluster, a job goes where its engine's weights are, unless they are on no device that it fits: that is
 # known once all have been looked at. One that enhances a clip needs no engine.
 _ENGINE = "iif(json_valid(generation), json_extract(generation, '$.engine'), NULL)"
-_IS_ENHANCEMENT = "ifnull(iif(json_valid(generation), json_extract(generation, '$.source'), ''), '') != ''"
+_IS_ENHANCEMENT = """iif(json_valid(generation), ifnull(json_extract(generation, '$.source'), '') != ''
+    AND ifnull(json_extract(generation, '$.extends'), 0) = 0, 0)"""  # `Generation.is_enhanced`
 CLAIMABLE = f"""status = 'queued' AND NOT (SELECT paused FROM queue) AND (:device IS NULL
     OR wanted_device = :device
     OR (wanted_device IS NULL OR wanted_device NOT IN (SELECT id FROM devices)) AND (needed_bytes IS NULL

@@ -143,11 +143,15 @@ def denoising_work(engines: Mapping[str, EngineSpec]) -> Callable[[Generation], 
         spec = engines.get(generation.engine)  # a finished job's may be gone
         step = (Unmeasured() if spec is None else memory_model(spec)).step_flops(generation)
         steps = evaluations(generation.speed, generation.num_inference_steps, generation.strength)
-        is_blended = spec is not None and spec.capabilities.blends_ends
-        has_last = any(isinstance(picture, LastImage) for picture in generation.inputs)
-        return step * max(1, steps) * (2 if is_blended and has_last else 1)  # from either picture
+        return step * max(1, steps) * (1 if spec is None else predictions(spec, generation))
 
     return work
+
+
+def predictions(spec: EngineSpec, generation: Generation) -> int:
+    """Return how often a step predicts the clip: twice where that is blended from either picture."""
+    has_last = any(isinstance(picture, LastImage) for picture in generation.inputs)
+    return 2 if has_last and spec.capabilities.blends_ends else 1
 
 
 def guessed_rate(device_name: str) -> float | None:

@@ -25,7 +25,7 @@ from i2v.media.image import Picture
 from i2v.media.outputs import OutputTarget, prepare_output
 from i2v.media.provenance import Provenance, picture_digest
 from i2v.media.video import check_ffmpeg
-from i2v.pipeline.added import find_files
+from i2v.pipeline.added import Added, find_files
 from i2v.pipeline.clip import Clip, ClipEvent, FrameRead, Loaded, Output
 from i2v.pipeline.engines import EngineCache, LoadedEngine
 from i2v.pipeline.enhance import Source
@@ -55,8 +55,9 @@ def make_clip(
     `pictures` are the image and those of `Generation.inputs`, in their order; none are needed where a clip is
     made longer, which is the `source` then.
 
-    Raises whatever stops it; nothing is left behind then, but the frames in the recorder where only the end
-    failed: all are decoded first, unless it failed before the engine began. `on_event` may raise to cancel.
+    Raises whatever stops it; nothing is left behind then, but what a retry goes on from (checkpoints and
+    latents), or the frames in the recorder where only the end failed: all are decoded first, unless it failed
+    before the engine began. `on_event` may raise to cancel.
     """
     watch = watch or Stopwatch()
     check_output(output.target, plan.has_sound or has_sound(source))
@@ -87,13 +88,7 @@ def make_clip(
                 notices.extend(fitting)
             else:
                 before, inputs = read_before(source, plan.generation, lambda: handle(FrameRead()))
-        inputs = replace(
-            inputs,
-            checkpoint=added.checkpoint,
-            loras=added.loras,
-            style_model=added.style_model,
-            embeddings=kept_embeddings(settings, loaded),
-        )
+        inputs = _with_files(inputs, added, kept_embeddings(settings, loaded))
         books = StageBooks(plan.spec, plan.generation, loaded.engine.plan, watch)
         if output.checkpoints is not None:
             output.checkpoints.open(provenance.of_frames())
@@ -102,18 +97,8 @@ def make_clip(
             marks = mark(plan.spec, provenance, settings.output, output.tags)
             if source is not None:
                 marks = replace(marks, tags={**taken_over(source), **marks.tags})
-            clip = Clip(
-                plan,
-                output,
-                marks,
-                books,
-                watch,
-                notices,
-                loaded.engine,
-                provenance.versions,
-                soundtrack,
-                source,
-            )
+            made_by = loaded.engine, provenance.versions
+            clip = Clip(plan, output, marks, books, watch, notices, *made_by, soundtrack, source)
             return clip.publish(events, handle)
 
 
@@ -134,6 +119,17 @@ def _generated(
         yield from looped(books.follow(events), generation)
     if inputs.latents is not None and output.checkpoints is not None:
         inputs.latents.remove()  # the segment's frames are there
+
+
+def _with_files(inputs: Inputs, added: Added, embeddings: KeptEmbeddings | None) -> Inputs:
+    """Return what the engine is given, with the files that come to its own."""
+    return replace(
+        inputs,
+        checkpoint=added.checkpoint,
+        loras=added.loras,
+        style_model=added.style_model,
+        embeddings=embeddings,
+    )
 
 
 def has_sound(source: Source | None) -> bool:

@@ -97,7 +97,7 @@ class Enhancements:
         request = ExtendRequest.parse(fields)
         job, source = self._find(job_id)
         plan = self._planner.plan_extension(request, source, job.generation or source.generation)
-        self._models.require(plan.spec)
+        self._models.require(plan.spec, plan.device)
         asked = {name: value for name, value in job.request.items() if name not in _OF_OLD_PART}
         asked |= request.model_dump(mode="json", exclude_none=True)
         asked["prompt"] = plan.generation.story[-1].prompt

@@ -17,6 +17,7 @@ from typing import Literal
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import Cancelled, I2VError, InvalidRequest, ModelUnavailable, Notice
 from i2v.core.fields import shown
+from i2v.core.memory_plan import DeviceInfo
 from i2v.core.model_spec import ModelSpec
 from i2v.core.settings import ModelSettings
 from i2v.engines.registry import find_model, models_of
@@ -145,9 +146,12 @@ class Models:
         """Tell whether files of `spec` are not here, so that no clip can be made with it now."""
         return not is_available(spec, self._settings)
 
-    def require(self, spec: EngineSpec) -> None:
-        """Raise `ModelUnavailable` where files of `spec` are not here: a job would only fail for it later."""
-        if spec.files:
+    def require(self, spec: EngineSpec, device: DeviceInfo) -> None:
+        """Raise `ModelUnavailable` where files of `spec` are neither here nor on the device's machine.
+
+        A job would only fail for it later.
+        """
+        if spec.files and spec.name not in (device.models or ()):
             require_weights(spec, self._settings)
 
     def get(self, name: str) -> Model:

@@ -166,8 +166,7 @@ class Submissions:
     def _plan(self, request: GenerationRequest, files: _Files) -> ClipPlan:
         """Return how the clip is made; refuse what cannot be made here, or not with these files."""
         plan = self._planner.plan_clip(request, files.pictures[0].decoded.size)
-        if plan.spec.name not in (plan.device.models or ()):
-            self._models.require(plan.spec)
+        self._models.require(plan.spec, plan.device)
         check_ffmpeg(plan.has_sound)
         if request.sound is not None and files.sound is not None:
             check_start(request.sound, files.sound.seconds)

@@ -98,11 +98,11 @@ def add_gguf(spec: ModelSpec, models: ModelSettings, file: Path) -> Path:
     if begins != _GGUF_BEGINS:
         raise InvalidRequest("weights.not_gguf", path=name)
     found, own = locate(spec, models), own_folder(spec, models)
+    part = Path(spec.gguf_files[expert or 0]).parent
     if found.path != own and found.missing is None:
-        raise InvalidRequest(
-            "weights.gguf_elsewhere", title=spec.title, path=shown(str(found.path), limit=300)
-        )
-    folder = (own / spec.gguf_files[expert or 0]).parent
+        there = shown(str(found.path), limit=300)
+        raise InvalidRequest("weights.gguf_elsewhere", title=spec.title, path=there, part=str(part))
+    folder = own / part
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for link in folder.glob(f"*{GGUF}"):

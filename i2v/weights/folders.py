@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import ModelUnavailable
 from i2v.core.fields import shown
 from i2v.core.model_spec import ModelSpec, Repository
@@ -191,7 +192,10 @@ def way_to_get(spec: ModelSpec) -> str:
         return "i2v is not completely installed: run bash scripts/setup.sh."
     if not spec.published:
         return f"Add its folder: i2v models add {spec.name} FOLDER."
-    return f"Install it (i2v models download {spec.name}), or set engine to embedded."
+    without = (
+        "set engine to embedded" if isinstance(spec, EngineSpec) else "leave out the picture that needs it"
+    )
+    return f"Install it (i2v models download {spec.name}), or {without}."
 
 
 def _children(folder: Path) -> list[Path]:

@@ -73,6 +73,7 @@ def test_what_is_no_video_is_an_error(environment: dict[str, str], picture: Path
         assert done.returncode == 2
         assert str(path) in done.stderr
         assert "Traceback" not in done.stderr
+    assert "it is a folder" in done.stderr
 
 
 def test_a_file_cannot_write_to_the_terminal_what_it_likes(

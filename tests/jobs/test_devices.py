@@ -26,7 +26,9 @@ class Queue:
         self.store.devices.measured("cuda:1", 8 * GIB)
         self._names: dict[str, str] = {}
 
-    def submit(self, name: str, device: str | None = None, gib: int | None = None, source: str = "") -> None:
+    def submit(
+        self, name: str, device: str | None = None, gib: int | None = None, source: str = "", extends: int = 0
+    ) -> None:
         accept = self.store.submit
         needed = None if gib is None else gib * GIB
         self.store.submit = lambda new: accept(  # type: ignore[method-assign]
@@ -34,7 +36,7 @@ class Queue:
                 new,
                 wanted_device=device,
                 needed_bytes=needed,
-                generation=replace(new.generation, source=source),
+                generation=replace(new.generation, source=source, extends=extends),
             )
         )
         self._names[submit(self.store, self._settings).id] = name
@@ -134,5 +136,7 @@ def test_a_job_goes_where_the_weights_of_its_engine_are(queue: Queue) -> None:
 def test_a_clip_is_enhanced_wherever_there_is_a_device(queue: Queue) -> None:
     queue.store.devices.have_models("cuda:1", ["rehearsal"])
     queue.store.devices.have_models("cuda:0", [UNKNOWN])
+    queue.submit("extend", source="a" * 64, extends=8)
+    assert queue.claim("cuda:0") is None, "its new frames need the engine"
     queue.submit("enhance", source="a" * 64)
     assert queue.claim("cuda:0") == "enhance"

@@ -97,12 +97,63 @@ def test_a_smoother_clip_stays_as_smooth_and_is_as_long_as_it_says(
     assert (made.output_fps, made.interpolation, made.extends, made.video_frames) == (30, "motion", 8, 90)
 
 
-@pytest.mark.parametrize("seconds", [0.2, 599.5])
+@pytest.mark.parametrize("seconds", [0.1, 599.5])
 def test_too_little_and_too_much_are_refused(source: Source, ran: Generation, seconds: float) -> None:
     with pytest.raises(InvalidRequest) as caught:
         settle(source, ran, seconds=seconds)
     assert (caught.value.code, caught.value.params["field"]) == ("request.invalid", "seconds")
     assert caught.value.params["allowed"].startswith("0.25 to 599")
+
+
+def test_what_the_message_allows_is_taken(source: Source, ran: Generation) -> None:
+    odd = replace(ran, fps=7, num_frames=24)  # 6 frames at 7 a second: 0.857142...
+    with pytest.raises(InvalidRequest) as caught:
+        settle(source, odd, seconds=0.5)
+    least, _, most, *_ = caught.value.params["allowed"].split()
+    assert [settle(source, odd, seconds=each).extends for each in (least, most.rstrip(","))] == [7, 7]
+
+
+def test_a_clip_that_is_too_short_or_full_is_told_so(source: Source, ran: Generation, tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest) as short:
+        settle(source_of(ran, tmp_path / "short.mp4", 1), ran)
+    assert (short.value.code, short.value.params["least"]) == ("extend.too_short", 2)
+    with pytest.raises(InvalidRequest) as full:
+        settle(source, replace(ran, story=(Scene(0.02, "a"),) * 50, made_frames=8))
+    assert full.value.code == "extend.full"
+
+
+def test_a_story_that_was_cut_is_one_scene(source: Source, ran: Generation) -> None:
+    story = replace(ran, story=(Scene(1, "a"), Scene(1, "b")), made_frames=16)
+    assert settle(source, story).story == (Scene(1.0, ran.prompt), Scene(2.0, "b"))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("fps", 0),
+        ("num_inference_steps", 0),
+        ("strength", -1.0),
+        ("num_frames", 1),
+        ("generated_width", 47),
+        ("options", {"pan": 9}),
+        ("options", {"later": 1}),
+    ],
+)
+def test_what_its_engine_cannot_have_made_is_refused(
+    source: Source, ran: Generation, field: str, value: object
+) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        settle(source, replace(ran, **{field: value}))
+    assert caught.value.code == "provenance.unreadable"
+    assert field in caught.value.params["reason"]
+
+
+def test_another_prompt_has_the_words_of_the_clips_style_once(source: Source, ran: Generation) -> None:
+    inked = replace(ran, style="sketch", prompt="zoom in, pencil sketch, hatching, graphite on paper")
+    assert settle(source, inked, prompt="pan left").story[-1].prompt.startswith("pan left, pencil sketch")
+    for prompt in ("zoom in", inked.prompt):
+        made = settle(source, inked, prompt=prompt)
+        assert (made.story[-1].prompt, "pan" in made.options) == (inked.prompt, True)
 
 
 def test_an_engine_that_makes_no_more_of_a_clip_is_named(source: Source, ran: Generation) -> None:

@@ -219,4 +219,4 @@ def test_a_gguf_file_for_a_model_in_anothers_folder_is_refused(tmp_path: Path) -
     register(WAN_TI2V_5B, models, folder)
     with pytest.raises(InvalidRequest) as caught:
         add_folder(WAN_TI2V_5B, models, tmp_path / "Q4.gguf")
-    assert caught.value.code == "weights.gguf_elsewhere"
+    assert (caught.value.code, caught.value.params["part"]) == ("weights.gguf_elsewhere", "transformer")

@@ -13,6 +13,7 @@ import pytest
 
 import i2v
 from i2v.core.errors import ModelUnavailable
+from i2v.engines.animatediff.specs import IP_ADAPTER
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.weights import folders
 from i2v.weights.folders import find_weights, inspect_folder, is_available, locate, own_folder, register
@@ -83,6 +84,11 @@ def test_what_is_no_model_folder_is_named_with_the_way_to_get_one(
     assert "i2v models download i2vgen-xl" in error.message
     assert "engine to embedded" in error.message
     assert str(models)[:60] in str(error.params["path"])
+
+
+def test_without_the_model_of_a_picture_it_helps_to_leave_that_out(models: Path) -> None:
+    with pytest.raises(ModelUnavailable, match=r"i2v models download ip-adapter\), or leave out the picture"):
+        find_weights(IP_ADAPTER, models_in(models))
 
 
 def test_a_folder_that_may_not_be_entered_has_no_weights(

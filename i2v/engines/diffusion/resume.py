@@ -31,7 +31,10 @@ class StateKeeper:
         self._due = 0.0
 
     def begin(self, start: State) -> State | None:
-        """Return what an earlier attempt at a clip that begins with `start` has kept, if anything."""
+        """Return what an earlier attempt at a clip that begins with `start` has kept, if anything.
+
+        Raises `torch.OutOfMemoryError`.
+        """
         if self._kept is None:
             return None
         self._due = self._clock() + self._kept.seconds
@@ -40,6 +43,8 @@ class StateKeeper:
             return None
         try:
             state = from_bytes(content, start.latents.device)
+        except torch.OutOfMemoryError:  # it is not the file's fault, and there may be another way
+            raise
         except (SafetensorError, KeyError, RuntimeError) as error:
             self._kept.ignore(str(error))
             return None

@@ -29,7 +29,7 @@ from i2v.engines.diffusion.estimates import (
     of_pixels,
     resident_parts,
 )
-from i2v.memory.model import Estimate
+from i2v.memory.model import Estimate, predictions
 
 _ENCODERS = ("text_encoder", "image_encoder")
 
@@ -69,7 +69,7 @@ class I2VGenXLMemory:
 
     def estimate(self, spec: EngineSpec, generation: Generation, plan: MemoryPlan) -> Estimate | None:
         table = _tables().get(spec.name)
-        return None if table is None else _estimate(table, generation, plan)
+        return None if table is None else _estimate(table, generation, plan, predictions(spec, generation))
 
     def ways_down(
         self, plan: MemoryPlan, generation: Generation, kept: Collection[str] = ()
@@ -99,14 +99,15 @@ class I2VGenXLMemory:
 MEMORY = I2VGenXLMemory()
 
 
-def _estimate(table: _Table, generation: Generation, plan: MemoryPlan) -> Estimate:
+def _estimate(table: _Table, generation: Generation, plan: MemoryPlan, times: int) -> Estimate:
+    """`times`: that a step predicts the clip."""
     item = ITEM_BYTES[plan.dtype]
     pixels = generation.generated_width * generation.generated_height
     decode_flops = of_pixels(table["flops"]["decode"], pixels) * generation.num_frames
     step = _step_numbers(table, generation, plan)
     figures = {
         Stage.CONDITION: (int(table["encode"] * pixels * item), of_pixels(table["flops"]["encode"], pixels)),
-        Stage.DENOISE: (step * item, denoise_flops(generation, plan.cfg_passes)),
+        Stage.DENOISE: (step * item, denoise_flops(generation, plan.cfg_passes) * times),
         Stage.DECODE: (int(_decode_numbers(table, pixels, generation, plan) * item), decode_flops),
     }
     weights = {part: count * item for part, count in table["weights"].items()}

@@ -28,7 +28,7 @@ from i2v.engines.diffusion.estimates import (
     resident_parts,
 )
 from i2v.engines.svd.options import options_of
-from i2v.memory.model import Estimate
+from i2v.memory.model import Estimate, predictions
 
 ARCHITECTURE = "svd"  # of the table, by `EngineSpec.tensor_table`
 
@@ -67,7 +67,9 @@ class SVDMemory:
     """The `MemoryModel` of the published architecture."""
 
     def estimate(self, spec: EngineSpec, generation: Generation, plan: MemoryPlan) -> Estimate | None:
-        return _estimate(generation, plan) if spec.tensor_table == ARCHITECTURE else None
+        if spec.tensor_table != ARCHITECTURE:
+            return None
+        return _estimate(generation, plan, predictions(spec, generation))
 
     def ways_down(
         self, plan: MemoryPlan, generation: Generation, kept: Collection[str] = ()
@@ -99,14 +101,17 @@ class SVDMemory:
 MEMORY = SVDMemory()
 
 
-def _estimate(generation: Generation, plan: MemoryPlan) -> Estimate:
+def _estimate(generation: Generation, plan: MemoryPlan, times: int) -> Estimate:
+    """`times`: that a step predicts the clip."""
     table = _table()
     weights = {part: count * ITEM_BYTES[plan.dtype] for part, count in table["weights"].items()}
-    figures = _computing(table, generation, plan)
+    figures = _computing(table, generation, plan, times)
     return estimated(figures, resident_parts(plan, _ENCODERS), _ENCODERS, weights, plan, generation)
 
 
-def _computing(table: _Table, generation: Generation, plan: MemoryPlan) -> dict[Stage, tuple[int, float]]:
+def _computing(
+    table: _Table, generation: Generation, plan: MemoryPlan, times: int
+) -> dict[Stage, tuple[int, float]]:
     """Return each stage's bytes beside weights, and its operations."""
     item, frames = ITEM_BYTES[plan.dtype], generation.num_frames
     pixels = generation.generated_width * generation.generated_height
@@ -115,7 +120,7 @@ def _computing(table: _Table, generation: Generation, plan: MemoryPlan) -> dict[
     together = frames_at_once(plan.decode_chunk, plan.vae_tiling, frames)
     decode = interpolated(table["frames"], table["decode"], together)
     steps = evaluations("exact", generation.num_inference_steps, generation.strength)
-    denoise = MEMORY.step_flops(generation) * steps
+    denoise = MEMORY.step_flops(generation) * steps * times
     return {
         Stage.CONDITION: (
             int(table["encode"] * pixels * encoder_item),

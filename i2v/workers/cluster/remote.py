@@ -58,7 +58,7 @@ class RemoteMaker:
         self._is_fit = True
 
     def make(self, order: Order, recorder: FrameRecorder, reports: Reports) -> Result:
-        if not order.generation.source:
+        if not order.generation.is_enhanced:
             try:
                 self.fetch(order.generation.engine, reports)
             except EncodeError as full:

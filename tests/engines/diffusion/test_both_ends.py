@@ -13,11 +13,12 @@ from PIL import Image, ImageOps
 from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import InvalidRequest
 from i2v.core.memory_plan import MemoryPlan
+from i2v.core.stages import Stage
 from i2v.engines.base import Denoised, Inputs, engine_class
 from i2v.engines.diffusion.both_ends import blended
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.engines.svd.specs import SVD
-from i2v.memory.model import denoising_work
+from i2v.memory.model import denoising_work, memory_model
 from tests.engines.subjects import asked, write_weights
 
 PLAN = MemoryPlan("cpu", "float32")
@@ -62,6 +63,12 @@ def test_it_is_said_takes_twice_the_work_and_is_not_for_the_demo_model() -> None
     plain, both = asked(I2VGEN_XL), asked(I2VGEN_XL, inputs=LAST)
     work = denoising_work({I2VGEN_XL.name: I2VGEN_XL})
     assert work(both) == 2 * work(plain)
+    for spec in (I2VGEN_XL, SVD):
+        estimates = [
+            memory_model(spec).estimate(spec, asked(spec, inputs=inputs), PLAN) for inputs in ([], LAST)
+        ]
+        once, twice = (each.stage(Stage.DENOISE).flops for each in estimates if each is not None)
+        assert twice == 2 * once, "the guess for a card that nothing was made on"
     with pytest.raises(InvalidRequest) as caught:
         asked(EMBEDDED, inputs=LAST)
     assert caught.value.code == "request.not_supported"

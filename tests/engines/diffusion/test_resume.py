@@ -94,6 +94,20 @@ def test_what_does_not_fit_is_not_used_and_said_in_one_line(
     assert len(caplog.records) == 1
 
 
+def test_a_device_without_room_is_no_fault_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = KeptLatents(tmp_path, "job", 30)
+    kept.write(to_bytes(state()) or b"")
+
+    def full(content: bytes, device: torch.device) -> State:
+        raise torch.OutOfMemoryError("full")
+
+    monkeypatch.setattr("i2v.engines.diffusion.resume.from_bytes", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        StateKeeper(kept).begin(START)
+
+
 def test_without_a_place_nothing_is_kept() -> None:
     keeper, waits = StateKeeper(None), Waits()
     assert keeper.begin(START) is None

@@ -18,9 +18,7 @@ from i2v.core.generation import Generation
 from i2v.core.inputs import InputRole
 from i2v.core.loras import Lora
 from i2v.core.memory_plan import StorageDtype
-from i2v.core.model_spec import Conversion as Conversion  # for those who import it from here
 from i2v.core.model_spec import ModelSpec
-from i2v.core.model_spec import Repository as Repository
 from i2v.core.schema import Fit, Language, PresetName
 
 # x and y of four corners, in pixels of a picture: of a frame's top left, and on clockwise.

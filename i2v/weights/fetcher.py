@@ -16,8 +16,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from i2v.core.engine_spec import Repository
 from i2v.core.errors import DISK_FULL
+from i2v.core.model_spec import Repository
 from i2v.weights.hubs import CaptivePortal, Hub, causes, make_hub
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
-from i2v.core.engine_spec import Repository
+from i2v.core.model_spec import Repository
 from i2v.weights.records import Expected, Listing
 
 if TYPE_CHECKING:

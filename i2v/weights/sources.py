@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
-from i2v.core.engine_spec import Repository
+from i2v.core.model_spec import Repository
 from i2v.core.settings import ModelSettings
 from i2v.core.settings_sources import ROOT
 from i2v.weights.hubs import part_file

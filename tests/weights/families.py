@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from i2v.core.engine_spec import EngineSpec, Repository
+from i2v.core.engine_spec import EngineSpec
+from i2v.core.model_spec import Repository
 from tests.weights.hub import REVISION, make_weights
 
 BASE, ADAPTER = "someone/base", "other/adapter"

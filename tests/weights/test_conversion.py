@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from i2v.core.engine_spec import Conversion
 from i2v.core.errors import Cancelled, InvalidRequest, ModelUnavailable
 from i2v.core.memory_plan import MemoryPlan
+from i2v.core.model_spec import Conversion
 from i2v.core.settings import ModelSettings
 from i2v.engines.wan.components import load_components
 from i2v.engines.wan.specs import WAN_TI2V_5B

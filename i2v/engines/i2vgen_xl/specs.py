@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from i2v.core.engine_spec import Capabilities, EngineSpec, Preset, Repository
+from i2v.core.engine_spec import Capabilities, EngineSpec, Preset
+from i2v.core.model_spec import Repository
 from i2v.engines.i2vgen_xl.facts import AS_STOCK, Facts
 from i2v.engines.i2vgen_xl.options import DemoOptions, I2VGenXLOptions
 

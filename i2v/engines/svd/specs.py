@@ -6,7 +6,8 @@ those of diffusers' `StableVideoDiffusionPipeline` (0.42.1) and of the paper (ar
 
 from __future__ import annotations
 
-from i2v.core.engine_spec import Capabilities, EngineSpec, FrameCounts, Preset, Repository
+from i2v.core.engine_spec import Capabilities, EngineSpec, FrameCounts, Preset
+from i2v.core.model_spec import Repository
 from i2v.engines.svd.options import SVDOptions
 
 # The UNet has no limit of its own, but twice what the larger model was trained on is far out already.

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from i2v.core.engine_spec import Capabilities, Conversion, EngineSpec, FrameCounts, Preset, Repository
+from i2v.core.engine_spec import Capabilities, EngineSpec, FrameCounts, Preset
 from i2v.core.loras import Lora
+from i2v.core.model_spec import Conversion, Repository
 from i2v.engines.wan.facts import Facts
 from i2v.engines.wan.options import WanExpertOptions, WanOptions
 

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from i2v.core.engine_spec import EngineSpec, Repository
+from i2v.core.engine_spec import EngineSpec
 from i2v.core.errors import DISK_FULL
+from i2v.core.model_spec import Repository
 from i2v.weights.hubs import part_file
 from i2v.weights.parts import name_in_model, part_of
 from i2v.weights.records import Listing

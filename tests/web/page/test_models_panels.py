@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from i2v.core.engine_spec import Conversion, Repository
 from i2v.core.errors import Cancelled, ModelUnavailable, Notice
+from i2v.core.model_spec import Conversion, Repository
 from i2v.engines.i2vgen_xl.specs import EMBEDDED, I2VGEN_XL
 from i2v.service.models import Model, Task, TaskKind
 from i2v.web.page import models_panels

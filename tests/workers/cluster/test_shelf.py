@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from i2v.core.engine_spec import Repository
+from i2v.core.model_spec import Repository
 from i2v.workers.cluster.shelf import Shelf
 from i2v.workers.cluster.wire import Files, Refused, Wanted
 from tests.models import models_in

@@ -35,7 +35,7 @@ from i2v.service.models import Models
 from i2v.service.planning import Planner
 from i2v.service.readiness import Readiness
 from i2v.service.rights import check_role, quota_of
-from i2v.service.submission import planned_memory
+from i2v.service.submission import planned_memory, require_weights
 
 # Of the first job's request, what the new one says by itself.
 _ANEW = ("inputs", *EnhanceRequest.model_fields)
@@ -97,7 +97,7 @@ class Enhancements:
         request = ExtendRequest.parse(fields)
         job, source = self._find(job_id)
         plan = self._planner.plan_extension(request, source, job.generation or source.generation)
-        self._models.require(plan.spec)
+        require_weights(plan, self._models)
         asked = {name: value for name, value in job.request.items() if name not in _OF_OLD_PART}
         asked |= request.model_dump(mode="json", exclude_none=True)
         asked["prompt"] = plan.generation.story[-1].prompt

@@ -166,8 +166,7 @@ class Submissions:
     def _plan(self, request: GenerationRequest, files: _Files) -> ClipPlan:
         """Return how the clip is made; refuse what cannot be made here, or not with these files."""
         plan = self._planner.plan_clip(request, files.pictures[0].decoded.size)
-        if plan.spec.name not in (plan.device.models or ()):
-            self._models.require(plan.spec)
+        require_weights(plan, self._models)
         check_ffmpeg(plan.has_sound)
         if request.sound is not None and files.sound is not None:
             check_start(request.sound, files.sound.seconds)
@@ -176,6 +175,12 @@ class Submissions:
 
 def planned_memory(plan: ClipPlan) -> PlannedMemory:
     return PlannedMemory(plan.memory.plan, plan.device.type, plan.device.name)
+
+
+def require_weights(plan: ClipPlan, models: Models) -> None:
+    """Raise `ModelUnavailable` where neither the clip's device nor the server has the engine's weights."""
+    if plan.spec.name not in (plan.device.models or ()):
+        models.require(plan.spec)
 
 
 @contextmanager

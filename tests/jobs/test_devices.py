@@ -26,7 +26,14 @@ class Queue:
         self.store.devices.measured("cuda:1", 8 * GIB)
         self._names: dict[str, str] = {}
 
-    def submit(self, name: str, device: str | None = None, gib: int | None = None, source: str = "") -> None:
+    def submit(
+        self,
+        name: str,
+        device: str | None = None,
+        gib: int | None = None,
+        source: str = "",
+        extends: int = 0,
+    ) -> None:
         accept = self.store.submit
         needed = None if gib is None else gib * GIB
         self.store.submit = lambda new: accept(  # type: ignore[method-assign]
@@ -34,7 +41,7 @@ class Queue:
                 new,
                 wanted_device=device,
                 needed_bytes=needed,
-                generation=replace(new.generation, source=source),
+                generation=replace(new.generation, source=source, extends=extends),
             )
         )
         self._names[submit(self.store, self._settings).id] = name
@@ -136,3 +143,11 @@ def test_a_clip_is_enhanced_wherever_there_is_a_device(queue: Queue) -> None:
     queue.store.devices.have_models("cuda:0", [UNKNOWN])
     queue.submit("enhance", source="a" * 64)
     assert queue.claim("cuda:0") == "enhance"
+
+
+def test_a_clip_is_made_longer_where_the_weights_are(queue: Queue) -> None:
+    queue.store.devices.have_models("cuda:1", ["rehearsal"])
+    queue.store.devices.have_models("cuda:0", [])
+    queue.submit("extend", source="a" * 64, extends=4)
+    assert queue.claim("cuda:0") is None
+    assert queue.claim("cuda:1") == "extend"

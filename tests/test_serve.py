@@ -300,7 +300,6 @@ def test_a_bad_flag_is_named(environment: dict[str, str], flags: tuple[str, ...]
     assert (code, named in said) == (2, True)
 
 
-@pytest.mark.slow
 def test_a_second_server_on_the_same_folder_is_refused(
     start: Start, environment: dict[str, str], picture: Path, tmp_path: Path
 ) -> None:
@@ -493,7 +492,6 @@ def test_users_of_the_settings_come_in_and_commands_of_this_machine_do_too(tmp_p
         assert done.stdout == "The queue is paused: 0 running, 0 waiting.\n", done.stderr
 
 
-@pytest.mark.slow
 def test_two_users_with_one_token_in_their_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "token").write_text(f"{TOKEN}\n")
     config = tmp_path / "config.yaml"

@@ -330,9 +330,7 @@ class JobStore:
         Raises:
             JobLost: as do all methods that take a claim.
         """
-        if (
-            progress is None and notices is None
-        ):  # of many workers, once a second each: no writer waits for it
+        if progress is None and notices is None:  # of many workers, once a second each: no writer waits
             with self._database.read() as db:
                 return report_progress(db, claim, None)
         with self._write(durable=False) as db:

@@ -45,7 +45,7 @@ SELECT = """SELECT *, CASE status WHEN 'queued' THEN
 # Which jobs a worker on `:device` may take (NULL: all): those that want it; and those that want none, or one
 # that is not there, if they fit there, or else nowhere. What is free is known where a worker has looked. In a
 # cluster, a job goes where its engine's weights are, unless they are on no device that it fits: that is
-# known once all have been looked at. One that enhances a clip needs no engine.
+# known once all have been looked at. One that enhances a clip needs no engine; one that extends it does.
 _ENGINE = "iif(json_valid(generation), json_extract(generation, '$.engine'), NULL)"
 _IS_ENHANCEMENT = """iif(json_valid(generation), ifnull(json_extract(generation, '$.source'), '') != ''
     AND ifnull(json_extract(generation, '$.extends'), 0) = 0, 0)"""  # `Generation.is_enhanced`

@@ -477,7 +477,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "还没有作品。生成完成的视频会显示在这里。",
     ),
     "gallery.none": ("No clip matches your search.", "没有符合搜索条件的作品。"),
-    "enhance.smoother": ("Smoother (60 fps)", "更流畅（60 帧）"),
+    "enhance.smoother": ("Smoother (60\u00a0fps)", "更流畅（60 帧）"),
     "enhance.larger": ("Larger (2×)", "放大 2 倍"),
     "enhance.longer": ("Longer (+4\u00a0s)", "延长 4 秒"),
     "enhance.done": (

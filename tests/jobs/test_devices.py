@@ -140,3 +140,11 @@ def test_a_clip_is_enhanced_wherever_there_is_a_device(queue: Queue) -> None:
     assert queue.claim("cuda:0") is None, "its new frames need the engine"
     queue.submit("enhance", source="a" * 64)
     assert queue.claim("cuda:0") == "enhance"
+
+
+def test_a_clip_is_made_longer_where_the_weights_are(queue: Queue) -> None:
+    queue.store.devices.have_models("cuda:1", ["rehearsal"])
+    queue.store.devices.have_models("cuda:0", [])
+    queue.submit("extend", source="a" * 64, extends=4)
+    assert queue.claim("cuda:0") is None
+    assert queue.claim("cuda:1") == "extend"

@@ -50,7 +50,6 @@ def test_a_start_tells_what_it_found_and_where_the_page_is_and_a_second_one_that
     assert find_holder(launcher.data_dir) == holder
 
 
-@pytest.mark.slow
 def test_the_log_tells_of_each_job_but_not_of_its_prompt(launcher: Launcher) -> None:
     assert start(launcher) == 0
     api = f"http://127.0.0.1:{launcher.settings.server.port}/api/v1/jobs"

@@ -153,6 +153,12 @@ def test_what_cannot_be_enhanced_is_refused_and_leaves_nothing(
     with acting_as(EYE), pytest.raises(InvalidRequest) as caught:
         service.enhance(finished.id, dict(BETTER))
     assert caught.value.code == "security.role"
+    with acting_as(EYE), pytest.raises(InvalidRequest) as caught:
+        service.extend(finished.id, {"seconds": 1})
+    assert caught.value.code == "security.role"
+    with pytest.raises(InvalidRequest) as caught:
+        service.extend(finished.id, {"seconds": 1, "loop": True})
+    assert caught.value.code == "request.unknown_field"
     Path(finished.output).write_bytes(b"cut")
     with pytest.raises(InvalidRequest) as caught:
         service.enhance(finished.id, dict(BETTER))

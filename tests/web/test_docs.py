@@ -90,7 +90,6 @@ def test_the_examples_of_webhooks_do_what_they_say(shared_house: House, folder: 
     assert '"deliveries":' in said
 
 
-@pytest.mark.slow
 def test_the_readme_s_example_of_the_api_gets_a_clip(server: Server, folder: Path) -> None:
     (code,) = (block for block in blocks("bash", README) if "/api/v1/jobs" in block)
     run(["bash", "-c", f"set -euo pipefail\n{addressed(code, server)}"], folder)

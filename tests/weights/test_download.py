@@ -316,7 +316,6 @@ def test_without_hashes_the_result_says_that_only_sizes_were_checked(
     assert contents(models) == wanted(hub.files)
 
 
-@pytest.mark.slow
 def test_without_hashes_a_file_that_is_no_safetensors_is_still_refused(
     make_hub: MakeHub, make_models: MakeModels
 ) -> None:

@@ -41,7 +41,7 @@ REPORT_SECONDS = 1.0  # between two reports to the service, at most
 ORPHAN_SECONDS = 60.0  # a running job that no lane has been at for so long is given to another one
 GATHER_SECONDS = 60.0  # for machines to be back; before, no job is run where it has no weights
 COMING = "*"  # in the place of a device: these machines
-MAX_TAKERS = 64  # lanes that have an actor and no job yet: before, no other one is started for a job
+MAX_TAKERS = 64  # lanes with an actor and no job: then no other one is started for what they may take
 END_SECONDS = 5.0  # for lanes to give back what they hold
 
 log = logging.getLogger(__name__)
@@ -221,9 +221,13 @@ class Dispatcher:
         if not self._gate.has_work(lane.device, lane.kind):
             return False
         with self._turns:
-            takers = [other.device for other in self._all() if other is not lane and other.takes_a_job]
-            if len(takers) >= MAX_TAKERS:
-                return False
+            others = [other for other in self._all() if other is not lane and other.takes_a_job]
+            takers = [other.device for other in others]
+            if len(takers) >= MAX_TAKERS:  # enough, but for a job that none of them may take
+                groups = {self._gate.group(other.device, other.kind): other.device for other in others}
+                if self._gate.group(lane.device, lane.kind) in groups:
+                    return False
+                takers = list(groups.values())[:MAX_TAKERS]
             lane.is_starting = is_needed(lane.device, takers, self._store.queue.claimable)
             return lane.is_starting
 

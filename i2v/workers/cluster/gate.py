@@ -63,8 +63,12 @@ class Gate:
             answer = self._answer(device, kind)
             return answer is not None and answer.left > 0
 
+    def group(self, device: str, kind: Hashable) -> Hashable:
+        """Return what is equal for devices that may take the same jobs."""
+        return device if device in self._wanted else kind
+
     def _answer(self, device: str, kind: Hashable) -> _Answer | None:
-        answer, began = self._answers.get(self._key(device, kind)), self._clock()
+        answer, began = self._answers.get(self.group(device, kind)), self._clock()
         if began < self._next or (answer is not None and began < answer.until):
             return answer
         if began >= self._wanted_until:
@@ -74,8 +78,5 @@ class Gate:
         found, ended = len(self._queue.claimable(device, LIMIT)), self._clock()
         self._next = ended + (ended - began) * (1 / SHARE - 1)
         answer = _Answer(found, max(self._next, ended + FRESH_SECONDS))
-        self._answers[self._key(device, kind)] = answer
+        self._answers[self.group(device, kind)] = answer
         return answer
-
-    def _key(self, device: str, kind: Hashable) -> Hashable:
-        return device if device in self._wanted else kind

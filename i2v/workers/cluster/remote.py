@@ -64,9 +64,10 @@ class RemoteMaker:
             except EncodeError as full:
                 raise self._unless_elsewhere(full, order) from full
         inputs = [_read(path, order) for path in order.inputs]
-        sent = replace(
+        sent = replace(  # without ids, which open jobs
             order,
-            job_id=f"{order.tag}-{secrets.token_hex(4)}",  # its id opens the job; `stop` is for one attempt
+            job_id=f"{order.tag}-{secrets.token_hex(4)}",  # `stop` is for one attempt
+            request={name: value for name, value in order.request.items() if name != "source_job"},
             inputs=tuple(Path(f"input{path.suffix}") for path in order.inputs),
             output=Path("clip.mp4"),
         )

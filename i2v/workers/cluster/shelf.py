@@ -18,7 +18,7 @@ from i2v.weights.folders import locate
 from i2v.weights.licences import is_accepted
 from i2v.weights.parts import stored
 from i2v.weights.records import Digests, Expected, hash_file, records_folder
-from i2v.workers.cluster.wire import Answer, Errand, Files, Refused, Wanted
+from i2v.workers.cluster.wire import PIECE_BYTES, Answer, Errand, Files, Refused, Wanted
 
 
 class Shelf:
@@ -51,7 +51,7 @@ class Shelf:
                 return Files(self._hashed(self._engines[wanted.engine], files, tick))
             with files[wanted.name].open("rb") as file:
                 file.seek(wanted.offset)
-                return file.read(wanted.size)
+                return file.read(min(wanted.size, PIECE_BYTES))
         except KeyError:
             return Refused("it does not have it any more")
         except OSError as error:

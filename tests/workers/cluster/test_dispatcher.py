@@ -197,6 +197,25 @@ def test_a_lane_whose_worker_was_given_another_gpu_leaves_its_own_to_the_other(c
     cluster.dispatcher._lanes = {}
 
 
+def test_enough_workers_without_a_job_keep_no_other_from_its_own(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "MAX_TAKERS", 1)
+    setup = cluster.dispatcher._setup
+    idle, other = (
+        lane.Lane(Place(Node(name, name, 1, 0), "cpu"), setup, cluster.dispatcher) for name in ("a", "b")
+    )
+    cluster.dispatcher._lanes = {each.place.key: each for each in (idle, other)}
+    cluster.store.devices.replace(["a/cpu", "b/cpu"])
+    idle.is_starting = True
+    submit(cluster.store, cluster.settings)
+    submit(cluster.store, cluster.settings)
+    assert not cluster.dispatcher.take_turn(other)
+    submit(cluster.store, cluster.settings, device="b/cpu")
+    wait_until(lambda: cluster.dispatcher.take_turn(other))
+    cluster.dispatcher._lanes = {}
+
+
 def test_a_guessed_name_of_a_device_is_forgotten(cluster: Cluster) -> None:
     """As where CUDA_VISIBLE_DEVICES is 3: Ray calls the only card so."""
     cluster.dispatcher._lanes = {}

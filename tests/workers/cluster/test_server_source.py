@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from i2v.core.settings_sources import load_settings
+from i2v.service.service import Service
 from i2v.weights import fetching
 from i2v.weights.folders import locate
 from i2v.workers.cluster import server_source
@@ -19,6 +21,7 @@ from i2v.workers.cluster.actor import Actor
 from i2v.workers.cluster.wire import Shared
 from i2v.workers.maker import GivenBack
 from tests import rehearsal
+from tests.service.waiting import Waiting
 from tests.workers.cluster.conftest import Lab
 
 WEIGHTS = "unet/model.bin"
@@ -60,6 +63,17 @@ def test_a_job_brings_its_weights(bare: Lab) -> None:
     sent = bare.handle.given
     assert bare.run().status == "succeeded"
     assert bare.handle.given == sent, "they are there now"
+
+
+def test_a_longer_clip_brings_them_too(bare: Lab) -> None:
+    first = bare.run()
+    shutil.rmtree(there(bare).parents[1])
+    service = Service(bare.settings, bare.store, Waiting(), rehearsal.ENGINES)
+    job = service.extend(first.id, {"seconds": 0.5})
+    assert bare.worker().run_next()
+    assert bare.store.get(job.id).error is None
+    assert there(bare).read_bytes() == CONTENT
+    assert first.id not in str(bare.handle.orders[-1]), "an id opens a job"
 
 
 def test_a_transfer_that_was_killed_is_gone_on_from(bare: Lab) -> None:

@@ -85,7 +85,6 @@ def test_worker_and_ffmpeg_die_with_a_killed_service(tmp_path: Path) -> None:
 # --- the log
 
 
-@pytest.mark.slow
 def test_logs_that_cannot_be_written_stop_nobody(tmp_path: Path) -> None:
     (tmp_path / "logs").write_text("a file")
     with open_house(tmp_path) as house:

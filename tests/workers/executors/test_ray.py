@@ -18,7 +18,7 @@ from i2v.jobs.store import JobStore
 from i2v.media.video import probe
 from i2v.workers.cleanup import is_published
 from i2v.workers.cluster.member import Membership, joined
-from i2v.workers.cluster.node import FOLDER_VARIABLE, leave
+from i2v.workers.cluster.node import FOLDER_VARIABLE, environment, leave
 from i2v.workers.executors import ray as ray_module
 from i2v.workers.executors.ray import RayExecutor
 from tests.ray_cluster import SECONDS, RayHouse, find_actors, open_ray_house, wait_until
@@ -133,6 +133,8 @@ def test_another_machine_joins_as_i2v_worker_does_and_leaves(
         pytest.skip("this machine has no address in a network")
     monkeypatch.setenv("I2V_MODELS__DIRECTORY", str(tmp_path / "models"))
     monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
+    for name in environment("127.0.0.1:1"):  # which a cluster of the tests before may have left
+        monkeypatch.delenv(name, raising=False)
     with socket.create_server((host, 0)) as free:
         port = free.getsockname()[1]
     flags = {"worker__devices": "cpu", "ray__head_host": host, "ray__head_port": port}

@@ -375,9 +375,15 @@ class GenerateTab:
         """Ask for more of the clip that is shown; what happens there, the prompt in the form says."""
         job, fields = await self.filling.find(values[self.view].job), dict(LONGER)
         prompt = str(values[self.form.prompt] or "")
-        if job is not None and prompt.strip() and prompt != job.request.get("prompt"):
+        is_new = bool(prompt.strip()) and job is not None and prompt != job.request.get("prompt")
+        if job is not None and is_new and self._reads_prompts(job):
             fields["prompt"] = prompt
         return await self._enhance(values, partial(self._context.extend, fields=fields))
+
+    def _reads_prompts(self, job: Job) -> bool:
+        """Tell whether the job's engine does: the form may keep a prompt for another one."""
+        spec = None if job.generation is None else self._service.engines.get(job.generation.engine)
+        return spec is not None and spec.capabilities.prompt != "none"
 
     async def _enhance(self, values: Values, ask: Callable[[str], Awaitable[Job]]) -> Any:
         """Turn to the job that makes the better clip; return what the browser is to keep."""

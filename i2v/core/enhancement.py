@@ -4,40 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from i2v.core.bounds import Within
 from i2v.core.errors import InvalidRequest
-from i2v.core.fields import nearest_name, shown
-from i2v.core.schema import MAX_OUTPUT_FPS, Interpolation, Upscaling, invalid_field
+from i2v.core.schema import MAX_OUTPUT_FPS, Interpolation, RequestModel, Upscaling
 
 MAX_SCALE = 4
 
 
-class ClipRequest(BaseModel):
-    """Base of what can be asked of a finished clip."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    @classmethod
-    def parse(cls, fields: object) -> Self:
-        """Return the request that a dict of fields describes; raise `InvalidRequest` naming what is wrong."""
-        known = tuple(cls.model_fields)
-        unknown = [name for name in fields if name not in known] if isinstance(fields, dict) else []
-        if unknown:
-            raise InvalidRequest(
-                "request.unknown_field",
-                field=shown(unknown[0]),
-                nearest=nearest_name(str(unknown[0]), known),
-                allowed=", ".join(known),
-            )
-        try:
-            return cls.model_validate(fields)
-        except ValidationError as error:
-            raise invalid_field(error) from None
-
-
-class EnhanceRequest(ClipRequest):
+class EnhanceRequest(RequestModel):
     """What a person wants of a clip that is there. `upscaler`: `None` means as the settings have it."""
 
     output_fps: Annotated[int, Within(1, MAX_OUTPUT_FPS)] | None = Field(

@@ -7,13 +7,12 @@ from typing import Annotated
 from pydantic import Field
 
 from i2v.core.bounds import Within
-from i2v.core.enhancement import ClipRequest
 from i2v.core.fields import Text
-from i2v.core.schema import DeviceId, Seed
+from i2v.core.schema import DeviceId, RequestModel, Seed
 from i2v.core.story import MAX_SECONDS
 
 
-class ExtendRequest(ClipRequest):
+class ExtendRequest(RequestModel):
     """What a person wants of a clip that is there; all else is as it was made."""
 
     seconds: Annotated[float, Within(0.1, MAX_SECONDS)] = Field(description="how much longer it is to be")

@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from i2v.core.errors import printable
+from i2v.core.errors import InvalidRequest, printable
 
 PROMPT_LIMIT = 2000  # characters
 MAX_FRAMES = 3600
@@ -48,6 +48,15 @@ def nearest_name(name: str, known: Iterable[str]) -> str:
     name, known = name[:100], list(known)
     containing = [candidate for candidate in known if name in candidate]
     return difflib.get_close_matches(name, containing or known, n=1, cutoff=0.0)[0]
+
+
+def refuse_unknown(given: Iterable[object], known: Iterable[str], field: str, nearest: str) -> None:
+    """Raise `InvalidRequest` for the first name in `given` that a part of `field` does not have."""
+    if unknown := set(given) - {*known}:
+        name, allowed = shown(f"{field}.{min(map(str, unknown))}"), ", ".join(known)
+        raise InvalidRequest(
+            "request.unknown_field", field=name, nearest=f"{field}.{nearest}", allowed=allowed
+        )
 
 
 def shown(value: object, limit: int = 60) -> str:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from i2v.core.bounds import Within
 from i2v.core.errors import InvalidRequest
-from i2v.core.fields import MAX_FRAMES, shown
+from i2v.core.fields import MAX_FRAMES, refuse_unknown, shown
 
 InputRole = Literal["image", "last_image", "keyframe", "motion_mask", "style_image"]
 MAX_INPUTS = 16  # pictures besides the image
@@ -27,13 +27,7 @@ def known_parts(inputs: object) -> object:
         if not isinstance(role, str) or role not in INPUT_PARTS:
             allowed = f"one of {', '.join(INPUT_PARTS)}"
             raise InvalidRequest("request.invalid", field="inputs.role", value=shown(role), allowed=allowed)
-        if unknown := each.keys() - {*INPUT_PARTS[role]}:
-            raise InvalidRequest(
-                "request.unknown_field",
-                field=shown(f"inputs.{sorted(map(str, unknown))[0]}"),
-                nearest="inputs.role",
-                allowed=", ".join(INPUT_PARTS[role]),
-            )
+        refuse_unknown(each, INPUT_PARTS[role], "inputs", "role")
     return inputs
 
 

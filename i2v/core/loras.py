@@ -11,8 +11,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator
 
 from i2v.core.bounds import Within
-from i2v.core.errors import InvalidRequest
-from i2v.core.fields import Text, json_list, shown
+from i2v.core.fields import Text, json_list, refuse_unknown
 
 MAX_LORAS = 8
 
@@ -44,13 +43,8 @@ def _read_loras(value: object) -> object:
         return value
     read = [_lora_of(each.strip()) if isinstance(each, str) else each for each in value if each != ""]
     for each in read:
-        if isinstance(each, dict) and (unknown := each.keys() - set(LORA_PARTS)):
-            raise InvalidRequest(
-                "request.unknown_field",
-                field=shown(f"loras.{min(map(str, unknown))}"),
-                nearest="loras.name",
-                allowed=", ".join(LORA_PARTS),
-            )
+        if isinstance(each, dict):
+            refuse_unknown(each, LORA_PARTS, "loras", "name")
     return read
 
 

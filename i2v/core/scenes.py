@@ -8,8 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator
 
 from i2v.core.bounds import Within
-from i2v.core.errors import InvalidRequest
-from i2v.core.fields import Text, json_list, shown
+from i2v.core.fields import Text, json_list, refuse_unknown
 from i2v.core.story import MAX_SECONDS
 
 _SCENE_LIST = "scenes, each with its seconds and its prompt, one a line: 4: the camera pans left"
@@ -32,13 +31,8 @@ def _read_story(value: object) -> object:
     lines = [each for each in value if not (isinstance(each, str) and not each.strip())]
     read = [_scene_of(each) if isinstance(each, str) else each for each in lines]
     for each in read:
-        if isinstance(each, dict) and (unknown := each.keys() - {"seconds", "prompt"}):
-            raise InvalidRequest(
-                "request.unknown_field",
-                field=shown(f"story.{min(map(str, unknown))}"),
-                nearest="story.prompt",
-                allowed="seconds, prompt",
-            )
+        if isinstance(each, dict):
+            refuse_unknown(each, ("seconds", "prompt"), "story", "prompt")
     return read
 
 

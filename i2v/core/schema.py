@@ -111,7 +111,32 @@ OptionValues = Annotated[
 ]
 
 
-class GenerationRequest(BaseModel):
+class RequestModel(BaseModel):
+    """Base of what a person can ask for: frozen, and unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def parse(cls, fields: object) -> Self:
+        """Return the request that a dict of fields describes.
+
+        Raises:
+            InvalidRequest: naming the field, its value and what is allowed, or the nearest known field.
+        """
+        known = tuple(cls.model_fields)
+        unknown = [name for name in fields if name not in known] if isinstance(fields, dict) else []
+        if unknown:
+            nearest = nearest_name(str(unknown[0]), known)
+            raise InvalidRequest(
+                "request.unknown_field", field=shown(unknown[0]), nearest=nearest, allowed=", ".join(known)
+            )
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            raise invalid_field(error) from None
+
+
+class GenerationRequest(RequestModel):
     """What a person asks for. `None` means: as the preset, or the engine, has it.
 
     The bounds are the widest that any engine has; `i2v.pipeline.checks` holds a request to those of its own.
@@ -119,8 +144,6 @@ class GenerationRequest(BaseModel):
     "512p" is an area of 512 x 512 pixels. `fps` is the playback rate and, clamped to what the model was
     trained on, its condition; `target_fps` overrides the condition alone. Sides are pixels.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     prompt: Text = Field(default="", description="what should happen; some engines can do without")
     negative_prompt: Text | None = None
@@ -183,25 +206,6 @@ class GenerationRequest(BaseModel):
                 "request.two_sizes", resolution=self.resolution, height=self.height, width=self.width
             )
         return self
-
-    @classmethod
-    def parse(cls, fields: object) -> Self:
-        """Return the request that a dict of fields describes.
-
-        Raises:
-            InvalidRequest: naming the field, its value and what is allowed, or the nearest known field.
-        """
-        known = tuple(cls.model_fields)
-        unknown = [name for name in fields if name not in known] if isinstance(fields, dict) else []
-        if unknown:
-            nearest = nearest_name(str(unknown[0]), known)
-            raise InvalidRequest(
-                "request.unknown_field", field=shown(unknown[0]), nearest=nearest, allowed=", ".join(known)
-            )
-        try:
-            return cls.model_validate(fields)
-        except ValidationError as error:
-            raise invalid_field(error) from None
 
 
 # Pydantic's types of error (https://docs.pydantic.dev/latest/errors/validation_errors/) in our words.

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scripts.full_size.layout import IMAGE_ENCODER
 from scripts.full_size.tables import WEIGHTS, write_table
 
 if TYPE_CHECKING:
@@ -31,22 +32,6 @@ PUBLISHED_SIZES = {"unet": 1_719_125_304, "vae": 167_335_342, "text_encoder": 24
 # Bytes of the files of h94/IP-Adapter at revision 018e402774aeeddd60609b4ecdb7e298259dc729: of the image
 # encoder, in float32, to the byte; of the adapter, in float16, as the hub's page has it.
 STYLE_SIZES = {"models/image_encoder": 2_528_373_448, "models": 44_600_000}
-
-# models/image_encoder/config.json of that repository.
-IMAGE_ENCODER: dict[str, object] = {
-    "architectures": ["CLIPVisionModelWithProjection"],
-    "model_type": "clip_vision_model",
-    "hidden_act": "gelu",
-    "hidden_size": 1280,
-    "image_size": 224,
-    "intermediate_size": 5120,
-    "layer_norm_eps": 1e-5,
-    "num_attention_heads": 16,
-    "num_channels": 3,
-    "num_hidden_layers": 32,
-    "patch_size": 14,
-    "projection_dim": 1024,
-}
 
 MODEL_INDEX = {
     "_class_name": "StableDiffusionPipeline",

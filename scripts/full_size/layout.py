@@ -57,6 +57,22 @@ MODEL_INDEX = {
 }
 
 # By file, as the folder has them.
+# OpenCLIP ViT-H/14, as several models have it.
+IMAGE_ENCODER: dict[str, object] = {
+    "architectures": ["CLIPVisionModelWithProjection"],
+    "model_type": "clip_vision_model",
+    "hidden_act": "gelu",
+    "hidden_size": 1280,
+    "image_size": 224,
+    "intermediate_size": 5120,
+    "layer_norm_eps": 1e-5,
+    "num_attention_heads": 16,
+    "num_channels": 3,
+    "num_hidden_layers": 32,
+    "patch_size": 14,
+    "projection_dim": 1024,
+}
+
 CONFIGS: dict[str, dict[str, object]] = {
     "unet/config.json": {
         "_class_name": "I2VGenXLUNet",
@@ -76,21 +92,7 @@ CONFIGS: dict[str, dict[str, object]] = {
         "cross_attention_dim": 1024,
         "num_attention_heads": 64,
     },
-    "image_encoder/config.json": {
-        "architectures": ["CLIPVisionModelWithProjection"],
-        "model_type": "clip_vision_model",
-        "hidden_act": "gelu",
-        "hidden_size": 1280,
-        "image_size": 224,
-        "intermediate_size": 5120,
-        "layer_norm_eps": 1e-5,
-        "num_attention_heads": 16,
-        "num_channels": 3,
-        "num_hidden_layers": 32,
-        "patch_size": 14,
-        "projection_dim": 1024,
-        "torch_dtype": "float16",
-    },
+    "image_encoder/config.json": {**IMAGE_ENCODER, "torch_dtype": "float16"},
     "text_encoder/config.json": {
         "architectures": ["CLIPTextModel"],
         "model_type": "clip_text_model",

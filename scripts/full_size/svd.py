@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scripts.full_size.layout import IMAGE_ENCODER
 from scripts.full_size.tables import WEIGHTS, write_table
 
 if TYPE_CHECKING:
@@ -58,21 +59,7 @@ CONFIGS: dict[str, dict[str, object]] = {
         "transformer_layers_per_block": 1,
         "up_block_types": ["UpBlockSpatioTemporal", *["CrossAttnUpBlockSpatioTemporal"] * 3],
     },
-    "image_encoder/config.json": {
-        "architectures": ["CLIPVisionModelWithProjection"],
-        "model_type": "clip_vision_model",
-        "hidden_act": "gelu",
-        "hidden_size": 1280,
-        "image_size": 224,
-        "intermediate_size": 5120,
-        "layer_norm_eps": 1e-5,
-        "num_attention_heads": 16,
-        "num_channels": 3,
-        "num_hidden_layers": 32,
-        "patch_size": 14,
-        "projection_dim": 1024,
-        "torch_dtype": "float16",
-    },
+    "image_encoder/config.json": {**IMAGE_ENCODER, "torch_dtype": "float16"},
     "vae/config.json": {
         "_class_name": "AutoencoderKLTemporalDecoder",
         "block_out_channels": [128, 256, 512, 512],

@@ -62,6 +62,8 @@ def resolve(
     picture_size = kept_size(picture_size, crop)
     (width, height), (generated_width, generated_height) = _sizes(request, spec, preset, picture_size)
     fps = request.fps or preset.fps
+    steps = request.num_inference_steps or preset.num_inference_steps
+    guidance_scale = request.guidance_scale or preset.guidance_scale
     output_fps, interpolation = _between(request, fps)
     generation = Generation(
         prompt=joined(request.prompt, STYLES[request.style].prompt) if request.style else request.prompt,
@@ -74,10 +76,8 @@ def resolve(
         num_frames=request.num_frames or can.num_frames.nearest(preset.num_frames),
         fps=fps,
         target_fps=_target_fps(request, spec, fps),
-        num_inference_steps=(request.num_inference_steps or preset.num_inference_steps)
-        if can.num_inference_steps
-        else 0,
-        guidance_scale=(request.guidance_scale or preset.guidance_scale) if can.guidance_scale else 1.0,
+        num_inference_steps=steps if can.num_inference_steps else 0,
+        guidance_scale=guidance_scale if can.guidance_scale else 1.0,
         seed=request.seed if request.seed is not None else draw() if can.seed else 0,
         engine=spec.name,
         inputs=request.inputs,
